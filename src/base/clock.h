@@ -1,0 +1,11 @@
+/* Time. Seconds are doubles; stamps count nanoseconds of the monotonic clock. Threads: any. */
+#ifndef WEFT_BASE_CLOCK_H
+#define WEFT_BASE_CLOCK_H
+
+#include <stdint.h>
+
+int64_t weft_clock_nanoseconds(void); /* monotonic */
+double weft_clock_seconds(void);      /* the same clock */
+void weft_clock_sleep(double seconds);
+
+#endif

@@ -1,0 +1,178 @@
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+weft_status weft_map_init(weft_map *map, const char *path, weft_error *error)
+{
+    *map = (weft_map){0};
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) FAIL(error, WEFT_INVALID, "%s: cannot open: %s", path, strerror(errno));
+    struct stat info;
+    weft_status status = WEFT_OK;
+    if (fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
+        status = weft_fail(error, WEFT_INVALID, "%s: not a regular file", path);
+    } else if (info.st_size > 0) {
+        void *pages = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
+        if (pages == MAP_FAILED) status = weft_fail(error, WEFT_FAILED, "%s: cannot map: %s", path, strerror(errno));
+        else *map = (weft_map){.bytes = pages, .size = (size_t)info.st_size};
+    }
+    close(descriptor);
+    return status;
+}
+
+void weft_map_fini(weft_map *map)
+{
+    if (map->bytes) munmap((void *)(uintptr_t)map->bytes, map->size);
+    *map = (weft_map){0};
+}
+
+weft_status weft_file_read(const char *path, weft_text *out, weft_error *error)
+{
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) FAIL(error, WEFT_INVALID, "%s: cannot open: %s", path, strerror(errno));
+    char buffer[16384];
+    ssize_t got = 0;
+    while ((got = read(descriptor, buffer, sizeof buffer)) > 0 || (got < 0 && errno == EINTR))
+        if (got > 0) weft_text_add_bytes(out, buffer, (size_t)got);
+    int reason = errno;
+    close(descriptor);
+    if (got < 0) FAIL(error, WEFT_INVALID, "%s: cannot read: %s", path, strerror(reason));
+    return weft_text_check(out, error);
+}
+
+weft_status weft_file_write_all(int descriptor, const void *bytes, size_t count, const char *path, weft_error *error)
+{
+    const char *from = bytes;
+    while (count > 0) {
+        ssize_t wrote = write(descriptor, from, count);
+        if (wrote < 0 && errno == EINTR) continue;
+        if (wrote < 0) FAIL(error, WEFT_FAILED, "%s: cannot write: %s", path, strerror(errno));
+        from += wrote;
+        count -= (size_t)wrote;
+    }
+    return WEFT_OK;
+}
+
+static void parent_of(const char *path, char *out, size_t size)
+{
+    snprintf(out, size, "%s", path);
+    char *slash = strrchr(out, '/');
+    if (!slash) snprintf(out, size, ".");
+    else if (slash == out) slash[1] = '\0';
+    else *slash = '\0';
+}
+
+weft_status weft_file_write(const char *path, const void *bytes, size_t count, weft_error *error)
+{
+    char aside[4096], folder[4096];
+    if (snprintf(aside, sizeof aside, "%s.tmp", path) >= (int)sizeof aside) FAIL(error, WEFT_INVALID, "path too long: %s", path);
+    int descriptor = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (descriptor < 0) FAIL(error, WEFT_FAILED, "%s: cannot create: %s", aside, strerror(errno));
+    weft_status status = weft_file_write_all(descriptor, bytes, count, aside, error);
+    if (status == WEFT_OK && fsync(descriptor) != 0)
+        status = weft_fail(error, WEFT_FAILED, "%s: cannot sync: %s", aside, strerror(errno));
+    if (close(descriptor) != 0 && status == WEFT_OK)
+        status = weft_fail(error, WEFT_FAILED, "%s: cannot close: %s", aside, strerror(errno));
+    if (status == WEFT_OK && rename(aside, path) != 0)
+        status = weft_fail(error, WEFT_FAILED, "%s: cannot rename into place: %s", path, strerror(errno));
+    if (status != WEFT_OK) {
+        unlink(aside);
+        return status;
+    }
+    parent_of(path, folder, sizeof folder);
+    return weft_folder_sync(folder, error);
+}
+
+weft_status weft_folder_create(const char *path, weft_error *error)
+{
+    char part[4096];
+    if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part) FAIL(error, WEFT_INVALID, "path too long: %s", path);
+    for (char *c = part + 1; *c; c++) {
+        if (*c != '/') continue;
+        *c = '\0';
+        mkdir(part, 0777);
+        *c = '/';
+    }
+    if (mkdir(part, 0777) != 0 && errno != EEXIST) FAIL(error, WEFT_FAILED, "%s: cannot create folder: %s", path, strerror(errno));
+    if (!weft_path_is_folder(path)) FAIL(error, WEFT_FAILED, "%s: exists and is not a folder", path);
+    return WEFT_OK;
+}
+
+weft_status weft_folder_sync(const char *path, weft_error *error)
+{
+    int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) FAIL(error, WEFT_FAILED, "%s: cannot open folder: %s", path, strerror(errno));
+    int failed = fsync(descriptor), reason = errno;
+    close(descriptor);
+    if (failed) FAIL(error, WEFT_FAILED, "%s: cannot sync folder: %s", path, strerror(reason));
+    return WEFT_OK;
+}
+
+weft_status weft_folder_remove(const char *path, weft_error *error)
+{
+    if (!weft_path_is_folder(path)) return WEFT_OK;
+    weft_arena arena;
+    weft_arena_init(&arena);
+    const char **names = NULL;
+    size_t count = 0;
+    weft_status status = weft_folder_list(path, &arena, &names, &count, error);
+    for (size_t i = 0; i < count && status == WEFT_OK; i++) {
+        char child[4096];
+        if (snprintf(child, sizeof child, "%s/%s", path, names[i]) >= (int)sizeof child)
+            status = weft_fail(error, WEFT_FAILED, "path too long: %s", path);
+        else if (weft_path_is_folder(child)) status = weft_folder_remove(child, error);
+        else if (unlink(child) != 0) status = weft_fail(error, WEFT_FAILED, "%s: cannot remove: %s", child, strerror(errno));
+    }
+    if (status == WEFT_OK && rmdir(path) != 0) status = weft_fail(error, WEFT_FAILED, "%s: cannot remove: %s", path, strerror(errno));
+    weft_arena_fini(&arena);
+    return status;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+weft_status weft_folder_list(const char *path, weft_arena *arena, const char ***out_names, size_t *out_count, weft_error *error)
+{
+    *out_names = NULL;
+    *out_count = 0;
+    DIR *folder = opendir(path);
+    if (!folder) FAIL(error, WEFT_INVALID, "%s: cannot open folder: %s", path, strerror(errno));
+    const char **found = NULL;
+    size_t capacity = 0, count = 0;
+    weft_status status = WEFT_OK;
+    for (struct dirent *entry; status == WEFT_OK && (entry = readdir(folder));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        status = weft_grow(&found, &capacity, count + 1, sizeof *found, error);
+        if (status == WEFT_OK) status = weft_arena_text(arena, entry->d_name, &found[count++], error);
+    }
+    closedir(folder);
+    if (status == WEFT_OK) status = weft_arena_take(arena, count, sizeof **out_names, out_names, error);
+    if (status == WEFT_OK && count) {
+        qsort(found, count, sizeof *found, by_bytes);
+        memcpy(*out_names, found, count * sizeof *found);
+        *out_count = count;
+    }
+    weft_free(found);
+    return status;
+}
+
+bool weft_path_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+bool weft_path_is_folder(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}

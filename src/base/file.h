@@ -1,0 +1,40 @@
+/*
+ * Files: whole-file reads, read-only maps, writing aside with sync and rename, folders.
+ *
+ * Messages name the path and the system's reason. Owns: a map owns its pages until weft_map_fini. Threads: any.
+ */
+#ifndef WEFT_BASE_FILE_H
+#define WEFT_BASE_FILE_H
+
+#include "base/text.h"
+
+typedef struct weft_map {
+    const unsigned char *bytes; /* NULL when size is 0 */
+    size_t size;
+} weft_map;
+
+/* WEFT_INVALID when the file is missing or unreadable. */
+weft_status weft_map_init(weft_map *map, const char *path, weft_error *error) WEFT_CHECKED;
+void weft_map_fini(weft_map *map);
+
+/* Appends the file's bytes to out. */
+weft_status weft_file_read(const char *path, weft_text *out, weft_error *error) WEFT_CHECKED;
+
+/* Writes bytes to path: aside as path + ".tmp", synced, renamed. On error the old file is untouched. */
+weft_status weft_file_write(const char *path, const void *bytes, size_t count, weft_error *error) WEFT_CHECKED;
+
+/* Writes all bytes to a descriptor; says "disk full" in plain words when it is. path is for the message. */
+weft_status weft_file_write_all(int descriptor, const void *bytes, size_t count, const char *path, weft_error *error) WEFT_CHECKED;
+
+weft_status weft_folder_create(const char *path, weft_error *error) WEFT_CHECKED; /* with parents; existing is fine */
+weft_status weft_folder_sync(const char *path, weft_error *error) WEFT_CHECKED;
+weft_status weft_folder_remove(const char *path, weft_error *error) WEFT_CHECKED; /* and everything in it; missing is fine */
+
+/* Names (not paths) in a folder, sorted by byte; taken from the arena. */
+weft_status weft_folder_list(const char *path, weft_arena *arena, const char ***out_names, size_t *out_count,
+                             weft_error *error) WEFT_CHECKED;
+
+bool weft_path_exists(const char *path);
+bool weft_path_is_folder(const char *path);
+
+#endif

@@ -1,0 +1,141 @@
+#include "base/text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void weft_text_init(weft_text *text)
+{
+    *text = (weft_text){0};
+}
+
+void weft_text_fini(weft_text *text)
+{
+    weft_free(text->bytes);
+    *text = (weft_text){0};
+}
+
+static bool make_room(weft_text *text, size_t more)
+{
+    if (text->failed) return false;
+    if (weft_grow(&text->bytes, &text->capacity, text->length + more + 1, 1, NULL) != WEFT_OK) text->failed = true;
+    return !text->failed;
+}
+
+void weft_text_add_bytes(weft_text *text, const void *bytes, size_t count)
+{
+    if (!make_room(text, count)) return;
+    if (count) memcpy(text->bytes + text->length, bytes, count);
+    text->length += count;
+    text->bytes[text->length] = '\0';
+}
+
+void weft_text_add(weft_text *text, const char *format, ...)
+{
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    int need = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    if (need >= 0 && make_room(text, (size_t)need)) {
+        vsnprintf(text->bytes + text->length, (size_t)need + 1, format, again);
+        text->length += (size_t)need;
+    }
+    va_end(again);
+}
+
+void weft_text_add_json(weft_text *text, const char *string)
+{
+    weft_text_add_bytes(text, "\"", 1);
+    for (const unsigned char *c = (const unsigned char *)string; *c; c++) {
+        if (*c == '"' || *c == '\\') weft_text_add(text, "\\%c", *c);
+        else if (*c < 0x20) weft_text_add(text, "\\u%04x", *c);
+        else weft_text_add_bytes(text, c, 1);
+    }
+    weft_text_add_bytes(text, "\"", 1);
+}
+
+void weft_text_add_xml(weft_text *text, const char *string)
+{
+    for (const char *c = string; *c; c++) {
+        if (*c == '&') weft_text_add(text, "&amp;");
+        else if (*c == '<') weft_text_add(text, "&lt;");
+        else if (*c == '>') weft_text_add(text, "&gt;");
+        else if (*c == '"') weft_text_add(text, "&quot;");
+        else weft_text_add_bytes(text, c, 1);
+    }
+}
+
+weft_status weft_text_check(const weft_text *text, weft_error *error)
+{
+    if (text->failed) FAIL(error, WEFT_NO_MEMORY, "out of memory while writing text of %zu bytes", text->length);
+    return WEFT_OK;
+}
+
+const char *weft_text_get(const weft_text *text)
+{
+    return text->bytes ? text->bytes : "";
+}
+
+static bool starts_like_a_number(const char *string)
+{
+    return isdigit((unsigned char)*string) || *string == '-' || *string == '+' || *string == '.';
+}
+
+bool weft_parse_int(const char *string, int64_t *out)
+{
+    if (!starts_like_a_number(string)) return false;
+    char *end = NULL;
+    errno = 0;
+    long long value = strtoll(string, &end, 10);
+    if (errno || end == string || *end) return false;
+    *out = value;
+    return true;
+}
+
+bool weft_parse_double(const char *string, double *out)
+{
+    if (!starts_like_a_number(string)) return false;
+    char *end = NULL;
+    double value = strtod(string, &end);
+    if (end == string || *end || !isfinite(value)) return false;
+    *out = value;
+    return true;
+}
+
+enum { LONGEST_NAME = 63 };
+
+static int edit_distance(const char *a, const char *b)
+{
+    size_t rows = strlen(a), columns = strlen(b);
+    if (rows > LONGEST_NAME || columns > LONGEST_NAME) return LONGEST_NAME;
+    int previous[LONGEST_NAME + 1], current[LONGEST_NAME + 1];
+    for (size_t j = 0; j <= columns; j++) previous[j] = (int)j;
+    for (size_t i = 1; i <= rows; i++) {
+        current[0] = (int)i;
+        for (size_t j = 1; j <= columns; j++) {
+            int replace = previous[j - 1] + (a[i - 1] != b[j - 1]);
+            int insert = current[j - 1] + 1, drop = previous[j] + 1;
+            int best = replace < insert ? replace : insert;
+            current[j] = best < drop ? best : drop;
+        }
+        memcpy(previous, current, sizeof previous);
+    }
+    return previous[columns];
+}
+
+int weft_text_nearest(const char *word, const char *const *names, int count)
+{
+    int best = -1, best_distance = (int)strlen(word) / 2 + 1;
+    for (int i = 0; i < count; i++) {
+        int distance = edit_distance(word, names[i]);
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = i;
+        }
+    }
+    return best;
+}

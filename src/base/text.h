@@ -1,0 +1,35 @@
+/*
+ * A growing string, number parsing and spelling help.
+ *
+ * Owns: its bytes.  Lifetime: init to fini.  Threads: one owner.
+ */
+#ifndef WEFT_BASE_TEXT_H
+#define WEFT_BASE_TEXT_H
+
+#include "base/memory.h"
+
+typedef struct weft_text {
+    char *bytes; /* always ends with a zero byte once anything was appended; NULL before */
+    size_t length, capacity;
+    bool failed; /* an append ran out of memory: later appends do nothing, weft_text_check reports it */
+} weft_text;
+
+void weft_text_init(weft_text *text);
+void weft_text_fini(weft_text *text);
+
+/* Appends never fail on the spot: a writer appends everything and checks once. */
+void weft_text_add(weft_text *text, const char *format, ...) WEFT_PRINTF(2, 3);
+void weft_text_add_bytes(weft_text *text, const void *bytes, size_t count);
+void weft_text_add_json(weft_text *text, const char *string); /* with quotes and escapes */
+void weft_text_add_xml(weft_text *text, const char *string);  /* escapes & < > " */
+weft_status weft_text_check(const weft_text *text, weft_error *error) WEFT_CHECKED;
+const char *weft_text_get(const weft_text *text); /* "" when empty; borrowed */
+
+/* The whole string must be a number in range; no leading blanks, no trailing junk. */
+bool weft_parse_int(const char *string, int64_t *out);
+bool weft_parse_double(const char *string, double *out);
+
+/* Index of the known name nearest to word by edit distance, or -1 when none is near enough to suggest. */
+int weft_text_nearest(const char *word, const char *const *names, int count);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * Checkpoints: RUN/step-00000100/ with checkpoint.yaml (configuration, state, list of files with sizes and XXH3
+ * checksums) and safetensors files with whole tensors by name: weights-KKKKK-of-NNNNN.safetensors and moment1-...,
+ * moment2-..., one of each kind a writing rank. Complete or absent: written to step-00000100.tmp, synced, renamed.
+ * docs/checkpoint.md is the format.
+ *
+ * Threads: each function may be called by one thread at a time per folder.
+ */
+#ifndef WEFT_CHECKPOINT_CHECKPOINT_H
+#define WEFT_CHECKPOINT_CHECKPOINT_H
+
+#include "tensor/safetensors.h"
+
+typedef enum weft_checkpoint_kind {
+    WEFT_CHECKPOINT_WEIGHTS,
+    WEFT_CHECKPOINT_MOMENT1,
+    WEFT_CHECKPOINT_MOMENT2,
+    WEFT_CHECKPOINT_KINDS
+} weft_checkpoint_kind;
+
+/* One file as its writer knows it: fixed size, so that ranks can exchange it as bytes. name is empty when not written. */
+typedef struct weft_checkpoint_file {
+    char name[64];
+    uint64_t bytes, checksum;
+} weft_checkpoint_file;
+
+typedef struct weft_checkpoint_state {
+    int64_t step;              /* steps finished */
+    uint64_t data_fingerprint;
+    double loss;               /* of the last step */
+} weft_checkpoint_state;
+
+/* Empties and makes FOLDER/step-XXXXXXXX.tmp. One rank calls it, before the others write. */
+weft_status weft_checkpoint_begin(const char *folder, int64_t step, weft_error *error) WEFT_CHECKED;
+
+/* Writes this rank's tensors of one kind (fp32, global order) into the .tmp folder. count 0 writes nothing. */
+weft_status weft_checkpoint_write(const char *folder, int64_t step, weft_checkpoint_kind kind, int32_t rank, int32_t ranks,
+                                  const weft_tensor_entry *tensors, size_t count, weft_checkpoint_file *out,
+                                  weft_error *error) WEFT_CHECKED;
+
+/* Writes checkpoint.yaml (config_yaml: text of weft_config_dump), syncs and renames. One rank, after all have written. Then removes
+ * the oldest complete checkpoints beyond keep (keep < 1 keeps all) and left-over .tmp folders of earlier steps. */
+weft_status weft_checkpoint_publish(const char *folder, const weft_checkpoint_state *state, const char *config_yaml,
+                                    const weft_checkpoint_file *files, size_t file_count, int64_t keep,
+                                    weft_error *error) WEFT_CHECKED;
+void weft_checkpoint_discard(const char *folder, int64_t step); /* removes the .tmp folder after a failure */
+
+typedef struct weft_checkpoint weft_checkpoint;
+
+/* path: a checkpoint folder, or a run folder (its latest complete checkpoint). Sizes and checksums of every file are
+ * proved before anything is handed out: WEFT_INVALID names file and offset or checksum. */
+weft_status weft_checkpoint_open(const char *path, weft_checkpoint **out, weft_error *error) WEFT_CHECKED;
+void weft_checkpoint_close(weft_checkpoint *checkpoint);
+const char *weft_checkpoint_path(const weft_checkpoint *checkpoint);
+const char *weft_checkpoint_config(const weft_checkpoint *checkpoint); /* YAML text */
+const weft_checkpoint_state *weft_checkpoint_get_state(const weft_checkpoint *checkpoint);
+
+/* Copies a whole tensor; WEFT_INVALID when it is missing or its shape differs. */
+weft_status weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name,
+                                 int32_t dimensions, const int64_t *shape, float *out, weft_error *error) WEFT_CHECKED;
+
+/* Whether a run folder holds a complete checkpoint. */
+bool weft_checkpoint_exists(const char *folder);
+
+/* Bit for bit over steps, names, shapes and bytes of all three kinds; file layout does not matter. *out_same, and when false
+ * the first difference in words (kind, tensor, element, both values) in out_text. */
+weft_status weft_checkpoint_compare(const char *a, const char *b, bool *out_same, weft_text *out_text,
+                                    weft_error *error) WEFT_CHECKED;
+
+#endif

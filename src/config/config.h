@@ -1,0 +1,99 @@
+/*
+ * A run's configuration: one struct, one field table (fields.def). From the table come the YAML reader, key=value
+ * overrides, range checks, the dump with origins, the help text and docs/configuration.md.
+ *
+ * Owns: strings live in the config's arena.  Lifetime: init to fini; immutable after loading.  Threads: any may read.
+ */
+#ifndef WEFT_CONFIG_CONFIG_H
+#define WEFT_CONFIG_CONFIG_H
+
+#include "base/text.h"
+
+typedef struct weft_config_list {
+    const int64_t *values;
+    int64_t count;
+} weft_config_list;
+
+/* Choices are stored as the index into their name list in fields.def; the enums here follow that order. */
+typedef enum { WEFT_CONFIG_LAYERNORM, WEFT_CONFIG_RMSNORM } weft_config_norm;
+typedef enum { WEFT_CONFIG_LEARNED, WEFT_CONFIG_ROTARY } weft_config_position;
+typedef enum { WEFT_CONFIG_GELU, WEFT_CONFIG_SWIGLU } weft_config_activation;
+typedef enum { WEFT_CONFIG_AUTO, WEFT_CONFIG_TEXT, WEFT_CONFIG_NANOGPT, WEFT_CONFIG_LLMC } weft_config_format;
+typedef enum { WEFT_CONFIG_CONSTANT, WEFT_CONFIG_LINEAR, WEFT_CONFIG_COSINE, WEFT_CONFIG_WSD } weft_config_decay;
+typedef enum { WEFT_CONFIG_RECOMPUTE_NONE, WEFT_CONFIG_RECOMPUTE_FULL } weft_config_recompute;
+typedef enum { WEFT_CONFIG_ELEMENT_FP32, WEFT_CONFIG_ELEMENT_BF16 } weft_config_element; /* = weft_element */
+typedef enum { WEFT_CONFIG_LOCAL, WEFT_CONFIG_MPI } weft_config_transport;
+
+typedef struct weft_model_config {
+    int64_t architecture; /* preset: gpt2 | llama; sets the defaults of norm, position, activation, bias, tied */
+    int64_t layers, width, heads, kv_heads, feed_forward, vocabulary, context; /* kv_heads 0 = heads; feed_forward 0 = preset's */
+    int64_t norm, position, activation;
+    bool bias, tied;
+    double norm_epsilon, rotary_base, init_deviation;
+} weft_model_config;
+
+typedef struct weft_config {
+    struct {
+        const char *folder; /* default: run/<name of the file without .yaml> */
+        int64_t steps, seed;
+        int64_t evaluate_every, evaluate_batches; /* 0: only at the end; batches of M x B sequences, 0: the whole held-out part */
+        int64_t timeline_step;                    /* which step is drawn; 0: the last */
+        int64_t sample_tokens;                    /* printed at the end; 0: none */
+        const char *sample_prompt;
+    } run;
+    weft_model_config model;
+    struct {
+        const char *path;     /* file or folder */
+        int64_t format;       /* weft_config_format */
+        const char *held_out_path; /* or empty: held_out of path */
+        double held_out;      /* share of blocks, spread over the whole */
+    } data;
+    struct {
+        int64_t microbatches, sequences, tokens; /* M, sequences a micro-batch, tokens a sequence (T; 0 = model.context) */
+    } batch;
+    struct {
+        double learning_rate, minimum; /* minimum: share of learning_rate at the end of decay */
+        int64_t warmup, decay, decay_steps; /* decay: weft_config_decay; decay_steps: of wsd, 0 = a fifth of the steps */
+        double beta1, beta2, epsilon, weight_decay, clip; /* clip 0: none */
+    } optimizer;
+    struct {
+        int64_t pipeline, loops;
+        const char *schedule;  /* a kind or FILE.csv */
+        const char *placement; /* linear, loop, or auto */
+        weft_config_list stages; /* layers of each stage; empty: found by the splitter */
+    } parallel;
+    struct {
+        int64_t every, keep; /* every 0: at the end only */
+    } checkpoint;
+    const char *device;      /* a device kind */
+    int64_t threads;         /* of one worker; 0: cores / workers on this machine, at least 1 */
+    int64_t element;         /* weft_config_element */
+    int64_t recompute;       /* weft_config_recompute */
+    int64_t transport;       /* weft_config_transport */
+    int64_t memory_limit;    /* bytes a worker may use (accepts 8GiB, 512MiB); 0: no limit */
+    double timeout;          /* seconds without any progress */
+
+    struct weft_config_origin *origins; /* where each value came from; private to config/ */
+    weft_arena arena;
+} weft_config;
+
+/* Reads path, then overrides ("section.key=value" each). WEFT_INVALID with one line: file, line, column, key and what
+ * is known nearest. Checks types, ranges and everything that needs no other layer (heads divide width, ...). */
+weft_status weft_config_load(weft_config *config, const char *path, const char *const *overrides, int override_count,
+                             weft_error *error) WEFT_CHECKED;
+/* The same from text in memory; name stands for the file in messages. */
+weft_status weft_config_load_text(weft_config *config, const char *text, size_t length, const char *name,
+                                  const char *const *overrides, int override_count, weft_error *error) WEFT_CHECKED;
+void weft_config_fini(weft_config *config);
+
+/* Every value in force as YAML that load reads back; with_origins adds "# file:line", "# default" or "# command line". */
+void weft_config_dump(const weft_config *config, bool with_origins, weft_text *out);
+void weft_config_dump_json(const weft_config *config, weft_text *out); /* {"model.layers": {"value": .., "origin": ".."}} */
+/* The table for people: key, type, default, range, meaning. */
+void weft_config_help(weft_text *out);
+
+/* Writes "FILE:LINE:COLUMN: key: " (or the like) for a later layer's complaint about a key, into the error's context. */
+weft_status weft_config_complain(const weft_config *config, const char *key, weft_error *error, const char *format, ...)
+    WEFT_PRINTF(4, 5);
+
+#endif

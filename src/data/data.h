@@ -1,0 +1,45 @@
+/*
+ * Corpora as blocks of T tokens (plus the next one as the last target), memory-mapped, shuffled by seed.
+ *
+ * The token stream is cut into blocks: block i holds tokens i T .. i T + T (T inputs, T targets shifted by one).
+ * Held-out blocks are spread evenly over the whole. Batch k of training takes the sequences k, k+1, ... of an endless
+ * sequence of epochs, each a keyed permutation of the training blocks: what a step reads is a function of the seed and
+ * the step alone, so the place in the data is the step number.
+ *
+ * Owns: its maps.  Lifetime: open to close.  Threads: any may read.
+ */
+#ifndef WEFT_DATA_DATA_H
+#define WEFT_DATA_DATA_H
+
+#include "config/config.h"
+
+typedef struct weft_data weft_data;
+
+typedef struct weft_data_options {
+    const char *path, *held_out_path; /* held_out_path NULL or "": a share of path */
+    weft_config_format format;        /* AUTO: by header and name; text when nothing else fits */
+    int64_t tokens;                   /* T */
+    double held_out;
+    uint64_t seed;
+    int64_t vocabulary;               /* of the model */
+} weft_data_options;
+
+/* WEFT_INVALID for missing, empty, truncated or malformed files (named with the offset), and too short ones. */
+weft_status weft_data_open(const weft_data_options *options, weft_data **out, weft_error *error) WEFT_CHECKED;
+void weft_data_close(weft_data *data);
+
+typedef enum weft_data_part { WEFT_DATA_TRAIN, WEFT_DATA_HELD_OUT } weft_data_part;
+
+int64_t weft_data_blocks(const weft_data *data, weft_data_part part);
+int64_t weft_data_bytes_per_token(const weft_data *data); /* 1 for text; 0 when not known */
+
+/* Identifies the data in a checkpoint: XXH3 of format, sizes and first and last pages. */
+uint64_t weft_data_fingerprint(const weft_data *data);
+
+/* Fills count sequences starting at sequence `first` of the part's endless order (train: shuffled epochs; held out: file
+ * order; a held-out sequence beyond the last block gets targets of -1). tokens, targets: (count, T). WEFT_FAILED names
+ * file and offset of a token outside the vocabulary. */
+weft_status weft_data_read(const weft_data *data, weft_data_part part, int64_t first, int64_t count, int32_t *tokens,
+                           int32_t *targets, weft_error *error) WEFT_CHECKED;
+
+#endif

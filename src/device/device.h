@@ -1,0 +1,172 @@
+/*
+ * A device: a const table of operations on memory, plus allocate, stream, event and copy.
+ *
+ * An instance is made for one worker, one storage element type and one thread count. "storage" below is that type;
+ * fp32 pointers are float *. Matrices are row-major. Operations are enqueued on a stream; a CPU device runs them at
+ * once. No operation returns a value: what the host reads it copies out after the step. An operation that fails sets
+ * the instance's sticky error, later operations do nothing, weft_device_check reports it. Backward operations on weights overwrite when
+ * accumulate is false (first micro-batch of a step) and add when true; they accumulate in fp32. Every output is
+ * rounded to its element type once. The bits depend on shapes, element type and threads only.
+ *
+ * Letters: B sequences, T tokens, N = B T rows, C width, H query heads, G key/value heads, D head width, V vocabulary.
+ *
+ * Owns: an instance owns its streams' resources and primitives; memory from allocate belongs to the caller.
+ * Threads: an instance belongs to the thread that created it.
+ */
+#ifndef WEFT_DEVICE_DEVICE_H
+#define WEFT_DEVICE_DEVICE_H
+
+#include "tensor/element.h"
+
+typedef struct weft_device weft_device;
+typedef struct weft_stream weft_stream; /* NULL is the instance's only stream on CPU devices */
+
+typedef enum weft_memory_kind { WEFT_MEMORY_DEVICE, WEFT_MEMORY_PINNED } weft_memory_kind;
+
+/* A point on a stream. On a CPU device it is reached when recorded. */
+typedef struct weft_event {
+    int64_t nanoseconds; /* weft_clock_nanoseconds when it was reached; read after the step */
+    void *handle;
+} weft_event;
+
+typedef struct weft_linear {
+    int64_t rows, in, out; /* y (rows, out) = x (rows, in) w^T + bias, w (out, in), bias (out) or NULL */
+} weft_linear;
+
+typedef struct weft_attention {
+    int64_t B, T, H, G, D; /* causal, scale 1/sqrt(D); qkv (B T, (H + 2 G) D): queries, then keys, then values */
+} weft_attention;
+
+typedef enum weft_norm_kind { WEFT_LAYERNORM, WEFT_RMSNORM } weft_norm_kind;
+typedef struct weft_norm {
+    weft_norm_kind kind;
+    int64_t rows, width;
+    float epsilon;
+} weft_norm;
+
+typedef enum weft_activation_kind { WEFT_GELU, WEFT_SWIGLU } weft_activation_kind;
+typedef struct weft_activation {
+    weft_activation_kind kind; /* GELU by tanh (GPT-2); SWIGLU: out = silu(x[:, :width]) * x[:, width:] */
+    int64_t rows, width;       /* of the output; SWIGLU's input is 2 width wide */
+} weft_activation;
+
+typedef struct weft_rotary {
+    int64_t B, T, heads, D; /* rotates the first `heads` heads of each row; pairs (i, i + D/2) */
+    int64_t stride;         /* elements from row to row */
+} weft_rotary;
+
+/* What changes from step to step; lives in device memory (allocate), written by copy before the step. */
+typedef struct weft_step_scalars {
+    float learning_rate, beta1, beta2, epsilon, weight_decay;
+    float correction1, correction2; /* 1 - beta^step */
+    float clip_norm;                /* 0: no clipping */
+    float clip_factor;              /* written by norm_finish; 1 before */
+    int32_t nonfinite;              /* written by norm_finish: 1 when the norm is not finite */
+    double norm;                    /* written by norm_finish */
+} weft_step_scalars;
+
+enum { WEFT_NORM_BLOCK = 65536 }; /* elements in one block of the gradient norm; a tensor starts a new block */
+
+typedef struct weft_device_operations {
+    void (*destroy)(weft_device *device); /* accepts NULL */
+
+    weft_status (*allocate)(weft_device *device, weft_memory_kind kind, size_t bytes, void **out, weft_error *error);
+    void (*release)(weft_device *device, void *memory);
+    void (*copy)(weft_device *device, weft_stream *stream, void *to, const void *from, size_t bytes); /* host or device */
+    void (*zero)(weft_device *device, weft_stream *stream, void *memory, size_t bytes);
+    void (*event_record)(weft_device *device, weft_stream *stream, weft_event *event);
+    void (*event_wait)(weft_device *device, weft_stream *stream, const weft_event *event);
+    bool (*event_done)(weft_device *device, const weft_event *event);
+
+    /* out (N, C) = wte[tokens] + wpe[row % T]; wpe may be NULL. Tokens are known to be in range. wte (V, C), wpe (T, C). */
+    void (*embed_forward)(weft_device *device, weft_stream *stream, int64_t N, int64_t T, int64_t C, const int32_t *tokens,
+                          const void *wte, const void *wpe, void *out);
+    /* dwte (V, C), dwpe (T, C) or NULL. Rows are added in ascending order. */
+    void (*embed_backward)(weft_device *device, weft_stream *stream, int64_t N, int64_t T, int64_t C, int64_t V,
+                           const int32_t *tokens, const void *dout, bool accumulate, float *dwte, float *dwpe);
+
+    /* mean (rows; unused by RMSNORM, may be NULL then) and rstd (rows) are kept for backward. bias may be NULL. */
+    void (*norm_forward)(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *x, const void *weight,
+                         const void *bias, void *out, float *mean, float *rstd);
+    /* dx = residual + gradient through the norm; residual (rows, width) may be NULL and may be dx itself. */
+    void (*norm_backward_input)(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *dy, const void *x,
+                                const void *weight, const float *mean, const float *rstd, const void *residual, void *dx);
+    void (*norm_backward_weight)(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *dy, const void *x,
+                                 const float *mean, const float *rstd, bool accumulate, float *dweight, float *dbias);
+
+    /* workspace: at least the kind's linear_workspace bytes, 64-byte aligned. */
+    void (*linear_forward)(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *x, const void *w,
+                           const void *bias, void *y, void *workspace);
+    void (*linear_backward_input)(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *dy,
+                                  const void *w, void *dx, void *workspace);
+    void (*linear_backward_weight)(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *dy,
+                                   const void *x, bool accumulate, float *dw, float *dbias, void *workspace);
+
+    void (*activation_forward)(weft_device *device, weft_stream *stream, const weft_activation *activation, const void *x,
+                               void *out);
+    void (*activation_backward)(weft_device *device, weft_stream *stream, const weft_activation *activation, const void *x,
+                                const void *dy, void *dx);
+
+    /* In place. cosine, sine: (T, D/2). direction +1 forward, -1 backward. */
+    void (*rotary)(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const float *cosine, const float *sine,
+                   int direction, void *x);
+
+    /* out (B T, H D); logsumexp (B, H, T) is what backward keeps. Never stores T x T. workspace: attention_workspace bytes. */
+    void (*attention_forward)(weft_device *device, weft_stream *stream, const weft_attention *attention, const void *qkv, void *out,
+                              float *logsumexp, void *workspace);
+    void (*attention_backward)(weft_device *device, weft_stream *stream, const weft_attention *attention, const void *qkv,
+                               const void *out, const float *logsumexp, const void *dout, void *dqkv, void *workspace);
+
+    void (*add)(weft_device *device, weft_stream *stream, int64_t count, const void *a, const void *b, void *out); /* storage */
+    void (*add_fp32)(weft_device *device, weft_stream *stream, int64_t count, const float *a, const float *b, float *out);
+    void (*round)(weft_device *device, weft_stream *stream, int64_t count, const float *from, void *to); /* to storage */
+
+    /* loss[0] = sum over rows with target >= 0 of -log softmax(logits)[target], added in row order in double, stored as
+     * fp32 (nats). When gradient: logits are replaced by scale * (softmax - onehot), zero for rows with target < 0. */
+    void (*cross_entropy)(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits, const int32_t *targets,
+                          float scale, bool gradient, float *loss);
+
+    /* sums[i] = sum of squares of block i of WEFT_NORM_BLOCK elements, fixed order inside a block. */
+    void (*square_sums)(weft_device *device, weft_stream *stream, int64_t count, const float *gradient, double *sums);
+    /* Adds the sums in index order; writes norm, nonfinite and clip_factor = min(1, clip_norm / (norm + 1e-6)). */
+    void (*norm_finish)(weft_device *device, weft_stream *stream, int64_t blocks, const double *sums, weft_step_scalars *scalars);
+    /* AdamW with decoupled decay (Loshchilov and Hutter, arXiv 1711.05101), PyTorch's order of operations. Reads
+     * scalars->clip_factor; does nothing when scalars->nonfinite. storage (or NULL) gets the rounded new weights. */
+    void (*adamw)(weft_device *device, weft_stream *stream, int64_t count, const weft_step_scalars *scalars, bool decay,
+                  const float *gradient, float *weight, float *moment1, float *moment2, void *storage);
+} weft_device_operations;
+
+/* First member of every device's instance. */
+struct weft_device {
+    const weft_device_operations *operations;
+    weft_element element;
+    int32_t threads;
+    weft_error error; /* sticky */
+    /* Called after each operation by the thread that runs it, so that one thread can drive the transport meanwhile. */
+    void (*between)(void *context);
+    void *between_context;
+};
+
+typedef struct weft_device_options {
+    weft_element element;
+    int32_t threads; /* >= 1 */
+} weft_device_options;
+
+/* A kind of device. workspace functions are pure: what the operations above need at most for these shapes. */
+typedef struct weft_device_kind {
+    const char *name, *summary;
+    weft_status (*create)(const weft_device_options *options, weft_device **out, weft_error *error);
+    size_t (*linear_workspace)(const weft_device_options *options, const weft_linear *linear);
+    size_t (*attention_workspace)(const weft_device_options *options, const weft_attention *attention);
+    /* Best matrix product of this element type on these threads, flop/s, measured in about seconds. NULL: not measured. */
+    weft_status (*measure_peak)(const weft_device_options *options, double seconds, double *out_flops, weft_error *error);
+} weft_device_kind;
+
+/* NULL-terminated table of the kinds in this build: reference, and cpu where oneDNN was found. */
+const weft_device_kind *const *weft_device_kinds(void);
+const weft_device_kind *weft_device_kind_find(const char *name); /* or NULL */
+
+/* The sticky error, if any. */
+weft_status weft_device_check(const weft_device *device, weft_error *error) WEFT_CHECKED;
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * What people look at: timelines as SVG and CSV, the progress line, metrics.jsonl.
+ *
+ * Writers append text; the caller stores it. Threads: any.
+ */
+#ifndef WEFT_REPORT_REPORT_H
+#define WEFT_REPORT_REPORT_H
+
+#include "simulate/simulate.h"
+#include "train/record.h"
+
+typedef struct weft_picture {
+    const char *title;   /* e.g. "breadth-first, P = 2, 2 loops, M = 8" */
+    const char *caption; /* e.g. "measured, step 600" */
+    const char *unit;    /* of time, e.g. "ms"; the axis shows seconds x unit_scale */
+    double unit_scale;
+} weft_picture;
+
+/* One row a rank; colour by action and loop, micro-batch numbers where they fit, idle time visible, messages drawn thin under the
+ * compute row, a legend, a time axis with units, bubble in the caption. Self-contained, well-formed. */
+void weft_report_svg(const weft_timeline *timeline, const weft_picture *picture, weft_text *out);
+
+/* rank,lane,action,stage,microbatch,begin,end with a header line; seconds with 9 decimals. */
+void weft_report_csv(const weft_timeline *timeline, weft_text *out);
+
+/* One line of progress without a newline: step, loss, tokens/s, share of peak, time left. */
+void weft_report_progress(const weft_step_record *record, weft_text *out);
+
+/* One JSON object and a newline: docs/metrics.md lists the keys. */
+void weft_report_step_json(const weft_step_record *record, weft_text *out);
+void weft_report_evaluation_json(const weft_evaluation_record *record, weft_text *out);
+
+#endif

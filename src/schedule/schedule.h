@@ -1,0 +1,83 @@
+/*
+ * A schedule: in which order each pipeline rank runs its compute actions. It is the input of lowering (program/).
+ *
+ * Owns: its arrays.  Lifetime: create to destroy; immutable in between.  Threads: any may read.
+ */
+#ifndef WEFT_SCHEDULE_SCHEDULE_H
+#define WEFT_SCHEDULE_SCHEDULE_H
+
+#include "base/text.h"
+
+typedef enum weft_action_kind {
+#define ACTION(name, lane, operands, effect) WEFT_##name,
+#include "schedule/actions.def"
+#undef ACTION
+    WEFT_ACTION_KINDS
+} weft_action_kind;
+
+typedef enum weft_action_lane { WEFT_LANE_COMPUTE, WEFT_LANE_MESSAGE, WEFT_LANE_GATHER, WEFT_LANE_REDUCE } weft_action_lane;
+typedef enum weft_action_operands {
+    WEFT_OPERANDS_STAGE_MICROBATCH,
+    WEFT_OPERANDS_STAGE,
+    WEFT_OPERANDS_NONE
+} weft_action_operands;
+
+typedef struct weft_action_info {
+    const char *name;
+    weft_action_lane lane;
+    weft_action_operands operands;
+    const char *effect;
+} weft_action_info;
+
+const weft_action_info *weft_action_info_get(weft_action_kind kind); /* a row of the table; static */
+
+/* Limits of the packed form; whoever builds actions checks them. */
+#define WEFT_STAGES_LIMIT (1 << 24)
+#define WEFT_MICROBATCHES_LIMIT (1 << 30)
+
+typedef struct weft_action {
+    uint32_t kind : 8, stage : 24;
+    uint32_t microbatch; /* 0 where the kind has none */
+} weft_action;
+
+/* "3B12", "1UNSHARD", "NORM". */
+void weft_action_print(weft_action action, weft_text *out);
+
+typedef struct weft_schedule {
+    int32_t ranks, loops, stages, microbatches; /* P, V, S, M */
+    bool forward_only;                          /* no backward actions: evaluation, sampling */
+    bool has_messages;                          /* read from a file with SEND and RECV: executed as written */
+    bool ascending;                             /* each stage's gradients arrive in ascending micro-batch order */
+    char name[64];                              /* the kind, or the file's name */
+    int32_t *stage_rank;                        /* (S) placement */
+    size_t *first;                              /* (P + 1) rank r runs actions[first[r]] .. actions[first[r + 1] - 1] */
+    weft_action *actions;
+} weft_schedule;
+
+typedef struct weft_schedule_options {
+    const char *kind; /* a name of weft_schedule_kind_names */
+    int32_t ranks, loops, microbatches;
+    const char *placement; /* "linear", "loop", or NULL for the kind's own */
+    bool forward_only;     /* the kind's forward order only */
+} weft_schedule_options;
+
+/* NULL-terminated names: sequential, gpipe, 1f1b, depth-first, breadth-first. */
+const char *const *weft_schedule_kind_names(void);
+
+/* One line that says what a kind is; NULL for an unknown name. */
+const char *weft_schedule_kind_summary(const char *kind);
+
+/* WEFT_INVALID with the reason for what makes no sense (unknown kind with the nearest name, P < 1, loops on a kind
+ * that has none, ...). M < P and M not divisible by P are fine everywhere. */
+weft_status weft_schedule_create(const weft_schedule_options *options, weft_schedule **out, weft_error *error) WEFT_CHECKED;
+void weft_schedule_destroy(weft_schedule *schedule);
+
+/* The CSV of torch.distributed.pipelining (docs/schedule-csv.md): one row a rank, LF, no blanks. */
+void weft_schedule_write_csv(const weft_schedule *schedule, weft_text *out);
+/* source names the text in messages (file, row, column, token). */
+weft_status weft_schedule_read_csv(const char *text, size_t length, const char *source, weft_schedule **out,
+                                   weft_error *error) WEFT_CHECKED;
+/* For people: a header line and one aligned row a rank. */
+void weft_schedule_write_text(const weft_schedule *schedule, weft_text *out);
+
+#endif

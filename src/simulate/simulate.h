@@ -1,0 +1,45 @@
+/*
+ * Longest path through a program with costs: when each action begins and ends, the bubble and its causes.
+ *
+ * Threads: any; nothing is kept between calls.
+ */
+#ifndef WEFT_SIMULATE_SIMULATE_H
+#define WEFT_SIMULATE_SIMULATE_H
+
+#include "program/program.h"
+
+/* Seconds (or any unit) per stage; B costs backward_input + backward_weight. Messages occupy their lanes only. */
+typedef struct weft_costs {
+    const double *forward, *backward_input, *backward_weight; /* (S) of one micro-batch */
+    const double *update;                                     /* (S) or NULL for 0 */
+    double message, reduce;                                   /* latency of one message; time of one collective */
+} weft_costs;
+
+/* timeline must be initialised for the program. WEFT_INVALID when the program has a cycle. */
+weft_status weft_simulate(const weft_program *program, const weft_costs *costs, weft_timeline *timeline,
+                          weft_error *error) WEFT_CHECKED;
+
+typedef enum weft_bubble_cause {
+    WEFT_BUBBLE_FILL,      /* before a rank's first compute action */
+    WEFT_BUBBLE_DRAIN,     /* after its last F, B, I or W while others still compute */
+    WEFT_BUBBLE_IMBALANCE, /* waiting for an action of another rank that is still computing */
+    WEFT_BUBBLE_MESSAGE,   /* waiting for a message whose sender has finished computing it */
+    WEFT_BUBBLE_WEIGHTS,   /* waiting for weights */
+    WEFT_BUBBLE_UPDATE,    /* waiting for NORM or another collective before UPDATE, and after the last action */
+    WEFT_BUBBLE_CAUSES
+} weft_bubble_cause;
+
+const char *weft_bubble_cause_name(weft_bubble_cause cause);
+
+typedef struct weft_bubble_rank {
+    double busy, idle;                   /* compute lane; they add up to the step time */
+    double cause[WEFT_BUBBLE_CAUSES];    /* adds up to idle */
+    double first_begin, last_end;        /* of its first F, and of its last F, B, I or W */
+    int64_t peak_activations;            /* most micro-batch stages held between F and the B or W that frees them */
+} weft_bubble_rank;
+
+/* Works on simulated and measured timelines alike. ranks: (P), the caller's. */
+void weft_bubble_measure(const weft_timeline *timeline, double *out_step_time, double *out_bubble_fraction,
+                         weft_bubble_rank *ranks);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * The safetensors file format: 8 bytes little-endian header length, a JSON header (name -> dtype, shape, data_offsets;
+ * "__metadata__"), then the data. Files are hostile input: the header is at most 100 MB, ranges lie in bounds, are
+ * disjoint and have size = shape x dtype. Messages name the file and the byte offset.
+ *
+ * Owns: a reader owns its map.  Threads: one owner.
+ */
+#ifndef WEFT_TENSOR_SAFETENSORS_H
+#define WEFT_TENSOR_SAFETENSORS_H
+
+#include "base/file.h"
+#include "tensor/element.h"
+
+enum { WEFT_TENSOR_DIMENSIONS = 4 };
+
+typedef struct weft_tensor_entry {
+    const char *name;
+    weft_element element; /* F32 and BF16 */
+    int32_t dimensions;
+    int64_t shape[WEFT_TENSOR_DIMENSIONS];
+    const void *data;
+    size_t bytes;
+} weft_tensor_entry;
+
+typedef struct weft_safetensors weft_safetensors;
+
+weft_status weft_safetensors_open(const char *path, weft_safetensors **out, weft_error *error) WEFT_CHECKED;
+void weft_safetensors_close(weft_safetensors *file);
+size_t weft_safetensors_count(const weft_safetensors *file);
+const weft_tensor_entry *weft_safetensors_get(const weft_safetensors *file, size_t index); /* in file order; borrowed */
+const weft_tensor_entry *weft_safetensors_find(const weft_safetensors *file, const char *name); /* or NULL */
+
+/* Writes the entries in the order given, synced, to exactly this path (whoever calls renames). data starts 64-byte
+ * aligned. out_checksum: XXH3-64 of the whole file, taken while writing; out_bytes: its size. Either may be NULL. */
+weft_status weft_safetensors_write(const char *path, const weft_tensor_entry *entries, size_t count, uint64_t *out_checksum,
+                                   uint64_t *out_bytes, weft_error *error) WEFT_CHECKED;
+
+/* XXH3-64 of a file's bytes. */
+weft_status weft_file_checksum(const char *path, uint64_t *out, uint64_t *out_bytes, weft_error *error) WEFT_CHECKED;
+
+#endif

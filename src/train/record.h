@@ -1,0 +1,26 @@
+/* What a run tells its observer; report/ turns it into progress lines and metrics.jsonl. */
+#ifndef WEFT_TRAIN_RECORD_H
+#define WEFT_TRAIN_RECORD_H
+
+#include "program/program.h"
+
+typedef struct weft_step_record {
+    int64_t step, steps;           /* this one, counted from 1; all */
+    double loss;                   /* mean over target tokens, nats */
+    double gradient_norm, learning_rate;
+    double seconds;                /* of the step */
+    double tokens_per_second;
+    double flops_per_second, peak; /* model flops by docs/metrics.md; measured peak of all workers, 0 when unknown */
+    double seconds_left;
+    int32_t ranks;
+    const double *bubble;          /* (ranks) measured share of each rank's compute lane that was idle */
+} weft_step_record;
+
+typedef struct weft_evaluation_record {
+    int64_t step;
+    double loss;          /* mean over target tokens, nats */
+    double bits_per_byte; /* 0 when bytes per token are not known */
+    int64_t tokens;
+} weft_evaluation_record;
+
+#endif

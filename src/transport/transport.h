@@ -1,0 +1,83 @@
+/*
+ * A transport moves bytes between workers: a const table over local/ (threads of one process) and mpi/.
+ *
+ * One endpoint per worker. All calls return at once except wait, barrier and create; progress is made inside test,
+ * progress and wait. Messages of one (sender, receiver, tag) arrive in order; nothing relies on buffering: a send
+ * is done only when its bytes may be reused, and may need its receive to be posted first. Buffers stay the caller's and
+ * untouched until the request is done. A size mismatch between send and receive is an error at the receiver.
+ *
+ * Owns: an endpoint owns its connections and requests.  Lifetime: create to destroy; destroy is collective when no
+ * error happened.  Threads: an endpoint belongs to one thread (interrogate, publish and stop included).
+ */
+#ifndef WEFT_TRANSPORT_TRANSPORT_H
+#define WEFT_TRANSPORT_TRANSPORT_H
+
+#include "base/memory.h"
+
+typedef struct weft_transport weft_transport;
+struct weft_stream; /* device/: the stream a transfer is ordered on; CPU devices and host buffers pass NULL */
+
+typedef int32_t weft_request; /* >= 0; freed by the test that finds it done */
+
+enum { WEFT_TRANSPORT_REPORT = 160 };
+
+/* What a worker last finished and what it waits for, in words: for messages about stalls. */
+typedef struct weft_transport_report {
+    bool answered;
+    char text[WEFT_TRANSPORT_REPORT];
+} weft_transport_report;
+
+typedef struct weft_transport_operations {
+    void (*destroy)(weft_transport *transport); /* accepts NULL */
+    weft_status (*send)(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag, const void *bytes,
+                        size_t count, weft_request *out, weft_error *error);
+    weft_status (*receive)(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag, void *bytes,
+                           size_t count, weft_request *out, weft_error *error);
+    /* Every member of the group gives count bytes (its own entry of counts) and gets all parts in member order, packed, in
+     * out_bytes. Members call the gathers of one group in one order. counts: (members). group: index given at create. */
+    weft_status (*gather)(weft_transport *transport, struct weft_stream *stream, int32_t group, const void *bytes,
+                          const size_t *counts, void *out_bytes, weft_request *out, weft_error *error);
+    weft_status (*test)(weft_transport *transport, weft_request request, bool *out_done, weft_error *error);
+    weft_status (*progress)(weft_transport *transport, weft_error *error);
+    /* Sleeps until something of this endpoint may have moved, or seconds passed. Never spins. WEFT_STOPPED when another
+     * worker called stop. */
+    weft_status (*wait)(weft_transport *transport, double seconds, weft_error *error);
+    weft_status (*barrier)(weft_transport *transport, double timeout, weft_error *error);
+    /* What interrogate tells others about this worker; kept by copy. */
+    void (*publish)(weft_transport *transport, const char *text);
+    /* Asks every worker for its published text; waits at most seconds. out: (size). */
+    void (*interrogate)(weft_transport *transport, double seconds, weft_transport_report *out);
+    /* This worker failed: all others' wait and test return WEFT_STOPPED soon; under MPI those that do not answer are
+     * ended by weft_transport_abort (cli). */
+    void (*stop)(weft_transport *transport);
+} weft_transport_operations;
+
+/* First member of every endpoint. */
+struct weft_transport {
+    const weft_transport_operations *operations;
+    int32_t rank, size;
+};
+
+typedef struct weft_group {
+    const int32_t *members; /* ascending ranks */
+    int32_t count;
+} weft_group;
+
+/* local: one hub for all workers of the process, one endpoint each (created by the worker's own thread). */
+typedef struct weft_local_hub weft_local_hub;
+weft_status weft_local_hub_create(int32_t size, const weft_group *groups, int32_t group_count, weft_local_hub **out,
+                                  weft_error *error) WEFT_CHECKED;
+void weft_local_hub_destroy(weft_local_hub *hub); /* after all endpoints */
+weft_status weft_local_transport_create(weft_local_hub *hub, int32_t rank, weft_transport **out, weft_error *error) WEFT_CHECKED;
+
+/* mpi: the process's one endpoint over MPI_COMM_WORLD. */
+bool weft_mpi_available(void); /* false in a build without MPI: the others then fail with WEFT_INVALID */
+bool weft_mpi_launched(void);  /* started by mpirun or srun, from the environment; does not start MPI */
+/* Starts MPI when it is not yet (MPI_THREAD_FUNNELED) and gives the world's rank and size. Once per process. */
+weft_status weft_mpi_start(int32_t *out_rank, int32_t *out_size, weft_error *error) WEFT_CHECKED;
+weft_status weft_mpi_transport_create(const weft_group *groups, int32_t group_count, weft_transport **out,
+                                      weft_error *error) WEFT_CHECKED;
+void weft_mpi_finish(void);       /* MPI_Finalize when started; collective */
+void weft_mpi_abort(int code);    /* ends every process of the world; may not return */
+
+#endif

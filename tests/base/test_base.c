@@ -1,0 +1,154 @@
+#include "base/file.h"
+#include "base/random.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static void test_error_record(void **state)
+{
+    (void)state;
+    weft_error error;
+    weft_error_clear(&error);
+    assert_int_equal(weft_fail(&error, WEFT_INVALID, "value %d", 7), WEFT_INVALID);
+    assert_int_equal(weft_error_context(&error, "file %s", "a.yaml"), WEFT_INVALID);
+    assert_string_equal(error.text, "file a.yaml: value 7");
+    char longer[2 * WEFT_ERROR_TEXT];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    weft_fail(&error, WEFT_FAILED, "%s", longer);
+    weft_error_context(&error, "context");
+    assert_int_equal(strlen(error.text), WEFT_ERROR_TEXT - 1);
+    assert_int_equal(weft_status_exit(WEFT_INVALID), 2);
+    assert_int_equal(weft_status_exit(WEFT_TIMEOUT), 1);
+}
+
+static void test_impossible_allocation(void **state)
+{
+    (void)state;
+    weft_error error;
+    void *memory = &error;
+    assert_int_equal(weft_allocate(SIZE_MAX / 2, 4, &memory, &error), WEFT_NO_MEMORY);
+    assert_null(memory);
+}
+
+static void test_arena(void **state)
+{
+    (void)state;
+    weft_arena arena;
+    weft_error error;
+    weft_arena_init(&arena);
+    for (size_t size = 1; size < 300000; size = size * 3 + 1) {
+        unsigned char *piece = NULL;
+        assert_int_equal(weft_arena_take(&arena, size, 1, &piece, &error), WEFT_OK);
+        assert_int_equal((uintptr_t)piece % 64, 0);
+        for (size_t i = 0; i < size; i++) assert_int_equal(piece[i], 0);
+        memset(piece, 0xff, size);
+    }
+    weft_arena_fini(&arena);
+}
+
+static void test_text(void **state)
+{
+    (void)state;
+    weft_text text;
+    weft_text_init(&text);
+    weft_text_add(&text, "%d ", 5);
+    weft_text_add_json(&text, "a\"b\n");
+    weft_text_add_xml(&text, "<&>");
+    assert_string_equal(weft_text_get(&text), "5 \"a\\\"b\\u000a\"&lt;&amp;&gt;");
+    weft_text_fini(&text);
+}
+
+static void test_numbers_and_names(void **state)
+{
+    (void)state;
+    int64_t whole;
+    double real;
+    assert_true(weft_parse_int("-12", &whole) && whole == -12);
+    assert_false(weft_parse_int("12x", &whole));
+    assert_false(weft_parse_int(" 12", &whole));
+    assert_false(weft_parse_int("99999999999999999999", &whole));
+    assert_true(weft_parse_double("1e-4", &real) && fabs(real - 1e-4) < 1e-20);
+    assert_false(weft_parse_double("nan", &real));
+    const char *names[] = {"gpipe", "1f1b", "breadth-first"};
+    assert_int_equal(weft_text_nearest("bredth-first", names, 3), 2);
+    assert_int_equal(weft_text_nearest("zzzzzzzzzzz", names, 3), -1);
+}
+
+/* Known answers of Philox4x32-10 with counter 0 and key 0, from the authors' Random123 test vectors. */
+static void test_random(void **state)
+{
+    (void)state;
+    weft_random_key zero = {{0, 0}};
+    assert_int_equal(weft_random_bits(zero, 0) & 0xffffffffu, 0x6627e8d5u);
+    assert_int_equal(weft_random_bits(zero, 0) >> 32, 0xe169c58du);
+    weft_random_key key = weft_random_key_make(42, "shuffle");
+    double sum = 0, squares = 0;
+    for (uint64_t i = 0; i < 100000; i++) {
+        double x = weft_random_normal(key, i);
+        sum += x;
+        squares += x * x;
+    }
+    assert_true(fabs(sum / 1e5) < 0.02 && fabs(squares / 1e5 - 1) < 0.02);
+}
+
+static void test_permutation(void **state)
+{
+    (void)state;
+    for (uint64_t count = 1; count < 600; count += 37) {
+        unsigned char seen[600] = {0};
+        weft_random_key key = weft_random_key_make(count, "permute");
+        for (uint64_t i = 0; i < count; i++) {
+            uint64_t place = weft_random_permute(key, i, count);
+            assert_true(place < count && !seen[place]);
+            seen[place] = 1;
+        }
+    }
+}
+
+static void test_files(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/weft-test-XXXXXX", path[128];
+    weft_error error;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/a/b", folder);
+    assert_int_equal(weft_folder_create(path, &error), WEFT_OK);
+    snprintf(path, sizeof path, "%s/a/b/file", folder);
+    assert_int_equal(weft_file_write(path, "hello", 5, &error), WEFT_OK);
+    weft_map map;
+    assert_int_equal(weft_map_init(&map, path, &error), WEFT_OK);
+    assert_int_equal(map.size, 5);
+    assert_memory_equal(map.bytes, "hello", 5);
+    weft_map_fini(&map);
+    weft_text text;
+    weft_text_init(&text);
+    assert_int_equal(weft_file_read("/nonexistent/file", &text, &error), WEFT_INVALID);
+    assert_non_null(strstr(error.text, "/nonexistent/file"));
+    weft_text_fini(&text);
+    if (access("/dev/full", W_OK) == 0) {
+        FILE *full = fopen("/dev/full", "w");
+        assert_int_equal(weft_file_write_all(fileno(full), "x", 1, "/dev/full", &error), WEFT_FAILED);
+        assert_non_null(strstr(error.text, "No space left"));
+        fclose(full);
+    }
+    assert_int_equal(weft_folder_remove(folder, &error), WEFT_OK);
+    assert_false(weft_path_exists(folder));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_error_record), cmocka_unit_test(test_impossible_allocation), cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_text),         cmocka_unit_test(test_numbers_and_names),     cmocka_unit_test(test_random),
+        cmocka_unit_test(test_permutation),  cmocka_unit_test(test_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
