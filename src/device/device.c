@@ -1,0 +1,28 @@
+#include "device/kinds.h"
+
+static const weft_device_kind *const kinds[] = {
+    &weft_device_reference,
+#ifdef WEFT_HAVE_ONEDNN
+    &weft_device_cpu,
+#endif
+    NULL,
+};
+
+const weft_device_kind *const *weft_device_kinds(void)
+{
+    return kinds;
+}
+
+const weft_device_kind *weft_device_kind_find(const char *name)
+{
+    for (const weft_device_kind *const *kind = kinds; *kind != NULL; kind++) {
+        if (strcmp((*kind)->name, name) == 0) return *kind;
+    }
+    return NULL;
+}
+
+weft_status weft_device_check(const weft_device *device, weft_error *error)
+{
+    if (device->error.status == WEFT_OK) return WEFT_OK;
+    FAIL(error, device->error.status, "%s", device->error.text);
+}

@@ -1,0 +1,14 @@
+/*
+ * The kinds of device compiled into the library. Internal to src/device.
+ *
+ * weft_device_cpu exists only where oneDNN was found (WEFT_HAVE_ONEDNN). Threads: any; the kinds are const.
+ */
+#ifndef WEFT_DEVICE_KINDS_H
+#define WEFT_DEVICE_KINDS_H
+
+#include "device/device.h"
+
+extern const weft_device_kind weft_device_reference;
+extern const weft_device_kind weft_device_cpu;
+
+#endif
