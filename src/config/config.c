@@ -1,0 +1,205 @@
+/* Loading: file, then command line, then presets and defaults, then what follows from other keys, then the checks. */
+#include "config/fields.h"
+
+#include "base/file.h"
+
+#include <stdio.h>
+#include <string.h>
+
+weft_status weft_config_complain(const weft_config *config, const char *key, weft_error *error, const char *format, ...)
+{
+    char message[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    int index = weft_field_find(key);
+    const weft_config_origin *origin = &config->origins[index < 0 ? 0 : index];
+    int kind = index < 0 ? WEFT_ORIGIN_UNSET : origin->kind;
+    if (kind == WEFT_ORIGIN_COMMAND_LINE) FAIL(error, WEFT_INVALID, "command line: %s: %s", key, message);
+    if (kind == WEFT_ORIGIN_FILE)
+        FAIL(error, WEFT_INVALID, "%s:%lld:%lld: %s: %s", origin->file, (long long)origin->line,
+             (long long)origin->column, key, message);
+    if (kind == WEFT_ORIGIN_UNSET) FAIL(error, WEFT_INVALID, "%s: %s: %s", origin->file, key, message);
+    FAIL(error, WEFT_INVALID, "%s: %s (%s): %s", origin->file, key, kind == WEFT_ORIGIN_PRESET ? "preset" : "default",
+         message);
+}
+
+static weft_status unknown_override(const char *key, weft_error *error)
+{
+    char shown[WEFT_SHOWN_BYTES];
+    weft_config_shown(key, shown, sizeof shown);
+    if (weft_field_is_section(key))
+        FAIL(error, WEFT_INVALID, "command line: '%s' is a section; write %s.KEY=VALUE", shown, shown);
+    const char *nearest = weft_field_nearest(key);
+    if (nearest) FAIL(error, WEFT_INVALID, "command line: unknown key '%s' (nearest: '%s')", shown, nearest);
+    FAIL(error, WEFT_INVALID, "command line: unknown key '%s' ('weft help config' lists all)", shown);
+}
+
+static weft_status apply_override(weft_config *config, const char *override, weft_error *error)
+{
+    char key[128], shown[WEFT_SHOWN_BYTES];
+    const char *equals = strchr(override, '=');
+    if (!equals || equals == override)
+        FAIL(error, WEFT_INVALID, "command line: '%s' is not of the form KEY=VALUE",
+             weft_config_shown(override, shown, sizeof shown));
+    int length = snprintf(key, sizeof key, "%.*s", (int)(equals - override), override);
+    int index = length < (int)sizeof key ? weft_field_find(key) : -1;
+    if (index < 0) return unknown_override(key, error);
+    config->origins[index].kind = WEFT_ORIGIN_COMMAND_LINE;
+    return weft_field_set(config, index, equals + 1, error);
+}
+
+static weft_status apply_defaults(weft_config *config, bool presets, weft_error *error)
+{
+    for (int i = 0; i < weft_field_count(); i++) {
+        const weft_field *field = weft_field_get(i);
+        if (config->origins[i].kind != WEFT_ORIGIN_UNSET || field->preset != presets) continue;
+        if (!field->defaults[0])
+            return weft_config_complain(config, field->key, error, "is required; set it in the file or as %s=VALUE",
+                                        field->key);
+        config->origins[i].kind = presets ? WEFT_ORIGIN_PRESET : WEFT_ORIGIN_DEFAULT;
+        TRY(weft_field_set(config, i, field->defaults[presets ? config->model.architecture : 0], error));
+    }
+    return WEFT_OK;
+}
+
+/* run/NAME for path/NAME.yaml */
+static weft_status default_folder(weft_config *config, const char *name, weft_error *error)
+{
+    char folder[1024];
+    const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
+    const char *dot = strrchr(base, '.');
+    bool strip = dot && dot > base && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+    int length = strip ? (int)(dot - base) : (int)strlen(base);
+    if (length == 0 || snprintf(folder, sizeof folder, "run/%.*s", length, base) >= (int)sizeof folder)
+        return weft_config_complain(config, "run.folder", error, "cannot be made from the file's name; set it");
+    return weft_field_set(config, weft_field_find("run.folder"), folder, error);
+}
+
+enum { LLAMA = 1, LLAMA_MULTIPLE = 64 };
+
+static weft_status resolve(weft_config *config, const char *name, weft_error *error)
+{
+    weft_model_config *model = &config->model;
+    if (model->kv_heads == 0) model->kv_heads = model->heads;
+    if (model->feed_forward == 0) {
+        int64_t third = (8 * model->width + 2) / 3;
+        bool llama = model->architecture == LLAMA;
+        model->feed_forward = llama ? (third + LLAMA_MULTIPLE - 1) / LLAMA_MULTIPLE * LLAMA_MULTIPLE : 4 * model->width;
+    }
+    if (config->batch.tokens == 0) config->batch.tokens = model->context;
+    if (config->run.folder[0] == '\0') TRY(default_folder(config, name, error));
+    return WEFT_OK;
+}
+
+static weft_status check_model(const weft_config *config, weft_error *error)
+{
+    const weft_model_config *model = &config->model;
+    if (model->width % model->heads)
+        return weft_config_complain(config, "model.heads", error, "%lld heads do not divide model.width %lld",
+                                    (long long)model->heads, (long long)model->width);
+    if (model->heads % model->kv_heads)
+        return weft_config_complain(config, "model.kv_heads", error,
+                                    "%lld key and value heads do not divide model.heads %lld",
+                                    (long long)model->kv_heads, (long long)model->heads);
+    int64_t head_width = model->width / model->heads;
+    if (model->position == WEFT_CONFIG_ROTARY && head_width % 2)
+        return weft_config_complain(config, "model.heads", error, "rotary positions need an even head width, not %lld",
+                                    (long long)head_width);
+    if (model->position == WEFT_CONFIG_LEARNED && config->batch.tokens > model->context)
+        return weft_config_complain(config, "batch.tokens", error, "%lld tokens do not fit in model.context %lld",
+                                    (long long)config->batch.tokens, (long long)model->context);
+    return WEFT_OK;
+}
+
+enum { STAGES_LIMIT = 1 << 24 }; /* = WEFT_STAGES_LIMIT of schedule/, the layer above */
+
+static weft_status check_stages(const weft_config *config, weft_error *error)
+{
+    int64_t stages = config->parallel.pipeline * config->parallel.loops;
+    if (stages > STAGES_LIMIT)
+        return weft_config_complain(config, "parallel.loops", error, "%lld stages (pipeline x loops) are more than %d",
+                                    (long long)stages, STAGES_LIMIT);
+    const weft_config_list *list = &config->parallel.stages;
+    if (list->count == 0) return WEFT_OK;
+    if (list->count != stages)
+        return weft_config_complain(config, "parallel.stages", error,
+                                    "lists %lld stages; pipeline %lld x loops %lld makes %lld", (long long)list->count,
+                                    (long long)config->parallel.pipeline, (long long)config->parallel.loops,
+                                    (long long)stages);
+    int64_t layers = 0;
+    for (int64_t i = 0; i < list->count; i++) layers += list->values[i];
+    if (layers != config->model.layers)
+        return weft_config_complain(config, "parallel.stages", error,
+                                    "the stages hold %lld layers; model.layers is %lld", (long long)layers,
+                                    (long long)config->model.layers);
+    return WEFT_OK;
+}
+
+static weft_status check_steps(const weft_config *config, weft_error *error)
+{
+    int64_t steps = config->run.steps, warmup = config->optimizer.warmup;
+    if (warmup > steps)
+        return weft_config_complain(config, "optimizer.warmup", error, "%lld steps are more than run.steps %lld",
+                                    (long long)warmup, (long long)steps);
+    bool wsd = config->optimizer.decay == WEFT_CONFIG_WSD;
+    if (wsd && config->optimizer.decay_steps > steps - warmup)
+        return weft_config_complain(config, "optimizer.decay_steps", error,
+                                    "%lld steps are more than the %lld after the warm-up",
+                                    (long long)config->optimizer.decay_steps, (long long)(steps - warmup));
+    if (config->run.timeline_step > steps)
+        return weft_config_complain(config, "run.timeline_step", error, "step %lld is after the last, %lld",
+                                    (long long)config->run.timeline_step, (long long)steps);
+    return WEFT_OK;
+}
+
+static weft_status load(weft_config *config, const char *text, size_t length, const char *name,
+                        const char *const *overrides, int override_count, weft_error *error)
+{
+    size_t count = (size_t)weft_field_count();
+    const char *file = NULL;
+    char shown[1024];
+    weft_config_shown(name, shown, sizeof shown);
+    TRY(weft_arena_take(&config->arena, count, sizeof *config->origins, &config->origins, error));
+    TRY(weft_arena_text(&config->arena, shown, &file, error));
+    for (size_t i = 0; i < count; i++) config->origins[i].file = file;
+    TRY(weft_config_read_yaml(config, text, length, file, error));
+    for (int i = 0; i < override_count; i++) TRY(apply_override(config, overrides[i], error));
+    TRY(apply_defaults(config, false, error));
+    TRY(apply_defaults(config, true, error));
+    TRY(resolve(config, name, error));
+    TRY(check_model(config, error));
+    TRY(check_stages(config, error));
+    return check_steps(config, error);
+}
+
+weft_status weft_config_load_text(weft_config *config, const char *text, size_t length, const char *name,
+                                  const char *const *overrides, int override_count, weft_error *error)
+{
+    *config = (weft_config){0};
+    weft_arena_init(&config->arena);
+    weft_status status = load(config, text, length, name, overrides, override_count, error);
+    if (status != WEFT_OK) weft_config_fini(config);
+    return status;
+}
+
+weft_status weft_config_load(weft_config *config, const char *path, const char *const *overrides, int override_count,
+                             weft_error *error)
+{
+    *config = (weft_config){0};
+    weft_text text;
+    weft_text_init(&text);
+    weft_status status = weft_file_read(path, &text, error);
+    if (status == WEFT_OK)
+        status =
+            weft_config_load_text(config, weft_text_get(&text), text.length, path, overrides, override_count, error);
+    weft_text_fini(&text);
+    return status;
+}
+
+void weft_config_fini(weft_config *config)
+{
+    weft_arena_fini(&config->arena);
+    *config = (weft_config){0};
+}

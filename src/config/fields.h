@@ -1,0 +1,70 @@
+/*
+ * The field table of fields.def, and values of one field from and to text. Private to config/.
+ *
+ * Threads: any; the table is constant.
+ */
+#ifndef WEFT_CONFIG_FIELDS_H
+#define WEFT_CONFIG_FIELDS_H
+
+#include "config/config.h"
+
+typedef enum weft_field_type {
+    WEFT_FIELD_INT,    /* int64_t */
+    WEFT_FIELD_DOUBLE, /* double */
+    WEFT_FIELD_BOOL,   /* bool */
+    WEFT_FIELD_TEXT,   /* const char *, UTF-8, in the config's arena */
+    WEFT_FIELD_CHOICE, /* int64_t, index into choices */
+    WEFT_FIELD_LIST,   /* weft_config_list */
+    WEFT_FIELD_SIZE,   /* int64_t bytes */
+    WEFT_FIELD_TYPES
+} weft_field_type;
+
+typedef struct weft_field {
+    const char *key;
+    size_t offset; /* in weft_config */
+    weft_field_type type;
+    bool preset;
+    const char *defaults[2]; /* by model.architecture; equal unless preset; NULL: required */
+    double minimum, maximum;
+    const char *choices; /* "a|b|c" */
+    const char *help;
+} weft_field;
+
+/* Keys and fields of one table; field i has key i. */
+int weft_field_count(void);
+const weft_field *weft_field_get(int index);
+int weft_field_find(const char *key); /* -1: unknown */
+
+/* The known key that a user most likely meant by an unknown one, or NULL. A word without a dot may get a section. */
+const char *weft_field_nearest(const char *key);
+bool weft_field_is_section(const char *name);
+
+enum { WEFT_ORIGIN_UNSET, WEFT_ORIGIN_DEFAULT, WEFT_ORIGIN_PRESET, WEFT_ORIGIN_FILE, WEFT_ORIGIN_COMMAND_LINE };
+
+typedef struct weft_config_origin {
+    int kind;
+    const char *file; /* the configuration's name, whatever the kind */
+    int64_t line, column;
+} weft_config_origin;
+
+/* Parses text into the field's member. WEFT_INVALID by weft_config_complain, so the origin is set before. */
+weft_status weft_field_set(weft_config *config, int index, const char *text, weft_error *error) WEFT_CHECKED;
+
+/* The value as a YAML or JSON scalar or flow list. */
+void weft_field_print(const weft_config *config, int index, bool json, weft_text *out);
+
+/* "a whole number", "true or false", ... */
+const char *weft_field_type_words(weft_field_type type);
+
+/* Reads every key of a YAML text; origins tell which were there. */
+weft_status weft_config_read_yaml(weft_config *config, const char *text, size_t length, const char *name,
+                                  weft_error *error) WEFT_CHECKED;
+
+/* A user's text fit for one line of a message: control characters become '?', and it is cut to the buffer. */
+enum { WEFT_SHOWN_BYTES = 80 };
+const char *weft_config_shown(const char *text, char *buffer, size_t size);
+
+/* Bytes of the UTF-8 character at text and its code point; 0 at the end or when it is not UTF-8. */
+int weft_utf8_next(const char *text, uint32_t *out_code);
+
+#endif
