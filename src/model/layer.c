@@ -1,0 +1,113 @@
+/*
+ * One decoder layer: x = x + attention(norm1(x)); x = x + mlp(norm2(x)).
+ *
+ * Backward is in two halves that are the same kernel calls whether they run together or apart. The weight half computes
+ * the norm outputs and the activation's output again, from what the forward pass kept, by the forward operations.
+ */
+#include "model/stage.h"
+
+#define AT(region) weft_run_region(run, WEFT_REGION_##region, layer)
+#define WEIGHT(kind) weft_run_weight(run, WEFT_##kind, layer)
+#define WEIGHT_GRADIENT(kind) weft_run_weight_gradient(run, WEFT_##kind, layer)
+
+static void norm1(const weft_run *run, int32_t layer)
+{
+    run->op->norm_forward(run->device, run->stream, &run->stage->operations.norm, weft_run_input(run, layer),
+                          WEIGHT(NORM1_WEIGHT), WEIGHT(NORM1_BIAS), AT(NARROW), AT(MEAN1), AT(RSTD1));
+}
+
+static void norm2(const weft_run *run, int32_t layer)
+{
+    run->op->norm_forward(run->device, run->stream, &run->stage->operations.norm, AT(MIDDLE), WEIGHT(NORM2_WEIGHT),
+                          WEIGHT(NORM2_BIAS), AT(NARROW), AT(MEAN2), AT(RSTD2));
+}
+
+static void rotate(const weft_run *run, int direction, void *qkv)
+{
+    const weft_stage *stage = run->stage;
+    if (stage->cosine == NULL) return;
+    run->op->rotary(run->device, run->stream, &stage->operations.rotary, stage->cosine, stage->sine, direction, qkv);
+}
+
+static void attention_forward(const weft_run *run, int32_t layer)
+{
+    const weft_stage_operations *shape = &run->stage->operations;
+    norm1(run, layer);
+    run->op->linear_forward(run->device, run->stream, &shape->qkv, AT(NARROW), WEIGHT(QKV_WEIGHT), WEIGHT(QKV_BIAS),
+                            AT(QKV), run->workspace);
+    rotate(run, 1, AT(QKV));
+    run->op->attention_forward(run->device, run->stream, &shape->attention, AT(QKV), AT(ATTENTION), AT(LOGSUMEXP),
+                               run->workspace);
+    run->op->linear_forward(run->device, run->stream, &shape->output, AT(ATTENTION), WEIGHT(OUTPUT_WEIGHT),
+                            WEIGHT(OUTPUT_BIAS), AT(NARROW), run->workspace);
+    run->op->add(run->device, run->stream, shape->norm.rows * shape->norm.width, weft_run_input(run, layer), AT(NARROW),
+                 AT(MIDDLE));
+}
+
+void weft_layer_forward(const weft_run *run, int32_t layer, bool output)
+{
+    const weft_stage_operations *shape = &run->stage->operations;
+    attention_forward(run, layer);
+    norm2(run, layer);
+    run->op->linear_forward(run->device, run->stream, &shape->up, AT(NARROW), WEIGHT(UP_WEIGHT), WEIGHT(UP_BIAS),
+                            AT(UP), run->workspace);
+    if (!output) return;
+    run->op->activation_forward(run->device, run->stream, &shape->activation, AT(UP), AT(WIDE));
+    run->op->linear_forward(run->device, run->stream, &shape->down, AT(WIDE), WEIGHT(DOWN_WEIGHT), WEIGHT(DOWN_BIAS),
+                            AT(NARROW), run->workspace);
+    run->op->add(run->device, run->stream, shape->norm.rows * shape->norm.width, AT(MIDDLE), AT(NARROW),
+                 weft_run_input_target(run, layer + 1));
+}
+
+static void attention_backward(const weft_run *run, int32_t layer)
+{
+    const weft_stage_operations *shape = &run->stage->operations;
+    run->op->linear_backward_input(run->device, run->stream, &shape->output, AT(DMIDDLE), WEIGHT(OUTPUT_WEIGHT),
+                                   AT(NARROW), run->workspace);
+    run->op->attention_backward(run->device, run->stream, &shape->attention, AT(QKV), AT(ATTENTION), AT(LOGSUMEXP),
+                                AT(NARROW), AT(DQKV), run->workspace);
+    rotate(run, -1, AT(DQKV));
+    run->op->linear_backward_input(run->device, run->stream, &shape->qkv, AT(DQKV), WEIGHT(QKV_WEIGHT), AT(DNORM1),
+                                   run->workspace);
+}
+
+void weft_layer_backward_input(const weft_run *run, int32_t layer)
+{
+    const weft_stage_operations *shape = &run->stage->operations;
+    const void *gradient = weft_run_gradient(run, layer + 1);
+    if (run->stage->shape.recompute) weft_layer_forward(run, layer, false);
+    run->op->linear_backward_input(run->device, run->stream, &shape->down, gradient, WEIGHT(DOWN_WEIGHT), AT(WIDE),
+                                   run->workspace);
+    run->op->activation_backward(run->device, run->stream, &shape->activation, AT(UP), AT(WIDE), AT(DUP));
+    run->op->linear_backward_input(run->device, run->stream, &shape->up, AT(DUP), WEIGHT(UP_WEIGHT), AT(DNORM2),
+                                   run->workspace);
+    run->op->norm_backward_input(run->device, run->stream, &shape->norm, AT(DNORM2), AT(MIDDLE), WEIGHT(NORM2_WEIGHT),
+                                 AT(MEAN2), AT(RSTD2), gradient, AT(DMIDDLE));
+    attention_backward(run, layer);
+    run->op->norm_backward_input(run->device, run->stream, &shape->norm, AT(DNORM1), weft_run_input(run, layer),
+                                 WEIGHT(NORM1_WEIGHT), AT(MEAN1), AT(RSTD1), AT(DMIDDLE),
+                                 weft_run_gradient_target(run, layer));
+}
+
+void weft_layer_backward_weight(const weft_run *run, int32_t layer)
+{
+    const weft_stage_operations *shape = &run->stage->operations;
+    bool accumulate = run->buffers->accumulate;
+    run->op->activation_forward(run->device, run->stream, &shape->activation, AT(UP), AT(WIDE));
+    run->op->linear_backward_weight(run->device, run->stream, &shape->down, weft_run_gradient(run, layer + 1), AT(WIDE),
+                                    accumulate, WEIGHT_GRADIENT(DOWN_WEIGHT), WEIGHT_GRADIENT(DOWN_BIAS),
+                                    run->workspace);
+    norm2(run, layer);
+    run->op->linear_backward_weight(run->device, run->stream, &shape->up, AT(DUP), AT(NARROW), accumulate,
+                                    WEIGHT_GRADIENT(UP_WEIGHT), WEIGHT_GRADIENT(UP_BIAS), run->workspace);
+    run->op->norm_backward_weight(run->device, run->stream, &shape->norm, AT(DNORM2), AT(MIDDLE), AT(MEAN2), AT(RSTD2),
+                                  accumulate, WEIGHT_GRADIENT(NORM2_WEIGHT), WEIGHT_GRADIENT(NORM2_BIAS));
+    run->op->linear_backward_weight(run->device, run->stream, &shape->output, AT(DMIDDLE), AT(ATTENTION), accumulate,
+                                    WEIGHT_GRADIENT(OUTPUT_WEIGHT), WEIGHT_GRADIENT(OUTPUT_BIAS), run->workspace);
+    norm1(run, layer);
+    run->op->linear_backward_weight(run->device, run->stream, &shape->qkv, AT(DQKV), AT(NARROW), accumulate,
+                                    WEIGHT_GRADIENT(QKV_WEIGHT), WEIGHT_GRADIENT(QKV_BIAS), run->workspace);
+    run->op->norm_backward_weight(run->device, run->stream, &shape->norm, AT(DNORM1), weft_run_input(run, layer),
+                                  AT(MEAN1), AT(RSTD1), accumulate, WEIGHT_GRADIENT(NORM1_WEIGHT),
+                                  WEIGHT_GRADIENT(NORM1_BIAS));
+}

@@ -1,0 +1,105 @@
+/*
+ * Where everything that a stage computes lies in the stash, the work slot and the workspace. Internal to the model.
+ *
+ * A region is one tensor of one layer (or of the head); regions that live equally long form a group; a place says in
+ * which memory a group lies during a pass and how many instances of it there are. All of it follows from the shape, so
+ * the layout is computed once, when the stage is made, and a dry run computes the same one.
+ *
+ * Kept for the backward pass without recomputation, elements of storage for each token of one layer: the layer's input
+ * C, qkv (H + 2 G) D, attention C, middle C, up F or 2 F; and in fp32 1 or 2 statistics for each norm and H logsumexp.
+ * That is 10 C storage elements + (4 + H) fp32 for GPT-2 (fp32, C = 768, H = 12: 30784 bytes). Not kept: the norm
+ * outputs and the activation's output (6 C more for GPT-2); the weight gradients compute them again by the same
+ * operations, which costs less than 2 % of the layer's products. With recomputation: C storage elements.
+ *
+ * Threads: any.
+ */
+#ifndef WEFT_MODEL_LAYOUT_H
+#define WEFT_MODEL_LAYOUT_H
+
+#include "model/model.h"
+#include "model/sizes.h"
+
+typedef enum weft_group {
+    WEFT_GROUP_INPUT, /* the input of each layer, and of the head */
+    WEFT_GROUP_INPUT_GRADIENT,
+    WEFT_GROUP_KEPT,     /* of a layer: what forward leaves for backward */
+    WEFT_GROUP_GRADIENT, /* of a layer: what the input gradient leaves for the weight gradient */
+    WEFT_GROUP_SCRATCH,  /* of a layer: dead when it is done */
+    WEFT_GROUP_HEAD_KEPT,
+    WEFT_GROUP_HEAD_GRADIENT,
+    WEFT_GROUP_HEAD_SCRATCH,
+    WEFT_GROUPS
+} weft_group;
+
+typedef enum weft_region {
+    WEFT_REGION_INPUT,
+    WEFT_REGION_INPUT_GRADIENT,
+    WEFT_REGION_MEAN1,
+    WEFT_REGION_RSTD1,
+    WEFT_REGION_QKV, /* after the rotation */
+    WEFT_REGION_ATTENTION,
+    WEFT_REGION_LOGSUMEXP,
+    WEFT_REGION_MIDDLE, /* input + attention product: the second norm's input */
+    WEFT_REGION_MEAN2,
+    WEFT_REGION_RSTD2,
+    WEFT_REGION_UP, /* before the activation */
+    WEFT_REGION_DUP,
+    WEFT_REGION_DNORM2,
+    WEFT_REGION_DMIDDLE,
+    WEFT_REGION_DQKV,
+    WEFT_REGION_DNORM1,
+    WEFT_REGION_NARROW, /* in turn: norm outputs, products of width C, their gradients */
+    WEFT_REGION_WIDE,   /* the activation's output or its gradient */
+    WEFT_REGION_HEAD_MEAN,
+    WEFT_REGION_HEAD_RSTD,
+    WEFT_REGION_LOGITS, /* then, in place, their gradient */
+    WEFT_REGION_HEAD_DNORM,
+    WEFT_REGION_HEAD_NORM,
+    WEFT_REGION_HEAD_ROWS, /* sampling: the wanted row of each sequence */
+    WEFT_REGION_HEAD_LOSS, /* where recomputation writes the loss that is known already */
+    WEFT_REGIONS
+} weft_region;
+
+typedef enum weft_pass {
+    WEFT_PASS_FORWARD,
+    WEFT_PASS_BACKWARD,
+    WEFT_PASS_SPLIT, /* input gradients and, later, weight gradients: they share the work slot */
+    WEFT_PASSES
+} weft_pass;
+
+typedef enum weft_memory {
+    WEFT_MEMORY_NONE,
+    WEFT_MEMORY_STASH,
+    WEFT_MEMORY_WORK,
+    WEFT_MEMORY_SPACE,
+    WEFT_MEMORIES
+} weft_memory;
+
+typedef struct weft_place {
+    weft_memory memory;
+    int32_t instances; /* instance i stands at base + (i % instances) group bytes */
+    size_t base;
+} weft_place;
+
+typedef struct weft_layout {
+    size_t offset[WEFT_REGIONS]; /* inside an instance of its group */
+    size_t group_bytes[WEFT_GROUPS];
+    weft_place places[WEFT_PASSES][WEFT_GROUPS];
+    weft_stage_bytes bytes; /* the device's workspace is the first part of workspace */
+} weft_layout;
+
+weft_layout weft_layout_make(const weft_stage_shape *shape);
+weft_group weft_region_group(weft_region region);
+
+/* Shapes of the operations of a stage; shared by the layout (workspace) and the stage. */
+typedef struct weft_stage_operations {
+    weft_norm norm;
+    weft_linear qkv, output, up, down, head;
+    weft_attention attention;
+    weft_rotary rotary;
+    weft_activation activation;
+} weft_stage_operations;
+
+weft_stage_operations weft_stage_operations_make(const weft_stage_shape *shape);
+
+#endif

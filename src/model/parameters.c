@@ -1,0 +1,172 @@
+#include "model/parameters.h"
+
+#include "base/random.h"
+
+#include <math.h>
+#include <stdio.h>
+
+typedef enum condition { ALWAYS, IF_LEARNED, IF_BIAS, IF_NORM_BIAS } condition;
+
+typedef struct kind_row {
+    const char *name; /* without "layer.N." */
+    weft_section section;
+    weft_width rows, columns; /* columns NONE: a vector */
+    condition needs;
+    weft_init_kind init;
+    bool residual; /* its product is added to the residual stream */
+} kind_row;
+
+#define EMBEDDING WEFT_SECTION_EMBEDDING
+#define LAYER WEFT_SECTION_LAYER
+#define TAIL WEFT_SECTION_TAIL
+#define C WEFT_WIDTH_HIDDEN
+#define NORMAL WEFT_INIT_NORMAL
+#define ONES WEFT_INIT_ONES
+#define ZEROS WEFT_INIT_ZEROS
+
+static const kind_row rows[WEFT_PARAMETER_KINDS] = {
+    [WEFT_EMBEDDING_TOKEN] = {"embedding.token", EMBEDDING, WEFT_WIDTH_VOCABULARY, C, ALWAYS, NORMAL, false},
+    [WEFT_EMBEDDING_POSITION] = {"embedding.position", EMBEDDING, WEFT_WIDTH_CONTEXT, C, IF_LEARNED, NORMAL, false},
+    [WEFT_NORM1_WEIGHT] = {"norm1.weight", LAYER, C, WEFT_WIDTH_NONE, ALWAYS, ONES, false},
+    [WEFT_NORM1_BIAS] = {"norm1.bias", LAYER, C, WEFT_WIDTH_NONE, IF_NORM_BIAS, ZEROS, false},
+    [WEFT_QKV_WEIGHT] = {"attention.qkv.weight", LAYER, WEFT_WIDTH_QKV, C, ALWAYS, NORMAL, false},
+    [WEFT_QKV_BIAS] = {"attention.qkv.bias", LAYER, WEFT_WIDTH_QKV, WEFT_WIDTH_NONE, IF_BIAS, ZEROS, false},
+    [WEFT_OUTPUT_WEIGHT] = {"attention.output.weight", LAYER, C, C, ALWAYS, NORMAL, true},
+    [WEFT_OUTPUT_BIAS] = {"attention.output.bias", LAYER, C, WEFT_WIDTH_NONE, IF_BIAS, ZEROS, false},
+    [WEFT_NORM2_WEIGHT] = {"norm2.weight", LAYER, C, WEFT_WIDTH_NONE, ALWAYS, ONES, false},
+    [WEFT_NORM2_BIAS] = {"norm2.bias", LAYER, C, WEFT_WIDTH_NONE, IF_NORM_BIAS, ZEROS, false},
+    [WEFT_UP_WEIGHT] = {"mlp.up.weight", LAYER, WEFT_WIDTH_UP, C, ALWAYS, NORMAL, false},
+    [WEFT_UP_BIAS] = {"mlp.up.bias", LAYER, WEFT_WIDTH_UP, WEFT_WIDTH_NONE, IF_BIAS, ZEROS, false},
+    [WEFT_DOWN_WEIGHT] = {"mlp.down.weight", LAYER, C, WEFT_WIDTH_FORWARD, ALWAYS, NORMAL, true},
+    [WEFT_DOWN_BIAS] = {"mlp.down.bias", LAYER, C, WEFT_WIDTH_NONE, IF_BIAS, ZEROS, false},
+    [WEFT_FINAL_NORM_WEIGHT] = {"final_norm.weight", TAIL, C, WEFT_WIDTH_NONE, ALWAYS, ONES, false},
+    [WEFT_FINAL_NORM_BIAS] = {"final_norm.bias", TAIL, C, WEFT_WIDTH_NONE, IF_NORM_BIAS, ZEROS, false},
+    [WEFT_HEAD_WEIGHT] = {"head.weight", TAIL, WEFT_WIDTH_VOCABULARY, C, ALWAYS, NORMAL, false},
+};
+
+#undef EMBEDDING
+#undef LAYER
+#undef TAIL
+#undef C
+#undef NORMAL
+#undef ONES
+#undef ZEROS
+
+static bool present(const weft_model_config *model, condition needs)
+{
+    switch (needs) {
+    case ALWAYS:
+        return true;
+    case IF_LEARNED:
+        return model->position == WEFT_CONFIG_LEARNED;
+    case IF_BIAS:
+        return model->bias;
+    case IF_NORM_BIAS:
+        return model->bias && model->norm == WEFT_CONFIG_LAYERNORM;
+    }
+    return false;
+}
+
+weft_section weft_parameter_section(weft_parameter_kind kind)
+{
+    return rows[kind].section;
+}
+
+weft_parameter_order weft_parameter_order_make(const weft_model_config *model)
+{
+    weft_parameter_order order = {.count = {0}};
+    for (int kind = 0; kind < WEFT_PARAMETER_KINDS; kind++) {
+        bool here = present(model, rows[kind].needs);
+        order.place[kind] = here ? order.count[rows[kind].section]++ : -1;
+    }
+    return order;
+}
+
+int64_t weft_layer_matrix_elements(const weft_model_config *model)
+{
+    weft_model_sizes sizes = weft_model_sizes_make(model);
+    int64_t elements = 0;
+    for (int kind = 0; kind < WEFT_PARAMETER_KINDS; kind++) {
+        const kind_row *row = &rows[kind];
+        if (row->section != WEFT_SECTION_LAYER || row->columns == WEFT_WIDTH_NONE) continue;
+        elements += sizes.width[row->rows] * sizes.width[row->columns];
+    }
+    return elements;
+}
+
+static void describe(const weft_model_config *model, const weft_model_sizes *sizes, weft_parameter_kind kind,
+                     int32_t layer, weft_parameter *out)
+{
+    const kind_row *row = &rows[kind];
+    *out = (weft_parameter){.layer = layer, .init = row->init};
+    if (row->section == WEFT_SECTION_LAYER) {
+        snprintf(out->name, sizeof out->name, "layer.%d.%s", (int)layer, row->name);
+    } else {
+        snprintf(out->name, sizeof out->name, "%s", row->name);
+    }
+    bool matrix = row->columns != WEFT_WIDTH_NONE;
+    out->dimensions = matrix ? 2 : 1;
+    out->shape[0] = sizes->width[row->rows];
+    out->shape[1] = sizes->width[row->columns];
+    out->elements = out->shape[0] * out->shape[1];
+    out->decay = matrix;
+    out->tied = kind == WEFT_HEAD_WEIGHT && model->tied;
+    if (row->init != WEFT_INIT_NORMAL) return;
+    /* Each layer adds two products to the residual stream: keeps its variance from growing with L (GPT-2). */
+    double deviation = model->init_deviation;
+    out->deviation = row->residual ? deviation / sqrt(2.0 * (double)sizes->L) : deviation;
+}
+
+weft_status weft_model_parameters(const weft_model_config *model, weft_arena *arena, const weft_parameter **out,
+                                  int32_t *out_count, weft_error *error)
+{
+    TRY(weft_model_check(model, error));
+    weft_model_sizes sizes = weft_model_sizes_make(model);
+    weft_parameter_order order = weft_parameter_order_make(model);
+    int64_t total = order.count[WEFT_SECTION_EMBEDDING] + sizes.L * order.count[WEFT_SECTION_LAYER] +
+                    order.count[WEFT_SECTION_TAIL];
+    if (total > INT32_MAX) FAIL(error, WEFT_INVALID, "model.layers: %lld are too many", (long long)sizes.L);
+    weft_parameter *list = NULL;
+    TRY(weft_arena_take(arena, (size_t)total, sizeof *list, &list, error));
+    int32_t count = 0;
+    for (int32_t layer = -1; layer <= (int32_t)sizes.L; layer++) {
+        weft_section section = layer < 0                  ? WEFT_SECTION_EMBEDDING
+                               : layer < (int32_t)sizes.L ? WEFT_SECTION_LAYER
+                                                          : WEFT_SECTION_TAIL;
+        for (int kind = 0; kind < WEFT_PARAMETER_KINDS; kind++) {
+            if (rows[kind].section != section || order.place[kind] < 0) continue;
+            describe(model, &sizes, (weft_parameter_kind)kind, layer, &list[count++]);
+        }
+    }
+    *out = list;
+    *out_count = count;
+    return WEFT_OK;
+}
+
+void weft_parameter_init(const weft_parameter *parameter, uint64_t seed, float *out)
+{
+    if (parameter->init != WEFT_INIT_NORMAL) {
+        float value = parameter->init == WEFT_INIT_ONES ? 1.0f : 0.0f;
+        for (int64_t i = 0; i < parameter->elements; i++) out[i] = value;
+        return;
+    }
+    const char *name = parameter->tied ? rows[WEFT_EMBEDDING_TOKEN].name : parameter->name;
+    weft_random_key key = weft_random_key_make(seed, name);
+    for (int64_t i = 0; i < parameter->elements; i++) {
+        out[i] = (float)(parameter->deviation * weft_random_normal(key, (uint64_t)i));
+    }
+}
+
+void weft_stage_parameters(const weft_stage_shape *shape, const weft_parameter *parameters, int32_t count,
+                           int32_t *out_first, int32_t *out_count)
+{
+    int64_t low = shape->embedding ? -1 : shape->first_layer;
+    int64_t high = shape->head ? shape->model->layers + 1 : (int64_t)shape->first_layer + shape->layer_count;
+    int32_t first = 0, last = 0;
+    for (int32_t i = 0; i < count; i++) {
+        first += parameters[i].layer < low;
+        last += parameters[i].layer < high;
+    }
+    *out_first = first;
+    *out_count = last > first ? last - first : 0;
+}

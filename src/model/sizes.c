@@ -1,0 +1,45 @@
+#include "model/sizes.h"
+
+weft_model_sizes weft_model_sizes_make(const weft_model_config *model)
+{
+    weft_model_sizes sizes = {.L = model->layers, .H = model->heads, .G = model->kv_heads};
+    sizes.D = model->width / model->heads;
+    sizes.width[WEFT_WIDTH_NONE] = 1;
+    sizes.width[WEFT_WIDTH_HIDDEN] = model->width;
+    sizes.width[WEFT_WIDTH_QKV] = (sizes.H + 2 * sizes.G) * sizes.D;
+    sizes.width[WEFT_WIDTH_FORWARD] = model->feed_forward;
+    sizes.width[WEFT_WIDTH_UP] =
+        model->activation == WEFT_CONFIG_SWIGLU ? 2 * model->feed_forward : model->feed_forward;
+    sizes.width[WEFT_WIDTH_HEADS] = sizes.H;
+    sizes.width[WEFT_WIDTH_VOCABULARY] = model->vocabulary;
+    sizes.width[WEFT_WIDTH_CONTEXT] = model->context;
+    return sizes;
+}
+
+weft_status weft_model_check(const weft_model_config *model, weft_error *error)
+{
+    const struct {
+        const char *key;
+        int64_t value, least;
+    } fields[] = {{"layers", model->layers, 0},
+                  {"width", model->width, 1},
+                  {"heads", model->heads, 1},
+                  {"kv_heads", model->kv_heads, 1},
+                  {"feed_forward", model->feed_forward, 1},
+                  {"vocabulary", model->vocabulary, 1},
+                  {"context", model->context, 1}};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        if (fields[i].value < fields[i].least || fields[i].value > INT32_MAX)
+            FAIL(error, WEFT_INVALID, "model.%s: %lld is out of range", fields[i].key, (long long)fields[i].value);
+    }
+    if (model->width % model->heads != 0)
+        FAIL(error, WEFT_INVALID, "model.heads: %lld must divide model.width, which is %lld", (long long)model->heads,
+             (long long)model->width);
+    if (model->heads % model->kv_heads != 0)
+        FAIL(error, WEFT_INVALID, "model.kv_heads: %lld must divide model.heads, which is %lld",
+             (long long)model->kv_heads, (long long)model->heads);
+    if (model->position == WEFT_CONFIG_ROTARY && model->width / model->heads % 2 != 0)
+        FAIL(error, WEFT_INVALID, "model.heads: rotary positions need an even head width, not %lld",
+             (long long)(model->width / model->heads));
+    return WEFT_OK;
+}

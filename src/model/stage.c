@@ -1,0 +1,251 @@
+#include "model/stage.h"
+
+#include <math.h>
+
+void *weft_run_region(const weft_run *run, weft_region region, int32_t index)
+{
+    const weft_layout *layout = &run->stage->layout;
+    weft_group group = weft_region_group(region);
+    const weft_place *place = &run->places[group];
+    size_t instance = (size_t)(index % place->instances);
+    return run->memory[place->memory] + place->base + instance * layout->group_bytes[group] + layout->offset[region];
+}
+
+/* The first stage stores the embedding's output; the others' first input lies in the neighbour's slot. */
+static void *boundary(const weft_run *run, weft_region region, int32_t index)
+{
+    return weft_run_region(run, region, index - (run->stage->shape.embedding ? 0 : 1));
+}
+
+static bool first_boundary(const weft_run *run, int32_t index)
+{
+    return index == 0 && !run->stage->shape.embedding;
+}
+
+static bool last_boundary(const weft_run *run, int32_t index)
+{
+    return index == run->stage->shape.layer_count && !run->stage->shape.head;
+}
+
+const void *weft_run_input(const weft_run *run, int32_t index)
+{
+    return first_boundary(run, index) ? run->buffers->input : boundary(run, WEFT_REGION_INPUT, index);
+}
+
+void *weft_run_input_target(const weft_run *run, int32_t index)
+{
+    return last_boundary(run, index) ? run->buffers->output : boundary(run, WEFT_REGION_INPUT, index);
+}
+
+const void *weft_run_gradient(const weft_run *run, int32_t index)
+{
+    return last_boundary(run, index) ? run->buffers->gradient : boundary(run, WEFT_REGION_INPUT_GRADIENT, index);
+}
+
+void *weft_run_gradient_target(const weft_run *run, int32_t index)
+{
+    return first_boundary(run, index) ? run->buffers->gradient_out : boundary(run, WEFT_REGION_INPUT_GRADIENT, index);
+}
+
+/* Index in the stage's arrays, or -1. */
+static int32_t parameter_index(const weft_run *run, weft_parameter_kind kind, int32_t layer)
+{
+    const weft_stage_shape *shape = &run->stage->shape;
+    const weft_parameter_order *order = &run->stage->order;
+    if (order->place[kind] < 0) return -1;
+    weft_section section = weft_parameter_section(kind);
+    int32_t first = 0;
+    if (section != WEFT_SECTION_EMBEDDING && shape->embedding) first += order->count[WEFT_SECTION_EMBEDDING];
+    if (section == WEFT_SECTION_LAYER) first += layer * order->count[WEFT_SECTION_LAYER];
+    if (section == WEFT_SECTION_TAIL) first += shape->layer_count * order->count[WEFT_SECTION_LAYER];
+    return first + order->place[kind];
+}
+
+const void *weft_run_weight(const weft_run *run, weft_parameter_kind kind, int32_t layer)
+{
+    int32_t index = parameter_index(run, kind, layer);
+    return index < 0 ? NULL : run->stage->weights.storage[index];
+}
+
+float *weft_run_weight_gradient(const weft_run *run, weft_parameter_kind kind, int32_t layer)
+{
+    int32_t index = parameter_index(run, kind, layer);
+    return index < 0 ? NULL : run->stage->weights.gradient[index];
+}
+
+static weft_status check_shape(const weft_stage_shape *shape, weft_error *error)
+{
+    const weft_model_config *model = shape->model;
+    TRY(weft_model_check(model, error));
+    if (shape->B < 1 || shape->T < 1)
+        FAIL(error, WEFT_INVALID, "a micro-batch needs at least one sequence of one token");
+    if (model->position == WEFT_CONFIG_LEARNED && shape->T > model->context)
+        FAIL(error, WEFT_INVALID, "sequences of %lld tokens are longer than model.context, which is %lld",
+             (long long)shape->T, (long long)model->context);
+    if (shape->first_layer < 0 || shape->layer_count < 0 || shape->first_layer > model->layers - shape->layer_count)
+        FAIL(error, WEFT_INVALID, "a stage of layers %d to %d does not fit model.layers, which is %lld",
+             shape->first_layer, shape->first_layer + shape->layer_count - 1, (long long)model->layers);
+    return WEFT_OK;
+}
+
+/* Angles in double: pair i of position t turns by t base^(-2 i / D) (Su et al., RoFormer, arXiv 2104.09864). The halves
+ * of a head are paired, as in the weights that Hugging Face ships for Llama. */
+static void rotary_table(const weft_stage *stage, double base, double (*function)(double), float *out)
+{
+    int64_t half = stage->operations.rotary.D / 2;
+    for (int64_t t = 0; t < stage->shape.T; t++) {
+        for (int64_t i = 0; i < half; i++) {
+            double angle = (double)t * pow(base, -(double)i / (double)half);
+            out[t * half + i] = (float)function(angle);
+        }
+    }
+}
+
+static weft_status make_rotary(weft_stage *stage, weft_error *error)
+{
+    weft_device *device = stage->device;
+    const weft_device_operations *op = device->operations;
+    size_t count = (size_t)(stage->shape.T * (stage->operations.rotary.D / 2));
+    float *table = NULL;
+    TRY(weft_allocate(count, sizeof *table, &table, error));
+    struct {
+        float **to;
+        double (*function)(double);
+    } tables[] = {{&stage->cosine, cos}, {&stage->sine, sin}};
+    weft_status status = WEFT_OK;
+    for (size_t i = 0; i < 2 && status == WEFT_OK; i++) {
+        void *memory = NULL;
+        status = op->allocate(device, WEFT_MEMORY_DEVICE, count * sizeof *table, &memory, error);
+        if (status != WEFT_OK) break;
+        *tables[i].to = memory;
+        rotary_table(stage, stage->shape.model->rotary_base, tables[i].function, table);
+        op->copy(device, NULL, memory, table, count * sizeof *table);
+    }
+    weft_free(table);
+    return status;
+}
+
+weft_status weft_stage_create(const weft_stage_shape *shape, weft_device *device, const weft_stage_weights *weights,
+                              weft_stage **out, weft_error *error)
+{
+    *out = NULL;
+    TRY(check_shape(shape, error));
+    weft_stage *stage = NULL;
+    TRY(weft_allocate(1, sizeof *stage, &stage, error));
+    stage->shape = *shape;
+    stage->device = device;
+    stage->weights = *weights;
+    stage->layout = weft_layout_make(shape);
+    stage->order = weft_parameter_order_make(shape->model);
+    stage->operations = weft_stage_operations_make(shape);
+    if (shape->model->position == WEFT_CONFIG_ROTARY && shape->layer_count > 0) {
+        weft_status status = make_rotary(stage, error);
+        if (status != WEFT_OK) {
+            weft_stage_destroy(stage);
+            return status;
+        }
+    }
+    *out = stage;
+    return WEFT_OK;
+}
+
+void weft_stage_destroy(weft_stage *stage)
+{
+    if (stage == NULL) return;
+    stage->device->operations->release(stage->device, stage->sine);
+    stage->device->operations->release(stage->device, stage->cosine);
+    weft_free(stage);
+}
+
+static weft_run begin(const weft_stage *stage, weft_stream *stream, const weft_stage_buffers *buffers, weft_pass pass)
+{
+    return (weft_run){
+        .stage = stage,
+        .op = stage->device->operations,
+        .device = stage->device,
+        .stream = stream,
+        .buffers = buffers,
+        .places = stage->layout.places[pass],
+        .memory = {[WEFT_MEMORY_STASH] = buffers->stash,
+                   [WEFT_MEMORY_WORK] = buffers->work,
+                   [WEFT_MEMORY_SPACE] = buffers->workspace},
+        .workspace = buffers->workspace,
+    };
+}
+
+/* A stage of nothing hands on what it got. */
+static bool nothing(const weft_stage *stage)
+{
+    return stage->shape.layer_count == 0 && !stage->shape.embedding && !stage->shape.head;
+}
+
+static void pass_on(const weft_run *run, void *to, const void *from)
+{
+    run->op->copy(run->device, run->stream, to, from, run->stage->layout.group_bytes[WEFT_GROUP_INPUT]);
+}
+
+static void embed_forward(const weft_run *run)
+{
+    const weft_stage_shape *shape = &run->stage->shape;
+    run->op->embed_forward(run->device, run->stream, shape->B * shape->T, shape->T, shape->model->width,
+                           run->buffers->tokens, weft_run_weight(run, WEFT_EMBEDDING_TOKEN, 0),
+                           weft_run_weight(run, WEFT_EMBEDDING_POSITION, 0), weft_run_input_target(run, 0));
+}
+
+static void embed_backward(const weft_run *run)
+{
+    const weft_stage_shape *shape = &run->stage->shape;
+    const weft_model_config *model = shape->model;
+    float *position = weft_run_weight_gradient(run, WEFT_EMBEDDING_POSITION, 0);
+    if (position != NULL && !run->buffers->accumulate && shape->T < model->context) {
+        /* The operation writes the positions in use only. */
+        int64_t rest = (model->context - shape->T) * model->width;
+        run->op->zero(run->device, run->stream, position + shape->T * model->width, (size_t)rest * sizeof *position);
+    }
+    run->op->embed_backward(run->device, run->stream, shape->B * shape->T, shape->T, model->width, model->vocabulary,
+                            run->buffers->tokens, weft_run_gradient(run, 0), run->buffers->accumulate,
+                            weft_run_weight_gradient(run, WEFT_EMBEDDING_TOKEN, 0), position);
+}
+
+void weft_stage_forward(weft_stage *stage, weft_stream *stream, const weft_stage_buffers *buffers)
+{
+    weft_run run = begin(stage, stream, buffers, WEFT_PASS_FORWARD);
+    const weft_stage_shape *shape = &stage->shape;
+    if (nothing(stage)) pass_on(&run, buffers->output, buffers->input);
+    if (shape->embedding) embed_forward(&run);
+    for (int32_t layer = 0; layer < shape->layer_count; layer++) weft_layer_forward(&run, layer, true);
+    if (shape->head && buffers->logits != NULL) weft_head_sample(&run);
+    if (shape->head && buffers->logits == NULL) weft_head_forward(&run);
+}
+
+void weft_stage_backward(weft_stage *stage, weft_stream *stream, const weft_stage_buffers *buffers)
+{
+    weft_run run = begin(stage, stream, buffers, WEFT_PASS_BACKWARD);
+    const weft_stage_shape *shape = &stage->shape;
+    if (nothing(stage)) pass_on(&run, buffers->gradient_out, buffers->gradient);
+    if (shape->head) {
+        weft_head_backward_input(&run);
+        weft_head_backward_weight(&run);
+    }
+    for (int32_t layer = shape->layer_count - 1; layer >= 0; layer--) {
+        weft_layer_backward_input(&run, layer);
+        weft_layer_backward_weight(&run, layer);
+    }
+    if (shape->embedding) embed_backward(&run);
+}
+
+void weft_stage_backward_input(weft_stage *stage, weft_stream *stream, const weft_stage_buffers *buffers)
+{
+    weft_run run = begin(stage, stream, buffers, WEFT_PASS_SPLIT);
+    if (nothing(stage)) pass_on(&run, buffers->gradient_out, buffers->gradient);
+    if (stage->shape.head) weft_head_backward_input(&run);
+    for (int32_t layer = stage->shape.layer_count - 1; layer >= 0; layer--) weft_layer_backward_input(&run, layer);
+}
+
+void weft_stage_backward_weight(weft_stage *stage, weft_stream *stream, const weft_stage_buffers *buffers)
+{
+    weft_run run = begin(stage, stream, buffers, WEFT_PASS_SPLIT);
+    if (stage->shape.head) weft_head_backward_weight(&run);
+    for (int32_t layer = stage->shape.layer_count - 1; layer >= 0; layer--) weft_layer_backward_weight(&run, layer);
+    if (stage->shape.embedding) embed_backward(&run);
+}

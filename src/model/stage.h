@@ -1,0 +1,57 @@
+/*
+ * The insides of a stage, shared by stage.c, layer.c and head.c. Internal to the model.
+ *
+ * A run is one call of forward or backward: it knows the pass, and so where each region lies.
+ */
+#ifndef WEFT_MODEL_STAGE_H
+#define WEFT_MODEL_STAGE_H
+
+#include "model/layout.h"
+#include "model/parameters.h"
+
+struct weft_stage {
+    weft_stage_shape shape;
+    weft_layout layout;
+    weft_parameter_order order;
+    weft_stage_operations operations;
+    weft_device *device;
+    weft_stage_weights weights;
+    float *cosine, *sine; /* (T, D/2) device memory, or NULL */
+};
+
+typedef struct weft_run {
+    const weft_stage *stage;
+    const weft_device_operations *op;
+    weft_device *device;
+    weft_stream *stream;
+    const weft_stage_buffers *buffers;
+    const weft_place *places; /* of the pass */
+    unsigned char *memory[WEFT_MEMORIES];
+    void *workspace; /* the device's */
+} weft_run;
+
+/* A region of layer index (from 0 in the stage); 0 for the head's. */
+void *weft_run_region(const weft_run *run, weft_region region, int32_t index);
+
+/* The stream between layers: input of layer index; of the head when index is the layer count. At a boundary of the
+ * stage, what is read comes from the neighbour's slot and what is written goes there. */
+const void *weft_run_input(const weft_run *run, int32_t index);
+void *weft_run_input_target(const weft_run *run, int32_t index);
+const void *weft_run_gradient(const weft_run *run, int32_t index);
+void *weft_run_gradient_target(const weft_run *run, int32_t index);
+
+/* What the kernels read, and the accumulator; layer is ignored outside layers. NULL: the model has no such parameter.
+ */
+const void *weft_run_weight(const weft_run *run, weft_parameter_kind kind, int32_t layer);
+float *weft_run_weight_gradient(const weft_run *run, weft_parameter_kind kind, int32_t layer);
+
+void weft_layer_forward(const weft_run *run, int32_t layer, bool output); /* output false: only what backward reads */
+void weft_layer_backward_input(const weft_run *run, int32_t layer);
+void weft_layer_backward_weight(const weft_run *run, int32_t layer);
+
+void weft_head_forward(const weft_run *run);
+void weft_head_sample(const weft_run *run);
+void weft_head_backward_input(const weft_run *run);
+void weft_head_backward_weight(const weft_run *run);
+
+#endif

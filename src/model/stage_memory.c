@@ -1,0 +1,239 @@
+#include "model/layout.h"
+
+typedef enum row_count { TOKENS, SEQUENCES, ONCE } row_count;
+
+typedef struct region_row {
+    weft_group group;
+    row_count rows;
+    weft_width width;
+    bool fp32; /* else the storage element */
+} region_row;
+
+#define KEPT WEFT_GROUP_KEPT
+#define GRADIENT WEFT_GROUP_GRADIENT
+#define SCRATCH WEFT_GROUP_SCRATCH
+
+static const region_row regions[WEFT_REGIONS] = {
+    [WEFT_REGION_INPUT] = {WEFT_GROUP_INPUT, TOKENS, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_INPUT_GRADIENT] = {WEFT_GROUP_INPUT_GRADIENT, TOKENS, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_MEAN1] = {KEPT, TOKENS, WEFT_WIDTH_NONE, true},
+    [WEFT_REGION_RSTD1] = {KEPT, TOKENS, WEFT_WIDTH_NONE, true},
+    [WEFT_REGION_QKV] = {KEPT, TOKENS, WEFT_WIDTH_QKV, false},
+    [WEFT_REGION_ATTENTION] = {KEPT, TOKENS, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_LOGSUMEXP] = {KEPT, TOKENS, WEFT_WIDTH_HEADS, true},
+    [WEFT_REGION_MIDDLE] = {KEPT, TOKENS, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_MEAN2] = {KEPT, TOKENS, WEFT_WIDTH_NONE, true},
+    [WEFT_REGION_RSTD2] = {KEPT, TOKENS, WEFT_WIDTH_NONE, true},
+    [WEFT_REGION_UP] = {KEPT, TOKENS, WEFT_WIDTH_UP, false},
+    [WEFT_REGION_DUP] = {GRADIENT, TOKENS, WEFT_WIDTH_UP, false},
+    [WEFT_REGION_DNORM2] = {GRADIENT, TOKENS, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_DMIDDLE] = {GRADIENT, TOKENS, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_DQKV] = {GRADIENT, TOKENS, WEFT_WIDTH_QKV, false},
+    [WEFT_REGION_DNORM1] = {GRADIENT, TOKENS, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_NARROW] = {SCRATCH, TOKENS, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_WIDE] = {SCRATCH, TOKENS, WEFT_WIDTH_FORWARD, false},
+    [WEFT_REGION_HEAD_MEAN] = {WEFT_GROUP_HEAD_KEPT, TOKENS, WEFT_WIDTH_NONE, true},
+    [WEFT_REGION_HEAD_RSTD] = {WEFT_GROUP_HEAD_KEPT, TOKENS, WEFT_WIDTH_NONE, true},
+    [WEFT_REGION_LOGITS] = {WEFT_GROUP_HEAD_KEPT, TOKENS, WEFT_WIDTH_VOCABULARY, false},
+    [WEFT_REGION_HEAD_DNORM] = {WEFT_GROUP_HEAD_GRADIENT, TOKENS, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_HEAD_NORM] = {WEFT_GROUP_HEAD_SCRATCH, TOKENS, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_HEAD_ROWS] = {WEFT_GROUP_HEAD_SCRATCH, SEQUENCES, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_HEAD_LOSS] = {WEFT_GROUP_HEAD_SCRATCH, ONCE, WEFT_WIDTH_NONE, true},
+};
+
+#undef KEPT
+#undef GRADIENT
+#undef SCRATCH
+
+typedef enum copies { NONE = 0, ONE = 1, TWO = 2, ALL } copies;
+
+typedef struct place_row {
+    weft_memory memory;
+    copies instances;
+} place_row;
+
+typedef enum stage_mode { KEEP, RECOMPUTE, FORWARD_ONLY, MODES } stage_mode;
+
+#define STASH(n)                                                                                                       \
+    {                                                                                                                  \
+        WEFT_MEMORY_STASH, n                                                                                           \
+    }
+#define WORK(n)                                                                                                        \
+    {                                                                                                                  \
+        WEFT_MEMORY_WORK, n                                                                                            \
+    }
+#define SPACE(n)                                                                                                       \
+    {                                                                                                                  \
+        WEFT_MEMORY_SPACE, n                                                                                           \
+    }
+#define NOWHERE                                                                                                        \
+    {                                                                                                                  \
+        WEFT_MEMORY_NONE, NONE                                                                                         \
+    }
+
+/* Columns as in weft_group. A full backward pass needs two input gradients: a layer's product of its weights reads the
+ * one above while the one below is written. A forward run's layers overwrite their input by their output. */
+static const place_row places[MODES][WEFT_PASSES][WEFT_GROUPS] =
+    {
+        [KEEP] =
+            {
+                [WEFT_PASS_FORWARD] = {STASH(ALL), NOWHERE, STASH(ALL), NOWHERE, SPACE(ONE), STASH(ONE), NOWHERE,
+                                       SPACE(ONE)},
+                [WEFT_PASS_BACKWARD] = {STASH(ALL), SPACE(TWO), STASH(ALL), SPACE(ONE), SPACE(ONE), STASH(ONE),
+                                        SPACE(ONE), SPACE(ONE)},
+                [WEFT_PASS_SPLIT] = {STASH(ALL), WORK(ALL), STASH(ALL), WORK(ALL), SPACE(ONE), STASH(ONE), WORK(ONE),
+                                     SPACE(ONE)},
+            },
+        [RECOMPUTE] =
+            {
+                [WEFT_PASS_FORWARD] = {STASH(ALL), NOWHERE, SPACE(ONE), NOWHERE, SPACE(ONE), SPACE(ONE), NOWHERE,
+                                       SPACE(ONE)},
+                [WEFT_PASS_BACKWARD] =
+                    {STASH(ALL), SPACE(TWO), SPACE(ONE), SPACE(ONE), SPACE(ONE), SPACE(ONE), SPACE(ONE), SPACE(ONE)},
+                [WEFT_PASS_SPLIT] = {STASH(ALL), WORK(ALL), WORK(ALL), WORK(ALL), SPACE(ONE), WORK(ONE), WORK(ONE),
+                                     SPACE(ONE)},
+            },
+        [FORWARD_ONLY] =
+            {
+                [WEFT_PASS_FORWARD] = {STASH(ONE), NOWHERE, STASH(ONE), NOWHERE, SPACE(ONE), STASH(ONE), NOWHERE,
+                                       SPACE(ONE)},
+            },
+};
+
+#undef STASH
+#undef WORK
+#undef SPACE
+#undef NOWHERE
+
+static size_t round64(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+weft_group weft_region_group(weft_region region)
+{
+    return regions[region].group;
+}
+
+weft_stage_operations weft_stage_operations_make(const weft_stage_shape *shape)
+{
+    const weft_model_config *model = shape->model;
+    weft_model_sizes sizes = weft_model_sizes_make(model);
+    int64_t N = shape->B * shape->T, C = sizes.width[WEFT_WIDTH_HIDDEN], F = sizes.width[WEFT_WIDTH_FORWARD];
+    int64_t qkv = sizes.width[WEFT_WIDTH_QKV];
+    return (weft_stage_operations){
+        .norm = {model->norm == WEFT_CONFIG_RMSNORM ? WEFT_RMSNORM : WEFT_LAYERNORM, N, C, (float)model->norm_epsilon},
+        .qkv = {N, C, qkv},
+        .output = {N, C, C},
+        .up = {N, C, sizes.width[WEFT_WIDTH_UP]},
+        .down = {N, F, C},
+        .head = {N, C, sizes.width[WEFT_WIDTH_VOCABULARY]},
+        .attention = {shape->B, shape->T, sizes.H, sizes.G, sizes.D},
+        .rotary = {shape->B, shape->T, sizes.H + sizes.G, sizes.D, qkv},
+        .activation = {model->activation == WEFT_CONFIG_SWIGLU ? WEFT_SWIGLU : WEFT_GELU, N, F},
+    };
+}
+
+/* The most that one operation of the stage needs of the device's own workspace. */
+static size_t device_workspace(const weft_stage_shape *shape)
+{
+    weft_stage_operations operations = weft_stage_operations_make(shape);
+    size_t most = 0;
+    if (shape->layer_count > 0) {
+        const weft_linear *products[] = {&operations.qkv, &operations.output, &operations.up, &operations.down};
+        for (size_t i = 0; i < sizeof products / sizeof *products; i++)
+            most = larger(most, shape->device->linear_workspace(&shape->options, products[i]));
+        most = larger(most, shape->device->attention_workspace(&shape->options, &operations.attention));
+    }
+    if (shape->head) {
+        weft_linear sampled = operations.head;
+        sampled.rows = shape->B;
+        most = larger(most, shape->device->linear_workspace(&shape->options, &operations.head));
+        most = larger(most, shape->device->linear_workspace(&shape->options, &sampled));
+    }
+    return round64(most);
+}
+
+static void measure_groups(const weft_stage_shape *shape, weft_layout *layout)
+{
+    weft_model_sizes sizes = weft_model_sizes_make(shape->model);
+    size_t element = weft_element_bytes(shape->options.element);
+    size_t row_counts[] = {(size_t)(shape->B * shape->T), (size_t)shape->B, 1};
+    for (int r = 0; r < WEFT_REGIONS; r++) {
+        const region_row *row = &regions[r];
+        size_t bytes = row_counts[row->rows] * (size_t)sizes.width[row->width] * (row->fp32 ? sizeof(float) : element);
+        layout->offset[r] = layout->group_bytes[row->group];
+        layout->group_bytes[row->group] += round64(bytes);
+    }
+}
+
+/* How often each group occurs in the stage. The boundary to another stage lies in its own slot. */
+static void count_groups(const weft_stage_shape *shape, int32_t count[WEFT_GROUPS])
+{
+    int32_t layers = shape->layer_count, boundaries = layers + shape->embedding + shape->head - 1;
+    for (int g = 0; g < WEFT_GROUPS; g++) count[g] = g >= WEFT_GROUP_HEAD_KEPT ? shape->head : layers;
+    count[WEFT_GROUP_INPUT] = count[WEFT_GROUP_INPUT_GRADIENT] = boundaries > 0 ? boundaries : 0;
+}
+
+/* Lays the groups from first up to last one after another; at: the bytes used so far of each memory. */
+static void place_range(const weft_layout *layout, const int32_t count[WEFT_GROUPS], const place_row rules[WEFT_GROUPS],
+                        int first, int last, size_t at[WEFT_MEMORIES], weft_place out[WEFT_GROUPS])
+{
+    for (int g = first; g < last; g++) {
+        int32_t wanted = (int32_t)rules[g].instances;
+        int32_t instances = wanted == ALL || wanted > count[g] ? count[g] : wanted;
+        out[g] = (weft_place){rules[g].memory, instances, at[rules[g].memory]};
+        at[rules[g].memory] += (size_t)instances * layout->group_bytes[g];
+    }
+}
+
+/* Lays out one pass. Head and layers are never at work together: where nothing of the layers stays, they share. */
+static void place_groups(const weft_layout *layout, const int32_t count[WEFT_GROUPS],
+                         const place_row rules[WEFT_GROUPS], const size_t start[WEFT_MEMORIES],
+                         weft_place out[WEFT_GROUPS], size_t most[WEFT_MEMORIES])
+{
+    size_t at[WEFT_MEMORIES], shared[WEFT_MEMORIES];
+    memcpy(at, start, sizeof at);
+    place_range(layout, count, rules, 0, WEFT_GROUP_KEPT, at, out);
+    memcpy(shared, at, sizeof shared);
+    place_range(layout, count, rules, WEFT_GROUP_KEPT, WEFT_GROUP_HEAD_KEPT, at, out);
+    bool stays[WEFT_MEMORIES] = {false};
+    for (int g = WEFT_GROUP_KEPT; g < WEFT_GROUP_HEAD_KEPT; g++) {
+        if (rules[g].instances == ALL) stays[rules[g].memory] = true;
+    }
+    for (int m = 0; m < WEFT_MEMORIES; m++) {
+        most[m] = larger(most[m], at[m]);
+        if (!stays[m]) at[m] = shared[m];
+    }
+    place_range(layout, count, rules, WEFT_GROUP_HEAD_KEPT, WEFT_GROUPS, at, out);
+    for (int m = 0; m < WEFT_MEMORIES; m++) most[m] = larger(most[m], at[m]);
+}
+
+weft_layout weft_layout_make(const weft_stage_shape *shape)
+{
+    weft_layout layout = {.offset = {0}};
+    int32_t count[WEFT_GROUPS];
+    measure_groups(shape, &layout);
+    count_groups(shape, count);
+    stage_mode mode = shape->forward_only ? FORWARD_ONLY : shape->recompute ? RECOMPUTE : KEEP;
+    size_t start[WEFT_MEMORIES] = {0}, most[WEFT_MEMORIES] = {0};
+    start[WEFT_MEMORY_SPACE] = device_workspace(shape);
+    for (int pass = 0; pass < WEFT_PASSES; pass++)
+        place_groups(&layout, count, places[mode][pass], start, layout.places[pass], most);
+    size_t boundary = layout.group_bytes[WEFT_GROUP_INPUT];
+    layout.bytes = (weft_stage_bytes){.input = shape->embedding ? 0 : boundary,
+                                      .stash = most[WEFT_MEMORY_STASH],
+                                      .work = most[WEFT_MEMORY_WORK],
+                                      .workspace = most[WEFT_MEMORY_SPACE]};
+    return layout;
+}
+
+weft_stage_bytes weft_stage_memory(const weft_stage_shape *shape)
+{
+    return weft_layout_make(shape).bytes;
+}
