@@ -1,0 +1,187 @@
+#include "cli/observer.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "report/report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const double seconds_between_lines = 2; /* where progress is not a terminal */
+
+weft_status weft_run_observer_init(weft_run_observer *observer, const weft_job *job, FILE *progress, weft_error *error)
+{
+    *observer = (weft_run_observer){.job = job, .progress = progress, .terminal = isatty(fileno(progress))};
+    weft_text_init(&observer->line);
+    observer->seconds_capacity = (size_t)(job->config->run.steps < 100000 ? job->config->run.steps : 100000);
+    return weft_allocate(observer->seconds_capacity, sizeof *observer->seconds, &observer->seconds, error);
+}
+
+weft_status weft_run_observer_fini(weft_run_observer *observer, weft_error *error)
+{
+    weft_status status = WEFT_OK;
+    if (observer->metrics && fclose(observer->metrics) != 0)
+        status = weft_fail(error, WEFT_FAILED, "%s: cannot write: %s", observer->metrics_path, strerror(errno));
+    observer->metrics = NULL;
+    weft_text_fini(&observer->line);
+    weft_free(observer->seconds);
+    observer->seconds = NULL;
+    return status;
+}
+
+/* Value of "step" in a line that report/ wrote, or 0. */
+static int64_t step_of_line(const char *line, size_t length)
+{
+    static const char key[] = "\"step\":";
+    for (size_t i = 0; i + sizeof key < length; i++)
+        if (memcmp(line + i, key, sizeof key - 1) == 0) return strtoll(line + i + sizeof key - 1, NULL, 10);
+    return 0;
+}
+
+/* Keeps the lines up to a step: what a killed run wrote after its last checkpoint will be written again. */
+static weft_status trim_metrics(const char *path, int64_t step, weft_error *error)
+{
+    weft_text old, kept;
+    weft_text_init(&old);
+    weft_text_init(&kept);
+    weft_status status = weft_path_exists(path) ? weft_file_read(path, &old, error) : WEFT_OK;
+    size_t begin = 0;
+    for (size_t i = 0; i < old.length && status == WEFT_OK; i++) {
+        if (old.bytes[i] != '\n') continue;
+        int64_t at = step_of_line(old.bytes + begin, i - begin);
+        if (at > 0 && at <= step) weft_text_add_bytes(&kept, old.bytes + begin, i + 1 - begin);
+        begin = i + 1;
+    }
+    if (status == WEFT_OK) status = weft_text_check(&kept, error);
+    if (status == WEFT_OK) status = weft_file_write(path, kept.bytes, kept.length, error);
+    weft_text_fini(&old);
+    weft_text_fini(&kept);
+    return status;
+}
+
+static weft_status on_started(void *context, const weft_run_start *start, weft_error *error)
+{
+    weft_run_observer *self = context;
+    const char *folder = self->job->config->run.folder;
+    self->start = *start;
+    TRY(weft_folder_create(folder, error));
+    snprintf(self->metrics_path, sizeof self->metrics_path, "%s/metrics.jsonl", folder);
+    TRY(trim_metrics(self->metrics_path, start->resumed_step, error));
+    self->metrics = fopen(self->metrics_path, "a");
+    if (!self->metrics) FAIL(error, WEFT_FAILED, "%s: cannot open: %s", self->metrics_path, strerror(errno));
+    if (start->resumed_path)
+        fprintf(self->progress, "resumed from %s, step %lld\n", start->resumed_path, (long long)start->resumed_step);
+    fprintf(self->progress, "training %lld parameters on %d worker%s, %lld blocks to learn, %lld held out", (long long)self->job->elements,
+            self->job->ranks, self->job->ranks == 1 ? "" : "s", (long long)start->train_blocks, (long long)start->held_out_blocks);
+    if (start->peak > 0) fprintf(self->progress, "; measured peak %.1f Gflop/s", start->peak * 1e-9);
+    fprintf(self->progress, "\n");
+    fflush(self->progress);
+    return WEFT_OK;
+}
+
+static weft_status keep_metrics(weft_run_observer *self, weft_error *error)
+{
+    TRY(weft_text_check(&self->line, error));
+    size_t wrote = fwrite(weft_text_get(&self->line), 1, self->line.length, self->metrics);
+    if (wrote != self->line.length || fflush(self->metrics) != 0)
+        FAIL(error, WEFT_FAILED, "%s: cannot write: %s", self->metrics_path, strerror(errno));
+    return WEFT_OK;
+}
+
+static void show(weft_run_observer *self, bool keep)
+{
+    if (self->terminal) fprintf(self->progress, "\r%s\033[K%s", weft_text_get(&self->line), keep ? "\n" : "");
+    else fprintf(self->progress, "%s\n", weft_text_get(&self->line));
+    fflush(self->progress);
+}
+
+static weft_status on_step(void *context, const weft_step_record *record, weft_error *error)
+{
+    weft_run_observer *self = context;
+    self->last_step = *record;
+    self->last_step.bubble = NULL;
+    if (self->seconds_count < self->seconds_capacity) self->seconds[self->seconds_count++] = record->seconds;
+    self->line.length = 0;
+    weft_report_step_json(record, &self->line);
+    TRY(keep_metrics(self, error));
+    double now = weft_clock_seconds(), pause = self->terminal ? 0.1 : seconds_between_lines;
+    bool edge = record->step == self->start.resumed_step + 1 || record->step == record->steps;
+    if (!edge && now - self->last_line < pause) return WEFT_OK;
+    self->last_line = now;
+    self->line.length = 0;
+    weft_report_progress(record, &self->line);
+    show(self, record->step == record->steps);
+    return WEFT_OK;
+}
+
+static weft_status on_evaluated(void *context, const weft_evaluation_record *record, weft_error *error)
+{
+    weft_run_observer *self = context;
+    self->last_evaluation = *record;
+    self->line.length = 0;
+    weft_report_evaluation_json(record, &self->line);
+    TRY(keep_metrics(self, error));
+    self->line.length = 0;
+    weft_text_add(&self->line, "step %lld: held-out loss %.4f nats a token", (long long)record->step, record->loss);
+    if (record->bits_per_byte > 0) weft_text_add(&self->line, ", %.3f bits a byte", record->bits_per_byte);
+    show(self, true);
+    return WEFT_OK;
+}
+
+static weft_status store(weft_run_observer *self, const char *name, weft_error *error)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/%s", self->job->config->run.folder, name);
+    TRY(weft_text_check(&self->line, error));
+    return weft_file_write(path, weft_text_get(&self->line), self->line.length, error);
+}
+
+static weft_status on_timeline(void *context, int64_t step, const weft_timeline *measured, weft_error *error)
+{
+    weft_run_observer *self = context;
+    char title[256], caption[64];
+    const weft_schedule *schedule = self->job->schedule;
+    snprintf(title, sizeof title, "%s, P = %d, %d stages, M = %d", schedule->name, schedule->ranks, schedule->stages,
+             schedule->microbatches);
+    snprintf(caption, sizeof caption, "measured, step %lld", (long long)step);
+    weft_picture picture = {.title = title, .caption = caption, .unit = "ms", .unit_scale = 1e3};
+    self->line.length = 0;
+    weft_report_svg(measured, &picture, &self->line);
+    TRY(store(self, "timeline.svg", error));
+    self->line.length = 0;
+    weft_report_csv(measured, &self->line);
+    TRY(store(self, "timeline.csv", error));
+    self->drawn = true;
+    return WEFT_OK;
+}
+
+static void on_note(void *context, const char *line)
+{
+    weft_run_observer *self = context;
+    fprintf(self->progress, "note: %s\n", line);
+}
+
+weft_observer weft_run_observer_table(weft_run_observer *observer)
+{
+    return (weft_observer){.context = observer,
+                           .started = on_started,
+                           .step = on_step,
+                           .evaluated = on_evaluated,
+                           .timeline = on_timeline,
+                           .note = on_note};
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double weft_run_observer_median(weft_run_observer *observer)
+{
+    if (observer->seconds_count == 0) return 0;
+    qsort(observer->seconds, observer->seconds_count, sizeof *observer->seconds, by_value);
+    return observer->seconds[observer->seconds_count / 2];
+}

@@ -1,0 +1,38 @@
+/*
+ * Shows a training run on the terminal and keeps its record: progress lines, RUN/metrics.jsonl, RUN/timeline.svg and
+ * RUN/timeline.csv.
+ *
+ * Owns: the open metrics file.  Threads: the thread of rank 0, between init and fini.
+ */
+#ifndef WEFT_CLI_OBSERVER_H
+#define WEFT_CLI_OBSERVER_H
+
+#include "train/train.h"
+
+#include <stdio.h>
+
+typedef struct weft_run_observer {
+    const weft_job *job;
+    FILE *progress;       /* where lines for people go; a terminal gets one line that is overwritten */
+    bool terminal;
+    FILE *metrics;        /* RUN/metrics.jsonl */
+    char metrics_path[4200];
+    double last_line;     /* when the last progress line was printed */
+    weft_text line;
+    /* What a summary needs. */
+    weft_run_start start;
+    weft_step_record last_step;
+    weft_evaluation_record last_evaluation;
+    double *seconds; /* (steps of this run, the newest ones) of each step, for the median */
+    size_t seconds_count, seconds_capacity;
+    bool drawn;
+} weft_run_observer;
+
+weft_status weft_run_observer_init(weft_run_observer *observer, const weft_job *job, FILE *progress, weft_error *error) WEFT_CHECKED;
+weft_status weft_run_observer_fini(weft_run_observer *observer, weft_error *error); /* also reports a failed close */
+weft_observer weft_run_observer_table(weft_run_observer *observer);
+
+/* Median seconds of a step; 0 before the first. Sorts in place. */
+double weft_run_observer_median(weft_run_observer *observer);
+
+#endif
