@@ -18,7 +18,7 @@ typedef struct weft_tensor_entry {
     weft_element element; /* F32 and BF16 */
     int32_t dimensions;
     int64_t shape[WEFT_TENSOR_DIMENSIONS];
-    const void *data;
+    const void *data; /* of a file: little-endian; may lie unaligned in files of others, so copy */
     size_t bytes;
 } weft_tensor_entry;
 

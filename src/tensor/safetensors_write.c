@@ -1,0 +1,186 @@
+#include "tensor/safetensors.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+/* PIECE: what is hashed is still in cache when it is written. */
+enum { LENGTH_BYTES = 8, ALIGNMENT = 64, LARGEST_HEADER = 100000000, PIECE = 256 * 1024 };
+
+typedef struct sink {
+    int descriptor;
+    const char *path;
+    XXH3_state_t *hash;
+    uint64_t bytes;
+} sink;
+
+static weft_status check_name(const char *name, weft_error *error)
+{
+    if (!name) FAIL(error, WEFT_INVALID, "a tensor to be written has no name");
+    for (const char *c = name; *c; c++)
+        if (*c < 0x20 || *c > 0x7e)
+            FAIL(error, WEFT_INVALID, "a tensor's name to be written may hold printable ASCII only");
+    if (strcmp(name, "__metadata__") == 0) FAIL(error, WEFT_INVALID, "a tensor cannot be named __metadata__");
+    return WEFT_OK;
+}
+
+static weft_status check_entry(const weft_tensor_entry *entry, weft_error *error)
+{
+    TRY(check_name(entry->name, error));
+    if (entry->dimensions < 0 || entry->dimensions > WEFT_TENSOR_DIMENSIONS)
+        FAIL(error, WEFT_INVALID, "tensor \"%s\": %" PRId32 " dimensions, at most %d are allowed", entry->name,
+             entry->dimensions, WEFT_TENSOR_DIMENSIONS);
+    uint64_t bytes = weft_element_bytes(entry->element);
+    bool fits = true;
+    for (int32_t i = 0; i < entry->dimensions && fits; i++)
+        fits = entry->shape[i] >= 0 && !__builtin_mul_overflow(bytes, (uint64_t)entry->shape[i], &bytes);
+    if (!fits || bytes != entry->bytes || (bytes && !entry->data))
+        FAIL(error, WEFT_INVALID, "tensor \"%s\": its shape and its %zu bytes of data do not agree", entry->name,
+             entry->bytes);
+    return WEFT_OK;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static weft_status check_entries(const weft_tensor_entry *entries, size_t count, weft_error *error)
+{
+    for (size_t i = 0; i < count; i++) TRY(check_entry(&entries[i], error));
+    const char **names = NULL;
+    TRY(weft_allocate(count, sizeof *names, &names, error));
+    for (size_t i = 0; i < count; i++) names[i] = entries[i].name;
+    if (count) qsort(names, count, sizeof *names, by_text);
+    weft_status status = WEFT_OK;
+    for (size_t i = 1; i < count && status == WEFT_OK; i++)
+        if (strcmp(names[i - 1], names[i]) == 0)
+            status = weft_fail(error, WEFT_INVALID, "tensor \"%s\" is given twice", names[i]);
+    weft_free(names);
+    return status;
+}
+
+/* The length and the header, padded with blanks so that the data starts aligned. */
+static weft_status make_header(const weft_tensor_entry *entries, size_t count, weft_text *header, weft_error *error)
+{
+    uint64_t offset = 0;
+    weft_text_add_bytes(header, "\0\0\0\0\0\0\0\0{", LENGTH_BYTES + 1);
+    for (size_t i = 0; i < count; i++) {
+        const weft_tensor_entry *entry = &entries[i];
+        if (i) weft_text_add(header, ",");
+        weft_text_add_json(header, entry->name);
+        weft_text_add(header, ":{\"dtype\":\"%s\",\"shape\":[", entry->element == WEFT_BF16 ? "BF16" : "F32");
+        for (int32_t k = 0; k < entry->dimensions; k++)
+            weft_text_add(header, "%s%" PRId64, k ? "," : "", entry->shape[k]);
+        weft_text_add(header, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", offset, offset + entry->bytes);
+        offset += entry->bytes;
+    }
+    weft_text_add(header, "}");
+    size_t padding = (ALIGNMENT - header->length % ALIGNMENT) % ALIGNMENT;
+    weft_text_add(header, "%*s", (int)padding, "");
+    TRY(weft_text_check(header, error));
+    uint64_t length = header->length - LENGTH_BYTES;
+    if (length > LARGEST_HEADER) FAIL(error, WEFT_INVALID, "%zu tensors are too many for one safetensors file", count);
+    for (int i = 0; i < LENGTH_BYTES; i++) header->bytes[i] = (char)(length >> 8 * i);
+    return WEFT_OK;
+}
+
+static weft_status put(sink *to, const void *bytes, size_t count, weft_error *error)
+{
+    const char *from = bytes;
+    while (count > 0) {
+        size_t piece = count < PIECE ? count : PIECE;
+        XXH3_64bits_update(to->hash, from, piece);
+        TRY(weft_file_write_all(to->descriptor, from, piece, to->path, error));
+        to->bytes += piece;
+        from += piece;
+        count -= piece;
+    }
+    return WEFT_OK;
+}
+
+static weft_status put_all(sink *to, const weft_text *header, const weft_tensor_entry *entries, size_t count,
+                           weft_error *error)
+{
+    TRY(put(to, header->bytes, header->length, error));
+    for (size_t i = 0; i < count; i++) TRY(put(to, entries[i].data, entries[i].bytes, error));
+    if (fsync(to->descriptor) != 0) FAIL(error, WEFT_FAILED, "%s: cannot sync: %s", to->path, strerror(errno));
+    return WEFT_OK;
+}
+
+static weft_status write_file(sink *to, const weft_text *header, const weft_tensor_entry *entries, size_t count,
+                              weft_error *error)
+{
+    to->descriptor = open(to->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (to->descriptor < 0) FAIL(error, WEFT_FAILED, "%s: cannot create: %s", to->path, strerror(errno));
+    weft_status status = put_all(to, header, entries, count, error);
+    if (close(to->descriptor) != 0 && status == WEFT_OK)
+        status = weft_fail(error, WEFT_FAILED, "%s: cannot close: %s", to->path, strerror(errno));
+    if (status != WEFT_OK) unlink(to->path); /* half a file is of no use to anyone */
+    return status;
+}
+
+static weft_status make_hash(XXH3_state_t **out, weft_error *error)
+{
+    *out = XXH3_createState();
+    if (!*out) FAIL(error, WEFT_NO_MEMORY, "out of memory for a checksum");
+    XXH3_64bits_reset(*out);
+    return WEFT_OK;
+}
+
+weft_status weft_safetensors_write(const char *path, const weft_tensor_entry *entries, size_t count,
+                                   uint64_t *out_checksum, uint64_t *out_bytes, weft_error *error)
+{
+    TRY(check_entries(entries, count, error));
+    sink to = {.path = path};
+    weft_text header;
+    weft_text_init(&header);
+    weft_status status = make_header(entries, count, &header, error);
+    if (status == WEFT_OK) status = make_hash(&to.hash, error);
+    if (status == WEFT_OK) status = write_file(&to, &header, entries, count, error);
+    if (status == WEFT_OK && out_checksum) *out_checksum = XXH3_64bits_digest(to.hash);
+    if (status == WEFT_OK && out_bytes) *out_bytes = to.bytes;
+    XXH3_freeState(to.hash);
+    weft_text_fini(&header);
+    return status;
+}
+
+static weft_status hash_pieces(int descriptor, const char *path, XXH3_state_t *hash, char *piece, uint64_t *out_bytes,
+                               weft_error *error)
+{
+    struct stat info;
+    if (fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode))
+        FAIL(error, WEFT_INVALID, "%s: not a regular file", path);
+    for (;;) {
+        ssize_t got = read(descriptor, piece, PIECE);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0)
+            FAIL(error, WEFT_FAILED, "%s: cannot read at byte %" PRIu64 ": %s", path, *out_bytes, strerror(errno));
+        if (got == 0) return WEFT_OK;
+        XXH3_64bits_update(hash, piece, (size_t)got);
+        *out_bytes += (uint64_t)got;
+    }
+}
+
+weft_status weft_file_checksum(const char *path, uint64_t *out, uint64_t *out_bytes, weft_error *error)
+{
+    uint64_t bytes = 0;
+    char *piece = NULL;
+    XXH3_state_t *hash = NULL;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a named pipe is refused, not waited for */
+    if (descriptor < 0) FAIL(error, WEFT_INVALID, "%s: cannot open: %s", path, strerror(errno));
+    weft_status status = make_hash(&hash, error);
+    if (status == WEFT_OK) status = weft_allocate(PIECE, 1, &piece, error);
+    if (status == WEFT_OK) status = hash_pieces(descriptor, path, hash, piece, &bytes, error);
+    if (status == WEFT_OK) *out = XXH3_64bits_digest(hash);
+    if (status == WEFT_OK && out_bytes) *out_bytes = bytes;
+    weft_free(piece);
+    XXH3_freeState(hash);
+    close(descriptor);
+    return status;
+}

@@ -1,0 +1,398 @@
+#include "base/file.h"
+#include "base/random.h"
+#include "tensor/safetensors.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <cmocka.h>
+
+static char root[] = "/tmp/weft-safetensors-XXXXXX";
+static char file_path[64];
+
+static void put(const void *bytes, size_t count)
+{
+    FILE *file = fopen(file_path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, count, file), count);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* A file with this header, its true length in front, and `data` zero bytes behind. */
+static void put_header(const char *header, size_t data)
+{
+    size_t length = strlen(header), size = 8 + length + data;
+    unsigned char *bytes = calloc(1, size);
+    assert_non_null(bytes);
+    for (int i = 0; i < 8; i++) bytes[i] = (unsigned char)((uint64_t)length >> 8 * i);
+    memcpy(bytes + 8, header, length);
+    put(bytes, size);
+    free(bytes);
+}
+
+static void refused(const char *words)
+{
+    weft_error error;
+    weft_error_clear(&error);
+    weft_safetensors *file = NULL;
+    assert_int_equal(weft_safetensors_open(file_path, &file, &error), WEFT_INVALID);
+    assert_null(file);
+    if (!strstr(error.text, file_path) || !strstr(error.text, words))
+        fail_msg("\"%s\" does not say \"%s\"", error.text, words);
+}
+
+static void refuses(const char *header, size_t data, const char *words)
+{
+    put_header(header, data);
+    refused(words);
+}
+
+static weft_safetensors *accepted(void)
+{
+    weft_error error;
+    weft_error_clear(&error);
+    weft_safetensors *file = NULL;
+    if (weft_safetensors_open(file_path, &file, &error) != WEFT_OK) fail_msg("%s", error.text);
+    return file;
+}
+
+static const float numbers[6] = {1, -2.5f, 3, 4e-30f, -0.0f, 6};
+static const uint16_t halves[3] = {0x3f80, 0x4000, 0xc040};
+
+static const weft_tensor_entry samples[] = {
+    {.name = "z.weight", .element = WEFT_FP32, .dimensions = 2, .shape = {2, 3}, .data = numbers, .bytes = 24},
+    {.name = "a.nothing", .element = WEFT_FP32, .dimensions = 2, .shape = {0, 7}, .data = NULL, .bytes = 0},
+    {.name = "m \"quoted\\", .element = WEFT_BF16, .dimensions = 1, .shape = {3}, .data = halves, .bytes = 6},
+    {.name = "scalar", .element = WEFT_BF16, .dimensions = 0, .data = halves, .bytes = 2},
+    {.name = "four", .element = WEFT_FP32, .dimensions = 4, .shape = {1, 2, 1, 3}, .data = numbers, .bytes = 24},
+};
+enum { SAMPLES = sizeof samples / sizeof *samples };
+
+static void write_samples(uint64_t *checksum, uint64_t *bytes)
+{
+    weft_error error;
+    weft_error_clear(&error);
+    if (weft_safetensors_write(file_path, samples, SAMPLES, checksum, bytes, &error) != WEFT_OK)
+        fail_msg("%s", error.text);
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    uint64_t checksum = 0, bytes = 0, again = 0, size = 0;
+    weft_error error;
+    write_samples(&checksum, &bytes);
+    assert_int_equal(weft_file_checksum(file_path, &again, &size, &error), WEFT_OK);
+    assert_int_equal(checksum, again);
+    assert_int_equal(bytes, size);
+    weft_map map;
+    assert_int_equal(weft_map_init(&map, file_path, &error), WEFT_OK);
+    assert_int_equal(XXH3_64bits(map.bytes, map.size), checksum);
+    weft_map_fini(&map);
+    weft_safetensors *file = accepted();
+    assert_int_equal(weft_safetensors_count(file), SAMPLES);
+    for (size_t i = 0; i < SAMPLES; i++) {
+        const weft_tensor_entry *entry = weft_safetensors_find(file, samples[i].name);
+        assert_non_null(entry);
+        assert_int_equal(entry->element, samples[i].element);
+        assert_int_equal(entry->dimensions, samples[i].dimensions);
+        assert_memory_equal(entry->shape, samples[i].shape, sizeof entry->shape);
+        assert_int_equal(entry->bytes, samples[i].bytes);
+        if (entry->bytes) assert_memory_equal(entry->data, samples[i].data, entry->bytes);
+    }
+    assert_string_equal(weft_safetensors_get(file, 0)->name, "z.weight"); /* as written, not as named */
+    assert_string_equal(weft_safetensors_get(file, SAMPLES - 1)->name, "four");
+    assert_int_equal((uintptr_t)weft_safetensors_get(file, 0)->data % 64, 0);
+    assert_null(weft_safetensors_find(file, "b"));
+    weft_safetensors_close(file);
+}
+
+static void test_no_tensors(void **state)
+{
+    (void)state;
+    weft_error error;
+    assert_int_equal(weft_safetensors_write(file_path, NULL, 0, NULL, NULL, &error), WEFT_OK);
+    weft_safetensors *file = accepted();
+    assert_int_equal(weft_safetensors_count(file), 0);
+    assert_null(weft_safetensors_find(file, "a"));
+    weft_safetensors_close(file);
+    weft_safetensors_close(NULL);
+}
+
+/* Larger than the pieces in which a file is hashed and written, and not a multiple of them. */
+static void test_large_tensor(void **state)
+{
+    (void)state;
+    enum { COUNT = 700001 };
+    float *values = malloc(COUNT * sizeof *values);
+    assert_non_null(values);
+    for (int i = 0; i < COUNT; i++) values[i] = (float)i;
+    weft_tensor_entry entry = {
+        .name = "large", .dimensions = 1, .shape = {COUNT}, .data = values, .bytes = COUNT * sizeof *values};
+    uint64_t checksum, again;
+    weft_error error;
+    assert_int_equal(weft_safetensors_write(file_path, &entry, 1, &checksum, NULL, &error), WEFT_OK);
+    assert_int_equal(weft_file_checksum(file_path, &again, NULL, &error), WEFT_OK);
+    assert_int_equal(checksum, again);
+    weft_safetensors *file = accepted();
+    assert_memory_equal(weft_safetensors_get(file, 0)->data, values, COUNT * sizeof *values);
+    weft_safetensors_close(file);
+    free(values);
+}
+
+static void test_files_of_others(void **state)
+{
+    (void)state;
+    put_header("{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]},"
+               "\"a\":{\"shape\":[],\"data_offsets\":[0,4],\"dtype\":\"F32\"}}  ",
+               12);
+    weft_safetensors *file = accepted();
+    assert_int_equal(weft_safetensors_count(file), 2);
+    assert_string_equal(weft_safetensors_get(file, 0)->name, "a"); /* in the order of the data */
+    weft_safetensors_close(file);
+}
+
+#define TENSOR(name, shape, from, to)                                                                                  \
+    "\"" name "\":{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":[" #from "," #to "]}"
+
+static void test_malformed_headers(void **state)
+{
+    (void)state;
+    refuses("", 0, "bad header at byte 8");
+    refuses("{\"a\":", 0, "bad header at byte 1");
+    refuses("[]", 0, "not a JSON map");
+    refuses("{} x", 0, "bad header at byte 1");
+    refuses("{" TENSOR("a", "[1]", 0, 4) "," TENSOR("a", "[1]", 4, 8) "}", 8, "duplicate");
+    refuses("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "duplicate");
+    refuses("{\"a\":3}", 0, "\"a\" (header from byte 8): dtype is missing");
+    refuses("{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "shape is missing");
+    refuses("{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "data_offsets is missing");
+    refuses("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"more\":1}}", 4, "more keys");
+    refuses("{\"a\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4, "dtype \"F16\" is not supported");
+    refuses("{\"a\":{\"dtype\":32,\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "not a string");
+    refuses("{" TENSOR("a", "{}", 0, 4) "}", 4, "shape must be a list");
+    refuses("{" TENSOR("a", "[1,1,1,1,1]", 0, 4) "}", 4, "at most 4");
+    refuses("{" TENSOR("a", "[-1]", 0, 4) "}", 4, "size 0 of its shape");
+    refuses("{" TENSOR("a", "[1,1.0]", 0, 4) "}", 4, "size 1 of its shape");
+    refuses("{" TENSOR("a", "[4294967296,4294967296]", 0, 4) "}", 4, "too large for any file");
+    refuses("{" TENSOR("a", "[2305843009213693952,2]", 0, 4) "}", 4, "too large for any file");
+    refuses("{" TENSOR("a", "[1]", 0, 99999999999999999999) "}", 4, "bad header at byte");
+    refuses("{" TENSOR("a", "[1]", 4, 0) "}", 4, "two ascending whole numbers");
+    refuses("{" TENSOR("a", "[1]", -4, 0) "}", 4, "two ascending whole numbers");
+    refuses("{" TENSOR("a", "[1]", 0, 4.0) "}", 4, "two ascending whole numbers");
+    refuses("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,8]}}", 8, "two ascending whole numbers");
+    refuses("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":4}}", 8, "two ascending whole numbers");
+    refuses("{" TENSOR("a", "[3]", 0, 8) "}", 8, "8 bytes, but its shape and dtype need 12");
+    refuses("{\"__metadata__\":[]}", 0, "__metadata__ is not a map");
+    refuses("{\"__metadata__\":{\"a\":1}}", 0, "not a string");
+    refuses("{\"a\\nb\":{}}", 0, "control character");
+    refuses("{\"a\\u0000b\":{}}", 0, "bad header at byte");
+    refuses("{\"a\xff\":{}}", 0, "bad header at byte");
+}
+
+/* The header of one tensor has 54 bytes, so its data begins at byte 62. */
+static void test_malformed_places(void **state)
+{
+    (void)state;
+    refuses("{" TENSOR("a", "[2]", 0, 8) "}", 5, "truncated at byte 67: tensor \"a\" ends at byte 70");
+    refuses("{" TENSOR("a", "[1]", 0, 4) "}", 5, "bytes 66 to 67, at the end");
+    refuses("{" TENSOR("a", "[1]", 2, 6) "}", 6, "bytes 62 to 64, before tensor \"a\"");
+    refuses("{" TENSOR("a", "[2]", 0, 8) "," TENSOR("b", "[1]", 4, 8) "}", 8,
+            "tensors \"a\" and \"b\" overlap at byte 119");
+    refuses("{" TENSOR("a", "[1]", 0, 4) "," TENSOR("b", "[1]", 8, 12) "}", 12, "belong to no tensor");
+    refuses("{" TENSOR("a", "[9223372036854775807]", 0, 9223372036854775807) "}", 4, "too large for any file");
+    refuses("{" TENSOR("a", "[1]", 0, 9223372036854775807) "}", 4, "truncated at byte");
+}
+
+static void test_malformed_lengths(void **state)
+{
+    (void)state;
+    put("", 0);
+    refused("truncated at byte 0");
+    put("\x02\0\0\0\0\0\0", 7);
+    refused("truncated at byte 7");
+    put("\x03\0\0\0\0\0\0\0{}", 10);
+    refused("truncated at byte 10: byte 0 states a header that ends at byte 11");
+    put("\x01\xe1\xf5\x05\0\0\0\0{}", 10); /* 100000001 */
+    refused("byte 0 states a header of 100000001 bytes");
+    put("\xff\xff\xff\xff\xff\xff\xff\xff{}", 10);
+    refused("18446744073709551615 bytes");
+    assert_int_equal(unlink(file_path), 0);
+    refused("cannot open");
+    assert_int_equal(mkdir(file_path, 0777), 0);
+    refused("not a regular file");
+    assert_int_equal(rmdir(file_path), 0);
+}
+
+static void test_deep_nesting(void **state)
+{
+    (void)state;
+    enum { DEPTH = 200000 };
+    char *header = malloc(DEPTH + 1);
+    assert_non_null(header);
+    memset(header, '[', DEPTH);
+    header[DEPTH] = '\0';
+    refuses(header, 0, "bad header at byte");
+    free(header);
+}
+
+static void test_truncated_anywhere(void **state)
+{
+    (void)state;
+    uint64_t bytes;
+    weft_error error;
+    write_samples(NULL, &bytes);
+    weft_text whole;
+    weft_text_init(&whole);
+    assert_int_equal(weft_file_read(file_path, &whole, &error), WEFT_OK);
+    assert_int_equal(whole.length, bytes);
+    for (size_t length = 0; length < bytes; length++) {
+        char words[64];
+        snprintf(words, sizeof words, "truncated at byte %zu", length);
+        put(whole.bytes, length);
+        refused(words);
+    }
+    weft_text_fini(&whole);
+}
+
+/* What opens must be readable to its last byte; what does not open must say why. Never anything else. */
+static void open_and_touch(unsigned *sum)
+{
+    weft_error error;
+    weft_error_clear(&error);
+    weft_safetensors *file = NULL;
+    weft_status status = weft_safetensors_open(file_path, &file, &error);
+    if (status != WEFT_OK) {
+        assert_int_equal(status, WEFT_INVALID);
+        assert_non_null(strstr(error.text, file_path));
+        return;
+    }
+    for (size_t i = 0; i < weft_safetensors_count(file); i++) {
+        const weft_tensor_entry *entry = weft_safetensors_get(file, i);
+        const unsigned char *bytes = entry->data;
+        for (size_t k = 0; k < entry->bytes; k++) *sum += bytes[k];
+        assert_ptr_equal(weft_safetensors_find(file, entry->name), entry);
+    }
+    weft_safetensors_close(file);
+}
+
+static void test_random_mutations(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 3000 };
+    static const char *const likely = "{}[]\",:0123456789-.eE\\ \x80"
+                                      "F32BdtypeS";
+    weft_error error;
+    write_samples(NULL, NULL);
+    weft_text whole;
+    weft_text_init(&whole);
+    assert_int_equal(weft_file_read(file_path, &whole, &error), WEFT_OK);
+    weft_random_key key = weft_random_key_make(1, "mutations");
+    unsigned sum = 0;
+    char *bytes = malloc(whole.length);
+    assert_non_null(bytes);
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        memcpy(bytes, whole.bytes, whole.length);
+        uint64_t bits = weft_random_bits(key, round), changes = 1 + bits % 4;
+        for (uint64_t i = 0; i < changes; i++) {
+            uint64_t draw = weft_random_bits(key, (round + 1) << 32 | i);
+            char letter = draw >> 60 ? likely[(draw >> 32) % strlen(likely)] : (char)(draw >> 40);
+            bytes[(draw & UINT32_MAX) % whole.length] = letter;
+        }
+        put(bytes, bits >> 61 ? whole.length : whole.length - (bits >> 8) % 40);
+        open_and_touch(&sum);
+    }
+    assert_int_not_equal(sum, 0); /* some mutations only change data or names, and open */
+    free(bytes);
+    weft_text_fini(&whole);
+}
+
+static void write_refuses(const weft_tensor_entry *entries, size_t count, const char *words)
+{
+    weft_error error;
+    weft_error_clear(&error);
+    unlink(file_path);
+    assert_int_equal(weft_safetensors_write(file_path, entries, count, NULL, NULL, &error), WEFT_INVALID);
+    if (!strstr(error.text, words)) fail_msg("\"%s\" does not say \"%s\"", error.text, words);
+    assert_false(weft_path_exists(file_path));
+}
+
+static void test_writing_nonsense(void **state)
+{
+    (void)state;
+    weft_tensor_entry two[2] = {samples[0], samples[0]};
+    write_refuses(two, 2, "\"z.weight\" is given twice");
+    two[0].bytes = 20;
+    write_refuses(two, 1, "do not agree");
+    two[0] = samples[0];
+    two[0].data = NULL;
+    write_refuses(two, 1, "do not agree");
+    two[0] = samples[0];
+    two[0].dimensions = 5;
+    write_refuses(two, 1, "5 dimensions");
+    two[0] = samples[0];
+    two[0].name = "line\nbreak";
+    write_refuses(two, 1, "printable");
+    two[0].name = "__metadata__";
+    write_refuses(two, 1, "__metadata__");
+    two[0].name = NULL;
+    write_refuses(two, 1, "no name");
+}
+
+static void test_unwritable(void **state)
+{
+    (void)state;
+    weft_error error;
+    char path[96];
+    snprintf(path, sizeof path, "%s/none/file", root);
+    assert_int_equal(weft_safetensors_write(path, samples, SAMPLES, NULL, NULL, &error), WEFT_FAILED);
+    assert_non_null(strstr(error.text, path));
+    if (access("/dev/full", W_OK) == 0 && symlink("/dev/full", file_path) == 0) {
+        assert_int_equal(weft_safetensors_write(file_path, samples, SAMPLES, NULL, NULL, &error), WEFT_FAILED);
+        assert_non_null(strstr(error.text, "cannot write"));
+        assert_false(weft_path_exists(file_path));
+    }
+    uint64_t checksum;
+    assert_int_equal(weft_file_checksum(path, &checksum, NULL, &error), WEFT_INVALID);
+    assert_int_equal(weft_file_checksum(root, &checksum, NULL, &error), WEFT_INVALID);
+    assert_non_null(strstr(error.text, "not a regular file"));
+    assert_int_equal(mkfifo(file_path, 0600), 0);
+    assert_int_equal(weft_file_checksum(file_path, &checksum, NULL, &error),
+                     WEFT_INVALID); /* at once: nobody writes to it */
+    assert_int_equal(unlink(file_path), 0);
+}
+
+static int make_root(void **state)
+{
+    (void)state;
+    if (!mkdtemp(root)) return -1;
+    snprintf(file_path, sizeof file_path, "%s/file.safetensors", root);
+    return 0;
+}
+
+static int remove_root(void **state)
+{
+    (void)state;
+    weft_error error;
+    return weft_folder_remove(root, &error) == WEFT_OK ? 0 : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),         cmocka_unit_test(test_no_tensors),
+        cmocka_unit_test(test_large_tensor),       cmocka_unit_test(test_files_of_others),
+        cmocka_unit_test(test_malformed_headers),  cmocka_unit_test(test_malformed_places),
+        cmocka_unit_test(test_malformed_lengths),  cmocka_unit_test(test_deep_nesting),
+        cmocka_unit_test(test_truncated_anywhere), cmocka_unit_test(test_random_mutations),
+        cmocka_unit_test(test_writing_nonsense),   cmocka_unit_test(test_unwritable),
+    };
+    return cmocka_run_group_tests(tests, make_root, remove_root);
+}
