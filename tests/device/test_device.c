@@ -1,0 +1,386 @@
+/* What holds for a device besides the values of its operations: extremes, instances, memory, events, hooks, threads. */
+#include "operations.h"
+
+#include "base/clock.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static test_subject subjects[] = {
+    {"reference", WEFT_FP32}, {"reference", WEFT_BF16}, {"cpu", WEFT_FP32}, {"cpu", WEFT_BF16}};
+
+static const weft_device_kind *kind_or_skip(const test_subject *subject)
+{
+    const weft_device_kind *kind = weft_device_kind_find(subject->name);
+    if (kind == NULL) skip();
+    return kind;
+}
+
+static void put_all(test_trial *trial, const char *name, double value)
+{
+    int index = trial_find(trial, name);
+    for (int64_t at = 0; at < trial_values(trial, index); at++)
+        trial_put(trial, index, trial->before[index], at, value);
+}
+
+static void put(test_trial *trial, const char *name, int64_t at, double value)
+{
+    int index = trial_find(trial, name);
+    trial_put(trial, index, trial->before[index], at, value);
+}
+
+static double after(const test_trial *trial, const char *name, int64_t at)
+{
+    int index = trial_find(trial, name);
+    return trial_get(trial, index, trial->after[index], at);
+}
+
+static weft_step_scalars *scalars_of(test_trial *trial, bool result)
+{
+    int index = trial_find(trial, "scalars");
+    return result ? trial->after[index] : trial->before[index];
+}
+
+enum { ROWS = 5, WIDTH = 130 };
+static const int64_t loss_sizes[MAX_SIZES] = {ROWS, WIDTH};
+
+/* Ignored rows count neither in the loss nor in the gradient, whatever their logits are. */
+static void test_ignored_targets(void **state)
+{
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    test_trial trial;
+    trial_init(&trial, "cross_entropy_gradient", loss_sizes, subject->element);
+    put_all(&trial, "logits", 0.0);
+    put_all(&trial, "targets", -1.0);
+    put(&trial, "logits", 2 * WIDTH + 7, (double)NAN);
+    trial_run(&trial, kind, 1, false);
+    assert_true(after(&trial, "out", 0) == 0.0);
+    for (int64_t at = 0; at < ROWS * WIDTH; at++) assert_true(after(&trial, "logits", at) == 0.0);
+
+    put(&trial, "targets", 1, 3.0);
+    put(&trial, "targets", 4, 129.0);
+    trial_run(&trial, kind, 1, false);
+    assert_true(fabs(after(&trial, "out", 0) - 2.0 * log(WIDTH)) < 1e-5);
+    for (int64_t at = 0; at < ROWS * WIDTH; at++) {
+        const int64_t row = at / WIDTH;
+        double expected = row == 1 || row == 4 ? 1.0 / WIDTH : 0.0;
+        if (at == WIDTH + 3 || at == 4 * WIDTH + 129) expected -= 1.0;
+        assert_true(fabs(after(&trial, "logits", at) - expected) <= fabs(expected) / 250.0);
+    }
+    trial_fini(&trial);
+}
+
+static void test_large_logits(void **state)
+{
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    test_trial trial;
+    const double large = 9984.0; /* exact in bf16 */
+    trial_init(&trial, "cross_entropy_gradient", loss_sizes, subject->element);
+    put_all(&trial, "logits", -large);
+    put_all(&trial, "targets", -1.0);
+    put(&trial, "logits", 0 * WIDTH + 9, large);
+    put(&trial, "targets", 0, 9.0);
+    put(&trial, "logits", 3 * WIDTH + 129, large);
+    put(&trial, "targets", 3, 0.0);
+    trial_run(&trial, kind, 1, false);
+    assert_true(after(&trial, "out", 0) == 2.0 * large);
+    for (int64_t at = 0; at < ROWS * WIDTH; at++) {
+        double expected = at == 3 * WIDTH + 129 ? 1.0 : at == 3 * WIDTH ? -1.0 : 0.0;
+        assert_true(fabs(after(&trial, "logits", at) - expected) < 1e-6);
+    }
+    trial_fini(&trial);
+}
+
+/* Every non-finite logit of a counted row that spoils the probabilities must show in the loss. */
+static void test_nonfinite_loss(void **state)
+{
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    const double bad[] = {(double)NAN, (double)INFINITY, (double)NAN, (double)-INFINITY};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        for (int64_t at = 0; at < WIDTH; at += i == 3 ? WIDTH : 43) {
+            test_trial trial;
+            trial_init(&trial, i < 2 ? "cross_entropy" : "cross_entropy_gradient", loss_sizes, subject->element);
+            put(&trial, "targets", 2, 0.0);
+            put(&trial, "logits", 2 * WIDTH + at, bad[i]);
+            trial_run(&trial, kind, 1, false);
+            assert_false(isfinite(after(&trial, "out", 0)));
+            trial_fini(&trial);
+        }
+    }
+}
+
+static void test_norm_finish(void **state)
+{
+    const weft_device_kind *kind = kind_or_skip(*state);
+    static const int64_t sizes[MAX_SIZES] = {3};
+    const double third[] = {16.0, (double)NAN, (double)INFINITY};
+    test_trial trial;
+    trial_init(&trial, "norm_finish", sizes, WEFT_FP32);
+    for (int i = 0; i < 3; i++) {
+        put(&trial, "sums", 0, 4.0);
+        put(&trial, "sums", 1, 5.0);
+        put(&trial, "sums", 2, third[i]);
+        trial_run(&trial, kind, 1, false);
+        assert_int_equal(scalars_of(&trial, true)->nonfinite, i > 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        const double clip[] = {2.0, 100.0, 0.0}, factor[] = {2.0 / (5.0 + 1e-6), 1.0, 1.0};
+        put(&trial, "sums", 2, 16.0);
+        scalars_of(&trial, false)->clip_norm = (float)clip[i];
+        scalars_of(&trial, false)->nonfinite = 1;
+        trial_run(&trial, kind, 1, false);
+        assert_int_equal(scalars_of(&trial, true)->nonfinite, 0);
+        assert_true(scalars_of(&trial, true)->norm == 5.0);
+        assert_true(scalars_of(&trial, true)->clip_factor == (float)factor[i]);
+    }
+    trial_fini(&trial);
+}
+
+static void test_square_sums_nonfinite(void **state)
+{
+    const weft_device_kind *kind = kind_or_skip(*state);
+    static const int64_t sizes[MAX_SIZES] = {2 * WEFT_NORM_BLOCK + 17};
+    const double bad[] = {(double)NAN, (double)INFINITY};
+    for (int i = 0; i < 2; i++) {
+        test_trial trial;
+        trial_init(&trial, "square_sums", sizes, WEFT_FP32);
+        put(&trial, "gradient", WEFT_NORM_BLOCK, bad[i]);
+        put(&trial, "gradient", 0, 1e30);
+        trial_run(&trial, kind, 1, false);
+        assert_true(fabs(after(&trial, "sums", 0) - 1e60) < 1e54);
+        assert_false(isfinite(after(&trial, "sums", 1)));
+        assert_true(isfinite(after(&trial, "sums", 2)));
+        trial_fini(&trial);
+    }
+}
+
+static void test_adamw_skips_nonfinite(void **state)
+{
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    static const int64_t sizes[MAX_SIZES] = {1003, 1, 1};
+    test_trial trial;
+    trial_init(&trial, "adamw", sizes, subject->element);
+    put_all(&trial, "storage", 0.25);
+    scalars_of(&trial, false)->nonfinite = 1;
+    trial_run(&trial, kind, 2, false);
+    for (int i = 0; i < trial.count; i++) {
+        assert_memory_equal(trial.before[i], trial.after[i], trial_bytes(&trial, i));
+    }
+    trial_fini(&trial);
+}
+
+/* The first step of AdamW moves each weight by the learning rate against the gradient's sign, after the decay. */
+static void test_adamw_first_step(void **state)
+{
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    static const int64_t sizes[MAX_SIZES] = {67, 1, 1};
+    test_trial trial;
+    trial_init(&trial, "adamw", sizes, subject->element);
+    put_all(&trial, "moment1", 0.0);
+    put_all(&trial, "moment2", 0.0);
+    put_all(&trial, "weight", 1.0);
+    weft_step_scalars *scalars = scalars_of(&trial, false);
+    scalars->correction1 = 1.0f - scalars->beta1;
+    scalars->correction2 = 1.0f - scalars->beta2;
+    trial_run(&trial, kind, 1, false);
+    for (int64_t at = 0; at < sizes[0]; at++) {
+        double sign = after(&trial, "gradient", at) > 0.0 ? 1.0 : -1.0;
+        double expected = 1.0 - 0.01 * 0.1 - 0.01 * sign;
+        assert_true(fabs(after(&trial, "weight", at) - expected) < 1e-6);
+        assert_true(fabs(after(&trial, "storage", at) - expected) < 4e-3);
+    }
+    trial_fini(&trial);
+}
+
+static weft_device *create(const weft_device_kind *kind, weft_element element)
+{
+    const weft_device_options options = {.element = element, .threads = 1};
+    weft_device *device = NULL;
+    assert_int_equal(kind->create(&options, &device, NULL), WEFT_OK);
+    return device;
+}
+
+static void test_memory_and_events(void **state)
+{
+    const test_subject *subject = *state;
+    weft_device *device = create(kind_or_skip(subject), subject->element);
+    const weft_device_operations *operations = device->operations;
+    unsigned char host[300], back[300];
+    void *memory = NULL;
+    weft_event event = {0};
+    assert_int_equal(device->element, subject->element);
+    for (size_t i = 0; i < sizeof host; i++) host[i] = (unsigned char)(i * 7 + 1);
+    for (int kind = WEFT_MEMORY_DEVICE; kind <= WEFT_MEMORY_PINNED; kind++) {
+        weft_error error;
+        assert_int_equal(operations->allocate(device, (weft_memory_kind)kind, sizeof host, &memory, &error), WEFT_OK);
+        operations->copy(device, NULL, memory, host, sizeof host);
+        operations->zero(device, NULL, (char *)memory + 100, 50);
+        operations->copy(device, NULL, back, memory, sizeof host);
+        for (size_t i = 0; i < sizeof host; i++) assert_int_equal(back[i], i >= 100 && i < 150 ? 0 : host[i]);
+        operations->release(device, memory);
+        assert_int_equal(operations->allocate(device, (weft_memory_kind)kind, SIZE_MAX, &memory, &error),
+                         WEFT_NO_MEMORY);
+    }
+    int64_t before = weft_clock_nanoseconds();
+    operations->event_record(device, NULL, &event);
+    operations->event_wait(device, NULL, &event);
+    while (!operations->event_done(device, &event)) weft_clock_sleep(1e-5);
+    assert_true(event.nanoseconds >= before && event.nanoseconds <= weft_clock_nanoseconds());
+    assert_int_equal(weft_device_check(device, NULL), WEFT_OK);
+    operations->destroy(device);
+    operations->destroy(NULL);
+}
+
+typedef struct test_hook {
+    weft_device *device;
+    int calls;
+} test_hook;
+
+/* A hook may use the device, as one that drives reductions does. */
+static void count_call(void *context)
+{
+    test_hook *hook = context;
+    float a[3] = {1, 2, 3}, b[3] = {4, 5, 6}, sum[3];
+    if (++hook->calls > 1) return;
+    hook->device->operations->add_fp32(hook->device, NULL, 3, a, b, sum);
+    assert_true(sum[2] == 9.0f);
+}
+
+static void test_between(void **state)
+{
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    const char *previous = "";
+    for (const operation_case *row = operation_cases; row->operation != NULL; row++) {
+        if (strcmp(row->operation, previous) == 0) continue;
+        previous = row->operation;
+        weft_device *device = create(kind, subject->element);
+        test_trial trial;
+        test_hook hook = {.device = device};
+        trial_init(&trial, row->operation, row->sizes, subject->element);
+        trial_run_on(&trial, kind, device, false);
+        int copies = 0;
+        device->between = count_call;
+        device->between_context = &hook;
+        trial.operation = operation_find(row->operation);
+        trial_run_on(&trial, kind, device, false);
+        for (int i = 0; i < trial.count; i++) copies += trial.before[i] != NULL ? 4 : 0;
+        /* At least once for the operation itself; copies may or may not call it. */
+        assert_true(hook.calls >= 1);
+        assert_true(hook.calls <= copies + 3);
+        trial_fini(&trial);
+        device->operations->destroy(device);
+    }
+}
+
+/* After a failure nothing is written any more, and the failure is reported. */
+static void test_sticky_error(void **state)
+{
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    weft_device *device = create(kind, subject->element);
+    weft_error error;
+    float a[3] = {1, 2, 3}, sum[3] = {7, 7, 7};
+    device->operations->add_fp32(device, NULL, 3, a, a, sum);
+    assert_true(sum[0] == 2.0f);
+    weft_fail(&device->error, WEFT_FAILED, "the product failed");
+    device->operations->add_fp32(device, NULL, 3, sum, sum, sum);
+    device->operations->zero(device, NULL, sum, sizeof sum);
+    assert_true(sum[0] == 2.0f);
+    assert_int_equal(weft_device_check(device, &error), WEFT_FAILED);
+    assert_string_equal(error.text, "the product failed");
+    device->operations->destroy(device);
+}
+
+typedef struct test_job {
+    const weft_device_kind *kind;
+    weft_element element;
+    int different;
+} test_job;
+
+/* Runs in threads that cmocka does not know: counts instead of asserting. */
+static void *run_cases(void *context)
+{
+    test_job *job = context;
+    for (const operation_case *row = operation_cases; row->operation != NULL; row++) {
+        if (!(row->uses & DIFFERENCES)) continue;
+        test_trial alone, again;
+        trial_init(&alone, row->operation, row->sizes, job->element);
+        trial_init(&again, row->operation, row->sizes, job->element);
+        trial_run(&alone, job->kind, 1, false);
+        trial_run(&again, job->kind, 1, false);
+        for (int i = 0; i < alone.count; i++) {
+            if (alone.before[i] == NULL || alone.operands[i].role == IN) continue;
+            job->different += trial_same_bits(&alone, &again, i) ? 0 : 1;
+        }
+        trial_fini(&again);
+        trial_fini(&alone);
+    }
+    return NULL;
+}
+
+static void test_instances_in_threads(void **state)
+{
+    const weft_device_kind *kind = kind_or_skip(*state);
+    test_job jobs[] = {{kind, WEFT_FP32, 0}, {kind, WEFT_BF16, 0}, {kind, WEFT_FP32, 0}};
+    pthread_t threads[3];
+    for (int i = 0; i < 3; i++) assert_int_equal(pthread_create(&threads[i], NULL, run_cases, &jobs[i]), 0);
+    for (int i = 0; i < 3; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+    for (int i = 0; i < 3; i++) assert_int_equal(jobs[i].different, 0);
+}
+
+static void test_kinds(void **state)
+{
+    (void)state;
+    const weft_device_kind *const *kinds = weft_device_kinds();
+    int count = 0;
+    for (; kinds[count] != NULL; count++) {
+        const weft_device_options options = {.element = WEFT_FP32, .threads = 0};
+        weft_device *device = NULL;
+        weft_error error;
+        assert_ptr_equal(weft_device_kind_find(kinds[count]->name), kinds[count]);
+        assert_true(strlen(kinds[count]->summary) > 0);
+        assert_int_equal(kinds[count]->create(&options, &device, &error), WEFT_INVALID);
+        assert_null(device);
+    }
+    assert_true(count >= 1);
+    assert_string_equal(kinds[0]->name, "reference");
+    assert_null(weft_device_kind_find("abacus"));
+}
+
+#define CASE(test, label, index)                                                                                       \
+    {                                                                                                                  \
+        .name = #test " " label, .test_func = test, .initial_state = &subjects[index]                                  \
+    }
+#define ALL_KINDS(test) CASE(test, "reference fp32", 0), CASE(test, "cpu fp32", 2)
+#define ALL_SUBJECTS(test) ALL_KINDS(test), CASE(test, "reference bf16", 1), CASE(test, "cpu bf16", 3)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_kinds),
+        ALL_SUBJECTS(test_ignored_targets),
+        ALL_SUBJECTS(test_large_logits),
+        ALL_SUBJECTS(test_nonfinite_loss),
+        ALL_KINDS(test_norm_finish),
+        ALL_KINDS(test_square_sums_nonfinite),
+        ALL_SUBJECTS(test_adamw_skips_nonfinite),
+        ALL_SUBJECTS(test_adamw_first_step),
+        ALL_SUBJECTS(test_memory_and_events),
+        ALL_SUBJECTS(test_between),
+        ALL_SUBJECTS(test_sticky_error),
+        ALL_KINDS(test_instances_in_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

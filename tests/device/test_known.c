@@ -1,0 +1,191 @@
+/* Results worked out by hand or taken from the definitions, on every kind of device in this build, in fp32. */
+#include "device/device.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+enum { SCRATCH_BYTES = 1 << 20 };
+
+typedef struct test_fixture {
+    weft_device *device;
+    const weft_device_operations *operations;
+    void *workspace;
+} test_fixture;
+
+/* Runs body on each kind. */
+static void for_each_kind(void (*body)(const test_fixture *f))
+{
+    for (const weft_device_kind *const *kind = weft_device_kinds(); *kind != NULL; kind++) {
+        const weft_device_options options = {.element = WEFT_FP32, .threads = 1};
+        test_fixture fixture = {0};
+        assert_int_equal((*kind)->create(&options, &fixture.device, NULL), WEFT_OK);
+        fixture.operations = fixture.device->operations;
+        assert_int_equal(
+            fixture.operations->allocate(fixture.device, WEFT_MEMORY_DEVICE, SCRATCH_BYTES, &fixture.workspace, NULL),
+            WEFT_OK);
+        body(&fixture);
+        assert_int_equal(weft_device_check(fixture.device, NULL), WEFT_OK);
+        fixture.operations->release(fixture.device, fixture.workspace);
+        fixture.operations->destroy(fixture.device);
+    }
+}
+
+static void assert_near(const float *actual, const double *expected, int count)
+{
+    for (int i = 0; i < count; i++) assert_true(fabs((double)actual[i] - expected[i]) < 2e-6);
+}
+
+static void embed(const test_fixture *f)
+{
+    const int32_t tokens[4] = {2, 0, 1, 2};
+    const float wte[6] = {1, 2, 3, 4, 5, 6}, wpe[4] = {10, 20, 30, 40};
+    const double expected[8] = {15, 26, 31, 42, 13, 24, 35, 46};
+    float out[8];
+    f->operations->embed_forward(f->device, NULL, 4, 2, 2, tokens, wte, wpe, out);
+    assert_near(out, expected, 8);
+}
+
+static void norm(const test_fixture *f)
+{
+    const float x[4] = {1, 2, 3, 6}, weight[4] = {1, 1, 2, 1}, bias[4] = {0, 0, 0, 5};
+    const weft_norm layer = {WEFT_LAYERNORM, 1, 4, 0.5f}, rms = {WEFT_RMSNORM, 1, 4, 0.0f};
+    float out[4], mean = 0, rstd = 0;
+    /* mean 3, variance (4 + 1 + 0 + 9) / 4 = 3.5, with epsilon 4; mean square 12.5 */
+    const double layer_expected[4] = {-1, -0.5, 0, 6.5}, root = sqrt(12.5);
+    const double rms_expected[4] = {1 / root, 2 / root, 6 / root, 6 / root};
+    f->operations->norm_forward(f->device, NULL, &layer, x, weight, bias, out, &mean, &rstd);
+    assert_near(out, layer_expected, 4);
+    assert_true(mean == 3.0f && rstd == 0.5f);
+    f->operations->norm_forward(f->device, NULL, &rms, x, weight, NULL, out, NULL, &rstd);
+    assert_near(out, rms_expected, 4);
+    assert_true(fabs((double)rstd - 1 / root) < 1e-6);
+}
+
+static void linear(const test_fixture *f)
+{
+    const float x[4] = {1, 2, 3, 4}, w[6] = {1, 0, 0, 1, 1, 1}, bias[3] = {10, 20, 30};
+    const weft_linear shape = {2, 2, 3};
+    const double expected[6] = {11, 22, 33, 13, 24, 37};
+    float y[6];
+    f->operations->linear_forward(f->device, NULL, &shape, x, w, bias, y, f->workspace);
+    assert_near(y, expected, 6);
+}
+
+/* From x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), and x / (1 + e^-x) times the second half. */
+static void activation(const test_fixture *f)
+{
+    const float x[4] = {1, -0.5f, 3, 0}, pair[4] = {1, -2, 10, 100};
+    const weft_activation gelu = {WEFT_GELU, 1, 4}, swiglu = {WEFT_SWIGLU, 1, 2};
+    const double gelu_expected[4] = {0.8411919906, -0.1542859829, 2.9963627911, 0};
+    const double swiglu_expected[2] = {7.3105857863, -23.8405844044};
+    float out[4];
+    f->operations->activation_forward(f->device, NULL, &gelu, x, out);
+    assert_near(out, gelu_expected, 4);
+    f->operations->activation_forward(f->device, NULL, &swiglu, pair, out);
+    for (int i = 0; i < 2; i++) assert_true(fabs((double)out[i] / swiglu_expected[i] - 1.0) < 1e-6);
+}
+
+/* Element i turns with element i + D/2; the second head is not among those rotated. */
+static void rotary(const test_fixture *f)
+{
+    const weft_rotary shape = {.B = 1, .T = 2, .heads = 1, .D = 4, .stride = 8};
+    const float cosine[4] = {1, 1, 0, 0.6f}, sine[4] = {0, 0, 1, 0.8f};
+    float x[16];
+    for (int i = 0; i < 16; i++) x[i] = (float)i;
+    const double expected[16] = {0,  1,  2,  3, 4, 5, 6, 7, -10, 0.6 * 9 - 0.8 * 11, 8, 0.6 * 11 + 0.8 * 9,
+                                 12, 13, 14, 15};
+    f->operations->rotary(f->device, NULL, &shape, cosine, sine, 1, x);
+    assert_near(x, expected, 16);
+}
+
+/* One token attends to itself only: each head gives the values of its group. */
+static void attention_groups(const test_fixture *f)
+{
+    enum { H = 4, G = 2, D = 8 };
+    const weft_attention shape = {.B = 1, .T = 1, .H = H, .G = G, .D = D};
+    float qkv[(H + 2 * G) * D], out[H * D], logsumexp[H];
+    for (int i = 0; i < (H + 2 * G) * D; i++) qkv[i] = (float)(i % 13) / 8.0f;
+    f->operations->attention_forward(f->device, NULL, &shape, qkv, out, logsumexp, f->workspace);
+    for (int h = 0; h < H; h++) {
+        double score = 0;
+        for (int d = 0; d < D; d++) {
+            assert_true(fabs((double)out[h * D + d] - (double)qkv[(H + G + h / 2) * D + d]) < 1e-6);
+            score += (double)qkv[h * D + d] * (double)qkv[(H + h / 2) * D + d] / sqrt(D);
+        }
+        assert_true(fabs((double)logsumexp[h] - score) < 1e-5);
+    }
+}
+
+/* Two tokens: the second one's scores are 0 and log 3, so it takes 1/4 and 3/4 of the values. */
+static void attention_weights(const test_fixture *f)
+{
+    enum { D = 8 };
+    const weft_attention shape = {.B = 1, .T = 2, .H = 1, .G = 1, .D = D};
+    float qkv[2 * 3 * D] = {0}, out[2 * D], logsumexp[2];
+    qkv[3 * D] = 1.0f;
+    qkv[3 * D + D] = (float)(sqrt(D) * log(3.0));
+    for (int d = 0; d < D; d++) {
+        qkv[2 * D + d] = 4.0f;
+        qkv[3 * D + 2 * D + d] = 8.0f;
+    }
+    f->operations->attention_forward(f->device, NULL, &shape, qkv, out, logsumexp, f->workspace);
+    for (int d = 0; d < D; d++) {
+        assert_true(fabs((double)out[d] - 4.0) < 1e-5);
+        assert_true(fabs((double)out[D + d] - 7.0) < 1e-5);
+    }
+    assert_true(fabs((double)logsumexp[0]) < 1e-6);
+    assert_true(fabs((double)logsumexp[1] - log(4.0)) < 1e-6);
+}
+
+/* Ties go to even, a NaN stays one, and the sum of two bf16 numbers is rounded once. */
+static void test_bf16_rounding(void **state)
+{
+    (void)state;
+    for (const weft_device_kind *const *kind = weft_device_kinds(); *kind != NULL; kind++) {
+        const weft_device_options options = {.element = WEFT_BF16, .threads = 1};
+        weft_device *device = NULL;
+        const float from[5] = {1.0f, 1.00390625f, 1.01171875f, -1.00390637f, NAN};
+        const float expected[4] = {1.0f, 1.0f, 1.015625f, -1.0078125f};
+        uint16_t to[5], sum[1], one[1] = {0x3f80}, small[1] = {weft_bf16_from_float(0.00390625f)};
+        assert_int_equal((*kind)->create(&options, &device, NULL), WEFT_OK);
+        device->operations->round(device, NULL, 5, from, to);
+        for (int i = 0; i < 4; i++) assert_true(weft_bf16_to_float(to[i]) == expected[i]);
+        assert_true(isnan(weft_bf16_to_float(to[4])));
+        device->operations->add(device, NULL, 1, one, small, sum);
+        assert_true(weft_bf16_to_float(sum[0]) == 1.0f);
+        device->operations->destroy(device);
+    }
+}
+
+#define KNOWN(body)                                                                                                    \
+    static void test_##body(void **state)                                                                              \
+    {                                                                                                                  \
+        (void)state;                                                                                                   \
+        for_each_kind(body);                                                                                           \
+    }
+KNOWN(embed)
+KNOWN(norm)
+KNOWN(linear)
+KNOWN(activation)
+KNOWN(rotary)
+KNOWN(attention_groups)
+KNOWN(attention_weights)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_embed),
+        cmocka_unit_test(test_norm),
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_activation),
+        cmocka_unit_test(test_rotary),
+        cmocka_unit_test(test_attention_groups),
+        cmocka_unit_test(test_attention_weights),
+        cmocka_unit_test(test_bf16_rounding),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,370 @@
+/* Every operation of every kind of device in this build, in every element type; a kind that is absent is skipped. */
+#include "operations.h"
+
+#include "base/random.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static test_subject subjects[] = {
+    {"reference", WEFT_FP32}, {"reference", WEFT_BF16}, {"cpu", WEFT_FP32}, {"cpu", WEFT_BF16}};
+
+static const weft_device_kind *kind_or_skip(const test_subject *subject)
+{
+    const weft_device_kind *kind = weft_device_kind_find(subject->name);
+    if (kind == NULL) skip();
+    return kind;
+}
+
+static bool applies(const operation_case *row, const weft_device_kind *kind, unsigned use)
+{
+    return (row->uses & use) != 0 && !((row->uses & FAST_KINDS) && strcmp(kind->name, "reference") == 0);
+}
+
+/* Prints what failed, so that one run shows every failing case; returns 1. */
+static int report(const test_trial *trial, int index, const char *what, double value, double bound)
+{
+    const int64_t *z = trial->sizes;
+    print_error("%s {%lld %lld %lld %lld %lld %lld} %s, %s: %s %.3g, allowed %.3g\n", trial->operation->name,
+                (long long)z[0], (long long)z[1], (long long)z[2], (long long)z[3], (long long)z[4], (long long)z[5],
+                weft_element_name(trial->element), index >= 0 ? trial->operands[index].name : "-", what, value, bound);
+    return 1;
+}
+
+static int check_manners(const test_trial *trial)
+{
+    int failures = 0;
+    if (trial->canary_hit) failures += report(trial, -1, "wrote behind the end of an operand", 1, 0);
+    if (trial->input_changed) failures += report(trial, -1, "changed an input", 1, 0);
+    return failures;
+}
+
+static double bound_of(const test_trial *trial, int index)
+{
+    const test_operation *operation = trial->operation;
+    if (trial->element == WEFT_FP32) return operation->bounds.fp32;
+    return trial->operands[index].type == STORAGE ? operation->bounds.bf16_storage : operation->bounds.bf16_other;
+}
+
+static int compare_with_reference(const operation_case *row, const weft_device_kind *kind, weft_element element)
+{
+    test_trial own, exact;
+    int failures = 0;
+    trial_init(&own, row->operation, row->sizes, element);
+    trial_init_fp32(&exact, &own);
+    trial_run(&own, kind, 1, false);
+    trial_run(&exact, weft_device_kind_find("reference"), 1, false);
+    for (int i = 0; i < own.count; i++) {
+        if (own.before[i] == NULL || own.operands[i].role == IN) continue;
+        double error = trial_error(&own, &exact, i), bound = bound_of(&own, i);
+        if (error > bound) failures += report(&own, i, "differs from the reference by", error, bound);
+    }
+    failures += check_manners(&own);
+    trial_fini(&exact);
+    trial_fini(&own);
+    return failures;
+}
+
+static void test_values(void **state)
+{
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    int failures = 0;
+    for (const operation_case *row = operation_cases; row->operation != NULL; row++) {
+        if (applies(row, kind, VALUES)) failures += compare_with_reference(row, kind, subject->element);
+    }
+    assert_int_equal(failures, 0);
+}
+
+/* sum(output * seed), or the output itself when there is no seed. */
+static double objective(test_trial *forward, const test_trial *backward)
+{
+    const weft_device_kind *reference = weft_device_kind_find("reference");
+    trial_run(forward, reference, 1, false);
+    int output = trial_find(forward, backward->operation->differences.output);
+    int seed = backward->operation->differences.seed ? trial_find(backward, backward->operation->differences.seed) : -1;
+    double sum = 0.0;
+    for (int64_t at = 0; at < trial_values(forward, output); at++) {
+        double weight = seed >= 0 ? trial_get(backward, seed, backward->before[seed], at) : 1.0;
+        sum += weight * trial_get(forward, output, forward->after[output], at);
+    }
+    return sum;
+}
+
+/* A direction of length 1: one element, or all of them. */
+static void choose_direction(int64_t count, int probe, bool dense, double *direction)
+{
+    const weft_random_key key = weft_random_key_make(11, "direction");
+    double length = 0.0;
+    for (int64_t at = 0; at < count; at++) {
+        direction[at] = dense ? weft_random_normal(key, (uint64_t)(probe * count + at)) : 0.0;
+    }
+    if (!dense) direction[(int64_t)(weft_random_uniform(key, (uint64_t)probe) * (double)count)] = 1.0;
+    for (int64_t at = 0; at < count; at++) length += direction[at] * direction[at];
+    for (int64_t at = 0; at < count; at++) direction[at] /= sqrt(length);
+}
+
+/* Central differences of fourth order: (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12 h. */
+static double difference(test_trial *forward, const test_trial *backward, int of, const double *direction)
+{
+    static const double steps[4] = {1, -1, 2, -2}, weights[4] = {8, -8, -1, 1};
+    const double step = backward->operation->differences.step;
+    const int64_t count = trial_values(forward, of);
+    double *saved = NULL, sum = 0.0;
+    assert_int_equal(weft_allocate((size_t)count, sizeof *saved, &saved, NULL), WEFT_OK);
+    for (int64_t at = 0; at < count; at++) saved[at] = trial_get(forward, of, forward->before[of], at);
+    for (int k = 0; k < 4; k++) {
+        for (int64_t at = 0; at < count; at++) {
+            trial_put(forward, of, forward->before[of], at, saved[at] + steps[k] * step * direction[at]);
+        }
+        sum += weights[k] * objective(forward, backward);
+    }
+    for (int64_t at = 0; at < count; at++) trial_put(forward, of, forward->before[of], at, saved[at]);
+    weft_free(saved);
+    return sum / (12.0 * step);
+}
+
+static double along(const test_trial *backward, int gradient, int residual, const double *direction)
+{
+    double sum = 0.0;
+    for (int64_t at = 0; at < trial_values(backward, gradient); at++) {
+        double value = trial_get(backward, gradient, backward->after[gradient], at);
+        if (residual >= 0) value -= trial_get(backward, residual, backward->before[residual], at);
+        sum += value * direction[at];
+    }
+    return sum;
+}
+
+enum { SINGLE_PROBES = 16, DENSE_PROBES = 4 };
+
+static int check_pair(test_trial *forward, const test_trial *backward, const char *of_name, const char *gradient_name)
+{
+    int of = trial_find(forward, of_name), gradient = trial_find(backward, gradient_name);
+    if (of < 0 || gradient < 0) return 0;
+    int residual = trial_find(backward, "residual");
+    const int64_t count = trial_values(forward, of);
+    double *direction = NULL, error = 0.0, size = 0.0, bound = backward->operation->differences.bound;
+    assert_int_equal(weft_allocate((size_t)count, sizeof *direction, &direction, NULL), WEFT_OK);
+    for (int probe = 0; probe < SINGLE_PROBES + DENSE_PROBES; probe++) {
+        choose_direction(count, probe, probe >= SINGLE_PROBES, direction);
+        double own = along(backward, gradient, residual, direction);
+        double expected = difference(forward, backward, of, direction);
+        error += (own - expected) * (own - expected);
+        size += expected * expected;
+    }
+    weft_free(direction);
+    double relative = sqrt(error) / fmax(sqrt(size), 1e-3);
+    if (relative <= bound) return 0;
+    return report(backward, gradient, "differs from finite differences by", relative, bound);
+}
+
+static void test_gradients(void **state)
+{
+    const weft_device_kind *kind = kind_or_skip(*state);
+    int failures = 0;
+    for (const operation_case *row = operation_cases; row->operation != NULL; row++) {
+        const test_operation *operation = operation_find(row->operation);
+        if (operation->differences.forward == NULL || !applies(row, kind, DIFFERENCES)) continue;
+        test_trial forward, backward;
+        trial_init(&forward, operation->differences.forward, row->sizes, WEFT_FP32);
+        trial_init(&backward, row->operation, row->sizes, WEFT_FP32);
+        trial_run(&backward, kind, 1, false);
+        for (int i = 0; i < MAX_PAIRS && operation->differences.pairs[i].of != NULL; i++) {
+            failures += check_pair(&forward, &backward, operation->differences.pairs[i].of,
+                                   operation->differences.pairs[i].gradient);
+        }
+        trial_fini(&backward);
+        trial_fini(&forward);
+    }
+    assert_int_equal(failures, 0);
+}
+
+static void spoil_sums(test_trial *trial)
+{
+    for (int i = 0; i < trial->count; i++) {
+        if (trial->operands[i].role != ADD || trial->before[i] == NULL) continue;
+        for (int64_t at = 0; at < trial_values(trial, i); at++) {
+            trial_put(trial, i, trial->before[i], at, (double)NAN);
+        }
+    }
+}
+
+/* added must be what was there + overwritten. */
+static double sum_error(const test_trial *added, const test_trial *overwritten, int index)
+{
+    double error = 0.0, size = 0.0;
+    for (int64_t at = 0; at < trial_values(added, index); at++) {
+        double expected = trial_get(added, index, added->before[index], at) +
+                          trial_get(overwritten, index, overwritten->after[index], at);
+        double own = trial_get(added, index, added->after[index], at);
+        error += (own - expected) * (own - expected);
+        size += expected * expected;
+    }
+    error = sqrt(error) / fmax(sqrt(size), 1e-6);
+    return isfinite(error) ? error : (double)INFINITY;
+}
+
+static void test_accumulate(void **state)
+{
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    int failures = 0, sums = 0;
+    for (const operation_case *row = operation_cases; row->operation != NULL; row++) {
+        if (!applies(row, kind, VALUES)) continue;
+        test_trial added, overwritten;
+        trial_init(&added, row->operation, row->sizes, subject->element);
+        trial_init(&overwritten, row->operation, row->sizes, subject->element);
+        spoil_sums(&overwritten);
+        trial_run(&added, kind, 1, true);
+        trial_run(&overwritten, kind, 1, false);
+        for (int i = 0; i < added.count; i++) {
+            if (added.operands[i].role != ADD || added.before[i] == NULL) continue;
+            double error = sum_error(&added, &overwritten, i);
+            if (error > 1e-6) failures += report(&added, i, "does not add: error", error, 1e-6);
+            sums++;
+        }
+        trial_fini(&overwritten);
+        trial_fini(&added);
+    }
+    assert_int_equal(failures, 0);
+    assert_true(sums > 10);
+}
+
+static int compare_bits(const test_trial *first, const test_trial *second, const char *what)
+{
+    int failures = 0;
+    for (int i = 0; i < first->count; i++) {
+        if (first->before[i] == NULL || first->operands[i].role == IN) continue;
+        if (!trial_same_bits(first, second, i)) failures += report(first, i, what, trial_error(first, second, i), 0);
+    }
+    return failures;
+}
+
+static void test_same_bits(void **state)
+{
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    int failures = 0;
+    for (const operation_case *row = operation_cases; row->operation != NULL; row++) {
+        if (!applies(row, kind, BITS)) continue;
+        test_trial first, second;
+        trial_init(&first, row->operation, row->sizes, subject->element);
+        trial_init(&second, row->operation, row->sizes, subject->element);
+        trial_run(&first, kind, 1, true);
+        trial_run(&second, kind, 1, true);
+        failures += compare_bits(&first, &second, "other bits in a second run: error");
+        trial_run(&second, kind, 2, true);
+        failures += compare_bits(&first, &second, "other bits with two threads: error");
+        failures += check_manners(&second);
+        trial_fini(&second);
+        trial_fini(&first);
+    }
+    assert_int_equal(failures, 0);
+}
+
+/* Replaces the tokens after position keep, in every sequence, by others. */
+static void change_future(test_trial *trial, int64_t keep)
+{
+    const int64_t B = trial->sizes[0], T = trial->sizes[1];
+    int qkv = trial_find(trial, "qkv");
+    const int64_t width = trial_values(trial, qkv) / (B * T);
+    for (int64_t row = 0; row < B * T; row++) {
+        if (row % T <= keep) continue;
+        for (int64_t i = 0; i < width; i++) {
+            trial_put(trial, qkv, trial->before[qkv], row * width + i, (double)((row * 7 + i * 3) % 11) - 5.0);
+        }
+    }
+}
+
+static int compare_past(const test_trial *first, const test_trial *second, int64_t keep)
+{
+    const int64_t B = first->sizes[0], T = first->sizes[1], H = first->sizes[2], D = first->sizes[4];
+    int out = trial_find(first, "out"), kept = trial_find(first, "logsumexp"), failures = 0;
+    const size_t bytes = (size_t)(H * D) * weft_element_bytes(first->element);
+    for (int64_t row = 0; row < B * T; row++) {
+        const char *a = (const char *)first->after[out] + (size_t)row * bytes;
+        const char *b = (const char *)second->after[out] + (size_t)row * bytes;
+        bool past = row % T <= keep, same = memcmp(a, b, bytes) == 0;
+        if (same != past)
+            failures += report(first, out, past ? "looks ahead to token" : "ignores token", (double)row, 0);
+    }
+    for (int64_t row = 0; row < B * H * T; row++) {
+        bool same = ((const float *)first->after[kept])[row] == ((const float *)second->after[kept])[row];
+        if (row % T <= keep && !same) failures += report(first, kept, "looks ahead to token", (double)row, 0);
+    }
+    return failures;
+}
+
+static void test_attention_is_causal(void **state)
+{
+    static const int64_t sizes[][MAX_SIZES] = {{2, 37, 4, 2, 16}, {1, 131, 2, 2, 16}, {1, 67, 3, 1, 64}};
+    static const int64_t keeps[] = {0, 15, 20, 31, 35};
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    int failures = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        for (size_t k = 0; k < sizeof keeps / sizeof keeps[0]; k++) {
+            test_trial first, second;
+            trial_init(&first, "attention_forward", sizes[i], subject->element);
+            trial_init(&second, "attention_forward", sizes[i], subject->element);
+            change_future(&second, keeps[k]);
+            trial_run(&first, kind, 2, false);
+            trial_run(&second, kind, 2, false);
+            failures += compare_past(&first, &second, keeps[k]);
+            trial_fini(&second);
+            trial_fini(&first);
+        }
+    }
+    assert_int_equal(failures, 0);
+}
+
+/* dx may be the residual itself, and an element-wise result may replace its operand. */
+static void test_in_place(void **state)
+{
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    static const int64_t sizes[][MAX_SIZES] = {{WEFT_LAYERNORM, 17, 130, 1, 1}, {WEFT_RMSNORM, 3, 5, 0, 1}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        test_trial separate;
+        trial_init(&separate, "norm_backward_input", sizes[i], subject->element);
+        trial_run(&separate, kind, 1, false);
+        int residual = trial_find(&separate, "residual"), dx = trial_find(&separate, "dx");
+        const weft_device_options options = {.element = subject->element, .threads = 2};
+        const weft_norm norm = {
+            .kind = (weft_norm_kind)sizes[i][0], .rows = sizes[i][1], .width = sizes[i][2], .epsilon = 1e-5f};
+        weft_device *device = NULL;
+        assert_int_equal(kind->create(&options, &device, NULL), WEFT_OK);
+        void **p = separate.before;
+        device->operations->norm_backward_input(device, NULL, &norm, p[0], p[1], p[2], p[3], p[4], p[residual],
+                                                p[residual]);
+        assert_memory_equal(p[residual], separate.after[dx], trial_bytes(&separate, dx));
+        device->operations->destroy(device);
+        trial_fini(&separate);
+    }
+}
+
+#define CASE(test, label, index)                                                                                       \
+    {                                                                                                                  \
+        .name = #test " " label, .test_func = test, .initial_state = &subjects[index]                                  \
+    }
+#define ALL_KINDS(test) CASE(test, "reference fp32", 0), CASE(test, "cpu fp32", 2)
+#define ALL_SUBJECTS(test) ALL_KINDS(test), CASE(test, "reference bf16", 1), CASE(test, "cpu bf16", 3)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ALL_SUBJECTS(test_values),
+        ALL_KINDS(test_gradients),
+        ALL_SUBJECTS(test_accumulate),
+        ALL_SUBJECTS(test_same_bits),
+        ALL_SUBJECTS(test_attention_is_causal),
+        ALL_SUBJECTS(test_in_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
