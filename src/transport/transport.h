@@ -68,6 +68,7 @@ typedef struct weft_local_hub weft_local_hub;
 weft_status weft_local_hub_create(int32_t size, const weft_group *groups, int32_t group_count, weft_local_hub **out,
                                   weft_error *error) WEFT_CHECKED;
 void weft_local_hub_destroy(weft_local_hub *hub); /* after all endpoints */
+void weft_local_hub_stop(weft_local_hub *hub); /* every endpoint gets WEFT_STOPPED; for a hub whose workers could not all start */
 weft_status weft_local_transport_create(weft_local_hub *hub, int32_t rank, weft_transport **out, weft_error *error) WEFT_CHECKED;
 
 /* mpi: the process's one endpoint over MPI_COMM_WORLD. */

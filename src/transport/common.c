@@ -1,0 +1,74 @@
+#include "transport/common.h"
+
+#include <inttypes.h>
+
+weft_status weft_transport_check_message(const weft_transport *transport, int32_t peer, int32_t tag, int32_t tag_limit,
+                                         const void *bytes, size_t count, weft_error *error)
+{
+    if (peer < 0 || peer >= transport->size)
+        FAIL(error, WEFT_INVALID, "transport: there is no worker %" PRId32 "; ranks are 0 to %" PRId32, peer,
+             transport->size - 1);
+    if (tag < 0 || tag > tag_limit)
+        FAIL(error, WEFT_INVALID, "transport: tag %" PRId32 " is outside 0 to %" PRId32, tag, tag_limit);
+    if (!bytes && count > 0) FAIL(error, WEFT_INVALID, "transport: no buffer given for %zu bytes", count);
+    return WEFT_OK;
+}
+
+static weft_status check_group(int32_t size, const weft_group *group, int32_t index, weft_error *error)
+{
+    if (group->count < 1) FAIL(error, WEFT_INVALID, "transport: group %" PRId32 " has no members", index);
+    for (int32_t i = 0; i < group->count; i++) {
+        int32_t member = group->members[i];
+        if (member < 0 || member >= size)
+            FAIL(error, WEFT_INVALID, "transport: group %" PRId32 " names worker %" PRId32 " of a world of %" PRId32,
+                 index, member, size);
+        if (i > 0 && member <= group->members[i - 1])
+            FAIL(error, WEFT_INVALID, "transport: the members of group %" PRId32 " are not in ascending order", index);
+    }
+    return WEFT_OK;
+}
+
+weft_status weft_transport_check_groups(int32_t size, const weft_group *groups, int32_t count, weft_error *error)
+{
+    for (int32_t i = 0; i < count; i++) TRY(check_group(size, &groups[i], i, error));
+    return WEFT_OK;
+}
+
+int32_t weft_transport_place(const weft_group *group, int32_t rank)
+{
+    for (int32_t i = 0; i < group->count; i++)
+        if (group->members[i] == rank) return i;
+    return -1;
+}
+
+size_t weft_transport_total(const size_t *counts, int32_t count, int32_t place, size_t *out_offset)
+{
+    size_t total = 0;
+    for (int32_t i = 0; i < count; i++) {
+        if (i == place) *out_offset = total;
+        if (__builtin_add_overflow(total, counts[i], &total)) return SIZE_MAX;
+    }
+    return total;
+}
+
+weft_status weft_transport_fail_stopped(int32_t by, const char *text, weft_error *error)
+{
+    if (text[0] == '\0') FAIL(error, WEFT_STOPPED, "worker %" PRId32 " stopped the run after an error", by);
+    FAIL(error, WEFT_STOPPED, "worker %" PRId32 " stopped the run after an error; it last reported: %s", by, text);
+}
+
+weft_status weft_transport_fail_size(int32_t peer, int32_t tag, size_t expected, const char *actual, weft_error *error)
+{
+    if (tag < 0)
+        FAIL(error, WEFT_FAILED, "transport: gather with worker %" PRId32 ": expected %zu bytes, got %s", peer,
+             expected, actual);
+    FAIL(error, WEFT_FAILED, "transport: receive from worker %" PRId32 ", tag %" PRId32 ": expected %zu bytes, got %s",
+         peer, tag, expected, actual);
+}
+
+double weft_transport_clamp(double seconds)
+{
+    const double longest = 1e6;
+    if (!(seconds > 0)) return 0;
+    return seconds < longest ? seconds : longest;
+}

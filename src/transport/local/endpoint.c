@@ -1,0 +1,230 @@
+#include "transport/local/hub.h"
+
+#include "base/clock.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static void destroy(weft_transport *transport)
+{
+    weft_local *local = (weft_local *)transport;
+    if (!local) return;
+    weft_local_withdraw(local);
+    weft_local_box *box = weft_local_box_get(local);
+    pthread_mutex_lock(&box->mutex);
+    box->present = false;
+    pthread_mutex_unlock(&box->mutex);
+    weft_free(local);
+}
+
+static weft_status send(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
+                        const void *bytes, size_t count, weft_request *out, weft_error *error)
+{
+    (void)stream;
+    weft_local *local = (weft_local *)transport;
+    TRY(weft_transport_check_message(transport, peer, tag, INT32_MAX, bytes, count, error));
+    TRY(weft_local_reserve(local, 1, error));
+    weft_local_request *request = weft_local_take(local);
+    *out = request->index;
+    request->sends = true;
+    request->peer = peer;
+    request->tag = tag;
+    request->source = bytes;
+    request->count = count;
+    weft_local_post(local, request);
+    return WEFT_OK;
+}
+
+static weft_status receive(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
+                           void *bytes, size_t count, weft_request *out, weft_error *error)
+{
+    (void)stream;
+    weft_local *local = (weft_local *)transport;
+    TRY(weft_transport_check_message(transport, peer, tag, INT32_MAX, bytes, count, error));
+    TRY(weft_local_reserve(local, 1, error));
+    weft_local_request *request = weft_local_take(local);
+    *out = request->index;
+    request->peer = peer;
+    request->tag = tag;
+    request->target = bytes;
+    request->count = count;
+    weft_local_post(local, request);
+    return WEFT_OK;
+}
+
+typedef struct weft_local_gather {
+    const weft_group *group;
+    const void *bytes;
+    const size_t *counts;
+    unsigned char *out;
+    int32_t place, tag;
+    weft_local_request *whole;
+} weft_local_gather;
+
+/* One part from and one to every other member; they match like messages, so gathers of a group stay in order. */
+static void post_parts(weft_local *local, const weft_local_gather *gather)
+{
+    size_t offset = 0;
+    for (int32_t i = 0; i < gather->group->count; i++) {
+        if (i != gather->place) {
+            weft_local_request *to = weft_local_take(local), *from = weft_local_take(local);
+            to->parent = from->parent = gather->whole;
+            to->peer = from->peer = gather->group->members[i];
+            to->tag = from->tag = gather->tag;
+            to->sends = true;
+            to->source = gather->bytes;
+            to->count = gather->counts[gather->place];
+            from->target = gather->out + offset;
+            from->count = gather->counts[i];
+            weft_local_post(local, to);
+            weft_local_post(local, from);
+        }
+        offset += gather->counts[i];
+    }
+}
+
+static weft_status check_gather(weft_local *local, int32_t group, const size_t *counts, int32_t *out_place,
+                                size_t *out_offset, weft_error *error)
+{
+    if (group < 0 || group >= local->hub->group_count)
+        FAIL(error, WEFT_INVALID, "transport: there is no group %" PRId32, group);
+    const weft_group *members = &local->hub->groups[group];
+    *out_place = weft_transport_place(members, local->base.rank);
+    if (*out_place < 0)
+        FAIL(error, WEFT_INVALID, "transport: worker %" PRId32 " is not in group %" PRId32, local->base.rank, group);
+    if (weft_transport_total(counts, members->count, *out_place, out_offset) == SIZE_MAX)
+        FAIL(error, WEFT_INVALID, "transport: the counts of a gather in group %" PRId32 " overflow", group);
+    return WEFT_OK;
+}
+
+static weft_status gather(weft_transport *transport, struct weft_stream *stream, int32_t group, const void *bytes,
+                          const size_t *counts, void *out_bytes, weft_request *out, weft_error *error)
+{
+    (void)stream;
+    weft_local *local = (weft_local *)transport;
+    int32_t place = 0;
+    size_t offset = 0;
+    TRY(check_gather(local, group, counts, &place, &offset, error));
+    const weft_group *members = &local->hub->groups[group];
+    int32_t parts = 2 * (members->count - 1);
+    TRY(weft_local_reserve(local, (size_t)parts + 1, error));
+    weft_local_request *whole = weft_local_take(local);
+    *out = whole->index;
+    whole->remaining = parts;
+    whole->odd_peer = -1;
+    whole->tag = -1 - group;
+    unsigned char *own = (unsigned char *)out_bytes + offset;
+    if (counts[place] > 0 && own != bytes) memcpy(own, bytes, counts[place]);
+    if (parts == 0) {
+        weft_local_complete(local->hub, whole, WEFT_LOCAL_DONE);
+        return WEFT_OK;
+    }
+    post_parts(local, &(weft_local_gather){members, bytes, counts, out_bytes, place, -1 - group, whole});
+    return WEFT_OK;
+}
+
+static weft_status test(weft_transport *transport, weft_request index, bool *out_done, weft_error *error)
+{
+    weft_local *local = (weft_local *)transport;
+    *out_done = false;
+    if (index < 0 || (size_t)index >= local->count)
+        FAIL(error, WEFT_INVALID, "transport: there is no request %" PRId32, index);
+    TRY(weft_local_check_stop(local, error));
+    weft_local_box *box = weft_local_box_get(local);
+    weft_local_request *request = local->table[index], found = {0};
+    pthread_mutex_lock(&box->mutex);
+    weft_local_state state = request->state;
+    if (state == WEFT_LOCAL_DONE || state == WEFT_LOCAL_MISMATCH) {
+        found = *request; /* no other thread has a hand on it any more */
+        request->state = WEFT_LOCAL_FREE;
+        request->next = box->spare;
+        box->spare = request;
+        box->spare_count++;
+    }
+    pthread_mutex_unlock(&box->mutex);
+    if (state == WEFT_LOCAL_FREE) FAIL(error, WEFT_INVALID, "transport: request %" PRId32 " is not under way", index);
+    *out_done = state != WEFT_LOCAL_PENDING;
+    if (state != WEFT_LOCAL_MISMATCH) return WEFT_OK;
+    char actual[32];
+    snprintf(actual, sizeof actual, "%zu", found.odd_count);
+    return weft_transport_fail_size(found.odd_peer, found.tag, found.odd_expected, actual, error);
+}
+
+static weft_status progress(weft_transport *transport, weft_error *error)
+{
+    return weft_local_check_stop((weft_local *)transport, error);
+}
+
+static weft_status wait(weft_transport *transport, double seconds, weft_error *error)
+{
+    weft_local *local = (weft_local *)transport;
+    weft_local_box *box = weft_local_box_get(local);
+    double deadline = weft_clock_seconds() + weft_transport_clamp(seconds);
+    bool in_time = true;
+    pthread_mutex_lock(&box->mutex);
+    while (box->events == local->seen && box->stopped_by < 0 && in_time)
+        in_time = weft_local_sleep(&box->moved, &box->mutex, deadline);
+    local->seen = box->events;
+    pthread_mutex_unlock(&box->mutex);
+    return weft_local_check_stop(local, error);
+}
+
+static void publish(weft_transport *transport, const char *text)
+{
+    weft_local_box *box = weft_local_box_get((weft_local *)transport);
+    pthread_mutex_lock(&box->mutex);
+    snprintf(box->text, sizeof box->text, "%s", text);
+    pthread_mutex_unlock(&box->mutex);
+}
+
+static void interrogate(weft_transport *transport, double seconds, weft_transport_report *out)
+{
+    (void)seconds; /* the board is in memory: nobody has to answer */
+    weft_local_hub *hub = ((weft_local *)transport)->hub;
+    for (int32_t i = 0; i < hub->size; i++) {
+        weft_local_box *box = &hub->boxes[i];
+        pthread_mutex_lock(&box->mutex);
+        out[i].answered = box->present || box->text[0] != '\0';
+        memcpy(out[i].text, box->text, sizeof out[i].text);
+        pthread_mutex_unlock(&box->mutex);
+    }
+}
+
+static const weft_transport_operations local_operations = {
+    .destroy = destroy,
+    .send = send,
+    .receive = receive,
+    .gather = gather,
+    .test = test,
+    .progress = progress,
+    .wait = wait,
+    .barrier = weft_local_barrier,
+    .publish = publish,
+    .interrogate = interrogate,
+    .stop = weft_local_stop,
+};
+
+weft_status weft_local_transport_create(weft_local_hub *hub, int32_t rank, weft_transport **out, weft_error *error)
+{
+    *out = NULL;
+    if (rank < 0 || rank >= hub->size)
+        FAIL(error, WEFT_INVALID, "local transport: there is no worker %" PRId32 "; ranks are 0 to %" PRId32, rank,
+             hub->size - 1);
+    weft_local *local = NULL;
+    TRY(weft_allocate(1, sizeof *local, &local, error));
+    local->base = (weft_transport){.operations = &local_operations, .rank = rank, .size = hub->size};
+    local->hub = hub;
+    weft_local_box *box = &hub->boxes[rank];
+    pthread_mutex_lock(&box->mutex);
+    bool taken = box->present;
+    box->present = true;
+    local->seen = box->events;
+    pthread_mutex_unlock(&box->mutex);
+    if (taken) {
+        weft_free(local);
+        FAIL(error, WEFT_INVALID, "local transport: worker %" PRId32 " has an endpoint already", rank);
+    }
+    *out = &local->base;
+    return WEFT_OK;
+}

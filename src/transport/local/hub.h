@@ -1,0 +1,104 @@
+/*
+ * Inside the local transport: the hub that all workers of the process share, and the requests matched on it.
+ *
+ * A message is a rendezvous: the side that arrives second takes the first one's request off the receiver's list (from
+ * then on nobody else can find it), copies outside of every lock, and then marks both done, each under its owner's
+ * lock. Lists of a box are guarded by the box of the receiver, the state of a request by the box of its owner. No
+ * thread ever holds two locks.
+ *
+ * Owns: the hub owns boxes, lists and copies of the groups; an endpoint owns its requests.  Threads: as marked.
+ */
+#ifndef WEFT_TRANSPORT_LOCAL_HUB_H
+#define WEFT_TRANSPORT_LOCAL_HUB_H
+
+#include "transport/common.h"
+
+#include <pthread.h>
+
+typedef enum weft_local_state {
+    WEFT_LOCAL_FREE = 0,
+    WEFT_LOCAL_PENDING,
+    WEFT_LOCAL_DONE,
+    WEFT_LOCAL_MISMATCH, /* done, but the sender's count was another */
+} weft_local_state;
+
+typedef struct weft_local_request {
+    /* Written by the owner before posting. */
+    int32_t index, owner, peer, tag; /* tag < 0: part of a gather of group -1 - tag */
+    bool sends;
+    const void *source;
+    void *target;
+    size_t count;
+    struct weft_local_request *parent; /* the gather that this is a part of */
+    /* Guarded by the receiver's box. */
+    bool linked;
+    struct weft_local_request
+        *next; /* in the receiver's list; while free, in the owner's, guarded by the owner's box */
+    /* Guarded by the owner's box. */
+    weft_local_state state;
+    int32_t remaining; /* parts of a gather under way */
+    int32_t odd_peer;  /* on a mismatch: who sent, what was expected, what came */
+    size_t odd_expected, odd_count;
+} weft_local_request;
+
+typedef struct weft_local_list {
+    weft_local_request *head, *tail;
+} weft_local_list;
+
+typedef struct weft_local_box {
+    pthread_mutex_t mutex;
+    pthread_cond_t moved;      /* signalled when events, stopped_by or a request's state changed */
+    weft_local_list *from;     /* (size): unmatched requests by sender, oldest first */
+    weft_local_request *spare; /* the owner's free requests */
+    size_t spare_count;
+    uint64_t events;    /* requests of the owner that were done */
+    int32_t stopped_by; /* a rank, the hub's size for the hub itself, or -1 */
+    bool present;       /* an endpoint exists */
+    char text[WEFT_TRANSPORT_REPORT];
+} weft_local_box;
+
+struct weft_local_hub {
+    int32_t size, group_count;
+    weft_group *groups;
+    int32_t *members;       /* of all groups, one after the other */
+    weft_local_box *boxes;  /* (size) */
+    weft_local_list *lists; /* (size x size): what the boxes' from point to */
+    /* The barrier, guarded by mutex. */
+    pthread_mutex_t mutex;
+    pthread_cond_t opened;
+    bool *arrived; /* (size) */
+    int32_t arrived_count, stopped_by;
+    uint64_t generation;
+};
+
+typedef struct weft_local {
+    weft_transport base;
+    weft_local_hub *hub;
+    weft_local_request **table; /* every request; blocks of WEFT_LOCAL_BLOCK begin at multiples of it */
+    size_t capacity, count;
+    uint64_t seen; /* events that a wait has returned for */
+} weft_local;
+
+enum { WEFT_LOCAL_BLOCK = 64 };
+
+/* hub.c */
+weft_local_box *weft_local_box_get(const weft_local *local);
+/* Sleeps on a condition until deadline (seconds of weft_clock_seconds); false when it has passed. */
+bool weft_local_sleep(pthread_cond_t *condition, pthread_mutex_t *mutex, double deadline);
+weft_status weft_local_barrier(weft_transport *transport, double timeout, weft_error *error) WEFT_CHECKED;
+void weft_local_stop(weft_transport *transport);
+/* WEFT_STOPPED once another worker has called stop. */
+weft_status weft_local_check_stop(const weft_local *local, weft_error *error) WEFT_CHECKED;
+
+/* request.c */
+/* Makes sure that need requests can be taken without allocating. */
+weft_status weft_local_reserve(weft_local *local, size_t need, weft_error *error) WEFT_CHECKED;
+weft_local_request *weft_local_take(weft_local *local); /* pending, everything else empty; after reserve */
+/* Matches the request with the other side's, or leaves it for the other side to find. */
+void weft_local_post(weft_local *local, weft_local_request *mine);
+/* Marks a request done (state DONE or MISMATCH) and wakes its owner; the caller must not touch it afterwards. */
+void weft_local_complete(weft_local_hub *hub, weft_local_request *request, weft_local_state state);
+/* Takes back everything pending and frees the table; waits for copies that others are making. */
+void weft_local_withdraw(weft_local *local);
+
+#endif

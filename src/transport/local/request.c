@@ -1,0 +1,194 @@
+#include "transport/local/hub.h"
+
+#include <string.h>
+
+static weft_status add_block(weft_local *local, weft_error *error)
+{
+    TRY(weft_grow(&local->table, &local->capacity, local->count + WEFT_LOCAL_BLOCK, sizeof *local->table, error));
+    weft_local_request *block = NULL;
+    TRY(weft_allocate(WEFT_LOCAL_BLOCK, sizeof *block, &block, error));
+    weft_local_box *box = weft_local_box_get(local);
+    for (int32_t i = 0; i < WEFT_LOCAL_BLOCK; i++) {
+        block[i].index = (int32_t)local->count;
+        block[i].owner = local->base.rank;
+        local->table[local->count++] = &block[i];
+    }
+    pthread_mutex_lock(&box->mutex);
+    for (int32_t i = WEFT_LOCAL_BLOCK - 1; i >= 0; i--) {
+        block[i].next = box->spare;
+        box->spare = &block[i];
+    }
+    box->spare_count += WEFT_LOCAL_BLOCK;
+    pthread_mutex_unlock(&box->mutex);
+    return WEFT_OK;
+}
+
+weft_status weft_local_reserve(weft_local *local, size_t need, weft_error *error)
+{
+    weft_local_box *box = weft_local_box_get(local);
+    for (;;) {
+        /* Only the owner takes, so that what is seen here can only become more. */
+        pthread_mutex_lock(&box->mutex);
+        size_t spare = box->spare_count;
+        pthread_mutex_unlock(&box->mutex);
+        if (spare >= need) return WEFT_OK;
+        TRY(add_block(local, error));
+    }
+}
+
+weft_local_request *weft_local_take(weft_local *local)
+{
+    weft_local_box *box = weft_local_box_get(local);
+    pthread_mutex_lock(&box->mutex);
+    weft_local_request *request = box->spare;
+    box->spare = request->next;
+    box->spare_count--;
+    *request = (weft_local_request){.index = request->index, .owner = request->owner, .state = WEFT_LOCAL_PENDING};
+    pthread_mutex_unlock(&box->mutex);
+    return request;
+}
+
+static weft_local_request *unlink_match(weft_local_list *list, const weft_local_request *mine)
+{
+    weft_local_request *before = NULL;
+    for (weft_local_request *r = list->head; r; before = r, r = r->next) {
+        if (r->tag != mine->tag || r->sends == mine->sends) continue;
+        if (before)
+            before->next = r->next;
+        else
+            list->head = r->next;
+        if (list->tail == r) list->tail = before;
+        r->linked = false;
+        r->next = NULL;
+        return r;
+    }
+    return NULL;
+}
+
+static void append(weft_local_list *list, weft_local_request *request)
+{
+    if (list->tail)
+        list->tail->next = request;
+    else
+        list->head = request;
+    list->tail = request;
+    request->linked = true;
+}
+
+static void unlink_request(weft_local_list *list, weft_local_request *request)
+{
+    weft_local_request *before = NULL;
+    for (weft_local_request *r = list->head; r != request; r = r->next) before = r;
+    if (before)
+        before->next = request->next;
+    else
+        list->head = request->next;
+    if (list->tail == request) list->tail = before;
+    request->linked = false;
+}
+
+static int32_t receiver_of(const weft_local_request *request)
+{
+    return request->sends ? request->peer : request->owner;
+}
+
+static weft_local_list *list_of(weft_local_hub *hub, const weft_local_request *request)
+{
+    return &hub->boxes[receiver_of(request)].from[request->sends ? request->owner : request->peer];
+}
+
+/* Both requests belong to this thread alone now: neither is linked. */
+static void hand_over(weft_local_hub *hub, weft_local_request *from, weft_local_request *to)
+{
+    bool fits = from->count == to->count;
+    if (fits && to->count > 0 && from->source != to->target) memcpy(to->target, from->source, to->count);
+    if (!fits) to->odd_count = from->count;
+    weft_local_complete(hub, to, fits ? WEFT_LOCAL_DONE : WEFT_LOCAL_MISMATCH);
+    weft_local_complete(hub, from, WEFT_LOCAL_DONE);
+}
+
+void weft_local_post(weft_local *local, weft_local_request *mine)
+{
+    weft_local_hub *hub = local->hub;
+    weft_local_box *box = &hub->boxes[receiver_of(mine)];
+    weft_local_list *list = list_of(hub, mine);
+    pthread_mutex_lock(&box->mutex);
+    weft_local_request *other = unlink_match(list, mine);
+    if (!other) append(list, mine);
+    pthread_mutex_unlock(&box->mutex);
+    if (!other) return; /* the other side finds it, perhaps at once: mine is not ours to touch any more */
+    if (mine->sends)
+        hand_over(hub, mine, other);
+    else
+        hand_over(hub, other, mine);
+}
+
+/* A part of a gather is done: its request goes back to the spare ones. Called with the owner's box held. */
+static void finish_part(weft_local_box *box, weft_local_request *part, weft_local_state state)
+{
+    weft_local_request *whole = part->parent;
+    whole->remaining--;
+    if (state == WEFT_LOCAL_MISMATCH) {
+        whole->odd_peer = part->peer;
+        whole->odd_expected = part->count;
+        whole->odd_count = part->odd_count;
+    }
+    part->state = WEFT_LOCAL_FREE;
+    part->next = box->spare;
+    box->spare = part;
+    box->spare_count++;
+}
+
+void weft_local_complete(weft_local_hub *hub, weft_local_request *request, weft_local_state state)
+{
+    weft_local_box *box = &hub->boxes[request->owner];
+    pthread_mutex_lock(&box->mutex);
+    weft_local_request *whole = request->parent;
+    if (whole) {
+        finish_part(box, request, state);
+        if (whole->remaining == 0) whole->state = whole->odd_peer >= 0 ? WEFT_LOCAL_MISMATCH : WEFT_LOCAL_DONE;
+    } else {
+        request->odd_peer = request->peer;
+        request->odd_expected = request->count;
+        request->state = state;
+    }
+    if (!whole || whole->remaining == 0) box->events++;
+    pthread_cond_signal(&box->moved);
+    pthread_mutex_unlock(&box->mutex);
+}
+
+static void withdraw_one(weft_local_hub *hub, weft_local_request *request)
+{
+    weft_local_box *box = &hub->boxes[receiver_of(request)];
+    pthread_mutex_lock(&box->mutex);
+    bool mine = request->linked;
+    if (mine) unlink_request(list_of(hub, request), request);
+    pthread_mutex_unlock(&box->mutex);
+    if (mine) return;
+    /* Not on a list and not done: another worker is copying from or to its buffer at this moment. */
+    box = &hub->boxes[request->owner];
+    pthread_mutex_lock(&box->mutex);
+    while (request->state == WEFT_LOCAL_PENDING) pthread_cond_wait(&box->moved, &box->mutex);
+    pthread_mutex_unlock(&box->mutex);
+}
+
+static bool is_pending_message(weft_local_box *box, const weft_local_request *request)
+{
+    pthread_mutex_lock(&box->mutex);
+    bool pending = request->state == WEFT_LOCAL_PENDING && request->remaining == 0;
+    pthread_mutex_unlock(&box->mutex);
+    return pending;
+}
+
+void weft_local_withdraw(weft_local *local)
+{
+    weft_local_box *box = weft_local_box_get(local);
+    for (size_t i = 0; i < local->count; i++)
+        if (is_pending_message(box, local->table[i])) withdraw_one(local->hub, local->table[i]);
+    pthread_mutex_lock(&box->mutex);
+    box->spare = NULL;
+    box->spare_count = 0;
+    pthread_mutex_unlock(&box->mutex);
+    for (size_t i = 0; i < local->count; i += WEFT_LOCAL_BLOCK) weft_free(local->table[i]);
+    weft_free(local->table);
+}
