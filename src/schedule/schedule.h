@@ -72,6 +72,9 @@ const char *weft_schedule_kind_summary(const char *kind);
 weft_status weft_schedule_create(const weft_schedule_options *options, weft_schedule **out, weft_error *error) WEFT_CHECKED;
 void weft_schedule_destroy(weft_schedule *schedule);
 
+/* The forward actions of a schedule in their order, without messages: what evaluation and sampling run. */
+weft_status weft_schedule_forward(const weft_schedule *schedule, weft_schedule **out, weft_error *error) WEFT_CHECKED;
+
 /* The CSV of torch.distributed.pipelining (docs/schedule-csv.md): one row a rank, LF, no blanks. */
 void weft_schedule_write_csv(const weft_schedule *schedule, weft_text *out);
 /* source names the text in messages (file, row, column, token). */

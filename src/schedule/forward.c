@@ -1,0 +1,37 @@
+#include "schedule/schedule.h"
+
+#include <string.h>
+
+static weft_status copy_forward(const weft_schedule *from, weft_schedule *to, weft_error *error)
+{
+    size_t S = (size_t)from->stages, P = (size_t)from->ranks;
+    TRY(weft_allocate(S, sizeof *to->stage_rank, &to->stage_rank, error));
+    TRY(weft_allocate(P + 1, sizeof *to->first, &to->first, error));
+    TRY(weft_allocate(S * (size_t)from->microbatches, sizeof *to->actions, &to->actions, error));
+    memcpy(to->stage_rank, from->stage_rank, S * sizeof *to->stage_rank);
+    size_t count = 0;
+    for (size_t r = 0; r < P; r++) {
+        to->first[r] = count;
+        for (size_t i = from->first[r]; i < from->first[r + 1]; i++)
+            if (from->actions[i].kind == WEFT_F && count < S * (size_t)from->microbatches) to->actions[count++] = from->actions[i];
+    }
+    to->first[P] = count;
+    return WEFT_OK;
+}
+
+weft_status weft_schedule_forward(const weft_schedule *schedule, weft_schedule **out, weft_error *error)
+{
+    weft_schedule *forward = NULL;
+    *out = NULL;
+    TRY(weft_allocate(1, sizeof *forward, &forward, error));
+    *forward = *schedule;
+    forward->stage_rank = NULL;
+    forward->first = NULL;
+    forward->actions = NULL;
+    forward->forward_only = true;
+    forward->has_messages = false;
+    weft_status status = copy_forward(schedule, forward, error);
+    if (status == WEFT_OK) *out = forward;
+    else weft_schedule_destroy(forward);
+    return status;
+}

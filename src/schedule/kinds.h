@@ -1,0 +1,55 @@
+/*
+ * Schedule kinds: how each family orders the compute actions of one rank. One file per family, one row per kind.
+ *
+ * Internal to this layer. An order function appends the actions of one rank; room for them was reserved.
+ * Owns: nothing.  Threads: any.
+ */
+#ifndef WEFT_SCHEDULE_KINDS_H
+#define WEFT_SCHEDULE_KINDS_H
+
+#include "schedule/schedule.h"
+
+/* One rank's share of a schedule in the making. Local stages are numbered 0 .. loops - 1 in model order. */
+typedef struct weft_order {
+    int32_t ranks, loops, microbatches, rank;
+    bool loop_placement; /* else linear */
+    bool forward_only;   /* backward actions are dropped */
+    weft_action *actions;
+    size_t count;
+} weft_order;
+
+/* The stage behind a local stage of the order's rank. */
+int32_t weft_order_stage(const weft_order *order, int32_t local);
+
+void weft_order_forward(weft_order *order, int32_t local, int32_t microbatch);
+void weft_order_backward(weft_order *order, int32_t local, int32_t microbatch);
+
+/* One micro-batch through all local stages back to back: ascending for forward, descending for backward. */
+void weft_order_forward_all(weft_order *order, int32_t microbatch);
+void weft_order_backward_all(weft_order *order, int32_t microbatch);
+
+/* Source: layer-wise model parallelism. A micro-batch goes all the way down and back before the next one starts. */
+void weft_order_sequential(weft_order *order);
+/* Source: arXiv 1811.06965. All forward, then all backward; on a looped placement stage after stage. */
+void weft_order_gpipe(weft_order *order);
+/* Source: arXiv 2006.09503 (PipeDream-Flush), arXiv 2104.04473 section 2.2.1. */
+void weft_order_1f1b(weft_order *order);
+/* Source: arXiv 2104.04473 section 2.2.2 (interleaved 1F1B). */
+void weft_order_depth_first(weft_order *order);
+/* Source: arXiv 2211.05953 section 4. */
+void weft_order_breadth_first(weft_order *order);
+
+typedef struct weft_schedule_kind {
+    const char *name, *summary;
+    bool loop_default;               /* placement when the user names none */
+    const char *no_linear, *no_loop; /* why the placement is refused with several stages a rank; NULL: it is fine */
+    void (*order)(weft_order *order);
+} weft_schedule_kind;
+
+/* NULL for an unknown name. */
+const weft_schedule_kind *weft_schedule_kind_find(const char *name);
+
+/* Works out schedule->ascending from its actions. */
+weft_status weft_schedule_note_order(weft_schedule *schedule, weft_error *error) WEFT_CHECKED;
+
+#endif

@@ -1,0 +1,166 @@
+#include "schedule/kinds.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const weft_action_info action_table[WEFT_ACTION_KINDS] = {
+#define ACTION(name, lane, operands, effect) {#name, WEFT_LANE_##lane, WEFT_OPERANDS_##operands, effect},
+#include "schedule/actions.def"
+#undef ACTION
+};
+
+/* Actions are numbered with 32 bits in a program, and lowering adds messages: three for each compute action at most. */
+#define ACTIONS_LIMIT ((int64_t)1 << 30)
+
+const weft_action_info *weft_action_info_get(weft_action_kind kind)
+{
+    return &action_table[kind];
+}
+
+void weft_action_print(weft_action action, weft_text *out)
+{
+    const weft_action_info *info = &action_table[action.kind];
+    if (info->operands != WEFT_OPERANDS_NONE) weft_text_add(out, "%u", (unsigned)action.stage);
+    weft_text_add(out, "%s", info->name);
+    if (info->operands == WEFT_OPERANDS_STAGE_MICROBATCH) weft_text_add(out, "%u", (unsigned)action.microbatch);
+}
+
+static weft_status find_kind(const char *name, const weft_schedule_kind **out, weft_error *error)
+{
+    if (!name) FAIL(error, WEFT_INVALID, "no schedule kind given");
+    *out = weft_schedule_kind_find(name);
+    if (*out) return WEFT_OK;
+    const char *const *names = weft_schedule_kind_names();
+    int count = 0;
+    while (names[count]) count++;
+    int nearest = weft_text_nearest(name, names, count);
+    if (nearest >= 0) FAIL(error, WEFT_INVALID, "unknown schedule \"%s\"; did you mean %s?", name, names[nearest]);
+    weft_text list;
+    weft_text_init(&list);
+    for (int i = 0; i < count; i++) weft_text_add(&list, "%s%s", i ? ", " : "", names[i]);
+    weft_status status =
+        weft_fail(error, WEFT_INVALID, "unknown schedule \"%s\"; the kinds are %s", name, weft_text_get(&list));
+    weft_text_fini(&list);
+    return status;
+}
+
+static weft_status check_sizes(const weft_schedule_options *options, weft_error *error)
+{
+    const struct {
+        const char *name;
+        int32_t value;
+    } sizes[] = {{"pipeline length", options->ranks},
+                 {"number of loops", options->loops},
+                 {"number of micro-batches", options->microbatches}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (sizes[i].value < 1)
+            FAIL(error, WEFT_INVALID, "the %s is %d; it must be at least 1", sizes[i].name, (int)sizes[i].value);
+    int64_t stages = (int64_t)options->ranks * options->loops;
+    if (stages > WEFT_STAGES_LIMIT)
+        FAIL(error, WEFT_INVALID, "%d ranks x %d loops are more than %d stages", (int)options->ranks,
+             (int)options->loops, WEFT_STAGES_LIMIT);
+    if (stages * 2 > ACTIONS_LIMIT / options->microbatches)
+        FAIL(error, WEFT_INVALID, "%lld stages x %d micro-batches need more than %lld actions; take fewer of either",
+             (long long)stages, (int)options->microbatches, (long long)ACTIONS_LIMIT);
+    return WEFT_OK;
+}
+
+/* Where a rank holds one stage, or one rank holds all, both placements are the same. */
+static weft_status choose_placement(const weft_schedule_options *options, const weft_schedule_kind *kind,
+                                    bool *out_loop, weft_error *error)
+{
+    const char *placement = options->placement;
+    bool loop = placement ? strcmp(placement, "loop") == 0 : kind->loop_default;
+    if (placement && !loop && strcmp(placement, "linear") != 0)
+        FAIL(error, WEFT_INVALID, "unknown placement \"%s\"; the placements are linear and loop", placement);
+    *out_loop = loop;
+    if (options->loops == 1) return WEFT_OK;
+    if (options->ranks == 1) {
+        *out_loop = kind->loop_default;
+        return WEFT_OK;
+    }
+    const char *reason = loop ? kind->no_loop : kind->no_linear;
+    if (reason)
+        FAIL(error, WEFT_INVALID, "%s with %d stages a rank does not go with placement %s: %s", kind->name,
+             (int)options->loops, loop ? "loop" : "linear", reason);
+    return WEFT_OK;
+}
+
+static weft_status allocate_arrays(weft_schedule *schedule, size_t actions, weft_error *error)
+{
+    TRY(weft_allocate((size_t)schedule->stages, sizeof *schedule->stage_rank, &schedule->stage_rank, error));
+    TRY(weft_allocate((size_t)schedule->ranks + 1, sizeof *schedule->first, &schedule->first, error));
+    return weft_allocate(actions, sizeof *schedule->actions, &schedule->actions, error);
+}
+
+static void fill(weft_schedule *schedule, const weft_schedule_kind *kind, bool loop)
+{
+    weft_order order = {.ranks = schedule->ranks,
+                        .loops = schedule->loops,
+                        .microbatches = schedule->microbatches,
+                        .loop_placement = loop,
+                        .forward_only = schedule->forward_only,
+                        .actions = schedule->actions};
+    for (int32_t rank = 0; rank < schedule->ranks; rank++) {
+        order.rank = rank;
+        for (int32_t local = 0; local < schedule->loops; local++)
+            schedule->stage_rank[weft_order_stage(&order, local)] = rank;
+        schedule->first[rank] = order.count;
+        kind->order(&order);
+    }
+    schedule->first[schedule->ranks] = order.count;
+}
+
+weft_status weft_schedule_create(const weft_schedule_options *options, weft_schedule **out, weft_error *error)
+{
+    const weft_schedule_kind *kind = NULL;
+    bool loop = false;
+    *out = NULL;
+    TRY(find_kind(options->kind, &kind, error));
+    TRY(check_sizes(options, error));
+    TRY(choose_placement(options, kind, &loop, error));
+    weft_schedule *schedule = NULL;
+    TRY(weft_allocate(1, sizeof *schedule, &schedule, error));
+    schedule->ranks = options->ranks;
+    schedule->loops = options->loops;
+    schedule->stages = options->ranks * options->loops;
+    schedule->microbatches = options->microbatches;
+    schedule->forward_only = options->forward_only;
+    snprintf(schedule->name, sizeof schedule->name, "%s", kind->name);
+    size_t actions = (size_t)schedule->stages * (size_t)schedule->microbatches * (schedule->forward_only ? 1 : 2);
+    weft_status status = allocate_arrays(schedule, actions, error);
+    if (status == WEFT_OK) {
+        fill(schedule, kind, loop);
+        status = weft_schedule_note_order(schedule, error);
+    }
+    if (status != WEFT_OK) {
+        weft_schedule_destroy(schedule);
+        return status;
+    }
+    *out = schedule;
+    return WEFT_OK;
+}
+
+void weft_schedule_destroy(weft_schedule *schedule)
+{
+    if (!schedule) return;
+    weft_free(schedule->stage_rank);
+    weft_free(schedule->first);
+    weft_free(schedule->actions);
+    weft_free(schedule);
+}
+
+weft_status weft_schedule_note_order(weft_schedule *schedule, weft_error *error)
+{
+    uint32_t *next = NULL; /* (S) the lowest micro-batch that keeps the stage's order */
+    TRY(weft_allocate((size_t)schedule->stages, sizeof *next, &next, error));
+    schedule->ascending = true;
+    for (size_t i = 0; i < schedule->first[schedule->ranks]; i++) {
+        weft_action action = schedule->actions[i];
+        if (action.kind != WEFT_B && action.kind != WEFT_W) continue;
+        if (action.microbatch < next[action.stage]) schedule->ascending = false;
+        next[action.stage] = action.microbatch + 1;
+    }
+    weft_free(next);
+    return WEFT_OK;
+}

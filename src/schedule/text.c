@@ -1,0 +1,66 @@
+#include "schedule/schedule.h"
+
+static size_t row_length(const weft_schedule *schedule, int32_t rank)
+{
+    return schedule->first[rank + 1] - schedule->first[rank];
+}
+
+static size_t widest_action(const weft_schedule *schedule)
+{
+    size_t widest = 0;
+    weft_text cell;
+    weft_text_init(&cell);
+    for (size_t i = 0; i < schedule->first[schedule->ranks]; i++) {
+        cell.length = 0;
+        weft_action_print(schedule->actions[i], &cell);
+        if (cell.length > widest) widest = cell.length;
+    }
+    weft_text_fini(&cell);
+    return widest;
+}
+
+static void add_count(weft_text *out, int32_t count, const char *one, const char *many)
+{
+    weft_text_add(out, ", %d %s", (int)count, count == 1 ? one : many);
+}
+
+static void add_header(const weft_schedule *schedule, weft_text *out)
+{
+    weft_text_add(out, "%s: %d %s", schedule->name, (int)schedule->ranks, schedule->ranks == 1 ? "rank" : "ranks");
+    if (schedule->loops > 1) add_count(out, schedule->loops, "loop", "loops");
+    add_count(out, schedule->stages, "stage", "stages");
+    add_count(out, schedule->microbatches, "micro-batch", "micro-batches");
+    if (schedule->forward_only) weft_text_add(out, ", forward only");
+    if (!schedule->ascending) weft_text_add(out, ", gradients not in ascending micro-batch order");
+    weft_text_add(out, "\n");
+}
+
+void weft_schedule_write_text(const weft_schedule *schedule, weft_text *out)
+{
+    add_header(schedule, out);
+    int rank_width = 1;
+    for (int32_t top = schedule->ranks - 1; top > 9; top /= 10) rank_width++;
+    size_t width = widest_action(schedule);
+    for (int32_t rank = 0; rank < schedule->ranks; rank++) {
+        weft_text_add(out, "rank %*d |", rank_width, (int)rank);
+        for (size_t i = 0; i < row_length(schedule, rank); i++) {
+            size_t begin = out->length;
+            weft_text_add(out, " ");
+            weft_action_print(schedule->actions[schedule->first[rank] + i], out);
+            bool last = i + 1 == row_length(schedule, rank);
+            while (!last && !out->failed && out->length < begin + 1 + width) weft_text_add(out, " ");
+        }
+        weft_text_add(out, "\n");
+    }
+}
+
+void weft_schedule_write_csv(const weft_schedule *schedule, weft_text *out)
+{
+    for (int32_t rank = 0; rank < schedule->ranks; rank++) {
+        for (size_t i = schedule->first[rank]; i < schedule->first[rank + 1]; i++) {
+            if (i > schedule->first[rank]) weft_text_add_bytes(out, ",", 1);
+            weft_action_print(schedule->actions[i], out);
+        }
+        weft_text_add_bytes(out, "\n", 1);
+    }
+}
