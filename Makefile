@@ -1,10 +1,45 @@
 # A thin front of Meson and ninja. `make help` lists the targets.
 BUILD ?= build
+ASAN = $(BUILD)-asan
+TSAN = $(BUILD)-tsan
 
-all: $(BUILD)/build.ninja
+# Libraries that are not ours leak at exit; uninstrumented OpenMP barriers look like races.
+ASAN_ENVIRONMENT = ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	LSAN_OPTIONS=suppressions=$(CURDIR)/tests/asan.supp:print_suppressions=0
+TSAN_ENVIRONMENT = TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+
+all: $(BUILD)/build.ninja ## builds build/weft and libweft
 	@ninja -C $(BUILD)
 
 $(BUILD)/build.ninja:
 	@meson setup $(BUILD)
 
-.PHONY: all
+$(ASAN)/build.ninja:
+	@meson setup $(ASAN) -Db_sanitize=address,undefined -Db_lundef=false
+
+$(TSAN)/build.ninja:
+	@meson setup $(TSAN) -Db_sanitize=thread -Db_lundef=false
+
+check: ## builds and runs all fast tests
+	@BUILD=$(BUILD) ./dev check
+
+check-asan: $(ASAN)/build.ninja ## the fast tests under address, undefined and leak sanitizers
+	@$(ASAN_ENVIRONMENT) BUILD=$(ASAN) ./dev check
+
+check-tsan: $(TSAN)/build.ninja ## the tests of suite tsan under the thread sanitizer
+	@$(TSAN_ENVIRONMENT) BUILD=$(TSAN) ./dev check --suite tsan
+
+bench: ## runs the benchmarks
+	@BUILD=$(BUILD) ./dev bench
+
+install: all ## installs the command, the library and its header
+	@meson install -C $(BUILD) --no-rebuild
+
+clean: ## removes the build folders
+	rm -rf $(BUILD) $(ASAN) $(TSAN)
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' $(firstword $(MAKEFILE_LIST)) | while read -r name text; do \
+		printf 'make %-12s %s\n' "$$name" "$$text"; done
+
+.PHONY: all check check-asan check-tsan bench install clean help

@@ -296,7 +296,7 @@ weft_status weft_field_set(weft_config *config, int index, const char *text, wef
 static void print_double(double value, weft_text *out)
 {
     char digits[40];
-    for (int precision = 1; precision <= 17; precision++) {
+    for (int precision = 6; precision <= 17; precision++) {
         snprintf(digits, sizeof digits, "%.*g", precision, value);
         if (strtod(digits, NULL) == value) break;
     }

@@ -1,0 +1,1 @@
+weft config good.yaml run.steps=7 model.architecture=llama

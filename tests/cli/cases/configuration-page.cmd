@@ -1,0 +1,1 @@
+weft help config | diff - "$ROOT/docs/configuration.md" && echo same

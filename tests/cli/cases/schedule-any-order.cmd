@@ -1,0 +1,1 @@
+weft schedule --microbatches 2 --pipeline 3 -- gpipe

@@ -1,0 +1,1 @@
+weft schedule --pipeline 2 --microbatches 2

@@ -1,0 +1,1 @@
+weft schedule gpipe --pipeline two --microbatches 2

@@ -1,0 +1,1 @@
+weft schedule gpipe --pipeline 0 --microbatches 2

@@ -1,0 +1,1 @@
+weft schedule 1f1b --pipeline 2 --loops 2 --microbatches 2

@@ -1,0 +1,1 @@
+weft schedule bredth-first --pipeline 2 --microbatches 2
