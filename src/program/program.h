@@ -84,9 +84,10 @@ typedef struct weft_lower_options {
     bool tied;    /* REDUCE_TIED between the rank of stage 0 and the rank of stage S - 1 (one node on one rank if equal) */
     bool metrics; /* METRICS at the end */
     const weft_slot_sizes *sizes; /* NULL: dependencies only, no slots */
+    const double *stage_cost;     /* (S) time of F relative to each other, NULL for equal: which slots to share */
 } weft_lower_options;
 
-/* Lowers a schedule. WEFT_INVALID when the schedule cannot be executed, with the missing or circular actions named.
+/* Lowers a schedule. Forward programs ignore update, norm, clip and tied; clip implies norm. WEFT_INVALID when the schedule cannot be executed, with the missing or circular actions named.
  * Cost: linear in the actions, times the lanes of a rank for slots. */
 weft_status weft_program_create(const weft_schedule *schedule, const weft_lower_options *options, weft_program **out,
                                 weft_error *error) WEFT_CHECKED;

@@ -1,0 +1,114 @@
+/* Completeness of a program: every action there that must be, and messages that match. */
+#include "program/index.h"
+
+static weft_status missing(const weft_index *index, weft_action_kind kind, int32_t stage, int32_t microbatch,
+                           weft_error *error)
+{
+    char name[WEFT_ACTION_TEXT];
+    weft_action action = {.kind = kind, .stage = (uint32_t)stage & 0xffffff, .microbatch = (uint32_t)microbatch};
+    FAIL(error, WEFT_INVALID, "rank %d never runs %s", index->program->stage_rank[stage],
+         weft_action_text(action, name));
+}
+
+static bool has(const weft_index *index, weft_place place, int32_t stage, int32_t microbatch)
+{
+    return weft_index_at(index, place, stage, microbatch) != WEFT_NO_ACTION;
+}
+
+static weft_status check_messages(const weft_index *index, int32_t s, int32_t m, weft_error *error)
+{
+    const weft_program *program = index->program;
+    if (s + 1 == program->stages || program->stage_rank[s] == program->stage_rank[s + 1]) return WEFT_OK;
+    if (!has(index, WEFT_PLACE_SEND_F, s, m)) return missing(index, WEFT_SEND_F, s, m, error);
+    if (!has(index, WEFT_PLACE_RECV_F, s + 1, m)) return missing(index, WEFT_RECV_F, s + 1, m, error);
+    if (program->forward_only) return WEFT_OK;
+    if (!has(index, WEFT_PLACE_SEND_B, s + 1, m)) return missing(index, WEFT_SEND_B, s + 1, m, error);
+    if (!has(index, WEFT_PLACE_RECV_B, s, m)) return missing(index, WEFT_RECV_B, s, m, error);
+    return WEFT_OK;
+}
+
+static weft_status check_compute(const weft_index *index, int32_t s, int32_t m, weft_error *error)
+{
+    if (!has(index, WEFT_PLACE_F, s, m)) return missing(index, WEFT_F, s, m, error);
+    if (index->program->forward_only) return WEFT_OK;
+    bool weights = has(index, WEFT_PLACE_W, s, m);
+    if (!has(index, WEFT_PLACE_B, s, m)) return missing(index, weights ? WEFT_I : WEFT_B, s, m, error);
+    weft_action_kind kind = (weft_action_kind)index->program->actions[weft_index_at(index, WEFT_PLACE_B, s, m)].kind;
+    if (kind == WEFT_I && !weights) return missing(index, WEFT_W, s, m, error);
+    if (kind == WEFT_B && weights)
+        FAIL(error, WEFT_INVALID, "rank %d runs both %dB%d and %dW%d: B has the weight gradients in it already",
+             index->program->stage_rank[s], s, m, s, m);
+    return WEFT_OK;
+}
+
+/* A collective is complete when all of its members run it, or none does. */
+static weft_status check_collectives(const weft_index *index, weft_error *error)
+{
+    const weft_program *program = index->program;
+    int32_t head = program->stage_rank[0], tail = program->stage_rank[program->stages - 1];
+    for (int32_t rank = 0; rank < program->ranks; rank++) {
+        if (index->has_norm && index->norm[rank] == WEFT_NO_ACTION)
+            FAIL(error, WEFT_INVALID, "rank %d never runs NORM, which other ranks wait in", rank);
+        if (index->has_metrics && index->metrics[rank] == WEFT_NO_ACTION)
+            FAIL(error, WEFT_INVALID, "rank %d never runs METRICS, which other ranks wait in", rank);
+        bool member = rank == head || rank == tail;
+        if (member && index->has_tied && index->tied[rank] == WEFT_NO_ACTION)
+            FAIL(error, WEFT_INVALID, "rank %d never runs REDUCE_TIED, which its partner waits in", rank);
+        if (!member && index->tied[rank] != WEFT_NO_ACTION)
+            FAIL(error, WEFT_INVALID, "rank %d runs REDUCE_TIED but holds neither the first nor the last stage", rank);
+    }
+    return WEFT_OK;
+}
+
+weft_status weft_index_check(const weft_index *index, weft_error *error)
+{
+    const weft_program *program = index->program;
+    for (int32_t s = 0; s < program->stages; s++)
+        for (int32_t m = 0; m < program->microbatches; m++) {
+            TRY(check_compute(index, s, m, error));
+            TRY(check_messages(index, s, m, error));
+        }
+    for (int32_t s = 0; s < program->stages && index->has_update; s++)
+        if (index->update[s] == WEFT_NO_ACTION)
+            FAIL(error, WEFT_INVALID, "rank %d never runs %dUPDATE", program->stage_rank[s], s);
+    if (program->clip && index->has_update && !index->has_norm)
+        FAIL(error, WEFT_INVALID, "gradients are to be clipped, but no rank runs NORM");
+    return check_collectives(index, error);
+}
+
+/* What a RECV must be for a SEND: the neighbour stage, the same micro-batch. */
+static weft_action partner(weft_action send)
+{
+    bool forward = send.kind == WEFT_SEND_F;
+    return (weft_action){.kind = forward ? WEFT_RECV_F : WEFT_RECV_B,
+                         .stage = (forward ? send.stage + 1 : send.stage - 1) & 0xffffff,
+                         .microbatch = send.microbatch};
+}
+
+static weft_status match_lanes(const weft_program *program, const weft_lane *send, const weft_lane *receive,
+                               weft_error *error)
+{
+    char first[WEFT_ACTION_TEXT], second[WEFT_ACTION_TEXT];
+    for (uint32_t k = 0; k < send->count && k < receive->count; k++) {
+        weft_action sent = program->actions[send->first + k], got = program->actions[receive->first + k];
+        weft_action wanted = partner(sent);
+        if (got.kind != wanted.kind || got.stage != wanted.stage || got.microbatch != wanted.microbatch)
+            FAIL(error, WEFT_INVALID, "message %u from rank %d to rank %d: the sender runs %s, the receiver %s", k,
+                 send->rank, receive->rank, weft_action_text(sent, first), weft_action_text(got, second));
+    }
+    if (send->count != receive->count)
+        FAIL(error, WEFT_INVALID, "rank %d sends %u %s messages to rank %d, which receives %u", send->rank, send->count,
+             send->kind == WEFT_PROGRAM_SEND_F ? "F" : "B", receive->rank, receive->count);
+    return WEFT_OK;
+}
+
+weft_status weft_index_match(const weft_index *index, weft_error *error)
+{
+    const weft_program *program = index->program;
+    for (int32_t lane = 0; lane < program->rank_lanes[program->ranks]; lane++) {
+        const weft_lane *row = &program->lanes[lane];
+        if (row->kind == WEFT_PROGRAM_SEND_F || row->kind == WEFT_PROGRAM_SEND_B)
+            TRY(match_lanes(program, row, &program->lanes[row->match], error));
+    }
+    return WEFT_OK;
+}

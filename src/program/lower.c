@@ -1,0 +1,148 @@
+/* Lowering: the steps in their order. */
+#include "program/lower.h"
+#include "program/walk.h"
+
+#include <math.h>
+
+weft_status weft_lower_needs(const weft_index *index, weft_edges *edges, weft_error *error)
+{
+    const weft_program *program = index->program;
+    char name[WEFT_ACTION_TEXT], other[WEFT_ACTION_TEXT];
+    for (int32_t lane = 0; lane < program->rank_lanes[program->ranks]; lane++) {
+        const weft_lane *row = &program->lanes[lane];
+        for (uint32_t a = row->first; a < row->first + row->count; a++) {
+            uint32_t needs[WEFT_NEEDS_LIMIT];
+            int count = weft_index_needs(index, row->rank, a, needs);
+            for (int i = 0; i < count; i++) {
+                bool same = needs[i] >= row->first && needs[i] < row->first + row->count;
+                if (!same) TRY(weft_edges_add(edges, needs[i], a, error));
+                if (same && needs[i] > a)
+                    FAIL(error, WEFT_INVALID, "rank %d runs %s before %s, which it needs", row->rank,
+                         weft_action_text(program->actions[a], name),
+                         weft_action_text(program->actions[needs[i]], other));
+            }
+        }
+    }
+    return WEFT_OK;
+}
+
+weft_status weft_lower_units(const weft_program *program, const double *stage_cost, uint64_t *stage_units,
+                             weft_error *error)
+{
+    double sum = 0;
+    for (int32_t s = 0; stage_cost && s < program->stages; s++) {
+        if (!(stage_cost[s] >= 0) || !isfinite(stage_cost[s]))
+            FAIL(error, WEFT_INVALID, "the cost of stage %d is not a number from 0 up", s);
+        sum += stage_cost[s];
+    }
+    for (int32_t s = 0; s < program->stages; s++) {
+        double units = sum > 0 ? WEFT_UNITS * stage_cost[s] / sum * program->stages : WEFT_UNITS;
+        stage_units[s] = units < 1 ? 1 : (uint64_t)units;
+    }
+    return WEFT_OK;
+}
+
+uint64_t weft_lower_duration(weft_action action, const uint64_t *stage_units)
+{
+    switch ((weft_action_kind)action.kind) {
+    case WEFT_F:
+    case WEFT_I:
+    case WEFT_W:
+        return stage_units[action.stage];
+    case WEFT_B:
+        return 2 * stage_units[action.stage];
+    case WEFT_SEND_F:
+    case WEFT_RECV_F:
+    case WEFT_SEND_B:
+    case WEFT_RECV_B:
+        return WEFT_UNITS_MESSAGE;
+    default:
+        return 1;
+    }
+}
+
+/* When everything that the action waits for is done. */
+static uint64_t ready(const weft_program *program, int32_t lane, uint32_t action, const uint64_t *units,
+                      const uint64_t *begin)
+{
+    uint64_t time = 0;
+    if (action > program->lanes[lane].first)
+        time = begin[action - 1] + weft_lower_duration(program->actions[action - 1], units);
+    for (uint32_t i = program->after_first[action]; i < program->after_first[action + 1]; i++) {
+        uint32_t other = program->after[i];
+        uint64_t end = begin[other] + weft_lower_duration(program->actions[other], units);
+        if (end > time) time = end;
+    }
+    return time;
+}
+
+static void time_node(const weft_walk *walk, const uint64_t *units, uint64_t *begin)
+{
+    uint64_t time = 0;
+    for (int32_t i = 0; i < walk->node_count; i++) {
+        uint64_t own = ready(walk->program, walk->node_lanes[i], weft_walk_action(walk, i), units, begin);
+        if (own > time) time = own;
+    }
+    for (int32_t i = 0; i < walk->node_count; i++) begin[weft_walk_action(walk, i)] = time;
+}
+
+weft_status weft_lower_times(const weft_program *program, const double *stage_cost, uint64_t *begin, weft_error *error)
+{
+    weft_walk walk = {0};
+    uint64_t *units = NULL;
+    TRY(weft_allocate((size_t)program->stages, sizeof *units, &units, error));
+    weft_status status = weft_lower_units(program, stage_cost, units, error);
+    if (status == WEFT_OK) status = weft_walk_init(&walk, program, -1, error);
+    if (status == WEFT_OK) {
+        while (weft_walk_next(&walk))
+            if (begin) time_node(&walk, units, begin);
+        if (walk.remaining) status = weft_walk_explain(&walk, error);
+    }
+    weft_walk_fini(&walk);
+    weft_free(units);
+    return status;
+}
+
+static weft_status lower_index(weft_program *program, const weft_index *index, const weft_lower_options *options,
+                               weft_error *error)
+{
+    weft_edges edges = {0};
+    weft_status status = weft_lower_needs(index, &edges, error);
+    if (status == WEFT_OK) status = weft_lower_after(program, &edges, error);
+    if (status == WEFT_OK && !options->sizes) status = weft_lower_times(program, NULL, NULL, error);
+    if (status == WEFT_OK && options->sizes) {
+        status = weft_lower_slots(program, index, options, &edges, error);
+        if (status == WEFT_OK) status = weft_lower_after(program, &edges, error);
+    }
+    weft_free(edges.rows);
+    return status;
+}
+
+static weft_status lower(weft_program *program, const weft_schedule *schedule, const weft_lower_options *options,
+                         weft_error *error)
+{
+    weft_index index;
+    TRY(weft_lower_lanes(program, schedule, options, error));
+    TRY(weft_index_init(&index, program, error));
+    weft_status status = weft_index_check(&index, error);
+    if (status == WEFT_OK) status = weft_index_match(&index, error);
+    if (status == WEFT_OK) status = lower_index(program, &index, options, error);
+    weft_index_fini(&index);
+    return status;
+}
+
+weft_status weft_program_create(const weft_schedule *schedule, const weft_lower_options *options, weft_program **out,
+                                weft_error *error)
+{
+    weft_program *program = NULL;
+    *out = NULL;
+    TRY(weft_allocate(1, sizeof *program, &program, error));
+    weft_status status = lower(program, schedule, options, error);
+    if (status != WEFT_OK) {
+        weft_program_destroy(program);
+        if (status == WEFT_INVALID) return weft_error_context(error, "schedule %s", schedule->name);
+        return status;
+    }
+    *out = program;
+    return WEFT_OK;
+}

@@ -1,0 +1,44 @@
+/* The steps of lowering; see weft_program_create. Threads: one owner. */
+#ifndef WEFT_PROGRAM_LOWER_H
+#define WEFT_PROGRAM_LOWER_H
+
+#include "program/index.h"
+
+/* Dependencies in the order in which they were found: `to` comes after `from`, another lane of the same rank. */
+typedef struct weft_edge {
+    uint32_t from, to;
+} weft_edge;
+
+typedef struct weft_edges {
+    weft_edge *rows;
+    size_t count, capacity;
+} weft_edges;
+
+weft_status weft_edges_add(weft_edges *edges, uint32_t from, uint32_t to, weft_error *error) WEFT_CHECKED;
+
+/* Lanes and actions of an empty program from a schedule. */
+weft_status weft_lower_lanes(weft_program *program, const weft_schedule *schedule, const weft_lower_options *options,
+                             weft_error *error) WEFT_CHECKED;
+
+/* What the meaning of the actions implies; WEFT_INVALID when it is against the order of a lane. */
+weft_status weft_lower_needs(const weft_index *index, weft_edges *edges, weft_error *error) WEFT_CHECKED;
+
+/* Fills after_first and after; leaves out what an earlier action of the lane has waited for already. */
+weft_status weft_lower_after(weft_program *program, const weft_edges *edges, weft_error *error) WEFT_CHECKED;
+
+/* Begin of each action with unlimited slots, in lowering's own units; begin may be NULL: only shows that there is such
+ * an execution. */
+weft_status weft_lower_times(const weft_program *program, const double *stage_cost, uint64_t *begin,
+                             weft_error *error) WEFT_CHECKED;
+
+/* How long an action takes in those units. weft_lower_units fills stage_units (S): how long F of a stage takes. */
+enum { WEFT_UNITS = 64, WEFT_UNITS_MESSAGE = 8, WEFT_UNITS_SLACK = 32 };
+weft_status weft_lower_units(const weft_program *program, const double *stage_cost, uint64_t *stage_units,
+                             weft_error *error) WEFT_CHECKED;
+uint64_t weft_lower_duration(weft_action action, const uint64_t *stage_units);
+
+/* Buffers, slots, offsets; adds the edges of reuse. */
+weft_status weft_lower_slots(weft_program *program, const weft_index *index, const weft_lower_options *options,
+                             weft_edges *edges, weft_error *error) WEFT_CHECKED;
+
+#endif

@@ -1,0 +1,263 @@
+/* A schedule to lanes and actions. */
+#include "program/lower.h"
+
+#include <stdlib.h>
+
+/* The message lanes of a stage's four kinds, -1 where a neighbour is on the same rank or absent. */
+typedef struct stage_lanes {
+    int32_t send_f, recv_f, send_b, recv_b;
+} stage_lanes;
+
+typedef struct lowering {
+    weft_program *program;
+    const weft_schedule *schedule;
+    const weft_lower_options *options;
+    stage_lanes *stages; /* (S) */
+    bool update, norm, tied;
+    bool count_only; /* first pass: lanes[].count only; second pass: fill */
+} lowering;
+
+static int compare_lanes(const void *left, const void *right)
+{
+    const weft_lane *a = left, *b = right;
+    if (a->rank != b->rank) return a->rank < b->rank ? -1 : 1;
+    if (a->kind != b->kind) return a->kind < b->kind ? -1 : 1;
+    return a->peer < b->peer ? -1 : a->peer > b->peer;
+}
+
+static int32_t find_lane(const weft_program *program, weft_lane_kind kind, int32_t rank, int32_t peer)
+{
+    int32_t low = program->rank_lanes[rank], high = program->rank_lanes[rank + 1] - 1;
+    weft_lane key = {.kind = kind, .rank = rank, .peer = peer};
+    while (low <= high) {
+        int32_t middle = low + (high - low) / 2, order = compare_lanes(&key, &program->lanes[middle]);
+        if (order == 0) return middle;
+        if (order < 0)
+            high = middle - 1;
+        else
+            low = middle + 1;
+    }
+    return -1;
+}
+
+/* Message lanes of every boundary between two ranks, with repetitions, and the compute and reduce lanes. */
+static size_t list_lanes(const lowering *l, weft_lane *out)
+{
+    const weft_program *program = l->program;
+    size_t count = 0;
+    for (int32_t rank = 0; rank < program->ranks; rank++) {
+        bool member = rank == program->stage_rank[0] || rank == program->stage_rank[program->stages - 1];
+        out[count++] = (weft_lane){.kind = WEFT_PROGRAM_COMPUTE, .rank = rank, .peer = -1, .match = -1};
+        if (l->norm || l->options->metrics || (l->tied && member))
+            out[count++] = (weft_lane){.kind = WEFT_PROGRAM_REDUCE, .rank = rank, .peer = -1, .match = -1};
+    }
+    for (int32_t s = 0; s + 1 < program->stages; s++) {
+        int32_t a = program->stage_rank[s], b = program->stage_rank[s + 1];
+        if (a == b) continue;
+        out[count++] = (weft_lane){.kind = WEFT_PROGRAM_SEND_F, .rank = a, .peer = b};
+        out[count++] = (weft_lane){.kind = WEFT_PROGRAM_RECV_F, .rank = b, .peer = a};
+        if (program->forward_only) continue;
+        out[count++] = (weft_lane){.kind = WEFT_PROGRAM_SEND_B, .rank = b, .peer = a, .tag = 1};
+        out[count++] = (weft_lane){.kind = WEFT_PROGRAM_RECV_B, .rank = a, .peer = b, .tag = 1};
+    }
+    return count;
+}
+
+/* The tag tells F from B: with sender and receiver it names the lane. */
+static weft_status make_lanes(lowering *l, weft_error *error)
+{
+    weft_program *program = l->program;
+    size_t limit = 2 * (size_t)program->ranks + 4 * (size_t)program->stages, kept = 0;
+    TRY(weft_allocate(limit, sizeof *program->lanes, &program->lanes, error));
+    TRY(weft_allocate((size_t)program->ranks + 1, sizeof(int32_t), &program->rank_lanes, error));
+    size_t count = list_lanes(l, program->lanes);
+    qsort(program->lanes, count, sizeof *program->lanes, compare_lanes);
+    for (size_t i = 0; i < count; i++)
+        if (!kept || compare_lanes(&program->lanes[kept - 1], &program->lanes[i]) != 0)
+            program->lanes[kept++] = program->lanes[i];
+    for (size_t i = 0; i < kept; i++) program->rank_lanes[program->lanes[i].rank + 1]++;
+    for (int32_t rank = 0; rank < program->ranks; rank++) program->rank_lanes[rank + 1] += program->rank_lanes[rank];
+    static const weft_lane_kind matching[] = {
+        [WEFT_PROGRAM_SEND_F] = WEFT_PROGRAM_RECV_F,
+        [WEFT_PROGRAM_RECV_F] = WEFT_PROGRAM_SEND_F,
+        [WEFT_PROGRAM_SEND_B] = WEFT_PROGRAM_RECV_B,
+        [WEFT_PROGRAM_RECV_B] = WEFT_PROGRAM_SEND_B,
+    };
+    for (size_t i = 0; i < kept; i++) {
+        weft_lane *lane = &program->lanes[i];
+        if (lane->peer >= 0) lane->match = find_lane(program, matching[lane->kind], lane->peer, lane->rank);
+    }
+    return WEFT_OK;
+}
+
+static weft_status make_stages(lowering *l, weft_error *error)
+{
+    const weft_program *program = l->program;
+    TRY(weft_allocate((size_t)program->stages, sizeof *l->stages, &l->stages, error));
+    for (int32_t s = 0; s < program->stages; s++) {
+        int32_t own = program->stage_rank[s];
+        int32_t before = s > 0 ? program->stage_rank[s - 1] : own;
+        int32_t behind = s + 1 < program->stages ? program->stage_rank[s + 1] : own;
+        l->stages[s] = (stage_lanes){
+            .send_f = behind != own ? find_lane(program, WEFT_PROGRAM_SEND_F, own, behind) : -1,
+            .recv_f = before != own ? find_lane(program, WEFT_PROGRAM_RECV_F, own, before) : -1,
+            .send_b = before != own ? find_lane(program, WEFT_PROGRAM_SEND_B, own, before) : -1,
+            .recv_b = behind != own ? find_lane(program, WEFT_PROGRAM_RECV_B, own, behind) : -1,
+        };
+    }
+    return WEFT_OK;
+}
+
+static void put(lowering *l, int32_t lane, weft_action_kind kind, uint32_t stage, uint32_t microbatch)
+{
+    weft_lane *row = &l->program->lanes[lane];
+    if (!l->count_only)
+        l->program->actions[row->first + row->count] =
+            (weft_action){.kind = kind, .stage = stage & 0xffffff, .microbatch = microbatch};
+    row->count++;
+}
+
+/* Both ends at once: the receiver's lane has the sender's order. */
+static void put_compute(lowering *l, int32_t rank, weft_action action)
+{
+    uint32_t s = action.stage, m = action.microbatch;
+    put(l, l->program->rank_lanes[rank], (weft_action_kind)action.kind, s, m);
+    if (l->schedule->has_messages) return;
+    int32_t send = -1;
+    if (action.kind == WEFT_F && (send = l->stages[s].send_f) >= 0) {
+        put(l, send, WEFT_SEND_F, s, m);
+        put(l, l->program->lanes[send].match, WEFT_RECV_F, s + 1, m);
+    }
+    if ((action.kind == WEFT_B || action.kind == WEFT_I) && (send = l->stages[s].send_b) >= 0) {
+        put(l, send, WEFT_SEND_B, s, m);
+        put(l, l->program->lanes[send].match, WEFT_RECV_B, s - 1, m);
+    }
+}
+
+static int32_t message_lane(const lowering *l, weft_action action)
+{
+    const stage_lanes *lanes = &l->stages[action.stage];
+    switch ((weft_action_kind)action.kind) {
+    case WEFT_SEND_F:
+        return lanes->send_f;
+    case WEFT_RECV_F:
+        return lanes->recv_f;
+    case WEFT_SEND_B:
+        return lanes->send_b;
+    default:
+        return lanes->recv_b;
+    }
+}
+
+static weft_status put_scheduled(lowering *l, int32_t rank, weft_action action, weft_error *error)
+{
+    const weft_program *program = l->program;
+    if (action.kind >= WEFT_ACTION_KINDS) FAIL(error, WEFT_INVALID, "rank %d has an action of unknown kind", rank);
+    const weft_action_info *info = weft_action_info_get((weft_action_kind)action.kind);
+    char name[WEFT_ACTION_TEXT];
+    weft_action_text(action, name);
+    if (info->operands != WEFT_OPERANDS_NONE && (int32_t)action.stage >= program->stages)
+        FAIL(error, WEFT_INVALID, "rank %d runs %s, but there are %d stages", rank, name, program->stages);
+    if (action.kind == WEFT_UNSHARD || action.kind == WEFT_RESHARD || action.kind == WEFT_REDUCE_GRAD)
+        return WEFT_OK; /* nothing to do at a data-parallel width of one */
+    bool message = info->lane == WEFT_LANE_MESSAGE;
+    if (info->operands != WEFT_OPERANDS_STAGE_MICROBATCH || (message && !l->schedule->has_messages))
+        FAIL(error, WEFT_INVALID, "rank %d has %s, which is not an action of a schedule", rank, name);
+    if (action.microbatch >= (uint32_t)program->microbatches)
+        FAIL(error, WEFT_INVALID, "rank %d runs %s, but there are %d micro-batches", rank, name, program->microbatches);
+    if (program->stage_rank[action.stage] != rank)
+        FAIL(error, WEFT_INVALID, "rank %d runs %s, but stage %u is on rank %d", rank, name, (unsigned)action.stage,
+             program->stage_rank[action.stage]);
+    if (!message) {
+        put_compute(l, rank, action);
+        return WEFT_OK;
+    }
+    int32_t lane = message_lane(l, action);
+    if (lane < 0) FAIL(error, WEFT_INVALID, "rank %d has %s, but no other rank is there to exchange with", rank, name);
+    put(l, lane, (weft_action_kind)action.kind, action.stage, action.microbatch);
+    return WEFT_OK;
+}
+
+/* The end of the step, after the schedule's own actions. */
+static void put_end(lowering *l)
+{
+    const weft_program *program = l->program;
+    for (int32_t s = 0; s < program->stages && l->update; s++)
+        put(l, program->rank_lanes[program->stage_rank[s]], WEFT_UPDATE, (uint32_t)s, 0);
+    for (int32_t rank = 0; rank < program->ranks; rank++) {
+        int32_t lane = find_lane(program, WEFT_PROGRAM_REDUCE, rank, -1);
+        bool member = rank == program->stage_rank[0] || rank == program->stage_rank[program->stages - 1];
+        if (l->tied && member) put(l, lane, WEFT_REDUCE_TIED, 0, 0);
+        if (l->norm) put(l, lane, WEFT_NORM, 0, 0);
+        if (l->options->metrics) put(l, lane, WEFT_METRICS, 0, 0);
+    }
+}
+
+static weft_status pass(lowering *l, bool count_only, weft_error *error)
+{
+    const weft_schedule *schedule = l->schedule;
+    l->count_only = count_only;
+    for (int32_t lane = 0; lane < l->program->rank_lanes[l->program->ranks]; lane++) l->program->lanes[lane].count = 0;
+    for (int32_t rank = 0; rank < schedule->ranks; rank++)
+        for (size_t i = schedule->first[rank]; i < schedule->first[rank + 1]; i++)
+            TRY(put_scheduled(l, rank, schedule->actions[i], error));
+    put_end(l);
+    return WEFT_OK;
+}
+
+static weft_status check_shape(const weft_schedule *schedule, weft_error *error)
+{
+    if (schedule->ranks < 1 || schedule->stages < 1 || schedule->microbatches < 1)
+        FAIL(error, WEFT_INVALID, "ranks, stages and micro-batches must be 1 or more");
+    if (schedule->stages > WEFT_STAGES_LIMIT || schedule->microbatches > WEFT_MICROBATCHES_LIMIT ||
+        schedule->ranks > WEFT_STAGES_LIMIT)
+        FAIL(error, WEFT_INVALID, "more than %d ranks or stages, or %d micro-batches", WEFT_STAGES_LIMIT,
+             WEFT_MICROBATCHES_LIMIT);
+    /* Each scheduled action makes at most two messages; the rest is at most one a stage and three a rank. */
+    uint64_t most =
+        3 * (uint64_t)schedule->first[schedule->ranks] + (uint64_t)schedule->stages + 3 * (uint64_t)schedule->ranks;
+    if (schedule->first[schedule->ranks] > UINT32_MAX || most > UINT32_MAX - 2)
+        FAIL(error, WEFT_INVALID, "the program has more than %u actions", UINT32_MAX - 2);
+    for (int32_t s = 0; s < schedule->stages; s++)
+        if (schedule->stage_rank[s] < 0 || schedule->stage_rank[s] >= schedule->ranks)
+            FAIL(error, WEFT_INVALID, "stage %d is on rank %d, but there are %d ranks", s, schedule->stage_rank[s],
+                 schedule->ranks);
+    return WEFT_OK;
+}
+
+static weft_status build(lowering *l, weft_error *error)
+{
+    weft_program *program = l->program;
+    TRY(make_lanes(l, error));
+    TRY(make_stages(l, error));
+    TRY(pass(l, true, error));
+    for (int32_t lane = 0; lane < program->rank_lanes[program->ranks]; lane++) {
+        program->lanes[lane].first = program->action_count;
+        program->action_count += program->lanes[lane].count;
+    }
+    TRY(weft_allocate(program->action_count, sizeof *program->actions, &program->actions, error));
+    return pass(l, false, error);
+}
+
+weft_status weft_lower_lanes(weft_program *program, const weft_schedule *schedule, const weft_lower_options *options,
+                             weft_error *error)
+{
+    TRY(check_shape(schedule, error));
+    bool train = !schedule->forward_only;
+    lowering l = {.program = program,
+                  .schedule = schedule,
+                  .options = options,
+                  .update = train && options->update,
+                  .norm = train && (options->norm || options->clip),
+                  .tied = train && options->tied};
+    program->ranks = schedule->ranks;
+    program->stages = schedule->stages;
+    program->microbatches = schedule->microbatches;
+    program->forward_only = schedule->forward_only;
+    program->clip = train && options->clip;
+    TRY(weft_allocate((size_t)program->stages, sizeof(int32_t), &program->stage_rank, error));
+    for (int32_t s = 0; s < program->stages; s++) program->stage_rank[s] = schedule->stage_rank[s];
+    weft_status status = build(&l, error);
+    weft_free(l.stages);
+    return status;
+}
