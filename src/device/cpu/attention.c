@@ -1,0 +1,319 @@
+/*
+ * Causal attention in blocks of query rows, after FlashAttention (Dao et al., arXiv 2205.14135 and 2307.08691): the
+ * scores of one block against all keys up to its end exist at a time, and backward makes the probabilities again from
+ * logsumexp. One thread does a whole (sequence, key and value head): its sums over query blocks, and over the query
+ * heads that share the keys, are added in ascending order whatever the team.
+ */
+#include "device/cpu/cpu.h"
+
+#include <math.h>
+#include <omp.h>
+
+enum { BLOCK_ROWS = 128, GRAIN = 32, ALIGNMENT = 64 };
+
+/* The products of one block of query rows. */
+typedef enum step { SCORES, OUTPUT, DPROBABILITY, DQUERY, DKEY, DVALUE, STEPS } step;
+enum { FORWARD_STEPS = OUTPUT + 1 };
+
+typedef struct block {
+    int64_t first, rows, keys; /* query rows first .. first + rows - 1 see keys 0 .. keys - 1 */
+} block;
+
+/* One thread's part of the workspace. In fp32 probability is scores and dscores is dprobability. */
+typedef struct buffers {
+    float *scores, *dprobability, *delta, *dkey, *dvalue;
+    void *probability, *dscores, *scratch;
+} buffers;
+
+typedef struct attention_call {
+    weft_cpu *cpu;
+    const weft_attention *attention;
+    int64_t width, stride; /* elements from row to row in qkv, and in scores */
+    size_t scratch, bytes; /* of one thread: oneDNN's part and everything */
+    char *workspace;
+    const void *qkv, *out, *dout;
+    void *out_written, *dqkv;
+    float *logsumexp_written;
+    const float *logsumexp;
+} attention_call;
+
+static int64_t block_count(const weft_attention *attention)
+{
+    return (attention->T + BLOCK_ROWS - 1) / BLOCK_ROWS;
+}
+
+static block block_get(const weft_attention *attention, int64_t index)
+{
+    int64_t first = index * BLOCK_ROWS, left = attention->T - first;
+    int64_t rows = left < BLOCK_ROWS ? left : BLOCK_ROWS;
+    return (block){first, rows, first + rows};
+}
+
+/* A row of scores starts on a cache line and is not a power of two long. */
+static int64_t score_stride(const weft_attention *attention)
+{
+    return (attention->T + GRAIN - 1) / GRAIN * GRAIN + GRAIN;
+}
+
+static weft_product_shape step_shape(const weft_attention *attention, const block *part, step which)
+{
+    const int64_t D = attention->D, width = (attention->H + 2 * attention->G) * D, out = attention->H * D;
+    const int64_t stride = score_stride(attention), rows = part->rows, keys = part->keys;
+    switch (which) {
+    case SCORES: /* queries keys^T */
+        return (weft_product_shape){.m = rows,
+                                    .n = keys,
+                                    .k = D,
+                                    .a_stride = width,
+                                    .b_stride = width,
+                                    .c_stride = stride,
+                                    .transpose_b = 1,
+                                    .c_fp32 = 1};
+    case OUTPUT: /* probability values */
+        return (weft_product_shape){
+            .m = rows, .n = D, .k = keys, .a_stride = stride, .b_stride = width, .c_stride = out};
+    case DPROBABILITY: /* dout values^T */
+        return (weft_product_shape){.m = rows,
+                                    .n = keys,
+                                    .k = D,
+                                    .a_stride = out,
+                                    .b_stride = width,
+                                    .c_stride = stride,
+                                    .transpose_b = 1,
+                                    .c_fp32 = 1};
+    case DQUERY: /* dscores keys */
+        return (weft_product_shape){
+            .m = rows, .n = D, .k = keys, .a_stride = stride, .b_stride = width, .c_stride = width};
+    case DKEY: /* dscores^T queries */
+        return (weft_product_shape){.m = keys,
+                                    .n = D,
+                                    .k = rows,
+                                    .a_stride = stride,
+                                    .b_stride = width,
+                                    .c_stride = D,
+                                    .transpose_a = 1,
+                                    .c_fp32 = 1,
+                                    .accumulate = 1};
+    default: /* DVALUE: probability^T dout */
+        return (weft_product_shape){.m = keys,
+                                    .n = D,
+                                    .k = rows,
+                                    .a_stride = stride,
+                                    .b_stride = out,
+                                    .c_stride = D,
+                                    .transpose_a = 1,
+                                    .c_fp32 = 1,
+                                    .accumulate = 1};
+    }
+}
+
+static char *take(char **at, int64_t bytes)
+{
+    char *taken = *at;
+    *at += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return taken;
+}
+
+/* Lays the buffers out from base on; returns the bytes of one thread. Only offsets matter when base is a dummy. */
+static size_t buffers_place(const weft_attention *attention, weft_element element, size_t scratch, char *base,
+                            buffers *out)
+{
+    char *at = base;
+    const int64_t cells = BLOCK_ROWS * score_stride(attention), sums = attention->T * attention->D;
+    const int64_t bytes = (int64_t)weft_element_bytes(element);
+    out->scores = (float *)take(&at, cells * 4);
+    out->dprobability = (float *)take(&at, cells * 4);
+    out->probability = element == WEFT_FP32 ? (char *)out->scores : take(&at, cells * bytes);
+    out->dscores = element == WEFT_FP32 ? (char *)out->dprobability : take(&at, cells * bytes);
+    out->delta = (float *)take(&at, BLOCK_ROWS * 4);
+    out->dkey = (float *)take(&at, sums * 4);
+    out->dvalue = (float *)take(&at, sums * 4);
+    out->scratch = take(&at, (int64_t)scratch);
+    return (size_t)(at - base);
+}
+
+size_t weft_cpu_attention_workspace(const weft_device_options *options, const weft_attention *attention)
+{
+    size_t largest = 0;
+    for (int64_t i = 0; i < block_count(attention); i++) {
+        block part = block_get(attention, i);
+        for (int which = 0; which < STEPS; which++) {
+            weft_product_shape shape = step_shape(attention, &part, (step)which);
+            size_t scratch = weft_onednn_scratch(options->element, &shape);
+            if (scratch > largest) largest = scratch;
+        }
+    }
+    buffers unused;
+    char dummy[1];
+    return buffers_place(attention, options->element, largest, dummy, &unused) * (size_t)options->threads;
+}
+
+/* Makes the products of all blocks before the team starts. */
+static bool prepare(attention_call *call, int steps)
+{
+    weft_cpu *cpu = call->cpu;
+    for (int64_t i = 0; i < block_count(call->attention); i++) {
+        block part = block_get(call->attention, i);
+        for (int which = 0; which < steps; which++) {
+            weft_product_shape shape = step_shape(call->attention, &part, (step)which);
+            if (weft_onednn_prepare(cpu->onednn, &shape, &cpu->base.error) != WEFT_OK) return false;
+            size_t scratch = weft_product_scratch(weft_onednn_find(cpu->onednn, &shape));
+            if (scratch > call->scratch) call->scratch = scratch;
+        }
+    }
+    buffers unused;
+    call->bytes = buffers_place(call->attention, cpu->base.element, call->scratch, call->workspace, &unused);
+    return true;
+}
+
+static bool run(const attention_call *call, const block *part, step which, const buffers *own, const void *a,
+                const void *b, void *c)
+{
+    weft_product_shape shape = step_shape(call->attention, part, which);
+    const weft_product *product = weft_onednn_find(call->cpu->onednn, &shape);
+    return weft_product_run(call->cpu->onednn, product, omp_get_thread_num(), a, b, NULL, c, own->scratch);
+}
+
+/* Element offset in qkv of column `column` in the first row of sequence b. */
+static int64_t qkv_offset(const attention_call *call, int64_t b, int64_t column)
+{
+    return b * call->attention->T * call->width + column;
+}
+
+static int64_t key_column(const weft_attention *attention, int64_t g)
+{
+    return (attention->H + g) * attention->D;
+}
+
+static int64_t value_column(const weft_attention *attention, int64_t g)
+{
+    return (attention->H + attention->G + g) * attention->D;
+}
+
+static bool forward_block(const attention_call *call, const buffers *own, int64_t b, int64_t g, int64_t h,
+                          const block *part)
+{
+    const weft_attention *attention = call->attention;
+    const weft_cpu *cpu = call->cpu;
+    const int64_t D = attention->D, row = b * attention->T + part->first;
+    const void *query = weft_cpu_at(cpu, call->qkv, row * call->width + h * D);
+    const void *keys = weft_cpu_at(cpu, call->qkv, qkv_offset(call, b, key_column(attention, g)));
+    const void *values = weft_cpu_at(cpu, call->qkv, qkv_offset(call, b, value_column(attention, g)));
+    void *out = weft_cpu_at_mutable(cpu, call->out_written, (row * attention->H + h) * D);
+    float *logsumexp = call->logsumexp_written + (b * attention->H + h) * attention->T + part->first;
+    if (!run(call, part, SCORES, own, query, keys, own->scores)) return false;
+    cpu->loops->softmax(part->rows, part->first, part->keys, call->stride, 1.0f / sqrtf((float)D), own->scores,
+                        own->probability, logsumexp);
+    return run(call, part, OUTPUT, own, own->probability, values, out);
+}
+
+static bool backward_block(const attention_call *call, const buffers *own, int64_t b, int64_t g, int64_t h,
+                           const block *part)
+{
+    const weft_attention *attention = call->attention;
+    const weft_cpu *cpu = call->cpu;
+    const int64_t D = attention->D, row = b * attention->T + part->first, out_row = attention->H * D;
+    const void *query = weft_cpu_at(cpu, call->qkv, row * call->width + h * D);
+    const void *keys = weft_cpu_at(cpu, call->qkv, qkv_offset(call, b, key_column(attention, g)));
+    const void *values = weft_cpu_at(cpu, call->qkv, qkv_offset(call, b, value_column(attention, g)));
+    const void *dout = weft_cpu_at(cpu, call->dout, row * out_row + h * D);
+    const void *out = weft_cpu_at(cpu, call->out, row * out_row + h * D);
+    const float *logsumexp = call->logsumexp + (b * attention->H + h) * attention->T + part->first;
+    void *dquery = weft_cpu_at_mutable(cpu, call->dqkv, row * call->width + h * D);
+    if (!run(call, part, SCORES, own, query, keys, own->scores)) return false;
+    if (!run(call, part, DPROBABILITY, own, dout, values, own->dprobability)) return false;
+    for (int64_t r = 0; r < part->rows; r++) {
+        own->delta[r] = cpu->loops->dot(D, weft_cpu_at(cpu, dout, r * out_row), weft_cpu_at(cpu, out, r * out_row));
+    }
+    cpu->loops->softmax_backward(part->rows, part->first, part->keys, call->stride, 1.0f / sqrtf((float)D), own->scores,
+                                 own->dprobability, logsumexp, own->delta, own->probability, own->dscores);
+    return run(call, part, DQUERY, own, own->dscores, keys, dquery) &&
+           run(call, part, DKEY, own, own->dscores, query, own->dkey) &&
+           run(call, part, DVALUE, own, own->probability, dout, own->dvalue);
+}
+
+/* Rounds the sums of one key and value head into dqkv. */
+static void store_keys(const attention_call *call, const buffers *own, int64_t b, int64_t g)
+{
+    const weft_attention *attention = call->attention;
+    const weft_cpu *cpu = call->cpu;
+    const int64_t D = attention->D;
+    int64_t key = qkv_offset(call, b, key_column(attention, g));
+    int64_t value = qkv_offset(call, b, value_column(attention, g));
+    for (int64_t t = 0; t < attention->T; t++) {
+        cpu->loops->round(D, own->dkey + t * D, weft_cpu_at_mutable(cpu, call->dqkv, key + t * call->width));
+        cpu->loops->round(D, own->dvalue + t * D, weft_cpu_at_mutable(cpu, call->dqkv, value + t * call->width));
+    }
+}
+
+/* All of one key and value head of one sequence. */
+static bool head_run(const attention_call *call, const buffers *own, bool backward, int64_t b, int64_t g)
+{
+    const weft_attention *attention = call->attention;
+    const int64_t group = attention->H / attention->G;
+    const size_t sums = (size_t)(attention->T * attention->D) * sizeof(float);
+    if (backward) {
+        memset(own->dkey, 0, sums);
+        memset(own->dvalue, 0, sums);
+    }
+    for (int64_t h = g * group; h < (g + 1) * group; h++) {
+        for (int64_t i = 0; i < block_count(attention); i++) {
+            block part = block_get(attention, i);
+            bool good = backward ? backward_block(call, own, b, g, h, &part) : forward_block(call, own, b, g, h, &part);
+            if (!good) return false;
+            if (omp_get_thread_num() == 0) weft_cpu_between(&call->cpu->base);
+        }
+    }
+    if (backward) store_keys(call, own, b, g);
+    return true;
+}
+
+static void attention_run(attention_call *call, bool backward)
+{
+    const weft_attention *attention = call->attention;
+    weft_device *device = &call->cpu->base;
+    call->width = (attention->H + 2 * attention->G) * attention->D;
+    call->stride = score_stride(attention);
+    if (!prepare(call, backward ? STEPS : FORWARD_STEPS)) return;
+    int failed = 0;
+#pragma omp parallel for num_threads(device->threads) schedule(dynamic, 1) reduction(| : failed)
+    for (int64_t i = 0; i < attention->B * attention->G; i++) {
+        buffers own;
+        char *base = call->workspace + call->bytes * (size_t)omp_get_thread_num();
+        (void)buffers_place(attention, device->element, call->scratch, base, &own);
+        failed |= !head_run(call, &own, backward, i / attention->G, i % attention->G);
+    }
+    if (failed) weft_fail(&device->error, WEFT_FAILED, "device cpu: oneDNN failed in a matrix product of attention");
+    weft_cpu_between(device);
+}
+
+void weft_cpu_attention_forward(weft_device *device, weft_stream *stream, const weft_attention *attention,
+                                const void *qkv, void *out, float *logsumexp, void *workspace)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    attention_call call = {.cpu = weft_cpu_of(device),
+                           .attention = attention,
+                           .workspace = workspace,
+                           .qkv = qkv,
+                           .out_written = out,
+                           .logsumexp_written = logsumexp};
+    attention_run(&call, false);
+}
+
+void weft_cpu_attention_backward(weft_device *device, weft_stream *stream, const weft_attention *attention,
+                                 const void *qkv, const void *out, const float *logsumexp, const void *dout, void *dqkv,
+                                 void *workspace)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    attention_call call = {.cpu = weft_cpu_of(device),
+                           .attention = attention,
+                           .workspace = workspace,
+                           .qkv = qkv,
+                           .out = out,
+                           .logsumexp = logsumexp,
+                           .dout = dout,
+                           .dqkv = dqkv};
+    attention_run(&call, true);
+}

@@ -1,0 +1,161 @@
+#include "device/cpu/cpu.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "device/kinds.h"
+
+#include <omp.h>
+
+enum { COPY_GRAIN = 4096, COPY_SHARED = 1 << 20 }; /* bytes: smaller copies stay on one thread */
+
+void weft_cpu_between(weft_device *device)
+{
+    weft_cpu *cpu = weft_cpu_of(device);
+    if (device->between == NULL || cpu->in_between) return;
+    cpu->in_between = true;
+    device->between(device->between_context);
+    cpu->in_between = false;
+}
+
+weft_cpu_span weft_cpu_part(int64_t total, int64_t grain)
+{
+    int64_t place = omp_get_thread_num(), team = omp_get_num_threads();
+    int64_t grains = (total + grain - 1) / grain;
+    int64_t begin = grains * place / team * grain, end = grains * (place + 1) / team * grain;
+    return (weft_cpu_span){begin < total ? begin : total, end < total ? end : total};
+}
+
+static weft_status allocate(weft_device *device, weft_memory_kind kind, size_t bytes, void **out, weft_error *error)
+{
+    (void)device;
+    (void)kind;
+    return weft_allocate(bytes, 1, out, error);
+}
+
+static void release(weft_device *device, void *memory)
+{
+    (void)device;
+    weft_free(memory);
+}
+
+static int copy_team(const weft_device *device, size_t bytes)
+{
+    return bytes >= COPY_SHARED ? device->threads : 1;
+}
+
+static void copy(weft_device *device, weft_stream *stream, void *to, const void *from, size_t bytes)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+#pragma omp parallel num_threads(copy_team(device, bytes))
+    {
+        weft_cpu_span part = weft_cpu_part((int64_t)bytes, COPY_GRAIN);
+        if (part.begin < part.end)
+            memcpy((char *)to + part.begin, (const char *)from + part.begin, (size_t)(part.end - part.begin));
+    }
+    weft_cpu_between(device);
+}
+
+static void zero(weft_device *device, weft_stream *stream, void *memory, size_t bytes)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+#pragma omp parallel num_threads(copy_team(device, bytes))
+    {
+        weft_cpu_span part = weft_cpu_part((int64_t)bytes, COPY_GRAIN);
+        if (part.begin < part.end) memset((char *)memory + part.begin, 0, (size_t)(part.end - part.begin));
+    }
+    weft_cpu_between(device);
+}
+
+static void event_record(weft_device *device, weft_stream *stream, weft_event *event)
+{
+    (void)device;
+    (void)stream;
+    event->nanoseconds = weft_clock_nanoseconds();
+}
+
+static void event_wait(weft_device *device, weft_stream *stream, const weft_event *event)
+{
+    (void)device;
+    (void)stream;
+    (void)event;
+}
+
+static bool event_done(weft_device *device, const weft_event *event)
+{
+    (void)device;
+    (void)event;
+    return true;
+}
+
+static void destroy(weft_device *device)
+{
+    if (device == NULL) return;
+    weft_cpu *cpu = weft_cpu_of(device);
+    weft_onednn_destroy(cpu->onednn);
+    weft_free(cpu->losses);
+    weft_free(cpu);
+}
+
+static const weft_device_operations operations = {
+    .destroy = destroy,
+    .allocate = allocate,
+    .release = release,
+    .copy = copy,
+    .zero = zero,
+    .event_record = event_record,
+    .event_wait = event_wait,
+    .event_done = event_done,
+    .embed_forward = weft_cpu_embed_forward,
+    .embed_backward = weft_cpu_embed_backward,
+    .norm_forward = weft_cpu_norm_forward,
+    .norm_backward_input = weft_cpu_norm_backward_input,
+    .norm_backward_weight = weft_cpu_norm_backward_weight,
+    .linear_forward = weft_cpu_linear_forward,
+    .linear_backward_input = weft_cpu_linear_backward_input,
+    .linear_backward_weight = weft_cpu_linear_backward_weight,
+    .activation_forward = weft_cpu_activation_forward,
+    .activation_backward = weft_cpu_activation_backward,
+    .rotary = weft_cpu_rotary,
+    .attention_forward = weft_cpu_attention_forward,
+    .attention_backward = weft_cpu_attention_backward,
+    .add = weft_cpu_add,
+    .add_fp32 = weft_cpu_add_fp32,
+    .round = weft_cpu_round,
+    .cross_entropy = weft_cpu_cross_entropy,
+    .square_sums = weft_cpu_square_sums,
+    .norm_finish = weft_cpu_norm_finish,
+    .adamw = weft_cpu_adamw,
+};
+
+static weft_status create(const weft_device_options *options, weft_device **out, weft_error *error)
+{
+    *out = NULL;
+    if (options->threads < 1) {
+        FAIL(error, WEFT_INVALID, "device cpu: threads is %d, must be at least 1", (int)options->threads);
+    }
+    weft_cpu *cpu = NULL;
+    TRY(weft_allocate(1, sizeof *cpu, &cpu, error));
+    cpu->base.operations = &operations;
+    cpu->base.element = options->element;
+    cpu->base.threads = options->threads;
+    cpu->element_bytes = weft_element_bytes(options->element);
+    cpu->loops = weft_cpu_loops_select(options->element);
+    weft_status status = weft_onednn_create(options->element, options->threads, &cpu->onednn, error);
+    if (status != WEFT_OK) {
+        destroy(&cpu->base);
+        return status;
+    }
+    *out = &cpu->base;
+    return WEFT_OK;
+}
+
+const weft_device_kind weft_device_cpu = {
+    .name = "cpu",
+    .summary = "matrix products by oneDNN, vector loops for the rest, on the processor's cores",
+    .create = create,
+    .linear_workspace = weft_cpu_linear_workspace,
+    .attention_workspace = weft_cpu_attention_workspace,
+    .measure_peak = weft_cpu_measure_peak,
+};

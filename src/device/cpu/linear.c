@@ -1,0 +1,195 @@
+/*
+ * Linear layers: a product is cut into pieces of the result, each made whole by one thread. Pieces depend on the
+ * shape and on the thread count rounded up to an even number, so one thread gives the bits of two.
+ */
+#include "device/cpu/cpu.h"
+
+#include <omp.h>
+
+enum {
+    PIECE_ROWS = 256,         /* measured best for oneDNN's products on one thread with the caches of today's servers */
+    PIECE_COLUMNS_FP32 = 512, /* longer rows of b make fp32 products slow where rows lie a power of two apart */
+    PIECE_COLUMNS_BF16 = 4096,
+    GRAIN = 32, /* rows or columns that a product's inner kernel makes at once */
+    COLUMN_GRAIN = 32,
+};
+
+typedef struct pieces {
+    int64_t rows, columns; /* of one piece */
+    int64_t row_pieces, column_pieces;
+} pieces;
+
+static int64_t divide_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static pieces cut_shape(const weft_product_shape *shape, weft_element element, int32_t threads)
+{
+    int64_t team = threads + threads % 2;
+    int64_t columns = element == WEFT_FP32 ? PIECE_COLUMNS_FP32 : PIECE_COLUMNS_BF16;
+    int64_t wanted = divide_up(divide_up(shape->m, PIECE_ROWS), team) * team;
+    pieces cut = {.rows = divide_up(divide_up(shape->m, wanted), GRAIN) * GRAIN};
+    cut.row_pieces = divide_up(shape->m, cut.rows);
+    int64_t across = divide_up(shape->n, columns);
+    if (cut.row_pieces * across < team) across = divide_up(team, cut.row_pieces);
+    cut.columns = divide_up(divide_up(shape->n, across), GRAIN) * GRAIN;
+    cut.column_pieces = divide_up(shape->n, cut.columns);
+    return cut;
+}
+
+/* The shape of the piece in this row and column of pieces; the last ones may be smaller. */
+static weft_product_shape piece_shape(const weft_product_shape *shape, const pieces *cut, int64_t row, int64_t column)
+{
+    weft_product_shape piece = *shape;
+    piece.m = row + 1 < cut->row_pieces ? cut->rows : shape->m - row * cut->rows;
+    piece.n = column + 1 < cut->column_pieces ? cut->columns : shape->n - column * cut->columns;
+    return piece;
+}
+
+typedef struct operands {
+    const void *a, *b, *bias;
+    void *c;
+} operands;
+
+static operands piece_operands(const weft_cpu *cpu, const weft_product_shape *shape, const pieces *cut, int64_t row,
+                               int64_t column, const operands *all)
+{
+    int64_t m = row * cut->rows, n = column * cut->columns, at = m * shape->c_stride + n;
+    return (operands){
+        .a = weft_cpu_at(cpu, all->a, shape->transpose_a ? m : m * shape->a_stride),
+        .b = weft_cpu_at(cpu, all->b, shape->transpose_b ? n * shape->b_stride : n),
+        .bias = shape->bias ? weft_cpu_at(cpu, all->bias, n) : NULL,
+        .c = shape->c_fp32 ? (void *)((float *)all->c + at) : weft_cpu_at_mutable(cpu, all->c, at),
+    };
+}
+
+/* Makes the products of the four sizes of piece; the scratch that the largest needs. */
+static weft_status prepare(weft_cpu *cpu, const weft_product_shape *shape, const pieces *cut, size_t *out_scratch,
+                           weft_error *error)
+{
+    *out_scratch = 0;
+    for (int corner = 0; corner < 4; corner++) {
+        weft_product_shape piece =
+            piece_shape(shape, cut, corner & 1 ? cut->row_pieces - 1 : 0, corner & 2 ? cut->column_pieces - 1 : 0);
+        TRY(weft_onednn_prepare(cpu->onednn, &piece, error));
+        size_t scratch = weft_product_scratch(weft_onednn_find(cpu->onednn, &piece));
+        if (scratch > *out_scratch) *out_scratch = scratch;
+    }
+    return WEFT_OK;
+}
+
+static void multiply(weft_cpu *cpu, const weft_product_shape *shape, const operands *all, void *workspace)
+{
+    weft_device *device = &cpu->base;
+    pieces parts = cut_shape(shape, device->element, device->threads);
+    size_t scratch = 0;
+    if (prepare(cpu, shape, &parts, &scratch, &device->error) != WEFT_OK) return;
+    int failed = 0;
+#pragma omp parallel for num_threads(device->threads) schedule(dynamic, 1) reduction(| : failed)
+    for (int64_t i = 0; i < parts.row_pieces * parts.column_pieces; i++) {
+        int64_t row = i / parts.column_pieces, column = i % parts.column_pieces;
+        int place = omp_get_thread_num();
+        weft_product_shape piece = piece_shape(shape, &parts, row, column);
+        operands own = piece_operands(cpu, shape, &parts, row, column, all);
+        const weft_product *product = weft_onednn_find(cpu->onednn, &piece);
+        failed |= !weft_product_run(cpu->onednn, product, place, own.a, own.b, own.bias, own.c,
+                                    (char *)workspace + scratch * (size_t)place);
+        if (place == 0) weft_cpu_between(device);
+    }
+    if (failed) {
+        weft_fail(&device->error, WEFT_FAILED, "device cpu: oneDNN failed in a matrix product of %lld x %lld x %lld",
+                  (long long)shape->m, (long long)shape->n, (long long)shape->k);
+    }
+}
+
+static weft_product_shape forward_shape(const weft_linear *linear, bool bias)
+{
+    return (weft_product_shape){.m = linear->rows,
+                                .n = linear->out,
+                                .k = linear->in,
+                                .a_stride = linear->in,
+                                .b_stride = linear->in,
+                                .c_stride = linear->out,
+                                .transpose_b = 1,
+                                .bias = bias};
+}
+
+static weft_product_shape input_shape(const weft_linear *linear)
+{
+    return (weft_product_shape){.m = linear->rows,
+                                .n = linear->in,
+                                .k = linear->out,
+                                .a_stride = linear->out,
+                                .b_stride = linear->in,
+                                .c_stride = linear->in};
+}
+
+static weft_product_shape weight_shape(const weft_linear *linear, bool accumulate)
+{
+    return (weft_product_shape){.m = linear->out,
+                                .n = linear->in,
+                                .k = linear->rows,
+                                .a_stride = linear->out,
+                                .b_stride = linear->in,
+                                .c_stride = linear->in,
+                                .transpose_a = 1,
+                                .c_fp32 = 1,
+                                .accumulate = accumulate};
+}
+
+size_t weft_cpu_linear_workspace(const weft_device_options *options, const weft_linear *linear)
+{
+    const weft_product_shape shapes[] = {forward_shape(linear, false), forward_shape(linear, true), input_shape(linear),
+                                         weight_shape(linear, false), weight_shape(linear, true)};
+    size_t largest = 0;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        pieces parts = cut_shape(&shapes[i], options->element, options->threads);
+        for (int corner = 0; corner < 4; corner++) {
+            weft_product_shape piece = piece_shape(&shapes[i], &parts, corner & 1 ? parts.row_pieces - 1 : 0,
+                                                   corner & 2 ? parts.column_pieces - 1 : 0);
+            size_t scratch = weft_onednn_scratch(options->element, &piece);
+            if (scratch > largest) largest = scratch;
+        }
+    }
+    return largest * (size_t)options->threads;
+}
+
+void weft_cpu_linear_forward(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *x,
+                             const void *w, const void *bias, void *y, void *workspace)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    weft_product_shape shape = forward_shape(linear, bias != NULL);
+    multiply(weft_cpu_of(device), &shape, &(operands){.a = x, .b = w, .bias = bias, .c = y}, workspace);
+    weft_cpu_between(device);
+}
+
+void weft_cpu_linear_backward_input(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *dy,
+                                    const void *w, void *dx, void *workspace)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    weft_product_shape shape = input_shape(linear);
+    multiply(weft_cpu_of(device), &shape, &(operands){.a = dy, .b = w, .c = dx}, workspace);
+    weft_cpu_between(device);
+}
+
+void weft_cpu_linear_backward_weight(weft_device *device, weft_stream *stream, const weft_linear *linear,
+                                     const void *dy, const void *x, bool accumulate, float *dw, float *dbias,
+                                     void *workspace)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    weft_cpu *cpu = weft_cpu_of(device);
+    weft_product_shape shape = weight_shape(linear, accumulate);
+    multiply(cpu, &shape, &(operands){.a = dy, .b = x, .c = dw}, workspace);
+    if (dbias != NULL) {
+#pragma omp parallel num_threads(device->threads)
+        {
+            weft_cpu_span columns = weft_cpu_part(linear->out, COLUMN_GRAIN);
+            cpu->loops->column_sums(linear->rows, linear->out, columns.begin, columns.end, dy, accumulate, dbias);
+        }
+    }
+    weft_cpu_between(device);
+}

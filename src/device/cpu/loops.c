@@ -1,0 +1,427 @@
+/*
+ * Compiled once for each instruction set and storage type (meson.build): WEFT_LOOPS_NAME is the table's name,
+ * WEFT_LOOPS_SET the instruction set's, WEFT_LOOPS_BF16 is 1 when storage is bf16.
+ */
+#include "device/cpu/loops.h"
+#include "device/cpu/loops_math.h"
+
+#include <math.h>
+
+#if WEFT_LOOPS_BF16
+typedef uint16_t storage;
+static inline float load(storage value)
+{
+    return float_of((uint32_t)value << 16);
+}
+/* The arithmetic of weft_bf16_from_float without a branch, so that loops vectorise. */
+static inline storage store(float value)
+{
+    uint32_t bits = bits_of(value);
+    uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+    uint32_t quiet = bits >> 16 | 0x40u;
+    return (storage)((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
+}
+#else
+typedef float storage;
+static inline float load(storage value)
+{
+    return value;
+}
+static inline storage store(float value)
+{
+    return value;
+}
+#endif
+
+enum { COLUMNS = 256, SUM_BLOCK = 2048, LANES = 16 };
+
+static void add(int64_t count, const void *a_, const void *b_, void *out_)
+{
+    const storage *a = a_, *b = b_;
+    storage *out = out_;
+    if (b == NULL) {
+        memcpy(out, a, (size_t)count * sizeof(storage));
+        return;
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++) out[i] = store(load(a[i]) + load(b[i]));
+}
+
+static void add_fp32(int64_t count, const float *a, const float *b, float *out)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++) out[i] = a[i] + b[i];
+}
+
+static void round_all(int64_t count, const float *from, void *to_)
+{
+    storage *to = to_;
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++) to[i] = store(from[i]);
+}
+
+static void widen(int64_t count, const void *from_, float *to)
+{
+    const storage *from = from_;
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++) to[i] = load(from[i]);
+}
+
+static void add_row(int64_t count, const void *row_, bool accumulate, float *sum)
+{
+    const storage *row = row_;
+    if (!accumulate) {
+        widen(count, row, sum);
+        return;
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++) sum[i] += load(row[i]);
+}
+
+static void sums_finish(int64_t count, const float *from, bool accumulate, float *sum)
+{
+    for (int64_t i = 0; i < count; i++) sum[i] = accumulate ? sum[i] + from[i] : from[i];
+}
+
+static void column_sums(int64_t rows, int64_t stride, int64_t begin, int64_t end, const void *x_, bool accumulate,
+                        float *sum)
+{
+    float sums[COLUMNS];
+    for (int64_t c = begin; c < end; c += COLUMNS) {
+        int64_t width = end - c < COLUMNS ? end - c : COLUMNS;
+        memset(sums, 0, sizeof sums);
+        for (int64_t row = 0; row < rows; row++) {
+            const storage *x = (const storage *)x_ + row * stride + c;
+#pragma omp simd
+            for (int64_t i = 0; i < width; i++) sums[i] += load(x[i]);
+        }
+        sums_finish(width, sums, accumulate, sum + c);
+    }
+}
+
+static float row_mean(int64_t width, const storage *x)
+{
+    float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < width; i++) sum += load(x[i]);
+    return sum / (float)width;
+}
+
+static float row_variance(int64_t width, const storage *x, float mean)
+{
+    float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < width; i++) {
+        float centred = load(x[i]) - mean;
+        sum += centred * centred;
+    }
+    return sum / (float)width;
+}
+
+static void norm_forward(const weft_norm *norm, int64_t begin, int64_t end, const void *x_, const void *weight_,
+                         const void *bias_, void *out_, float *mean, float *rstd)
+{
+    int64_t width = norm->width;
+    const storage *weight = weight_, *bias = bias_;
+    for (int64_t row = begin; row < end; row++) {
+        const storage *x = (const storage *)x_ + row * width;
+        storage *out = (storage *)out_ + row * width;
+        float centre = norm->kind == WEFT_LAYERNORM ? row_mean(width, x) : 0.0f;
+        float inverse = 1.0f / sqrtf(row_variance(width, x, centre) + norm->epsilon);
+        if (bias != NULL) {
+#pragma omp simd
+            for (int64_t i = 0; i < width; i++) {
+                out[i] = store((load(x[i]) - centre) * inverse * load(weight[i]) + load(bias[i]));
+            }
+        } else {
+#pragma omp simd
+            for (int64_t i = 0; i < width; i++) out[i] = store((load(x[i]) - centre) * inverse * load(weight[i]));
+        }
+        if (norm->kind == WEFT_LAYERNORM) mean[row] = centre;
+        rstd[row] = inverse;
+    }
+}
+
+static void norm_backward_row(int64_t width, bool centred, const storage *dy, const storage *x, const storage *weight,
+                              float mean, float rstd, const storage *residual, storage *dx)
+{
+    float sum = 0.0f, product = 0.0f;
+#pragma omp simd reduction(+ : sum, product)
+    for (int64_t i = 0; i < width; i++) {
+        float scaled = load(dy[i]) * load(weight[i]);
+        sum += scaled;
+        product += scaled * ((load(x[i]) - mean) * rstd);
+    }
+    float mean1 = centred ? sum / (float)width : 0.0f, mean2 = product / (float)width;
+    if (residual != NULL) {
+#pragma omp simd
+        for (int64_t i = 0; i < width; i++) {
+            float part = load(dy[i]) * load(weight[i]) - mean1 - (load(x[i]) - mean) * rstd * mean2;
+            dx[i] = store(load(residual[i]) + rstd * part);
+        }
+        return;
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < width; i++) {
+        dx[i] = store(rstd * (load(dy[i]) * load(weight[i]) - mean1 - (load(x[i]) - mean) * rstd * mean2));
+    }
+}
+
+static void norm_backward_input(const weft_norm *norm, int64_t begin, int64_t end, const void *dy, const void *x,
+                                const void *weight, const float *mean, const float *rstd, const void *residual,
+                                void *dx)
+{
+    bool centred = norm->kind == WEFT_LAYERNORM;
+    for (int64_t row = begin; row < end; row++) {
+        int64_t at = row * norm->width;
+        const storage *add_to = residual == NULL ? NULL : (const storage *)residual + at;
+        norm_backward_row(norm->width, centred, (const storage *)dy + at, (const storage *)x + at, weight,
+                          centred ? mean[row] : 0.0f, rstd[row], add_to, (storage *)dx + at);
+    }
+}
+
+static void norm_backward_weight(const weft_norm *norm, int64_t begin, int64_t end, const void *dy_, const void *x_,
+                                 const float *mean, const float *rstd, bool accumulate, float *dweight, float *dbias)
+{
+    float weights[COLUMNS], biases[COLUMNS];
+    for (int64_t c = begin; c < end; c += COLUMNS) {
+        int64_t width = end - c < COLUMNS ? end - c : COLUMNS;
+        memset(weights, 0, sizeof weights);
+        memset(biases, 0, sizeof biases);
+        for (int64_t row = 0; row < norm->rows; row++) {
+            const storage *dy = (const storage *)dy_ + row * norm->width + c;
+            const storage *x = (const storage *)x_ + row * norm->width + c;
+            float centre = norm->kind == WEFT_LAYERNORM ? mean[row] : 0.0f, inverse = rstd[row];
+#pragma omp simd
+            for (int64_t i = 0; i < width; i++) {
+                float slope = load(dy[i]);
+                biases[i] += slope;
+                weights[i] += slope * ((load(x[i]) - centre) * inverse);
+            }
+        }
+        sums_finish(width, weights, accumulate, dweight + c);
+        if (dbias != NULL) sums_finish(width, biases, accumulate, dbias + c);
+    }
+}
+
+/* 0.5 x (1 + tanh(u)) = x / (1 + exp(-2 u)), u = sqrt(2/pi) (x + 0.044715 x^3). */
+static void gelu_forward(int64_t count, const void *x_, void *out_)
+{
+    const storage *x = x_;
+    storage *out = out_;
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++) {
+        float value = load(x[i]), square = value * value;
+        float twice = value * FMA(square, -0.0713548162726f, -1.59576912161f);
+        out[i] = store(value / (1.0f + exponential(twice)));
+    }
+}
+
+static void gelu_backward(int64_t count, const void *x_, const void *dy_, void *dx_)
+{
+    const storage *x = x_, *dy = dy_;
+    storage *dx = dx_;
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++) {
+        float value = load(x[i]), square = value * value;
+        float twice = value * FMA(square, -0.0713548162726f, -1.59576912161f);
+        float e = exponential(twice), s = 1.0f / (1.0f + e);
+        float slope = FMA(square, 0.214064448818f, 1.59576912161f);
+        dx[i] = store(load(dy[i]) * s * FMA(value * slope, e * s, 1.0f));
+    }
+}
+
+static void swiglu_forward(int64_t width, const void *x_, void *out_)
+{
+    const storage *gate = x_, *up = gate + width;
+    storage *out = out_;
+#pragma omp simd
+    for (int64_t i = 0; i < width; i++) {
+        float value = load(gate[i]);
+        out[i] = store(value / (1.0f + exponential(-value)) * load(up[i]));
+    }
+}
+
+static void swiglu_backward(int64_t width, const void *x_, const void *dy_, void *dx_)
+{
+    const storage *gate = x_, *up = gate + width, *dy = dy_;
+    storage *dgate = dx_, *dup = dgate + width;
+#pragma omp simd
+    for (int64_t i = 0; i < width; i++) {
+        float value = load(gate[i]), slope = load(dy[i]), other = load(up[i]);
+        float e = exponential(-value), s = 1.0f / (1.0f + e);
+        dgate[i] = store(slope * other * s * FMA(value, e * s, 1.0f));
+        dup[i] = store(slope * value * s);
+    }
+}
+
+static void rotary(int64_t heads, int64_t D, const float *cosine, const float *sine, float direction, void *x_)
+{
+    int64_t half = D / 2;
+    for (int64_t head = 0; head < heads; head++) {
+        storage *low = (storage *)x_ + head * D, *high = low + half;
+#pragma omp simd
+        for (int64_t i = 0; i < half; i++) {
+            float a = load(low[i]), b = load(high[i]), c = cosine[i], s = direction * sine[i];
+            low[i] = store(a * c - b * s);
+            high[i] = store(b * c + a * s);
+        }
+    }
+}
+
+static float row_maximum_fp32(int64_t count, const float *x)
+{
+    float maximum = x[0];
+#pragma omp simd reduction(max : maximum)
+    for (int64_t i = 0; i < count; i++) maximum = x[i] > maximum ? x[i] : maximum;
+    return maximum;
+}
+
+static void softmax(int64_t rows, int64_t first, int64_t keys, int64_t stride, float scale, float *scores_,
+                    void *probability_, float *logsumexp)
+{
+    for (int64_t row = 0; row < rows; row++) {
+        float *scores = scores_ + row * stride;
+        storage *probability = (storage *)probability_ + row * stride;
+        int64_t seen = first + row + 1;
+        float maximum = scale * row_maximum_fp32(seen, scores), sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = 0; i < seen; i++) {
+            float e = exponential(FMA(scores[i], scale, -maximum));
+            scores[i] = e;
+            sum += e;
+        }
+        float inverse = 1.0f / sum;
+#pragma omp simd
+        for (int64_t i = 0; i < seen; i++) probability[i] = store(scores[i] * inverse);
+        if (seen < keys) memset(probability + seen, 0, (size_t)(keys - seen) * sizeof(storage));
+        logsumexp[row] = maximum + logf(sum);
+    }
+}
+
+static void softmax_backward(int64_t rows, int64_t first, int64_t keys, int64_t stride, float scale,
+                             const float *scores_, const float *dprobability_, const float *logsumexp,
+                             const float *delta, void *probability_, void *dscores_)
+{
+    for (int64_t row = 0; row < rows; row++) {
+        const float *scores = scores_ + row * stride, *dprobability = dprobability_ + row * stride;
+        storage *probability = (storage *)probability_ + row * stride, *dscores = (storage *)dscores_ + row * stride;
+        int64_t seen = first + row + 1;
+        float offset = -logsumexp[row], centre = delta[row];
+#pragma omp simd
+        for (int64_t i = 0; i < seen; i++) {
+            float p = exponential(FMA(scores[i], scale, offset));
+            float d = scale * p * (dprobability[i] - centre);
+            probability[i] = store(p);
+            dscores[i] = store(d);
+        }
+        if (seen < keys) {
+            memset(probability + seen, 0, (size_t)(keys - seen) * sizeof(storage));
+            memset(dscores + seen, 0, (size_t)(keys - seen) * sizeof(storage));
+        }
+    }
+}
+
+static float dot(int64_t count, const void *a_, const void *b_)
+{
+    const storage *a = a_, *b = b_;
+    float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < count; i++) sum += load(a[i]) * load(b[i]);
+    return sum;
+}
+
+static float row_maximum(int64_t count, const storage *x)
+{
+    float maximum = load(x[0]);
+#pragma omp simd reduction(max : maximum)
+    for (int64_t i = 0; i < count; i++) maximum = load(x[i]) > maximum ? load(x[i]) : maximum;
+    return maximum;
+}
+
+/* Blocks are summed in fp32 and added in double, so that a long row loses nothing. */
+static double exponential_sum(int64_t count, const storage *x, float maximum)
+{
+    double total = 0.0;
+    for (int64_t begin = 0; begin < count; begin += SUM_BLOCK) {
+        int64_t end = count - begin < SUM_BLOCK ? count : begin + SUM_BLOCK;
+        float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = begin; i < end; i++) sum += exponential(load(x[i]) - maximum);
+        total += (double)sum;
+    }
+    return total;
+}
+
+static double cross_entropy(int64_t V, void *logits_, int32_t target, float scale, bool gradient)
+{
+    storage *logits = logits_;
+    float maximum = row_maximum(V, logits);
+    double sum = exponential_sum(V, logits, maximum);
+    double loss = log(sum) + (double)maximum - (double)load(logits[target]);
+    if (!gradient) return loss;
+    float factor = (float)((double)scale / sum);
+    float wanted = FMA(exponential(load(logits[target]) - maximum), factor, -scale);
+#pragma omp simd
+    for (int64_t i = 0; i < V; i++) logits[i] = store(exponential(load(logits[i]) - maximum) * factor);
+    logits[target] = store(wanted);
+    return loss;
+}
+
+static double square_sum(int64_t count, const float *x)
+{
+    double lanes[LANES] = {0.0}, total = 0.0;
+    int64_t whole = count - count % LANES;
+    for (int64_t i = 0; i < whole; i += LANES) {
+#pragma omp simd
+        for (int lane = 0; lane < LANES; lane++) lanes[lane] += (double)x[i + lane] * (double)x[i + lane];
+    }
+    for (int64_t i = whole; i < count; i++) lanes[i - whole] += (double)x[i] * (double)x[i];
+    for (int lane = 0; lane < LANES; lane++) total += lanes[lane];
+    return total;
+}
+
+static void adamw(int64_t count, const weft_step_scalars *scalars, bool decay, const float *gradient, float *weight,
+                  float *moment1, float *moment2, void *storage_)
+{
+    storage *rounded = storage_;
+    const float keep = decay ? 1.0f - scalars->learning_rate * scalars->weight_decay : 1.0f;
+    const float rate1 = 1.0f - scalars->beta1, rate2 = 1.0f - scalars->beta2, beta2 = scalars->beta2;
+    const float size = scalars->learning_rate / scalars->correction1, root = sqrtf(scalars->correction2);
+    const float epsilon = scalars->epsilon, clip = scalars->clip_factor;
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++) {
+        float g = gradient[i] * clip;
+        float m = moment1[i] + rate1 * (g - moment1[i]);
+        float v = moment2[i] * beta2 + rate2 * g * g;
+        moment1[i] = m;
+        moment2[i] = v;
+        weight[i] = weight[i] * keep - size * (m / (sqrtf(v) / root + epsilon));
+    }
+    if (rounded != NULL) round_all(count, weight, rounded);
+}
+
+extern const weft_cpu_loops WEFT_LOOPS_NAME;
+const weft_cpu_loops WEFT_LOOPS_NAME = {
+    .name = WEFT_LOOPS_SET,
+    .add = add,
+    .add_fp32 = add_fp32,
+    .round = round_all,
+    .widen = widen,
+    .add_row = add_row,
+    .column_sums = column_sums,
+    .norm_forward = norm_forward,
+    .norm_backward_input = norm_backward_input,
+    .norm_backward_weight = norm_backward_weight,
+    .gelu_forward = gelu_forward,
+    .gelu_backward = gelu_backward,
+    .swiglu_forward = swiglu_forward,
+    .swiglu_backward = swiglu_backward,
+    .rotary = rotary,
+    .softmax = softmax,
+    .softmax_backward = softmax_backward,
+    .dot = dot,
+    .cross_entropy = cross_entropy,
+    .square_sum = square_sum,
+    .adamw = adamw,
+};

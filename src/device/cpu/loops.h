@@ -1,0 +1,66 @@
+/*
+ * The cpu device's own inner loops: one const table for each instruction set and storage element type.
+ *
+ * loops.c is compiled once for each table; the functions work on a range of rows or columns, given by the caller, and
+ * start no threads. Pointers to storage are void *. Results do not depend on how the caller cuts the ranges.
+ * Threads: any; there is no state.
+ */
+#ifndef WEFT_DEVICE_CPU_LOOPS_H
+#define WEFT_DEVICE_CPU_LOOPS_H
+
+#include "device/device.h"
+
+typedef struct weft_cpu_loops {
+    const char *name; /* instruction set */
+
+    /* out = a + b (b may be NULL), storage */
+    void (*add)(int64_t count, const void *a, const void *b, void *out);
+    void (*add_fp32)(int64_t count, const float *a, const float *b, float *out);
+    void (*round)(int64_t count, const float *from, void *to);
+    void (*widen)(int64_t count, const void *from, float *to);
+    /* sum (+)= row, fp32 */
+    void (*add_row)(int64_t count, const void *row, bool accumulate, float *sum);
+    /* sum[c] (+)= x[row, c] over all rows in order, for columns begin .. end-1 */
+    void (*column_sums)(int64_t rows, int64_t stride, int64_t begin, int64_t end, const void *x, bool accumulate,
+                        float *sum);
+
+    void (*norm_forward)(const weft_norm *norm, int64_t begin, int64_t end, const void *x, const void *weight,
+                         const void *bias, void *out, float *mean, float *rstd);
+    void (*norm_backward_input)(const weft_norm *norm, int64_t begin, int64_t end, const void *dy, const void *x,
+                                const void *weight, const float *mean, const float *rstd, const void *residual,
+                                void *dx);
+    void (*norm_backward_weight)(const weft_norm *norm, int64_t begin, int64_t end, const void *dy, const void *x,
+                                 const float *mean, const float *rstd, bool accumulate, float *dweight, float *dbias);
+
+    void (*gelu_forward)(int64_t count, const void *x, void *out);
+    void (*gelu_backward)(int64_t count, const void *x, const void *dy, void *dx);
+    /* One row: x is 2 width wide. */
+    void (*swiglu_forward)(int64_t width, const void *x, void *out);
+    void (*swiglu_backward)(int64_t width, const void *x, const void *dy, void *dx);
+
+    /* One row of heads. */
+    void (*rotary)(int64_t heads, int64_t D, const float *cosine, const float *sine, float direction, void *x);
+
+    /* Rows of one query block: row r sees keys 0 .. first + r. Scores are replaced by their exponentials; probability
+     * (storage, may be the scores themselves in fp32) is normalised, zero from the row's own key on to keys - 1. */
+    void (*softmax)(int64_t rows, int64_t first, int64_t keys, int64_t stride, float scale, float *scores,
+                    void *probability, float *logsumexp);
+    /* From scores and dprobability: probability and dscores = scale p (dp - delta), both storage; may be in place in
+     * fp32. */
+    void (*softmax_backward)(int64_t rows, int64_t first, int64_t keys, int64_t stride, float scale,
+                             const float *scores, const float *dprobability, const float *logsumexp, const float *delta,
+                             void *probability, void *dscores);
+    float (*dot)(int64_t count, const void *a, const void *b);
+
+    /* One row of logits; returns -log softmax[target]. */
+    double (*cross_entropy)(int64_t V, void *logits, int32_t target, float scale, bool gradient);
+
+    double (*square_sum)(int64_t count, const float *x);
+    void (*adamw)(int64_t count, const weft_step_scalars *scalars, bool decay, const float *gradient, float *weight,
+                  float *moment1, float *moment2, void *storage);
+} weft_cpu_loops;
+
+/* The table for this processor: the widest that was compiled and that it can run. */
+const weft_cpu_loops *weft_cpu_loops_select(weft_element element);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * Scalar functions that a compiler can turn into vector code: included by loops.c only.
+ *
+ * Threads: any; there is no state.
+ */
+#ifndef WEFT_DEVICE_CPU_LOOPS_MATH_H
+#define WEFT_DEVICE_CPU_LOOPS_MATH_H
+
+#include <stdint.h>
+#include <string.h>
+
+/* a b + c: one rounding where the instruction set of this compilation has it. */
+#ifdef __FMA__
+#define FMA(a, b, c) __builtin_fmaf((a), (b), (c))
+#else
+#define FMA(a, b, c) ((a) * (b) + (c))
+#endif
+
+static inline uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static inline float float_of(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/*
+ * e^x within 2 units in the last place for -87 <= x <= 88, e^-87 below, e^88 above, NaN for NaN. The nearest whole
+ * number of log2 e is taken off by adding 1.5 2^23; the rest, at most ln 2 / 2, goes through a polynomial of degree 6.
+ * Coefficients: Cephes expf (Moshier, 1992).
+ */
+static inline float exponential(float x)
+{
+    const float shift = 12582912.0f;
+    x = x > 88.0f ? 88.0f : x;
+    x = x < -87.0f ? -87.0f : x;
+    float shifted = FMA(x, 1.44269504088896341f, shift);
+    float whole = shifted - shift;
+    float rest = FMA(whole, -0.693359375f, x);
+    rest = FMA(whole, 2.12194440e-4f, rest);
+    float p = 1.9875691500e-4f;
+    p = FMA(p, rest, 1.3981999507e-3f);
+    p = FMA(p, rest, 8.3334519073e-3f);
+    p = FMA(p, rest, 4.1665795894e-2f);
+    p = FMA(p, rest, 1.6666665459e-1f);
+    p = FMA(p, rest, 5.0000001201e-1f);
+    p = FMA(p, rest * rest, rest) + 1.0f;
+    return p * float_of((bits_of(shifted) << 23) + 0x3f800000u);
+}
+
+#endif

@@ -1,0 +1,222 @@
+/* Operations that work on rows, or on columns for sums over rows: each member of the team takes a range. */
+#include "device/cpu/cpu.h"
+
+#include "base/memory.h"
+
+/* Elements of a range begin at a multiple of GRAIN, so that two threads do not write one cache line. COLUMN_GRAIN
+ * keeps a column range's rows whole lines in bf16. */
+enum { GRAIN = 1024, COLUMN_GRAIN = 32 };
+
+void weft_cpu_embed_forward(weft_device *device, weft_stream *stream, int64_t N, int64_t T, int64_t C,
+                            const int32_t *tokens, const void *wte, const void *wpe, void *out)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    const weft_cpu *cpu = weft_cpu_of(device);
+#pragma omp parallel for num_threads(device->threads) schedule(static)
+    for (int64_t row = 0; row < N; row++) {
+        const void *position = wpe == NULL ? NULL : weft_cpu_at(cpu, wpe, row % T * C);
+        cpu->loops->add(C, weft_cpu_at(cpu, wte, tokens[row] * C), position, weft_cpu_at_mutable(cpu, out, row * C));
+    }
+    weft_cpu_between(device);
+}
+
+/* The position table: row t gets rows t, t + T, ... of the batch. */
+static void position_gradient(const weft_cpu *cpu, int64_t N, int64_t T, int64_t C, const void *dout, bool accumulate,
+                              float *dwpe)
+{
+#pragma omp parallel for num_threads(cpu->base.threads) schedule(static)
+    for (int64_t t = 0; t < T; t++) {
+        if (!accumulate && t >= N) memset(dwpe + t * C, 0, (size_t)C * sizeof *dwpe);
+        for (int64_t row = t; row < N; row += T) {
+            cpu->loops->add_row(C, weft_cpu_at(cpu, dout, row * C), accumulate || row > t, dwpe + t * C);
+        }
+    }
+}
+
+/* Each member adds all rows, in order, for its range of columns. */
+void weft_cpu_embed_backward(weft_device *device, weft_stream *stream, int64_t N, int64_t T, int64_t C, int64_t V,
+                             const int32_t *tokens, const void *dout, bool accumulate, float *dwte, float *dwpe)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    const weft_cpu *cpu = weft_cpu_of(device);
+#pragma omp parallel num_threads(device->threads)
+    {
+        if (!accumulate) {
+            weft_cpu_span part = weft_cpu_part(V * C, GRAIN);
+            if (part.begin < part.end) memset(dwte + part.begin, 0, (size_t)(part.end - part.begin) * sizeof *dwte);
+        }
+#pragma omp barrier
+        weft_cpu_span columns = weft_cpu_part(C, COLUMN_GRAIN);
+        for (int64_t row = 0; row < N; row++) {
+            cpu->loops->add_row(columns.end - columns.begin, weft_cpu_at(cpu, dout, row * C + columns.begin), true,
+                                dwte + tokens[row] * C + columns.begin);
+        }
+    }
+    if (dwpe != NULL) position_gradient(cpu, N, T, C, dout, accumulate, dwpe);
+    weft_cpu_between(device);
+}
+
+void weft_cpu_norm_forward(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *x,
+                           const void *weight, const void *bias, void *out, float *mean, float *rstd)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    const weft_cpu *cpu = weft_cpu_of(device);
+#pragma omp parallel num_threads(device->threads)
+    {
+        weft_cpu_span rows = weft_cpu_part(norm->rows, 1);
+        cpu->loops->norm_forward(norm, rows.begin, rows.end, x, weight, bias, out, mean, rstd);
+    }
+    weft_cpu_between(device);
+}
+
+void weft_cpu_norm_backward_input(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *dy,
+                                  const void *x, const void *weight, const float *mean, const float *rstd,
+                                  const void *residual, void *dx)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    const weft_cpu *cpu = weft_cpu_of(device);
+#pragma omp parallel num_threads(device->threads)
+    {
+        weft_cpu_span rows = weft_cpu_part(norm->rows, 1);
+        cpu->loops->norm_backward_input(norm, rows.begin, rows.end, dy, x, weight, mean, rstd, residual, dx);
+    }
+    weft_cpu_between(device);
+}
+
+void weft_cpu_norm_backward_weight(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *dy,
+                                   const void *x, const float *mean, const float *rstd, bool accumulate, float *dweight,
+                                   float *dbias)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    const weft_cpu *cpu = weft_cpu_of(device);
+#pragma omp parallel num_threads(device->threads)
+    {
+        weft_cpu_span columns = weft_cpu_part(norm->width, COLUMN_GRAIN);
+        cpu->loops->norm_backward_weight(norm, columns.begin, columns.end, dy, x, mean, rstd, accumulate, dweight,
+                                         dbias);
+    }
+    weft_cpu_between(device);
+}
+
+void weft_cpu_activation_forward(weft_device *device, weft_stream *stream, const weft_activation *activation,
+                                 const void *x, void *out)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    const weft_cpu *cpu = weft_cpu_of(device);
+    const int64_t width = activation->width;
+#pragma omp parallel for num_threads(device->threads) schedule(static)
+    for (int64_t row = 0; row < activation->rows; row++) {
+        if (activation->kind == WEFT_GELU) {
+            cpu->loops->gelu_forward(width, weft_cpu_at(cpu, x, row * width),
+                                     weft_cpu_at_mutable(cpu, out, row * width));
+        } else {
+            cpu->loops->swiglu_forward(width, weft_cpu_at(cpu, x, 2 * row * width),
+                                       weft_cpu_at_mutable(cpu, out, row * width));
+        }
+    }
+    weft_cpu_between(device);
+}
+
+void weft_cpu_activation_backward(weft_device *device, weft_stream *stream, const weft_activation *activation,
+                                  const void *x, const void *dy, void *dx)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    const weft_cpu *cpu = weft_cpu_of(device);
+    const int64_t width = activation->width;
+#pragma omp parallel for num_threads(device->threads) schedule(static)
+    for (int64_t row = 0; row < activation->rows; row++) {
+        const void *slope = weft_cpu_at(cpu, dy, row * width);
+        if (activation->kind == WEFT_GELU) {
+            cpu->loops->gelu_backward(width, weft_cpu_at(cpu, x, row * width), slope,
+                                      weft_cpu_at_mutable(cpu, dx, row * width));
+        } else {
+            cpu->loops->swiglu_backward(width, weft_cpu_at(cpu, x, 2 * row * width), slope,
+                                        weft_cpu_at_mutable(cpu, dx, 2 * row * width));
+        }
+    }
+    weft_cpu_between(device);
+}
+
+void weft_cpu_rotary(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const float *cosine,
+                     const float *sine, int direction, void *x)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    const weft_cpu *cpu = weft_cpu_of(device);
+    const int64_t half = rotary->D / 2;
+#pragma omp parallel for num_threads(device->threads) schedule(static)
+    for (int64_t row = 0; row < rotary->B * rotary->T; row++) {
+        int64_t angle = row % rotary->T * half;
+        cpu->loops->rotary(rotary->heads, rotary->D, cosine + angle, sine + angle, (float)direction,
+                           weft_cpu_at_mutable(cpu, x, row * rotary->stride));
+    }
+    weft_cpu_between(device);
+}
+
+void weft_cpu_add(weft_device *device, weft_stream *stream, int64_t count, const void *a, const void *b, void *out)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    const weft_cpu *cpu = weft_cpu_of(device);
+#pragma omp parallel num_threads(device->threads)
+    {
+        weft_cpu_span part = weft_cpu_part(count, GRAIN);
+        cpu->loops->add(part.end - part.begin, weft_cpu_at(cpu, a, part.begin), weft_cpu_at(cpu, b, part.begin),
+                        weft_cpu_at_mutable(cpu, out, part.begin));
+    }
+    weft_cpu_between(device);
+}
+
+void weft_cpu_add_fp32(weft_device *device, weft_stream *stream, int64_t count, const float *a, const float *b,
+                       float *out)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    const weft_cpu *cpu = weft_cpu_of(device);
+#pragma omp parallel num_threads(device->threads)
+    {
+        weft_cpu_span part = weft_cpu_part(count, GRAIN);
+        cpu->loops->add_fp32(part.end - part.begin, a + part.begin, b + part.begin, out + part.begin);
+    }
+    weft_cpu_between(device);
+}
+
+void weft_cpu_round(weft_device *device, weft_stream *stream, int64_t count, const float *from, void *to)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    const weft_cpu *cpu = weft_cpu_of(device);
+#pragma omp parallel num_threads(device->threads)
+    {
+        weft_cpu_span part = weft_cpu_part(count, GRAIN);
+        cpu->loops->round(part.end - part.begin, from + part.begin, weft_cpu_at_mutable(cpu, to, part.begin));
+    }
+    weft_cpu_between(device);
+}
+
+void weft_cpu_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
+                            const int32_t *targets, float scale, bool gradient, float *loss)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    weft_cpu *cpu = weft_cpu_of(device);
+    if (weft_grow(&cpu->losses, &cpu->losses_capacity, (size_t)N, sizeof *cpu->losses, &device->error) != WEFT_OK)
+        return;
+#pragma omp parallel for num_threads(device->threads) schedule(static)
+    for (int64_t row = 0; row < N; row++) {
+        void *line = weft_cpu_at_mutable(cpu, logits, row * V);
+        cpu->losses[row] = targets[row] < 0 ? 0.0 : cpu->loops->cross_entropy(V, line, targets[row], scale, gradient);
+        if (gradient && targets[row] < 0) memset(line, 0, (size_t)V * cpu->element_bytes);
+    }
+    double sum = 0.0;
+    for (int64_t row = 0; row < N; row++) sum += cpu->losses[row];
+    *loss = (float)sum;
+    weft_cpu_between(device);
+}
