@@ -95,7 +95,7 @@ void trial_init(test_trial *trial, const char *operation, const int64_t *sizes, 
 void trial_init_fp32(test_trial *fp32, const test_trial *from);
 void trial_fini(test_trial *trial);
 void trial_run(test_trial *trial, const weft_device_kind *kind, int32_t threads, bool accumulate);
-/* The same on an instance that the caller made. */
+/* The same on an instance that the caller made; its hook is called by the operation only, not by the copies. */
 void trial_run_on(test_trial *trial, const weft_device_kind *kind, weft_device *device, bool accumulate);
 
 int trial_find(const test_trial *trial, const char *name); /* index of the operand, or -1 when absent */

@@ -141,6 +141,67 @@ static void attention_weights(const test_fixture *f)
     assert_true(fabs((double)logsumexp[1] - log(4.0)) < 1e-6);
 }
 
+static void squares(const test_fixture *f)
+{
+    enum { COUNT = 2 * WEFT_NORM_BLOCK + 17 };
+    float *ones = f->workspace;
+    double sums[3] = {0};
+    for (int i = 0; i < COUNT; i++) ones[i] = 2.0f;
+    f->operations->square_sums(f->device, NULL, COUNT, ones, sums);
+    assert_true(sums[0] == 4.0 * WEFT_NORM_BLOCK && sums[1] == 4.0 * WEFT_NORM_BLOCK && sums[2] == 4.0 * 17);
+}
+
+/* The algorithm as torch.optim.AdamW documents it, in double. */
+static void adamw(const test_fixture *f)
+{
+    const weft_step_scalars s = {.learning_rate = 0.01f,
+                                 .beta1 = 0.9f,
+                                 .beta2 = 0.95f,
+                                 .epsilon = 0.001f,
+                                 .weight_decay = 0.1f,
+                                 .correction1 = 0.271f,
+                                 .correction2 = 0.142625f,
+                                 .clip_norm = 1.0f,
+                                 .clip_factor = 0.7f};
+    for (int decay = 0; decay < 2; decay++) {
+        const float gradient[2] = {0.5f, -2.0f};
+        float weight[2] = {1.0f, -3.0f}, moment1[2] = {0.2f, 0.1f}, moment2[2] = {0.3f, 0.02f}, storage[2];
+        double expected[3][2];
+        for (int i = 0; i < 2; i++) {
+            double g = (double)gradient[i] * 0.7;
+            double m = 0.9 * (double)moment1[i] + 0.1 * g, v = 0.95 * (double)moment2[i] + 0.05 * g * g;
+            expected[0][i] = (double)weight[i] * (decay ? 1.0 - 0.01 * 0.1 : 1.0) -
+                             0.01 / 0.271 * m / (sqrt(v) / sqrt(0.142625) + 0.001);
+            expected[1][i] = m;
+            expected[2][i] = v;
+        }
+        f->operations->adamw(f->device, NULL, 2, &s, decay != 0, gradient, weight, moment1, moment2, storage);
+        assert_near(weight, expected[0], 2);
+        assert_near(moment1, expected[1], 2);
+        assert_near(moment2, expected[2], 2);
+        assert_near(storage, expected[0], 2);
+    }
+}
+
+/* 1 + 2^-8 + 2^-30 lies just above the middle of two bf16 numbers; through fp32 it would be taken for the middle. */
+static void test_reference_rounds_once(void **state)
+{
+    (void)state;
+    const weft_device_options options = {.element = WEFT_BF16, .threads = 1};
+    const weft_linear shape = {1, 3, 1};
+    const uint16_t one = 0x3f80, w[3] = {one, one, one};
+    const uint16_t x[3] = {one, weft_bf16_from_float(0x1p-8f), weft_bf16_from_float(0x1p-30f)};
+    double workspace[64];
+    uint16_t y[1];
+    weft_device *device = NULL;
+    const weft_device_kind *kind = weft_device_kind_find("reference");
+    assert_true(kind->linear_workspace(&options, &shape) <= sizeof workspace);
+    assert_int_equal(kind->create(&options, &device, NULL), WEFT_OK);
+    device->operations->linear_forward(device, NULL, &shape, x, w, NULL, y, workspace);
+    assert_true(weft_bf16_to_float(y[0]) == 1.0078125f);
+    device->operations->destroy(device);
+}
+
 /* Ties go to even, a NaN stays one, and the sum of two bf16 numbers is rounded once. */
 static void test_bf16_rounding(void **state)
 {
@@ -174,6 +235,8 @@ KNOWN(activation)
 KNOWN(rotary)
 KNOWN(attention_groups)
 KNOWN(attention_weights)
+KNOWN(squares)
+KNOWN(adamw)
 
 int main(void)
 {
@@ -185,6 +248,9 @@ int main(void)
         cmocka_unit_test(test_rotary),
         cmocka_unit_test(test_attention_groups),
         cmocka_unit_test(test_attention_weights),
+        cmocka_unit_test(test_squares),
+        cmocka_unit_test(test_adamw),
+        cmocka_unit_test(test_reference_rounds_once),
         cmocka_unit_test(test_bf16_rounding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -262,9 +262,14 @@ void trial_run_on(test_trial *trial, const weft_device_kind *kind, weft_device *
         weft_free(junk);
     }
     trial->canary_hit = trial->input_changed = false;
+    void (*between)(void *context) = device->between;
+    device->between = NULL;
     copy_in(trial, device, memory);
+    device->between = between;
     trial->operation->run(device, trial->sizes, memory, accumulate, workspace);
+    device->between = NULL;
     copy_out(trial, device, memory);
+    device->between = between;
     device->operations->release(device, workspace);
 }
 
