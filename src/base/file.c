@@ -21,8 +21,10 @@ weft_status weft_map_init(weft_map *map, const char *path, weft_error *error)
         status = weft_fail(error, WEFT_INVALID, "%s: not a regular file", path);
     } else if (info.st_size > 0) {
         void *pages = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
-        if (pages == MAP_FAILED) status = weft_fail(error, WEFT_FAILED, "%s: cannot map: %s", path, strerror(errno));
-        else *map = (weft_map){.bytes = pages, .size = (size_t)info.st_size};
+        if (pages == MAP_FAILED)
+            status = weft_fail(error, WEFT_FAILED, "%s: cannot map: %s", path, strerror(errno));
+        else
+            *map = (weft_map){.bytes = pages, .size = (size_t)info.st_size};
     }
     close(descriptor);
     return status;
@@ -65,15 +67,19 @@ static void parent_of(const char *path, char *out, size_t size)
 {
     snprintf(out, size, "%s", path);
     char *slash = strrchr(out, '/');
-    if (!slash) snprintf(out, size, ".");
-    else if (slash == out) slash[1] = '\0';
-    else *slash = '\0';
+    if (!slash)
+        snprintf(out, size, ".");
+    else if (slash == out)
+        slash[1] = '\0';
+    else
+        *slash = '\0';
 }
 
 weft_status weft_file_write(const char *path, const void *bytes, size_t count, weft_error *error)
 {
     char aside[4096], folder[4096];
-    if (snprintf(aside, sizeof aside, "%s.tmp", path) >= (int)sizeof aside) FAIL(error, WEFT_INVALID, "path too long: %s", path);
+    if (snprintf(aside, sizeof aside, "%s.tmp", path) >= (int)sizeof aside)
+        FAIL(error, WEFT_INVALID, "path too long: %s", path);
     int descriptor = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (descriptor < 0) FAIL(error, WEFT_FAILED, "%s: cannot create: %s", aside, strerror(errno));
     weft_status status = weft_file_write_all(descriptor, bytes, count, aside, error);
@@ -94,14 +100,16 @@ weft_status weft_file_write(const char *path, const void *bytes, size_t count, w
 weft_status weft_folder_create(const char *path, weft_error *error)
 {
     char part[4096];
-    if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part) FAIL(error, WEFT_INVALID, "path too long: %s", path);
+    if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part)
+        FAIL(error, WEFT_INVALID, "path too long: %s", path);
     for (char *c = part + 1; *c; c++) {
         if (*c != '/') continue;
         *c = '\0';
         mkdir(part, 0777);
         *c = '/';
     }
-    if (mkdir(part, 0777) != 0 && errno != EEXIST) FAIL(error, WEFT_FAILED, "%s: cannot create folder: %s", path, strerror(errno));
+    if (mkdir(part, 0777) != 0 && errno != EEXIST)
+        FAIL(error, WEFT_FAILED, "%s: cannot create folder: %s", path, strerror(errno));
     if (!weft_path_is_folder(path)) FAIL(error, WEFT_FAILED, "%s: exists and is not a folder", path);
     return WEFT_OK;
 }
@@ -128,10 +136,13 @@ weft_status weft_folder_remove(const char *path, weft_error *error)
         char child[4096];
         if (snprintf(child, sizeof child, "%s/%s", path, names[i]) >= (int)sizeof child)
             status = weft_fail(error, WEFT_FAILED, "path too long: %s", path);
-        else if (weft_path_is_folder(child)) status = weft_folder_remove(child, error);
-        else if (unlink(child) != 0) status = weft_fail(error, WEFT_FAILED, "%s: cannot remove: %s", child, strerror(errno));
+        else if (weft_path_is_folder(child))
+            status = weft_folder_remove(child, error);
+        else if (unlink(child) != 0)
+            status = weft_fail(error, WEFT_FAILED, "%s: cannot remove: %s", child, strerror(errno));
     }
-    if (status == WEFT_OK && rmdir(path) != 0) status = weft_fail(error, WEFT_FAILED, "%s: cannot remove: %s", path, strerror(errno));
+    if (status == WEFT_OK && rmdir(path) != 0)
+        status = weft_fail(error, WEFT_FAILED, "%s: cannot remove: %s", path, strerror(errno));
     weft_arena_fini(&arena);
     return status;
 }
@@ -141,7 +152,8 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-weft_status weft_folder_list(const char *path, weft_arena *arena, const char ***out_names, size_t *out_count, weft_error *error)
+weft_status weft_folder_list(const char *path, weft_arena *arena, const char ***out_names, size_t *out_count,
+                             weft_error *error)
 {
     *out_names = NULL;
     *out_count = 0;

@@ -24,11 +24,13 @@ weft_status weft_file_read(const char *path, weft_text *out, weft_error *error) 
 weft_status weft_file_write(const char *path, const void *bytes, size_t count, weft_error *error) WEFT_CHECKED;
 
 /* Writes all bytes to a descriptor; says "disk full" in plain words when it is. path is for the message. */
-weft_status weft_file_write_all(int descriptor, const void *bytes, size_t count, const char *path, weft_error *error) WEFT_CHECKED;
+weft_status weft_file_write_all(int descriptor, const void *bytes, size_t count, const char *path,
+                                weft_error *error) WEFT_CHECKED;
 
 weft_status weft_folder_create(const char *path, weft_error *error) WEFT_CHECKED; /* with parents; existing is fine */
 weft_status weft_folder_sync(const char *path, weft_error *error) WEFT_CHECKED;
-weft_status weft_folder_remove(const char *path, weft_error *error) WEFT_CHECKED; /* and everything in it; missing is fine */
+weft_status weft_folder_remove(const char *path,
+                               weft_error *error) WEFT_CHECKED; /* and everything in it; missing is fine */
 
 /* Names (not paths) in a folder, sorted by byte; taken from the arena. */
 weft_status weft_folder_list(const char *path, weft_arena *arena, const char ***out_names, size_t *out_count,

@@ -18,7 +18,8 @@
 weft_status weft_allocate(size_t count, size_t size, void *out_pointer, weft_error *error) WEFT_CHECKED;
 
 /* Grows *pointer (from weft_grow or NULL) so that it holds at least need objects; doubles. Free with weft_free. */
-weft_status weft_grow(void *pointer_to_pointer, size_t *capacity, size_t need, size_t size, weft_error *error) WEFT_CHECKED;
+weft_status weft_grow(void *pointer_to_pointer, size_t *capacity, size_t need, size_t size,
+                      weft_error *error) WEFT_CHECKED;
 
 void weft_free(void *pointer); /* accepts NULL */
 
@@ -28,7 +29,9 @@ typedef struct weft_arena {
 
 void weft_arena_init(weft_arena *arena);
 void weft_arena_fini(weft_arena *arena); /* frees everything */
-weft_status weft_arena_take(weft_arena *arena, size_t count, size_t size, void *out_pointer, weft_error *error) WEFT_CHECKED;
-weft_status weft_arena_text(weft_arena *arena, const char *text, const char **out, weft_error *error) WEFT_CHECKED; /* a copy */
+weft_status weft_arena_take(weft_arena *arena, size_t count, size_t size, void *out_pointer,
+                            weft_error *error) WEFT_CHECKED;
+weft_status weft_arena_text(weft_arena *arena, const char *text, const char **out,
+                            weft_error *error) WEFT_CHECKED; /* a copy */
 
 #endif

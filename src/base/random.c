@@ -12,7 +12,8 @@ static philox_block philox(weft_random_key key, uint64_t counter)
     uint32_t k0 = key.word[0], k1 = key.word[1];
     for (int round = 0; round < 10; round++) {
         uint64_t p0 = UINT64_C(0xD2511F53) * c[0], p1 = UINT64_C(0xCD9E8D57) * c[2];
-        uint32_t next[4] = {(uint32_t)(p1 >> 32) ^ c[1] ^ k0, (uint32_t)p1, (uint32_t)(p0 >> 32) ^ c[3] ^ k1, (uint32_t)p0};
+        uint32_t next[4] = {(uint32_t)(p1 >> 32) ^ c[1] ^ k0, (uint32_t)p1, (uint32_t)(p0 >> 32) ^ c[3] ^ k1,
+                            (uint32_t)p0};
         for (int i = 0; i < 4; i++) c[i] = next[i];
         k0 += 0x9E3779B9;
         k1 += 0xBB67AE85;

@@ -18,11 +18,11 @@
 
 typedef enum weft_status {
     WEFT_OK = 0,
-    WEFT_INVALID,     /* the user's mistake: configuration, arguments, files given; exit status 2 */
-    WEFT_FAILED,      /* a failure at run time: I/O, lost peer, non-finite loss; exit status 1 */
-    WEFT_NO_MEMORY,   /* an allocation failed; exit status 1 */
-    WEFT_TIMEOUT,     /* nothing moved for the configured time; exit status 1 */
-    WEFT_STOPPED,     /* asked to stop by another worker that already failed; its record has the cause */
+    WEFT_INVALID,   /* the user's mistake: configuration, arguments, files given; exit status 2 */
+    WEFT_FAILED,    /* a failure at run time: I/O, lost peer, non-finite loss; exit status 1 */
+    WEFT_NO_MEMORY, /* an allocation failed; exit status 1 */
+    WEFT_TIMEOUT,   /* nothing moved for the configured time; exit status 1 */
+    WEFT_STOPPED,   /* asked to stop by another worker that already failed; its record has the cause */
 } weft_status;
 
 enum { WEFT_ERROR_TEXT = 1536 };

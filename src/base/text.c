@@ -47,13 +47,35 @@ void weft_text_add(weft_text *text, const char *format, ...)
     va_end(again);
 }
 
+/* Bytes of the well-formed UTF-8 character at c (Unicode 15, table 3-7), or 0. */
+static int utf8_length(const unsigned char *c)
+{
+    if (c[0] < 0x80) return 1;
+    int length = c[0] >= 0xc2 && c[0] < 0xe0   ? 2
+                 : c[0] >= 0xe0 && c[0] < 0xf0 ? 3
+                 : c[0] >= 0xf0 && c[0] < 0xf5 ? 4
+                                               : 0;
+    for (int i = 1; i < length; i++)
+        if ((c[i] & 0xc0) != 0x80) return 0;
+    if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f)) return 0;
+    if ((c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f)) return 0;
+    return length;
+}
+
 void weft_text_add_json(weft_text *text, const char *string)
 {
     weft_text_add_bytes(text, "\"", 1);
-    for (const unsigned char *c = (const unsigned char *)string; *c; c++) {
-        if (*c == '"' || *c == '\\') weft_text_add(text, "\\%c", *c);
-        else if (*c < 0x20) weft_text_add(text, "\\u%04x", *c);
-        else weft_text_add_bytes(text, c, 1);
+    for (const unsigned char *c = (const unsigned char *)string; *c;) {
+        int length = utf8_length(c);
+        if (length == 0)
+            weft_text_add(text, "\\ufffd");
+        else if (*c == '"' || *c == '\\')
+            weft_text_add(text, "\\%c", *c);
+        else if (*c < 0x20)
+            weft_text_add(text, "\\u%04x", *c);
+        else
+            weft_text_add_bytes(text, c, (size_t)length);
+        c += length ? length : 1;
     }
     weft_text_add_bytes(text, "\"", 1);
 }
@@ -61,11 +83,16 @@ void weft_text_add_json(weft_text *text, const char *string)
 void weft_text_add_xml(weft_text *text, const char *string)
 {
     for (const char *c = string; *c; c++) {
-        if (*c == '&') weft_text_add(text, "&amp;");
-        else if (*c == '<') weft_text_add(text, "&lt;");
-        else if (*c == '>') weft_text_add(text, "&gt;");
-        else if (*c == '"') weft_text_add(text, "&quot;");
-        else weft_text_add_bytes(text, c, 1);
+        if (*c == '&')
+            weft_text_add(text, "&amp;");
+        else if (*c == '<')
+            weft_text_add(text, "&lt;");
+        else if (*c == '>')
+            weft_text_add(text, "&gt;");
+        else if (*c == '"')
+            weft_text_add(text, "&quot;");
+        else
+            weft_text_add_bytes(text, c, 1);
     }
 }
 

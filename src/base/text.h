@@ -20,7 +20,8 @@ void weft_text_fini(weft_text *text);
 /* Appends never fail on the spot: a writer appends everything and checks once. */
 void weft_text_add(weft_text *text, const char *format, ...) WEFT_PRINTF(2, 3);
 void weft_text_add_bytes(weft_text *text, const void *bytes, size_t count);
-void weft_text_add_json(weft_text *text, const char *string); /* with quotes and escapes */
+void weft_text_add_json(weft_text *text, const char *string); /* with quotes and escapes; bytes that are not UTF-8
+                                                               * become U+FFFD */
 void weft_text_add_xml(weft_text *text, const char *string);  /* escapes & < > " */
 weft_status weft_text_check(const weft_text *text, weft_error *error) WEFT_CHECKED;
 const char *weft_text_get(const weft_text *text); /* "" when empty; borrowed */

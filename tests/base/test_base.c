@@ -63,6 +63,9 @@ static void test_text(void **state)
     weft_text_add_json(&text, "a\"b\n");
     weft_text_add_xml(&text, "<&>");
     assert_string_equal(weft_text_get(&text), "5 \"a\\\"b\\u000a\"&lt;&amp;&gt;");
+    text.length = 0;
+    weft_text_add_json(&text, "\xc3\xa9\xff\xe2\x82");
+    assert_string_equal(weft_text_get(&text), "\"\xc3\xa9\\ufffd\\ufffd\\ufffd\"");
     weft_text_fini(&text);
 }
 
@@ -146,9 +149,14 @@ static void test_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_error_record), cmocka_unit_test(test_impossible_allocation), cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_text),         cmocka_unit_test(test_numbers_and_names),     cmocka_unit_test(test_random),
-        cmocka_unit_test(test_permutation),  cmocka_unit_test(test_files),
+        cmocka_unit_test(test_error_record),
+        cmocka_unit_test(test_impossible_allocation),
+        cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_numbers_and_names),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_permutation),
+        cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
