@@ -6,7 +6,7 @@
  * the layout is computed once, when the stage is made, and a dry run computes the same one.
  *
  * Kept for the backward pass without recomputation, elements of storage for each token of one layer: the layer's input
- * C, qkv (H + 2 G) D, attention C, middle C, up F or 2 F; and in fp32 1 or 2 statistics for each norm and H logsumexp.
+ * C, qkv (H + 2 G) D, attention C, middle C, up F or 2 F; and in fp32 two statistics for each norm and H logsumexp.
  * That is 10 C storage elements + (4 + H) fp32 for GPT-2 (fp32, C = 768, H = 12: 30784 bytes). Not kept: the norm
  * outputs and the activation's output (6 C more for GPT-2); the weight gradients compute them again by the same
  * operations, which costs less than 2 % of the layer's products. With recomputation: C storage elements.

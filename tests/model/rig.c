@@ -1,0 +1,310 @@
+#include "rig.h"
+
+#include "base/random.h"
+
+weft_model_config rig_gpt2(void)
+{
+    return (weft_model_config){.layers = 3,
+                               .width = 16,
+                               .heads = 4,
+                               .kv_heads = 4,
+                               .feed_forward = 32,
+                               .vocabulary = 23,
+                               .context = 12,
+                               .norm = WEFT_CONFIG_LAYERNORM,
+                               .position = WEFT_CONFIG_LEARNED,
+                               .activation = WEFT_CONFIG_GELU,
+                               .bias = true,
+                               .tied = true,
+                               .norm_epsilon = 1e-5,
+                               .rotary_base = 10000,
+                               .init_deviation = 0.2};
+}
+
+weft_model_config rig_llama(void)
+{
+    weft_model_config model = rig_gpt2();
+    model.architecture = 1;
+    model.kv_heads = 2;
+    model.feed_forward = 24;
+    model.norm = WEFT_CONFIG_RMSNORM;
+    model.position = WEFT_CONFIG_ROTARY;
+    model.activation = WEFT_CONFIG_SWIGLU;
+    model.bias = model.tied = false;
+    return model;
+}
+
+void *rig_allocate(const model_rig *rig, size_t bytes)
+{
+    void *memory = NULL, *fill = malloc(bytes + 1);
+    weft_error error;
+    assert_non_null(fill);
+    memset(fill, 0xff, bytes + 1);
+    assert_int_equal(rig->device->operations->allocate(rig->device, WEFT_MEMORY_DEVICE, bytes, &memory, &error),
+                     WEFT_OK);
+    if (bytes > 0) rig->device->operations->copy(rig->device, NULL, memory, fill, bytes);
+    free(fill);
+    return memory;
+}
+
+void rig_release(const model_rig *rig, void *memory)
+{
+    if (memory != NULL) rig->device->operations->release(rig->device, memory);
+}
+
+void rig_read(const model_rig *rig, void *to, const void *from, size_t bytes)
+{
+    rig->device->operations->copy(rig->device, NULL, to, from, bytes);
+}
+
+void rig_check(const model_rig *rig)
+{
+    weft_error error;
+    weft_error_clear(&error);
+    weft_status status = weft_device_check(rig->device, &error);
+    if (status != WEFT_OK) fail_msg("%s: %s", rig->kind->name, error.text);
+}
+
+/* Norms and biases are not left at one and zero, so that a term that they multiply is not lost to the test. */
+static void draw(const weft_parameter *parameter, float *out)
+{
+    weft_parameter_init(parameter, 5, out);
+    if (parameter->init == WEFT_INIT_NORMAL) return;
+    weft_random_key key = weft_random_key_make(6, parameter->name);
+    for (int64_t i = 0; i < parameter->elements; i++) out[i] += (float)(0.1 * weft_random_normal(key, (uint64_t)i));
+}
+
+void rig_init(model_rig *rig, const weft_device_kind *kind, weft_element element, const weft_model_config *model,
+              int64_t B, int64_t T)
+{
+    weft_error error;
+    *rig = (struct model_rig){.model = *model, .B = B, .T = T, .kind = kind, .options = {element, 1}};
+    assert_int_equal(kind->create(&rig->options, &rig->device, &error), WEFT_OK);
+    weft_arena_init(&rig->arena);
+    assert_int_equal(weft_model_parameters(model, &rig->arena, &rig->parameters, &rig->count, &error), WEFT_OK);
+    size_t count = (size_t)rig->count;
+    assert_int_equal(weft_arena_take(&rig->arena, count, sizeof *rig->weight, &rig->weight, &error), WEFT_OK);
+    assert_int_equal(weft_arena_take(&rig->arena, count, sizeof *rig->gradient, &rig->gradient, &error), WEFT_OK);
+    assert_int_equal(weft_arena_take(&rig->arena, count, sizeof *rig->storage, &rig->storage, &error), WEFT_OK);
+    for (int32_t p = 0; p < rig->count; p++) {
+        const weft_parameter *parameter = &rig->parameters[p];
+        size_t bytes = (size_t)parameter->elements * sizeof(float);
+        rig->gradient[p] = rig_allocate(rig, bytes);
+        if (parameter->tied) {
+            rig->weight[p] = rig->weight[0];
+            rig->storage[p] = rig->storage[0];
+            continue;
+        }
+        rig->weight[p] = rig_allocate(rig, bytes);
+        rig->storage[p] = element == WEFT_FP32 ? rig->weight[p] : rig_allocate(rig, bytes / 2);
+        float *values = malloc(bytes);
+        assert_non_null(values);
+        draw(parameter, values);
+        rig->device->operations->copy(rig->device, NULL, rig->weight[p], values, bytes);
+        free(values);
+    }
+    rig_round(rig);
+}
+
+void rig_fini(model_rig *rig)
+{
+    for (int32_t p = 0; p < rig->count; p++) {
+        rig_release(rig, rig->gradient[p]);
+        if (rig->parameters[p].tied) continue;
+        if (rig->storage[p] != rig->weight[p]) rig_release(rig, rig->storage[p]);
+        rig_release(rig, rig->weight[p]);
+    }
+    weft_arena_fini(&rig->arena);
+    rig->device->operations->destroy(rig->device);
+}
+
+void rig_round(model_rig *rig)
+{
+    for (int32_t p = 0; p < rig->count; p++) {
+        if (rig->storage[p] == rig->weight[p]) continue;
+        rig->device->operations->round(rig->device, NULL, rig->parameters[p].elements, rig->weight[p], rig->storage[p]);
+    }
+}
+
+static weft_stage_shape stage_shape(const model_rig *rig, const rig_plan *plan, int32_t s, bool forward_only)
+{
+    int32_t first = 0;
+    for (int32_t i = 0; i < s; i++) first += plan->layers[i];
+    return (weft_stage_shape){.model = &rig->model,
+                              .first_layer = first,
+                              .layer_count = plan->layers[s],
+                              .embedding = s == 0,
+                              .head = s == plan->stages - 1,
+                              .B = rig->B,
+                              .T = rig->T,
+                              .recompute = plan->recompute,
+                              .forward_only = forward_only,
+                              .device = rig->kind,
+                              .options = rig->options};
+}
+
+/* One stage and the slots of each of its micro-batches. */
+typedef struct stage_cell {
+    weft_stage *stage;
+    weft_stage_bytes bytes;
+    weft_stage_buffers *buffers; /* (M) */
+} stage_cell;
+
+static void make_cells(model_rig *rig, const rig_plan *plan, int64_t M, bool forward_only, stage_cell *cells)
+{
+    size_t boundary = (size_t)(rig->B * rig->T * rig->model.width) * weft_element_bytes(rig->options.element);
+    boundary = (boundary + 63) / 64 * 64;
+    for (int32_t s = 0; s < plan->stages; s++) {
+        weft_stage_shape shape = stage_shape(rig, plan, s, forward_only);
+        int32_t first, count;
+        weft_stage_parameters(&shape, rig->parameters, rig->count, &first, &count);
+        weft_stage_weights weights = {(const void *const *)(rig->storage + first),
+                                      forward_only ? NULL : rig->gradient + first};
+        weft_error error;
+        assert_int_equal(weft_stage_create(&shape, rig->device, &weights, &cells[s].stage, &error), WEFT_OK);
+        cells[s].bytes = weft_stage_memory(&shape);
+        assert_int_equal(cells[s].bytes.input, s == 0 ? 0 : boundary);
+        cells[s].buffers = calloc((size_t)M, sizeof *cells[s].buffers);
+        assert_non_null(cells[s].buffers);
+        for (int64_t m = 0; m < M; m++) {
+            weft_stage_buffers *buffers = &cells[s].buffers[m];
+            buffers->stash = rig_allocate(rig, cells[s].bytes.stash);
+            if (s == 0) continue;
+            void *input = rig_allocate(rig, boundary);
+            buffers->input = input;
+            cells[s - 1].buffers[m].output = input;
+            if (forward_only) continue;
+            buffers->gradient_out = rig_allocate(rig, boundary);
+            cells[s - 1].buffers[m].gradient = buffers->gradient_out;
+        }
+    }
+}
+
+static void free_cells(model_rig *rig, int32_t stages, int64_t M, stage_cell *cells)
+{
+    for (int32_t s = stages - 1; s >= 0; s--) {
+        for (int64_t m = 0; m < M; m++) {
+            rig_release(rig, cells[s].buffers[m].stash);
+            rig_release(rig, cells[s].buffers[m].work);
+            rig_release(rig, cells[s].buffers[m].gradient_out);
+            if (s > 0) rig_release(rig, cells[s - 1].buffers[m].output);
+        }
+        free(cells[s].buffers);
+        weft_stage_destroy(cells[s].stage);
+    }
+    free(cells);
+}
+
+typedef void (*stage_call)(weft_stage *stage, weft_stream *stream, const weft_stage_buffers *buffers);
+
+/* One action, with a workspace of its own. */
+static void act(model_rig *rig, stage_cell *cell, int64_t m, stage_call call)
+{
+    weft_stage_buffers *buffers = &cell->buffers[m];
+    if (call == weft_stage_backward_input) buffers->work = rig_allocate(rig, cell->bytes.work);
+    buffers->workspace = rig_allocate(rig, cell->bytes.workspace);
+    buffers->accumulate = m > 0;
+    call(cell->stage, NULL, buffers);
+    rig_release(rig, buffers->workspace);
+    buffers->workspace = NULL;
+}
+
+static void backward(model_rig *rig, const rig_plan *plan, int64_t M, stage_cell *cells, stage_call call)
+{
+    for (int64_t m = 0; m < M; m++) {
+        for (int32_t s = plan->stages - 1; s >= 0; s--) act(rig, &cells[s], m, call);
+    }
+}
+
+static void *to_device(const model_rig *rig, const int32_t *values, int64_t count)
+{
+    void *memory = rig_allocate(rig, (size_t)count * sizeof *values);
+    rig->device->operations->copy(rig->device, NULL, memory, values, (size_t)count * sizeof *values);
+    return memory;
+}
+
+static void poison_gradients(model_rig *rig)
+{
+    for (int32_t p = 0; p < rig->count; p++) {
+        size_t bytes = (size_t)rig->parameters[p].elements * sizeof(float);
+        void *poison = rig_allocate(rig, bytes);
+        rig->device->operations->copy(rig->device, NULL, rig->gradient[p], poison, bytes);
+        rig_release(rig, poison);
+    }
+}
+
+void rig_step(model_rig *rig, const rig_plan *plan, int64_t M, const int32_t *tokens, const int32_t *targets,
+              float *losses)
+{
+    int64_t N = rig->B * rig->T, counted = 0;
+    for (int64_t i = 0; i < M * N; i++) counted += targets[i] >= 0;
+    stage_cell *cells = calloc((size_t)plan->stages, sizeof *cells);
+    assert_non_null(cells);
+    make_cells(rig, plan, M, false, cells);
+    void *device_tokens = to_device(rig, tokens, M * N), *device_targets = to_device(rig, targets, M * N);
+    float *loss = rig_allocate(rig, (size_t)M * sizeof *loss);
+    poison_gradients(rig);
+    for (int64_t m = 0; m < M; m++) {
+        cells[0].buffers[m].tokens = (const int32_t *)device_tokens + m * N;
+        weft_stage_buffers *last = &cells[plan->stages - 1].buffers[m];
+        last->targets = (const int32_t *)device_targets + m * N;
+        last->loss = loss + m;
+        last->scale = 1.0f / (float)counted;
+        for (int32_t s = 0; s < plan->stages; s++) act(rig, &cells[s], m, weft_stage_forward);
+    }
+    if (plan->split) {
+        backward(rig, plan, M, cells, weft_stage_backward_input);
+        backward(rig, plan, M, cells, weft_stage_backward_weight);
+    } else {
+        backward(rig, plan, M, cells, weft_stage_backward);
+    }
+    rig_read(rig, losses, loss, (size_t)M * sizeof *losses);
+    rig_check(rig);
+    rig_release(rig, loss);
+    rig_release(rig, device_targets);
+    rig_release(rig, device_tokens);
+    free_cells(rig, plan->stages, M, cells);
+}
+
+static void forward_only(model_rig *rig, const rig_plan *plan, const int32_t *tokens, weft_stage_buffers last)
+{
+    stage_cell *cells = calloc((size_t)plan->stages, sizeof *cells);
+    assert_non_null(cells);
+    make_cells(rig, plan, 1, true, cells);
+    void *device_tokens = to_device(rig, tokens, rig->B * rig->T);
+    cells[0].buffers->tokens = device_tokens;
+    weft_stage_buffers *end = cells[plan->stages - 1].buffers;
+    end->targets = last.targets;
+    end->loss = last.loss;
+    end->logits = last.logits;
+    end->logits_position = last.logits_position;
+    for (int32_t s = 0; s < plan->stages; s++) act(rig, &cells[s], 0, weft_stage_forward);
+    rig_check(rig);
+    rig_release(rig, device_tokens);
+    free_cells(rig, plan->stages, 1, cells);
+}
+
+float rig_loss(model_rig *rig, const rig_plan *plan, const int32_t *tokens, const int32_t *targets)
+{
+    void *device_targets = to_device(rig, targets, rig->B * rig->T);
+    float *loss = rig_allocate(rig, sizeof *loss), value;
+    forward_only(rig, plan, tokens, (weft_stage_buffers){.targets = device_targets, .loss = loss});
+    rig_read(rig, &value, loss, sizeof value);
+    rig_release(rig, loss);
+    rig_release(rig, device_targets);
+    return value;
+}
+
+void rig_logits(model_rig *rig, const rig_plan *plan, const int32_t *tokens, int64_t position, float *out)
+{
+    int64_t count = rig->B * rig->model.vocabulary;
+    size_t bytes = (size_t)count * weft_element_bytes(rig->options.element);
+    void *logits = rig_allocate(rig, bytes);
+    forward_only(rig, plan, tokens, (weft_stage_buffers){.logits = logits, .logits_position = position});
+    rig_read(rig, out, logits, bytes);
+    if (rig->options.element == WEFT_BF16) {
+        const uint16_t *halves = (const uint16_t *)(const void *)out;
+        for (int64_t i = count - 1; i >= 0; i--) out[i] = weft_bf16_to_float(halves[i]);
+    }
+    rig_release(rig, logits);
+}
