@@ -91,8 +91,8 @@ typedef struct test_trial {
 
 /* Values come from the operands' names; what a forward operation keeps for this one is computed by the reference. */
 void trial_init(test_trial *trial, const char *operation, const int64_t *sizes, weft_element element);
-/* The same values in fp32. */
-void trial_init_fp32(test_trial *fp32, const test_trial *from);
+/* The same values in another element type. */
+void trial_init_copy(test_trial *copy, const test_trial *from, weft_element element);
 void trial_fini(test_trial *trial);
 void trial_run(test_trial *trial, const weft_device_kind *kind, int32_t threads, bool accumulate);
 /* The same on an instance that the caller made; its hook is called by the operation only, not by the copies. */

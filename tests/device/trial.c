@@ -127,7 +127,9 @@ static double fill_value(const test_operand *operand, int64_t at)
     const bool angle = operand->fill == COSINE || operand->fill == SINE;
     const weft_random_key key = weft_random_key_make(7, angle ? "angle" : operand->name);
     const uint64_t counter = (uint64_t)at;
-    double normal = weft_random_normal(key, counter), uniform = weft_random_uniform(key, counter);
+    const bool bell = operand->fill == NORMAL || operand->fill == POSITIVE;
+    double normal = bell ? weft_random_normal(key, counter) : 0.0;
+    double uniform = bell ? 0.0 : weft_random_uniform(key, counter);
     switch (operand->fill) {
     case NORMAL:
         return normal;
@@ -171,12 +173,23 @@ static void fill(test_trial *trial)
     }
 }
 
-/* mean, rstd, out and logsumexp of a backward operation are what the forward gave. */
+/* Whether the forward operation gives something that this one reads: mean, rstd, out or logsumexp. */
+static bool reads_forward(const test_trial *backward)
+{
+    test_operand given[MAX_OPERANDS];
+    int count = operation_find(backward->operation->differences.forward)->describe(backward->sizes, given);
+    for (int i = 0; i < count; i++) {
+        int here = trial_find(backward, given[i].name);
+        if (given[i].role == OUT && here >= 0 && backward->operands[here].role == IN) return true;
+    }
+    return false;
+}
+
 static void fill_from_forward(test_trial *backward)
 {
     test_trial rounded, forward;
     trial_init(&rounded, backward->operation->differences.forward, backward->sizes, backward->element);
-    trial_init_fp32(&forward, &rounded);
+    trial_init_copy(&forward, &rounded, WEFT_FP32);
     trial_run(&forward, weft_device_kind_find("reference"), 1, false);
     for (int i = 0; i < backward->count; i++) {
         int from = trial_find(&forward, backward->operands[i].name);
@@ -195,17 +208,17 @@ void trial_init(test_trial *trial, const char *name, const int64_t *sizes, weft_
     if (operation == NULL) abort();
     describe(trial, operation, sizes, element);
     fill(trial);
-    if (operation->differences.forward != NULL) fill_from_forward(trial);
+    if (operation->differences.forward != NULL && reads_forward(trial)) fill_from_forward(trial);
 }
 
-void trial_init_fp32(test_trial *fp32, const test_trial *from)
+void trial_init_copy(test_trial *copy, const test_trial *from, weft_element element)
 {
-    describe(fp32, from->operation, from->sizes, WEFT_FP32);
-    for (int i = 0; i < fp32->count; i++) {
-        for (int64_t at = 0; at < fp32->operands[i].count; at++) {
-            trial_put(fp32, i, fp32->before[i], at, trial_get(from, i, from->before[i], at));
+    describe(copy, from->operation, from->sizes, element);
+    for (int i = 0; i < copy->count; i++) {
+        for (int64_t at = 0; at < copy->operands[i].count; at++) {
+            trial_put(copy, i, copy->before[i], at, trial_get(from, i, from->before[i], at));
         }
-        if (fp32->operands[i].type == SCALARS) memcpy(fp32->before[i], from->before[i], trial_bytes(from, i));
+        if (copy->operands[i].type == SCALARS) memcpy(copy->before[i], from->before[i], trial_bytes(from, i));
     }
 }
 
