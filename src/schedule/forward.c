@@ -13,7 +13,8 @@ static weft_status copy_forward(const weft_schedule *from, weft_schedule *to, we
     for (size_t r = 0; r < P; r++) {
         to->first[r] = count;
         for (size_t i = from->first[r]; i < from->first[r + 1]; i++)
-            if (from->actions[i].kind == WEFT_F && count < S * (size_t)from->microbatches) to->actions[count++] = from->actions[i];
+            if (from->actions[i].kind == WEFT_F && count < S * (size_t)from->microbatches)
+                to->actions[count++] = from->actions[i];
     }
     to->first[P] = count;
     return WEFT_OK;
@@ -31,7 +32,9 @@ weft_status weft_schedule_forward(const weft_schedule *schedule, weft_schedule *
     forward->forward_only = true;
     forward->has_messages = false;
     weft_status status = copy_forward(schedule, forward, error);
-    if (status == WEFT_OK) *out = forward;
-    else weft_schedule_destroy(forward);
+    if (status == WEFT_OK)
+        *out = forward;
+    else
+        weft_schedule_destroy(forward);
     return status;
 }

@@ -1,0 +1,173 @@
+#include "schedule/csv.h"
+#include "schedule/kinds.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static weft_status reject(const weft_csv_reader *reader, const weft_csv_action *place, const char *why)
+{
+    weft_text text;
+    weft_text_init(&text);
+    weft_action_print(place->action, &text);
+    weft_status status = weft_fail(reader->error, WEFT_INVALID, "%s, row %u, column %zu: \"%s\" %s", reader->source,
+                                   (unsigned)place->row, place->column, weft_text_get(&text), why);
+    weft_text_fini(&text);
+    return status;
+}
+
+/* Where communication is written out, cells are executed as they stand, and a blank one would mean nothing. */
+static weft_status check_blanks(const weft_csv_reader *reader)
+{
+    if (!reader->has_messages || !reader->blank_row) return WEFT_OK;
+    FAIL(reader->error, WEFT_INVALID,
+         "%s, row %zu, column %zu: \"\" is a blank cell, which a file with communication must not have", reader->source,
+         reader->blank_row, reader->blank_column);
+}
+
+/* Every stage below the highest must be in a row, and in one only: that row is the rank that holds it. */
+static weft_status place_stages(const weft_csv_reader *reader, int32_t *stage_row, size_t room)
+{
+    char why[96];
+    for (size_t i = 0; i < reader->count; i++) {
+        const weft_csv_action *place = &reader->actions[i];
+        if (place->action.stage >= room) continue;
+        int32_t *row = &stage_row[place->action.stage];
+        if (*row && *row != (int32_t)place->row) {
+            snprintf(why, sizeof why, "is on stage %u, which row %d already holds", (unsigned)place->action.stage,
+                     *row);
+            return reject(reader, place, why);
+        }
+        *row = (int32_t)place->row;
+    }
+    for (size_t stage = 0; stage < room; stage++)
+        if (!stage_row[stage])
+            FAIL(reader->error, WEFT_INVALID, "%s: stage %zu is in no row, although there is a stage %u",
+                 reader->source, stage, (unsigned)reader->stages - 1);
+    return WEFT_OK;
+}
+
+/* S and M follow from the highest numbers. Far fewer actions than these ask for mean a slip in a number; what is
+ * merely missing is named better when the program is verified. */
+static weft_status check_numbers(const weft_csv_reader *reader)
+{
+    size_t forward = 0;
+    const weft_csv_action *highest = reader->actions;
+    for (size_t i = 0; i < reader->count; i++) {
+        if (reader->actions[i].action.kind == WEFT_F) forward++;
+        if (reader->actions[i].action.microbatch > highest->action.microbatch) highest = &reader->actions[i];
+    }
+    if (!forward) FAIL(reader->error, WEFT_INVALID, "%s: no forward action, such as 0F0", reader->source);
+    if ((uint64_t)reader->stages * reader->microbatches <= 2 * (uint64_t)forward + 64) return WEFT_OK;
+    return reject(reader, highest,
+                  "has the highest micro-batch number, but most forward actions below it are not in the file");
+}
+
+/* A message has two ends: nothing comes before the first stage, nothing after the last. */
+static weft_status check_ends(const weft_csv_reader *reader)
+{
+    for (size_t i = 0; i < reader->count; i++) {
+        weft_action action = reader->actions[i].action;
+        bool first = action.stage == 0, last = (uint32_t)action.stage + 1 == reader->stages;
+        if (first && (action.kind == WEFT_RECV_F || action.kind == WEFT_SEND_B))
+            return reject(reader, &reader->actions[i], "has no other end: nothing comes before the first stage");
+        if (last && (action.kind == WEFT_SEND_F || action.kind == WEFT_RECV_B))
+            return reject(reader, &reader->actions[i], "has no other end: nothing comes after the last stage");
+    }
+    return WEFT_OK;
+}
+
+static int compare_backward(const void *a_pointer, const void *b_pointer)
+{
+    const weft_csv_action *a = a_pointer, *b = b_pointer;
+    if (a->action.stage != b->action.stage) return a->action.stage < b->action.stage ? -1 : 1;
+    if (a->action.microbatch != b->action.microbatch) return a->action.microbatch < b->action.microbatch ? -1 : 1;
+    return (a->action.kind > b->action.kind) - (a->action.kind < b->action.kind);
+}
+
+/* sorted: B, I and W actions by stage, micro-batch and kind. */
+static weft_status find_old_dialect(const weft_csv_reader *reader, const weft_csv_action *sorted, size_t count)
+{
+    for (size_t i = 0, end; i < count; i = end) {
+        bool has[WEFT_W + 1] = {false};
+        for (end = i; end < count && sorted[end].action.stage == sorted[i].action.stage &&
+                      sorted[end].action.microbatch == sorted[i].action.microbatch;
+             end++)
+            has[sorted[end].action.kind] = true;
+        if (has[WEFT_B] && has[WEFT_W] && !has[WEFT_I])
+            return reject(
+                reader, &sorted[end - 1],
+                "goes with a B of the same stage and micro-batch and no I: this looks like the dialect of 2024, "
+                "where B is the gradient of the input only; write I for it");
+    }
+    return WEFT_OK;
+}
+
+static weft_status check_dialect(const weft_csv_reader *reader)
+{
+    weft_csv_action *sorted = NULL;
+    size_t count = 0;
+    TRY(weft_allocate(reader->count, sizeof *sorted, &sorted, reader->error));
+    for (size_t i = 0; i < reader->count; i++) {
+        unsigned kind = reader->actions[i].action.kind;
+        if (kind == WEFT_B || kind == WEFT_I || kind == WEFT_W) sorted[count++] = reader->actions[i];
+    }
+    qsort(sorted, count, sizeof *sorted, compare_backward);
+    weft_status status = find_old_dialect(reader, sorted, count);
+    weft_free(sorted);
+    return status;
+}
+
+static weft_status check(const weft_csv_reader *reader, weft_schedule *schedule)
+{
+    TRY(check_blanks(reader));
+    /* Among the first count + 1 stages one is missing for certain when there are more stages than actions. */
+    size_t room = reader->stages <= reader->count ? reader->stages : reader->count + 1;
+    TRY(weft_allocate(room, sizeof *schedule->stage_rank, &schedule->stage_rank, reader->error));
+    TRY(place_stages(reader, schedule->stage_rank, room));
+    for (size_t stage = 0; stage < room; stage++) schedule->stage_rank[stage]--; /* rows count from 1 */
+    TRY(check_numbers(reader));
+    TRY(check_ends(reader));
+    return check_dialect(reader);
+}
+
+static weft_status fill(const weft_csv_reader *reader, weft_schedule *schedule)
+{
+    schedule->ranks = (int32_t)reader->rows;
+    schedule->stages = (int32_t)reader->stages;
+    schedule->microbatches = (int32_t)reader->microbatches;
+    schedule->loops = schedule->stages % schedule->ranks == 0 ? schedule->stages / schedule->ranks : 0;
+    schedule->has_messages = reader->has_messages;
+    schedule->forward_only = true;
+    const char *slash = strrchr(reader->source, '/');
+    snprintf(schedule->name, sizeof schedule->name, "%s", slash && slash[1] ? slash + 1 : reader->source);
+    TRY(weft_allocate(reader->rows + 1, sizeof *schedule->first, &schedule->first, reader->error));
+    TRY(weft_allocate(reader->count, sizeof *schedule->actions, &schedule->actions, reader->error));
+    memcpy(schedule->first, reader->first, reader->rows * sizeof *schedule->first);
+    schedule->first[reader->rows] = reader->count;
+    for (size_t i = 0; i < reader->count; i++) {
+        schedule->actions[i] = reader->actions[i].action;
+        unsigned kind = schedule->actions[i].kind;
+        if (kind == WEFT_B || kind == WEFT_I || kind == WEFT_W) schedule->forward_only = false;
+    }
+    return weft_schedule_note_order(schedule, reader->error);
+}
+
+weft_status weft_schedule_read_csv(const char *text, size_t length, const char *source, weft_schedule **out,
+                                   weft_error *error)
+{
+    weft_csv_reader reader = {.source = source, .error = error};
+    weft_schedule *schedule = NULL;
+    *out = NULL;
+    TRY(weft_allocate(1, sizeof *schedule, &schedule, error));
+    weft_status status = weft_csv_read_rows(&reader, length ? text : "", length);
+    if (status == WEFT_OK) status = check(&reader, schedule);
+    if (status == WEFT_OK) status = fill(&reader, schedule);
+    weft_free(reader.actions);
+    weft_free(reader.first);
+    if (status == WEFT_OK)
+        *out = schedule;
+    else
+        weft_schedule_destroy(schedule);
+    return status;
+}

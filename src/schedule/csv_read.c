@@ -1,0 +1,176 @@
+#include "schedule/csv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct span {
+    const char *begin, *end;
+} span;
+
+enum { TOKEN_SHOWN = 40, TOKEN_TEXT = TOKEN_SHOWN + 4 };
+
+/* A cell as messages show it: printable and not too long. */
+static void show(span token, char out[TOKEN_TEXT])
+{
+    size_t length = (size_t)(token.end - token.begin), shown = length < TOKEN_SHOWN ? length : TOKEN_SHOWN;
+    for (size_t i = 0; i < shown; i++) out[i] = token.begin[i] >= ' ' && token.begin[i] <= '~' ? token.begin[i] : '?';
+    snprintf(out + shown, TOKEN_TEXT - shown, "%s", shown < length ? "..." : "");
+}
+
+static weft_status reject(const weft_csv_reader *reader, span token, const char *why)
+{
+    char text[TOKEN_TEXT];
+    show(token, text);
+    FAIL(reader->error, WEFT_INVALID, "%s, row %zu, column %zu: \"%s\" %s", reader->source, reader->row, reader->column,
+         text, why);
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Takes digits from the front of *rest. Values at or above limit come out as limit, however many digits there are. */
+static bool take_number(span *rest, uint32_t limit, uint32_t *out)
+{
+    const char *begin = rest->begin;
+    uint32_t value = 0;
+    for (; rest->begin < rest->end && is_digit(*rest->begin); rest->begin++) {
+        uint64_t next = (uint64_t)value * 10 + (uint64_t)(*rest->begin - '0');
+        value = next < limit ? (uint32_t)next : limit;
+    }
+    *out = value;
+    return rest->begin > begin;
+}
+
+static bool equals(span word, const char *text)
+{
+    size_t length = strlen(text);
+    return (size_t)(word.end - word.begin) == length && memcmp(word.begin, text, length) == 0;
+}
+
+/* The kinds a file may name: those up to REDUCE_GRAD. The rest is weft's own and comes with lowering. */
+static bool find_action(span word, weft_action_kind *out)
+{
+    for (int kind = 0; kind <= WEFT_REDUCE_GRAD; kind++) {
+        if (!equals(word, weft_action_info_get((weft_action_kind)kind)->name)) continue;
+        *out = (weft_action_kind)kind;
+        return true;
+    }
+    return false;
+}
+
+static weft_status append(weft_csv_reader *reader, weft_action_kind kind, uint32_t stage, uint32_t microbatch)
+{
+    TRY(weft_grow(&reader->actions, &reader->capacity, reader->count + 1, sizeof *reader->actions, reader->error));
+    reader->actions[reader->count++] = (weft_csv_action){
+        .action = {.kind = (uint8_t)kind, .stage = stage & (WEFT_STAGES_LIMIT - 1), .microbatch = microbatch},
+        .row = (uint32_t)reader->row,
+        .column = reader->column};
+    if (stage >= reader->stages) reader->stages = stage + 1;
+    if (microbatch >= reader->microbatches) reader->microbatches = microbatch + 1;
+    if (weft_action_info_get(kind)->lane != WEFT_LANE_COMPUTE) reader->has_messages = true;
+    return WEFT_OK;
+}
+
+static weft_status read_action(weft_csv_reader *reader, span token)
+{
+    span rest = token;
+    uint32_t stage = 0, microbatch = 0;
+    weft_action_kind kind = WEFT_F;
+    if (!take_number(&rest, WEFT_STAGES_LIMIT, &stage))
+        return reject(reader, token, "does not begin with a stage number, as 0F0 does");
+    if (stage == WEFT_STAGES_LIMIT) return reject(reader, token, "names a stage above 16777215");
+    span word = rest;
+    while (rest.begin < rest.end && !is_digit(*rest.begin)) rest.begin++;
+    word.end = rest.begin;
+    if (equals(word, "BW"))
+        return reject(
+            reader, token,
+            "is the dialect of 2024, where B is the gradient of the input only and BW the full backward pass; "
+            "rewrite B as I, then BW as B");
+    if (!find_action(word, &kind))
+        return reject(reader, token,
+                      "is no action; the actions are F, B, I, W, SEND_F, RECV_F, SEND_B, RECV_B, UNSHARD, RESHARD and "
+                      "REDUCE_GRAD between a stage and a micro-batch number");
+    bool wanted = weft_action_info_get(kind)->operands == WEFT_OPERANDS_STAGE_MICROBATCH;
+    bool given = take_number(&rest, WEFT_MICROBATCHES_LIMIT, &microbatch);
+    if (wanted && !given) return reject(reader, token, "lacks its micro-batch number");
+    if (given && !wanted) return reject(reader, token, "takes no micro-batch number");
+    if (microbatch == WEFT_MICROBATCHES_LIMIT) return reject(reader, token, "names a micro-batch above 1073741823");
+    if (rest.begin < rest.end) return reject(reader, token, "has something behind the action");
+    return append(reader, kind, stage, microbatch);
+}
+
+/* "(" action { ";" action } ")OVERLAP_F_B": its parts run in order. */
+static weft_status read_fused(weft_csv_reader *reader, span token)
+{
+    static const char ending[] = ")OVERLAP_F_B";
+    size_t length = (size_t)(token.end - token.begin), ending_length = sizeof ending - 1;
+    if (length < 1 + ending_length || memcmp(token.end - ending_length, ending, ending_length) != 0)
+        return reject(reader, token, "opens a fused cell that does not end with )OVERLAP_F_B");
+    const char *end = token.end - ending_length, *begin = token.begin + 1;
+    for (;;) {
+        const char *stop = memchr(begin, ';', (size_t)(end - begin));
+        TRY(read_action(reader, (span){begin, stop ? stop : end}));
+        if (!stop) return WEFT_OK;
+        begin = stop + 1;
+    }
+}
+
+static span trim(span text)
+{
+    while (text.begin < text.end && (*text.begin == ' ' || *text.begin == '\t')) text.begin++;
+    while (text.end > text.begin && (text.end[-1] == ' ' || text.end[-1] == '\t')) text.end--;
+    return text;
+}
+
+static weft_status read_cell(weft_csv_reader *reader, span cell)
+{
+    cell = trim(cell);
+    if (cell.begin == cell.end) {
+        if (!reader->blank_row) {
+            reader->blank_row = reader->row;
+            reader->blank_column = reader->column;
+        }
+        return WEFT_OK;
+    }
+    return *cell.begin == '(' ? read_fused(reader, cell) : read_action(reader, cell);
+}
+
+static weft_status read_row(weft_csv_reader *reader, span row)
+{
+    if (reader->rows == WEFT_STAGES_LIMIT)
+        FAIL(reader->error, WEFT_INVALID, "%s: more than %d rows", reader->source, WEFT_STAGES_LIMIT);
+    TRY(weft_grow(&reader->first, &reader->first_capacity, reader->rows + 1, sizeof *reader->first, reader->error));
+    reader->first[reader->rows++] = reader->count;
+    reader->row = reader->rows;
+    reader->column = 0;
+    size_t before = reader->count;
+    for (const char *begin = row.begin;;) {
+        const char *stop = memchr(begin, ',', (size_t)(row.end - begin));
+        reader->column++;
+        TRY(read_cell(reader, (span){begin, stop ? stop : row.end}));
+        if (!stop) break;
+        begin = stop + 1;
+    }
+    if (reader->count == before)
+        FAIL(reader->error, WEFT_INVALID, "%s, row %zu: no action; each row is a pipeline rank and needs a stage",
+             reader->source, reader->row);
+    return WEFT_OK;
+}
+
+weft_status weft_csv_read_rows(weft_csv_reader *reader, const char *bytes, size_t length)
+{
+    span text = {bytes, bytes + length};
+    while (text.end > text.begin && strchr(" \t\r\n", text.end[-1]) && text.end[-1]) text.end--;
+    if (text.begin == text.end) FAIL(reader->error, WEFT_INVALID, "%s: the schedule is empty", reader->source);
+    for (const char *begin = text.begin;;) {
+        const char *stop = memchr(begin, '\n', (size_t)(text.end - begin));
+        span row = {begin, stop ? stop : text.end};
+        if (stop && row.end > row.begin && row.end[-1] == '\r') row.end--;
+        TRY(read_row(reader, row));
+        if (!stop) return WEFT_OK;
+        begin = stop + 1;
+    }
+}

@@ -1,0 +1,284 @@
+#include "base/random.h"
+#include "check.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Written out by hand from the definitions; rows as in the CSV form. */
+static const struct {
+    const char *kind, *placement;
+    int32_t P, V, M;
+    bool forward_only;
+    const char *rows;
+} golden[] = {
+    {"sequential", NULL, 2, 1, 2, false, "0F0,0B0,0F1,0B1\n1F0,1B0,1F1,1B1\n"},
+    {"sequential", "linear", 2, 2, 1, false, "0F0,1F0,1B0,0B0\n2F0,3F0,3B0,2B0\n"},
+    {"sequential", "loop", 2, 2, 2, false, "0F0,2F0,2B0,0B0,0F1,2F1,2B1,0B1\n1F0,3F0,3B0,1B0,1F1,3F1,3B1,1B1\n"},
+    {"gpipe", NULL, 2, 1, 3, false, "0F0,0F1,0F2,0B0,0B1,0B2\n1F0,1F1,1F2,1B0,1B1,1B2\n"},
+    {"gpipe", NULL, 2, 2, 2, false, "0F0,1F0,0F1,1F1,1B0,0B0,1B1,0B1\n2F0,3F0,2F1,3F1,3B0,2B0,3B1,2B1\n"},
+    {"gpipe", "loop", 2, 2, 2, false, "0F0,0F1,2F0,2F1,2B0,2B1,0B0,0B1\n1F0,1F1,3F0,3F1,3B0,3B1,1B0,1B1\n"},
+    {"1f1b", NULL, 1, 1, 2, false, "0F0,0B0,0F1,0B1\n"},
+    /* More ranks than micro-batches: nothing but fill and drain. */
+    {"1f1b", NULL, 4, 1, 2, false, "0F0,0F1,0B0,0B1\n1F0,1F1,1B0,1B1\n2F0,2F1,2B0,2B1\n3F0,3B0,3F1,3B1\n"},
+    /* arXiv 2104.04473, figure 4, top: four devices, eight micro-batches. */
+    {"1f1b", NULL, 4, 1, 8, false,
+     "0F0,0F1,0F2,0F3,0B0,0F4,0B1,0F5,0B2,0F6,0B3,0F7,0B4,0B5,0B6,0B7\n"
+     "1F0,1F1,1F2,1B0,1F3,1B1,1F4,1B2,1F5,1B3,1F6,1B4,1F7,1B5,1B6,1B7\n"
+     "2F0,2F1,2B0,2F2,2B1,2F3,2B2,2F4,2B3,2F5,2B4,2F6,2B5,2F7,2B6,2B7\n"
+     "3F0,3B0,3F1,3B1,3F2,3B2,3F3,3B3,3F4,3B4,3F5,3B5,3F6,3B6,3F7,3B7\n"},
+    {"1f1b", "linear", 2, 2, 3, false,
+     "0F0,1F0,0F1,1F1,1B0,0B0,0F2,1F2,1B1,0B1,1B2,0B2\n"
+     "2F0,3F0,3B0,2B0,2F1,3F1,3B1,2B1,2F2,3F2,3B2,2B2\n"},
+    {"1f1b", "linear", 2, 2, 2, true, "0F0,1F0,0F1,1F1\n2F0,3F0,2F1,3F1\n"},
+    /* arXiv 2104.04473, figure 4, bottom: the same with two model chunks a device. */
+    {"depth-first", NULL, 4, 2, 8, false,
+     "0F0,0F1,0F2,0F3,4F0,4F1,4F2,4F3,0F4,0F5,0F6,4B0,0F7,4B1,4F4,4B2,4F5,4B3,4F6,0B0,4F7,0B1,0B2,0B3,4B4,4B5,4B6,"
+     "4B7,0B4,0B5,0B6,0B7\n"
+     "1F0,1F1,1F2,1F3,5F0,5F1,5F2,5F3,1F4,5B0,1F5,5B1,1F6,5B2,1F7,5B3,5F4,1B0,5F5,1B1,5F6,1B2,5F7,1B3,5B4,5B5,5B6,"
+     "5B7,1B4,1B5,1B6,1B7\n"
+     "2F0,2F1,2F2,2F3,6F0,6F1,6F2,6B0,6F3,6B1,2F4,6B2,2F5,6B3,2F6,2B0,2F7,2B1,6F4,2B2,6F5,2B3,6F6,6B4,6F7,6B5,6B6,"
+     "6B7,2B4,2B5,2B6,2B7\n"
+     "3F0,3F1,3F2,3F3,7F0,7B0,7F1,7B1,7F2,7B2,7F3,7B3,3F4,3B0,3F5,3B1,3F6,3B2,3F7,3B3,7F4,7B4,7F5,7B5,7F6,7B6,7F7,"
+     "7B7,3B4,3B5,3B6,3B7\n"},
+    {"depth-first", NULL, 2, 2, 2, false, "0F0,0F1,2F0,2F1,2B0,2B1,0B0,0B1\n1F0,1F1,3F0,3B0,3F1,3B1,1B0,1B1\n"},
+    /* The last group is one short of two. */
+    {"depth-first", NULL, 2, 2, 3, false,
+     "0F0,0F1,2F0,2F1,0F2,2B0,2B1,2F2,0B0,0B1,2B2,0B2\n1F0,1F1,3F0,3B0,3F1,3B1,1F2,1B0,1B1,3F2,3B2,1B2\n"},
+    {"depth-first", NULL, 2, 2, 3, true, "0F0,0F1,2F0,2F1,0F2,2F2\n1F0,1F1,3F0,3F1,1F2,3F2\n"},
+    {"breadth-first", NULL, 2, 2, 3, false,
+     "0F0,0F1,0F2,2F0,2F1,2F2,2B0,2B1,2B2,0B0,0B1,0B2\n1F0,1F1,1F2,3F0,3F1,3F2,3B0,3B1,3B2,1B0,1B1,1B2\n"},
+    {"breadth-first", NULL, 3, 2, 1, false, "0F0,3F0,3B0,0B0\n1F0,4F0,4B0,1B0\n2F0,5F0,5B0,2B0\n"},
+    {"breadth-first", NULL, 2, 2, 2, true, "0F0,0F1,2F0,2F1\n1F0,1F1,3F0,3F1\n"},
+    {"breadth-first", NULL, 1, 3, 1, false, "0F0,1F0,2F0,2B0,1B0,0B0\n"},
+};
+
+static void test_golden(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof golden / sizeof *golden; i++) {
+        weft_schedule *schedule =
+            make(golden[i].kind, golden[i].placement, golden[i].P, golden[i].V, golden[i].M, golden[i].forward_only);
+        weft_text text;
+        weft_text_init(&text);
+        weft_schedule_write_csv(schedule, &text);
+        assert_string_equal(weft_text_get(&text), golden[i].rows);
+        assert_string_equal(schedule->name, golden[i].kind);
+        weft_text_fini(&text);
+        weft_schedule_destroy(schedule);
+    }
+}
+
+static int pick(uint64_t *counter, int count)
+{
+    weft_random_key key = weft_random_key_make(7, "schedules");
+    return (int)(weft_random_bits(key, (*counter)++) % (uint64_t)count);
+}
+
+/* Placements that go with a kind when a rank holds several stages. */
+static const struct {
+    const char *kind, *placement;
+} fitting[] = {{"sequential", "linear"}, {"sequential", "loop"}, {"sequential", NULL},      {"gpipe", "linear"},
+               {"gpipe", "loop"},        {"gpipe", NULL},        {"1f1b", "linear"},        {"1f1b", NULL},
+               {"depth-first", "loop"},  {"depth-first", NULL},  {"breadth-first", "loop"}, {"breadth-first", NULL}};
+
+static void check_same(const weft_schedule *a, const weft_schedule *b)
+{
+    assert_int_equal(a->ranks, b->ranks);
+    assert_int_equal(a->loops, b->loops);
+    assert_int_equal(a->stages, b->stages);
+    assert_int_equal(a->microbatches, b->microbatches);
+    assert_int_equal(a->forward_only, b->forward_only);
+    assert_int_equal(a->has_messages, b->has_messages);
+    assert_int_equal(a->ascending, b->ascending);
+    assert_memory_equal(a->stage_rank, b->stage_rank, (size_t)a->stages * sizeof *a->stage_rank);
+    assert_memory_equal(a->first, b->first, ((size_t)a->ranks + 1) * sizeof *a->first);
+    assert_memory_equal(a->actions, b->actions, a->first[a->ranks] * sizeof *a->actions);
+}
+
+static void check_round_trip(const weft_schedule *schedule)
+{
+    weft_schedule *again = NULL;
+    weft_error error;
+    weft_text text;
+    weft_text_init(&text);
+    weft_schedule_write_csv(schedule, &text);
+    assert_int_equal(weft_text_check(&text, &error), WEFT_OK);
+    assert_int_equal(weft_schedule_read_csv(text.bytes, text.length, "written", &again, &error), WEFT_OK);
+    check_same(schedule, again);
+    weft_schedule_destroy(again);
+    weft_text_fini(&text);
+}
+
+static void test_any_size(void **state)
+{
+    (void)state;
+    uint64_t counter = 0;
+    for (int round = 0; round < 4000; round++) {
+        int choice = pick(&counter, (int)(sizeof fitting / sizeof *fitting));
+        int32_t P = 1 + pick(&counter, 8), V = 1 + pick(&counter, 4), M = 1 + pick(&counter, 20);
+        bool forward_only = pick(&counter, 4) == 0;
+        weft_schedule *schedule = make(fitting[choice].kind, fitting[choice].placement, P, V, M, forward_only);
+        check_complete(schedule);
+        assert_true(schedule->ascending);
+        assert_true(execute(schedule, 1, 2) > 0);
+        check_round_trip(schedule);
+        weft_schedule_destroy(schedule);
+    }
+}
+
+static double bubble(const char *kind, int32_t P, int32_t V, int32_t M, double forward, double backward)
+{
+    weft_schedule *schedule = make(kind, NULL, P, V, M, false);
+    double time = execute(schedule, forward, backward);
+    weft_schedule_destroy(schedule);
+    return time / (M * (forward + backward)) - 1;
+}
+
+/* The published bubbles, for equal stages, no communication, and any ratio of backward to forward. */
+static void test_bubbles(void **state)
+{
+    (void)state;
+    for (int32_t P = 1; P <= 6; P++)
+        for (int32_t V = 1; V <= 3; V++)
+            for (int32_t M = 1; M <= 2 * P + 1; M++)
+                for (double backward = 1; backward <= 3; backward++) {
+                    double high = M > P ? M : P, low = M < P ? M : P;
+                    assert_true(fabs(bubble("sequential", P, V, M, 1, backward) - (P - 1)) < 1e-9);
+                    assert_true(fabs(bubble("gpipe", P, 1, M, 1, backward) - (P - 1.0) / M) < 1e-9);
+                    assert_true(fabs(bubble("gpipe", P, V, M, 1, backward) - (P - 1.0) / M) < 1e-9);
+                    assert_true(fabs(bubble("1f1b", P, V, M, 1, backward) - (P - 1.0) / M) < 1e-9);
+                    double looped = (V * high + low - 1) / (V * (double)M) - 1;
+                    assert_true(fabs(bubble("breadth-first", P, V, M, 1, backward) - looped) < 1e-9);
+                    if (M % P == 0)
+                        assert_true(fabs(bubble("depth-first", P, V, M, 1, backward) - (P - 1.0) / (M * V)) < 1e-9);
+                }
+}
+
+/* Most micro-batches that a stage of a rank holds between F and B, added over its stages. */
+static int32_t most_held(const weft_schedule *schedule, int32_t rank)
+{
+    int32_t held = 0, most = 0;
+    for (size_t i = schedule->first[rank]; i < schedule->first[rank + 1]; i++) {
+        held += schedule->actions[i].kind == WEFT_F ? 1 : -1;
+        most = held > most ? held : most;
+    }
+    return most;
+}
+
+/* 1F1B exists for its memory: rank r holds P - r micro-batches of its V stages, however many there are. */
+static void test_memory_of_1f1b(void **state)
+{
+    (void)state;
+    weft_schedule *schedule = make("1f1b", "linear", 4, 2, 50, false);
+    for (int32_t rank = 0; rank < 4; rank++) assert_int_equal(most_held(schedule, rank), 2 * (4 - rank));
+    weft_schedule_destroy(schedule);
+    /* arXiv 2104.04473: V P + P - 1 stages on the first rank, of V P that plain 1F1B would hold. */
+    schedule = make("depth-first", NULL, 4, 2, 48, false);
+    assert_int_equal(most_held(schedule, 0), 4 * 2 + 4 - 1);
+    weft_schedule_destroy(schedule);
+}
+
+static const struct {
+    weft_schedule_options options;
+    const char *message;
+} refused[] = {
+    {{"bredth-first", 2, 2, 4, NULL, false}, "did you mean breadth-first"},
+    {{"zzzzzzzzzzzzz", 2, 2, 4, NULL, false}, "the kinds are sequential, gpipe, 1f1b, depth-first, breadth-first"},
+    {{NULL, 2, 2, 4, NULL, false}, "no schedule kind"},
+    {{"gpipe", 0, 1, 4, NULL, false}, "pipeline length is 0"},
+    {{"gpipe", 2, -1, 4, NULL, false}, "number of loops is -1"},
+    {{"gpipe", 2, 1, 0, NULL, false}, "number of micro-batches is 0"},
+    {{"gpipe", 2, 1, 4, "ring", false}, "unknown placement \"ring\""},
+    {{"gpipe", INT32_MAX, INT32_MAX, 1, NULL, false}, "more than 16777216 stages"},
+    {{"gpipe", 1 << 20, 1, INT32_MAX, NULL, false}, "need more than"},
+    {{"1f1b", 2, 2, 4, "loop", false}, "take depth-first"},
+    {{"depth-first", 2, 2, 4, "linear", false}, "take 1f1b"},
+    {{"breadth-first", 2, 2, 4, "linear", false}, "take gpipe"},
+};
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        weft_schedule *schedule = NULL;
+        weft_error error;
+        assert_int_equal(weft_schedule_create(&refused[i].options, &schedule, &error), WEFT_INVALID);
+        assert_null(schedule);
+        if (!strstr(error.text, refused[i].message)) fail_msg("\"%s\" lacks \"%s\"", error.text, refused[i].message);
+    }
+}
+
+/* Where both placements are the same, neither is refused. */
+static void test_agreeing_placements(void **state)
+{
+    (void)state;
+    const char *const *names = weft_schedule_kind_names();
+    int count = 0;
+    for (; names[count]; count++) {
+        assert_non_null(weft_schedule_kind_summary(names[count]));
+        for (int32_t P = 1; P <= 3; P += 2) {
+            weft_schedule *linear = make(names[count], "linear", P, P == 1 ? 3 : 1, 4, false);
+            weft_schedule *loop = make(names[count], "loop", P, P == 1 ? 3 : 1, 4, false);
+            check_same(linear, loop);
+            weft_schedule_destroy(linear);
+            weft_schedule_destroy(loop);
+        }
+    }
+    assert_int_equal(count, 5);
+    assert_null(weft_schedule_kind_summary("no such kind"));
+}
+
+static void test_forward_of(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof fitting / sizeof *fitting; i++) {
+        weft_schedule *whole = make(fitting[i].kind, fitting[i].placement, 3, 2, 7, false), *forward = NULL;
+        weft_schedule *expected = make(fitting[i].kind, fitting[i].placement, 3, 2, 7, true);
+        weft_error error;
+        assert_int_equal(weft_schedule_forward(whole, &forward, &error), WEFT_OK);
+        check_same(forward, expected);
+        weft_schedule_destroy(whole);
+        weft_schedule_destroy(forward);
+        weft_schedule_destroy(expected);
+    }
+}
+
+static void test_text(void **state)
+{
+    (void)state;
+    weft_schedule *schedule = make("1f1b", NULL, 2, 1, 11, true);
+    weft_text text;
+    weft_text_init(&text);
+    weft_schedule_write_text(schedule, &text);
+    assert_string_equal(weft_text_get(&text), "1f1b: 2 ranks, 2 stages, 11 micro-batches, forward only\n"
+                                              "rank 0 | 0F0  0F1  0F2  0F3  0F4  0F5  0F6  0F7  0F8  0F9  0F10\n"
+                                              "rank 1 | 1F0  1F1  1F2  1F3  1F4  1F5  1F6  1F7  1F8  1F9  1F10\n");
+    weft_text_fini(&text);
+    weft_schedule_destroy(schedule);
+}
+
+static void test_action_table(void **state)
+{
+    (void)state;
+    weft_text text;
+    weft_text_init(&text);
+    weft_action_print((weft_action){.kind = WEFT_SEND_F, .stage = 16777215, .microbatch = 1073741823}, &text);
+    weft_action_print((weft_action){.kind = WEFT_UNSHARD, .stage = 1}, &text);
+    weft_action_print((weft_action){.kind = WEFT_NORM}, &text);
+    assert_string_equal(weft_text_get(&text), "16777215SEND_F10737418231UNSHARDNORM");
+    weft_text_fini(&text);
+    assert_int_equal(weft_action_info_get(WEFT_RECV_B)->lane, WEFT_LANE_MESSAGE);
+    assert_int_equal(weft_action_info_get(WEFT_UPDATE)->operands, WEFT_OPERANDS_STAGE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden),       cmocka_unit_test(test_any_size),
+        cmocka_unit_test(test_bubbles),      cmocka_unit_test(test_memory_of_1f1b),
+        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_agreeing_placements),
+        cmocka_unit_test(test_forward_of),   cmocka_unit_test(test_text),
+        cmocka_unit_test(test_action_table),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
