@@ -1,0 +1,185 @@
+/* Posting: sends, receives and gathers become MPI requests. */
+#include "transport/mpi/endpoint.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/*
+ * A message of at most limit bytes is one piece. A longer one has limit + (number of further pieces) bytes in its first
+ * piece and limit bytes in each further one as long as there are any left: so messages of different sizes differ in the
+ * size of some piece that both sides have, and a mismatch is always seen and never just waited for.
+ */
+static size_t further_pieces(size_t count, size_t limit)
+{
+    return count <= limit ? 0 : (count - 1) / limit;
+}
+
+static size_t piece_size(size_t left, size_t piece, size_t further, size_t limit)
+{
+    if (piece == 0) return further == 0 ? left : limit + further;
+    return left < limit ? left : limit;
+}
+
+static weft_status reserve_parts(weft_mpi *mpi, size_t more, weft_error *error)
+{
+    size_t need = mpi->part_count + more;
+    TRY(weft_grow(&mpi->handles, &mpi->handle_capacity, need, sizeof *mpi->handles, error));
+    TRY(weft_grow(&mpi->parts, &mpi->part_capacity, need, sizeof *mpi->parts, error));
+    TRY(weft_grow(&mpi->indices, &mpi->index_capacity, need, sizeof *mpi->indices, error));
+    return weft_grow(&mpi->statuses, &mpi->status_capacity, need, sizeof *mpi->statuses, error);
+}
+
+static weft_status take_request(weft_mpi *mpi, int32_t tag, weft_request *out, weft_error *error)
+{
+    if (mpi->spare < 0) {
+        TRY(weft_grow(&mpi->requests, &mpi->request_capacity, mpi->request_count + 1, sizeof *mpi->requests, error));
+        mpi->requests[mpi->request_count].next = -1;
+        mpi->spare = (int32_t)mpi->request_count++;
+    }
+    *out = mpi->spare;
+    weft_mpi_request *request = &mpi->requests[*out];
+    mpi->spare = request->next;
+    *request = (weft_mpi_request){.busy = true, .tag = tag, .code = MPI_SUCCESS};
+    return WEFT_OK;
+}
+
+static void add_part(weft_mpi *mpi, weft_request request, int32_t peer, int expected, size_t whole)
+{
+    mpi->parts[mpi->part_count++] = (weft_mpi_part){request, peer, expected, whole};
+    mpi->requests[request].open++;
+}
+
+typedef struct weft_mpi_route {
+    MPI_Comm communicator;
+    int place, tag; /* of the peer in the communicator */
+    int32_t peer;   /* of the world */
+} weft_mpi_route;
+
+static weft_status post_send(weft_mpi *mpi, weft_request request, const weft_mpi_route *route,
+                             const unsigned char *bytes, size_t count, weft_error *error)
+{
+    size_t further = further_pieces(count, mpi->piece_limit), left = count;
+    TRY(reserve_parts(mpi, further + 1, error));
+    for (size_t i = 0; i <= further; i++) {
+        size_t size = piece_size(left, i, further, mpi->piece_limit);
+        int code = MPI_Isend(bytes, (int)size, MPI_BYTE, route->place, route->tag, route->communicator,
+                             &mpi->handles[mpi->part_count]);
+        if (code != MPI_SUCCESS) return weft_mpi_fail(mpi, code, "MPI_Isend", error);
+        add_part(mpi, request, route->peer, -1, count);
+        if (size > 0) bytes += size;
+        left -= size;
+    }
+    return WEFT_OK;
+}
+
+static weft_status post_receive(weft_mpi *mpi, weft_request request, const weft_mpi_route *route, unsigned char *bytes,
+                                size_t count, weft_error *error)
+{
+    size_t further = further_pieces(count, mpi->piece_limit), left = count;
+    TRY(reserve_parts(mpi, further + 1, error));
+    for (size_t i = 0; i <= further; i++) {
+        size_t size = piece_size(left, i, further, mpi->piece_limit);
+        int code = MPI_Irecv(bytes, (int)size, MPI_BYTE, route->place, route->tag, route->communicator,
+                             &mpi->handles[mpi->part_count]);
+        if (code != MPI_SUCCESS) return weft_mpi_fail(mpi, code, "MPI_Irecv", error);
+        add_part(mpi, request, route->peer, (int)size, count);
+        if (size > 0) bytes += size;
+        left -= size;
+    }
+    return WEFT_OK;
+}
+
+weft_status weft_mpi_send(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
+                          const void *bytes, size_t count, weft_request *out, weft_error *error)
+{
+    (void)stream;
+    weft_mpi *mpi = (weft_mpi *)transport;
+    TRY(weft_transport_check_message(transport, peer, tag, mpi->tag_limit, bytes, count, error));
+    TRY(take_request(mpi, tag, out, error));
+    return post_send(mpi, *out, &(weft_mpi_route){mpi->messages, peer, tag, peer}, bytes, count, error);
+}
+
+weft_status weft_mpi_receive(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
+                             void *bytes, size_t count, weft_request *out, weft_error *error)
+{
+    (void)stream;
+    weft_mpi *mpi = (weft_mpi *)transport;
+    TRY(weft_transport_check_message(transport, peer, tag, mpi->tag_limit, bytes, count, error));
+    TRY(take_request(mpi, tag, out, error));
+    return post_receive(mpi, *out, &(weft_mpi_route){mpi->messages, peer, tag, peer}, bytes, count, error);
+}
+
+/* MPI reads counts and displacements until the gather is done, so they need a place of their own. */
+static weft_status take_table(weft_mpi_group *group, const size_t *counts, int **out, weft_error *error)
+{
+    int32_t members = group->group.count;
+    if (group->spare_count == 0) {
+        TRY(weft_grow(&group->spare, &group->spare_capacity, group->made + 1, sizeof *group->spare, error));
+        TRY(weft_allocate((size_t)members * 2, sizeof **group->spare, &group->spare[0], error));
+        group->made++;
+        group->spare_count = 1;
+    }
+    int *table = group->spare[--group->spare_count], offset = 0;
+    for (int32_t i = 0; i < members; i++) {
+        table[i] = (int)counts[i];
+        table[members + i] = offset;
+        offset += table[i];
+    }
+    *out = table;
+    return WEFT_OK;
+}
+
+static weft_status gather_at_once(weft_mpi *mpi, weft_request request, weft_mpi_group *group, const void *bytes,
+                                  const size_t *counts, unsigned char *out_bytes, weft_error *error)
+{
+    int *table = NULL;
+    TRY(reserve_parts(mpi, 1, error));
+    TRY(take_table(group, counts, &table, error));
+    mpi->requests[request].table = table;
+    int members = group->group.count, own = table[group->place];
+    const void *source = bytes == out_bytes + table[members + group->place] ? MPI_IN_PLACE : bytes;
+    int code = MPI_Iallgatherv(source, own, MPI_BYTE, out_bytes, table, table + members, MPI_BYTE, group->communicator,
+                               &mpi->handles[mpi->part_count]);
+    if (code != MPI_SUCCESS) return weft_mpi_fail(mpi, code, "MPI_Iallgatherv", error);
+    add_part(mpi, request, mpi->base.rank, -1, 0);
+    return WEFT_OK;
+}
+
+static weft_status gather_in_pieces(weft_mpi *mpi, weft_request request, weft_mpi_group *group, const void *bytes,
+                                    const size_t *counts, unsigned char *out_bytes, weft_error *error)
+{
+    size_t offset = 0;
+    for (int32_t i = 0; i < group->group.count; i++) {
+        weft_mpi_route route = {group->communicator, i, 0, group->group.members[i]};
+        if (i == group->place) {
+            if (counts[i] > 0 && bytes != out_bytes + offset) memcpy(out_bytes + offset, bytes, counts[i]);
+        } else {
+            TRY(post_receive(mpi, request, &route, out_bytes + offset, counts[i], error));
+            TRY(post_send(mpi, request, &route, bytes, counts[group->place], error));
+        }
+        offset += counts[i];
+    }
+    return WEFT_OK;
+}
+
+weft_status weft_mpi_gather(weft_transport *transport, struct weft_stream *stream, int32_t group, const void *bytes,
+                            const size_t *counts, void *out_bytes, weft_request *out, weft_error *error)
+{
+    (void)stream;
+    weft_mpi *mpi = (weft_mpi *)transport;
+    if (group < 0 || group >= mpi->group_count)
+        FAIL(error, WEFT_INVALID, "transport: there is no group %" PRId32, group);
+    weft_mpi_group *members = &mpi->groups[group];
+    if (members->place < 0)
+        FAIL(error, WEFT_INVALID, "transport: worker %" PRId32 " is not in group %" PRId32, transport->rank, group);
+    size_t offset = 0, total = weft_transport_total(counts, members->group.count, members->place, &offset);
+    if (total == SIZE_MAX)
+        FAIL(error, WEFT_INVALID, "transport: the counts of a gather in group %" PRId32 " overflow", group);
+    TRY(take_request(mpi, -1, out, error));
+    mpi->requests[*out].group = group;
+    if (members->group.count > 1 && total <= mpi->collective_limit)
+        return gather_at_once(mpi, *out, members, bytes, counts, out_bytes, error);
+    TRY(gather_in_pieces(mpi, *out, members, bytes, counts, out_bytes, error));
+    if (mpi->requests[*out].open == 0) mpi->moved = true;
+    return WEFT_OK;
+}

@@ -1,0 +1,28 @@
+#!/bin/sh
+# run_mpi.sh N program [argument ...]: runs the program as N processes under mpirun, also as root, in containers and on
+# fewer cores than processes. Exit status: the program's; 77 (skipped) without mpirun; 124 after WEFT_MPI_TIMEOUT seconds
+# (120). MPIRUN names another mpirun (mpirun.mpich).
+set -u
+if [ $# -lt 2 ]; then
+    echo "usage: $0 N program [argument ...]" >&2
+    exit 2
+fi
+count=$1
+shift
+mpirun=${MPIRUN:-mpirun}
+if ! command -v "$mpirun" >/dev/null 2>&1; then
+    echo "skipped: there is no $mpirun"
+    exit 77
+fi
+options=
+case $("$mpirun" --version 2>&1) in
+*"Open MPI"* | *OpenRTE*) options="--oversubscribe --bind-to none" ;;
+esac
+OMPI_ALLOW_RUN_AS_ROOT=1
+OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+OMPI_MCA_btl_vader_single_copy_mechanism=none
+OMPI_MCA_btl_base_warn_component_unused=0
+export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
+export OMPI_MCA_btl_vader_single_copy_mechanism OMPI_MCA_btl_base_warn_component_unused
+# shellcheck disable=SC2086 # options are several words
+exec timeout -k 5 "${WEFT_MPI_TIMEOUT:-120}" "$mpirun" $options -n "$count" "$@"
