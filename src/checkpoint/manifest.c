@@ -1,0 +1,384 @@
+#include "checkpoint/manifest.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <xxhash.h>
+#include <yaml.h>
+
+enum { LARGEST_MANIFEST = 64 * 1024 * 1024, MOST_FIELDS = 8 };
+
+/* The last line proves the lines before it, so that no cut or changed manifest passes for a shorter one. */
+static const char closing[] = "checksum: 0x0123456789abcdef\n";
+enum { CLOSING_BYTES = sizeof closing - 1, CLOSING_WORD = 12 };
+
+static const char *const kind_names[WEFT_CHECKPOINT_KINDS] = {"weights", "moment1", "moment2"};
+
+const char *weft_checkpoint_kind_name(weft_checkpoint_kind kind)
+{
+    return kind_names[kind];
+}
+
+void weft_checkpoint_file_name(weft_checkpoint_kind kind, int32_t rank, int32_t ranks, weft_checkpoint_file *out)
+{
+    snprintf(out->name, sizeof out->name, "%s-%05" PRId32 "-of-%05" PRId32 ".safetensors", kind_names[kind], rank + 1,
+             ranks);
+}
+
+bool weft_checkpoint_file_kind(const char *name, weft_checkpoint_kind *out)
+{
+    for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS; kind++) {
+        size_t length = strlen(kind_names[kind]);
+        int place = 0, places = 0;
+        if (strncmp(name, kind_names[kind], length) != 0) continue;
+        if (sscanf(name + length, "-%5d-of-%5d", &place, &places) != 2 || place < 1 || place > places) return false;
+        weft_checkpoint_file same;
+        *out = (weft_checkpoint_kind)kind;
+        weft_checkpoint_file_name(*out, place - 1, places, &same);
+        return strcmp(same.name, name) == 0;
+    }
+    return false;
+}
+
+/* A block scalar: every line indented by two blanks, whatever it holds. */
+static void print_block(const char *key, const char *text, weft_text *out)
+{
+    size_t length = strlen(text);
+    if (length == 0) {
+        weft_text_add(out, "%s: \"\"\n", key);
+        return;
+    }
+    weft_text_add(out, "%s: |2%c\n", key, text[length - 1] == '\n' ? '+' : '-');
+    while (*text) {
+        size_t line = strcspn(text, "\n");
+        if (line) weft_text_add(out, "  ");
+        weft_text_add_bytes(out, text, line);
+        weft_text_add(out, "\n");
+        text += line + (text[line] == '\n');
+    }
+}
+
+void weft_manifest_print(const weft_checkpoint_state *state, const char *config, const weft_checkpoint_file *files,
+                         size_t count, weft_text *out)
+{
+    weft_text_add(out, "format: weft-checkpoint\nversion: 1\nstep: %" PRId64 "\n", state->step);
+    if (isfinite(state->loss))
+        weft_text_add(out, "loss: %.17g\n", state->loss);
+    else
+        weft_text_add(out, "loss: .nan\n");
+    weft_text_add(out, "data_fingerprint: 0x%016" PRIx64 "\n", state->data_fingerprint);
+    print_block("config", config, out);
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        if (!files[i].name[0]) continue;
+        weft_text_add(out, "%s  - name: %s\n    bytes: %" PRIu64 "\n    checksum: 0x%016" PRIx64 "\n",
+                      any ? "" : "files:\n", files[i].name, files[i].bytes, files[i].checksum);
+        any = true;
+    }
+    if (!any) weft_text_add(out, "files: []\n");
+    weft_text_add(out, "checksum: 0x%016" PRIx64 "\n", (uint64_t)XXH3_64bits(weft_text_get(out), out->length));
+}
+
+typedef struct reader {
+    yaml_parser_t parser;
+    const char *path;
+    weft_manifest *manifest;
+    weft_error *error;
+    yaml_mark_t mark; /* of the event read last */
+} reader;
+
+typedef struct field {
+    const char *key;
+    weft_status (*read)(reader *from, void *target);
+} field;
+
+static weft_status complain(reader *from, const char *what)
+{
+    FAIL(from->error, WEFT_INVALID, "%s:%zu:%zu: %s", from->path, from->mark.line + 1, from->mark.column + 1, what);
+}
+
+/* The caller deletes the event when this succeeds. */
+static weft_status next(reader *from, yaml_event_t *event)
+{
+    if (!yaml_parser_parse(&from->parser, event)) {
+        if (from->parser.error == YAML_MEMORY_ERROR)
+            FAIL(from->error, WEFT_NO_MEMORY, "%s: out of memory while reading it", from->path);
+        from->mark = from->parser.problem_mark;
+        return complain(from, from->parser.problem ? from->parser.problem : "not readable as YAML");
+    }
+    from->mark = event->start_mark;
+    return WEFT_OK;
+}
+
+static weft_status expect(reader *from, yaml_event_type_t type, const char *what)
+{
+    yaml_event_t event;
+    TRY(next(from, &event));
+    bool fits = event.type == type;
+    yaml_event_delete(&event);
+    return fits ? WEFT_OK : complain(from, what);
+}
+
+/* A plain, quoted or block text without anchor, tag or zero byte, copied to the manifest's arena. */
+static weft_status copy_scalar(reader *from, const yaml_event_t *event, const char **out)
+{
+    if (event->type != YAML_SCALAR_EVENT) return complain(from, "a single value is expected here");
+    const char *value = (const char *)event->data.scalar.value;
+    if (event->data.scalar.anchor || event->data.scalar.tag || strlen(value) != event->data.scalar.length)
+        return complain(from, "anchors, tags and zero bytes are not allowed here");
+    return weft_arena_text(&from->manifest->arena, value, out, from->error);
+}
+
+static weft_status read_scalar(reader *from, const char **out)
+{
+    yaml_event_t event;
+    TRY(next(from, &event));
+    weft_status status = copy_scalar(from, &event, out);
+    yaml_event_delete(&event);
+    return status;
+}
+
+static weft_status read_whole(reader *from, int64_t *out)
+{
+    const char *word = NULL;
+    TRY(read_scalar(from, &word));
+    if (!weft_parse_int(word, out) || *out < 0) return complain(from, "a whole number of at least 0 is expected here");
+    return WEFT_OK;
+}
+
+static weft_status read_hex(reader *from, uint64_t *out)
+{
+    const char *word = NULL;
+    TRY(read_scalar(from, &word));
+    if (strlen(word) != 18 || strncmp(word, "0x", 2) != 0 || strspn(word + 2, "0123456789abcdef") != 16)
+        return complain(from, "0x and 16 hexadecimal digits are expected here");
+    *out = strtoull(word + 2, NULL, 16);
+    return WEFT_OK;
+}
+
+static weft_status read_format(reader *from, void *target)
+{
+    (void)target;
+    const char *word = NULL;
+    TRY(read_scalar(from, &word));
+    return strcmp(word, "weft-checkpoint") == 0 ? WEFT_OK : complain(from, "this is not a weft-checkpoint");
+}
+
+static weft_status read_version(reader *from, void *target)
+{
+    (void)target;
+    int64_t version = 0;
+    TRY(read_whole(from, &version));
+    return version == 1 ? WEFT_OK : complain(from, "this version of the format is not known, only 1");
+}
+
+static weft_status read_step(reader *from, void *target)
+{
+    weft_manifest *manifest = target;
+    return read_whole(from, &manifest->state.step);
+}
+
+static weft_status read_loss(reader *from, void *target)
+{
+    weft_manifest *manifest = target;
+    const char *word = NULL;
+    TRY(read_scalar(from, &word));
+    manifest->state.loss = (double)NAN;
+    if (strcmp(word, ".nan") == 0 || weft_parse_double(word, &manifest->state.loss)) return WEFT_OK;
+    return complain(from, "a number is expected here");
+}
+
+static weft_status read_fingerprint(reader *from, void *target)
+{
+    weft_manifest *manifest = target;
+    return read_hex(from, &manifest->state.data_fingerprint);
+}
+
+static weft_status read_config(reader *from, void *target)
+{
+    weft_manifest *manifest = target;
+    return read_scalar(from, &manifest->config);
+}
+
+static weft_status read_closing(reader *from, void *target)
+{
+    (void)target;
+    uint64_t proved_before = 0;
+    return read_hex(from, &proved_before);
+}
+
+static weft_status read_file_name(reader *from, void *target)
+{
+    weft_checkpoint_file *file = target;
+    weft_checkpoint_kind kind;
+    const char *word = NULL;
+    TRY(read_scalar(from, &word));
+    if (!weft_checkpoint_file_kind(word, &kind))
+        return complain(from, "this is not the name of a file of a checkpoint");
+    snprintf(file->name, sizeof file->name, "%s", word);
+    return WEFT_OK;
+}
+
+static weft_status read_file_bytes(reader *from, void *target)
+{
+    weft_checkpoint_file *file = target;
+    int64_t bytes = 0;
+    TRY(read_whole(from, &bytes));
+    file->bytes = (uint64_t)bytes;
+    return WEFT_OK;
+}
+
+static weft_status read_file_checksum(reader *from, void *target)
+{
+    weft_checkpoint_file *file = target;
+    return read_hex(from, &file->checksum);
+}
+
+static weft_status read_field(reader *from, const char *key, const field *fields, size_t count, bool *seen,
+                              void *target)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(key, fields[i].key) != 0) continue;
+        if (seen[i]) return complain(from, "this key was given before");
+        seen[i] = true;
+        return fields[i].read(from, target);
+    }
+    return complain(from, "this key is not known");
+}
+
+/* The rest of a map whose start has been read: every key of fields once, in any order, and no other. */
+static weft_status read_map(reader *from, const field *fields, size_t count, void *target)
+{
+    bool seen[MOST_FIELDS] = {false};
+    for (;;) {
+        yaml_event_t event;
+        TRY(next(from, &event));
+        bool ended = event.type == YAML_MAPPING_END_EVENT;
+        const char *key = NULL;
+        weft_status status = ended ? WEFT_OK : copy_scalar(from, &event, &key);
+        yaml_event_delete(&event);
+        TRY(status);
+        if (ended) break;
+        TRY(read_field(from, key, fields, count, seen, target));
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!seen[i])
+            FAIL(from->error, WEFT_INVALID, "%s:%zu:%zu: %s is missing", from->path, from->mark.line + 1,
+                 from->mark.column + 1, fields[i].key);
+    return WEFT_OK;
+}
+
+static weft_status read_file(reader *from)
+{
+    static const field fields[] = {
+        {"name", read_file_name}, {"bytes", read_file_bytes}, {"checksum", read_file_checksum}};
+    weft_manifest *manifest = from->manifest;
+    TRY(weft_grow(&manifest->files, &manifest->capacity, manifest->count + 1, sizeof *manifest->files, from->error));
+    weft_checkpoint_file *file = &manifest->files[manifest->count++];
+    *file = (weft_checkpoint_file){0};
+    return read_map(from, fields, sizeof fields / sizeof *fields, file);
+}
+
+static weft_status read_files(reader *from, void *target)
+{
+    (void)target;
+    TRY(expect(from, YAML_SEQUENCE_START_EVENT, "a list of files is expected here"));
+    for (;;) {
+        yaml_event_t event;
+        TRY(next(from, &event));
+        yaml_event_type_t type = event.type;
+        yaml_event_delete(&event);
+        if (type == YAML_SEQUENCE_END_EVENT) return WEFT_OK;
+        if (type != YAML_MAPPING_START_EVENT)
+            return complain(from, "name, bytes and checksum of a file are expected here");
+        TRY(read_file(from));
+    }
+}
+
+static int by_file_name(const void *a, const void *b)
+{
+    const weft_checkpoint_file *left = a, *right = b;
+    return strcmp(left->name, right->name);
+}
+
+static weft_status read_document(reader *from)
+{
+    static const field fields[] = {{"format", read_format},
+                                   {"version", read_version},
+                                   {"step", read_step},
+                                   {"loss", read_loss},
+                                   {"data_fingerprint", read_fingerprint},
+                                   {"config", read_config},
+                                   {"files", read_files},
+                                   {"checksum", read_closing}};
+    _Static_assert(sizeof fields / sizeof *fields <= MOST_FIELDS, "read_map keeps what it has seen in a fixed array");
+    weft_manifest *manifest = from->manifest;
+    TRY(expect(from, YAML_STREAM_START_EVENT, "not readable as YAML"));
+    TRY(expect(from, YAML_DOCUMENT_START_EVENT, "a map of keys is expected here"));
+    TRY(expect(from, YAML_MAPPING_START_EVENT, "a map of keys is expected here"));
+    TRY(read_map(from, fields, sizeof fields / sizeof *fields, manifest));
+    TRY(expect(from, YAML_DOCUMENT_END_EVENT, "nothing is expected here"));
+    TRY(expect(from, YAML_STREAM_END_EVENT, "a second document is not expected here"));
+    if (manifest->count) qsort(manifest->files, manifest->count, sizeof *manifest->files, by_file_name);
+    for (size_t i = 1; i < manifest->count; i++)
+        if (strcmp(manifest->files[i - 1].name, manifest->files[i].name) == 0)
+            FAIL(from->error, WEFT_INVALID, "%s: the file %s is listed twice", from->path, manifest->files[i].name);
+    return WEFT_OK;
+}
+
+static weft_status check_closing(const char *bytes, size_t count, const char *path, weft_error *error)
+{
+    const char *line = count < CLOSING_BYTES ? NULL : bytes + count - CLOSING_BYTES;
+    bool begins = line && (line == bytes || line[-1] == '\n'); /* the checksums of files are on indented lines */
+    if (!begins || memcmp(line, closing, CLOSING_WORD) != 0 || line[CLOSING_BYTES - 1] != '\n')
+        FAIL(error, WEFT_INVALID, "%s: truncated at byte %zu: it does not end with the line of its checksum", path,
+             count);
+    char wanted[CLOSING_BYTES + 1];
+    snprintf(wanted, sizeof wanted, "checksum: 0x%016" PRIx64 "\n",
+             (uint64_t)XXH3_64bits(bytes, count - CLOSING_BYTES));
+    if (memcmp(line, wanted, CLOSING_BYTES) != 0)
+        FAIL(error, WEFT_INVALID, "%s: corrupt: bytes 0 to %zu have the checksum %.18s, its last line says %.18s", path,
+             count - CLOSING_BYTES, wanted + CLOSING_WORD - 2, line + CLOSING_WORD - 2);
+    return WEFT_OK;
+}
+
+weft_status weft_manifest_parse(weft_manifest *manifest, const void *bytes, size_t count, const char *path,
+                                weft_error *error)
+{
+    *manifest = (weft_manifest){0};
+    TRY(check_closing(bytes, count, path, error));
+    reader from = {.path = path, .manifest = manifest, .error = error};
+    if (!yaml_parser_initialize(&from.parser)) FAIL(error, WEFT_NO_MEMORY, "%s: out of memory while reading it", path);
+    yaml_parser_set_encoding(&from.parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&from.parser, bytes, count);
+    weft_arena_init(&manifest->arena);
+    weft_status status = read_document(&from);
+    yaml_parser_delete(&from.parser);
+    if (status != WEFT_OK) weft_manifest_fini(manifest);
+    return status;
+}
+
+weft_status weft_manifest_read(weft_manifest *manifest, const char *path, weft_error *error)
+{
+    *manifest = (weft_manifest){0};
+    struct stat info;
+    if (stat(path, &info) != 0) FAIL(error, WEFT_INVALID, "%s: missing: this is not a complete checkpoint", path);
+    if (!S_ISREG(info.st_mode)) FAIL(error, WEFT_INVALID, "%s: not a regular file", path);
+    if (info.st_size > LARGEST_MANIFEST) FAIL(error, WEFT_INVALID, "%s: larger than %d bytes", path, LARGEST_MANIFEST);
+    weft_text text;
+    weft_text_init(&text);
+    weft_status status = weft_file_read(path, &text, error);
+    if (status == WEFT_OK) status = weft_manifest_parse(manifest, weft_text_get(&text), text.length, path, error);
+    weft_text_fini(&text);
+    return status;
+}
+
+void weft_manifest_fini(weft_manifest *manifest)
+{
+    weft_free(manifest->files);
+    weft_arena_fini(&manifest->arena);
+    *manifest = (weft_manifest){0};
+}

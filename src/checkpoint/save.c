@@ -1,0 +1,282 @@
+#include "checkpoint/manifest.h"
+#include "checkpoint/step.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static weft_status move(const char *from, const char *to, weft_error *error)
+{
+    if (rename(from, to) != 0) FAIL(error, WEFT_FAILED, "%s: cannot rename to %s: %s", from, to, strerror(errno));
+    return WEFT_OK;
+}
+
+/* Two paths of one step, of which most functions here need a pair. */
+typedef struct pair {
+    weft_text from, to;
+} pair;
+
+static weft_status pair_init(pair *paths, const char *folder, int64_t step, const char *from, const char *to,
+                             weft_error *error)
+{
+    weft_text_init(&paths->from);
+    weft_text_init(&paths->to);
+    weft_status status = weft_step_path(folder, step, from, &paths->from, error);
+    if (status == WEFT_OK) status = weft_step_path(folder, step, to, &paths->to, error);
+    return status;
+}
+
+static void pair_fini(pair *paths)
+{
+    weft_text_fini(&paths->from);
+    weft_text_fini(&paths->to);
+}
+
+/* A replacement that was cut short left the old checkpoint aside: it comes back unless the new one is in place. */
+static weft_status settle(const char *folder, int64_t step, weft_error *error)
+{
+    pair paths;
+    weft_status status = pair_init(&paths, folder, step, WEFT_STEP_OLD, "", error);
+    const char *old = weft_text_get(&paths.from), *place = weft_text_get(&paths.to);
+    if (status == WEFT_OK) status = weft_path_exists(place) ? weft_folder_remove(old, error) : move(old, place, error);
+    pair_fini(&paths);
+    return status;
+}
+
+static weft_status settle_all(const char *folder, weft_error *error)
+{
+    weft_arena arena;
+    weft_arena_init(&arena);
+    const char **names = NULL;
+    size_t count = 0;
+    weft_status status = weft_folder_list(folder, &arena, &names, &count, error);
+    for (size_t i = 0; i < count && status == WEFT_OK; i++) {
+        int64_t step = 0;
+        if (weft_step_parse(names[i], WEFT_STEP_OLD, &step)) status = settle(folder, step, error);
+    }
+    weft_arena_fini(&arena);
+    return status;
+}
+
+weft_status weft_checkpoint_begin(const char *folder, int64_t step, weft_error *error)
+{
+    if (step < 0) FAIL(error, WEFT_INVALID, "%s: a checkpoint of step %" PRId64 " cannot be", folder, step);
+    TRY(weft_folder_create(folder, error));
+    TRY(settle_all(folder, error));
+    weft_text path;
+    weft_text_init(&path);
+    weft_status status = weft_step_path(folder, step, WEFT_STEP_TMP, &path, error);
+    if (status == WEFT_OK) status = weft_folder_remove(weft_text_get(&path), error);
+    if (status == WEFT_OK) status = weft_folder_create(weft_text_get(&path), error);
+    weft_text_fini(&path);
+    return status;
+}
+
+static weft_status check_tensors(const weft_tensor_entry *tensors, size_t count, weft_error *error)
+{
+    for (size_t i = 0; i < count; i++)
+        if (tensors[i].element != WEFT_FP32)
+            FAIL(error, WEFT_INVALID, "tensor \"%s\": checkpoints hold fp32 only, not %s", tensors[i].name,
+                 weft_element_name(tensors[i].element));
+    return WEFT_OK;
+}
+
+weft_status weft_checkpoint_write(const char *folder, int64_t step, weft_checkpoint_kind kind, int32_t rank,
+                                  int32_t ranks, const weft_tensor_entry *tensors, size_t count,
+                                  weft_checkpoint_file *out, weft_error *error)
+{
+    *out = (weft_checkpoint_file){0};
+    if (count == 0) return WEFT_OK;
+    if (rank < 0 || rank >= ranks || ranks > WEFT_CHECKPOINT_RANKS)
+        FAIL(error, WEFT_INVALID, "rank %" PRId32 " of %" PRId32 " cannot write a checkpoint", rank, ranks);
+    TRY(check_tensors(tensors, count, error));
+    weft_checkpoint_file file = {0};
+    weft_checkpoint_file_name(kind, rank, ranks, &file);
+    weft_text path;
+    weft_text_init(&path);
+    weft_status status = weft_step_path(folder, step, WEFT_STEP_TMP, &path, error);
+    weft_text_add(&path, "/%s", file.name);
+    if (status == WEFT_OK) status = weft_text_check(&path, error);
+    if (status == WEFT_OK)
+        status = weft_safetensors_write(weft_text_get(&path), tensors, count, &file.checksum, &file.bytes, error);
+    if (status == WEFT_OK) *out = file;
+    weft_text_fini(&path);
+    return status;
+}
+
+/* Another rank's file could be missing where ranks do not see the same folder. */
+static weft_status check_file(const char *tmp, const weft_checkpoint_file *file, weft_error *error)
+{
+    weft_checkpoint_kind kind;
+    if (!weft_checkpoint_file_kind(file->name, &kind))
+        FAIL(error, WEFT_INVALID, "%s: no file of a checkpoint can be named \"%s\"", tmp, file->name);
+    weft_text path;
+    weft_text_init(&path);
+    weft_text_add(&path, "%s/%s", tmp, file->name);
+    weft_status status = weft_text_check(&path, error);
+    struct stat info;
+    if (status == WEFT_OK && stat(weft_text_get(&path), &info) != 0)
+        status = weft_fail(error, WEFT_FAILED,
+                           "%s: a rank wrote it, but it is not here: all ranks must write to one file system",
+                           weft_text_get(&path));
+    else if (status == WEFT_OK && (uint64_t)info.st_size != file->bytes)
+        status = weft_fail(error, WEFT_FAILED, "%s: %" PRIu64 " bytes were written, %" PRIu64 " are here",
+                           weft_text_get(&path), file->bytes, (uint64_t)info.st_size);
+    weft_text_fini(&path);
+    return status;
+}
+
+/* Writes the manifest after proving that it reads back as what was meant. */
+static weft_status write_manifest(const char *tmp, const weft_text *text, const char *config, weft_error *error)
+{
+    weft_text path;
+    weft_text_init(&path);
+    weft_text_add(&path, "%s/" WEFT_MANIFEST_NAME, tmp);
+    weft_manifest again = {0};
+    weft_status status = weft_text_check(&path, error);
+    if (status == WEFT_OK)
+        status = weft_manifest_parse(&again, weft_text_get(text), text->length, weft_text_get(&path), error);
+    if (status == WEFT_OK && strcmp(again.config, config) != 0)
+        status = weft_fail(error, WEFT_INVALID, "%s: the configuration holds characters that YAML cannot keep",
+                           weft_text_get(&path));
+    weft_manifest_fini(&again);
+    if (status == WEFT_OK) status = weft_file_write(weft_text_get(&path), text->bytes, text->length, error);
+    weft_text_fini(&path);
+    return status;
+}
+
+static weft_status finish(const char *tmp, const weft_checkpoint_state *state, const char *config,
+                          const weft_checkpoint_file *files, size_t count, weft_error *error)
+{
+    for (size_t i = 0; i < count; i++)
+        if (files[i].name[0]) TRY(check_file(tmp, &files[i], error));
+    weft_text text;
+    weft_text_init(&text);
+    weft_manifest_print(state, config, files, count, &text);
+    weft_status status = weft_text_check(&text, error);
+    if (status == WEFT_OK) status = write_manifest(tmp, &text, config, error);
+    weft_text_fini(&text);
+    return status;
+}
+
+/* Renames tmp into place. A checkpoint of the same step steps aside, and returns if that fails. */
+static weft_status install(const char *folder, const char *tmp, int64_t step, weft_error *error)
+{
+    pair paths;
+    weft_status status = pair_init(&paths, folder, step, "", WEFT_STEP_OLD, error);
+    const char *place = weft_text_get(&paths.from), *old = weft_text_get(&paths.to);
+    bool replaces = status == WEFT_OK && weft_path_exists(place);
+    if (replaces && !weft_path_is_folder(place))
+        status = weft_fail(error, WEFT_FAILED, "%s: exists and is not a folder", place);
+    if (replaces && status == WEFT_OK) status = weft_folder_remove(old, error);
+    if (replaces && status == WEFT_OK) status = move(place, old, error);
+    if (status == WEFT_OK) {
+        status = move(tmp, place, error);
+        if (status != WEFT_OK && replaces && rename(old, place) != 0)
+            weft_error_context(error, "the checkpoint of this step is now %s", old);
+    }
+    if (status == WEFT_OK) status = weft_folder_sync(folder, error);
+    if (replaces && status == WEFT_OK) status = weft_folder_remove(old, error);
+    pair_fini(&paths);
+    return status;
+}
+
+/* By way of .tmp, so that a checkpoint is complete or gone at every instant. */
+static weft_status remove_step(const char *folder, int64_t step, weft_error *error)
+{
+    pair paths;
+    weft_status status = pair_init(&paths, folder, step, "", WEFT_STEP_TMP, error);
+    const char *place = weft_text_get(&paths.from), *tmp = weft_text_get(&paths.to);
+    if (status == WEFT_OK) status = weft_folder_remove(tmp, error);
+    if (status == WEFT_OK && weft_path_exists(place)) status = move(place, tmp, error);
+    if (status == WEFT_OK) status = weft_folder_remove(tmp, error);
+    pair_fini(&paths);
+    return status;
+}
+
+static weft_status is_complete(const char *folder, int64_t step, bool *out, weft_error *error)
+{
+    weft_text path;
+    weft_text_init(&path);
+    weft_status status = weft_step_path(folder, step, "", &path, error);
+    if (status == WEFT_OK) *out = weft_step_is_complete(weft_text_get(&path));
+    weft_text_fini(&path);
+    return status;
+}
+
+/* Steps before this one, ascending (names sort otherwise when steps have more than eight digits): of complete
+ * checkpoints, or of what was left under another suffix. */
+static weft_status list_earlier(const char *folder, int64_t step, const char *suffix, weft_arena *arena, int64_t **out,
+                                size_t *out_count, weft_error *error)
+{
+    const char **names = NULL;
+    size_t count = 0, found = 0;
+    TRY(weft_folder_list(folder, arena, &names, &count, error));
+    int64_t *steps = NULL;
+    TRY(weft_arena_take(arena, count, sizeof *steps, &steps, error));
+    for (size_t i = 0; i < count; i++) {
+        int64_t other = 0;
+        bool wanted = true;
+        if (!weft_step_parse(names[i], suffix, &other) || other >= step) continue;
+        if (!*suffix) TRY(is_complete(folder, other, &wanted, error));
+        if (!wanted) continue;
+        size_t at = found++;
+        for (; at > 0 && steps[at - 1] > other; at--) steps[at] = steps[at - 1];
+        steps[at] = other;
+    }
+    *out = steps;
+    *out_count = found;
+    return WEFT_OK;
+}
+
+static weft_status prune(const char *folder, int64_t step, int64_t keep, weft_error *error)
+{
+    weft_arena arena;
+    weft_arena_init(&arena);
+    int64_t *steps = NULL;
+    size_t count = 0;
+    weft_status status = list_earlier(folder, step, "", &arena, &steps, &count, error);
+    for (size_t i = 0; keep > 0 && i + (size_t)keep - 1 < count && status == WEFT_OK; i++)
+        status = remove_step(folder, steps[i], error);
+    if (status == WEFT_OK) status = list_earlier(folder, step, WEFT_STEP_TMP, &arena, &steps, &count, error);
+    weft_text path;
+    weft_text_init(&path);
+    for (size_t i = 0; i < count && status == WEFT_OK; i++) {
+        status = weft_step_path(folder, steps[i], WEFT_STEP_TMP, &path, error);
+        if (status == WEFT_OK) status = weft_folder_remove(weft_text_get(&path), error);
+    }
+    weft_text_fini(&path);
+    weft_arena_fini(&arena);
+    return status;
+}
+
+weft_status weft_checkpoint_publish(const char *folder, const weft_checkpoint_state *state, const char *config_yaml,
+                                    const weft_checkpoint_file *files, size_t file_count, int64_t keep,
+                                    weft_error *error)
+{
+    weft_text tmp;
+    weft_text_init(&tmp);
+    weft_status status = weft_step_path(folder, state->step, WEFT_STEP_TMP, &tmp, error);
+    if (status == WEFT_OK) status = finish(weft_text_get(&tmp), state, config_yaml, files, file_count, error);
+    if (status == WEFT_OK) status = install(folder, weft_text_get(&tmp), state->step, error);
+    weft_text_fini(&tmp);
+    if (status != WEFT_OK)
+        weft_checkpoint_discard(folder, state->step);
+    else if ((status = prune(folder, state->step, keep, error)) != WEFT_OK)
+        weft_error_context(error, "the checkpoint of step %" PRId64 " is written, but older ones cannot be removed",
+                           state->step);
+    return status;
+}
+
+/* What cannot be removed is left: an unfinished folder is never read, and the next of this step empties it. */
+void weft_checkpoint_discard(const char *folder, int64_t step)
+{
+    weft_text path;
+    weft_text_init(&path);
+    weft_status status = weft_step_path(folder, step, WEFT_STEP_TMP, &path, NULL);
+    if (status == WEFT_OK) status = weft_folder_remove(weft_text_get(&path), NULL);
+    (void)status;
+    weft_text_fini(&path);
+}

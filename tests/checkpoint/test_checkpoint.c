@@ -1,0 +1,336 @@
+#include "checkpoint/manifest.h"
+#include "checkpoint/step.h"
+#include "fixture.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static fixture model;
+
+static int setup(void **state)
+{
+    (void)state;
+    fixture_make(&model);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    fixture_remove(&model);
+    return 0;
+}
+
+static void save(const fixture *what, const char *folder, int64_t step, int32_t ranks, int64_t keep)
+{
+    weft_error error;
+    if (fixture_save(what, folder, step, ranks, keep, &error) != WEFT_OK) fail_msg("%s", error.text);
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    assert_false(weft_checkpoint_exists(model.folder));
+    for (int32_t ranks = 1; ranks <= 6; ranks++) { /* with more than 4, some ranks hold nothing */
+        save(&model, model.folder, ranks, ranks, 0);
+        fixture_check(&model, fixture_path(model.folder, ranks, ""), ranks);
+        fixture_check(&model, model.folder, ranks); /* the latest */
+        assert_false(weft_path_exists(fixture_path(model.folder, ranks, ".tmp")));
+    }
+    assert_true(weft_checkpoint_exists(model.folder));
+    assert_true(weft_path_exists(fixture_path(model.folder, 2, "moment2-00002-of-00002.safetensors")));
+}
+
+static void test_path_of_the_latest(void **state)
+{
+    (void)state;
+    int64_t steps[] = {7, 99999999, 100000000, 123}; /* names do not sort as steps do */
+    for (size_t i = 0; i < 4; i++) save(&model, model.folder, steps[i], 1, 0);
+    weft_checkpoint *checkpoint = NULL;
+    weft_error error;
+    assert_int_equal(weft_checkpoint_open(model.folder, &checkpoint, &error), WEFT_OK);
+    assert_string_equal(weft_checkpoint_path(checkpoint), fixture_path(model.folder, 100000000, ""));
+    weft_checkpoint_close(checkpoint);
+    weft_checkpoint_close(NULL);
+}
+
+static void test_reading_what_is_not_there(void **state)
+{
+    (void)state;
+    save(&model, model.folder, 1, 2, 0);
+    weft_checkpoint *checkpoint = NULL;
+    weft_error error;
+    float values[FIXTURE_FLOATS];
+    assert_int_equal(weft_checkpoint_open(model.folder, &checkpoint, &error), WEFT_OK);
+    int64_t turned[] = {4, 5}, right[] = {5, 4};
+    assert_int_equal(weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_WEIGHTS, "embeddings", 2, right, values, &error),
+                     WEFT_INVALID);
+    assert_non_null(strstr(error.text, "no tensor \"embeddings\" among its weights"));
+    assert_int_equal(weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, "embedding", 2, turned, values, &error),
+                     WEFT_INVALID);
+    assert_non_null(strstr(error.text, "moment1 of \"embedding\" have the shape (5, 4), but the model needs (4, 5)"));
+    assert_int_equal(weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, "embedding", 1, right, values, &error),
+                     WEFT_INVALID);
+    assert_int_equal(weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, "embedding", 5, right, values, &error),
+                     WEFT_INVALID);
+    weft_checkpoint_close(checkpoint);
+}
+
+static void check_config(const char *config)
+{
+    weft_checkpoint_state wanted = {.step = 3, .loss = -0.1};
+    weft_text text;
+    weft_text_init(&text);
+    weft_manifest_print(&wanted, config, NULL, 0, &text);
+    weft_manifest manifest;
+    weft_error error;
+    weft_error_clear(&error);
+    if (weft_manifest_parse(&manifest, weft_text_get(&text), text.length, "memory", &error) != WEFT_OK)
+        fail_msg("%s\n%s", error.text, weft_text_get(&text));
+    assert_string_equal(manifest.config, config);
+    assert_int_equal(manifest.state.step, 3);
+    assert_true(manifest.state.loss == -0.1);
+    assert_int_equal(manifest.count, 0);
+    weft_manifest_fini(&manifest);
+    weft_text_fini(&text);
+}
+
+static void test_any_configuration_text(void **state)
+{
+    (void)state;
+    const char *texts[] = {"",
+                           "a",
+                           "a\n",
+                           "\n",
+                           "\n\n\n",
+                           "a\n\n\n",
+                           "  more: 1\nless: 2\n",
+                           " \n",
+                           "a\n \n b",
+                           "---\n...\n# x\n",
+                           "\tkey: 'x'\n- \"q\"\\\n%YAML\n",
+                           "gr\xc3\xb6\xc3\x9f: 1\n",
+                           "files:\n  - name: x\n",
+                           "\na: 1\n",
+                           "a: 1   \n"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) check_config(texts[i]);
+}
+
+static void test_configuration_that_yaml_cannot_keep(void **state)
+{
+    (void)state;
+    weft_checkpoint_state nothing = {.step = 1};
+    weft_error error;
+    const char *texts[] = {"a\rb\n", "bell \a\n", "bad \xff utf-8\n"};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(weft_checkpoint_begin(model.folder, 1, &error), WEFT_OK);
+        assert_int_equal(weft_checkpoint_publish(model.folder, &nothing, texts[i], NULL, 0, 0, &error), WEFT_INVALID);
+        assert_false(weft_checkpoint_exists(model.folder));
+        assert_false(weft_path_exists(fixture_path(model.folder, 1, ".tmp")));
+    }
+}
+
+static void test_loss_that_is_no_number(void **state)
+{
+    (void)state;
+    weft_checkpoint_state nothing = {.step = 0, .loss = (double)INFINITY};
+    weft_error error;
+    assert_int_equal(weft_checkpoint_begin(model.folder, 0, &error), WEFT_OK);
+    assert_int_equal(weft_checkpoint_publish(model.folder, &nothing, "", NULL, 0, 0, &error), WEFT_OK);
+    weft_checkpoint *checkpoint = NULL;
+    assert_int_equal(weft_checkpoint_open(model.folder, &checkpoint, &error), WEFT_OK);
+    assert_true(isnan(weft_checkpoint_get_state(checkpoint)->loss));
+    weft_checkpoint_close(checkpoint);
+}
+
+static void test_keep(void **state)
+{
+    (void)state;
+    weft_error error;
+    save(&model, model.folder, 90, 1, 0); /* of another run: later, hence not this one's to remove */
+    assert_int_equal(weft_folder_create(fixture_path(model.folder, 1, ""), &error), WEFT_OK); /* holds nothing */
+    assert_int_equal(weft_folder_create(fixture_path(model.folder, 2, ".tmp"), &error), WEFT_OK);
+    assert_int_equal(weft_folder_create(fixture_path(model.folder, 50, ".tmp"), &error), WEFT_OK);
+    for (int64_t step = 3; step <= 8; step++) {
+        save(&model, model.folder, step, 2, 3);
+        for (int64_t other = 3; other <= step; other++)
+            assert_int_equal(weft_path_exists(fixture_path(model.folder, other, "")), other > step - 3);
+    }
+    assert_false(weft_path_exists(fixture_path(model.folder, 2, ".tmp")));
+    assert_true(weft_path_exists(fixture_path(model.folder, 50, ".tmp")));
+    assert_true(weft_path_exists(fixture_path(model.folder, 1, "")));
+    fixture_check(&model, fixture_path(model.folder, 90, ""), 90);
+    save(&model, model.folder, 91, 1, 1);
+    for (int64_t step = 3; step <= 90; step++) assert_false(weft_path_exists(fixture_path(model.folder, step, "")));
+    fixture_check(&model, model.folder, 91);
+}
+
+static void test_replacing_the_same_step(void **state)
+{
+    (void)state;
+    save(&model, model.folder, 4, 3, 0);
+    model.values[1][9] = 77;
+    save(&model, model.folder, 4, 2, 0);
+    fixture_check(&model, model.folder, 4);
+    assert_false(weft_path_exists(fixture_path(model.folder, 4, ".old")));
+    assert_false(weft_path_exists(fixture_path(model.folder, 4, "weights-00003-of-00003.safetensors")));
+}
+
+/* The instants of a replacement at which a process can die. */
+static void test_replacement_cut_short(void **state)
+{
+    (void)state;
+    save(&model, model.folder, 3, 1, 0);
+    save(&model, model.folder, 4, 1, 0);
+    assert_int_equal(rename(fixture_path(model.folder, 4, ""), fixture_path(model.folder, 4, ".old")), 0);
+    assert_true(weft_checkpoint_exists(model.folder));
+    fixture_check(&model, model.folder, 4);
+    save(&model, model.folder, 5, 1, 0); /* puts it back */
+    fixture_check(&model, fixture_path(model.folder, 4, ""), 4);
+    assert_int_equal(rename(fixture_path(model.folder, 3, ""), fixture_path(model.folder, 4, ".old")), 0);
+    fixture_check(&model, fixture_path(model.folder, 4, ""), 4); /* the new one wins */
+    save(&model, model.folder, 6, 1, 0);
+    assert_false(weft_path_exists(fixture_path(model.folder, 4, ".old")));
+    fixture_check(&model, fixture_path(model.folder, 4, ""), 4);
+}
+
+static void test_discard(void **state)
+{
+    (void)state;
+    weft_error error;
+    save(&model, model.folder, 1, 1, 0);
+    assert_int_equal(weft_checkpoint_begin(model.folder, 2, &error), WEFT_OK);
+    weft_checkpoint_discard(model.folder, 2);
+    weft_checkpoint_discard(model.folder, 3);
+    assert_false(weft_path_exists(fixture_path(model.folder, 2, ".tmp")));
+    fixture_check(&model, model.folder, 1);
+}
+
+static void differs(const char *a, const char *b, const char *words)
+{
+    weft_text text;
+    weft_text_init(&text);
+    weft_error error;
+    weft_error_clear(&error);
+    bool same = false;
+    if (weft_checkpoint_compare(a, b, &same, &text, &error) != WEFT_OK) fail_msg("%s", error.text);
+    if (strcmp(weft_text_get(&text), words) != 0) fail_msg("\"%s\" is not \"%s\"", weft_text_get(&text), words);
+    assert_int_equal(same, *words == '\0');
+    weft_text_fini(&text);
+}
+
+static void test_compare(void **state)
+{
+    (void)state;
+    char other[128];
+    snprintf(other, sizeof other, "%s/other", model.run);
+    fixture changed = model;
+    save(&model, model.folder, 5, 1, 0);
+    save(&model, other, 5, 3, 0); /* another layout of files, the same contents */
+    differs(model.folder, other, "");
+    save(&model, other, 6, 3, 0);
+    differs(model.folder, other, "steps differ: 5 and 6");
+    differs(model.folder, fixture_path(other, 5, ""), "");
+    changed.values[WEFT_CHECKPOINT_MOMENT2][20 + 9] = -0.5f;
+    save(&changed, other, 5, 2, 0);
+    differs(model.folder, fixture_path(other, 5, ""),
+            "moment2 of \"layer.0.weight\" differ first at element 9 (row 1, column 2): 750.72998 (0x443baeb8) and "
+            "-0.5 (0xbf000000)");
+    changed.values[WEFT_CHECKPOINT_WEIGHTS][44] = 0;
+    changed.values[WEFT_CHECKPOINT_WEIGHTS][0] = -0.0f; /* where the other is 0 */
+    save(&changed, other, 5, 2, 0);
+    differs(fixture_path(other, 5, ""), model.folder,
+            "weights of \"embedding\" differ first at element 0 (row 0, column 0): -0 (0x80000000) and 0 (0x00000000)");
+    changed.values[WEFT_CHECKPOINT_WEIGHTS][0] = 0;
+    save(&changed, other, 5, 2, 0);
+    differs(fixture_path(other, 5, ""), model.folder,
+            "weights of \"layer.0.bias\" differ first at element 3: 0 (0x00000000) and 16.2800007 (0x41823d71)");
+}
+
+static void save_some(const char *folder, size_t first, size_t count, bool flat)
+{
+    weft_checkpoint_state state = {.step = 5};
+    weft_tensor_entry entries[FIXTURE_TENSORS];
+    weft_checkpoint_file file;
+    weft_error error;
+    fixture_entries(&model, WEFT_CHECKPOINT_MOMENT1, entries);
+    if (flat) {
+        entries[first].dimensions = 1;
+        memset(entries[first].shape, 0, sizeof entries[first].shape);
+        entries[first].shape[0] = (int64_t)(entries[first].bytes / sizeof(float));
+    }
+    assert_int_equal(weft_checkpoint_begin(folder, 5, &error), WEFT_OK);
+    assert_int_equal(
+        weft_checkpoint_write(folder, 5, WEFT_CHECKPOINT_MOMENT1, 0, 1, entries + first, count, &file, &error),
+        WEFT_OK);
+    assert_int_equal(weft_checkpoint_publish(folder, &state, "", &file, 1, 0, &error), WEFT_OK);
+}
+
+static void test_compare_names_and_shapes(void **state)
+{
+    (void)state;
+    char other[128], words[256];
+    snprintf(other, sizeof other, "%s/other", model.run);
+    save_some(model.folder, 0, 3, false);
+    save_some(other, 0, 2, false);
+    snprintf(words, sizeof words, "moment1 of \"layer.0.bias\" are in %s only", fixture_path(model.folder, 5, ""));
+    differs(model.folder, other, words);
+    differs(other, model.folder, words);
+    save_some(other, 1, 3, false);
+    snprintf(words, sizeof words, "moment1 of \"embedding\" are in %s only", fixture_path(model.folder, 5, ""));
+    differs(model.folder, other, words);
+    save_some(other, 0, 3, true);
+    differs(model.folder, other, "moment1 of \"embedding\" differ in shape: (5, 4) and (20)");
+}
+
+static void test_names_of_files(void **state)
+{
+    (void)state;
+    weft_checkpoint_kind kind;
+    int64_t step;
+    assert_true(weft_checkpoint_file_kind("moment2-00001-of-00001.safetensors", &kind));
+    assert_int_equal(kind, WEFT_CHECKPOINT_MOMENT2);
+    const char *bad[] = {"",
+                         "weights",
+                         "weights-00000-of-00001.safetensors",
+                         "weights-00003-of-00002.safetensors",
+                         "weights-1-of-2.safetensors",
+                         "weights-00001-of-00001.safetensors/",
+                         "../weights-00001-of-00001.safetensors",
+                         "weights-00001-of-00001.safetensors.tmp",
+                         "moment3-00001-of-00001.safetensors",
+                         "weights--0001-of-00001.safetensors"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(weft_checkpoint_file_kind(bad[i], &kind));
+    assert_true(weft_step_parse("step-00000012", "", &step) && step == 12);
+    assert_true(weft_step_parse("step-123456789.tmp", ".tmp", &step) && step == 123456789);
+    const char *other[] = {"step-12", "step-00000012.tmp", "step--0000012",  "step-00000012x",
+                           "step-",   "stop-00000012",     "step-000000012", "step-99999999999999999999"};
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++) assert_false(weft_step_parse(other[i], "", &step));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_path_of_the_latest, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reading_what_is_not_there, setup, teardown),
+        cmocka_unit_test(test_any_configuration_text),
+        cmocka_unit_test_setup_teardown(test_configuration_that_yaml_cannot_keep, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_loss_that_is_no_number, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_keep, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_replacing_the_same_step, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_replacement_cut_short, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_discard, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_compare, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_compare_names_and_shapes, setup, teardown),
+        cmocka_unit_test(test_names_of_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
