@@ -1,0 +1,248 @@
+/* Lowering: whatever is generated verifies and, run in any order, computes the right thing. */
+#include "oracle.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static weft_program *lower(const weft_schedule *schedule, const weft_lower_options *options)
+{
+    weft_error error = {0};
+    weft_program *program = NULL;
+    if (weft_program_create(schedule, options, &program, &error) != WEFT_OK)
+        fail_msg("%s, P %d, S %d, M %d: %s", schedule->name, schedule->ranks, schedule->stages, schedule->microbatches,
+                 error.text);
+    return program;
+}
+
+static expectation expect(const weft_program *program, const weft_lower_options *options)
+{
+    bool train = !program->forward_only;
+    return (expectation){train && options->update, train && (options->norm || options->clip), train && options->tied,
+                         options->metrics};
+}
+
+static void check(const weft_schedule *schedule, dice *d)
+{
+    stage_sizes sizes;
+    weft_error error = {0};
+    build_sizes(d, schedule->stages, &sizes);
+    weft_lower_options options = build_options(d, &sizes);
+    weft_program *program = lower(schedule, &options);
+    if (weft_program_verify(program, &error) != WEFT_OK) fail_msg("%s: %s", schedule->name, error.text);
+    expectation expected = expect(program, &options);
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        const char *complaint = oracle_run(program, &expected, d->state + seed);
+        if (complaint) fail_msg("%s: %s", schedule->name, complaint);
+    }
+    weft_program_destroy(program);
+}
+
+static void test_kinds(void **state)
+{
+    (void)state;
+    dice d = {1};
+    for (int i = 0; i < 2000; i++) {
+        weft_schedule *schedule = build_kind(&d);
+        check(schedule, &d);
+        weft_schedule_destroy(schedule);
+    }
+}
+
+static void test_random_orders(void **state)
+{
+    (void)state;
+    dice d = {2};
+    for (int i = 0; i < 3000; i++) {
+        weft_schedule *schedule = build_random(&d);
+        check(schedule, &d);
+        weft_schedule_destroy(schedule);
+    }
+}
+
+/* A file with messages is executed as written: lanes keep its order, and the same program comes out of a file that
+ * writes what lowering would have put in. */
+static void test_messages_as_written(void **state)
+{
+    (void)state;
+    dice d = {3};
+    for (int i = 0; i < 500; i++) {
+        weft_schedule *schedule = build_kind(&d), *written = build_with_messages(schedule);
+        weft_lower_options options = {.update = true, .clip = true};
+        weft_program *first = lower(schedule, &options), *second = lower(written, &options);
+        weft_text a, b;
+        weft_text_init(&a);
+        weft_text_init(&b);
+        weft_program_print(first, &a);
+        weft_program_print(second, &b);
+        assert_string_equal(weft_text_get(&a), weft_text_get(&b));
+        weft_text_fini(&a);
+        weft_text_fini(&b);
+        weft_program_destroy(first);
+        weft_program_destroy(second);
+        check(written, &d);
+        weft_schedule_destroy(schedule);
+        weft_schedule_destroy(written);
+    }
+}
+
+static weft_schedule *create(const char *kind, int32_t ranks, int32_t loops, int32_t microbatches, bool forward_only)
+{
+    weft_schedule_options options = {
+        .kind = kind, .ranks = ranks, .loops = loops, .microbatches = microbatches, .forward_only = forward_only};
+    weft_schedule *schedule = NULL;
+    weft_error error = {0};
+    if (weft_schedule_create(&options, &schedule, &error) != WEFT_OK) fail_msg("%s: %s", kind, error.text);
+    return schedule;
+}
+
+/* Bytes by kind of the rank's buffers, with 64 bytes a message, 1024 a stash. */
+static void memory(const char *kind, int32_t ranks, int32_t loops, int32_t microbatches, bool forward_only,
+                   int32_t rank, size_t bytes[WEFT_SLOT_KINDS])
+{
+    size_t input[64], stash[64], work[64];
+    for (int i = 0; i < 64; i++) {
+        input[i] = i ? 64 : 0;
+        stash[i] = 1024;
+        work[i] = 0;
+    }
+    weft_slot_sizes view = {input, stash, work};
+    weft_schedule *schedule = create(kind, ranks, loops, microbatches, forward_only);
+    weft_program *program = lower(schedule, &(weft_lower_options){.update = true, .sizes = &view});
+    weft_program_memory(program, rank, bytes);
+    size_t sum = 0;
+    for (int k = 0; k < WEFT_SLOT_KINDS; k++) sum += bytes[k];
+    assert_int_equal(sum, program->arena_bytes[rank]);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+}
+
+/* What is kept for the backward pass is what the schedule holds, no more. */
+static void test_memory(void **state)
+{
+    (void)state;
+    size_t bytes[WEFT_SLOT_KINDS];
+    for (int32_t rank = 0; rank < 4; rank++) {
+        memory("gpipe", 4, 1, 16, false, rank, bytes);
+        assert_int_equal(bytes[WEFT_SLOT_STASH], 16 * 1024);
+        memory("1f1b", 4, 1, 16, false, rank, bytes);
+        assert_int_equal(bytes[WEFT_SLOT_STASH], (size_t)(4 - rank) * 1024);
+        memory("breadth-first", 4, 3, 16, false, rank, bytes);
+        assert_int_equal(bytes[WEFT_SLOT_STASH], 3 * 16 * 1024);
+        memory("gpipe", 4, 1, 64, true, rank, bytes);
+        assert_int_equal(bytes[WEFT_SLOT_STASH], 1024);
+        assert_true(bytes[WEFT_SLOT_INPUT] + bytes[WEFT_SLOT_OUTPUT] <= 6 * 64);
+    }
+    /* Forward, breadth first, P = 2, 2 loops: rank 0 takes M - P + 1 arrivals while it is still in its first loop. */
+    memory("breadth-first", 2, 2, 16, true, 0, bytes);
+    assert_true(bytes[WEFT_SLOT_INPUT] + bytes[WEFT_SLOT_OUTPUT] >= (16 - 2 + 1) * 64);
+}
+
+/* The end of a step by the design: REDUCE_TIED, NORM, METRICS on the reduce lane; UPDATEs wait as they must. */
+static void test_end_of_step(void **state)
+{
+    (void)state;
+    weft_schedule *schedule = create("gpipe", 2, 1, 1, false);
+    weft_program *program = lower(
+        schedule, &(weft_lower_options){.update = true, .norm = true, .clip = true, .tied = true, .metrics = true});
+    weft_text text;
+    weft_text_init(&text);
+    weft_program_print(program, &text);
+    assert_string_equal(weft_text_get(&text), "0 compute 0F0\n"
+                                              "0 compute 0B0 after 0RECV_B0\n"
+                                              "0 compute 0UPDATE after NORM\n"
+                                              "0 send-F:1 0SEND_F0 after 0F0\n"
+                                              "0 recv-B:1 0RECV_B0\n"
+                                              "0 reduce REDUCE_TIED after 0B0\n"
+                                              "0 reduce NORM\n"
+                                              "0 reduce METRICS\n"
+                                              "1 compute 1F0 after 1RECV_F0\n"
+                                              "1 compute 1B0\n"
+                                              "1 compute 1UPDATE after NORM\n"
+                                              "1 recv-F:0 1RECV_F0\n"
+                                              "1 send-B:0 1SEND_B0 after 1B0\n"
+                                              "1 reduce REDUCE_TIED after 1B0\n"
+                                              "1 reduce NORM\n"
+                                              "1 reduce METRICS\n");
+    weft_text_fini(&text);
+    weft_program_destroy(program);
+    program = lower(schedule, &(weft_lower_options){.update = true, .norm = true, .tied = true});
+    const weft_lane *compute = &program->lanes[0];
+    uint32_t last = compute->first + compute->count - 1;
+    assert_int_equal(program->actions[last].kind, WEFT_UPDATE);
+    assert_int_equal(program->after_first[last + 1] - program->after_first[last], 1);
+    assert_int_equal(program->actions[program->after[program->after_first[last]]].kind, WEFT_REDUCE_TIED);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+}
+
+/* What cannot be executed is refused with the action that is missing or in the way. */
+static void refuse(weft_schedule *schedule, const char *words)
+{
+    weft_program *program = NULL;
+    weft_error error = {0};
+    assert_int_equal(weft_program_create(schedule, &(weft_lower_options){0}, &program, &error), WEFT_INVALID);
+    assert_null(program);
+    if (!strstr(error.text, words)) fail_msg("\"%s\" is not in \"%s\"", words, error.text);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    weft_schedule *schedule = create("1f1b", 2, 1, 2, false);
+    weft_action *actions = schedule->actions, held = actions[0];
+    actions[0].microbatch = 1;
+    refuse(schedule, "rank 0 runs 0F1 twice");
+    actions[0].microbatch = 7;
+    refuse(schedule, "rank 0 runs 0F7, but there are 2 micro-batches");
+    actions[0] = (weft_action){.kind = WEFT_F, .stage = 1};
+    refuse(schedule, "rank 0 runs 1F0, but stage 1 is on rank 1");
+    actions[0] = (weft_action){.kind = WEFT_UPDATE};
+    refuse(schedule, "rank 0 has 0UPDATE, which is not an action of a schedule");
+    actions[0] = (weft_action){.kind = WEFT_UNSHARD};
+    refuse(schedule, "rank 0 never runs 0F0");
+    actions[0] = held;
+    size_t first = schedule->first[1];
+    actions[first] = (weft_action){.kind = WEFT_B, .stage = 1};
+    actions[first + 1] = (weft_action){.kind = WEFT_F, .stage = 1};
+    refuse(schedule, "rank 1 runs 1B0 before 1F0, which it needs");
+    weft_schedule_destroy(schedule);
+}
+
+/* Rank 0 asks for the gradient of micro-batch 0 before it sends micro-batch 1, which rank 1 wants first. */
+static void test_circle(void **state)
+{
+    (void)state;
+    weft_action rows[] = {{WEFT_F, 0, 0}, {WEFT_B, 0, 0}, {WEFT_F, 0, 1}, {WEFT_B, 0, 1},
+                          {WEFT_F, 1, 0}, {WEFT_F, 1, 1}, {WEFT_B, 1, 0}, {WEFT_B, 1, 1}};
+    int32_t home[] = {0, 1};
+    size_t first[] = {0, 4, 8};
+    weft_schedule schedule = {.ranks = 2,
+                              .loops = 1,
+                              .stages = 2,
+                              .microbatches = 2,
+                              .name = "circle",
+                              .stage_rank = home,
+                              .first = first,
+                              .actions = rows};
+    refuse(&schedule, "it waits in a circle");
+    refuse(&schedule, "rank 0 waits to run 0B0 because 0RECV_B0 is not done");
+    refuse(&schedule, "rank 0 waits to run 0SEND_F1 because 0F1 is not done, which is behind 0B0 on its lane");
+    refuse(&schedule, "rank 1 waits to run 1RECV_F1 because rank 0 has not come to 0SEND_F1");
+    refuse(&schedule, "rank 1 waits to run 1F1 because 1RECV_F1 is not done");
+    refuse(&schedule, "rank 1 waits to run 1SEND_B0 because 1B0 is not done, which is behind 1F1 on its lane");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_kinds),  cmocka_unit_test(test_random_orders), cmocka_unit_test(test_messages_as_written),
+        cmocka_unit_test(test_memory), cmocka_unit_test(test_end_of_step),   cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_circle),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

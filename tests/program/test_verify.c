@@ -1,0 +1,261 @@
+/* Verification: whatever brute force can break is refused, and wrongs that are always wrong are refused always. */
+#include "mutate.h"
+#include "oracle.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { ORACLE_RUNS = 10 };
+
+static weft_program *random_program(dice *d, expectation *expected)
+{
+    stage_sizes sizes;
+    weft_schedule *schedule = dice_roll(d, 2) ? build_kind(d) : build_random(d);
+    build_sizes(d, schedule->stages, &sizes);
+    weft_lower_options options = build_options(d, &sizes);
+    options.sizes = &sizes.view;
+    weft_program *program = NULL;
+    weft_error error = {0};
+    if (weft_program_create(schedule, &options, &program, &error) != WEFT_OK) fail_msg("%s", error.text);
+    bool train = !program->forward_only;
+    *expected = (expectation){train && options.update, train && (options.norm || options.clip), train && options.tied,
+                              options.metrics};
+    weft_schedule_destroy(schedule);
+    return program;
+}
+
+typedef struct tally {
+    int tried, broken, refused;
+} tally;
+
+static void judge(const weft_program *program, const expectation *expected, uint64_t seed, const char *what, tally *out)
+{
+    weft_error error = {0};
+    const char *complaint = NULL;
+    bool refused = weft_program_verify(program, &error) == WEFT_INVALID;
+    for (uint64_t run = 0; run < ORACLE_RUNS && !complaint && !refused; run++)
+        complaint = oracle_run(program, expected, seed + run);
+    if (complaint) fail_msg("%s was accepted, but: %s", what, complaint);
+    if (refused) assert_true(error.text[0]);
+    if (refused) complaint = oracle_run(program, expected, seed);
+    out->tried++;
+    out->refused += refused;
+    out->broken += complaint != NULL;
+}
+
+/* Wrongs of one kind; returns how they fared. */
+static tally wrongs(mutation kind, const char *name, int count)
+{
+    dice d = {77 + (uint64_t)kind};
+    tally out = {0};
+    for (int i = 0; i < count; i++) {
+        expectation expected;
+        weft_program *program = random_program(&d, &expected);
+        for (int k = 0; k < 5; k++) {
+            weft_program *wrong = mutate(program, kind, &d);
+            if (wrong) judge(wrong, &expected, d.state, name, &out);
+            weft_program_destroy(wrong);
+        }
+        weft_program_destroy(program);
+    }
+    return out;
+}
+
+/* These change what is computed, whatever the program. An update may be dropped unseen only where it is the only one.
+ */
+static void test_always_wrong(void **state)
+{
+    (void)state;
+    tally stage = wrongs(MUTATE_STAGE, "another stage", 250);
+    assert_int_equal(stage.refused, stage.tried);
+    tally microbatch = wrongs(MUTATE_MICROBATCH, "another micro-batch", 250);
+    assert_int_equal(microbatch.refused, microbatch.tried);
+    tally twice = wrongs(MUTATE_DOUBLE, "an action twice", 250);
+    assert_int_equal(twice.refused, twice.tried);
+    tally messages = wrongs(MUTATE_MESSAGES, "messages out of order", 250);
+    assert_int_equal(messages.refused, messages.tried);
+    tally kinds = wrongs(MUTATE_KIND, "another kind", 250);
+    assert_int_equal(kinds.refused, kinds.tried);
+    assert_true(stage.broken && microbatch.broken && twice.broken && messages.broken && kinds.broken);
+}
+
+/* These may be harmless: a dependency that another implies, two slots that never meet. Brute force decides. */
+static void test_sometimes_wrong(void **state)
+{
+    (void)state;
+    static const struct {
+        mutation kind;
+        const char *name;
+    } rows[] = {{MUTATE_SWAP, "two actions swapped"},
+                {MUTATE_EDGE, "a dependency dropped"},
+                {MUTATE_MERGE, "two slots merged"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        tally t = wrongs(rows[i].kind, rows[i].name, 400);
+        assert_true(t.tried > 1000);
+        assert_true(t.broken > 100);
+        assert_true(t.refused < t.tried);
+    }
+}
+
+/* A dropped action is missed, but for the last of its kind at the end of the step: that program has other options. */
+static void test_dropped(void **state)
+{
+    (void)state;
+    dice d = {5};
+    int tried = 0;
+    for (int i = 0; i < 400; i++) {
+        expectation expected;
+        weft_error error = {0};
+        weft_program *program = random_program(&d, &expected), *wrong = mutate(program, MUTATE_DROP, &d);
+        uint32_t lost[WEFT_ACTION_KINDS] = {0};
+        for (uint32_t a = 0; a < program->action_count; a++) lost[program->actions[a].kind]++;
+        for (uint32_t a = 0; a < wrong->action_count; a++) lost[wrong->actions[a].kind]--;
+        bool counted = true;
+        for (int kind = WEFT_REDUCE_TIED; kind < WEFT_ACTION_KINDS; kind++) {
+            uint32_t left = 0;
+            for (uint32_t a = 0; a < wrong->action_count; a++) left += wrong->actions[a].kind == (uint32_t)kind;
+            if (lost[kind] && !left) counted = false;
+        }
+        assert_non_null(oracle_run(wrong, &expected, d.state));
+        if (counted) assert_int_equal(weft_program_verify(wrong, &error), WEFT_INVALID);
+        tried += counted;
+        weft_program_destroy(wrong);
+        weft_program_destroy(program);
+    }
+    assert_true(tried > 300);
+}
+
+static weft_program *small(bool sizes)
+{
+    static const size_t input[] = {0, 64, 64, 64}, stash[] = {64, 64, 64, 64}, work[4];
+    static const weft_slot_sizes view = {input, stash, work};
+    weft_schedule_options options = {.kind = "breadth-first", .ranks = 2, .loops = 2, .microbatches = 2};
+    weft_schedule *schedule = NULL;
+    weft_program *program = NULL;
+    weft_error error = {0};
+    assert_int_equal(weft_schedule_create(&options, &schedule, &error), WEFT_OK);
+    weft_lower_options lower = {.update = true, .clip = true, .sizes = sizes ? &view : NULL};
+    assert_int_equal(weft_program_create(schedule, &lower, &program, &error), WEFT_OK);
+    weft_schedule_destroy(schedule);
+    return program;
+}
+
+static void refused(weft_program *program, const char *words)
+{
+    weft_error error = {0};
+    assert_int_equal(weft_program_verify(program, &error), WEFT_INVALID);
+    if (!strstr(error.text, words)) fail_msg("\"%s\" is not in \"%s\"", words, error.text);
+    weft_program_destroy(program);
+}
+
+static uint32_t find(const weft_program *program, weft_action_kind kind, uint32_t stage, uint32_t microbatch)
+{
+    for (uint32_t a = 0; a < program->action_count; a++)
+        if (program->actions[a].kind == kind && program->actions[a].stage == stage &&
+            program->actions[a].microbatch == microbatch)
+            return a;
+    fail_msg("no such action");
+    return 0;
+}
+
+/* Counter-examples say what is wrong in words. */
+static void test_messages(void **state)
+{
+    (void)state;
+    weft_program *program = small(false);
+    uint32_t f = find(program, WEFT_F, 1, 0);
+    program->after[program->after_first[f]] = find(program, WEFT_RECV_F, 3, 0);
+    refused(program, "waits in a circle");
+    program = small(false);
+    f = find(program, WEFT_F, 1, 1);
+    program->after[program->after_first[f]] = find(program, WEFT_RECV_F, 1, 0);
+    refused(program, "on rank 1 nothing makes 1F1 wait for 1RECV_F1, which it needs");
+    program = small(true);
+    program->slots[(WEFT_SLOT_STASH * 4 + 2) * 2 + 1] = program->slots[(WEFT_SLOT_STASH * 4 + 2) * 2];
+    refused(program,
+            "has two tenants at once: 2F1 writes stash of stage 2, micro-batch 1, but nothing makes it wait for "
+            "2B0, the last reader of stash of stage 2, micro-batch 0");
+    program = small(true);
+    program->slots[(WEFT_SLOT_WORK * 4 + 2) * 2] = program->slots[(WEFT_SLOT_STASH * 4 + 2) * 2];
+    refused(program, "slots, but its actions write");
+    program = small(true);
+    program->buffers[1].offset = program->buffers[0].offset;
+    refused(program, "overlap");
+    program = small(false);
+    program->actions[find(program, WEFT_F, 2, 1)].microbatch = 0;
+    refused(program, "rank 0 runs 2F0 twice");
+}
+
+/* Contents out of range, anywhere, are refused and read nothing that is not there (the sanitizers watch). */
+static void test_hostile(void **state)
+{
+    (void)state;
+    dice d = {9};
+    static const int32_t values[] = {-1, -2, 0, 1, 7, 1000, INT32_MAX, INT32_MIN, 1 << 24, -(1 << 20)};
+    for (int i = 0; i < 4000; i++) {
+        weft_program *p = small(true);
+        weft_error error = {0};
+        int32_t value = values[dice_roll(&d, 10)];
+        uint32_t lane = dice_roll(&d, (uint32_t)p->rank_lanes[2]), edges = p->after_first[p->action_count];
+        switch (dice_roll(&d, 14)) {
+        case 0:
+            p->stage_rank[dice_roll(&d, 4)] = value;
+            break;
+        case 1:
+            p->lanes[lane].kind = (weft_lane_kind)value;
+            break;
+        case 2:
+            p->lanes[lane].rank = value;
+            break;
+        case 3:
+            p->lanes[lane].peer = value;
+            break;
+        case 4:
+            p->lanes[lane].match = value;
+            break;
+        case 5:
+            p->lanes[lane].tag = value;
+            break;
+        case 6:
+            p->lanes[lane].first = (uint32_t)value;
+            break;
+        case 7:
+            p->lanes[lane].count = (uint32_t)value;
+            break;
+        case 8:
+            p->rank_lanes[dice_roll(&d, 2)] = value;
+            break;
+        case 9:
+            p->actions[dice_roll(&d, p->action_count)].kind = (uint32_t)value & 0xff;
+            break;
+        case 10:
+            p->after_first[dice_roll(&d, p->action_count)] = (uint32_t)value;
+            break;
+        case 11:
+            p->after[dice_roll(&d, edges)] = (uint32_t)value;
+            break;
+        case 12:
+            p->slots[dice_roll(&d, WEFT_SLOT_KINDS * 8)] = value;
+            break;
+        default:
+            p->buffers[dice_roll(&d, (uint32_t)p->buffer_count)].offset = (size_t)value;
+            break;
+        }
+        if (weft_program_verify(p, &error) != WEFT_OK) assert_true(error.text[0]);
+        weft_program_destroy(p);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_always_wrong), cmocka_unit_test(test_sometimes_wrong), cmocka_unit_test(test_dropped),
+        cmocka_unit_test(test_messages),     cmocka_unit_test(test_hostile),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,295 @@
+/* Simulation: the published formulas, exactly; the longest path against a slow fixed point; the bubble and its causes.
+ */
+#include "../program/build.h"
+#include "simulate/simulate.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static weft_schedule *create(const char *kind, int32_t ranks, int32_t loops, int32_t microbatches)
+{
+    weft_schedule_options options = {.kind = kind, .ranks = ranks, .loops = loops, .microbatches = microbatches};
+    weft_schedule *schedule = NULL;
+    weft_error error = {0};
+    if (weft_schedule_create(&options, &schedule, &error) != WEFT_OK) fail_msg("%s: %s", kind, error.text);
+    return schedule;
+}
+
+static weft_program *lower(const weft_schedule *schedule, const weft_lower_options *options)
+{
+    weft_error error = {0};
+    weft_program *program = NULL;
+    if (weft_program_create(schedule, options, &program, &error) != WEFT_OK) fail_msg("%s", error.text);
+    return program;
+}
+
+/* Simulates and measures; returns the bubble fraction. ranks may be NULL. */
+static double run(const weft_program *program, const weft_costs *costs, double *out_step, weft_bubble_rank *ranks)
+{
+    weft_timeline timeline;
+    weft_error error = {0};
+    weft_bubble_rank own[64];
+    double fraction = 0;
+    assert_int_equal(weft_timeline_init(&timeline, program, &error), WEFT_OK);
+    if (weft_simulate(program, costs, &timeline, &error) != WEFT_OK) fail_msg("%s", error.text);
+    weft_bubble_measure(&timeline, out_step, &fraction, ranks ? ranks : own);
+    weft_timeline_fini(&timeline);
+    return fraction;
+}
+
+static weft_costs equal(double message)
+{
+    static double forward[64], input[64], weight[64];
+    for (int i = 0; i < 64; i++) {
+        forward[i] = 1;
+        input[i] = 0.75;
+        weight[i] = 1.25;
+    }
+    return (weft_costs){.forward = forward, .backward_input = input, .backward_weight = weight, .message = message};
+}
+
+static double fraction_of(const char *kind, int32_t ranks, int32_t loops, int32_t microbatches)
+{
+    weft_schedule *schedule = create(kind, ranks, loops, microbatches);
+    weft_program *program = lower(schedule, &(weft_lower_options){.update = true, .clip = true, .metrics = true});
+    weft_costs costs = equal(0);
+    double step, fraction = run(program, &costs, &step, NULL);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+    return fraction;
+}
+
+static void same(const char *kind, int32_t p, int32_t v, int32_t m, double bubble)
+{
+    double fraction = fraction_of(kind, p, v, m), wanted = bubble / (1 + bubble);
+    if (fabs(fraction - wanted) > 1e-12)
+        fail_msg("%s, P %d, V %d, M %d: bubble fraction %.12f, not %.12f", kind, p, v, m, fraction, wanted);
+}
+
+static void test_formulas(void **state)
+{
+    (void)state;
+    for (int32_t p = 1; p <= 6; p++)
+        for (int32_t m = 1; m <= 13; m++) {
+            same("gpipe", p, 1, m, (p - 1.0) / m);
+            same("1f1b", p, 1, m, (p - 1.0) / m);
+            same("sequential", p, 1, m, p - 1.0);
+            for (int32_t v = 1; v <= 4; v++) {
+                double longest = p > m ? p : m, shortest = p > m ? m : p;
+                same("breadth-first", p, v, m, (v * longest + shortest - 1) / (v * (double)m) - 1);
+                if (m % p == 0) same("depth-first", p, v, m, (p - 1.0) / ((double)m * v));
+            }
+        }
+}
+
+/* With equal stages the edges that reuse buffers hold nothing up, whether messages take long or not. */
+static void test_slots_cost_no_time(void **state)
+{
+    (void)state;
+    size_t bytes[64];
+    for (int i = 0; i < 64; i++) bytes[i] = 64;
+    weft_slot_sizes sizes = {bytes, bytes, bytes};
+    dice d = {4};
+    for (int i = 0; i < 600; i++) {
+        weft_schedule *schedule = build_kind(&d);
+        weft_program *free = lower(schedule, &(weft_lower_options){.update = true});
+        weft_program *bound = lower(schedule, &(weft_lower_options){.update = true, .sizes = &sizes});
+        weft_costs costs = equal(dice_roll(&d, 2) * 0.1);
+        double first, second;
+        run(free, &costs, &first, NULL);
+        run(bound, &costs, &second, NULL);
+        if (second > first * (1 + 1e-9))
+            fail_msg("%s, P %d, S %d, M %d, message %g: %g with slots, %g without", schedule->name, schedule->ranks,
+                     schedule->stages, schedule->microbatches, costs.message, second, first);
+        weft_program_destroy(free);
+        weft_program_destroy(bound);
+        weft_schedule_destroy(schedule);
+    }
+}
+
+static double cost_of(const weft_costs *costs, weft_action a)
+{
+    if (a.kind == WEFT_F) return costs->forward[a.stage];
+    if (a.kind == WEFT_I) return costs->backward_input[a.stage];
+    if (a.kind == WEFT_W) return costs->backward_weight[a.stage];
+    if (a.kind == WEFT_B) return costs->backward_input[a.stage] + costs->backward_weight[a.stage];
+    if (a.kind == WEFT_UPDATE) return costs->update[a.stage];
+    return a.kind <= WEFT_RECV_B ? costs->message : costs->reduce;
+}
+
+/* Raises *begin where the constraint asks for it. */
+static bool raise_to(double *begin, double time)
+{
+    bool more = time > *begin;
+    if (more) *begin = time;
+    return more;
+}
+
+/* Begin times by relaxation until nothing changes: every rule of the header, read plainly. */
+static bool relax(const weft_program *p, const weft_costs *costs, double *begin)
+{
+    bool more = false;
+    for (int32_t l = 0; l < p->rank_lanes[p->ranks]; l++) {
+        const weft_lane *lane = &p->lanes[l];
+        for (uint32_t k = 0; k < lane->count; k++) {
+            uint32_t a = lane->first + k;
+            if (k) more |= raise_to(&begin[a], begin[a - 1] + cost_of(costs, p->actions[a - 1]));
+            for (uint32_t i = p->after_first[a]; i < p->after_first[a + 1]; i++)
+                more |= raise_to(&begin[a], begin[p->after[i]] + cost_of(costs, p->actions[p->after[i]]));
+            if (lane->match >= 0) more |= raise_to(&begin[a], begin[p->lanes[lane->match].first + k]);
+            for (uint32_t b = 0; lane->kind == WEFT_PROGRAM_REDUCE && b < p->action_count; b++)
+                if (p->actions[b].kind == p->actions[a].kind) more |= raise_to(&begin[a], begin[b]);
+        }
+    }
+    return more;
+}
+
+static void test_longest_path(void **state)
+{
+    (void)state;
+    dice d = {5};
+    for (int i = 0; i < 300; i++) {
+        weft_schedule *schedule = i % 2 ? build_kind(&d) : build_random(&d);
+        stage_sizes sizes;
+        build_sizes(&d, schedule->stages, &sizes);
+        weft_lower_options options = build_options(&d, &sizes);
+        weft_program *program = lower(schedule, &options);
+        double cost[4][64], *begin = NULL;
+        for (int k = 0; k < 4 * 64; k++) cost[k / 64][k % 64] = dice_roll(&d, 6);
+        weft_costs costs = {cost[0], cost[1], cost[2], cost[3], dice_roll(&d, 3), dice_roll(&d, 3)};
+        weft_timeline timeline;
+        weft_error error = {0};
+        assert_int_equal(weft_allocate(program->action_count, sizeof *begin, &begin, &error), WEFT_OK);
+        assert_int_equal(weft_timeline_init(&timeline, program, &error), WEFT_OK);
+        assert_int_equal(weft_simulate(program, &costs, &timeline, &error), WEFT_OK);
+        while (relax(program, &costs, begin)) continue;
+        for (uint32_t a = 0; a < program->action_count; a++) {
+            assert_true(timeline.begin[a] == begin[a]);
+            assert_true(timeline.end[a] == begin[a] + cost_of(&costs, program->actions[a]));
+        }
+        weft_timeline_fini(&timeline);
+        weft_free(begin);
+        weft_program_destroy(program);
+        weft_schedule_destroy(schedule);
+    }
+}
+
+/* Whatever the program: busy and idle add up to the step, and the causes to idle. */
+static void test_bubble_adds_up(void **state)
+{
+    (void)state;
+    dice d = {6};
+    for (int i = 0; i < 500; i++) {
+        weft_schedule *schedule = i % 2 ? build_kind(&d) : build_random(&d);
+        weft_program *program =
+            lower(schedule, &(weft_lower_options){.update = true, .clip = dice_roll(&d, 2), .metrics = true});
+        double cost[4][64], step, idle = 0;
+        for (int k = 0; k < 4 * 64; k++) cost[k / 64][k % 64] = dice_roll(&d, 6);
+        weft_costs costs = {cost[0], cost[1], cost[2], cost[3], dice_roll(&d, 3), dice_roll(&d, 3)};
+        weft_bubble_rank ranks[64];
+        double fraction = run(program, &costs, &step, ranks);
+        for (int32_t rank = 0; rank < program->ranks; rank++) {
+            double sum = 0;
+            for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
+                assert_true(ranks[rank].cause[cause] >= 0);
+                sum += ranks[rank].cause[cause];
+            }
+            assert_true(fabs(sum - ranks[rank].idle) < 1e-9);
+            assert_true(fabs(ranks[rank].busy + ranks[rank].idle - step) < 1e-9);
+            idle += ranks[rank].idle;
+        }
+        assert_true(step == 0 ? fraction == 0 : fabs(fraction - idle / (step * program->ranks)) < 1e-12);
+        weft_program_destroy(program);
+        weft_schedule_destroy(schedule);
+    }
+}
+
+static void check_causes(const weft_bubble_rank *rank, double fill, double drain, double imbalance, double message,
+                         double update)
+{
+    const double wanted[WEFT_BUBBLE_CAUSES] = {[WEFT_BUBBLE_FILL] = fill,
+                                               [WEFT_BUBBLE_DRAIN] = drain,
+                                               [WEFT_BUBBLE_IMBALANCE] = imbalance,
+                                               [WEFT_BUBBLE_MESSAGE] = message,
+                                               [WEFT_BUBBLE_UPDATE] = update};
+    for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++)
+        if (fabs(rank->cause[cause] - wanted[cause]) > 1e-12)
+            fail_msg("%s is %g, not %g", weft_bubble_cause_name((weft_bubble_cause)cause), rank->cause[cause],
+                     wanted[cause]);
+}
+
+/* One micro-batch through two ranks: F 1, B 2, message 0.25, collectives 0.5, update 0.125.
+ * rank 0: F 0-1, (message 1-1.25, rank 1 F and B 1.25-4.25, message 4.25-4.5), B 4.5-6.5, NORM 6.5-7, UPDATE 7-7.125.
+ * METRICS 7-7.5 ends the step. */
+static void test_causes(void **state)
+{
+    (void)state;
+    weft_schedule *schedule = create("gpipe", 2, 1, 1);
+    weft_program *program = lower(schedule, &(weft_lower_options){.update = true, .clip = true, .metrics = true});
+    double update[] = {0.125, 0.125}, step;
+    weft_costs costs = equal(0.25);
+    costs.reduce = 0.5;
+    costs.update = update;
+    weft_bubble_rank ranks[2];
+    run(program, &costs, &step, ranks);
+    assert_true(step == 7.5);
+    check_causes(&ranks[0], 0, 0, 3.25, 0.25, 0.5 + 0.375);
+    check_causes(&ranks[1], 1.25, 2.25, 0, 0, 0.5 + 0.375);
+    assert_true(ranks[0].first_begin == 0 && ranks[0].last_end == 6.5);
+    assert_true(ranks[1].first_begin == 1.25 && ranks[1].last_end == 4.25);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+}
+
+static void test_peak(void **state)
+{
+    (void)state;
+    weft_schedule *schedule = create("1f1b", 4, 1, 9);
+    weft_program *program = lower(schedule, &(weft_lower_options){0});
+    weft_costs costs = equal(0);
+    weft_bubble_rank ranks[4];
+    double step;
+    run(program, &costs, &step, ranks);
+    for (int rank = 0; rank < 4; rank++) assert_int_equal(ranks[rank].peak_activations, 4 - rank);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+}
+
+static void test_circle(void **state)
+{
+    (void)state;
+    weft_schedule *schedule = create("gpipe", 2, 1, 2);
+    weft_program *program = lower(schedule, &(weft_lower_options){0});
+    uint32_t first = program->lanes[0].first, count = program->lanes[0].count;
+    weft_action held = program->actions[first];
+    program->actions[first] = program->actions[first + count - 1];
+    program->actions[first + count - 1] = held;
+    for (uint32_t a = 0; a < program->action_count; a++) /* the last backward pass now asks first for its gradient */
+        for (uint32_t i = program->after_first[a]; i < program->after_first[a + 1]; i++)
+            if (program->after[i] == first) program->after[i] = first + count - 1;
+    weft_timeline timeline;
+    weft_error error = {0};
+    assert_int_equal(weft_timeline_init(&timeline, program, &error), WEFT_OK);
+    weft_costs costs = equal(0);
+    assert_int_equal(weft_simulate(program, &costs, &timeline, &error), WEFT_INVALID);
+    assert_non_null(strstr(error.text, "waits in a circle"));
+    weft_timeline_fini(&timeline);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_formulas),     cmocka_unit_test(test_slots_cost_no_time),
+        cmocka_unit_test(test_longest_path), cmocka_unit_test(test_bubble_adds_up),
+        cmocka_unit_test(test_causes),       cmocka_unit_test(test_peak),
+        cmocka_unit_test(test_circle),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
