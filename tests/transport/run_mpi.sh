@@ -20,10 +20,13 @@ case $("$mpirun" --version 2>&1) in
 esac
 OMPI_ALLOW_RUN_AS_ROOT=1
 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-OMPI_MCA_btl_vader_single_copy_mechanism=none
+# Without the kernel's help (often forbidden in containers) a long message moves one fragment a nap: make those larger.
+OMPI_MCA_btl_vader_single_copy_mechanism=${OMPI_MCA_btl_vader_single_copy_mechanism:-none}
+OMPI_MCA_btl_vader_max_send_size=${OMPI_MCA_btl_vader_max_send_size:-262144}
 OMPI_MCA_btl_base_warn_component_unused=0
 export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
-export OMPI_MCA_btl_vader_single_copy_mechanism OMPI_MCA_btl_base_warn_component_unused
+export OMPI_MCA_btl_vader_single_copy_mechanism OMPI_MCA_btl_vader_max_send_size
+export OMPI_MCA_btl_base_warn_component_unused
 # MPI libraries keep memory to the end of the process; in sanitizer builds that is no finding.
 ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0}
 export ASAN_OPTIONS
