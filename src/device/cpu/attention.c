@@ -3,33 +3,37 @@
  * scores of one block against all keys up to its end exist at a time, and backward makes the probabilities again from
  * logsumexp. One thread does a whole (sequence, key and value head): its sums over query blocks, and over the query
  * heads that share the keys, are added in ascending order whatever the team.
+ *
+ * oneDNN's fast kernels want dense operands, so one head's rows are copied out of qkv and results copied back. Backward
+ * works on transposed scores (keys, rows): two of the three products that read them need no transposition then, and
+ * all rows of a block are equally long.
  */
 #include "device/cpu/cpu.h"
 
 #include <math.h>
 #include <omp.h>
 
-enum { BLOCK_ROWS = 128, GRAIN = 32, ALIGNMENT = 64 };
+enum { BLOCK_ROWS = 128, ALIGNMENT = 64 };
 
 /* The products of one block of query rows. */
-typedef enum step { SCORES, OUTPUT, DPROBABILITY, DQUERY, DKEY, DVALUE, STEPS } step;
-enum { FORWARD_STEPS = OUTPUT + 1 };
+typedef enum step { SCORES, OUTPUT, TURNED_SCORES, DQUERY, DKEY, STEPS } step;
 
 typedef struct block {
     int64_t first, rows, keys; /* query rows first .. first + rows - 1 see keys 0 .. keys - 1 */
 } block;
 
-/* One thread's part of the workspace. In fp32 probability is scores and dscores is dprobability. */
+/* One thread's part of the workspace, all dense: rows of D elements for one head, of keys (or of query rows) for
+ * scores. In fp32 probability is scores and dscores is dprobability. */
 typedef struct buffers {
     float *scores, *dprobability, *delta, *dkey, *dvalue;
-    void *probability, *dscores, *scratch;
+    void *probability, *dscores, *query, *dout, *result, *key, *value, *scratch;
 } buffers;
 
 typedef struct attention_call {
     weft_cpu *cpu;
     const weft_attention *attention;
-    int64_t width, stride; /* elements from row to row in qkv, and in scores */
-    size_t scratch, bytes; /* of one thread: oneDNN's part and everything */
+    int64_t width, out_width; /* elements from row to row in qkv, and in out */
+    size_t scratch, bytes;    /* of one thread: oneDNN's part and everything */
     char *workspace;
     const void *qkv, *out, *dout;
     void *out_written, *dqkv;
@@ -49,62 +53,43 @@ static block block_get(const weft_attention *attention, int64_t index)
     return (block){first, rows, first + rows};
 }
 
-/* A row of scores starts on a cache line and is not a power of two long. */
-static int64_t score_stride(const weft_attention *attention)
-{
-    return (attention->T + GRAIN - 1) / GRAIN * GRAIN + GRAIN;
-}
-
 static weft_product_shape step_shape(const weft_attention *attention, const block *part, step which)
 {
-    const int64_t D = attention->D, width = (attention->H + 2 * attention->G) * D, out = attention->H * D;
-    const int64_t stride = score_stride(attention), rows = part->rows, keys = part->keys;
-    switch (which) {
-    case SCORES: /* queries keys^T */
-        return (weft_product_shape){.m = rows,
-                                    .n = keys,
-                                    .k = D,
-                                    .a_stride = width,
-                                    .b_stride = width,
-                                    .c_stride = stride,
-                                    .transpose_b = 1,
-                                    .c_fp32 = 1};
-    case OUTPUT: /* probability values */
-        return (weft_product_shape){
-            .m = rows, .n = D, .k = keys, .a_stride = stride, .b_stride = width, .c_stride = out};
-    case DPROBABILITY: /* dout values^T */
-        return (weft_product_shape){.m = rows,
-                                    .n = keys,
-                                    .k = D,
-                                    .a_stride = out,
-                                    .b_stride = width,
-                                    .c_stride = stride,
-                                    .transpose_b = 1,
-                                    .c_fp32 = 1};
-    case DQUERY: /* dscores keys */
-        return (weft_product_shape){
-            .m = rows, .n = D, .k = keys, .a_stride = stride, .b_stride = width, .c_stride = width};
-    case DKEY: /* dscores^T queries */
-        return (weft_product_shape){.m = keys,
-                                    .n = D,
-                                    .k = rows,
-                                    .a_stride = stride,
-                                    .b_stride = width,
-                                    .c_stride = D,
-                                    .transpose_a = 1,
-                                    .c_fp32 = 1,
-                                    .accumulate = 1};
-    default: /* DVALUE: probability^T dout */
-        return (weft_product_shape){.m = keys,
-                                    .n = D,
-                                    .k = rows,
-                                    .a_stride = stride,
-                                    .b_stride = out,
-                                    .c_stride = D,
-                                    .transpose_a = 1,
-                                    .c_fp32 = 1,
-                                    .accumulate = 1};
-    }
+    const int64_t D = attention->D, rows = part->rows, keys = part->keys;
+    const weft_product_shape shapes[STEPS] = {
+        /* queries keys^T */
+        [SCORES] = {.m = rows,
+                    .n = keys,
+                    .k = D,
+                    .a_stride = D,
+                    .b_stride = D,
+                    .c_stride = keys,
+                    .transpose_b = 1,
+                    .c_fp32 = 1},
+        /* probability values */
+        [OUTPUT] = {.m = rows, .n = D, .k = keys, .a_stride = keys, .b_stride = D, .c_stride = D},
+        /* keys queries^T, and values dout^T */
+        [TURNED_SCORES] = {.m = keys,
+                           .n = rows,
+                           .k = D,
+                           .a_stride = D,
+                           .b_stride = D,
+                           .c_stride = rows,
+                           .transpose_b = 1,
+                           .c_fp32 = 1},
+        /* dscores keys */
+        [DQUERY] = {.m = rows, .n = D, .k = keys, .a_stride = rows, .b_stride = D, .c_stride = D, .transpose_a = 1},
+        /* dscores^T queries, and probability^T dout */
+        [DKEY] = {.m = keys,
+                  .n = D,
+                  .k = rows,
+                  .a_stride = rows,
+                  .b_stride = D,
+                  .c_stride = D,
+                  .c_fp32 = 1,
+                  .accumulate = 1},
+    };
+    return shapes[which];
 }
 
 static char *take(char **at, int64_t bytes)
@@ -114,12 +99,13 @@ static char *take(char **at, int64_t bytes)
     return taken;
 }
 
-/* Lays the buffers out from base on; returns the bytes of one thread. Only offsets matter when base is a dummy. */
+/* Lays the buffers out from base on; returns the bytes of one thread. */
 static size_t buffers_place(const weft_attention *attention, weft_element element, size_t scratch, char *base,
                             buffers *out)
 {
     char *at = base;
-    const int64_t cells = BLOCK_ROWS * score_stride(attention), sums = attention->T * attention->D;
+    const int64_t cells = BLOCK_ROWS * attention->T, sums = attention->T * attention->D,
+                  rows = BLOCK_ROWS * attention->D;
     const int64_t bytes = (int64_t)weft_element_bytes(element);
     out->scores = (float *)take(&at, cells * 4);
     out->dprobability = (float *)take(&at, cells * 4);
@@ -128,6 +114,11 @@ static size_t buffers_place(const weft_attention *attention, weft_element elemen
     out->delta = (float *)take(&at, BLOCK_ROWS * 4);
     out->dkey = (float *)take(&at, sums * 4);
     out->dvalue = (float *)take(&at, sums * 4);
+    out->query = take(&at, rows * bytes);
+    out->dout = take(&at, rows * bytes);
+    out->result = take(&at, rows * bytes);
+    out->key = take(&at, sums * bytes);
+    out->value = take(&at, sums * bytes);
     out->scratch = take(&at, (int64_t)scratch);
     return (size_t)(at - base);
 }
@@ -149,13 +140,13 @@ size_t weft_cpu_attention_workspace(const weft_device_options *options, const we
 }
 
 /* Makes the products of all blocks before the team starts. */
-static bool prepare(attention_call *call, int steps)
+static bool prepare(attention_call *call, step begin, step end)
 {
     weft_cpu *cpu = call->cpu;
     for (int64_t i = 0; i < block_count(call->attention); i++) {
         block part = block_get(call->attention, i);
-        for (int which = 0; which < steps; which++) {
-            weft_product_shape shape = step_shape(call->attention, &part, (step)which);
+        for (step which = begin; which < end; which++) {
+            weft_product_shape shape = step_shape(call->attention, &part, which);
             if (weft_onednn_prepare(cpu->onednn, &shape, &cpu->base.error) != WEFT_OK) return false;
             size_t scratch = weft_product_scratch(weft_onednn_find(cpu->onednn, &shape));
             if (scratch > call->scratch) call->scratch = scratch;
@@ -190,46 +181,51 @@ static int64_t value_column(const weft_attention *attention, int64_t g)
     return (attention->H + attention->G + g) * attention->D;
 }
 
-static bool forward_block(const attention_call *call, const buffers *own, int64_t b, int64_t g, int64_t h,
-                          const block *part)
+static bool forward_block(const attention_call *call, const buffers *own, int64_t b, int64_t h, const block *part)
 {
     const weft_attention *attention = call->attention;
     const weft_cpu *cpu = call->cpu;
     const int64_t D = attention->D, row = b * attention->T + part->first;
-    const void *query = weft_cpu_at(cpu, call->qkv, row * call->width + h * D);
-    const void *keys = weft_cpu_at(cpu, call->qkv, qkv_offset(call, b, key_column(attention, g)));
-    const void *values = weft_cpu_at(cpu, call->qkv, qkv_offset(call, b, value_column(attention, g)));
-    void *out = weft_cpu_at_mutable(cpu, call->out_written, (row * attention->H + h) * D);
     float *logsumexp = call->logsumexp_written + (b * attention->H + h) * attention->T + part->first;
-    if (!run(call, part, SCORES, own, query, keys, own->scores)) return false;
-    cpu->loops->softmax(part->rows, part->first, part->keys, call->stride, 1.0f / sqrtf((float)D), own->scores,
-                        own->probability, logsumexp);
-    return run(call, part, OUTPUT, own, own->probability, values, out);
+    cpu->loops->gather(part->rows, D, call->width, weft_cpu_at(cpu, call->qkv, row * call->width + h * D), D,
+                       own->query);
+    if (!run(call, part, SCORES, own, own->query, own->key, own->scores)) return false;
+    cpu->loops->softmax(part->rows, part->first, part->keys, 1.0f / sqrtf((float)D), own->scores, own->probability,
+                        logsumexp);
+    if (!run(call, part, OUTPUT, own, own->probability, own->value, own->result)) return false;
+    void *out = weft_cpu_at_mutable(cpu, call->out_written, row * call->out_width + h * D);
+    cpu->loops->gather(part->rows, D, D, own->result, call->out_width, out);
+    return true;
 }
 
-static bool backward_block(const attention_call *call, const buffers *own, int64_t b, int64_t g, int64_t h,
-                           const block *part)
+/* delta = dout . out in each row, which is the sum of probability dprobability. */
+static void deltas(const attention_call *call, const buffers *own, const block *part, const void *out)
+{
+    const int64_t D = call->attention->D;
+    for (int64_t r = 0; r < part->rows; r++) {
+        own->delta[r] = call->cpu->loops->dot(D, weft_cpu_at(call->cpu, own->dout, r * D),
+                                              weft_cpu_at(call->cpu, out, r * call->out_width));
+    }
+}
+
+static bool backward_block(const attention_call *call, const buffers *own, int64_t b, int64_t h, const block *part)
 {
     const weft_attention *attention = call->attention;
     const weft_cpu *cpu = call->cpu;
-    const int64_t D = attention->D, row = b * attention->T + part->first, out_row = attention->H * D;
-    const void *query = weft_cpu_at(cpu, call->qkv, row * call->width + h * D);
-    const void *keys = weft_cpu_at(cpu, call->qkv, qkv_offset(call, b, key_column(attention, g)));
-    const void *values = weft_cpu_at(cpu, call->qkv, qkv_offset(call, b, value_column(attention, g)));
-    const void *dout = weft_cpu_at(cpu, call->dout, row * out_row + h * D);
-    const void *out = weft_cpu_at(cpu, call->out, row * out_row + h * D);
+    const int64_t D = attention->D, row = b * attention->T + part->first;
+    const int64_t query = row * call->width + h * D, out = row * call->out_width + h * D;
     const float *logsumexp = call->logsumexp + (b * attention->H + h) * attention->T + part->first;
-    void *dquery = weft_cpu_at_mutable(cpu, call->dqkv, row * call->width + h * D);
-    if (!run(call, part, SCORES, own, query, keys, own->scores)) return false;
-    if (!run(call, part, DPROBABILITY, own, dout, values, own->dprobability)) return false;
-    for (int64_t r = 0; r < part->rows; r++) {
-        own->delta[r] = cpu->loops->dot(D, weft_cpu_at(cpu, dout, r * out_row), weft_cpu_at(cpu, out, r * out_row));
-    }
-    cpu->loops->softmax_backward(part->rows, part->first, part->keys, call->stride, 1.0f / sqrtf((float)D), own->scores,
+    cpu->loops->gather(part->rows, D, call->width, weft_cpu_at(cpu, call->qkv, query), D, own->query);
+    cpu->loops->gather(part->rows, D, call->out_width, weft_cpu_at(cpu, call->dout, out), D, own->dout);
+    deltas(call, own, part, weft_cpu_at(cpu, call->out, out));
+    if (!run(call, part, TURNED_SCORES, own, own->key, own->query, own->scores)) return false;
+    if (!run(call, part, TURNED_SCORES, own, own->value, own->dout, own->dprobability)) return false;
+    cpu->loops->softmax_backward(part->rows, part->first, part->keys, 1.0f / sqrtf((float)D), own->scores,
                                  own->dprobability, logsumexp, own->delta, own->probability, own->dscores);
-    return run(call, part, DQUERY, own, own->dscores, keys, dquery) &&
-           run(call, part, DKEY, own, own->dscores, query, own->dkey) &&
-           run(call, part, DVALUE, own, own->probability, dout, own->dvalue);
+    if (!run(call, part, DQUERY, own, own->dscores, own->key, own->result)) return false;
+    cpu->loops->gather(part->rows, D, D, own->result, call->width, weft_cpu_at_mutable(cpu, call->dqkv, query));
+    return run(call, part, DKEY, own, own->dscores, own->query, own->dkey) &&
+           run(call, part, DKEY, own, own->probability, own->dout, own->dvalue);
 }
 
 /* Rounds the sums of one key and value head into dqkv. */
@@ -252,6 +248,11 @@ static bool head_run(const attention_call *call, const buffers *own, bool backwa
     const weft_attention *attention = call->attention;
     const int64_t group = attention->H / attention->G;
     const size_t sums = (size_t)(attention->T * attention->D) * sizeof(float);
+    const weft_cpu *cpu = call->cpu;
+    const void *key = weft_cpu_at(cpu, call->qkv, qkv_offset(call, b, key_column(attention, g)));
+    const void *value = weft_cpu_at(cpu, call->qkv, qkv_offset(call, b, value_column(attention, g)));
+    cpu->loops->gather(attention->T, attention->D, call->width, key, attention->D, own->key);
+    cpu->loops->gather(attention->T, attention->D, call->width, value, attention->D, own->value);
     if (backward) {
         memset(own->dkey, 0, sums);
         memset(own->dvalue, 0, sums);
@@ -259,7 +260,7 @@ static bool head_run(const attention_call *call, const buffers *own, bool backwa
     for (int64_t h = g * group; h < (g + 1) * group; h++) {
         for (int64_t i = 0; i < block_count(attention); i++) {
             block part = block_get(attention, i);
-            bool good = backward ? backward_block(call, own, b, g, h, &part) : forward_block(call, own, b, g, h, &part);
+            bool good = (backward ? backward_block : forward_block)(call, own, b, h, &part);
             if (!good) return false;
             if (omp_get_thread_num() == 0) weft_cpu_between(&call->cpu->base);
         }
@@ -273,8 +274,8 @@ static void attention_run(attention_call *call, bool backward)
     const weft_attention *attention = call->attention;
     weft_device *device = &call->cpu->base;
     call->width = (attention->H + 2 * attention->G) * attention->D;
-    call->stride = score_stride(attention);
-    if (!prepare(call, backward ? STEPS : FORWARD_STEPS)) return;
+    call->out_width = attention->H * attention->D;
+    if (!prepare(call, backward ? TURNED_SCORES : SCORES, backward ? STEPS : TURNED_SCORES)) return;
     int failed = 0;
 #pragma omp parallel for num_threads(device->threads) schedule(dynamic, 1) reduction(| : failed)
     for (int64_t i = 0; i < attention->B * attention->G; i++) {

@@ -15,6 +15,7 @@ typedef struct weft_cpu {
     weft_device base; /* first: a weft_device * is a weft_cpu * */
     const weft_cpu_loops *loops;
     weft_onednn *onednn;
+    bool widens; /* bf16 products are made in fp32 */
     size_t element_bytes;
     double *losses; /* one a row of the loss */
     size_t losses_capacity;

@@ -7,10 +7,9 @@
 #include <omp.h>
 
 enum {
-    PIECE_ROWS = 256,         /* measured best for oneDNN's products on one thread with the caches of today's servers */
-    PIECE_COLUMNS_FP32 = 512, /* longer rows of b make fp32 products slow where rows lie a power of two apart */
-    PIECE_COLUMNS_BF16 = 4096,
-    GRAIN = 32, /* rows or columns that a product's inner kernel makes at once */
+    PIECE_ROWS = 256,    /* measured best for oneDNN's products on one thread with the caches of today's servers */
+    PIECE_COLUMNS = 512, /* where oneDNN's general kernel runs, and long rows of b a power of two apart make it slow */
+    GRAIN = 32,          /* rows or columns that a product's inner kernel makes at once */
     COLUMN_GRAIN = 32,
 };
 
@@ -24,14 +23,16 @@ static int64_t divide_up(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
-static pieces cut_shape(const weft_product_shape *shape, weft_element element, int32_t threads)
+/* oneDNN's fastest kernels want rows of c that lie densely, so columns are cut only where they are not used anyway, or
+ * when there are more threads than rows to share. */
+static pieces cut_shape(const weft_product_shape *shape, weft_element element, bool widens, int32_t threads)
 {
     int64_t team = threads + threads % 2;
-    int64_t columns = element == WEFT_FP32 ? PIECE_COLUMNS_FP32 : PIECE_COLUMNS_BF16;
+    bool cuts_columns = widens || (element == WEFT_FP32 && !shape->transpose_b);
     int64_t wanted = divide_up(divide_up(shape->m, PIECE_ROWS), team) * team;
     pieces cut = {.rows = divide_up(divide_up(shape->m, wanted), GRAIN) * GRAIN};
     cut.row_pieces = divide_up(shape->m, cut.rows);
-    int64_t across = divide_up(shape->n, columns);
+    int64_t across = cuts_columns ? divide_up(shape->n, PIECE_COLUMNS) : 1;
     if (cut.row_pieces * across < team) across = divide_up(team, cut.row_pieces);
     cut.columns = divide_up(divide_up(shape->n, across), GRAIN) * GRAIN;
     cut.column_pieces = divide_up(shape->n, cut.columns);
@@ -82,7 +83,7 @@ static weft_status prepare(weft_cpu *cpu, const weft_product_shape *shape, const
 static void multiply(weft_cpu *cpu, const weft_product_shape *shape, const operands *all, void *workspace)
 {
     weft_device *device = &cpu->base;
-    pieces parts = cut_shape(shape, device->element, device->threads);
+    pieces parts = cut_shape(shape, device->element, cpu->widens, device->threads);
     size_t scratch = 0;
     if (prepare(cpu, shape, &parts, &scratch, &device->error) != WEFT_OK) return;
     int failed = 0;
@@ -143,8 +144,9 @@ size_t weft_cpu_linear_workspace(const weft_device_options *options, const weft_
     const weft_product_shape shapes[] = {forward_shape(linear, false), forward_shape(linear, true), input_shape(linear),
                                          weight_shape(linear, false), weight_shape(linear, true)};
     size_t largest = 0;
+    bool widens = weft_onednn_widens(options->element);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        pieces parts = cut_shape(&shapes[i], options->element, options->threads);
+        pieces parts = cut_shape(&shapes[i], options->element, widens, options->threads);
         for (int corner = 0; corner < 4; corner++) {
             weft_product_shape piece = piece_shape(&shapes[i], &parts, corner & 1 ? parts.row_pieces - 1 : 0,
                                                    corner & 2 ? parts.column_pieces - 1 : 0);

@@ -33,7 +33,9 @@ static inline storage store(float value)
 }
 #endif
 
-enum { COLUMNS = 256, SUM_BLOCK = 2048, LANES = 16 };
+static const float LEAST_SCORE = -1e30f; /* its exponential is too small to change a sum that holds a 1 */
+
+enum { COLUMNS = 256, SUM_BLOCK = 2048, LANES = 16, MAXIMUM_LANES = 64 };
 
 static void add(int64_t count, const void *a_, const void *b_, void *out_)
 {
@@ -269,56 +271,87 @@ static void rotary(int64_t heads, int64_t D, const float *cosine, const float *s
     }
 }
 
-static float row_maximum_fp32(int64_t count, const float *x)
+/* Lanes are compared one by one, since a compiler may not reorder a maximum that could meet a NaN. A NaN is passed
+ * over: it comes out in the sum of exponentials. */
+#define ROW_MAXIMUM(name, type, read)                                                                                  \
+    static float name(int64_t count, const type *x)                                                                    \
+    {                                                                                                                  \
+        float lanes[MAXIMUM_LANES], maximum = read(x[0]);                                                              \
+        int64_t whole = count - count % MAXIMUM_LANES;                                                                 \
+        for (int lane = 0; lane < MAXIMUM_LANES; lane++) lanes[lane] = maximum;                                        \
+        for (int64_t i = 0; i < whole; i += MAXIMUM_LANES) {                                                           \
+            for (int lane = 0; lane < MAXIMUM_LANES; lane++) {                                                         \
+                float value = read(x[i + lane]);                                                                       \
+                lanes[lane] = value > lanes[lane] ? value : lanes[lane];                                               \
+            }                                                                                                          \
+        }                                                                                                              \
+        for (int64_t i = whole; i < count; i++) maximum = read(x[i]) > maximum ? read(x[i]) : maximum;                 \
+        for (int lane = 0; lane < MAXIMUM_LANES; lane++) maximum = lanes[lane] > maximum ? lanes[lane] : maximum;      \
+        return maximum;                                                                                                \
+    }
+ROW_MAXIMUM(row_maximum, storage, load)
+#if WEFT_LOOPS_BF16
+ROW_MAXIMUM(row_maximum_fp32, float, (float))
+#else
+#define row_maximum_fp32 row_maximum
+#endif
+
+/* Columns of a score row that are worked on: whole vectors where the row has them, since a scalar rest would cost as
+ * much as a short row itself. What lies past the row's own key is made zero afterwards. */
+static int64_t whole_vectors(int64_t seen, int64_t keys)
 {
-    float maximum = x[0];
-#pragma omp simd reduction(max : maximum)
-    for (int64_t i = 0; i < count; i++) maximum = x[i] > maximum ? x[i] : maximum;
-    return maximum;
+    int64_t padded = (seen + LANES - 1) & ~(int64_t)(LANES - 1);
+    return padded < keys ? padded : keys;
 }
 
-static void softmax(int64_t rows, int64_t first, int64_t keys, int64_t stride, float scale, float *scores_,
-                    void *probability_, float *logsumexp)
+static void softmax(int64_t rows, int64_t first, int64_t keys, float scale, float *scores_, void *probability_,
+                    float *logsumexp)
 {
     for (int64_t row = 0; row < rows; row++) {
-        float *scores = scores_ + row * stride;
-        storage *probability = (storage *)probability_ + row * stride;
-        int64_t seen = first + row + 1;
+        float *scores = scores_ + row * keys;
+        storage *probability = (storage *)probability_ + row * keys;
+        int64_t seen = first + row + 1, padded = whole_vectors(seen, keys);
         float maximum = scale * row_maximum_fp32(seen, scores), sum = 0.0f;
+        for (int64_t i = seen; i < padded; i++) scores[i] = LEAST_SCORE;
 #pragma omp simd reduction(+ : sum)
-        for (int64_t i = 0; i < seen; i++) {
+        for (int64_t i = 0; i < padded; i++) {
             float e = exponential(FMA(scores[i], scale, -maximum));
             scores[i] = e;
             sum += e;
         }
         float inverse = 1.0f / sum;
 #pragma omp simd
-        for (int64_t i = 0; i < seen; i++) probability[i] = store(scores[i] * inverse);
-        if (seen < keys) memset(probability + seen, 0, (size_t)(keys - seen) * sizeof(storage));
+        for (int64_t i = 0; i < padded; i++) probability[i] = store(scores[i] * inverse);
+        memset(probability + seen, 0, (size_t)(keys - seen) * sizeof(storage));
         logsumexp[row] = maximum + logf(sum);
     }
 }
 
-static void softmax_backward(int64_t rows, int64_t first, int64_t keys, int64_t stride, float scale,
-                             const float *scores_, const float *dprobability_, const float *logsumexp,
-                             const float *delta, void *probability_, void *dscores_)
+static void softmax_backward(int64_t rows, int64_t first, int64_t keys, float scale, const float *scores_,
+                             const float *dprobability_, const float *logsumexp, const float *delta, void *probability_,
+                             void *dscores_)
 {
-    for (int64_t row = 0; row < rows; row++) {
-        const float *scores = scores_ + row * stride, *dprobability = dprobability_ + row * stride;
-        storage *probability = (storage *)probability_ + row * stride, *dscores = (storage *)dscores_ + row * stride;
-        int64_t seen = first + row + 1;
-        float offset = -logsumexp[row], centre = delta[row];
+    for (int64_t key = 0; key < keys; key++) {
+        const float *scores = scores_ + key * rows, *dprobability = dprobability_ + key * rows;
+        storage *probability = (storage *)probability_ + key * rows, *dscores = (storage *)dscores_ + key * rows;
+        int64_t blind = key > first ? key - first : 0;
 #pragma omp simd
-        for (int64_t i = 0; i < seen; i++) {
-            float p = exponential(FMA(scores[i], scale, offset));
-            float d = scale * p * (dprobability[i] - centre);
+        for (int64_t i = blind & ~(int64_t)(LANES - 1); i < rows; i++) {
+            float p = exponential(FMA(scores[i], scale, -logsumexp[i]));
+            float d = scale * p * (dprobability[i] - delta[i]);
             probability[i] = store(p);
             dscores[i] = store(d);
         }
-        if (seen < keys) {
-            memset(probability + seen, 0, (size_t)(keys - seen) * sizeof(storage));
-            memset(dscores + seen, 0, (size_t)(keys - seen) * sizeof(storage));
-        }
+        memset(probability, 0, (size_t)blind * sizeof(storage));
+        memset(dscores, 0, (size_t)blind * sizeof(storage));
+    }
+}
+
+static void gather(int64_t rows, int64_t columns, int64_t from_stride, const void *from_, int64_t to_stride, void *to_)
+{
+    for (int64_t row = 0; row < rows; row++) {
+        memcpy((storage *)to_ + row * to_stride, (const storage *)from_ + row * from_stride,
+               (size_t)columns * sizeof(storage));
     }
 }
 
@@ -329,14 +362,6 @@ static float dot(int64_t count, const void *a_, const void *b_)
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < count; i++) sum += load(a[i]) * load(b[i]);
     return sum;
-}
-
-static float row_maximum(int64_t count, const storage *x)
-{
-    float maximum = load(x[0]);
-#pragma omp simd reduction(max : maximum)
-    for (int64_t i = 0; i < count; i++) maximum = load(x[i]) > maximum ? load(x[i]) : maximum;
-    return maximum;
 }
 
 /* Blocks are summed in fp32 and added in double, so that a long row loses nothing. */
@@ -420,6 +445,7 @@ const weft_cpu_loops WEFT_LOOPS_NAME = {
     .rotary = rotary,
     .softmax = softmax,
     .softmax_backward = softmax_backward,
+    .gather = gather,
     .dot = dot,
     .cross_entropy = cross_entropy,
     .square_sum = square_sum,

@@ -41,15 +41,17 @@ typedef struct weft_cpu_loops {
     /* One row of heads. */
     void (*rotary)(int64_t heads, int64_t D, const float *cosine, const float *sine, float direction, void *x);
 
-    /* Rows of one query block: row r sees keys 0 .. first + r. Scores are replaced by their exponentials; probability
-     * (storage, may be the scores themselves in fp32) is normalised, zero from the row's own key on to keys - 1. */
-    void (*softmax)(int64_t rows, int64_t first, int64_t keys, int64_t stride, float scale, float *scores,
-                    void *probability, float *logsumexp);
-    /* From scores and dprobability: probability and dscores = scale p (dp - delta), both storage; may be in place in
-     * fp32. */
-    void (*softmax_backward)(int64_t rows, int64_t first, int64_t keys, int64_t stride, float scale,
-                             const float *scores, const float *dprobability, const float *logsumexp, const float *delta,
-                             void *probability, void *dscores);
+    /* scores (rows, keys) of one query block: row r sees keys 0 .. first + r. They are replaced by their exponentials;
+     * probability (storage, may be the scores themselves in fp32) is normalised, and zero where nothing is seen. */
+    void (*softmax)(int64_t rows, int64_t first, int64_t keys, float scale, float *scores, void *probability,
+                    float *logsumexp);
+    /* From scores and dprobability, here (keys, rows): probability and dscores = scale p (dp - delta), both (keys,
+     * rows) storage; in fp32 they may be scores and dprobability themselves. */
+    void (*softmax_backward)(int64_t rows, int64_t first, int64_t keys, float scale, const float *scores,
+                             const float *dprobability, const float *logsumexp, const float *delta, void *probability,
+                             void *dscores);
+    /* Copies a block of storage between row strides. */
+    void (*gather)(int64_t rows, int64_t columns, int64_t from_stride, const void *from, int64_t to_stride, void *to);
     float (*dot)(int64_t count, const void *a, const void *b);
 
     /* One row of logits; returns -log softmax[target]. */

@@ -129,6 +129,15 @@ static bool needs_widening(dnnl_engine_t engine)
     return plain;
 }
 
+bool weft_onednn_widens(weft_element element)
+{
+    dnnl_engine_t engine = NULL;
+    if (element != WEFT_BF16 || dnnl_engine_create(&engine, dnnl_cpu, 0) != dnnl_success) return false;
+    bool widens = needs_widening(engine);
+    (void)dnnl_engine_destroy(engine);
+    return widens;
+}
+
 weft_status weft_onednn_create(weft_element element, int32_t threads, weft_onednn **out, weft_error *error)
 {
     *out = NULL;

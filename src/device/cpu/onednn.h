@@ -24,6 +24,9 @@ typedef struct weft_product_shape {
 typedef struct weft_onednn weft_onednn;
 typedef struct weft_product weft_product;
 
+/* True when products of this element type are made from copies in fp32. */
+bool weft_onednn_widens(weft_element element);
+
 weft_status weft_onednn_create(weft_element element, int32_t threads, weft_onednn **out,
                                weft_error *error) WEFT_CHECKED;
 void weft_onednn_destroy(weft_onednn *onednn); /* accepts NULL */
