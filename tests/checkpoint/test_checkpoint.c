@@ -201,6 +201,18 @@ static void test_replacement_cut_short(void **state)
     fixture_check(&model, fixture_path(model.folder, 4, ""), 4);
 }
 
+/* Whichever of the two the system lists first. */
+static void test_the_new_one_wins(void **state)
+{
+    (void)state;
+    for (int64_t step = 10; step < 18; step++) {
+        save(&model, model.folder, 1, 1, 0);
+        save(&model, model.folder, step, 1, 0);
+        assert_int_equal(rename(fixture_path(model.folder, 1, ""), fixture_path(model.folder, step, ".old")), 0);
+        fixture_check(&model, model.folder, step);
+    }
+}
+
 static void test_discard(void **state)
 {
     (void)state;
@@ -327,6 +339,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_keep, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replacing_the_same_step, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replacement_cut_short, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_new_one_wins, setup, teardown),
         cmocka_unit_test_setup_teardown(test_discard, setup, teardown),
         cmocka_unit_test_setup_teardown(test_compare, setup, teardown),
         cmocka_unit_test_setup_teardown(test_compare_names_and_shapes, setup, teardown),
