@@ -27,6 +27,30 @@ static weft_layer_cost cost_of(double weights, double width)
     return (weft_layer_cost){product + attention, product + 2 * attention, product, 0};
 }
 
+/* Step time of a split when buffers are shared as for the given stage costs. */
+static double time_with_slots(const weft_split_problem *problem, const int32_t *layers, const double *stage_cost)
+{
+    size_t input[4] = {0, 64, 64, 64}, stash[4] = {128, 128, 128, 128}, work[4] = {0};
+    double cost[4][4], step = 0, fraction = 0;
+    weft_slot_sizes sizes = {input, stash, work};
+    weft_lower_options options = problem->lower;
+    options.sizes = &sizes;
+    options.stage_cost = stage_cost;
+    weft_program *program = NULL;
+    weft_timeline timeline;
+    weft_bubble_rank ranks[2];
+    weft_error error = {0};
+    assert_int_equal(weft_program_create(problem->schedule, &options, &program, &error), WEFT_OK);
+    assert_int_equal(weft_timeline_init(&timeline, program, &error), WEFT_OK);
+    weft_split_stage_costs(problem, layers, cost[0], cost[1], cost[2], cost[3]);
+    weft_costs costs = {cost[0], cost[1], cost[2], cost[3], problem->message, 0};
+    assert_int_equal(weft_simulate(program, &costs, &timeline, &error), WEFT_OK);
+    weft_bubble_measure(&timeline, &step, &fraction, ranks);
+    weft_timeline_fini(&timeline);
+    weft_program_destroy(program);
+    return step;
+}
+
 static void test_gpt2(void **state)
 {
     (void)state;
@@ -50,6 +74,12 @@ static void test_gpt2(void **state)
     assert_int_equal(best[0] + best[1] + best[2] + best[3], 12);
     assert_int_equal(weft_split_evaluate(&problem, best, &check_time, &check_efficiency, &error), WEFT_OK);
     assert_true(check_time == time && check_efficiency == efficiency && time < even_time);
+    /* Sharing buffers costs nothing when lowering knows the stages' costs. */
+    double cost[4][4];
+    weft_split_stage_costs(&problem, best, cost[0], cost[1], cost[2], cost[3]);
+    print_message("shared buffers: x %.4f, blind x %.4f\n", time_with_slots(&problem, best, cost[0]) / time,
+                  time_with_slots(&problem, best, NULL) / time);
+    assert_true(time_with_slots(&problem, best, cost[0]) <= time * 1.001);
     assert_int_equal(weft_split_layers(&problem, again, NULL, NULL, &error), WEFT_OK);
     assert_memory_equal(best, again, sizeof best);
     weft_schedule_destroy(schedule);

@@ -213,6 +213,26 @@ static void test_refusals(void **state)
     weft_schedule_destroy(schedule);
 }
 
+/* Costs that are no costs are refused before anything is shared by them. */
+static void test_stage_costs(void **state)
+{
+    (void)state;
+    static const size_t bytes[2] = {64, 64};
+    static const weft_slot_sizes view = {bytes, bytes, bytes};
+    const double wrong[] = {1, -1}, none[] = {0, 0};
+    weft_schedule *schedule = create("gpipe", 2, 1, 3, false);
+    weft_lower_options options = {.sizes = &view, .stage_cost = wrong};
+    weft_program *program = NULL;
+    weft_error error = {0};
+    assert_int_equal(weft_program_create(schedule, &options, &program, &error), WEFT_INVALID);
+    assert_non_null(strstr(error.text, "the cost of stage 1"));
+    options.stage_cost = none;
+    assert_int_equal(weft_program_create(schedule, &options, &program, &error), WEFT_OK);
+    assert_int_equal(weft_program_verify(program, &error), WEFT_OK);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+}
+
 /* Rank 0 asks for the gradient of micro-batch 0 before it sends micro-batch 1, which rank 1 wants first. */
 static void test_circle(void **state)
 {
@@ -242,7 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kinds),  cmocka_unit_test(test_random_orders), cmocka_unit_test(test_messages_as_written),
         cmocka_unit_test(test_memory), cmocka_unit_test(test_end_of_step),   cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_circle),
+        cmocka_unit_test(test_circle), cmocka_unit_test(test_stage_costs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
