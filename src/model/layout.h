@@ -9,7 +9,8 @@
  * C, qkv (H + 2 G) D, attention C, middle C, up F or 2 F; and in fp32 two statistics for each norm and H logsumexp.
  * That is 10 C storage elements + (4 + H) fp32 for GPT-2 (fp32, C = 768, H = 12: 30784 bytes). Not kept: the norm
  * outputs and the activation's output (6 C more for GPT-2); the weight gradients compute them again by the same
- * operations, which costs less than 2 % of the layer's products. With recomputation: C storage elements.
+ * operations. Measured on one core for a GPT-2 layer of 1024 tokens on the cpu device, that takes 0.3 % of the layer's
+ * step in fp32 and 3 % in bf16. With recomputation: C storage elements.
  *
  * Threads: any.
  */

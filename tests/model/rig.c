@@ -212,6 +212,7 @@ static void act(model_rig *rig, stage_cell *cell, int64_t m, stage_call call)
 static void backward(model_rig *rig, const rig_plan *plan, int64_t M, stage_cell *cells, stage_call call)
 {
     for (int64_t m = 0; m < M; m++) {
+        cells[plan->stages - 1].buffers[m].loss = NULL; /* may have been read already */
         for (int32_t s = plan->stages - 1; s >= 0; s--) act(rig, &cells[s], m, call);
     }
 }
