@@ -1,0 +1,65 @@
+/* The n-th allocation fails, for every n: the cause is reported and nothing is lost (the leak checker watches). */
+#include "../program/build.h"
+#include "plan/split.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static int allocations_left = -1; /* -1: never fail */
+
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    if (allocations_left == 0) return NULL;
+    if (allocations_left > 0) allocations_left--;
+    return __real_aligned_alloc(alignment, size);
+}
+
+static weft_status whole_way(const weft_split_problem *problem, const weft_slot_sizes *sizes, weft_error *error)
+{
+    int32_t layers[4];
+    weft_program *program = NULL;
+    weft_lower_options options = {.update = true, .clip = true, .metrics = true, .sizes = sizes};
+    TRY(weft_split_layers(problem, layers, NULL, NULL, error));
+    TRY(weft_program_create(problem->schedule, &options, &program, error));
+    weft_status status = weft_program_verify(program, error);
+    weft_program_destroy(program);
+    return status;
+}
+
+static void test_every_allocation(void **state)
+{
+    (void)state;
+    static const size_t bytes[] = {64, 64, 128, 64};
+    static const weft_slot_sizes sizes = {bytes, bytes, bytes};
+    weft_layer_cost layers[] = {{1, 1, 1, 0}, {1, 1, 1, 0}, {1, 1, 1, 0}};
+    weft_schedule_options options = {.kind = "breadth-first", .ranks = 2, .loops = 2, .microbatches = 3};
+    weft_schedule *schedule = NULL;
+    weft_error error = {0};
+    assert_int_equal(weft_schedule_create(&options, &schedule, &error), WEFT_OK);
+    weft_split_problem problem = {.schedule = schedule, .layers = layers, .layer_count = 3};
+    int failures = 0;
+    for (;; failures++) {
+        weft_error_clear(&error);
+        allocations_left = failures;
+        weft_status status = whole_way(&problem, &sizes, &error);
+        allocations_left = -1;
+        if (status == WEFT_OK) break;
+        assert_int_equal(status, WEFT_NO_MEMORY);
+        assert_int_equal(error.status, WEFT_NO_MEMORY);
+    }
+    assert_true(failures > 50);
+    weft_schedule_destroy(schedule);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_allocation)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
