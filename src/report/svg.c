@@ -1,0 +1,132 @@
+#include "report/canvas.h"
+
+typedef struct rectangle {
+    double x, y, width, height;
+} rectangle;
+
+static void draw_number(const weft_canvas *canvas, rectangle box, uint32_t number, weft_colour colour)
+{
+    int digits = 1;
+    for (uint32_t rest = number; rest > 9; rest /= 10) digits++;
+    double size = box.height * 0.48 < 14 ? box.height * 0.48 : 14, room = (box.width - 3) / (0.62 * digits);
+    if (room < size) size = room;
+    if (size < 6.5) return;
+    weft_text_add(canvas->out, "<text x=\"%.2f\" y=\"%.2f\" font-size=\"%.1f\" fill=\"%s\" stroke=\"none\">%u</text>\n",
+                  box.x + box.width / 2, box.y + box.height / 2 + size * 0.36, size,
+                  weft_colour_is_light(colour) ? "#15202b" : "#ffffff", (unsigned)number);
+}
+
+/* What a viewer shows when the pointer rests on the action. */
+static void add_title(const weft_canvas *canvas, uint32_t action)
+{
+    const weft_timeline *timeline = canvas->timeline;
+    weft_text_add(canvas->out, "<title>");
+    weft_action_print(timeline->program->actions[action], canvas->out);
+    weft_text_add(canvas->out, ": ");
+    weft_canvas_add_time(canvas, timeline->begin[action], canvas->out);
+    weft_text_add(canvas->out, " to ");
+    weft_canvas_add_time(canvas, timeline->end[action], canvas->out);
+    weft_text_add(canvas->out, "</title>");
+}
+
+static void draw_action(const weft_canvas *canvas, uint32_t index, double y, double height, bool with_number)
+{
+    const weft_timeline *timeline = canvas->timeline;
+    weft_action action = timeline->program->actions[index];
+    if (!(timeline->end[index] > timeline->begin[index])) return;
+    const weft_action_info *info = weft_action_info_get((weft_action_kind)action.kind);
+    int32_t shade = info->operands == WEFT_OPERANDS_NONE ? 0 : canvas->local[action.stage];
+    weft_colour colour = weft_paint_shade(weft_paint_get((weft_action_kind)action.kind), shade, canvas->shades);
+    rectangle box = {.x = weft_canvas_x(canvas, timeline->begin[index]), .y = y, .height = height};
+    box.width = weft_canvas_x(canvas, timeline->end[index]) - box.x;
+    weft_text_add(canvas->out, "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"#%02x%02x%02x\"%s",
+                  box.x, box.y, box.width, box.height, colour.red, colour.green, colour.blue,
+                  box.width < 3 ? " stroke=\"none\"" : "");
+    if (canvas->has_titles) {
+        weft_text_add(canvas->out, ">");
+        add_title(canvas, index);
+        weft_text_add(canvas->out, "</rect>\n");
+    } else
+        weft_text_add(canvas->out, "/>\n");
+    if (with_number && info->operands == WEFT_OPERANDS_STAGE_MICROBATCH)
+        draw_number(canvas, box, action.microbatch, colour);
+}
+
+static void draw_rank_label(const weft_canvas *canvas, int32_t rank, double middle)
+{
+    static const double line = 15;
+    int32_t every = 1;
+    while (every * canvas->row < line) every *= 2;
+    if (rank % every != 0) return;
+    weft_text_add(canvas->out,
+                  "<text x=\"%d\" y=\"%.2f\" font-size=\"12\" fill=\"#333d49\" text-anchor=\"end\">rank %d</text>\n",
+                  WEFT_CANVAS_LEFT - 10, middle + 4, (int)rank);
+    if (canvas->step > 0 && every == 1)
+        weft_text_add(canvas->out, "<text x=\"%d\" y=\"%.2f\" font-size=\"12\" fill=\"#55606e\">%.1f %% idle</text>\n",
+                      WEFT_CANVAS_RIGHT + 12, middle + 4, 100 * canvas->ranks[rank].idle / canvas->step);
+}
+
+static double row_top(const weft_canvas *canvas, int32_t rank)
+{
+    return canvas->top + canvas->row * rank;
+}
+
+/* What shows through where a rank runs nothing. */
+static void draw_idle(const weft_canvas *canvas, int32_t rank)
+{
+    weft_text_add(canvas->out, "<rect x=\"%d\" y=\"%.2f\" width=\"%d\" height=\"%.2f\" fill=\"url(#idle)\"/>\n",
+                  WEFT_CANVAS_LEFT, row_top(canvas, rank), WEFT_CANVAS_RIGHT - WEFT_CANVAS_LEFT, canvas->bar);
+}
+
+static void draw_rank(const weft_canvas *canvas, int32_t rank)
+{
+    const weft_program *program = canvas->timeline->program;
+    double y = row_top(canvas, rank);
+    draw_rank_label(canvas, rank, y + canvas->bar / 2);
+    weft_text_add(canvas->out, "<g text-anchor=\"middle\" stroke=\"#ffffff\" stroke-width=\".7\">\n");
+    for (int32_t l = program->rank_lanes[rank]; l < program->rank_lanes[rank + 1]; l++) {
+        const weft_lane *lane = &program->lanes[l];
+        weft_strip strip = weft_canvas_strip(lane->kind);
+        bool compute = strip == WEFT_STRIPS;
+        if (!compute && canvas->strip_place[strip] < 0) continue;
+        double top = compute ? y : y + canvas->bar + 1 + canvas->strip * canvas->strip_place[strip];
+        double height = compute ? canvas->bar : canvas->strip - 1;
+        for (uint32_t a = lane->first; a < lane->first + lane->count; a++) draw_action(canvas, a, top, height, compute);
+    }
+    weft_text_add(canvas->out, "</g>\n");
+}
+
+/* The frame and what is in it. The height is known only once everything is drawn. */
+static void wrap(const weft_text *body, double height, weft_text *out)
+{
+    weft_text_add(out,
+                  "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%.0f\" viewBox=\"0 0 %d %.0f\" "
+                  "font-family=\"Inter, 'Segoe UI', Helvetica, Arial, 'DejaVu Sans', sans-serif\">\n",
+                  WEFT_CANVAS_WIDTH, height, WEFT_CANVAS_WIDTH, height);
+    weft_text_add(out, "<defs><pattern id=\"idle\" width=\"7\" height=\"7\" patternUnits=\"userSpaceOnUse\" "
+                       "patternTransform=\"rotate(45)\"><rect width=\"7\" height=\"7\" fill=\"#f4f5f7\"/>"
+                       "<rect width=\"1.4\" height=\"7\" fill=\"#dde1e6\"/></pattern></defs>\n");
+    weft_text_add(
+        out, "<rect x=\".5\" y=\".5\" width=\"%d\" height=\"%.0f\" rx=\"8\" fill=\"#ffffff\" stroke=\"#d5d9de\"/>\n",
+        WEFT_CANVAS_WIDTH - 1, height - 1);
+    weft_text_add_bytes(out, weft_text_get(body), body->length);
+    weft_text_add(out, "</svg>\n");
+}
+
+void weft_report_svg(const weft_timeline *timeline, const weft_picture *picture, weft_text *out)
+{
+    weft_canvas canvas;
+    weft_text body;
+    weft_text_init(&body);
+    if (weft_canvas_init(&canvas, timeline, picture, &body, NULL) == WEFT_OK) {
+        weft_canvas_draw_head(&canvas);
+        for (int32_t rank = 0; rank < timeline->program->ranks; rank++) draw_idle(&canvas, rank);
+        double bottom = weft_canvas_draw_axis(&canvas); /* grid lines over idle time, under the actions */
+        for (int32_t rank = 0; rank < timeline->program->ranks; rank++) draw_rank(&canvas, rank);
+        wrap(&body, bottom + 10, out);
+        if (body.failed) out->failed = true;
+    } else
+        out->failed = true;
+    weft_canvas_fini(&canvas);
+    weft_text_fini(&body);
+}

@@ -1,0 +1,46 @@
+#include "report/canvas.h"
+
+/* The smallest of 1, 2 and 5 times a power of ten that divides length into at most ten parts. */
+static double round_tick(double length)
+{
+    static const double factors[] = {1, 2, 5};
+    double power = 1;
+    while (power > length / 10) power /= 10;
+    for (;; power *= 10)
+        for (int i = 0; i < 3; i++)
+            if (factors[i] * power * 10 >= length) return factors[i] * power;
+}
+
+/* Digits that multiples of tick need behind the point. */
+static int tick_decimals(double tick)
+{
+    int decimals = 0;
+    for (; tick < 0.999 && decimals < 15; tick *= 10) decimals++;
+    return decimals;
+}
+
+double weft_canvas_draw_axis(const weft_canvas *canvas)
+{
+    weft_text *out = canvas->out;
+    double bottom = weft_canvas_bottom(canvas), scale = canvas->picture->unit_scale, length = canvas->step * scale;
+    if (length > 1e-300 && length < 1e300) {
+        double tick = round_tick(length);
+        int decimals = tick_decimals(tick);
+        for (int i = 0; i * tick <= length * (1 + 1e-9); i++) {
+            double x = weft_canvas_x(canvas, i * tick / scale);
+            weft_text_add(out,
+                          "<line x1=\"%.2f\" y1=\"%.1f\" x2=\"%.2f\" y2=\"%.1f\" stroke=\"#1d2733\" "
+                          "stroke-opacity=\".16\"/>\n",
+                          x, canvas->top - 4, x, bottom + 4);
+            weft_text_add(out,
+                          "<text x=\"%.2f\" y=\"%.1f\" font-size=\"12\" fill=\"#55606e\" text-anchor=\"middle\">%.*f"
+                          "</text>\n",
+                          x, bottom + 18, decimals, i * tick);
+        }
+    }
+    weft_text_add(out, "<text x=\"%d\" y=\"%.1f\" font-size=\"12\" fill=\"#55606e\">", WEFT_CANVAS_RIGHT + 12,
+                  bottom + 18);
+    weft_text_add_xml(out, canvas->picture->unit && *canvas->picture->unit ? canvas->picture->unit : "time");
+    weft_text_add(out, "</text>\n");
+    return bottom + 30;
+}
