@@ -73,8 +73,9 @@ static weft_status on_started(void *context, const weft_run_start *start, weft_e
     if (!self->metrics) FAIL(error, WEFT_FAILED, "%s: cannot open: %s", self->metrics_path, strerror(errno));
     if (start->resumed_path)
         fprintf(self->progress, "resumed from %s, step %lld\n", start->resumed_path, (long long)start->resumed_step);
-    fprintf(self->progress, "training %lld parameters on %d worker%s, %lld blocks to learn, %lld held out", (long long)self->job->elements,
-            self->job->ranks, self->job->ranks == 1 ? "" : "s", (long long)start->train_blocks, (long long)start->held_out_blocks);
+    fprintf(self->progress, "training %lld parameters on %d worker%s, %lld blocks to learn, %lld held out",
+            (long long)self->job->elements, self->job->ranks, self->job->ranks == 1 ? "" : "s",
+            (long long)start->train_blocks, (long long)start->held_out_blocks);
     if (start->peak > 0) fprintf(self->progress, "; measured peak %.1f Gflop/s", start->peak * 1e-9);
     fprintf(self->progress, "\n");
     fflush(self->progress);
@@ -92,8 +93,10 @@ static weft_status keep_metrics(weft_run_observer *self, weft_error *error)
 
 static void show(weft_run_observer *self, bool keep)
 {
-    if (self->terminal) fprintf(self->progress, "\r%s\033[K%s", weft_text_get(&self->line), keep ? "\n" : "");
-    else fprintf(self->progress, "%s\n", weft_text_get(&self->line));
+    if (self->terminal)
+        fprintf(self->progress, "\r%s\033[K%s", weft_text_get(&self->line), keep ? "\n" : "");
+    else
+        fprintf(self->progress, "%s\n", weft_text_get(&self->line));
     fflush(self->progress);
 }
 
@@ -102,6 +105,8 @@ static weft_status on_step(void *context, const weft_step_record *record, weft_e
     weft_run_observer *self = context;
     self->last_step = *record;
     self->last_step.bubble = NULL;
+    self->mean_bubble = 0;
+    for (int32_t r = 0; r < record->ranks; r++) self->mean_bubble += record->bubble[r] / record->ranks;
     if (self->seconds_count < self->seconds_capacity) self->seconds[self->seconds_count++] = record->seconds;
     self->line.length = 0;
     weft_report_step_json(record, &self->line);

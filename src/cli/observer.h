@@ -13,11 +13,11 @@
 
 typedef struct weft_run_observer {
     const weft_job *job;
-    FILE *progress;       /* where lines for people go; a terminal gets one line that is overwritten */
+    FILE *progress; /* where lines for people go; a terminal gets one line that is overwritten */
     bool terminal;
-    FILE *metrics;        /* RUN/metrics.jsonl */
+    FILE *metrics; /* RUN/metrics.jsonl */
     char metrics_path[4200];
-    double last_line;     /* when the last progress line was printed */
+    double last_line; /* when the last progress line was printed */
     weft_text line;
     /* What a summary needs. */
     weft_run_start start;
@@ -25,10 +25,12 @@ typedef struct weft_run_observer {
     weft_evaluation_record last_evaluation;
     double *seconds; /* (steps of this run, the newest ones) of each step, for the median */
     size_t seconds_count, seconds_capacity;
+    double mean_bubble; /* of the last step, over ranks */
     bool drawn;
 } weft_run_observer;
 
-weft_status weft_run_observer_init(weft_run_observer *observer, const weft_job *job, FILE *progress, weft_error *error) WEFT_CHECKED;
+weft_status weft_run_observer_init(weft_run_observer *observer, const weft_job *job, FILE *progress,
+                                   weft_error *error) WEFT_CHECKED;
 weft_status weft_run_observer_fini(weft_run_observer *observer, weft_error *error); /* also reports a failed close */
 weft_observer weft_run_observer_table(weft_run_observer *observer);
 

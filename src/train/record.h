@@ -5,15 +5,15 @@
 #include "program/program.h"
 
 typedef struct weft_step_record {
-    int64_t step, steps;           /* this one, counted from 1; all */
-    double loss;                   /* mean over target tokens, nats */
+    int64_t step, steps; /* this one, counted from 1; all */
+    double loss;         /* mean over target tokens, nats */
     double gradient_norm, learning_rate;
-    double seconds;                /* of the step */
+    double seconds; /* of the step */
     double tokens_per_second;
     double flops_per_second, peak; /* model flops by docs/metrics.md; measured peak of all workers, 0 when unknown */
     double seconds_left;
     int32_t ranks;
-    const double *bubble;          /* (ranks) measured share of each rank's compute lane that was idle */
+    const double *bubble; /* (ranks) measured share of each rank's compute lane that was idle */
 } weft_step_record;
 
 typedef struct weft_evaluation_record {

@@ -142,8 +142,8 @@ static weft_status create(const weft_device_options *options, weft_device **out,
     cpu->base.threads = options->threads;
     cpu->element_bytes = weft_element_bytes(options->element);
     cpu->loops = weft_cpu_loops_select(options->element);
-    /* oneDNN starts a team of its own unless the calling thread is in an active team or may have only one thread; a team
-     * of one is not active. Own loops name their team size. */
+    /* oneDNN starts a team of its own unless the calling thread is in an active team or may have only one thread; a
+     * team of one is not active. Own loops name their team size. */
     omp_set_num_threads(1);
     weft_status status = weft_onednn_create(options->element, options->threads, &cpu->onednn, error);
     if (status != WEFT_OK) {

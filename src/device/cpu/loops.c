@@ -13,13 +13,17 @@ static inline float load(storage value)
 {
     return float_of((uint32_t)value << 16);
 }
-/* The arithmetic of weft_bf16_from_float without a branch, so that loops vectorise. */
+/* Rounds what arithmetic made: its NaNs are quiet and their low bits cannot carry into the exponent. */
 static inline storage store(float value)
 {
     uint32_t bits = bits_of(value);
-    uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
-    uint32_t quiet = bits >> 16 | 0x40u;
-    return (storage)((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
+    return (storage)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+/* Rounds anything: weft_bf16_from_float without a branch, so that loops vectorise. */
+static inline storage store_any(float value)
+{
+    uint32_t bits = bits_of(value);
+    return (bits & 0x7fffffffu) > 0x7f800000u ? (storage)(bits >> 16 | 0x40u) : store(value);
 }
 #else
 typedef float storage;
@@ -31,9 +35,13 @@ static inline storage store(float value)
 {
     return value;
 }
+static inline storage store_any(float value)
+{
+    return value;
+}
 #endif
 
-static const float LEAST_SCORE = -1e30f; /* its exponential is too small to change a sum that holds a 1 */
+static const float LEAST_SCORE = -3e38f; /* its exponential is 0 */
 
 enum { COLUMNS = 256, SUM_BLOCK = 2048, LANES = 16, MAXIMUM_LANES = 64 };
 
@@ -59,7 +67,7 @@ static void round_all(int64_t count, const float *from, void *to_)
 {
     storage *to = to_;
 #pragma omp simd
-    for (int64_t i = 0; i < count; i++) to[i] = store(from[i]);
+    for (int64_t i = 0; i < count; i++) to[i] = store_any(from[i]);
 }
 
 static void widen(int64_t count, const void *from_, float *to)
@@ -271,23 +279,35 @@ static void rotary(int64_t heads, int64_t D, const float *cosine, const float *s
     }
 }
 
+static inline float larger(float value, float maximum)
+{
+    return value > maximum ? value : maximum;
+}
+
+static float lanes_maximum(float *lanes)
+{
+    for (int half = MAXIMUM_LANES / 2; half > 0; half /= 2) {
+        for (int lane = 0; lane < half; lane++) lanes[lane] = larger(lanes[lane + half], lanes[lane]);
+    }
+    return lanes[0];
+}
+
 /* Lanes are compared one by one, since a compiler may not reorder a maximum that could meet a NaN. A NaN is passed
  * over: it comes out in the sum of exponentials. */
 #define ROW_MAXIMUM(name, type, read)                                                                                  \
     static float name(int64_t count, const type *x)                                                                    \
     {                                                                                                                  \
-        float lanes[MAXIMUM_LANES], maximum = read(x[0]);                                                              \
-        int64_t whole = count - count % MAXIMUM_LANES;                                                                 \
-        for (int lane = 0; lane < MAXIMUM_LANES; lane++) lanes[lane] = maximum;                                        \
-        for (int64_t i = 0; i < whole; i += MAXIMUM_LANES) {                                                           \
-            for (int lane = 0; lane < MAXIMUM_LANES; lane++) {                                                         \
-                float value = read(x[i + lane]);                                                                       \
-                lanes[lane] = value > lanes[lane] ? value : lanes[lane];                                               \
-            }                                                                                                          \
+        float lanes[MAXIMUM_LANES];                                                                                    \
+        int64_t i = 0;                                                                                                 \
+        for (int lane = 0; lane < MAXIMUM_LANES; lane++) lanes[lane] = -INFINITY;                                      \
+        for (; i + MAXIMUM_LANES <= count; i += MAXIMUM_LANES) {                                                       \
+            for (int lane = 0; lane < MAXIMUM_LANES; lane++) lanes[lane] = larger(read(x[i + lane]), lanes[lane]);     \
         }                                                                                                              \
-        for (int64_t i = whole; i < count; i++) maximum = read(x[i]) > maximum ? read(x[i]) : maximum;                 \
-        for (int lane = 0; lane < MAXIMUM_LANES; lane++) maximum = lanes[lane] > maximum ? lanes[lane] : maximum;      \
-        return maximum;                                                                                                \
+        for (; i + LANES <= count; i += LANES) {                                                                       \
+            for (int lane = 0; lane < LANES; lane++) lanes[lane] = larger(read(x[i + lane]), lanes[lane]);             \
+        }                                                                                                              \
+        for (; i < count; i++) lanes[0] = larger(read(x[i]), lanes[0]);                                                \
+        return lanes_maximum(lanes);                                                                                   \
     }
 ROW_MAXIMUM(row_maximum, storage, load)
 #if WEFT_LOOPS_BF16
@@ -311,8 +331,8 @@ static void softmax(int64_t rows, int64_t first, int64_t keys, float scale, floa
         float *scores = scores_ + row * keys;
         storage *probability = (storage *)probability_ + row * keys;
         int64_t seen = first + row + 1, padded = whole_vectors(seen, keys);
-        float maximum = scale * row_maximum_fp32(seen, scores), sum = 0.0f;
         for (int64_t i = seen; i < padded; i++) scores[i] = LEAST_SCORE;
+        float maximum = scale * row_maximum_fp32(padded, scores), sum = 0.0f;
 #pragma omp simd reduction(+ : sum)
         for (int64_t i = 0; i < padded; i++) {
             float e = exponential(FMA(scores[i], scale, -maximum));

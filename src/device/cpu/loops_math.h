@@ -6,6 +6,7 @@
 #ifndef WEFT_DEVICE_CPU_LOOPS_MATH_H
 #define WEFT_DEVICE_CPU_LOOPS_MATH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -31,15 +32,17 @@ static inline float float_of(uint32_t bits)
 }
 
 /*
- * e^x within 2 units in the last place for -87 <= x <= 88, e^-87 below, e^88 above, NaN for NaN. The nearest whole
- * number of log2 e is taken off by adding 1.5 2^23; the rest, at most ln 2 / 2, goes through a polynomial of degree 6.
- * Coefficients: Cephes expf (Moshier, 1992).
+ * e^x within 2 units in the last place for -80 <= x <= 80; 0 below, so that no product of it is a slow subnormal
+ * number; e^80 above; NaN for NaN. The nearest whole number of log2 e is taken off by adding 1.5 2^23; the rest, at
+ * most ln 2 / 2, goes through a polynomial of degree 6. Coefficients: Cephes expf (Moshier, 1992).
  */
 static inline float exponential(float x)
 {
     const float shift = 12582912.0f;
-    x = x > 88.0f ? 88.0f : x;
-    x = x < -87.0f ? -87.0f : x;
+    const float least = -80.0f;
+    bool small = x < least;
+    x = x > 80.0f ? 80.0f : x;
+    x = small ? least : x;
     float shifted = FMA(x, 1.44269504088896341f, shift);
     float whole = shifted - shift;
     float rest = FMA(whole, -0.693359375f, x);
@@ -51,7 +54,8 @@ static inline float exponential(float x)
     p = FMA(p, rest, 1.6666665459e-1f);
     p = FMA(p, rest, 5.0000001201e-1f);
     p = FMA(p, rest * rest, rest) + 1.0f;
-    return p * float_of((bits_of(shifted) << 23) + 0x3f800000u);
+    float result = p * float_of((bits_of(shifted) << 23) + 0x3f800000u);
+    return small ? 0.0f : result;
 }
 
 #endif

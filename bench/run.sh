@@ -1,0 +1,66 @@
+#!/bin/sh
+# Measures training steps of a model of GPT-2 124M's shape. Every figure is a ratio taken in one run: the peak is the best
+# oneDNN product of the same element type on the same threads, measured when the run starts.
+# Usage: bench/run.sh WEFT [BENCH_OPERATIONS]
+set -eu
+weft=$1
+operations=${2:-}
+work=$(mktemp -d "${TMPDIR:-/tmp}/weft-bench-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
+
+bible -f gen1:1-rev22:21 > "$work/kjv.txt"
+cat > "$work/gpt2.yaml" <<END
+run: {steps: 3, evaluate_batches: 1, folder: $work/run}
+model: {layers: 12, width: 768, heads: 12, vocabulary: 50257, context: 1024}
+data: {path: $work/kjv.txt}
+batch: {sequences: 2, tokens: 512}
+END
+
+value() { # KEY FILE: a number of the summary
+    sed -n "s/.*\"$1\": \([0-9.e+-]*\).*/\1/p" "$2"
+}
+
+train() { # NAME ARGUMENTS...: runs and keeps the summary in NAME.json
+    name=$1
+    shift
+    rm -rf "$work/run"
+    "$@" --json > "$work/$name.json" 2> "$work/$name.log" || { cat "$work/$name.log" >&2; exit 1; }
+}
+
+machine=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
+echo "machine: $(nproc) cores, $machine; GPT-2 124M shape, T = 512, micro-batches of 2 sequences, optimizer step included"
+echo
+echo "one worker, two threads, M = 4"
+echo "element  Gflop/s   peak  share of peak"
+for element in fp32 bf16; do
+    train $element "$weft" train "$work/gpt2.yaml" batch.microbatches=4 threads=2 element=$element
+    awk -v e=$element -v f="$(value flops_per_second "$work/$element.json")" -v p="$(value peak_flops_per_second "$work/$element.json")" \
+        'BEGIN { printf "%-7s  %7.1f  %5.1f  %.3f\n", e, f / 1e9, p / 1e9, f / p }'
+done
+
+layout="parallel.pipeline=2 parallel.loops=2 parallel.schedule=breadth-first threads=1"
+echo
+echo "two workers, one thread each, breadth-first, two loops, M = 8, against one worker with two threads"
+echo "element  transport  efficiency  simulated  ratio  throughput of one worker"
+for element in ${WEFT_BENCH_ELEMENTS:-fp32 bf16}; do
+    train one "$weft" train "$work/gpt2.yaml" batch.microbatches=8 threads=2 element=$element
+    one=$(value tokens_per_second "$work/one.json")
+    # shellcheck disable=SC2086 # the layout is several words
+    for transport in local mpi; do
+        if [ $transport = local ]; then
+            train two "$weft" train "$work/gpt2.yaml" batch.microbatches=8 element=$element $layout
+        else
+            command -v mpirun > /dev/null 2>&1 || continue
+            train two mpirun -n 2 "$weft" train "$work/gpt2.yaml" batch.microbatches=8 element=$element $layout transport=mpi
+        fi
+        awk -v n=$element -v t=$transport -v e="$(value efficiency "$work/two.json")" -v s="$(value predicted_efficiency "$work/two.json")" \
+            -v two="$(value tokens_per_second "$work/two.json")" -v one="$one" \
+            'BEGIN { printf "%-7s  %-9s  %10.3f  %9.3f  %5.3f  %.3f\n", n, t, e, s, e / s, two / one }'
+    done
+done
+
+if [ -n "$operations" ]; then
+    echo
+    "$operations"
+fi

@@ -1,0 +1,108 @@
+/* weft generate: text from a checkpoint. */
+#include "cli/generate.h"
+
+#include "cli/verb.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static int print_token(void *context, int32_t token, bool bytes)
+{
+    (void)context;
+    int failed = bytes ? putchar(token) == EOF : printf(" %d", (int)token) < 0;
+    return failed || fflush(stdout) != 0;
+}
+
+weft_status weft_cli_generate(const char *checkpoint, const char *device, weft_sample_options options,
+                              weft_error *error)
+{
+    options.token = print_token;
+    fputs(options.prompt, stdout);
+    TRY(weft_sample(checkpoint, device, &options, error));
+    putchar('\n');
+    if (fflush(stdout) != 0 || ferror(stdout))
+        FAIL(error, WEFT_FAILED, "cannot write to standard output: %s", strerror(errno));
+    return WEFT_OK;
+}
+
+/* For --json the tokens are kept. */
+static int keep_token(void *context, int32_t token, bool bytes)
+{
+    weft_text *text = context;
+    char byte = (char)token;
+    if (bytes)
+        weft_text_add_bytes(text, &byte, 1);
+    else
+        weft_text_add(text, "%s%d", text->length ? " " : "", (int)token);
+    return text->failed;
+}
+
+static weft_status generate_json(const char *checkpoint, const char *device, weft_sample_options options,
+                                 weft_error *error)
+{
+    weft_text made, out;
+    weft_text_init(&made);
+    weft_text_init(&out);
+    options.token = keep_token;
+    options.context = &made;
+    weft_status status = weft_sample(checkpoint, device, &options, error);
+    if (status == WEFT_OK) {
+        weft_text_add(&out, "{\"prompt\": ");
+        weft_text_add_json(&out, options.prompt);
+        weft_text_add(&out, ", \"text\": ");
+        weft_text_add_json(&out, weft_text_get(&made));
+        weft_text_add(&out, "}\n");
+        status = weft_text_check(&made, error);
+    }
+    if (status == WEFT_OK) status = weft_cli_print(&out, error);
+    weft_text_fini(&made);
+    weft_text_fini(&out);
+    return status;
+}
+
+static weft_status run(const weft_arguments *arguments, int *out_exit, weft_error *error)
+{
+    (void)out_exit;
+    weft_sample_options options = {.prompt = weft_arguments_get(arguments, "prompt")};
+    int64_t seed = 0;
+    const char *device = weft_arguments_get(arguments, "device");
+    if (!options.prompt) FAIL(error, WEFT_INVALID, "--prompt is missing: give the text to go on from");
+    TRY(weft_arguments_int(arguments, "tokens", 200, 1, 1 << 30, &options.tokens, error));
+    TRY(weft_arguments_double(arguments, "temperature", 0.8, 0, 100, &options.temperature, error));
+    TRY(weft_arguments_int(arguments, "top-k", 0, 0, 1 << 30, &options.top_k, error));
+    TRY(weft_arguments_int(arguments, "seed", 1, 0, INT64_MAX, &seed, error));
+    options.seed = (uint64_t)seed;
+    const char *checkpoint = arguments->operands[0];
+    if (weft_arguments_has(arguments, "json")) return generate_json(checkpoint, device, options, error);
+    return weft_cli_generate(checkpoint, device, options, error);
+}
+
+static void details(weft_text *out)
+{
+    weft_text_add(
+        out, "The operand is a run folder (its latest checkpoint) or a checkpoint. For a model of bytes the prompt is\n"
+             "text; for one of tokens it is a list of token numbers, and token numbers are printed.\n");
+}
+
+static const weft_option options[] = {
+    {"prompt", "TEXT", "what to go on from; required"},
+    {"tokens", "N", "how many tokens to generate (200)"},
+    {"temperature", "X", "0: always the most probable token; 1: as trained (0.8)"},
+    {"top-k", "K", "draw among the K most probable tokens; 0: all (0)"},
+    {"seed", "N", "of the draws (1)"},
+    {"device", "KIND", "device kind (the one the run was configured with)"},
+    {"json", NULL, "print an object: {\"prompt\": .., \"text\": ..}"},
+    {NULL, NULL, NULL},
+};
+
+const weft_verb weft_verb_generate = {
+    .name = "generate",
+    .summary = "Generates text from a checkpoint",
+    .usage = "RUN|CHECKPOINT --prompt TEXT [--tokens N] [--temperature X] [--top-k K] [--seed N] [--json]",
+    .options = options,
+    .least = 1,
+    .most = 1,
+    .details = details,
+    .run = run,
+};

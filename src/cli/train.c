@@ -1,0 +1,225 @@
+/* weft train: a training run, or with --dry-run everything that is known before it. */
+#include "cli/generate.h"
+#include "cli/observer.h"
+#include "cli/verb.h"
+
+#include "base/clock.h"
+#include "transport/transport.h"
+
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t stop_signals; /* written by the handler alone; a handler has no other way to speak */
+
+static void on_signal(int number)
+{
+    if (stop_signals++) _exit(128 + number);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is an error of its write */
+}
+
+static weft_status dry_run(const weft_job *job, bool json, weft_error *error)
+{
+    weft_text text;
+    weft_text_init(&text);
+    if (json)
+        weft_job_print_json(job, &text);
+    else
+        weft_job_print(job, &text);
+    weft_status status = weft_cli_print(&text, error);
+    weft_text_fini(&text);
+    return status;
+}
+
+static void add_number(weft_text *out, const char *key, double value, bool known)
+{
+    weft_text_add(out, ", \"%s\": ", key);
+    if (known)
+        weft_text_add(out, "%.9g", value);
+    else
+        weft_text_add(out, "null");
+}
+
+static double peak_resident_bytes(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_maxrss * 1024;
+}
+
+static weft_status print_summary(const weft_job *job, weft_run_observer *observer, weft_error *error)
+{
+    const weft_step_record *last = &observer->last_step;
+    const weft_evaluation_record *held_out = &observer->last_evaluation;
+    double median = weft_run_observer_median(observer), peak = observer->start.peak;
+    bool ran = last->step > 0;
+    weft_text text;
+    weft_text_init(&text);
+    weft_text_add(&text, "{\"run\": ");
+    weft_text_add_json(&text, job->config->run.folder);
+    weft_text_add(&text, ", \"step\": %lld", (long long)(ran ? last->step : observer->start.resumed_step));
+    add_number(&text, "loss", last->loss, ran);
+    add_number(&text, "held_out_loss", held_out->loss, held_out->step > 0);
+    add_number(&text, "bits_per_byte", held_out->bits_per_byte, held_out->bits_per_byte > 0);
+    add_number(&text, "median_step_seconds", median, ran);
+    add_number(&text, "tokens_per_second", last->tokens_per_second * last->seconds / (median > 0 ? median : 1), ran);
+    add_number(&text, "flops_per_second", job->step_flops / (median > 0 ? median : 1), ran);
+    add_number(&text, "peak_flops_per_second", peak, peak > 0);
+    add_number(&text, "peak_share", job->step_flops / (median > 0 ? median : 1) / (peak > 0 ? peak : 1),
+               ran && peak > 0);
+    add_number(&text, "efficiency", 1 - observer->mean_bubble, ran);
+    add_number(&text, "predicted_efficiency", job->predicted_efficiency, true);
+    add_number(&text, "peak_resident_bytes", peak_resident_bytes(), true);
+    weft_text_add(&text, "}\n");
+    weft_status status = weft_cli_print(&text, error);
+    weft_text_fini(&text);
+    return status;
+}
+
+static weft_status finish(const weft_job *job, weft_run_observer *observer, bool json, weft_error *error)
+{
+    const weft_config *config = job->config;
+    if (json) return print_summary(job, observer, error);
+    if (observer->last_step.step == config->run.steps && config->run.sample_tokens > 0) {
+        printf("\n");
+        weft_sample_options options = {.prompt = config->run.sample_prompt,
+                                       .tokens = config->run.sample_tokens,
+                                       .temperature = 0.8,
+                                       .seed = (uint64_t)config->run.seed};
+        TRY(weft_cli_generate(config->run.folder, NULL, options, error));
+        printf("\n");
+    }
+    printf("run        %s\n", config->run.folder);
+    if (observer->drawn) printf("timeline   %s/timeline.svg\n", config->run.folder);
+    return WEFT_OK;
+}
+
+/* rank: this process's, 0 without MPI; only rank 0 shows anything. */
+static weft_status run_job(const weft_arguments *arguments, const weft_job *job, int32_t rank, weft_error *error)
+{
+    bool json = weft_arguments_has(arguments, "json");
+    weft_run_observer observer;
+    TRY(weft_run_observer_init(&observer, job, json ? stderr : stdout, error));
+    catch_signals();
+    weft_train_options options = {.resume = weft_arguments_has(arguments, "resume"), .stop = &stop_signals};
+    if (rank == 0) options.observer = weft_run_observer_table(&observer);
+    weft_status status = weft_train(job, &options, error);
+    if (status != WEFT_OK && observer.terminal && observer.last_step.step > 0) fprintf(observer.progress, "\n");
+    if (status == WEFT_OK && rank == 0) status = finish(job, &observer, json, error);
+    weft_error closing;
+    weft_error_clear(&closing);
+    if (weft_run_observer_fini(&observer, &closing) != WEFT_OK && status == WEFT_OK) {
+        *error = closing;
+        status = closing.status;
+    }
+    return status;
+}
+
+/* A failed process must not leave the others waiting. The one that knows the cause speaks first. */
+static weft_status end_together(weft_status status, int32_t rank, weft_error *error)
+{
+    if (status == WEFT_OK) {
+        weft_mpi_finish();
+        return WEFT_OK;
+    }
+    bool others_speak = status == WEFT_STOPPED || (status == WEFT_INVALID && rank != 0);
+    if (others_speak)
+        weft_clock_sleep(3);
+    else
+        fprintf(stderr, "weft train: %s\n", error->text);
+    fflush(stdout);
+    weft_mpi_abort(weft_status_exit(status));
+    return status;
+}
+
+static weft_status check_launch(const weft_config *config, weft_error *error)
+{
+    bool mpi = config->transport == WEFT_CONFIG_MPI;
+    if (!mpi && weft_mpi_launched())
+        return weft_config_complain(config, "transport", error,
+                                    "local, but a launcher started this process: add transport=mpi");
+    if (mpi && !weft_mpi_launched() && config->parallel.pipeline > 1)
+        return weft_config_complain(config, "transport", error,
+                                    "mpi, but no launcher started this process: run mpirun -n %lld weft ...",
+                                    (long long)config->parallel.pipeline);
+    return WEFT_OK;
+}
+
+static weft_status train(const weft_arguments *arguments, const weft_config *config, int32_t rank, weft_error *error)
+{
+    weft_job *job = NULL;
+    TRY(weft_job_create(config, &job, error));
+    weft_status status = run_job(arguments, job, rank, error);
+    weft_job_destroy(job);
+    return status;
+}
+
+static weft_status train_mpi(const weft_arguments *arguments, const weft_config *config, weft_error *error)
+{
+    int32_t rank = 0, size = 0;
+    TRY(weft_mpi_start(&rank, &size, error));
+    return end_together(train(arguments, config, rank, error), rank, error);
+}
+
+static weft_status plan(const weft_arguments *arguments, const weft_config *config, weft_error *error)
+{
+    weft_job *job = NULL;
+    TRY(weft_job_create(config, &job, error));
+    weft_status status = dry_run(job, weft_arguments_has(arguments, "json"), error);
+    weft_job_destroy(job);
+    return status;
+}
+
+static weft_status run(const weft_arguments *arguments, int *out_exit, weft_error *error)
+{
+    (void)out_exit;
+    weft_config config;
+    TRY(weft_config_load(&config, arguments->operands[0], arguments->operands + 1, arguments->operand_count - 1,
+                         error));
+    weft_status status;
+    if (weft_arguments_has(arguments, "dry-run"))
+        status = plan(arguments, &config, error);
+    else {
+        status = check_launch(&config, error);
+        if (status == WEFT_OK)
+            status = config.transport == WEFT_CONFIG_MPI ? train_mpi(arguments, &config, error)
+                                                         : train(arguments, &config, 0, error);
+    }
+    weft_config_fini(&config);
+    return status;
+}
+
+static void details(weft_text *out)
+{
+    weft_text_add(
+        out,
+        "FILE.yaml is a configuration (docs/configuration.md); key=value overrides one of its keys. The run folder\n"
+        "gets checkpoints, metrics.jsonl, timeline.svg and timeline.csv. SIGINT and SIGTERM finish the step, write\n"
+        "a checkpoint and end with status 0; a second one ends at once. Under mpirun or srun add transport=mpi.\n");
+}
+
+static const weft_option options[] = {
+    {"dry-run", NULL, "print stages, memory, the predicted bubble, and prove the program; train nothing"},
+    {"resume", NULL, "go on from the latest checkpoint of the run folder"},
+    {"json", NULL, "print a summary as one object (docs/cli.md); progress goes to standard error"},
+    {NULL, NULL, NULL},
+};
+
+const weft_verb weft_verb_train = {
+    .name = "train",
+    .summary = "Trains a model by a configuration file",
+    .usage = "FILE.yaml [key=value ...] [--dry-run] [--resume] [--json]",
+    .options = options,
+    .least = 1,
+    .most = -1,
+    .details = details,
+    .run = run,
+};

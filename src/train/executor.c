@@ -1,0 +1,412 @@
+#include "train/executor.h"
+
+#include "base/clock.h"
+#include "train/collective.h"
+
+#include <stdio.h>
+
+typedef struct {
+    const weft_lane *lane;
+    uint32_t next; /* action of the program that runs or comes next */
+    bool active;   /* it has been started */
+    weft_request request;
+    weft_collective collective;
+} lane_state;
+
+struct weft_executor {
+    weft_worker *worker;
+    const weft_program *program;
+    weft_stage **stages;
+    lane_state *lanes; /* lanes[0] is the compute lane */
+    int32_t lane_count;
+    uint32_t first, count;   /* this rank's actions */
+    uint32_t left;           /* not yet done in this run */
+    bool *done;              /* (count) */
+    bool *overwrites;        /* (count) a stage's first B or W of a step overwrites the gradients, later ones add */
+    weft_event *begin, *end; /* (count) */
+    int64_t start;           /* nanoseconds when the run began */
+    double last_progress;
+    int64_t last_finished; /* action, or -1 */
+    bool polling;          /* the between hook must not enter itself */
+    weft_status status;    /* of what the hook met */
+    weft_error error;
+};
+
+static void between(void *context);
+
+static weft_status find_overwrites(weft_executor *executor, weft_error *error)
+{
+    const weft_program *program = executor->program;
+    bool *seen = NULL;
+    TRY(weft_arena_take(&executor->worker->arena, executor->count, sizeof *executor->overwrites, &executor->overwrites,
+                        error));
+    TRY(weft_arena_take(&executor->worker->arena, (size_t)program->stages, sizeof *seen, &seen, error));
+    for (uint32_t i = 0; i < executor->lanes[0].lane->count; i++) {
+        weft_action action = program->actions[executor->first + i];
+        if (action.kind != WEFT_B && action.kind != WEFT_W) continue;
+        executor->overwrites[i] = !seen[action.stage];
+        seen[action.stage] = true;
+    }
+    return WEFT_OK;
+}
+
+weft_status weft_executor_create(weft_worker *worker, const weft_program *program, weft_stage **stages,
+                                 weft_executor **out, weft_error *error)
+{
+    weft_executor *executor = NULL;
+    TRY(weft_arena_take(&worker->arena, 1, sizeof *executor, &executor, error));
+    *executor = (weft_executor){.worker = worker, .program = program, .stages = stages};
+    int32_t lane = program->rank_lanes[worker->rank];
+    executor->lane_count = program->rank_lanes[worker->rank + 1] - lane;
+    TRY(weft_arena_take(&worker->arena, (size_t)executor->lane_count, sizeof *executor->lanes, &executor->lanes,
+                        error));
+    executor->first = program->lanes[lane].first;
+    for (int32_t i = 0; i < executor->lane_count; i++) {
+        executor->lanes[i].lane = &program->lanes[lane + i];
+        executor->count += program->lanes[lane + i].count;
+    }
+    TRY(weft_arena_take(&worker->arena, executor->count, sizeof *executor->done, &executor->done, error));
+    TRY(weft_arena_take(&worker->arena, executor->count, sizeof *executor->begin, &executor->begin, error));
+    TRY(weft_arena_take(&worker->arena, executor->count, sizeof *executor->end, &executor->end, error));
+    *out = executor;
+    return find_overwrites(executor, error);
+}
+
+static void describe(const weft_executor *executor, uint32_t action, char *out, size_t size)
+{
+    const weft_action *a = &executor->program->actions[action];
+    const weft_action_info *info = weft_action_info_get((weft_action_kind)a->kind);
+    if (info->operands == WEFT_OPERANDS_NONE)
+        snprintf(out, size, "%s", info->name);
+    else if (info->operands == WEFT_OPERANDS_STAGE)
+        snprintf(out, size, "%u%s", a->stage, info->name);
+    else
+        snprintf(out, size, "%u%s%u", a->stage, info->name, a->microbatch);
+}
+
+/* What others may read about this worker when something stalls. */
+static void publish(const weft_executor *executor, const char *verb, uint32_t action)
+{
+    char text[WEFT_TRANSPORT_REPORT], now[32], last[32] = "nothing";
+    describe(executor, action, now, sizeof now);
+    if (executor->last_finished >= 0) describe(executor, (uint32_t)executor->last_finished, last, sizeof last);
+    snprintf(text, sizeof text, "step %lld, last finished %s, %s %s", (long long)executor->worker->step, last, verb,
+             now);
+    executor->worker->transport->operations->publish(executor->worker->transport, text);
+}
+
+static bool is_ready(const weft_executor *executor, uint32_t action)
+{
+    const weft_program *program = executor->program;
+    for (uint32_t i = program->after_first[action]; i < program->after_first[action + 1]; i++)
+        if (!executor->done[program->after[i] - executor->first]) return false;
+    return true;
+}
+
+static void finish_action(weft_executor *executor, lane_state *lane)
+{
+    executor->done[lane->next - executor->first] = true;
+    executor->last_finished = lane->next;
+    executor->left--;
+    lane->next++;
+    lane->active = false;
+    executor->last_progress = weft_clock_seconds();
+}
+
+static void *slot_memory(const weft_executor *executor, int32_t buffer)
+{
+    return buffer < 0 ? NULL : executor->worker->slots + executor->program->buffers[buffer].offset;
+}
+
+static weft_stage_buffers buffers_of(const weft_executor *executor, int32_t s, int32_t m)
+{
+    const weft_program *program = executor->program;
+    const weft_worker *worker = executor->worker;
+    const weft_config *config = worker->job->config;
+    int64_t batch = m * config->batch.sequences * config->batch.tokens;
+    return (weft_stage_buffers){
+        .tokens = worker->tokens + batch,
+        .targets = worker->targets + batch,
+        .input = slot_memory(executor, weft_program_slot(program, WEFT_SLOT_INPUT, s, m)),
+        .output = slot_memory(executor, weft_program_output(program, s, m)),
+        .stash = slot_memory(executor, weft_program_slot(program, WEFT_SLOT_STASH, s, m)),
+        .gradient = slot_memory(executor, weft_program_slot(program, WEFT_SLOT_GRADIENT, s, m)),
+        .gradient_out = slot_memory(executor, weft_program_gradient_out(program, s, m)),
+        .work = slot_memory(executor, weft_program_slot(program, WEFT_SLOT_WORK, s, m)),
+        .workspace = worker->scratch,
+        .loss = worker->losses + m,
+        .scale = worker->scale,
+        .logits = worker->logits,
+        .logits_position = worker->logits_position,
+    };
+}
+
+static void update_stage(weft_worker *worker, const weft_job_stage *stage)
+{
+    const weft_job *job = worker->job;
+    for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++) {
+        const weft_parameter *parameter = &job->parameters[p];
+        if (parameter->tied && job->tied_alias) continue;
+        bool rounds = job->options.element != WEFT_FP32;
+        worker->device->operations->adamw(worker->device, NULL, parameter->elements, worker->scalars, parameter->decay,
+                                          worker->gradient[p], worker->weight[p], worker->moment1[p],
+                                          worker->moment2[p], rounds ? worker->storage[p] : NULL);
+    }
+}
+
+/* Looks for the first gradient of the stage that is not finite now; only in the repeated step of a diagnosis. */
+static void diagnose_stage(weft_worker *worker, int32_t s, int32_t m)
+{
+    const weft_job *job = worker->job;
+    const weft_job_stage *stage = &job->stages[s];
+    if (worker->bad_stage >= 0) return;
+    for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++) {
+        double *sums = worker->ordered_sums;
+        int64_t blocks = (job->parameters[p].elements + WEFT_NORM_BLOCK - 1) / WEFT_NORM_BLOCK;
+        worker->device->operations->square_sums(worker->device, NULL, job->parameters[p].elements, worker->gradient[p],
+                                                sums);
+        double total = 0;
+        for (int64_t i = 0; i < blocks; i++) total += sums[i];
+        if (total - total == 0) continue;
+        worker->bad_stage = s;
+        worker->bad_microbatch = m;
+        snprintf(worker->bad_parameter, sizeof worker->bad_parameter, "%s", job->parameters[p].name);
+        return;
+    }
+}
+
+static void run_compute(weft_executor *executor, uint32_t index)
+{
+    weft_worker *worker = executor->worker;
+    weft_action action = executor->program->actions[index];
+    int32_t s = (int32_t)action.stage, m = (int32_t)action.microbatch;
+    if (action.kind == WEFT_UPDATE) {
+        if (!worker->diagnose) update_stage(worker, &worker->job->stages[s]);
+        return;
+    }
+    weft_stage_buffers buffers = buffers_of(executor, s, m);
+    weft_stage *stage = executor->stages[s];
+    if (action.kind == WEFT_F) {
+        weft_stage_forward(stage, NULL, &buffers);
+        return;
+    }
+    buffers.accumulate = !executor->overwrites[index - executor->first];
+    if (action.kind == WEFT_I)
+        weft_stage_backward_input(stage, NULL, &buffers);
+    else if (action.kind == WEFT_W)
+        weft_stage_backward_weight(stage, NULL, &buffers);
+    else
+        weft_stage_backward(stage, NULL, &buffers);
+    if (worker->diagnose && action.kind != WEFT_I) diagnose_stage(worker, s, m);
+}
+
+static weft_status start_message(weft_executor *executor, lane_state *lane, weft_error *error)
+{
+    const weft_program *program = executor->program;
+    weft_action action = program->actions[lane->next];
+    weft_transport *transport = executor->worker->transport;
+    int32_t s = (int32_t)action.stage, m = (int32_t)action.microbatch, slot = -1;
+    switch (lane->lane->kind) {
+    case WEFT_PROGRAM_SEND_F:
+        slot = weft_program_output(program, s, m);
+        break;
+    case WEFT_PROGRAM_RECV_F:
+        slot = weft_program_slot(program, WEFT_SLOT_INPUT, s, m);
+        break;
+    case WEFT_PROGRAM_SEND_B:
+        slot = weft_program_gradient_out(program, s, m);
+        break;
+    default:
+        slot = weft_program_slot(program, WEFT_SLOT_GRADIENT, s, m);
+        break;
+    }
+    /* The slot may be larger than the message: both ends send the boundary's exact bytes. */
+    size_t bytes = (size_t)(executor->worker->job->config->batch.sequences *
+                            executor->worker->job->config->batch.tokens * executor->worker->job->config->model.width) *
+                   weft_element_bytes(executor->worker->job->options.element);
+    bool sends = lane->lane->kind == WEFT_PROGRAM_SEND_F || lane->lane->kind == WEFT_PROGRAM_SEND_B;
+    void *memory = slot_memory(executor, slot);
+    if (sends)
+        return transport->operations->send(transport, NULL, lane->lane->peer, lane->lane->tag, memory, bytes,
+                                           &lane->request, error);
+    return transport->operations->receive(transport, NULL, lane->lane->peer, lane->lane->tag, memory, bytes,
+                                          &lane->request, error);
+}
+
+static weft_status start_action(weft_executor *executor, lane_state *lane, weft_error *error)
+{
+    weft_device *device = executor->worker->device;
+    uint32_t local = lane->next - executor->first;
+    device->operations->event_record(device, NULL, &executor->begin[local]);
+    lane->active = true;
+    if (lane->lane->kind == WEFT_PROGRAM_REDUCE)
+        return weft_collective_start(&lane->collective, executor->worker,
+                                     (weft_action_kind)executor->program->actions[lane->next].kind, error);
+    if (lane->lane->kind != WEFT_PROGRAM_COMPUTE) return start_message(executor, lane, error);
+    publish(executor, "runs", lane->next);
+    run_compute(executor, lane->next);
+    device->operations->event_record(device, NULL, &executor->end[local]);
+    return weft_device_check(device, error);
+}
+
+static weft_status poll_action(weft_executor *executor, lane_state *lane, bool *out_done, weft_error *error)
+{
+    weft_device *device = executor->worker->device;
+    uint32_t local = lane->next - executor->first;
+    if (lane->lane->kind == WEFT_PROGRAM_COMPUTE) {
+        *out_done = device->operations->event_done(device, &executor->end[local]);
+        return WEFT_OK;
+    }
+    if (lane->lane->kind == WEFT_PROGRAM_REDUCE)
+        TRY(weft_collective_poll(&lane->collective, executor->worker, out_done, error));
+    else
+        TRY(executor->worker->transport->operations->test(executor->worker->transport, lane->request, out_done, error));
+    if (*out_done) device->operations->event_record(device, NULL, &executor->end[local]);
+    return WEFT_OK;
+}
+
+/* Moves one lane as far as it goes now. */
+static weft_status advance(weft_executor *executor, lane_state *lane, bool *moved, weft_error *error)
+{
+    uint32_t past = lane->lane->first + lane->lane->count;
+    while (lane->next < past) {
+        if (!lane->active) {
+            if (!is_ready(executor, lane->next)) return WEFT_OK;
+            TRY(start_action(executor, lane, error));
+            *moved = true;
+        }
+        bool done = false;
+        TRY(poll_action(executor, lane, &done, error));
+        if (!done) return WEFT_OK;
+        finish_action(executor, lane);
+        *moved = true;
+    }
+    return WEFT_OK;
+}
+
+static weft_status advance_messages(weft_executor *executor, bool *moved, weft_error *error)
+{
+    weft_status status = WEFT_OK;
+    executor->polling = true;
+    for (int32_t i = 1; i < executor->lane_count && status == WEFT_OK; i++)
+        status = advance(executor, &executor->lanes[i], moved, error);
+    executor->polling = false;
+    return status;
+}
+
+/* Called by the device after each operation: one thread computes and drives the transport. */
+static void between(void *context)
+{
+    weft_executor *executor = context;
+    if (executor->polling || executor->status != WEFT_OK) return;
+    bool moved = false;
+    executor->status = advance_messages(executor, &moved, &executor->error);
+}
+
+/* Which action this worker waits to finish or to start: a message under way if there is one. */
+static const lane_state *waiting_lane(const weft_executor *executor)
+{
+    const lane_state *waiting = NULL;
+    for (int32_t i = executor->lane_count - 1; i >= 0; i--) {
+        const lane_state *lane = &executor->lanes[i];
+        if (lane->next == lane->lane->first + lane->lane->count) continue;
+        if (!waiting || lane->active) waiting = lane;
+    }
+    return waiting;
+}
+
+static weft_status stalled(weft_executor *executor, double seconds, weft_error *error)
+{
+    weft_worker *worker = executor->worker;
+    const lane_state *lane = waiting_lane(executor);
+    char what[32], peer[32] = "", others[WEFT_ERROR_TEXT / 2] = "";
+    describe(executor, lane->next, what, sizeof what);
+    if (lane->lane->peer >= 0) snprintf(peer, sizeof peer, " with rank %d", lane->lane->peer);
+    weft_transport_report reports[16];
+    int32_t ranks = worker->job->ranks;
+    size_t used = 0;
+    if (ranks <= 16) {
+        worker->transport->operations->interrogate(worker->transport, 1.0, reports);
+        for (int32_t r = 0; r < ranks && used < sizeof others; r++) {
+            const char *text = reports[r].answered ? reports[r].text : "no answer";
+            int wrote = snprintf(others + used, sizeof others - used, "; rank %d: %s", r, text);
+            used += wrote > 0 ? (size_t)wrote : 0;
+        }
+    }
+    FAIL(error, WEFT_TIMEOUT, "rank %d, step %lld: nothing moved for %.0f s while waiting for %s%s%s", worker->rank,
+         (long long)worker->step, seconds, what, peer, others);
+}
+
+static weft_status wait_for_others(weft_executor *executor, weft_error *error)
+{
+    double limit = executor->worker->job->config->timeout, idle = weft_clock_seconds() - executor->last_progress;
+    if (idle > limit) return stalled(executor, idle, error);
+    return executor->worker->transport->operations->wait(executor->worker->transport,
+                                                         limit - idle < 0.1 ? limit - idle : 0.1, error);
+}
+
+static void begin_run(weft_executor *executor)
+{
+    executor->left = executor->count;
+    executor->last_finished = -1;
+    executor->status = WEFT_OK;
+    executor->start = weft_clock_nanoseconds();
+    executor->last_progress = weft_clock_seconds();
+    for (uint32_t i = 0; i < executor->count; i++) executor->done[i] = false;
+    for (int32_t i = 0; i < executor->lane_count; i++) {
+        executor->lanes[i].next = executor->lanes[i].lane->first;
+        executor->lanes[i].active = false;
+    }
+}
+
+weft_status weft_executor_run(weft_executor *executor, weft_error *error)
+{
+    weft_device *device = executor->worker->device;
+    begin_run(executor);
+    device->between = between;
+    device->between_context = executor;
+    weft_status status = WEFT_OK;
+    bool told = false;
+    while (executor->left > 0 && status == WEFT_OK) {
+        bool moved = false;
+        status = advance_messages(executor, &moved, error);
+        if (status == WEFT_OK) status = advance(executor, &executor->lanes[0], &moved, error);
+        if (status == WEFT_OK && executor->status != WEFT_OK) {
+            *error = executor->error;
+            status = executor->status;
+        }
+        if (status == WEFT_OK && !moved && executor->left > 0) {
+            if (!told) publish(executor, "waits for", waiting_lane(executor)->next);
+            status = wait_for_others(executor, error);
+        }
+        told = !moved;
+    }
+    device->between = NULL;
+    return status;
+}
+
+void weft_executor_times(const weft_executor *executor, double *begin, double *end)
+{
+    for (uint32_t i = 0; i < executor->count; i++) {
+        begin[i] = (double)(executor->begin[i].nanoseconds - executor->start) * 1e-9;
+        end[i] = (double)(executor->end[i].nanoseconds - executor->start) * 1e-9;
+    }
+}
+
+uint32_t weft_executor_first(const weft_executor *executor)
+{
+    return executor->first;
+}
+
+uint32_t weft_executor_count(const weft_executor *executor)
+{
+    return executor->count;
+}
+
+double weft_executor_busy(const weft_executor *executor)
+{
+    double busy = 0;
+    for (uint32_t i = 0; i < executor->lanes[0].lane->count; i++)
+        busy += (double)(executor->end[i].nanoseconds - executor->begin[i].nanoseconds) * 1e-9;
+    return busy;
+}

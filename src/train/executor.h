@@ -1,0 +1,22 @@
+/*
+ * Runs one rank's lanes of a program and records when each action began and ended. Internal to train/.
+ *
+ * Threads: the worker's.
+ */
+#ifndef WEFT_TRAIN_EXECUTOR_H
+#define WEFT_TRAIN_EXECUTOR_H
+
+#include "train/worker.h"
+
+/* Lives in the worker's arena. stages: (S) */
+weft_status weft_executor_create(weft_worker *worker, const weft_program *program, weft_stage **stages,
+                                 weft_executor **out, weft_error *error) WEFT_CHECKED;
+weft_status weft_executor_run(weft_executor *executor, weft_error *error) WEFT_CHECKED;
+
+/* Times of this rank's actions in the last run, seconds from its start; begin and end: (own actions). */
+void weft_executor_times(const weft_executor *executor, double *begin, double *end);
+uint32_t weft_executor_first(const weft_executor *executor); /* index of this rank's first action in the program */
+uint32_t weft_executor_count(const weft_executor *executor);
+double weft_executor_busy(const weft_executor *executor); /* seconds of the compute lane in the last run */
+
+#endif

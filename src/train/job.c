@@ -1,0 +1,344 @@
+#include "train/job.h"
+
+#include "base/file.h"
+#include "plan/split.h"
+
+#include <string.h>
+#include <unistd.h>
+
+size_t weft_job_padded(int64_t elements)
+{
+    return ((size_t)elements + 15) / 16 * 16;
+}
+
+static weft_status choose_device(weft_job *job, weft_error *error)
+{
+    const weft_config *config = job->config;
+    job->device = weft_device_kind_find(config->device);
+    if (!job->device) {
+        const char *names[16];
+        int count = 0;
+        for (const weft_device_kind *const *kind = weft_device_kinds(); *kind && count < 16; kind++)
+            names[count++] = (*kind)->name;
+        int near = weft_text_nearest(config->device, names, count);
+        return weft_config_complain(config, "device", error, "no device '%s' in this build (%s: '%s')", config->device,
+                                    near >= 0 ? "nearest" : "there is", names[near >= 0 ? near : 0]);
+    }
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t threads = config->threads;
+    if (threads == 0) threads = cores / config->parallel.pipeline;
+    job->options = (weft_device_options){.element = (weft_element)config->element,
+                                         .threads = (int32_t)(threads < 1 ? 1 : threads)};
+    return WEFT_OK;
+}
+
+static weft_status make_schedule(weft_job *job, weft_error *error)
+{
+    const weft_config *config = job->config;
+    const char *name = config->parallel.schedule;
+    size_t length = strlen(name);
+    if (length > 4 && strcmp(name + length - 4, ".csv") == 0) {
+        weft_text text;
+        weft_text_init(&text);
+        weft_status status = weft_file_read(name, &text, error);
+        if (status == WEFT_OK)
+            status = weft_schedule_read_csv(weft_text_get(&text), text.length, name, &job->schedule, error);
+        weft_text_fini(&text);
+        TRY(status);
+        if (job->schedule->ranks != config->parallel.pipeline ||
+            job->schedule->microbatches != config->batch.microbatches)
+            return weft_config_complain(config, "parallel.schedule", error,
+                                        "%s has %d ranks and %d micro-batches, not %lld and %lld", name,
+                                        job->schedule->ranks, job->schedule->microbatches,
+                                        (long long)config->parallel.pipeline, (long long)config->batch.microbatches);
+        return WEFT_OK;
+    }
+    const char *placement = config->parallel.placement;
+    weft_schedule_options options = {.kind = name,
+                                     .ranks = (int32_t)config->parallel.pipeline,
+                                     .loops = (int32_t)config->parallel.loops,
+                                     .microbatches = (int32_t)config->batch.microbatches,
+                                     .placement = strcmp(placement, "auto") == 0 ? NULL : placement};
+    if (weft_schedule_create(&options, &job->schedule, error) == WEFT_OK) return WEFT_OK;
+    weft_error reason = *error;
+    return weft_config_complain(config, "parallel.schedule", error, "%s", reason.text);
+}
+
+static weft_layer_cost cost_of(weft_flops flops)
+{
+    return (weft_layer_cost){flops.forward, flops.backward_input, flops.backward_weight, 0};
+}
+
+static weft_lower_options lower_options(const weft_job *job, const weft_slot_sizes *sizes)
+{
+    return (weft_lower_options){.update = true,
+                                .norm = true,
+                                .clip = job->config->optimizer.clip > 0,
+                                .tied = job->tied,
+                                .metrics = true,
+                                .sizes = sizes};
+}
+
+/* Flops stand for time: only their ratios matter for the split and the predicted bubble. */
+static weft_status pose_split(weft_job *job, weft_split_problem *problem, weft_error *error)
+{
+    const weft_config *config = job->config;
+    int64_t B = config->batch.sequences, T = config->batch.tokens, L = config->model.layers;
+    weft_layer_cost *costs = NULL;
+    TRY(weft_arena_take(&job->arena, (size_t)L, sizeof *costs, &costs, error));
+    for (int64_t i = 0; i < L; i++) costs[i] = cost_of(weft_layer_flops(&config->model, B, T));
+    *problem = (weft_split_problem){.schedule = job->schedule,
+                                    .layers = costs,
+                                    .layer_count = (int32_t)L,
+                                    .head = cost_of(weft_head_flops(&config->model, B, T)),
+                                    .lower = lower_options(job, NULL)};
+    return WEFT_OK;
+}
+
+static weft_status choose_layers(weft_job *job, const weft_split_problem *problem, int32_t *layers, weft_error *error)
+{
+    const weft_config_list *listed = &job->config->parallel.stages;
+    if (listed->count == 0) return weft_split_layers(problem, layers, NULL, NULL, error);
+    if (listed->count != job->stage_count)
+        return weft_config_complain(job->config, "parallel.stages", error, "lists %lld stages; the schedule has %d",
+                                    (long long)listed->count, job->stage_count);
+    for (int32_t s = 0; s < job->stage_count; s++) layers[s] = (int32_t)listed->values[s];
+    return WEFT_OK;
+}
+
+/* cost: (4, S) forward, input gradient, weight gradient, update. */
+static weft_status predict(weft_job *job, const weft_split_problem *problem, const int32_t *layers, const double *cost,
+                           weft_error *error)
+{
+    size_t S = (size_t)job->stage_count;
+    weft_costs costs = {
+        .forward = cost, .backward_input = cost + S, .backward_weight = cost + 2 * S, .update = cost + 3 * S};
+    weft_bubble_rank *ranks = NULL;
+    TRY(weft_arena_take(&job->arena, (size_t)job->ranks, sizeof *ranks, &ranks, error));
+    TRY(weft_timeline_init(&job->predicted, job->train, error));
+    TRY(weft_simulate(job->train, &costs, &job->predicted, error));
+    double step_time = 0;
+    weft_bubble_measure(&job->predicted, &step_time, &job->predicted_bubble, ranks);
+    return weft_split_evaluate(problem, layers, NULL, &job->predicted_efficiency, error);
+}
+
+static void fill_stages(weft_job *job, const int32_t *layers)
+{
+    const weft_config *config = job->config;
+    int32_t next = 0;
+    for (int32_t s = 0; s < job->stage_count; s++) {
+        weft_job_stage *stage = &job->stages[s];
+        stage->rank = job->schedule->stage_rank[s];
+        stage->first_layer = next;
+        stage->layer_count = layers[s];
+        next += layers[s];
+        stage->train = (weft_stage_shape){.model = &config->model,
+                                          .first_layer = stage->first_layer,
+                                          .layer_count = stage->layer_count,
+                                          .embedding = s == 0,
+                                          .head = s == job->stage_count - 1,
+                                          .B = config->batch.sequences,
+                                          .T = config->batch.tokens,
+                                          .recompute = config->recompute == WEFT_CONFIG_RECOMPUTE_FULL,
+                                          .device = job->device,
+                                          .options = job->options};
+        stage->forward = stage->train;
+        stage->forward.forward_only = true;
+        weft_stage_parameters(&stage->train, job->parameters, job->parameter_count, &stage->parameter_first,
+                              &stage->parameter_count);
+        for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++)
+            if (!job->parameters[p].tied) stage->elements += job->parameters[p].elements;
+    }
+}
+
+static weft_status find_tied(weft_job *job, weft_error *error)
+{
+    job->tied_embedding = job->tied_head = -1;
+    TRY(weft_arena_take(&job->arena, (size_t)job->parameter_count + 1, sizeof *job->block_first, &job->block_first,
+                        error));
+    for (int32_t p = 0; p < job->parameter_count; p++) {
+        const weft_parameter *parameter = &job->parameters[p];
+        int64_t blocks = parameter->tied ? 0 : (parameter->elements + WEFT_NORM_BLOCK - 1) / WEFT_NORM_BLOCK;
+        job->block_first[p + 1] = job->block_first[p] + (int32_t)blocks;
+        if (parameter->tied)
+            job->tied_head = p;
+        else
+            job->elements += parameter->elements;
+        if (strcmp(parameter->name, "embedding.token") == 0) job->tied_embedding = p;
+    }
+    job->tied = job->tied_head >= 0;
+    job->tied_alias = job->tied && job->schedule->stage_rank[0] == job->schedule->stage_rank[job->stage_count - 1];
+    return WEFT_OK;
+}
+
+/* Lowers one of the two programs with the slot sizes of its stages, and proves it. */
+static weft_status lower(weft_job *job, const weft_schedule *schedule, bool forward, const double *stage_cost,
+                         weft_program **out, weft_error *error)
+{
+    size_t S = (size_t)job->stage_count, *bytes = NULL;
+    TRY(weft_arena_take(&job->arena, 3 * S, sizeof *bytes, &bytes, error));
+    for (size_t s = 0; s < S; s++) {
+        weft_stage_bytes need = weft_stage_memory(forward ? &job->stages[s].forward : &job->stages[s].train);
+        bytes[s] = need.input;
+        bytes[S + s] = need.stash;
+        bytes[2 * S + s] = need.work;
+        size_t *scratch = &job->scratch[job->stages[s].rank];
+        if (need.workspace > *scratch) *scratch = need.workspace;
+    }
+    weft_slot_sizes sizes = {.input = bytes, .stash = bytes + S, .work = bytes + 2 * S};
+    weft_lower_options options = lower_options(job, &sizes);
+    if (forward) options = (weft_lower_options){.metrics = true, .sizes = &sizes};
+    options.stage_cost = stage_cost;
+    TRY(weft_program_create(schedule, &options, out, error));
+    for (int32_t r = 0; r < job->ranks; r++)
+        if ((*out)->arena_bytes[r] > job->slots[r]) job->slots[r] = (*out)->arena_bytes[r];
+    return weft_program_verify(*out, error);
+}
+
+static weft_status lower_programs(weft_job *job, const double *stage_cost, weft_error *error)
+{
+    TRY(lower(job, job->schedule, false, stage_cost, &job->train, error));
+    weft_schedule *forward = NULL;
+    TRY(weft_schedule_forward(job->schedule, &forward, error));
+    weft_status status = lower(job, forward, true, stage_cost, &job->forward, error);
+    weft_schedule_destroy(forward);
+    return status;
+}
+
+static void count_memory(weft_job *job)
+{
+    const weft_config *config = job->config;
+    size_t element = weft_element_bytes(job->options.element);
+    size_t batch =
+        (size_t)(config->batch.microbatches * config->batch.sequences * config->batch.tokens) * 2 * sizeof(int32_t);
+    for (int32_t s = 0; s < job->stage_count; s++) {
+        weft_job_memory *memory = &job->memory[job->stages[s].rank];
+        const weft_job_stage *stage = &job->stages[s];
+        for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++) {
+            size_t padded = weft_job_padded(job->parameters[p].elements);
+            memory->gradients += padded * sizeof(float);
+            if (job->parameters[p].tied && job->tied_alias) continue;
+            memory->weights += padded * (sizeof(float) + (element == sizeof(float) ? 0 : element));
+            memory->optimizer += padded * 2 * sizeof(float);
+        }
+    }
+    for (int32_t r = 0; r < job->ranks; r++) {
+        weft_job_memory *memory = &job->memory[r];
+        size_t train[WEFT_SLOT_KINDS];
+        weft_program_memory(job->train, r, train);
+        memory->messages = train[WEFT_SLOT_OUTPUT] + train[WEFT_SLOT_GRADIENT] + train[WEFT_SLOT_GRADIENT_OUT];
+        memory->activations = job->slots[r] - memory->messages;
+        bool tied =
+            job->tied && !job->tied_alias && (r == job->stages[0].rank || r == job->stages[job->stage_count - 1].rank);
+        memory->workspace = job->scratch[r] + batch + (tied ? WEFT_JOB_TIED_CHUNK : 0);
+        memory->total = memory->weights + memory->gradients + memory->optimizer + memory->activations +
+                        memory->messages + memory->workspace;
+    }
+}
+
+static size_t largest_worker(const weft_job *job)
+{
+    size_t largest = 0;
+    for (int32_t r = 0; r < job->ranks; r++)
+        if (job->memory[r].total > largest) largest = job->memory[r].total;
+    return largest;
+}
+
+static weft_status build(const weft_config *config, weft_job *job, weft_error *error);
+
+/* The largest worker's bytes if one thing were changed; 0 when that is impossible. */
+static size_t total_if(const weft_config *changed)
+{
+    weft_job other = {0};
+    weft_error ignored;
+    weft_error_clear(&ignored);
+    weft_arena_init(&other.arena);
+    size_t total = build(changed, &other, &ignored) == WEFT_OK ? largest_worker(&other) : 0;
+    weft_program_destroy(other.train);
+    weft_program_destroy(other.forward);
+    weft_schedule_destroy(other.schedule);
+    weft_timeline_fini(&other.predicted);
+    weft_arena_fini(&other.arena);
+    return total;
+}
+
+static weft_status refuse(const weft_job *job, size_t need, weft_error *error)
+{
+    const weft_config *config = job->config;
+    size_t limit = (size_t)config->memory_limit;
+    weft_config changed = *config;
+    const char *advice = "split over more workers (parallel.pipeline) or choose a smaller model";
+    changed.recompute = WEFT_CONFIG_RECOMPUTE_FULL;
+    size_t total = config->recompute == WEFT_CONFIG_RECOMPUTE_FULL ? 0 : total_if(&changed);
+    if (total && total <= limit) {
+        advice = "recompute=full would fit";
+    } else {
+        changed.batch.sequences = 1;
+        changed.batch.microbatches = config->batch.microbatches * config->batch.sequences;
+        total = config->batch.sequences == 1 ? 0 : total_if(&changed);
+        if (total && total <= limit)
+            advice = "recompute=full with batch.sequences=1 and as many more micro-batches would fit";
+    }
+    return weft_config_complain(config, "memory_limit", error,
+                                "the largest worker needs %.1f MiB, the limit is %.1f MiB; %s", (double)need / 1048576,
+                                (double)limit / 1048576, advice);
+}
+
+static weft_status build(const weft_config *config, weft_job *job, weft_error *error)
+{
+    job->config = config;
+    TRY(choose_device(job, error));
+    TRY(make_schedule(job, error));
+    job->ranks = job->schedule->ranks;
+    job->stage_count = job->schedule->stages;
+    TRY(weft_model_parameters(&config->model, &job->arena, &job->parameters, &job->parameter_count, error));
+    TRY(find_tied(job, error));
+    size_t ranks = (size_t)job->ranks;
+    TRY(weft_arena_take(&job->arena, (size_t)job->stage_count, sizeof *job->stages, &job->stages, error));
+    TRY(weft_arena_take(&job->arena, ranks, sizeof *job->memory, &job->memory, error));
+    TRY(weft_arena_take(&job->arena, ranks, sizeof *job->slots, &job->slots, error));
+    TRY(weft_arena_take(&job->arena, ranks, sizeof *job->scratch, &job->scratch, error));
+    int32_t *layers = NULL;
+    TRY(weft_arena_take(&job->arena, (size_t)job->stage_count, sizeof *layers, &layers, error));
+    weft_split_problem problem;
+    TRY(pose_split(job, &problem, error));
+    TRY(choose_layers(job, &problem, layers, error));
+    fill_stages(job, layers);
+    double *cost = NULL;
+    size_t S = (size_t)job->stage_count;
+    TRY(weft_arena_take(&job->arena, 4 * S, sizeof *cost, &cost, error));
+    weft_split_stage_costs(&problem, layers, cost, cost + S, cost + 2 * S, cost + 3 * S);
+    TRY(lower_programs(job, cost, error));
+    TRY(predict(job, &problem, layers, cost, error));
+    count_memory(job);
+    double tokens = (double)(config->batch.microbatches * config->batch.sequences * config->batch.tokens);
+    job->step_flops = tokens * weft_model_flops_per_token(&config->model, config->batch.tokens);
+    return WEFT_OK;
+}
+
+weft_status weft_job_create(const weft_config *config, weft_job **out, weft_error *error)
+{
+    weft_job *job = NULL;
+    *out = NULL;
+    TRY(weft_allocate(1, sizeof *job, &job, error));
+    weft_arena_init(&job->arena);
+    weft_status status = build(config, job, error);
+    size_t need = status == WEFT_OK ? largest_worker(job) : 0;
+    if (config->memory_limit > 0 && need > (size_t)config->memory_limit) status = refuse(job, need, error);
+    if (status == WEFT_OK)
+        *out = job;
+    else
+        weft_job_destroy(job);
+    return status;
+}
+
+void weft_job_destroy(weft_job *job)
+{
+    if (!job) return;
+    weft_timeline_fini(&job->predicted);
+    weft_program_destroy(job->train);
+    weft_program_destroy(job->forward);
+    weft_schedule_destroy(job->schedule);
+    weft_arena_fini(&job->arena);
+    weft_free(job);
+}

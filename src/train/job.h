@@ -1,0 +1,66 @@
+/*
+ * A job: everything about a run that is known before any device is touched. Stages and their layers, the programs
+ * (train and forward), the memory of each worker, the predicted timeline. --dry-run prints it; workers read it.
+ *
+ * Owns: all it points to but the configuration.  Lifetime: create to destroy; immutable.  Threads: any may read.
+ */
+#ifndef WEFT_TRAIN_JOB_H
+#define WEFT_TRAIN_JOB_H
+
+#include "model/model.h"
+#include "simulate/simulate.h"
+
+enum { WEFT_JOB_TIED_CHUNK = 4 << 20 }; /* bytes in one piece of the exchange of shared gradients */
+
+/* Bytes of one worker by category; the worker allocates exactly these (all but runtime). */
+typedef struct weft_job_memory {
+    size_t weights;     /* fp32 masters, and storage copies where the element is not fp32 */
+    size_t gradients;   /* fp32 */
+    size_t optimizer;   /* both Adam moments, fp32 */
+    size_t activations; /* stash, work, and stage inputs handed over on one rank or received */
+    size_t messages;    /* gradients at stage boundaries, and what waits to be sent */
+    size_t workspace;   /* scratch of kernels, batch, reduction buffers */
+    size_t total;
+} weft_job_memory;
+
+typedef struct weft_job_stage {
+    int32_t rank, first_layer, layer_count;
+    int32_t parameter_first, parameter_count; /* in the global order */
+    weft_stage_shape train, forward;
+    int64_t elements; /* parameters of the stage; a tied head counts in the first stage only */
+} weft_job_stage;
+
+typedef struct weft_job {
+    const weft_config *config;
+    weft_arena arena;
+    const weft_device_kind *device;
+    weft_device_options options;
+    const weft_parameter *parameters;
+    int32_t parameter_count;
+    int64_t elements; /* of the whole model, tied weights counted once */
+    weft_schedule *schedule;
+    weft_program *train, *forward;
+    int32_t ranks, stage_count;
+    weft_job_stage *stages;            /* (S) */
+    weft_job_memory *memory;           /* (P) */
+    size_t *slots, *scratch;           /* (P) bytes of the slot arena and of kernel scratch; parts of memory */
+    bool tied;                         /* the first and the last stage share a weight */
+    bool tied_alias;                   /* and live on one rank: one copy of the weight and its moments */
+    int32_t tied_embedding, tied_head; /* parameter indices, or -1 */
+    int32_t *block_first;    /* (parameters + 1) index of each parameter's first norm block; a tied head has none */
+    weft_timeline predicted; /* of train, in units of seconds at one flop a second */
+    double predicted_bubble, predicted_efficiency, step_flops;
+} weft_job;
+
+/* Builds and verifies. WEFT_INVALID for impossible layouts, and for what does not fit memory_limit with what would. */
+weft_status weft_job_create(const weft_config *config, weft_job **out, weft_error *error) WEFT_CHECKED;
+void weft_job_destroy(weft_job *job);
+
+/* Offset of a parameter's norm blocks, element counts rounded for alignment: shared by workers and the plan. */
+size_t weft_job_padded(int64_t elements); /* elements rounded up to a multiple of 16 */
+
+/* For people, and as one JSON object (docs/cli.md, train --dry-run). */
+void weft_job_print(const weft_job *job, weft_text *out);
+void weft_job_print_json(const weft_job *job, weft_text *out);
+
+#endif

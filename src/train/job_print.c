@@ -1,0 +1,102 @@
+#include "train/job.h"
+
+#include <stdio.h>
+
+static double mebibytes(size_t bytes)
+{
+    return (double)bytes / 1048576;
+}
+
+static void print_stages(const weft_job *job, weft_text *out)
+{
+    weft_text_add(out, "stage  rank  layers            parameters\n");
+    for (int32_t s = 0; s < job->stage_count; s++) {
+        const weft_job_stage *stage = &job->stages[s];
+        char layers[64] = "none", with[32];
+        if (stage->layer_count > 0)
+            snprintf(layers, sizeof layers, "%d-%d", stage->first_layer, stage->first_layer + stage->layer_count - 1);
+        snprintf(with, sizeof with, "%s%s", s == 0 ? " + embedding" : "", s == job->stage_count - 1 ? " + head" : "");
+        weft_text_add(out, "%5d  %4d  %-5s%-12s  %10lld\n", s, stage->rank, layers, with, (long long)stage->elements);
+    }
+}
+
+static void print_memory(const weft_job *job, weft_text *out)
+{
+    weft_text_add(out,
+                  "\nmemory, MiB\nrank   weights  gradients  optimizer  activations  messages  workspace     total\n");
+    size_t all = 0;
+    for (int32_t r = 0; r < job->ranks; r++) {
+        const weft_job_memory *m = &job->memory[r];
+        weft_text_add(out, "%4d  %8.1f  %9.1f  %9.1f  %11.1f  %8.1f  %9.1f  %8.1f\n", r, mebibytes(m->weights),
+                      mebibytes(m->gradients), mebibytes(m->optimizer), mebibytes(m->activations),
+                      mebibytes(m->messages), mebibytes(m->workspace), mebibytes(m->total));
+        all += m->total;
+    }
+    weft_text_add(out, "all workers %.1f MiB\n", mebibytes(all));
+}
+
+void weft_job_print(const weft_job *job, weft_text *out)
+{
+    const weft_config *config = job->config;
+    weft_text_add(out, "model      %lld parameters, %lld layers, width %lld, vocabulary %lld\n",
+                  (long long)job->elements, (long long)config->model.layers, (long long)config->model.width,
+                  (long long)config->model.vocabulary);
+    weft_text_add(out, "batch      %lld micro-batches of %lld sequences of %lld tokens\n",
+                  (long long)config->batch.microbatches, (long long)config->batch.sequences,
+                  (long long)config->batch.tokens);
+    weft_text_add(out, "workers    %d x %s, %s, %d thread%s each, over %s\n", job->ranks, job->device->name,
+                  weft_element_name(job->options.element), job->options.threads, job->options.threads == 1 ? "" : "s",
+                  config->transport == WEFT_CONFIG_MPI ? "mpi" : "local");
+    weft_text_add(out, "schedule   %s, %d stages over %d ranks, recomputation %s\n", job->schedule->name,
+                  job->stage_count, job->ranks, config->recompute == WEFT_CONFIG_RECOMPUTE_FULL ? "full" : "none");
+    weft_text_add(out, "program    %u actions, verified\n", job->train->action_count);
+    if (!job->schedule->ascending)
+        weft_text_add(out, "note       gradients do not arrive in ascending micro-batch order: the bits differ from "
+                           "weft's own schedules\n");
+    weft_text_add(out, "predicted  bubble %.1f %% of compute time, efficiency %.3f (by flops, without messages)\n",
+                  100 * job->predicted_bubble, job->predicted_efficiency);
+    weft_text_add(out, "step       %.3f Tflop\n\n", job->step_flops * 1e-12);
+    print_stages(job, out);
+    print_memory(job, out);
+}
+
+static void json_stages(const weft_job *job, weft_text *out)
+{
+    for (int32_t s = 0; s < job->stage_count; s++) {
+        const weft_job_stage *stage = &job->stages[s];
+        weft_text_add(out, "%s{\"stage\": %d, \"rank\": %d, \"first_layer\": %d, \"layers\": %d, \"parameters\": %lld}",
+                      s ? ", " : "", s, stage->rank, stage->first_layer, stage->layer_count,
+                      (long long)stage->elements);
+    }
+}
+
+static void json_memory(const weft_job *job, weft_text *out)
+{
+    for (int32_t r = 0; r < job->ranks; r++) {
+        const weft_job_memory *m = &job->memory[r];
+        weft_text_add(
+            out,
+            "%s{\"rank\": %d, \"weights\": %zu, \"gradients\": %zu, \"optimizer\": %zu, \"activations\": %zu, "
+            "\"messages\": %zu, \"workspace\": %zu, \"total\": %zu}",
+            r ? ", " : "", r, m->weights, m->gradients, m->optimizer, m->activations, m->messages, m->workspace,
+            m->total);
+    }
+}
+
+void weft_job_print_json(const weft_job *job, weft_text *out)
+{
+    weft_text_add(out, "{\"parameters\": %lld, \"schedule\": ", (long long)job->elements);
+    weft_text_add_json(out, job->schedule->name);
+    weft_text_add(out,
+                  ", \"ranks\": %d, \"stage_count\": %d, \"microbatches\": %d, \"actions\": %u, \"verified\": true, "
+                  "\"ascending\": %s",
+                  job->ranks, job->stage_count, job->schedule->microbatches, job->train->action_count,
+                  job->schedule->ascending ? "true" : "false");
+    weft_text_add(out,
+                  ", \"predicted_bubble\": %.6f, \"predicted_efficiency\": %.6f, \"step_flops\": %.6e, \"stages\": [",
+                  job->predicted_bubble, job->predicted_efficiency, job->step_flops);
+    json_stages(job, out);
+    weft_text_add(out, "], \"memory\": [");
+    json_memory(job, out);
+    weft_text_add(out, "]}\n");
+}

@@ -1,0 +1,280 @@
+#include "train/loop.h"
+
+#include "base/clock.h"
+#include "train/executor.h"
+#include "train/rate.h"
+
+#include <math.h>
+#include <string.h>
+
+static const double peak_seconds = 0.3;
+
+static weft_status measure_peak(weft_loop *loop, weft_error *error)
+{
+    double own = 0, *all = NULL;
+    if (loop->job->device->measure_peak)
+        TRY(loop->job->device->measure_peak(&loop->job->options, peak_seconds, &own, error));
+    TRY(weft_arena_take(&loop->arena, (size_t)loop->job->ranks, sizeof *all, &all, error));
+    TRY(weft_worker_gather(loop->worker, &own, sizeof own, all, "measured peaks", error));
+    for (int32_t r = 0; r < loop->job->ranks; r++) loop->peak += all[r];
+    return WEFT_OK;
+}
+
+static weft_status prepare(weft_loop *loop, int32_t rank, weft_error *error)
+{
+    const weft_job *job = loop->job;
+    TRY(weft_worker_create(job, rank, loop->transport, false, &loop->worker, error));
+    uint32_t own = weft_executor_count(loop->worker->train);
+    TRY(weft_arena_take(&loop->arena, own, sizeof *loop->own_begin, &loop->own_begin, error));
+    TRY(weft_arena_take(&loop->arena, own, sizeof *loop->own_end, &loop->own_end, error));
+    TRY(weft_arena_take(&loop->arena, (size_t)job->ranks, sizeof *loop->controls, &loop->controls, error));
+    TRY(weft_arena_take(&loop->arena, (size_t)job->ranks, sizeof *loop->bubble, &loop->bubble, error));
+    TRY(weft_timeline_init(&loop->measured, job->train, error));
+    if (loop->resumed) {
+        TRY(weft_worker_load(loop->worker, loop->resumed, error));
+        loop->start = loop->saved = weft_checkpoint_get_state(loop->resumed)->step;
+        loop->loss = weft_checkpoint_get_state(loop->resumed)->loss;
+    } else {
+        TRY(weft_worker_init_weights(loop->worker, error));
+    }
+    return measure_peak(loop, error);
+}
+
+static weft_status tell_start(weft_loop *loop, weft_error *error)
+{
+    const weft_observer *observer = &loop->options->observer;
+    if (loop->worker->rank != 0 || !observer->started) return WEFT_OK;
+    weft_run_start start = {.resumed_step = loop->start,
+                            .resumed_path = loop->resumed ? weft_checkpoint_path(loop->resumed) : NULL,
+                            .peak = loop->peak,
+                            .train_blocks = weft_data_blocks(loop->data, WEFT_DATA_TRAIN),
+                            .held_out_blocks = weft_data_blocks(loop->data, WEFT_DATA_HELD_OUT)};
+    return observer->started(observer->context, &start, error);
+}
+
+/* Micro-batch by micro-batch, so that a bad token can be placed. */
+static weft_status read_batch(weft_loop *loop, weft_data_part part, int64_t first, weft_error *error)
+{
+    const weft_config *config = loop->job->config;
+    int64_t B = config->batch.sequences, size = B * config->batch.tokens;
+    for (int64_t m = 0; m < config->batch.microbatches; m++) {
+        if (weft_data_read(loop->data, part, first + m * B, B, loop->worker->tokens + m * size,
+                           loop->worker->targets + m * size, error) == WEFT_OK)
+            continue;
+        return weft_error_context(error, "rank %d, step %lld, stage 0, micro-batch %lld", loop->worker->rank,
+                                  (long long)loop->worker->step, (long long)m);
+    }
+    return WEFT_OK;
+}
+
+static int64_t count_targets(const weft_loop *loop)
+{
+    const weft_config *config = loop->job->config;
+    int64_t size = config->batch.microbatches * config->batch.sequences * config->batch.tokens, count = 0;
+    for (int64_t i = 0; i < size; i++) count += loop->worker->targets[i] >= 0;
+    return count;
+}
+
+static double sum_losses(const weft_loop *loop)
+{
+    double sum = 0;
+    for (int64_t m = 0; m < loop->job->config->batch.microbatches; m++) sum += loop->worker->batch_losses[m];
+    return sum;
+}
+
+static void write_scalars(weft_loop *loop, int64_t step)
+{
+    const weft_config *config = loop->job->config;
+    double beta1 = config->optimizer.beta1, beta2 = config->optimizer.beta2;
+    weft_step_scalars scalars = {.learning_rate = (float)weft_learning_rate(config, step),
+                                 .beta1 = (float)beta1,
+                                 .beta2 = (float)beta2,
+                                 .epsilon = (float)config->optimizer.epsilon,
+                                 .weight_decay = (float)config->optimizer.weight_decay,
+                                 .correction1 = (float)(1 - pow(beta1, (double)step)),
+                                 .correction2 = (float)(1 - pow(beta2, (double)step)),
+                                 .clip_norm = (float)config->optimizer.clip,
+                                 .clip_factor = 1};
+    loop->worker->device->operations->copy(loop->worker->device, NULL, loop->worker->scalars, &scalars, sizeof scalars);
+}
+
+static weft_status report_bad_loss(const weft_loop *loop, int64_t m, weft_error *error)
+{
+    int32_t last = loop->job->stage_count - 1;
+    FAIL(error, WEFT_FAILED, "rank %d, step %lld, stage %d, micro-batch %lld: the loss is not finite%s",
+         loop->job->stages[last].rank, (long long)loop->worker->step, last, (long long)m,
+         loop->saved ? "; the last checkpoint is unharmed" : "");
+}
+
+typedef struct {
+    int32_t stage, microbatch;
+    char parameter[64];
+} bad_gradient;
+
+/* Runs the step again without updates and watches every gradient: with clipping no weight has changed since. */
+static weft_status report_bad_gradient(weft_loop *loop, weft_error *error)
+{
+    weft_worker *worker = loop->worker;
+    worker->diagnose = true;
+    TRY(weft_worker_run(worker, false, error));
+    bad_gradient own = {.stage = worker->bad_stage, .microbatch = worker->bad_microbatch}, *all = NULL;
+    memcpy(own.parameter, worker->bad_parameter, sizeof own.parameter);
+    TRY(weft_arena_take(&loop->arena, (size_t)loop->job->ranks, sizeof *all, &all, error));
+    TRY(weft_worker_gather(worker, &own, sizeof own, all, "diagnoses", error));
+    const bad_gradient *found = NULL; /* the backward pass meets the highest stage of the lowest micro-batch first */
+    for (int32_t r = 0; r < loop->job->ranks; r++) {
+        if (all[r].stage < 0) continue;
+        if (!found || all[r].microbatch < found->microbatch ||
+            (all[r].microbatch == found->microbatch && all[r].stage > found->stage))
+            found = &all[r];
+    }
+    if (!found)
+        FAIL(error, WEFT_FAILED, "step %lld: the gradient norm is not finite (the squares of all gradients overflow)",
+             (long long)worker->step);
+    FAIL(error, WEFT_FAILED, "rank %d, step %lld, stage %d, micro-batch %d: the gradient of %s is not finite%s",
+         loop->job->stages[found->stage].rank, (long long)worker->step, found->stage, found->microbatch,
+         found->parameter, loop->saved ? "; the last checkpoint is unharmed" : "");
+}
+
+static weft_status check_finite(weft_loop *loop, const weft_step_scalars *scalars, weft_error *error)
+{
+    for (int64_t m = 0; m < loop->job->config->batch.microbatches; m++)
+        if (!isfinite(loop->worker->batch_losses[m])) return report_bad_loss(loop, m, error);
+    return scalars->nonfinite ? report_bad_gradient(loop, error) : WEFT_OK;
+}
+
+static weft_status tell_step(weft_loop *loop, int64_t step, double seconds, const weft_step_scalars *scalars,
+                             weft_error *error)
+{
+    const weft_observer *observer = &loop->options->observer;
+    const weft_config *config = loop->job->config;
+    if (loop->worker->rank != 0 || !observer->step) return WEFT_OK;
+    for (int32_t r = 0; r < loop->job->ranks; r++)
+        loop->bubble[r] = seconds > 0 ? fmax(0, 1 - loop->controls[r].busy / seconds) : 0;
+    double tokens = (double)(config->batch.microbatches * config->batch.sequences * config->batch.tokens);
+    double mean_seconds = (weft_clock_seconds() - loop->loop_begin) / (double)(step - loop->start);
+    weft_step_record record = {.step = step,
+                               .steps = config->run.steps,
+                               .loss = loop->loss,
+                               .gradient_norm = scalars->norm,
+                               .learning_rate = scalars->learning_rate,
+                               .seconds = seconds,
+                               .tokens_per_second = tokens / seconds,
+                               .flops_per_second = loop->job->step_flops / seconds,
+                               .peak = loop->peak,
+                               .seconds_left = mean_seconds * (double)(config->run.steps - step),
+                               .ranks = loop->job->ranks,
+                               .bubble = loop->bubble};
+    return observer->step(observer->context, &record, error);
+}
+
+static weft_status share_timeline(weft_loop *loop, int64_t step, weft_error *error)
+{
+    const weft_job *job = loop->job;
+    weft_worker *worker = loop->worker;
+    weft_executor_times(worker->train, loop->own_begin, loop->own_end);
+    for (int32_t r = 0; r < job->ranks; r++) {
+        uint32_t count = 0;
+        for (int32_t i = job->train->rank_lanes[r]; i < job->train->rank_lanes[r + 1]; i++)
+            count += job->train->lanes[i].count;
+        worker->equal_bytes[r] = count * sizeof(double);
+    }
+    const double *parts[2] = {loop->own_begin, loop->own_end};
+    double *all[2] = {loop->measured.begin, loop->measured.end};
+    for (int i = 0; i < 2; i++) {
+        weft_request request = -1;
+        TRY(worker->transport->operations->gather(worker->transport, NULL, WEFT_GROUP_ALL, parts[i],
+                                                  worker->equal_bytes, all[i], &request, error));
+        TRY(weft_worker_await(worker, request, "times", error));
+    }
+    const weft_observer *observer = &loop->options->observer;
+    if (worker->rank != 0 || !observer->timeline) return WEFT_OK;
+    return observer->timeline(observer->context, step, &loop->measured, error);
+}
+
+static weft_status evaluate(weft_loop *loop, int64_t step, weft_error *error)
+{
+    const weft_config *config = loop->job->config;
+    int64_t sequences = config->batch.microbatches * config->batch.sequences,
+            blocks = weft_data_blocks(loop->data, WEFT_DATA_HELD_OUT);
+    int64_t batches = (blocks + sequences - 1) / sequences, tokens = 0;
+    if (config->run.evaluate_batches > 0 && config->run.evaluate_batches < batches)
+        batches = config->run.evaluate_batches;
+    double sum = 0;
+    for (int64_t i = 0; i < batches; i++) {
+        TRY(read_batch(loop, WEFT_DATA_HELD_OUT, i * sequences, error));
+        TRY(weft_worker_run(loop->worker, true, error));
+        sum += sum_losses(loop);
+        tokens += count_targets(loop);
+    }
+    const weft_observer *observer = &loop->options->observer;
+    if (tokens == 0 || loop->worker->rank != 0 || !observer->evaluated) return WEFT_OK;
+    int64_t bytes = weft_data_bytes_per_token(loop->data);
+    double loss = sum / (double)tokens;
+    weft_evaluation_record record = {
+        .step = step, .loss = loss, .bits_per_byte = bytes ? loss / log(2) / (double)bytes : 0, .tokens = tokens};
+    return observer->evaluated(observer->context, &record, error);
+}
+
+static weft_status run_step(weft_loop *loop, int64_t step, bool *out_stop, weft_error *error)
+{
+    const weft_config *config = loop->job->config;
+    weft_worker *worker = loop->worker;
+    double begin = weft_clock_seconds();
+    worker->step = step;
+    TRY(read_batch(loop, WEFT_DATA_TRAIN, (step - 1) * config->batch.microbatches * config->batch.sequences, error));
+    int64_t targets = count_targets(loop);
+    worker->scale = 1.0f / (float)targets;
+    write_scalars(loop, step);
+    TRY(weft_worker_run(worker, false, error));
+    weft_control own = {.stop = loop->options->stop && *loop->options->stop, .busy = weft_executor_busy(worker->train)};
+    TRY(weft_worker_gather(worker, &own, sizeof own, loop->controls, "end of the step", error));
+    double seconds = weft_clock_seconds() - begin;
+    weft_step_scalars scalars;
+    worker->device->operations->copy(worker->device, NULL, &scalars, worker->scalars, sizeof scalars);
+    TRY(check_finite(loop, &scalars, error));
+    loop->loss = sum_losses(loop) / (double)targets;
+    *out_stop = false;
+    for (int32_t r = 0; r < loop->job->ranks; r++) *out_stop |= loop->controls[r].stop != 0;
+    return tell_step(loop, step, seconds, &scalars, error);
+}
+
+static bool is_due(int64_t every, int64_t step)
+{
+    return every > 0 && step % every == 0;
+}
+
+static weft_status run_steps(weft_loop *loop, weft_error *error)
+{
+    const weft_config *config = loop->job->config;
+    bool stop = false;
+    int64_t steps = config->run.steps, drawn = config->run.timeline_step ? config->run.timeline_step : steps;
+    loop->loop_begin = weft_clock_seconds();
+    for (int64_t step = loop->start + 1; step <= steps && !stop; step++) {
+        TRY(run_step(loop, step, &stop, error));
+        if (step == drawn) TRY(share_timeline(loop, step, error));
+        bool last = step == steps;
+        if (last || is_due(config->run.evaluate_every, step)) TRY(evaluate(loop, step, error));
+        if (last || stop || is_due(config->checkpoint.every, step)) TRY(weft_loop_save(loop, step, error));
+    }
+    return WEFT_OK;
+}
+
+weft_status weft_loop_run(weft_loop *loop, int32_t rank, weft_transport *transport, weft_error *error)
+{
+    loop->transport = transport;
+    weft_arena_init(&loop->arena);
+    weft_status status = prepare(loop, rank, error);
+    if (status == WEFT_OK) status = tell_start(loop, error);
+    if (status == WEFT_OK) status = run_steps(loop, error);
+    if (status != WEFT_OK && status != WEFT_STOPPED) transport->operations->stop(transport);
+    return status;
+}
+
+void weft_loop_fini(weft_loop *loop)
+{
+    weft_worker_destroy(loop->worker);
+    if (loop->transport) loop->transport->operations->destroy(loop->transport);
+    weft_timeline_fini(&loop->measured);
+    weft_arena_fini(&loop->arena);
+}

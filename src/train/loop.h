@@ -1,0 +1,44 @@
+/*
+ * The step loop of one worker: batches, steps, evaluation, checkpoints, what the observer is told. Internal to train/.
+ *
+ * Threads: run by the worker's thread; fini after all workers of the process have returned.
+ */
+#ifndef WEFT_TRAIN_LOOP_H
+#define WEFT_TRAIN_LOOP_H
+
+#include "train/train.h"
+#include "train/worker.h"
+
+/* What ranks tell each other after every step. */
+typedef struct weft_control {
+    int64_t stop;
+    double busy; /* seconds of the compute lane */
+} weft_control;
+
+typedef struct weft_loop {
+    const weft_job *job;
+    const weft_train_options *options;
+    const weft_data *data;
+    const weft_checkpoint *resumed; /* or NULL */
+
+    weft_transport *transport; /* owned */
+    weft_worker *worker;       /* owned */
+    weft_arena arena;
+    weft_timeline measured; /* rank 0 */
+    double *own_begin, *own_end;
+    weft_control *controls; /* (P) */
+    double *bubble;         /* (P) */
+    double peak;            /* flop/s of all workers */
+    int64_t start, saved;   /* steps done before this run; the last one in a checkpoint */
+    double loss;            /* of the last step */
+    double loop_begin;
+} weft_loop;
+
+/* Takes the transport. After an error it has told the others to stop. */
+weft_status weft_loop_run(weft_loop *loop, int32_t rank, weft_transport *transport, weft_error *error) WEFT_CHECKED;
+void weft_loop_fini(weft_loop *loop);
+
+/* save.c: one checkpoint of all workers; collective. */
+weft_status weft_loop_save(weft_loop *loop, int64_t step, weft_error *error) WEFT_CHECKED;
+
+#endif

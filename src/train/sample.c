@@ -1,0 +1,165 @@
+#include "train/train.h"
+
+#include "base/random.h"
+#include "train/worker.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    float logit;
+    int32_t token;
+} candidate;
+
+typedef struct {
+    weft_checkpoint *checkpoint;
+    weft_config config;
+    weft_job *job;
+    weft_local_hub *hub;
+    weft_transport *transport;
+    weft_worker *worker;
+    candidate *candidates; /* (V) */
+    int32_t *history;      /* prompt and generated tokens */
+    int64_t length;
+} sampler;
+
+/* The checkpoint's own configuration, as one worker and one micro-batch of one sequence. */
+static weft_status load_config(sampler *self, const char *device, weft_error *error)
+{
+    char device_override[128];
+    snprintf(device_override, sizeof device_override, "device=%s", device ? device : "");
+    const char *overrides[] = {"parallel.pipeline=1",     "parallel.loops=1",   "parallel.schedule=gpipe",
+                               "parallel.placement=auto", "parallel.stages=[]", "batch.microbatches=1",
+                               "batch.sequences=1",       "threads=0",          "transport=local",
+                               "memory_limit=0",          device_override};
+    int count = (int)(sizeof overrides / sizeof *overrides) - (device ? 0 : 1);
+    const char *yaml = weft_checkpoint_config(self->checkpoint);
+    return weft_config_load_text(&self->config, yaml, strlen(yaml), weft_checkpoint_path(self->checkpoint), overrides,
+                                 count, error);
+}
+
+static weft_status make_worker(sampler *self, weft_error *error)
+{
+    static const int32_t only[] = {0};
+    static const weft_group group = {.members = only, .count = 1};
+    TRY(weft_job_create(&self->config, &self->job, error));
+    TRY(weft_local_hub_create(1, &group, 1, &self->hub, error));
+    TRY(weft_local_transport_create(self->hub, 0, &self->transport, error));
+    TRY(weft_worker_create(self->job, 0, self->transport, true, &self->worker, error));
+    TRY(weft_allocate((size_t)self->config.model.vocabulary, sizeof *self->candidates, &self->candidates, error));
+    return weft_worker_load(self->worker, self->checkpoint, error);
+}
+
+static int by_logit(const void *a, const void *b)
+{
+    const candidate *x = a, *y = b;
+    if (x->logit != y->logit) return x->logit < y->logit ? 1 : -1;
+    return (x->token > y->token) - (x->token < y->token);
+}
+
+/* Highest logits first, then a draw from the softmax of the first top_k at the temperature. */
+static int32_t choose(sampler *self, const weft_sample_options *options, int64_t draw)
+{
+    int64_t V = self->config.model.vocabulary, kept = options->top_k > 0 && options->top_k < V ? options->top_k : V;
+    bool fp32 = self->job->options.element == WEFT_FP32;
+    for (int64_t v = 0; v < V; v++) {
+        float logit = fp32 ? ((const float *)self->worker->logits)[v]
+                           : weft_bf16_to_float(((const uint16_t *)self->worker->logits)[v]);
+        self->candidates[v] = (candidate){logit, (int32_t)v};
+    }
+    qsort(self->candidates, (size_t)V, sizeof *self->candidates, by_logit);
+    if (options->temperature <= 0) return self->candidates[0].token;
+    double total = 0, highest = self->candidates[0].logit;
+    for (int64_t i = 0; i < kept; i++) total += exp((self->candidates[i].logit - highest) / options->temperature);
+    double left = total * weft_random_uniform(weft_random_key_make(options->seed, "sample"), (uint64_t)draw);
+    for (int64_t i = 0; i < kept; i++) {
+        left -= exp((self->candidates[i].logit - highest) / options->temperature);
+        if (left < 0) return self->candidates[i].token;
+    }
+    return self->candidates[kept - 1].token;
+}
+
+/* One forward program over the last T tokens; the logits of the newest one are kept. */
+static weft_status next_token(sampler *self, const weft_sample_options *options, int64_t draw, int32_t *out,
+                              weft_error *error)
+{
+    int64_t T = self->config.batch.tokens, used = self->length < T ? self->length : T;
+    memset(self->worker->tokens, 0, (size_t)T * sizeof(int32_t));
+    memset(self->worker->targets, 0xff, (size_t)T * sizeof(int32_t));
+    memcpy(self->worker->tokens, self->history + self->length - used, (size_t)used * sizeof(int32_t));
+    self->worker->logits_position = used - 1;
+    TRY(weft_worker_run(self->worker, true, error));
+    *out = choose(self, options, draw);
+    return WEFT_OK;
+}
+
+static bool is_bytes(const sampler *self)
+{
+    return self->config.model.vocabulary <= 256;
+}
+
+static weft_status add_token(sampler *self, int64_t token, weft_error *error)
+{
+    if (token < 0 || token >= self->config.model.vocabulary)
+        FAIL(error, WEFT_INVALID, "token %lld of the prompt is outside the vocabulary of %lld", (long long)token,
+             (long long)self->config.model.vocabulary);
+    self->history[self->length++] = (int32_t)token;
+    return WEFT_OK;
+}
+
+/* history has room for one token a character. */
+static weft_status encode_prompt(sampler *self, const char *prompt, weft_error *error)
+{
+    const char *at = prompt;
+    while (*at) {
+        if (is_bytes(self)) {
+            TRY(add_token(self, (unsigned char)*at++, error));
+            continue;
+        }
+        char *end = NULL;
+        long long token = strtoll(at, &end, 10);
+        if (end == at)
+            FAIL(error, WEFT_INVALID, "the prompt of a model of tokens is a list of token numbers: '%s' is none", at);
+        TRY(add_token(self, token, error));
+        at = end + strspn(end, " \t\n");
+    }
+    if (self->length == 0)
+        FAIL(error, WEFT_INVALID, "the prompt is empty: give at least one %s", is_bytes(self) ? "byte" : "token");
+    return WEFT_OK;
+}
+
+static weft_status generate(sampler *self, const weft_sample_options *options, weft_error *error)
+{
+    TRY(weft_allocate(strlen(options->prompt) + (size_t)options->tokens, sizeof *self->history, &self->history, error));
+    TRY(encode_prompt(self, options->prompt, error));
+    for (int64_t i = 0; i < options->tokens; i++) {
+        int32_t token = 0;
+        TRY(next_token(self, options, i, &token, error));
+        self->history[self->length++] = token;
+        if (options->token(options->context, token, is_bytes(self)) != 0) break;
+    }
+    return WEFT_OK;
+}
+
+weft_status weft_sample(const char *checkpoint, const char *device, const weft_sample_options *options,
+                        weft_error *error)
+{
+    sampler self = {0};
+    weft_status status = weft_checkpoint_open(checkpoint, &self.checkpoint, error);
+    if (status == WEFT_OK) {
+        status = load_config(&self, device, error);
+        if (status == WEFT_OK) status = make_worker(&self, error);
+        if (status == WEFT_OK) status = generate(&self, options, error);
+        weft_worker_destroy(self.worker);
+        if (self.transport) self.transport->operations->destroy(self.transport);
+        weft_local_hub_destroy(self.hub);
+        weft_job_destroy(self.job);
+        weft_config_fini(&self.config);
+    }
+    weft_free(self.history);
+    weft_free(self.candidates);
+    weft_checkpoint_close(self.checkpoint);
+    return status;
+}

@@ -1,0 +1,99 @@
+#include "train/loop.h"
+
+typedef struct {
+    weft_error error;
+    weft_checkpoint_file files[WEFT_CHECKPOINT_KINDS];
+} save_part;
+
+/* All ranks learn of the first failure; every rank then returns it. */
+static weft_status agree(weft_loop *loop, save_part *own, save_part *all, const char *what, weft_error *error)
+{
+    TRY(weft_worker_gather(loop->worker, own, sizeof *own, all, what, error));
+    for (int32_t r = 0; r < loop->job->ranks; r++) {
+        if (all[r].error.status == WEFT_OK) continue;
+        *error = all[r].error;
+        return error->status;
+    }
+    return WEFT_OK;
+}
+
+static weft_status write_kind(weft_loop *loop, int64_t step, weft_checkpoint_kind kind, weft_checkpoint_file *out,
+                              weft_error *error)
+{
+    const weft_job *job = loop->job;
+    const weft_worker *worker = loop->worker;
+    float *const *const tensors[WEFT_CHECKPOINT_KINDS] = {worker->weight, worker->moment1, worker->moment2};
+    weft_tensor_entry *entries = NULL;
+    size_t count = 0;
+    TRY(weft_allocate((size_t)job->parameter_count, sizeof *entries, &entries, error));
+    for (int32_t p = 0; p < job->parameter_count; p++) {
+        if (!weft_worker_saves(worker, p)) continue;
+        const weft_parameter *parameter = &job->parameters[p];
+        entries[count++] = (weft_tensor_entry){.name = parameter->name,
+                                               .element = WEFT_FP32,
+                                               .dimensions = parameter->dimensions,
+                                               .shape = {parameter->shape[0], parameter->shape[1]},
+                                               .data = tensors[kind][p],
+                                               .bytes = (size_t)parameter->elements * sizeof(float)};
+    }
+    weft_status status = weft_checkpoint_write(job->config->run.folder, step, kind, worker->rank, job->ranks, entries,
+                                               count, out, error);
+    weft_free(entries);
+    return status;
+}
+
+static weft_status publish(weft_loop *loop, int64_t step, const save_part *all, weft_error *error)
+{
+    const weft_config *config = loop->job->config;
+    weft_checkpoint_state state = {
+        .step = step, .data_fingerprint = weft_data_fingerprint(loop->data), .loss = loop->loss};
+    size_t ranks = (size_t)loop->job->ranks;
+    weft_checkpoint_file *files = NULL;
+    TRY(weft_allocate(ranks * WEFT_CHECKPOINT_KINDS, sizeof *files, &files, error));
+    size_t count = 0;
+    for (size_t r = 0; r < ranks; r++)
+        for (int k = 0; k < WEFT_CHECKPOINT_KINDS; k++)
+            if (all[r].files[k].name[0]) files[count++] = all[r].files[k];
+    weft_text dump;
+    weft_text_init(&dump);
+    weft_config_dump(config, false, &dump);
+    weft_status status = weft_text_check(&dump, error);
+    if (status == WEFT_OK)
+        status = weft_checkpoint_publish(config->run.folder, &state, weft_text_get(&dump), files, count,
+                                         config->checkpoint.keep, error);
+    weft_text_fini(&dump);
+    weft_free(files);
+    return status;
+}
+
+static weft_status save_all(weft_loop *loop, int64_t step, save_part *all, weft_error *error)
+{
+    const char *folder = loop->job->config->run.folder;
+    bool leads = loop->worker->rank == 0;
+    save_part own = {0};
+    if (leads && weft_checkpoint_begin(folder, step, &own.error) != WEFT_OK) weft_error_context(&own.error, "rank 0");
+    TRY(agree(loop, &own, all, "beginning of a checkpoint", error));
+    for (int k = 0; k < WEFT_CHECKPOINT_KINDS && own.error.status == WEFT_OK; k++)
+        if (write_kind(loop, step, (weft_checkpoint_kind)k, &own.files[k], &own.error) != WEFT_OK)
+            weft_error_context(&own.error, "rank %d", loop->worker->rank);
+    weft_status status = agree(loop, &own, all, "files of a checkpoint", error);
+    if (status == WEFT_OK && leads) (void)publish(loop, step, all, &own.error);
+    if (status == WEFT_OK) status = agree(loop, &own, all, "end of a checkpoint", error);
+    if (status != WEFT_OK && leads) weft_checkpoint_discard(folder, step);
+    return status;
+}
+
+weft_status weft_loop_save(weft_loop *loop, int64_t step, weft_error *error)
+{
+    save_part *all = NULL;
+    TRY(weft_allocate((size_t)loop->job->ranks, sizeof *all, &all, error));
+    weft_status status = save_all(loop, step, all, error);
+    weft_free(all);
+    if (status != WEFT_OK && status != WEFT_STOPPED)
+        return weft_error_context(error, "the checkpoint of step %lld was not written, the one before it stays",
+                                  (long long)step);
+    if (status == WEFT_OK) loop->saved = step;
+    if (status == WEFT_OK && loop->worker->rank == 0 && loop->options->observer.saved)
+        status = loop->options->observer.saved(loop->options->observer.context, step, error);
+    return status;
+}

@@ -1,0 +1,59 @@
+/*
+ * A training run: workers as threads of this process (transport local) or this process as one of them (mpi), the step
+ * loop, evaluation, checkpoints.
+ *
+ * Nothing is printed: what happens is told to an observer, by the thread of rank 0, between steps.
+ */
+#ifndef WEFT_TRAIN_TRAIN_H
+#define WEFT_TRAIN_TRAIN_H
+
+#include "train/job.h"
+#include "train/record.h"
+
+#include <signal.h>
+
+typedef struct weft_run_start {
+    int64_t resumed_step;     /* 0: a new run */
+    const char *resumed_path; /* or NULL */
+    double peak;              /* flop/s of all workers; 0 when not measured */
+    int64_t train_blocks, held_out_blocks;
+} weft_run_start;
+
+/* Every member may be NULL. A member that fails ends the run (a full disk, say). */
+typedef struct weft_observer {
+    void *context;
+    weft_status (*started)(void *context, const weft_run_start *start, weft_error *error);
+    weft_status (*step)(void *context, const weft_step_record *record, weft_error *error);
+    weft_status (*evaluated)(void *context, const weft_evaluation_record *record, weft_error *error);
+    weft_status (*saved)(void *context, int64_t step, weft_error *error);
+    weft_status (*timeline)(void *context, int64_t step, const weft_timeline *measured, weft_error *error);
+    void (*note)(void *context, const char *line);
+} weft_observer;
+
+typedef struct weft_train_options {
+    bool resume;                       /* go on from the latest checkpoint of run.folder, or start when there is none */
+    const volatile sig_atomic_t *stop; /* non-zero: finish the step, write a checkpoint, return WEFT_OK; may be NULL */
+    weft_observer observer;
+} weft_train_options;
+
+/* The caller has started MPI (weft_mpi_start) for transport mpi. */
+weft_status weft_train(const weft_job *job, const weft_train_options *options, weft_error *error) WEFT_CHECKED;
+
+/* Generated text. prompt: text for models of bytes (vocabulary up to 256), else token numbers separated by blanks. */
+typedef struct weft_sample_options {
+    const char *prompt;
+    int64_t tokens;     /* to generate */
+    double temperature; /* 0: the most probable token */
+    int64_t top_k;      /* 0: all */
+    uint64_t seed;
+    /* Told each new token; a non-zero return ends the generation. bytes: the token is a byte of text. */
+    int (*token)(void *context, int32_t token, bool bytes);
+    void *context;
+} weft_sample_options;
+
+/* checkpoint: a checkpoint or run folder. Runs the forward program of a one-worker pipeline. device: a kind, or NULL
+ * for the one the run was configured with. */
+weft_status weft_sample(const char *checkpoint, const char *device, const weft_sample_options *options,
+                        weft_error *error) WEFT_CHECKED;
+
+#endif

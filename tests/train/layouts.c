@@ -1,0 +1,72 @@
+#include "layouts.h"
+
+#include "base/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char base_config[] =
+    "run: {steps: 6, seed: 7}\n"
+    "model: {layers: 8, width: 32, heads: 4, feed_forward: 64, vocabulary: 256, context: 16}\n"
+    "batch: {microbatches: 6, sequences: 2}\n"
+    "optimizer: {learning_rate: 1e-2, warmup: 2}\n"
+    "checkpoint: {keep: 0}\n"
+    "threads: 1\n"
+    "timeout: 60\n";
+
+void test_write_corpus(const char *path)
+{
+    static const char *const words[] = {"warp",    "weft", "loom", "thread", "shuttle",
+                                        "crosses", "the",  "and",  "over",   "under"};
+    weft_text text;
+    weft_error error;
+    weft_text_init(&text);
+    unsigned state = 12345;
+    for (int i = 0; i < 20000; i++) {
+        state = state * 1103515245u + 12345u;
+        weft_text_add(&text, "%s%c", words[state >> 16 & 7], i % 11 == 10 ? '\n' : ' ');
+    }
+    if (weft_file_write(path, text.bytes, text.length, &error) != WEFT_OK) abort();
+    weft_text_fini(&text);
+}
+
+static weft_status on_step(void *context, const weft_step_record *record, weft_error *error)
+{
+    (void)error;
+    test_run *run = context;
+    if (record->step < TEST_RUN_STEPS) run->losses[record->step] = record->loss;
+    run->steps = record->step;
+    if (run->stop_after && record->step >= run->stop_after) run->stop = 1;
+    return WEFT_OK;
+}
+
+static weft_status on_evaluated(void *context, const weft_evaluation_record *record, weft_error *error)
+{
+    (void)error;
+    ((test_run *)context)->held_out = record->loss;
+    return WEFT_OK;
+}
+
+weft_status test_train(test_run *run, const char *corpus, const char *const *overrides, weft_error *error)
+{
+    char folder[600], data[600];
+    const char *all[TEST_RUN_OVERRIDES];
+    int count = 0;
+    snprintf(folder, sizeof folder, "run.folder=%s", run->folder);
+    snprintf(data, sizeof data, "data.path=%s", corpus);
+    all[count++] = folder;
+    all[count++] = data;
+    for (; *overrides && count < TEST_RUN_OVERRIDES; overrides++) all[count++] = *overrides;
+    weft_config config;
+    weft_job *job = NULL;
+    TRY(weft_config_load_text(&config, base_config, strlen(base_config), "test.yaml", all, count, error));
+    weft_status status = weft_job_create(&config, &job, error);
+    weft_train_options options = {.resume = run->resume,
+                                  .stop = &run->stop,
+                                  .observer = {.context = run, .step = on_step, .evaluated = on_evaluated}};
+    if (status == WEFT_OK) status = weft_train(job, &options, error);
+    weft_job_destroy(job);
+    weft_config_fini(&config);
+    return status;
+}

@@ -1,0 +1,172 @@
+#include "layouts.h"
+
+#include "base/file.h"
+#include "checkpoint/checkpoint.h"
+#include "train/rate.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static atomic_long allocations;
+
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    atomic_fetch_add(&allocations, 1);
+    return __real_aligned_alloc(alignment, size);
+}
+
+static char folder[] = "/tmp/weft-train-XXXXXX";
+static char corpus[64];
+
+static int set_up(void **state)
+{
+    (void)state;
+    if (!mkdtemp(folder)) return -1;
+    snprintf(corpus, sizeof corpus, "%s/corpus.txt", folder);
+    test_write_corpus(corpus);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    weft_error error;
+    return weft_folder_remove(folder, &error) == WEFT_OK ? 0 : -1;
+}
+
+static weft_config config_with(int64_t decay, int64_t warmup, int64_t decay_steps)
+{
+    weft_config config = {.run.steps = 100};
+    config.optimizer.learning_rate = 2;
+    config.optimizer.minimum = 0.1;
+    config.optimizer.warmup = warmup;
+    config.optimizer.decay = decay;
+    config.optimizer.decay_steps = decay_steps;
+    return config;
+}
+
+static void assert_rate(const weft_config *config, int64_t step, double expected)
+{
+    assert_true(fabs(weft_learning_rate(config, step) - expected) < 1e-12);
+}
+
+static void test_rates(void **state)
+{
+    (void)state;
+    weft_config constant = config_with(WEFT_CONFIG_CONSTANT, 10, 0);
+    assert_rate(&constant, 1, 0.2);
+    assert_rate(&constant, 10, 2);
+    assert_rate(&constant, 100, 2);
+    weft_config linear = config_with(WEFT_CONFIG_LINEAR, 0, 0);
+    assert_rate(&linear, 50, 2 * (1 - 0.9 * 0.5));
+    assert_rate(&linear, 100, 0.2);
+    weft_config cosine = config_with(WEFT_CONFIG_COSINE, 20, 0);
+    assert_rate(&cosine, 20, 2);
+    assert_rate(&cosine, 60, 2 * 0.55);
+    assert_rate(&cosine, 100, 0.2);
+    weft_config wsd = config_with(WEFT_CONFIG_WSD, 10, 40);
+    assert_rate(&wsd, 60, 2);
+    assert_rate(&wsd, 80, 2 * 0.55);
+    assert_rate(&wsd, 100, 0.2);
+}
+
+typedef struct {
+    long at[16];
+} allocation_log;
+
+static weft_status count_allocations(void *context, const weft_step_record *record, weft_error *error)
+{
+    (void)error;
+    if (record->step < 16) ((allocation_log *)context)->at[record->step] = atomic_load(&allocations);
+    return WEFT_OK;
+}
+
+/* Once the first step has run, steps take no memory. */
+static void test_steps_allocate_nothing(void **state)
+{
+    (void)state;
+    char yaml[512];
+    snprintf(yaml, sizeof yaml,
+             "run: {steps: 8, folder: %s/allocations}\nmodel: {layers: 4, width: 32, heads: 2, context: 16}\n"
+             "data: {path: %s}\nbatch: {microbatches: 4}\nparallel: {pipeline: 2, loops: 2}\ndevice: reference\n",
+             folder, corpus);
+    weft_config config;
+    weft_error error;
+    weft_job *job = NULL;
+    assert_int_equal(weft_config_load_text(&config, yaml, strlen(yaml), "test", NULL, 0, &error), WEFT_OK);
+    assert_int_equal(weft_job_create(&config, &job, &error), WEFT_OK);
+    allocation_log log = {0};
+    weft_train_options options = {.observer = {.context = &log, .step = count_allocations}};
+    assert_int_equal(weft_train(job, &options, &error), WEFT_OK);
+    assert_true(log.at[2] > 0);
+    assert_int_equal(log.at[2], log.at[7]);
+    weft_job_destroy(job);
+    weft_config_fini(&config);
+}
+
+/* Stopped and resumed in another layout, a run ends with the bits of one that was not. */
+static void test_resume_elsewhere(void **state)
+{
+    (void)state;
+    weft_error error;
+    test_run whole = {0}, cut = {.stop_after = 3};
+    snprintf(whole.folder, sizeof whole.folder, "%s/whole", folder);
+    snprintf(cut.folder, sizeof cut.folder, "%s/cut", folder);
+    const char *one[] = {"device=reference", NULL};
+    const char *two[] = {"device=reference", "parallel.pipeline=2", "parallel.loops=2", "recompute=full", NULL};
+    assert_int_equal(test_train(&whole, corpus, one, &error), WEFT_OK);
+    assert_int_equal(test_train(&cut, corpus, one, &error), WEFT_OK);
+    assert_int_equal(cut.steps, 4); /* asked while the fourth was about to start */
+    cut.stop = 0;
+    cut.stop_after = 0;
+    assert_int_equal(test_train(&cut, corpus, two, &error), WEFT_INVALID);
+    assert_non_null(strstr(error.text, "--resume"));
+    cut.resume = true;
+    assert_int_equal(test_train(&cut, corpus, two, &error), WEFT_OK);
+    bool same = false;
+    weft_text difference;
+    weft_text_init(&difference);
+    assert_int_equal(weft_checkpoint_compare(whole.folder, cut.folder, &same, &difference, &error), WEFT_OK);
+    assert_true(same);
+    weft_text_fini(&difference);
+    assert_memory_equal(&whole.losses[5], &cut.losses[5], 2 * sizeof(double));
+}
+
+/* Untied, grouped-query, uneven and empty stages: still the bits of one worker. */
+static void test_uneven_stages(void **state)
+{
+    (void)state;
+    weft_error error;
+    test_run one = {0}, uneven = {0};
+    snprintf(one.folder, sizeof one.folder, "%s/llama-one", folder);
+    snprintf(uneven.folder, sizeof uneven.folder, "%s/llama-uneven", folder);
+    const char *base[] = {"device=reference", "model.architecture=llama", "model.kv_heads=2", NULL};
+    const char *split[] = {
+        "device=reference", "model.architecture=llama",  "model.kv_heads=2",     "parallel.pipeline=2",
+        "parallel.loops=2", "parallel.stages=[0,5,3,0]", "batch.microbatches=6", NULL};
+    assert_int_equal(test_train(&one, corpus, base, &error), WEFT_OK);
+    assert_int_equal(test_train(&uneven, corpus, split, &error), WEFT_OK);
+    assert_memory_equal(one.losses, uneven.losses, sizeof one.losses);
+    assert_memory_equal(&one.held_out, &uneven.held_out, sizeof one.held_out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rates),
+        cmocka_unit_test(test_steps_allocate_nothing),
+        cmocka_unit_test(test_resume_elsewhere),
+        cmocka_unit_test(test_uneven_stages),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
