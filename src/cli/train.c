@@ -109,7 +109,8 @@ static weft_status run_job(const weft_arguments *arguments, const weft_job *job,
     weft_run_observer observer;
     TRY(weft_run_observer_init(&observer, job, json ? stderr : stdout, error));
     catch_signals();
-    weft_train_options options = {.resume = weft_arguments_has(arguments, "resume"), .stop = &stop_signals};
+    weft_train_options options = {
+        .resume = weft_arguments_has(arguments, "resume"), .stop = &stop_signals, .peak_seconds = 0.3};
     if (rank == 0) options.observer = weft_run_observer_table(&observer);
     weft_status status = weft_train(job, &options, error);
     if (status != WEFT_OK && observer.terminal && observer.last_step.step > 0) fprintf(observer.progress, "\n");

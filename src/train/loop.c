@@ -7,13 +7,12 @@
 #include <math.h>
 #include <string.h>
 
-static const double peak_seconds = 0.3;
-
 static weft_status measure_peak(weft_loop *loop, weft_error *error)
 {
     double own = 0, *all = NULL;
-    if (loop->job->device->measure_peak)
-        TRY(loop->job->device->measure_peak(&loop->job->options, peak_seconds, &own, error));
+    double seconds = loop->options->peak_seconds;
+    if (loop->job->device->measure_peak && seconds > 0)
+        TRY(loop->job->device->measure_peak(&loop->job->options, seconds, &own, error));
     TRY(weft_arena_take(&loop->arena, (size_t)loop->job->ranks, sizeof *all, &all, error));
     TRY(weft_worker_gather(loop->worker, &own, sizeof own, all, "measured peaks", error));
     for (int32_t r = 0; r < loop->job->ranks; r++) loop->peak += all[r];

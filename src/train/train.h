@@ -33,6 +33,7 @@ typedef struct weft_observer {
 typedef struct weft_train_options {
     bool resume;                       /* go on from the latest checkpoint of run.folder, or start when there is none */
     const volatile sig_atomic_t *stop; /* non-zero: finish the step, write a checkpoint, return WEFT_OK; may be NULL */
+    double peak_seconds; /* for how long the device's best matrix product is measured at the start; 0: not */
     weft_observer observer;
 } weft_train_options;
 
