@@ -62,7 +62,13 @@ typedef struct weft_cpu_loops {
                   float *moment1, float *moment2, void *storage);
 } weft_cpu_loops;
 
-/* The table for this processor: the widest that was compiled and that it can run. */
+enum { WEFT_CPU_LOOP_SETS = 3 };
+
+/* The table for instruction set 0 (any processor) to WEFT_CPU_LOOP_SETS - 1 (the widest vectors); NULL when it was not
+ * compiled or this processor cannot run it. */
+const weft_cpu_loops *weft_cpu_loops_get(int set, weft_element element);
+
+/* The widest table that this processor can run. */
 const weft_cpu_loops *weft_cpu_loops_select(weft_element element);
 
 #endif
