@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "report/report.h"
+#include "transport/transport.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,7 +14,9 @@ static const double seconds_between_lines = 2; /* where progress is not a termin
 
 weft_status weft_run_observer_init(weft_run_observer *observer, const weft_job *job, FILE *progress, weft_error *error)
 {
-    *observer = (weft_run_observer){.job = job, .progress = progress, .terminal = isatty(fileno(progress))};
+    /* A launcher's terminal is shared by all processes and may be a file in the end. */
+    *observer = (weft_run_observer){
+        .job = job, .progress = progress, .terminal = isatty(fileno(progress)) && !weft_mpi_launched()};
     weft_text_init(&observer->line);
     observer->seconds_capacity = (size_t)(job->config->run.steps < 100000 ? job->config->run.steps : 100000);
     return weft_allocate(observer->seconds_capacity, sizeof *observer->seconds, &observer->seconds, error);
