@@ -13,7 +13,6 @@
 typedef struct weft_order {
     int32_t ranks, loops, microbatches, rank;
     bool loop_placement; /* else linear */
-    bool forward_only;   /* backward actions are dropped */
     weft_action *actions;
     size_t count;
 } weft_order;

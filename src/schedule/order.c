@@ -7,7 +7,6 @@ int32_t weft_order_stage(const weft_order *order, int32_t local)
 
 static void append(weft_order *order, weft_action_kind kind, int32_t local, int32_t microbatch)
 {
-    if (order->forward_only && kind != WEFT_F) return;
     uint32_t stage = (uint32_t)weft_order_stage(order, local);
     order->actions[order->count++] = (weft_action){
         .kind = (uint8_t)kind, .stage = stage & (WEFT_STAGES_LIMIT - 1), .microbatch = (uint32_t)microbatch};

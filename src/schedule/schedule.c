@@ -99,7 +99,6 @@ static void fill(weft_schedule *schedule, const weft_schedule_kind *kind, bool l
                         .loops = schedule->loops,
                         .microbatches = schedule->microbatches,
                         .loop_placement = loop,
-                        .forward_only = schedule->forward_only,
                         .actions = schedule->actions};
     for (int32_t rank = 0; rank < schedule->ranks; rank++) {
         order.rank = rank;
@@ -125,10 +124,9 @@ weft_status weft_schedule_create(const weft_schedule_options *options, weft_sche
     schedule->loops = options->loops;
     schedule->stages = options->ranks * options->loops;
     schedule->microbatches = options->microbatches;
-    schedule->forward_only = options->forward_only;
     snprintf(schedule->name, sizeof schedule->name, "%s", kind->name);
-    size_t actions = (size_t)schedule->stages * (size_t)schedule->microbatches * (schedule->forward_only ? 1 : 2);
-    weft_status status = allocate_arrays(schedule, actions, error);
+    weft_status status =
+        allocate_arrays(schedule, 2 * (size_t)schedule->stages * (size_t)schedule->microbatches, error);
     if (status == WEFT_OK) {
         fill(schedule, kind, loop);
         status = weft_schedule_note_order(schedule, error);

@@ -15,7 +15,12 @@ typedef enum weft_action_kind {
     WEFT_ACTION_KINDS
 } weft_action_kind;
 
-typedef enum weft_action_lane { WEFT_LANE_COMPUTE, WEFT_LANE_MESSAGE, WEFT_LANE_GATHER, WEFT_LANE_REDUCE } weft_action_lane;
+typedef enum weft_action_lane {
+    WEFT_LANE_COMPUTE,
+    WEFT_LANE_MESSAGE,
+    WEFT_LANE_GATHER,
+    WEFT_LANE_REDUCE
+} weft_action_lane;
 typedef enum weft_action_operands {
     WEFT_OPERANDS_STAGE_MICROBATCH,
     WEFT_OPERANDS_STAGE,
@@ -58,7 +63,6 @@ typedef struct weft_schedule_options {
     const char *kind; /* a name of weft_schedule_kind_names */
     int32_t ranks, loops, microbatches;
     const char *placement; /* "linear", "loop", or NULL for the kind's own */
-    bool forward_only;     /* the kind's forward order only */
 } weft_schedule_options;
 
 /* NULL-terminated names: sequential, gpipe, 1f1b, depth-first, breadth-first. */
@@ -69,10 +73,12 @@ const char *weft_schedule_kind_summary(const char *kind);
 
 /* WEFT_INVALID with the reason for what makes no sense (unknown kind with the nearest name, P < 1, loops on a kind
  * that has none, ...). M < P and M not divisible by P are fine everywhere. */
-weft_status weft_schedule_create(const weft_schedule_options *options, weft_schedule **out, weft_error *error) WEFT_CHECKED;
+weft_status weft_schedule_create(const weft_schedule_options *options, weft_schedule **out,
+                                 weft_error *error) WEFT_CHECKED;
 void weft_schedule_destroy(weft_schedule *schedule);
 
-/* The forward actions of a schedule in their order, without messages: what evaluation and sampling run. */
+/* The forward actions of a schedule in their order, without messages: what evaluation and sampling run. WEFT_INVALID
+ * unless there are S x M of them; which they are is for verification to prove. */
 weft_status weft_schedule_forward(const weft_schedule *schedule, weft_schedule **out, weft_error *error) WEFT_CHECKED;
 
 /* The CSV of torch.distributed.pipelining (docs/schedule-csv.md): one row a rank, LF, no blanks. */

@@ -20,10 +20,14 @@ weft_schedule *build_kind(dice *d)
         weft_schedule_options options = {.kind = names[dice_roll(d, count)],
                                          .ranks = 1 + (int32_t)dice_roll(d, 5),
                                          .loops = 1 + (int32_t)dice_roll(d, 3),
-                                         .microbatches = 1 + (int32_t)dice_roll(d, 9),
-                                         .forward_only = dice_roll(d, 8) == 0};
-        weft_schedule *schedule = NULL;
-        if (weft_schedule_create(&options, &schedule, &error) == WEFT_OK) return schedule;
+                                         .microbatches = 1 + (int32_t)dice_roll(d, 9)};
+        bool forward_only = dice_roll(d, 8) == 0;
+        weft_schedule *schedule = NULL, *forward = NULL;
+        if (weft_schedule_create(&options, &schedule, &error) != WEFT_OK) continue;
+        if (!forward_only) return schedule;
+        if (weft_schedule_forward(schedule, &forward, &error) != WEFT_OK) abort();
+        weft_schedule_destroy(schedule);
+        return forward;
     }
 }
 

@@ -92,12 +92,14 @@ static void test_messages_as_written(void **state)
 
 static weft_schedule *create(const char *kind, int32_t ranks, int32_t loops, int32_t microbatches, bool forward_only)
 {
-    weft_schedule_options options = {
-        .kind = kind, .ranks = ranks, .loops = loops, .microbatches = microbatches, .forward_only = forward_only};
-    weft_schedule *schedule = NULL;
+    weft_schedule_options options = {.kind = kind, .ranks = ranks, .loops = loops, .microbatches = microbatches};
+    weft_schedule *schedule = NULL, *forward = NULL;
     weft_error error = {0};
     if (weft_schedule_create(&options, &schedule, &error) != WEFT_OK) fail_msg("%s: %s", kind, error.text);
-    return schedule;
+    if (!forward_only) return schedule;
+    if (weft_schedule_forward(schedule, &forward, &error) != WEFT_OK) fail_msg("%s: %s", kind, error.text);
+    weft_schedule_destroy(schedule);
+    return forward;
 }
 
 /* Bytes by kind of the rank's buffers, with 64 bytes a message, 1024 a stash. */

@@ -21,7 +21,7 @@ typedef struct scene {
 /* A simulated step with unequal times; zero times when scale is 0. */
 static void scene_init(scene *it, const char *kind, int32_t P, int32_t V, int32_t M, double scale)
 {
-    weft_schedule_options options = {kind, P, V, M, NULL, false};
+    weft_schedule_options options = {kind, P, V, M, NULL};
     weft_lower_options lower = {.update = true, .norm = true, .clip = true, .metrics = true};
     weft_error error;
     double *times = calloc((size_t)P * (size_t)V, sizeof *times);

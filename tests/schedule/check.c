@@ -5,12 +5,15 @@
 
 weft_schedule *make(const char *kind, const char *placement, int32_t P, int32_t V, int32_t M, bool forward_only)
 {
-    weft_schedule_options options = {kind, P, V, M, placement, forward_only};
-    weft_schedule *schedule = NULL;
+    weft_schedule_options options = {kind, P, V, M, placement};
+    weft_schedule *schedule = NULL, *forward = NULL;
     weft_error error;
     if (weft_schedule_create(&options, &schedule, &error) != WEFT_OK)
         fail_msg("%s, P = %d, V = %d, M = %d: %s", kind, P, V, M, error.text);
-    return schedule;
+    if (!forward_only) return schedule;
+    if (weft_schedule_forward(schedule, &forward, &error) != WEFT_OK) fail_msg("%s: %s", kind, error.text);
+    weft_schedule_destroy(schedule);
+    return forward;
 }
 
 static size_t place(const weft_schedule *schedule, bool backward, size_t stage, size_t microbatch)
