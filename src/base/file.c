@@ -10,16 +10,31 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+weft_status weft_file_fail(weft_error *error, const char *path, const char *what, int number)
+{
+    bool full = number == ENOSPC || number == EDQUOT;
+    return weft_fail(error, WEFT_FAILED, "%s: cannot %s: %s%s", path, what, full ? "disk full: " : "",
+                     strerror(number));
+}
+
+/* Opening a named pipe would wait for its other end, hence O_NONBLOCK; it means nothing for a regular file. */
+static weft_status open_regular(const char *path, int *out, struct stat *info, weft_error *error)
+{
+    *out = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*out < 0) FAIL(error, WEFT_INVALID, "%s: cannot open: %s", path, strerror(errno));
+    if (fstat(*out, info) == 0 && S_ISREG(info->st_mode)) return WEFT_OK;
+    close(*out);
+    FAIL(error, WEFT_INVALID, "%s: not a regular file", path);
+}
+
 weft_status weft_map_init(weft_map *map, const char *path, weft_error *error)
 {
     *map = (weft_map){0};
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) FAIL(error, WEFT_INVALID, "%s: cannot open: %s", path, strerror(errno));
+    int descriptor;
     struct stat info;
+    TRY(open_regular(path, &descriptor, &info, error));
     weft_status status = WEFT_OK;
-    if (fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
-        status = weft_fail(error, WEFT_INVALID, "%s: not a regular file", path);
-    } else if (info.st_size > 0) {
+    if (info.st_size > 0) {
         void *pages = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
         if (pages == MAP_FAILED)
             status = weft_fail(error, WEFT_FAILED, "%s: cannot map: %s", path, strerror(errno));
@@ -38,8 +53,9 @@ void weft_map_fini(weft_map *map)
 
 weft_status weft_file_read(const char *path, weft_text *out, weft_error *error)
 {
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) FAIL(error, WEFT_INVALID, "%s: cannot open: %s", path, strerror(errno));
+    int descriptor;
+    struct stat info;
+    TRY(open_regular(path, &descriptor, &info, error));
     char buffer[16384];
     ssize_t got = 0;
     while ((got = read(descriptor, buffer, sizeof buffer)) > 0 || (got < 0 && errno == EINTR))
@@ -56,7 +72,7 @@ weft_status weft_file_write_all(int descriptor, const void *bytes, size_t count,
     while (count > 0) {
         ssize_t wrote = write(descriptor, from, count);
         if (wrote < 0 && errno == EINTR) continue;
-        if (wrote < 0) FAIL(error, WEFT_FAILED, "%s: cannot write: %s", path, strerror(errno));
+        if (wrote < 0) return weft_file_fail(error, path, "write", errno);
         from += wrote;
         count -= (size_t)wrote;
     }
@@ -81,14 +97,11 @@ weft_status weft_file_write(const char *path, const void *bytes, size_t count, w
     if (snprintf(aside, sizeof aside, "%s.tmp", path) >= (int)sizeof aside)
         FAIL(error, WEFT_INVALID, "path too long: %s", path);
     int descriptor = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (descriptor < 0) FAIL(error, WEFT_FAILED, "%s: cannot create: %s", aside, strerror(errno));
+    if (descriptor < 0) return weft_file_fail(error, aside, "create", errno);
     weft_status status = weft_file_write_all(descriptor, bytes, count, aside, error);
-    if (status == WEFT_OK && fsync(descriptor) != 0)
-        status = weft_fail(error, WEFT_FAILED, "%s: cannot sync: %s", aside, strerror(errno));
-    if (close(descriptor) != 0 && status == WEFT_OK)
-        status = weft_fail(error, WEFT_FAILED, "%s: cannot close: %s", aside, strerror(errno));
-    if (status == WEFT_OK && rename(aside, path) != 0)
-        status = weft_fail(error, WEFT_FAILED, "%s: cannot rename into place: %s", path, strerror(errno));
+    if (status == WEFT_OK && fsync(descriptor) != 0) status = weft_file_fail(error, aside, "sync", errno);
+    if (close(descriptor) != 0 && status == WEFT_OK) status = weft_file_fail(error, aside, "close", errno);
+    if (status == WEFT_OK && rename(aside, path) != 0) status = weft_file_fail(error, path, "rename into place", errno);
     if (status != WEFT_OK) {
         unlink(aside);
         return status;
@@ -108,9 +121,10 @@ weft_status weft_folder_create(const char *path, weft_error *error)
         mkdir(part, 0777);
         *c = '/';
     }
-    if (mkdir(part, 0777) != 0 && errno != EEXIST)
-        FAIL(error, WEFT_FAILED, "%s: cannot create folder: %s", path, strerror(errno));
-    if (!weft_path_is_folder(path)) FAIL(error, WEFT_FAILED, "%s: exists and is not a folder", path);
+    if (mkdir(part, 0777) != 0 && errno != EEXIST) return weft_file_fail(error, path, "create folder", errno);
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
+        FAIL(error, WEFT_FAILED, "%s: exists and is not a folder", path);
     return WEFT_OK;
 }
 
@@ -120,13 +134,26 @@ weft_status weft_folder_sync(const char *path, weft_error *error)
     if (descriptor < 0) FAIL(error, WEFT_FAILED, "%s: cannot open folder: %s", path, strerror(errno));
     int failed = fsync(descriptor), reason = errno;
     close(descriptor);
-    if (failed) FAIL(error, WEFT_FAILED, "%s: cannot sync folder: %s", path, strerror(reason));
+    if (failed) return weft_file_fail(error, path, "sync folder", reason);
     return WEFT_OK;
+}
+
+/* A file, or a link itself. */
+static weft_status remove_entry(const char *path, weft_error *error)
+{
+    if (unlink(path) == 0) return WEFT_OK;
+    FAIL(error, WEFT_FAILED, "%s: cannot remove: %s", path, strerror(errno));
 }
 
 weft_status weft_folder_remove(const char *path, weft_error *error)
 {
-    if (!weft_path_is_folder(path)) return WEFT_OK;
+    struct stat info;
+    if (lstat(path, &info) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR) return WEFT_OK;
+        FAIL(error, WEFT_FAILED, "%s: cannot remove: %s", path, strerror(errno));
+    }
+    if (S_ISLNK(info.st_mode)) return remove_entry(path, error);
+    if (!S_ISDIR(info.st_mode)) FAIL(error, WEFT_FAILED, "%s: exists and is not a folder", path);
     weft_arena arena;
     weft_arena_init(&arena);
     const char **names = NULL;
@@ -136,10 +163,8 @@ weft_status weft_folder_remove(const char *path, weft_error *error)
         char child[4096];
         if (snprintf(child, sizeof child, "%s/%s", path, names[i]) >= (int)sizeof child)
             status = weft_fail(error, WEFT_FAILED, "path too long: %s", path);
-        else if (weft_path_is_folder(child))
-            status = weft_folder_remove(child, error);
-        else if (unlink(child) != 0)
-            status = weft_fail(error, WEFT_FAILED, "%s: cannot remove: %s", child, strerror(errno));
+        else
+            status = weft_path_is_folder(child) ? weft_folder_remove(child, error) : remove_entry(child, error);
     }
     if (status == WEFT_OK && rmdir(path) != 0)
         status = weft_fail(error, WEFT_FAILED, "%s: cannot remove: %s", path, strerror(errno));

@@ -1,7 +1,8 @@
 /*
  * Files: whole-file reads, read-only maps, writing aside with sync and rename, folders.
  *
- * Messages name the path and the system's reason. Owns: a map owns its pages until weft_map_fini. Threads: any.
+ * Messages name the path and the system's reason; a full disk is called that. Only regular files are read, so that a
+ * named pipe or a device is refused and not waited for. Owns: a map owns its pages until weft_map_fini. Threads: any.
  */
 #ifndef WEFT_BASE_FILE_H
 #define WEFT_BASE_FILE_H
@@ -23,20 +24,24 @@ weft_status weft_file_read(const char *path, weft_text *out, weft_error *error) 
 /* Writes bytes to path: aside as path + ".tmp", synced, renamed. On error the old file is untouched. */
 weft_status weft_file_write(const char *path, const void *bytes, size_t count, weft_error *error) WEFT_CHECKED;
 
+/* WEFT_FAILED: "PATH: cannot WHAT: reason", with number an errno of creating or writing; a full disk is called that. */
+weft_status weft_file_fail(weft_error *error, const char *path, const char *what, int number);
+
 /* Writes all bytes to a descriptor; says "disk full" in plain words when it is. path is for the message. */
 weft_status weft_file_write_all(int descriptor, const void *bytes, size_t count, const char *path,
                                 weft_error *error) WEFT_CHECKED;
 
-weft_status weft_folder_create(const char *path, weft_error *error) WEFT_CHECKED; /* with parents; existing is fine */
+weft_status weft_folder_create(const char *path,
+                               weft_error *error) WEFT_CHECKED; /* with parents; existing is fine, by a link too */
 weft_status weft_folder_sync(const char *path, weft_error *error) WEFT_CHECKED;
-weft_status weft_folder_remove(const char *path,
-                               weft_error *error) WEFT_CHECKED; /* and everything in it; missing is fine */
+/* And everything in it; missing is fine. A link goes, what it points to stays; a file is refused. */
+weft_status weft_folder_remove(const char *path, weft_error *error) WEFT_CHECKED;
 
 /* Names (not paths) in a folder, sorted by byte; taken from the arena. */
 weft_status weft_folder_list(const char *path, weft_arena *arena, const char ***out_names, size_t *out_count,
                              weft_error *error) WEFT_CHECKED;
 
 bool weft_path_exists(const char *path);
-bool weft_path_is_folder(const char *path);
+bool weft_path_is_folder(const char *path); /* a link to one is none */
 
 #endif

@@ -109,7 +109,7 @@ static weft_status put_all(sink *to, const weft_text *header, const weft_tensor_
 {
     TRY(put(to, header->bytes, header->length, error));
     for (size_t i = 0; i < count; i++) TRY(put(to, entries[i].data, entries[i].bytes, error));
-    if (fsync(to->descriptor) != 0) FAIL(error, WEFT_FAILED, "%s: cannot sync: %s", to->path, strerror(errno));
+    if (fsync(to->descriptor) != 0) return weft_file_fail(error, to->path, "sync", errno);
     return WEFT_OK;
 }
 
@@ -117,10 +117,9 @@ static weft_status write_file(sink *to, const weft_text *header, const weft_tens
                               weft_error *error)
 {
     to->descriptor = open(to->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (to->descriptor < 0) FAIL(error, WEFT_FAILED, "%s: cannot create: %s", to->path, strerror(errno));
+    if (to->descriptor < 0) return weft_file_fail(error, to->path, "create", errno);
     weft_status status = put_all(to, header, entries, count, error);
-    if (close(to->descriptor) != 0 && status == WEFT_OK)
-        status = weft_fail(error, WEFT_FAILED, "%s: cannot close: %s", to->path, strerror(errno));
+    if (close(to->descriptor) != 0 && status == WEFT_OK) status = weft_file_fail(error, to->path, "close", errno);
     if (status != WEFT_OK) unlink(to->path); /* half a file is of no use to anyone */
     return status;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -139,11 +140,69 @@ static void test_files(void **state)
     if (access("/dev/full", W_OK) == 0) {
         FILE *full = fopen("/dev/full", "w");
         assert_int_equal(weft_file_write_all(fileno(full), "x", 1, "/dev/full", &error), WEFT_FAILED);
-        assert_non_null(strstr(error.text, "No space left"));
+        assert_string_equal(error.text, "/dev/full: cannot write: disk full: No space left on device");
         fclose(full);
     }
     assert_int_equal(weft_folder_remove(folder, &error), WEFT_OK);
     assert_false(weft_path_exists(folder));
+}
+
+/* Only regular files are read: a pipe would be waited for, a device could be endless. */
+static void test_no_regular_file(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/weft-test-XXXXXX", pipe_path[64];
+    weft_error error;
+    weft_map map;
+    weft_text text;
+    weft_text_init(&text);
+    assert_non_null(mkdtemp(folder));
+    snprintf(pipe_path, sizeof pipe_path, "%s/pipe", folder);
+    assert_int_equal(mkfifo(pipe_path, 0600), 0);
+    const char *paths[] = {pipe_path, folder, "/dev/zero"};
+    alarm(20); /* a read that waits for the pipe's other end would never come back */
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(weft_map_init(&map, paths[i], &error), WEFT_INVALID);
+        assert_non_null(strstr(error.text, "not a regular file"));
+        weft_error_clear(&error);
+        assert_int_equal(weft_file_read(paths[i], &text, &error), WEFT_INVALID);
+        assert_non_null(strstr(error.text, "not a regular file"));
+    }
+    alarm(0);
+    weft_text_fini(&text);
+    assert_int_equal(weft_folder_remove(folder, &error), WEFT_OK);
+}
+
+/* A link to a folder is as good as the folder when it is to exist; removing goes no further than the link. */
+static void test_links(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/weft-test-XXXXXX", real[64], kept[64], link[64], inside[64];
+    weft_error error;
+    assert_non_null(mkdtemp(folder));
+    snprintf(real, sizeof real, "%s/real", folder);
+    snprintf(kept, sizeof kept, "%s/real/file", folder);
+    snprintf(link, sizeof link, "%s/link", folder);
+    snprintf(inside, sizeof inside, "%s/gone/link", folder);
+    assert_int_equal(weft_folder_create(real, &error), WEFT_OK);
+    assert_int_equal(weft_file_write(kept, "x", 1, &error), WEFT_OK);
+    assert_int_equal(symlink(real, link), 0);
+    assert_int_equal(weft_folder_create(link, &error), WEFT_OK);
+    assert_int_equal(weft_folder_create(kept, &error), WEFT_FAILED);
+    assert_non_null(strstr(error.text, "exists and is not a folder"));
+    assert_int_equal(weft_folder_remove(kept, &error), WEFT_FAILED);
+    assert_int_equal(weft_folder_remove(link, &error), WEFT_OK);
+    assert_false(weft_path_exists(link));
+    *strrchr(inside, '/') = '\0';
+    assert_int_equal(weft_folder_create(inside, &error), WEFT_OK);
+    inside[strlen(inside)] = '/';
+    assert_int_equal(symlink(real, inside), 0);
+    *strrchr(inside, '/') = '\0';
+    assert_int_equal(weft_folder_remove(inside, &error), WEFT_OK);
+    assert_false(weft_path_exists(inside));
+    assert_true(weft_path_exists(kept));
+    assert_int_equal(weft_folder_remove(folder, &error), WEFT_OK);
+    assert_int_equal(weft_folder_remove(folder, &error), WEFT_OK);
 }
 
 int main(void)
@@ -157,6 +216,8 @@ int main(void)
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_permutation),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_no_regular_file),
+        cmocka_unit_test(test_links),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
