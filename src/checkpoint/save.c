@@ -262,9 +262,11 @@ weft_status weft_checkpoint_publish(const char *folder, const weft_checkpoint_st
     if (status == WEFT_OK) status = finish(weft_text_get(&tmp), state, config_yaml, files, file_count, error);
     if (status == WEFT_OK) status = install(folder, weft_text_get(&tmp), state->step, error);
     weft_text_fini(&tmp);
-    if (status != WEFT_OK)
+    if (status != WEFT_OK) {
         weft_checkpoint_discard(folder, state->step);
-    else if ((status = prune(folder, state->step, keep, error)) != WEFT_OK)
+        weft_error_context(error, "the checkpoint of step %" PRId64 " was not written, the one before it stays",
+                           state->step);
+    } else if ((status = prune(folder, state->step, keep, error)) != WEFT_OK)
         weft_error_context(error, "the checkpoint of step %" PRId64 " is written, but older ones cannot be removed",
                            state->step);
     return status;

@@ -1,11 +1,5 @@
 #include "train/collective.h"
 
-static int32_t other_holder(const weft_worker *worker)
-{
-    int32_t first = worker->job->stages[0].rank, last = worker->job->stages[worker->job->stage_count - 1].rank;
-    return worker->rank == first ? last : first;
-}
-
 /* Posts the exchange of the next piece of the shared gradient; what is left after the last piece is zero. */
 static weft_status exchange_piece(weft_collective *collective, weft_worker *worker, weft_error *error)
 {
@@ -17,7 +11,7 @@ static weft_status exchange_piece(weft_collective *collective, weft_worker *work
     collective->piece = left < most ? left : most;
     size_t bytes = collective->piece * sizeof(float);
     const weft_transport_operations *transport = worker->transport->operations;
-    int32_t peer = other_holder(worker);
+    int32_t peer = weft_worker_tied_peer(worker);
     collective->waiting = true;
     TRY(transport->receive(worker->transport, NULL, peer, WEFT_TAG_TIED, worker->exchange, bytes,
                            &collective->requests[0], error));

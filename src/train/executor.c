@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "train/collective.h"
+#include "train/waiting.h"
 
 #include <stdio.h>
 
@@ -27,6 +28,7 @@ struct weft_executor {
     int64_t start;           /* nanoseconds when the run began */
     double last_progress;
     int64_t last_finished; /* action, or -1 */
+    char waiting[64];      /* for what, in words, since nothing moves */
     bool polling;          /* the between hook must not enter itself */
     weft_status status;    /* of what the hook met */
     weft_error error;
@@ -84,15 +86,18 @@ static void describe(const weft_executor *executor, uint32_t action, char *out, 
         snprintf(out, size, "%u%s%u", a->stage, info->name, a->microbatch);
 }
 
-/* What others may read about this worker when something stalls. */
-static void publish(const weft_executor *executor, const char *verb, uint32_t action)
+static void publish(const weft_executor *executor, const char *verb, const char *what)
 {
-    char text[WEFT_TRANSPORT_REPORT], now[32], last[32] = "nothing";
-    describe(executor, action, now, sizeof now);
+    char last[32] = "nothing";
     if (executor->last_finished >= 0) describe(executor, (uint32_t)executor->last_finished, last, sizeof last);
-    snprintf(text, sizeof text, "step %lld, last finished %s, %s %s", (long long)executor->worker->step, last, verb,
-             now);
-    executor->worker->transport->operations->publish(executor->worker->transport, text);
+    weft_waiting_publish(executor->worker, last, verb, what);
+}
+
+static void publish_compute(const weft_executor *executor, uint32_t action)
+{
+    char what[32];
+    describe(executor, action, what, sizeof what);
+    publish(executor, weft_waiting_runs, what);
 }
 
 static bool is_ready(const weft_executor *executor, uint32_t action)
@@ -243,7 +248,7 @@ static weft_status start_action(weft_executor *executor, lane_state *lane, weft_
         return weft_collective_start(&lane->collective, executor->worker,
                                      (weft_action_kind)executor->program->actions[lane->next].kind, error);
     if (lane->lane->kind != WEFT_PROGRAM_COMPUTE) return start_message(executor, lane, error);
-    publish(executor, "runs", lane->next);
+    publish_compute(executor, lane->next);
     run_compute(executor, lane->next);
     device->operations->event_record(device, NULL, &executor->end[local]);
     return weft_device_check(device, error);
@@ -257,9 +262,11 @@ static weft_status poll_action(weft_executor *executor, lane_state *lane, bool *
         *out_done = device->operations->event_done(device, &executor->end[local]);
         return WEFT_OK;
     }
-    if (lane->lane->kind == WEFT_PROGRAM_REDUCE)
+    if (lane->lane->kind == WEFT_PROGRAM_REDUCE) {
+        size_t position = lane->collective.position;
         TRY(weft_collective_poll(&lane->collective, executor->worker, out_done, error));
-    else
+        if (lane->collective.position != position) executor->last_progress = weft_clock_seconds();
+    } else
         TRY(executor->worker->transport->operations->test(executor->worker->transport, lane->request, out_done, error));
     if (*out_done) device->operations->event_record(device, NULL, &executor->end[local]);
     return WEFT_OK;
@@ -303,46 +310,39 @@ static void between(void *context)
     executor->status = advance_messages(executor, &moved, &executor->error);
 }
 
-/* Which action this worker waits to finish or to start: a message under way if there is one. */
+static const lane_state *lane_of(const weft_executor *executor, uint32_t action)
+{
+    int32_t i = 0;
+    while (action - executor->lanes[i].lane->first >= executor->lanes[i].lane->count) i++;
+    return &executor->lanes[i];
+}
+
+/* From the first lane with anything left, along what is not done, to the lane whose action waits for another rank. */
 static const lane_state *waiting_lane(const weft_executor *executor)
 {
-    const lane_state *waiting = NULL;
-    for (int32_t i = executor->lane_count - 1; i >= 0; i--) {
-        const lane_state *lane = &executor->lanes[i];
-        if (lane->next == lane->lane->first + lane->lane->count) continue;
-        if (!waiting || lane->active) waiting = lane;
+    const weft_program *program = executor->program;
+    const lane_state *lane = executor->lanes;
+    while (lane->next == lane->lane->first + lane->lane->count) lane++;
+    while (!lane->active) {
+        uint32_t i = program->after_first[lane->next], past = program->after_first[lane->next + 1];
+        while (i < past && executor->done[program->after[i] - executor->first]) i++;
+        if (i == past) break;
+        lane = lane_of(executor, program->after[i]);
     }
-    return waiting;
+    return lane;
 }
 
-static weft_status stalled(weft_executor *executor, double seconds, weft_error *error)
+static void publish_waiting(weft_executor *executor)
 {
-    weft_worker *worker = executor->worker;
     const lane_state *lane = waiting_lane(executor);
-    char what[32], peer[32] = "", others[WEFT_ERROR_TEXT / 2] = "";
+    const weft_worker *worker = executor->worker;
+    char what[32], with[32] = " of all ranks";
     describe(executor, lane->next, what, sizeof what);
-    if (lane->lane->peer >= 0) snprintf(peer, sizeof peer, " with rank %d", lane->lane->peer);
-    weft_transport_report reports[16];
-    int32_t ranks = worker->job->ranks;
-    size_t used = 0;
-    if (ranks <= 16) {
-        worker->transport->operations->interrogate(worker->transport, 1.0, reports);
-        for (int32_t r = 0; r < ranks && used < sizeof others; r++) {
-            const char *text = reports[r].answered ? reports[r].text : "no answer";
-            int wrote = snprintf(others + used, sizeof others - used, "; rank %d: %s", r, text);
-            used += wrote > 0 ? (size_t)wrote : 0;
-        }
-    }
-    FAIL(error, WEFT_TIMEOUT, "rank %d, step %lld: nothing moved for %.0f s while waiting for %s%s%s", worker->rank,
-         (long long)worker->step, seconds, what, peer, others);
-}
-
-static weft_status wait_for_others(weft_executor *executor, weft_error *error)
-{
-    double limit = executor->worker->job->config->timeout, idle = weft_clock_seconds() - executor->last_progress;
-    if (idle > limit) return stalled(executor, idle, error);
-    return executor->worker->transport->operations->wait(executor->worker->transport,
-                                                         limit - idle < 0.1 ? limit - idle : 0.1, error);
+    int32_t peer = lane->lane->peer;
+    if (executor->program->actions[lane->next].kind == WEFT_REDUCE_TIED) peer = weft_worker_tied_peer(worker);
+    if (peer >= 0) snprintf(with, sizeof with, " with rank %d", peer);
+    snprintf(executor->waiting, sizeof executor->waiting, "%s%s", what, with);
+    publish(executor, weft_waiting_waits, executor->waiting);
 }
 
 static void begin_run(weft_executor *executor)
@@ -376,8 +376,8 @@ weft_status weft_executor_run(weft_executor *executor, weft_error *error)
             status = executor->status;
         }
         if (status == WEFT_OK && !moved && executor->left > 0) {
-            if (!told) publish(executor, "waits for", waiting_lane(executor)->next);
-            status = wait_for_others(executor, error);
+            if (!told) publish_waiting(executor);
+            status = weft_waiting_pause(executor->worker, executor->waiting, &executor->last_progress, error);
         }
         told = !moved;
     }

@@ -222,6 +222,8 @@ static void count_memory(weft_job *job)
             memory->optimizer += padded * 2 * sizeof(float);
         }
     }
+    size_t results = (size_t)config->batch.microbatches * sizeof(float) + sizeof(weft_step_scalars) +
+                     3 * (size_t)job->block_first[job->parameter_count] * sizeof(double);
     for (int32_t r = 0; r < job->ranks; r++) {
         weft_job_memory *memory = &job->memory[r];
         size_t train[WEFT_SLOT_KINDS];
@@ -230,7 +232,7 @@ static void count_memory(weft_job *job)
         memory->activations = job->slots[r] - memory->messages;
         bool tied =
             job->tied && !job->tied_alias && (r == job->stages[0].rank || r == job->stages[job->stage_count - 1].rank);
-        memory->workspace = job->scratch[r] + batch + (tied ? WEFT_JOB_TIED_CHUNK : 0);
+        memory->workspace = job->scratch[r] + batch + results + (tied ? WEFT_JOB_TIED_CHUNK : 0);
         memory->total = memory->weights + memory->gradients + memory->optimizer + memory->activations +
                         memory->messages + memory->workspace;
     }

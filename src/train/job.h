@@ -12,14 +12,14 @@
 
 enum { WEFT_JOB_TIED_CHUNK = 4 << 20 }; /* bytes in one piece of the exchange of shared gradients */
 
-/* Bytes of one worker by category; the worker allocates exactly these (all but runtime). */
+/* Bytes of one worker by category; the worker allocates exactly these (rounded up to cache lines). */
 typedef struct weft_job_memory {
     size_t weights;     /* fp32 masters, and storage copies where the element is not fp32 */
     size_t gradients;   /* fp32 */
     size_t optimizer;   /* both Adam moments, fp32 */
     size_t activations; /* stash, work, and stage inputs handed over on one rank or received */
     size_t messages;    /* gradients at stage boundaries, and what waits to be sent */
-    size_t workspace;   /* scratch of kernels, batch, reduction buffers */
+    size_t workspace;   /* scratch of kernels, batch, reduction buffers, losses, sums of the norm */
     size_t total;
 } weft_job_memory;
 

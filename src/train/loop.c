@@ -5,24 +5,50 @@
 #include "train/rate.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-static weft_status measure_peak(weft_loop *loop, weft_error *error)
+weft_status weft_loop_known(const weft_loop *loop, weft_error *error)
 {
-    double own = 0, *all = NULL;
+    if (loop->worker->rank != 0) error->status = WEFT_STOPPED;
+    return error->status;
+}
+
+/* What ranks tell each other before the first step. */
+typedef struct {
+    double peak; /* flop/s */
+    int64_t start;
+    uint64_t data;
+} opening;
+
+/* Also proves that all ranks see the same files: another start would be another run. */
+static weft_status exchange_openings(weft_loop *loop, weft_error *error)
+{
+    const weft_job *job = loop->job;
+    opening own = {.start = loop->start, .data = weft_data_fingerprint(loop->data)}, *all = NULL;
     double seconds = loop->options->peak_seconds;
-    if (loop->job->device->measure_peak && seconds > 0)
-        TRY(loop->job->device->measure_peak(&loop->job->options, seconds, &own, error));
-    TRY(weft_arena_take(&loop->arena, (size_t)loop->job->ranks, sizeof *all, &all, error));
-    TRY(weft_worker_gather(loop->worker, &own, sizeof own, all, "measured peaks", error));
-    for (int32_t r = 0; r < loop->job->ranks; r++) loop->peak += all[r];
+    if (job->device->measure_peak && seconds > 0)
+        TRY(job->device->measure_peak(&job->options, seconds, &own.peak, error));
+    TRY(weft_arena_take(&loop->arena, (size_t)job->ranks, sizeof *all, &all, error));
+    TRY(weft_worker_gather(loop->worker, &own, sizeof own, all, "beginning of the run", error));
+    for (int32_t r = 0; r < job->ranks; r++) {
+        loop->peak += all[r].peak;
+        if (all[r].start == all[0].start && all[r].data == all[0].data) continue;
+        weft_fail(error, WEFT_INVALID,
+                  "rank %d starts at step %lld, rank 0 at step %lld%s: all must see one run.folder and one data.path",
+                  r, (long long)all[r].start, (long long)all[0].start,
+                  all[r].data == all[0].data ? "" : ", and with different data");
+        return weft_loop_known(loop, error);
+    }
     return WEFT_OK;
 }
 
 static weft_status prepare(weft_loop *loop, int32_t rank, weft_error *error)
 {
     const weft_job *job = loop->job;
+    loop->transport->operations->publish(loop->transport, "step 0, last finished nothing, runs preparations");
     TRY(weft_worker_create(job, rank, loop->transport, false, &loop->worker, error));
+    loop->worker->options = loop->options;
     uint32_t own = weft_executor_count(loop->worker->train);
     TRY(weft_arena_take(&loop->arena, own, sizeof *loop->own_begin, &loop->own_begin, error));
     TRY(weft_arena_take(&loop->arena, own, sizeof *loop->own_end, &loop->own_end, error));
@@ -36,7 +62,28 @@ static weft_status prepare(weft_loop *loop, int32_t rank, weft_error *error)
     } else {
         TRY(weft_worker_init_weights(loop->worker, error));
     }
-    return measure_peak(loop, error);
+    return exchange_openings(loop, error);
+}
+
+static void tell_note(const weft_loop *loop, const char *text, int length)
+{
+    const weft_observer *observer = &loop->options->observer;
+    char line[512];
+    snprintf(line, sizeof line, "%.*s", length, text);
+    if (loop->worker->rank == 0 && observer->note) observer->note(observer->context, line);
+}
+
+static void tell_notes(const weft_loop *loop)
+{
+    static const char order[] = "gradients do not arrive in ascending micro-batch order: the bits differ from those of "
+                                "weft's own schedules";
+    for (const char *at = loop->notes; *at; at += strcspn(at, "\n") + 1) tell_note(loop, at, (int)strcspn(at, "\n"));
+    if (!loop->job->schedule->ascending) tell_note(loop, order, (int)sizeof order);
+    if (loop->start < loop->job->config->run.steps) return;
+    char done[128];
+    int length = snprintf(done, sizeof done, "%lld steps are done, run.steps is %lld: raise it to go on",
+                          (long long)loop->start, (long long)loop->job->config->run.steps);
+    tell_note(loop, done, length);
 }
 
 static weft_status tell_start(weft_loop *loop, weft_error *error)
@@ -84,25 +131,36 @@ static double sum_losses(const weft_loop *loop)
 static void write_scalars(weft_loop *loop, int64_t step)
 {
     const weft_config *config = loop->job->config;
-    double beta1 = config->optimizer.beta1, beta2 = config->optimizer.beta2;
+    /* The device's betas: with 1 - 0.999 of one precision and 1 - 0.999^step of another the first steps are off. */
+    float beta1 = (float)config->optimizer.beta1, beta2 = (float)config->optimizer.beta2;
     weft_step_scalars scalars = {.learning_rate = (float)weft_learning_rate(config, step),
-                                 .beta1 = (float)beta1,
-                                 .beta2 = (float)beta2,
+                                 .beta1 = beta1,
+                                 .beta2 = beta2,
                                  .epsilon = (float)config->optimizer.epsilon,
                                  .weight_decay = (float)config->optimizer.weight_decay,
-                                 .correction1 = (float)(1 - pow(beta1, (double)step)),
-                                 .correction2 = (float)(1 - pow(beta2, (double)step)),
+                                 .correction1 = (float)(1 - pow((double)beta1, (double)step)),
+                                 .correction2 = (float)(1 - pow((double)beta2, (double)step)),
                                  .clip_norm = (float)config->optimizer.clip,
                                  .clip_factor = 1};
     loop->worker->device->operations->copy(loop->worker->device, NULL, loop->worker->scalars, &scalars, sizeof scalars);
 }
 
-static weft_status report_bad_loss(const weft_loop *loop, int64_t m, weft_error *error)
+static const char *comfort(const weft_loop *loop)
+{
+    return loop->saved ? "; the last checkpoint is unharmed" : "";
+}
+
+static weft_status check_losses(const weft_loop *loop, const char *which, weft_error *error)
 {
     int32_t last = loop->job->stage_count - 1;
-    FAIL(error, WEFT_FAILED, "rank %d, step %lld, stage %d, micro-batch %lld: the loss is not finite%s",
-         loop->job->stages[last].rank, (long long)loop->worker->step, last, (long long)m,
-         loop->saved ? "; the last checkpoint is unharmed" : "");
+    for (int64_t m = 0; m < loop->job->config->batch.microbatches; m++) {
+        if (isfinite(loop->worker->batch_losses[m])) continue;
+        weft_fail(error, WEFT_FAILED, "rank %d, step %lld, stage %d, micro-batch %lld: the %s is not finite%s",
+                  loop->job->stages[last].rank, (long long)loop->worker->step, last, (long long)m, which,
+                  comfort(loop));
+        return weft_loop_known(loop, error);
+    }
+    return WEFT_OK;
 }
 
 typedef struct {
@@ -127,19 +185,62 @@ static weft_status report_bad_gradient(weft_loop *loop, weft_error *error)
             (all[r].microbatch == found->microbatch && all[r].stage > found->stage))
             found = &all[r];
     }
-    if (!found)
-        FAIL(error, WEFT_FAILED, "step %lld: the gradient norm is not finite (the squares of all gradients overflow)",
-             (long long)worker->step);
-    FAIL(error, WEFT_FAILED, "rank %d, step %lld, stage %d, micro-batch %d: the gradient of %s is not finite%s",
-         loop->job->stages[found->stage].rank, (long long)worker->step, found->stage, found->microbatch,
-         found->parameter, loop->saved ? "; the last checkpoint is unharmed" : "");
+    if (found)
+        weft_fail(error, WEFT_FAILED,
+                  "rank %d, step %lld, stage %d, micro-batch %d: the gradient of %s is not finite%s",
+                  loop->job->stages[found->stage].rank, (long long)worker->step, found->stage, found->microbatch,
+                  found->parameter, comfort(loop));
+    else
+        weft_fail(error, WEFT_FAILED,
+                  "step %lld: the gradient norm is not finite (both parts of the shared weight's "
+                  "gradient are)%s",
+                  (long long)worker->step, comfort(loop));
+    return weft_loop_known(loop, error);
+}
+
+/* Which parameter's sums made the norm what it is, from the last stage on; -1: none. */
+static int32_t first_bad(const weft_job *job, const double *sums)
+{
+    for (int32_t p = job->parameter_count - 1; p >= 0; p--)
+        for (int32_t i = job->block_first[p]; i < job->block_first[p + 1]; i++)
+            if (!isfinite(sums[i])) return p;
+    return -1;
+}
+
+/* Without clipping the weights may have moved before the norm was known: only the sums of the step itself can tell. */
+static weft_status report_unclipped(weft_loop *loop, weft_error *error)
+{
+    const weft_job *job = loop->job;
+    size_t blocks = (size_t)job->block_first[job->parameter_count];
+    double *sums = NULL;
+    TRY(weft_arena_take(&loop->arena, blocks, sizeof *sums, &sums, error));
+    loop->worker->device->operations->copy(loop->worker->device, NULL, sums, loop->worker->ordered_sums,
+                                           blocks * sizeof *sums);
+    int32_t p = first_bad(job, sums), s = job->stage_count - 1;
+    while (s > 0 && p < job->stages[s].parameter_first) s--;
+    weft_fail(error, WEFT_FAILED,
+              "rank %d, step %lld, stage %d: the gradient of %s is not finite (set optimizer.clip to learn the "
+              "micro-batch)%s",
+              job->stages[s].rank, (long long)loop->worker->step, s, p < 0 ? "the model" : job->parameters[p].name,
+              comfort(loop));
+    return weft_loop_known(loop, error);
 }
 
 static weft_status check_finite(weft_loop *loop, const weft_step_scalars *scalars, weft_error *error)
 {
-    for (int64_t m = 0; m < loop->job->config->batch.microbatches; m++)
-        if (!isfinite(loop->worker->batch_losses[m])) return report_bad_loss(loop, m, error);
-    return scalars->nonfinite ? report_bad_gradient(loop, error) : WEFT_OK;
+    TRY(check_losses(loop, "loss", error));
+    if (!scalars->nonfinite) return WEFT_OK;
+    return loop->job->config->optimizer.clip > 0 ? report_bad_gradient(loop, error) : report_unclipped(loop, error);
+}
+
+/* Ends a program: every rank learns whether any was asked to stop. */
+static weft_status exchange_controls(weft_loop *loop, double busy, const char *what, bool *out_stop, weft_error *error)
+{
+    weft_control own = {.stop = loop->options->stop && *loop->options->stop, .busy = busy};
+    TRY(weft_worker_gather(loop->worker, &own, sizeof own, loop->controls, what, error));
+    *out_stop = false;
+    for (int32_t r = 0; r < loop->job->ranks; r++) *out_stop |= loop->controls[r].stop != 0;
+    return WEFT_OK;
 }
 
 static weft_status tell_step(weft_loop *loop, int64_t step, double seconds, const weft_step_scalars *scalars,
@@ -191,23 +292,26 @@ static weft_status share_timeline(weft_loop *loop, int64_t step, weft_error *err
     return observer->timeline(observer->context, step, &loop->measured, error);
 }
 
-static weft_status evaluate(weft_loop *loop, int64_t step, weft_error *error)
+/* Broken off without a result when the run is asked to stop: the checkpoint must not wait for it. */
+static weft_status evaluate(weft_loop *loop, int64_t step, bool *stop, weft_error *error)
 {
     const weft_config *config = loop->job->config;
     int64_t sequences = config->batch.microbatches * config->batch.sequences,
             blocks = weft_data_blocks(loop->data, WEFT_DATA_HELD_OUT);
-    int64_t batches = (blocks + sequences - 1) / sequences, tokens = 0;
+    int64_t batches = (blocks + sequences - 1) / sequences, tokens = 0, i = 0;
     if (config->run.evaluate_batches > 0 && config->run.evaluate_batches < batches)
         batches = config->run.evaluate_batches;
     double sum = 0;
-    for (int64_t i = 0; i < batches; i++) {
+    for (; i < batches && !*stop; i++) {
         TRY(read_batch(loop, WEFT_DATA_HELD_OUT, i * sequences, error));
         TRY(weft_worker_run(loop->worker, true, error));
+        TRY(check_losses(loop, "held-out loss", error));
+        TRY(exchange_controls(loop, 0, "end of a held-out batch", stop, error));
         sum += sum_losses(loop);
         tokens += count_targets(loop);
     }
     const weft_observer *observer = &loop->options->observer;
-    if (tokens == 0 || loop->worker->rank != 0 || !observer->evaluated) return WEFT_OK;
+    if (i < batches || tokens == 0 || loop->worker->rank != 0 || !observer->evaluated) return WEFT_OK;
     int64_t bytes = weft_data_bytes_per_token(loop->data);
     double loss = sum / (double)tokens;
     weft_evaluation_record record = {
@@ -226,15 +330,12 @@ static weft_status run_step(weft_loop *loop, int64_t step, bool *out_stop, weft_
     worker->scale = 1.0f / (float)targets;
     write_scalars(loop, step);
     TRY(weft_worker_run(worker, false, error));
-    weft_control own = {.stop = loop->options->stop && *loop->options->stop, .busy = weft_executor_busy(worker->train)};
-    TRY(weft_worker_gather(worker, &own, sizeof own, loop->controls, "end of the step", error));
+    TRY(exchange_controls(loop, weft_executor_busy(worker->train), "end of the step", out_stop, error));
     double seconds = weft_clock_seconds() - begin;
     weft_step_scalars scalars;
     worker->device->operations->copy(worker->device, NULL, &scalars, worker->scalars, sizeof scalars);
     TRY(check_finite(loop, &scalars, error));
     loop->loss = sum_losses(loop) / (double)targets;
-    *out_stop = false;
-    for (int32_t r = 0; r < loop->job->ranks; r++) *out_stop |= loop->controls[r].stop != 0;
     return tell_step(loop, step, seconds, &scalars, error);
 }
 
@@ -250,10 +351,12 @@ static weft_status run_steps(weft_loop *loop, weft_error *error)
     int64_t steps = config->run.steps, drawn = config->run.timeline_step ? config->run.timeline_step : steps;
     loop->loop_begin = weft_clock_seconds();
     for (int64_t step = loop->start + 1; step <= steps && !stop; step++) {
+        /* Each rank's times count from its own start: in the step that is drawn all start together. */
+        if (step == drawn) TRY(exchange_controls(loop, 0, "start of the step that is drawn", &stop, error));
         TRY(run_step(loop, step, &stop, error));
         if (step == drawn) TRY(share_timeline(loop, step, error));
         bool last = step == steps;
-        if (last || is_due(config->run.evaluate_every, step)) TRY(evaluate(loop, step, error));
+        if (last || is_due(config->run.evaluate_every, step)) TRY(evaluate(loop, step, &stop, error));
         if (last || stop || is_due(config->checkpoint.every, step)) TRY(weft_loop_save(loop, step, error));
     }
     return WEFT_OK;
@@ -265,6 +368,7 @@ weft_status weft_loop_run(weft_loop *loop, int32_t rank, weft_transport *transpo
     weft_arena_init(&loop->arena);
     weft_status status = prepare(loop, rank, error);
     if (status == WEFT_OK) status = tell_start(loop, error);
+    if (status == WEFT_OK) tell_notes(loop);
     if (status == WEFT_OK) status = run_steps(loop, error);
     if (status != WEFT_OK && status != WEFT_STOPPED) transport->operations->stop(transport);
     return status;
@@ -272,8 +376,9 @@ weft_status weft_loop_run(weft_loop *loop, int32_t rank, weft_transport *transpo
 
 void weft_loop_fini(weft_loop *loop)
 {
-    weft_worker_destroy(loop->worker);
+    /* The transport first: until it is gone, a message of a run that failed may still arrive in the worker's memory. */
     if (loop->transport) loop->transport->operations->destroy(loop->transport);
+    weft_worker_destroy(loop->worker);
     weft_timeline_fini(&loop->measured);
     weft_arena_fini(&loop->arena);
 }

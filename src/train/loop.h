@@ -20,6 +20,7 @@ typedef struct weft_loop {
     const weft_train_options *options;
     const weft_data *data;
     const weft_checkpoint *resumed; /* or NULL */
+    const char *notes;              /* lines for the observer at the start */
 
     weft_transport *transport; /* owned */
     weft_worker *worker;       /* owned */
@@ -37,6 +38,10 @@ typedef struct weft_loop {
 /* Takes the transport. After an error it has told the others to stop. */
 weft_status weft_loop_run(weft_loop *loop, int32_t rank, weft_transport *transport, weft_error *error) WEFT_CHECKED;
 void weft_loop_fini(weft_loop *loop);
+
+/* For an error that every rank has found out by the same exchange: rank 0 keeps it, for the others it becomes
+ * WEFT_STOPPED, so that it is said once. */
+weft_status weft_loop_known(const weft_loop *loop, weft_error *error);
 
 /* save.c: one checkpoint of all workers; collective. */
 weft_status weft_loop_save(weft_loop *loop, int64_t step, weft_error *error) WEFT_CHECKED;

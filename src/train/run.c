@@ -1,6 +1,7 @@
 #include "train/train.h"
 
 #include "train/loop.h"
+#include "train/resume.h"
 
 #include <pthread.h>
 
@@ -27,7 +28,10 @@ static void *local_main(void *argument)
     local_worker *self = argument;
     weft_transport *transport = NULL;
     self->status = weft_local_transport_create(self->hub, self->rank, &transport, &self->error);
-    if (self->status == WEFT_OK) self->status = weft_loop_run(&self->loop, self->rank, transport, &self->error);
+    if (self->status == WEFT_OK)
+        self->status = weft_loop_run(&self->loop, self->rank, transport, &self->error);
+    else
+        weft_local_hub_stop(self->hub);
     return NULL;
 }
 
@@ -97,40 +101,28 @@ static weft_status open_data(const weft_config *config, weft_data **out, weft_er
     return reason.status == WEFT_INVALID ? status : (error->status = reason.status);
 }
 
-static weft_status open_resumed(const weft_loop *loop, bool resume, weft_checkpoint **out, weft_error *error)
-{
-    const char *folder = loop->job->config->run.folder;
-    if (!weft_checkpoint_exists(folder)) return WEFT_OK;
-    if (!resume)
-        return weft_config_complain(loop->job->config, "run.folder", error,
-                                    "%s holds a checkpoint: add --resume to go on from it, or name another folder",
-                                    folder);
-    TRY(weft_checkpoint_open(folder, out, error));
-    if (weft_checkpoint_get_state(*out)->data_fingerprint != weft_data_fingerprint(loop->data))
-        FAIL(error, WEFT_INVALID,
-             "%s was trained on other data than %s: name the same data.path, or another run.folder",
-             weft_checkpoint_path(*out), loop->job->config->data.path);
-    return WEFT_OK;
-}
-
 weft_status weft_train(const weft_job *job, const weft_train_options *options, weft_error *error)
 {
     weft_loop loop = {.job = job, .options = options};
     weft_data *data = NULL;
     weft_checkpoint *resumed = NULL;
     weft_arena arena;
+    weft_text notes;
     weft_arena_init(&arena);
+    weft_text_init(&notes);
     weft_status status = WEFT_OK;
     weft_group group = everyone(&arena, job->ranks, &status, error);
     if (status == WEFT_OK) status = open_data(job->config, &data, error);
     loop.data = data;
-    if (status == WEFT_OK) status = open_resumed(&loop, options->resume, &resumed, error);
+    if (status == WEFT_OK) status = weft_resume_open(job, data, options->resume, &resumed, &notes, error);
     loop.resumed = resumed;
+    loop.notes = weft_text_get(&notes);
     if (status == WEFT_OK)
         status = job->config->transport == WEFT_CONFIG_MPI ? run_mpi(&loop, job->ranks, &group, error)
                                                            : run_local(&loop, job->ranks, &group, error);
     weft_checkpoint_close(resumed);
     weft_data_close(data);
+    weft_text_fini(&notes);
     weft_arena_fini(&arena);
     return status;
 }

@@ -60,25 +60,30 @@ static int by_logit(const void *a, const void *b)
 }
 
 /* Highest logits first, then a draw from the softmax of the first top_k at the temperature. */
-static int32_t choose(sampler *self, const weft_sample_options *options, int64_t draw)
+static weft_status choose(sampler *self, const weft_sample_options *options, int64_t draw, int32_t *out,
+                          weft_error *error)
 {
     int64_t V = self->config.model.vocabulary, kept = options->top_k > 0 && options->top_k < V ? options->top_k : V;
     bool fp32 = self->job->options.element == WEFT_FP32;
     for (int64_t v = 0; v < V; v++) {
         float logit = fp32 ? ((const float *)self->worker->logits)[v]
                            : weft_bf16_to_float(((const uint16_t *)self->worker->logits)[v]);
+        if (!isfinite(logit))
+            FAIL(error, WEFT_FAILED, "%s: the model gives no finite probability to token %lld after %lld tokens",
+                 weft_checkpoint_path(self->checkpoint), (long long)v, (long long)self->length);
         self->candidates[v] = (candidate){logit, (int32_t)v};
     }
     qsort(self->candidates, (size_t)V, sizeof *self->candidates, by_logit);
-    if (options->temperature <= 0) return self->candidates[0].token;
+    *out = self->candidates[0].token;
+    if (options->temperature <= 0) return WEFT_OK;
     double total = 0, highest = self->candidates[0].logit;
     for (int64_t i = 0; i < kept; i++) total += exp((self->candidates[i].logit - highest) / options->temperature);
     double left = total * weft_random_uniform(weft_random_key_make(options->seed, "sample"), (uint64_t)draw);
-    for (int64_t i = 0; i < kept; i++) {
+    for (int64_t i = 0; i < kept && left >= 0; i++) {
         left -= exp((self->candidates[i].logit - highest) / options->temperature);
-        if (left < 0) return self->candidates[i].token;
+        *out = self->candidates[i].token;
     }
-    return self->candidates[kept - 1].token;
+    return WEFT_OK;
 }
 
 /* One forward program over the last T tokens; the logits of the newest one are kept. */
@@ -91,42 +96,45 @@ static weft_status next_token(sampler *self, const weft_sample_options *options,
     memcpy(self->worker->tokens, self->history + self->length - used, (size_t)used * sizeof(int32_t));
     self->worker->logits_position = used - 1;
     TRY(weft_worker_run(self->worker, true, error));
-    *out = choose(self, options, draw);
+    return choose(self, options, draw, out, error);
+}
+
+static bool is_bytes(const weft_config *config)
+{
+    return config->model.vocabulary <= 256;
+}
+
+/* Takes one token off the prompt. */
+static weft_status read_token(const weft_config *config, const char **at, int32_t *out, weft_error *error)
+{
+    char *end = NULL;
+    long long token = is_bytes(config) ? (unsigned char)**at : strtoll(*at, &end, 10);
+    if (end == *at)
+        FAIL(error, WEFT_INVALID, "the prompt of a model of tokens is a list of token numbers: '%.80s' is none", *at);
+    if (token < 0 || token >= config->model.vocabulary)
+        FAIL(error, WEFT_INVALID, "token %lld of the prompt is outside the vocabulary of %lld", token,
+             (long long)config->model.vocabulary);
+    *at = end ? end + strspn(end, " \t\n") : *at + 1;
+    *out = (int32_t)token;
     return WEFT_OK;
 }
 
-static bool is_bytes(const sampler *self)
+weft_status weft_sample_check(const weft_config *config, const char *prompt, weft_error *error)
 {
-    return self->config.model.vocabulary <= 256;
-}
-
-static weft_status add_token(sampler *self, int64_t token, weft_error *error)
-{
-    if (token < 0 || token >= self->config.model.vocabulary)
-        FAIL(error, WEFT_INVALID, "token %lld of the prompt is outside the vocabulary of %lld", (long long)token,
-             (long long)self->config.model.vocabulary);
-    self->history[self->length++] = (int32_t)token;
+    if (!*prompt)
+        FAIL(error, WEFT_INVALID, "the prompt is empty: give at least one %s", is_bytes(config) ? "byte" : "token");
+    while (*prompt) {
+        int32_t token = 0;
+        TRY(read_token(config, &prompt, &token, error));
+    }
     return WEFT_OK;
 }
 
 /* history has room for one token a character. */
 static weft_status encode_prompt(sampler *self, const char *prompt, weft_error *error)
 {
-    const char *at = prompt;
-    while (*at) {
-        if (is_bytes(self)) {
-            TRY(add_token(self, (unsigned char)*at++, error));
-            continue;
-        }
-        char *end = NULL;
-        long long token = strtoll(at, &end, 10);
-        if (end == at)
-            FAIL(error, WEFT_INVALID, "the prompt of a model of tokens is a list of token numbers: '%s' is none", at);
-        TRY(add_token(self, token, error));
-        at = end + strspn(end, " \t\n");
-    }
-    if (self->length == 0)
-        FAIL(error, WEFT_INVALID, "the prompt is empty: give at least one %s", is_bytes(self) ? "byte" : "token");
+    TRY(weft_sample_check(&self->config, prompt, error));
+    while (*prompt) TRY(read_token(&self->config, &prompt, &self->history[self->length++], error));
     return WEFT_OK;
 }
 
@@ -138,7 +146,7 @@ static weft_status generate(sampler *self, const weft_sample_options *options, w
         int32_t token = 0;
         TRY(next_token(self, options, i, &token, error));
         self->history[self->length++] = token;
-        if (options->token(options->context, token, is_bytes(self)) != 0) break;
+        if (options->token(options->context, token, is_bytes(&self->config)) != 0) break;
     }
     return WEFT_OK;
 }

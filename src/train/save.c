@@ -5,14 +5,14 @@ typedef struct {
     weft_checkpoint_file files[WEFT_CHECKPOINT_KINDS];
 } save_part;
 
-/* All ranks learn of the first failure; every rank then returns it. */
+/* All ranks learn of the first failure, and all return. */
 static weft_status agree(weft_loop *loop, save_part *own, save_part *all, const char *what, weft_error *error)
 {
     TRY(weft_worker_gather(loop->worker, own, sizeof *own, all, what, error));
     for (int32_t r = 0; r < loop->job->ranks; r++) {
         if (all[r].error.status == WEFT_OK) continue;
         *error = all[r].error;
-        return error->status;
+        return weft_loop_known(loop, error);
     }
     return WEFT_OK;
 }
@@ -66,34 +66,40 @@ static weft_status publish(weft_loop *loop, int64_t step, const save_part *all, 
     return status;
 }
 
-static weft_status save_all(weft_loop *loop, int64_t step, save_part *all, weft_error *error)
+/* Every rank its own tensors, into a folder that rank 0 has made. */
+static weft_status write_all(weft_loop *loop, int64_t step, save_part *all, weft_error *error)
 {
-    const char *folder = loop->job->config->run.folder;
-    bool leads = loop->worker->rank == 0;
     save_part own = {0};
-    if (leads && weft_checkpoint_begin(folder, step, &own.error) != WEFT_OK) weft_error_context(&own.error, "rank 0");
+    if (loop->worker->rank == 0 && weft_checkpoint_begin(loop->job->config->run.folder, step, &own.error) != WEFT_OK)
+        weft_error_context(&own.error, "rank 0");
     TRY(agree(loop, &own, all, "beginning of a checkpoint", error));
     for (int k = 0; k < WEFT_CHECKPOINT_KINDS && own.error.status == WEFT_OK; k++)
         if (write_kind(loop, step, (weft_checkpoint_kind)k, &own.files[k], &own.error) != WEFT_OK)
             weft_error_context(&own.error, "rank %d", loop->worker->rank);
-    weft_status status = agree(loop, &own, all, "files of a checkpoint", error);
-    if (status == WEFT_OK && leads) (void)publish(loop, step, all, &own.error);
-    if (status == WEFT_OK) status = agree(loop, &own, all, "end of a checkpoint", error);
-    if (status != WEFT_OK && leads) weft_checkpoint_discard(folder, step);
-    return status;
+    return agree(loop, &own, all, "files of a checkpoint", error);
+}
+
+static weft_status publish_all(weft_loop *loop, int64_t step, save_part *all, weft_error *error)
+{
+    save_part own = {0};
+    if (loop->worker->rank == 0) (void)publish(loop, step, all, &own.error);
+    return agree(loop, &own, all, "end of a checkpoint", error);
 }
 
 weft_status weft_loop_save(weft_loop *loop, int64_t step, weft_error *error)
 {
     save_part *all = NULL;
+    bool leads = loop->worker->rank == 0;
     TRY(weft_allocate((size_t)loop->job->ranks, sizeof *all, &all, error));
-    weft_status status = save_all(loop, step, all, error);
-    weft_free(all);
+    weft_status status = write_all(loop, step, all, error);
+    if (status != WEFT_OK && leads) weft_checkpoint_discard(loop->job->config->run.folder, step);
     if (status != WEFT_OK && status != WEFT_STOPPED)
-        return weft_error_context(error, "the checkpoint of step %lld was not written, the one before it stays",
-                                  (long long)step);
+        weft_error_context(error, "the checkpoint of step %lld was not written, the one before it stays",
+                           (long long)step);
+    if (status == WEFT_OK) status = publish_all(loop, step, all, error);
+    weft_free(all);
     if (status == WEFT_OK) loop->saved = step;
-    if (status == WEFT_OK && loop->worker->rank == 0 && loop->options->observer.saved)
+    if (status == WEFT_OK && leads && loop->options->observer.saved)
         status = loop->options->observer.saved(loop->options->observer.context, step, error);
     return status;
 }

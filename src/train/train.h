@@ -2,7 +2,7 @@
  * A training run: workers as threads of this process (transport local) or this process as one of them (mpi), the step
  * loop, evaluation, checkpoints.
  *
- * Nothing is printed: what happens is told to an observer, by the thread of rank 0, between steps.
+ * Nothing is printed: what happens is told to an observer, by the thread of rank 0.
  */
 #ifndef WEFT_TRAIN_TRAIN_H
 #define WEFT_TRAIN_TRAIN_H
@@ -19,7 +19,8 @@ typedef struct weft_run_start {
     int64_t train_blocks, held_out_blocks;
 } weft_run_start;
 
-/* Every member may be NULL. A member that fails ends the run (a full disk, say). */
+/* Every member may be NULL. A member that fails ends the run (a full disk, say). Told by rank 0; but note, when a run
+ * is asked to stop while it waits, by every process: give those of other ranks an observer with note only. */
 typedef struct weft_observer {
     void *context;
     weft_status (*started)(void *context, const weft_run_start *start, weft_error *error);
@@ -51,6 +52,9 @@ typedef struct weft_sample_options {
     int (*token)(void *context, int32_t token, bool bytes);
     void *context;
 } weft_sample_options;
+
+/* WEFT_INVALID with the reason when a model of this configuration cannot go on from the prompt. */
+weft_status weft_sample_check(const weft_config *config, const char *prompt, weft_error *error) WEFT_CHECKED;
 
 /* checkpoint: a checkpoint or run folder. Runs the forward program of a one-worker pipeline. device: a kind, or NULL
  * for the one the run was configured with. */

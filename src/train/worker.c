@@ -2,7 +2,9 @@
 
 #include "base/clock.h"
 #include "train/executor.h"
+#include "train/waiting.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool holds(const weft_worker *worker, int32_t s)
@@ -41,6 +43,19 @@ static void carve_parameter(weft_worker *worker, cursor *at, int32_t p, bool sam
     worker->moment2[p] = carve(at, padded * sizeof(float));
 }
 
+static bool shares_with_another(const weft_worker *worker)
+{
+    const weft_job *job = worker->job;
+    bool is_holder = holds(worker, 0) || holds(worker, job->stage_count - 1);
+    return job->tied && !job->tied_alias && is_holder;
+}
+
+int32_t weft_worker_tied_peer(const weft_worker *worker)
+{
+    int32_t first = worker->job->stages[0].rank, last = worker->job->stages[worker->job->stage_count - 1].rank;
+    return worker->rank == first ? last : first;
+}
+
 static void carve_all(weft_worker *worker, cursor *at, bool sampling)
 {
     const weft_job *job = worker->job;
@@ -54,7 +69,7 @@ static void carve_all(weft_worker *worker, cursor *at, bool sampling)
     size_t blocks = (size_t)job->block_first[job->parameter_count];
     worker->slots = carve(at, job->slots[worker->rank]);
     worker->scratch = carve(at, job->scratch[worker->rank]);
-    worker->exchange = carve(at, job->tied && !job->tied_alias ? WEFT_JOB_TIED_CHUNK : 0);
+    worker->exchange = carve(at, shares_with_another(worker) ? WEFT_JOB_TIED_CHUNK : 0);
     worker->tokens = carve(at, batch * sizeof(int32_t));
     worker->targets = carve(at, batch * sizeof(int32_t));
     worker->losses = carve(at, (size_t)config->batch.microbatches * sizeof(float));
@@ -81,6 +96,7 @@ static weft_status take_tables(weft_worker *worker, weft_error *error)
     TRY(weft_arena_take(arena, (size_t)worker->job->ranks, sizeof *worker->sum_bytes, &worker->sum_bytes, error));
     TRY(weft_arena_take(arena, (size_t)worker->job->ranks, sizeof *worker->loss_bytes, &worker->loss_bytes, error));
     TRY(weft_arena_take(arena, (size_t)worker->job->ranks, sizeof *worker->equal_bytes, &worker->equal_bytes, error));
+    TRY(weft_arena_take(arena, (size_t)worker->job->ranks, sizeof *worker->reports, &worker->reports, error));
     return weft_arena_take(arena, (size_t)worker->job->config->batch.microbatches, sizeof *worker->batch_losses,
                            &worker->batch_losses, error);
 }
@@ -221,18 +237,27 @@ weft_status weft_worker_run(weft_worker *worker, bool forward, weft_error *error
 
 weft_status weft_worker_await(weft_worker *worker, weft_request request, const char *what, weft_error *error)
 {
-    const weft_transport_operations *transport = worker->transport->operations;
-    double begin = weft_clock_seconds(), limit = worker->job->config->timeout;
+    char waiting[96];
+    snprintf(waiting, sizeof waiting, "the %s of all ranks", what);
+    weft_waiting_publish(worker, "a program", weft_waiting_waits, waiting);
+    double since = weft_clock_seconds();
     for (;;) {
         bool done = false;
-        TRY(transport->test(worker->transport, request, &done, error));
-        if (done) return WEFT_OK;
-        if (weft_clock_seconds() - begin > limit)
-            FAIL(error, WEFT_TIMEOUT,
-                 "rank %d, step %lld: nothing moved for %.0f s while waiting for the %s of all ranks", worker->rank,
-                 (long long)worker->step, limit, what);
-        TRY(transport->wait(worker->transport, 0.1, error));
+        TRY(worker->transport->operations->test(worker->transport, request, &done, error));
+        if (done) break;
+        TRY(weft_waiting_pause(worker, waiting, &since, error));
     }
+    weft_waiting_publish(worker, waiting, weft_waiting_runs, "what comes next");
+    return WEFT_OK;
+}
+
+static weft_status reserve_parts(weft_worker *worker, size_t bytes, weft_error *error)
+{
+    if (bytes <= worker->part_capacity) return WEFT_OK;
+    TRY(weft_arena_take(&worker->arena, bytes, 1, &worker->part, error));
+    TRY(weft_arena_take(&worker->arena, bytes, (size_t)worker->job->ranks, &worker->parts, error));
+    worker->part_capacity = bytes;
+    return WEFT_OK;
 }
 
 weft_status weft_worker_gather(weft_worker *worker, const void *part, size_t bytes, void *all, const char *what,
@@ -243,9 +268,13 @@ weft_status weft_worker_gather(weft_worker *worker, const void *part, size_t byt
         memcpy(all, part, bytes);
         return WEFT_OK;
     }
+    TRY(reserve_parts(worker, bytes, error));
+    memcpy(worker->part, part, bytes);
     for (int32_t r = 0; r < ranks; r++) worker->equal_bytes[r] = bytes;
     weft_request request = -1;
-    TRY(worker->transport->operations->gather(worker->transport, NULL, WEFT_GROUP_ALL, part, worker->equal_bytes, all,
-                                              &request, error));
-    return weft_worker_await(worker, request, what, error);
+    TRY(worker->transport->operations->gather(worker->transport, NULL, WEFT_GROUP_ALL, worker->part,
+                                              worker->equal_bytes, worker->parts, &request, error));
+    TRY(weft_worker_await(worker, request, what, error));
+    memcpy(all, worker->parts, bytes * (size_t)ranks);
+    return WEFT_OK;
 }

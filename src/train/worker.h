@@ -10,7 +10,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "data/data.h"
-#include "train/job.h"
+#include "train/train.h"
 #include "transport/transport.h"
 
 enum { WEFT_GROUP_ALL = 0, WEFT_TAG_TIED = 20000 };
@@ -40,6 +40,14 @@ typedef struct weft_worker {
     int64_t logits_position;
     size_t *sum_bytes, *loss_bytes; /* (P) what each rank gives in NORM and METRICS */
     size_t *equal_bytes;            /* (P) what each rank gives in a gather between programs */
+    /* What such a gather sends and receives. The worker's own: after an error another rank may still copy from or to it
+     * while the caller has long returned. */
+    unsigned char *part, *parts; /* (part_capacity), (P, part_capacity) */
+    size_t part_capacity;
+    weft_transport_report *reports; /* (P) of the last interrogation */
+
+    const weft_train_options *options; /* the run's; NULL: sampling */
+    bool told_stop;                    /* that it was asked to stop while it waited */
 
     weft_stage **train_stages, **forward_stages; /* (S) NULL where not on this rank */
     weft_executor *train, *forward;
@@ -70,7 +78,10 @@ weft_status weft_worker_run(weft_worker *worker, bool forward, weft_error *error
 weft_status weft_worker_await(weft_worker *worker, weft_request request, const char *what,
                               weft_error *error) WEFT_CHECKED;
 
-/* Gathers equal-sized parts of all ranks between programs. */
+/* The other holder of the shared weight, for one of its two holders. */
+int32_t weft_worker_tied_peer(const weft_worker *worker);
+
+/* Gathers equal-sized parts of all ranks between programs. The parts may lie anywhere and be gone after an error. */
 weft_status weft_worker_gather(weft_worker *worker, const void *part, size_t bytes, void *all, const char *what,
                                weft_error *error) WEFT_CHECKED;
 

@@ -48,6 +48,13 @@ static weft_status on_evaluated(void *context, const weft_evaluation_record *rec
     return WEFT_OK;
 }
 
+static void on_note(void *context, const char *line)
+{
+    char *notes = ((test_run *)context)->notes;
+    size_t used = strlen(notes);
+    snprintf(notes + used, sizeof((test_run *)context)->notes - used, "%s\n", line);
+}
+
 weft_status test_train(test_run *run, const char *corpus, const char *const *overrides, weft_error *error)
 {
     char folder[600], data[600];
@@ -62,9 +69,10 @@ weft_status test_train(test_run *run, const char *corpus, const char *const *ove
     weft_job *job = NULL;
     TRY(weft_config_load_text(&config, base_config, strlen(base_config), "test.yaml", all, count, error));
     weft_status status = weft_job_create(&config, &job, error);
-    weft_train_options options = {.resume = run->resume,
-                                  .stop = &run->stop,
-                                  .observer = {.context = run, .step = on_step, .evaluated = on_evaluated}};
+    weft_train_options options = {
+        .resume = run->resume,
+        .stop = &run->stop,
+        .observer = {.context = run, .step = on_step, .evaluated = on_evaluated, .note = on_note}};
     if (status == WEFT_OK) status = weft_train(job, &options, error);
     weft_job_destroy(job);
     weft_config_fini(&config);

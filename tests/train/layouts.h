@@ -13,6 +13,7 @@ typedef struct test_run {
     int64_t steps; /* seen by the observer */
     bool resume;
     volatile sig_atomic_t stop;
+    char notes[2048];   /* what the observer was told, line by line */
     int64_t stop_after; /* asks to stop once this step was seen; 0: never */
 } test_run;
 

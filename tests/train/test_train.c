@@ -1,5 +1,6 @@
 #include "layouts.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
 #include "train/rate.h"
@@ -142,6 +143,135 @@ static void test_resume_elsewhere(void **state)
     assert_memory_equal(&whole.losses[5], &cut.losses[5], 2 * sizeof(double));
 }
 
+/* Another model is refused by the name of the key; what only changes the bits is told, and layouts are nobody's
+ * concern. */
+static void test_resume_changed(void **state)
+{
+    (void)state;
+    weft_error error;
+    test_run run = {.stop_after = 2};
+    snprintf(run.folder, sizeof run.folder, "%s/changed", folder);
+    const char *first[] = {"device=reference", NULL};
+    const char *wider[] = {"device=reference", "model.width=64", NULL};
+    const char *looser[] = {"device=reference",    "batch.sequences=1", "optimizer.beta2=0.9", "run.seed=8",
+                            "parallel.pipeline=2", "recompute=full",    "checkpoint.every=1",  NULL};
+    const char *fewer[] = {"device=reference", "run.steps=2", NULL};
+    assert_int_equal(test_train(&run, corpus, first, &error), WEFT_OK);
+    assert_int_equal(run.notes[0], '\0');
+    run.stop = 0;
+    run.stop_after = 0;
+    run.resume = true;
+    assert_int_equal(test_train(&run, corpus, wider, &error), WEFT_INVALID);
+    assert_non_null(strstr(error.text, "model.width: is 64, but the model in"));
+    assert_non_null(strstr(error.text, "has 32"));
+    assert_int_equal(test_train(&run, corpus, fewer, &error), WEFT_OK);
+    assert_non_null(strstr(run.notes, "run.steps is 2"));
+    run.notes[0] = '\0';
+    assert_int_equal(test_train(&run, corpus, looser, &error), WEFT_OK);
+    assert_non_null(strstr(run.notes, "batch.sequences is 1, the checkpoint was trained with 2"));
+    assert_non_null(strstr(run.notes, "optimizer.beta2 is 0.9,"));
+    assert_non_null(strstr(run.notes, "run.seed is 8,"));
+    assert_null(strstr(run.notes, "parallel"));
+    assert_null(strstr(run.notes, "recompute"));
+    assert_null(strstr(run.notes, "checkpoint.every"));
+}
+
+/* With a second moment of 1 - 0.999 the first step moves by the learning rate and no more: m / sqrt(v) is 1. */
+static void test_corrections(void **state)
+{
+    (void)state;
+    weft_error error;
+    weft_checkpoint *checkpoint = NULL;
+    test_run run = {0};
+    snprintf(run.folder, sizeof run.folder, "%s/corrections", folder);
+    const char *overrides[] = {"device=reference",
+                               "run.steps=1",
+                               "optimizer.beta1=0",
+                               "optimizer.beta2=0.999",
+                               "optimizer.warmup=0",
+                               "optimizer.clip=0",
+                               "optimizer.learning_rate=1",
+                               "optimizer.epsilon=1e-30",
+                               "optimizer.decay=constant",
+                               "data.held_out=0",
+                               NULL};
+    assert_int_equal(test_train(&run, corpus, overrides, &error), WEFT_OK);
+    assert_int_equal(weft_checkpoint_open(run.folder, &checkpoint, &error), WEFT_OK);
+    float bias[32];
+    const int64_t shape[] = {32};
+    assert_int_equal(
+        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_WEIGHTS, "final_norm.bias", 1, shape, bias, &error), WEFT_OK);
+    for (int i = 0; i < 32; i++) assert_true(fabs(fabs((double)bias[i]) - 1) < 1e-6);
+    weft_checkpoint_close(checkpoint);
+}
+
+/* A run that diverges ends with rank, step and stage; without clipping the parameter is still found. */
+static void test_not_finite(void **state)
+{
+    (void)state;
+    weft_error error;
+    const char *const clip[] = {"optimizer.clip=0", "optimizer.clip=1"};
+    for (int i = 0; i < 2; i++) {
+        test_run run = {0};
+        snprintf(run.folder, sizeof run.folder, "%s/diverged-%d", folder, i);
+        const char *overrides[] = {"device=reference",
+                                   "model.init_deviation=100",
+                                   "model.norm_epsilon=1e-12",
+                                   "parallel.pipeline=2",
+                                   "optimizer.learning_rate=1e30",
+                                   "optimizer.warmup=0",
+                                   "optimizer.weight_decay=0",
+                                   clip[i],
+                                   NULL};
+        assert_int_equal(test_train(&run, corpus, overrides, &error), WEFT_FAILED);
+        assert_non_null(strstr(error.text, "not finite"));
+        assert_non_null(strstr(error.text, "stage"));
+        assert_false(weft_checkpoint_exists(run.folder));
+    }
+}
+
+/* Asked to stop at the first look, an evaluation is broken off and the checkpoint is written. */
+static void test_stop_skips_evaluation(void **state)
+{
+    (void)state;
+    weft_error error;
+    test_run run = {.stop = 1, .held_out = -1};
+    snprintf(run.folder, sizeof run.folder, "%s/unevaluated", folder);
+    const char *overrides[] = {"device=reference", "run.evaluate_every=1", NULL};
+    assert_int_equal(test_train(&run, corpus, overrides, &error), WEFT_OK);
+    assert_true(run.held_out == -1);
+    assert_true(weft_checkpoint_exists(run.folder));
+}
+
+static weft_status be_slow(void *context, const weft_step_record *record, weft_error *error)
+{
+    (void)context;
+    (void)record;
+    (void)error;
+    weft_clock_sleep(0.5);
+    return WEFT_OK;
+}
+
+/* A rank that is alive but slower than the timeout does not stall the others. */
+static void test_slow_rank(void **state)
+{
+    (void)state;
+    char yaml[512];
+    snprintf(yaml, sizeof yaml,
+             "run: {steps: 2, folder: %s/slow}\nmodel: {layers: 4, width: 32, heads: 2, context: 16}\n"
+             "data: {path: %s}\nbatch: {microbatches: 4}\nparallel: {pipeline: 2}\ndevice: reference\ntimeout: 0.1\n",
+             folder, corpus);
+    weft_config config;
+    weft_error error;
+    weft_job *job = NULL;
+    assert_int_equal(weft_config_load_text(&config, yaml, strlen(yaml), "test", NULL, 0, &error), WEFT_OK);
+    assert_int_equal(weft_job_create(&config, &job, &error), WEFT_OK);
+    weft_train_options options = {.observer = {.step = be_slow}};
+    assert_int_equal(weft_train(job, &options, &error), WEFT_OK);
+    weft_job_destroy(job);
+    weft_config_fini(&config);
+}
+
 /* Untied, grouped-query, uneven and empty stages: still the bits of one worker. */
 static void test_uneven_stages(void **state)
 {
@@ -166,6 +296,11 @@ int main(void)
         cmocka_unit_test(test_rates),
         cmocka_unit_test(test_steps_allocate_nothing),
         cmocka_unit_test(test_resume_elsewhere),
+        cmocka_unit_test(test_resume_changed),
+        cmocka_unit_test(test_corrections),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_stop_skips_evaluation),
+        cmocka_unit_test(test_slow_rank),
         cmocka_unit_test(test_uneven_stages),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,0 +1,18 @@
+/*
+ * Going on from a checkpoint: is there one, and was it trained as this run is configured? Internal to train/.
+ *
+ * Threads: the caller's, before workers start.
+ */
+#ifndef WEFT_TRAIN_RESUME_H
+#define WEFT_TRAIN_RESUME_H
+
+#include "checkpoint/checkpoint.h"
+#include "data/data.h"
+#include "train/job.h"
+
+/* *out stays NULL when the run folder holds no checkpoint. WEFT_INVALID when it holds one and resume is false, when the
+ * model is another (naming the key) or the data. notes: lines about keys on which the bits depend and that differ. */
+weft_status weft_resume_open(const weft_job *job, const weft_data *data, bool resume, weft_checkpoint **out,
+                             weft_text *notes, weft_error *error) WEFT_CHECKED;
+
+#endif
