@@ -30,7 +30,7 @@ weft_status weft_cli_generate(const char *checkpoint, const char *device, weft_s
 static int keep_token(void *context, int32_t token, bool bytes)
 {
     weft_text *text = context;
-    char byte = (char)token;
+    char byte = token ? (char)token : (char)0xff; /* a zero byte would end the text; this one is shown as U+FFFD too */
     if (bytes)
         weft_text_add_bytes(text, &byte, 1);
     else

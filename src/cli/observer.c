@@ -100,6 +100,7 @@ static void show(weft_run_observer *self, bool keep)
         fprintf(self->progress, "\r%s\033[K%s", weft_text_get(&self->line), keep ? "\n" : "");
     else
         fprintf(self->progress, "%s\n", weft_text_get(&self->line));
+    self->line_open = self->terminal && !keep;
     fflush(self->progress);
 }
 
@@ -168,7 +169,26 @@ static weft_status on_timeline(void *context, int64_t step, const weft_timeline 
 static void on_note(void *context, const char *line)
 {
     weft_run_observer *self = context;
+    weft_run_observer_end_line(self);
     fprintf(self->progress, "note: %s\n", line);
+    fflush(self->progress);
+}
+
+static void note_to_errors(void *context, const char *line)
+{
+    (void)context;
+    fprintf(stderr, "note: %s\n", line);
+}
+
+weft_observer weft_run_observer_silent(void)
+{
+    return (weft_observer){.note = note_to_errors};
+}
+
+void weft_run_observer_end_line(weft_run_observer *observer)
+{
+    if (observer->line_open) fprintf(observer->progress, "\n");
+    observer->line_open = false;
 }
 
 weft_observer weft_run_observer_table(weft_run_observer *observer)

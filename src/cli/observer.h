@@ -27,12 +27,17 @@ typedef struct weft_run_observer {
     size_t seconds_count, seconds_capacity;
     double mean_bubble; /* of the last step, over ranks */
     bool drawn;
+    bool line_open; /* the terminal's progress line has no end yet */
 } weft_run_observer;
 
 weft_status weft_run_observer_init(weft_run_observer *observer, const weft_job *job, FILE *progress,
                                    weft_error *error) WEFT_CHECKED;
 weft_status weft_run_observer_fini(weft_run_observer *observer, weft_error *error); /* also reports a failed close */
 weft_observer weft_run_observer_table(weft_run_observer *observer);
+/* For processes of other ranks: notes to standard error, nothing else. */
+weft_observer weft_run_observer_silent(void);
+/* Ends the progress line, so that something else can be printed. */
+void weft_run_observer_end_line(weft_run_observer *observer);
 
 /* Median seconds of a step; 0 before the first. Sorts in place. */
 double weft_run_observer_median(weft_run_observer *observer);

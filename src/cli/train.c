@@ -111,9 +111,9 @@ static weft_status run_job(const weft_arguments *arguments, const weft_job *job,
     catch_signals();
     weft_train_options options = {
         .resume = weft_arguments_has(arguments, "resume"), .stop = &stop_signals, .peak_seconds = 0.3};
-    if (rank == 0) options.observer = weft_run_observer_table(&observer);
+    options.observer = rank == 0 ? weft_run_observer_table(&observer) : weft_run_observer_silent();
     weft_status status = weft_train(job, &options, error);
-    if (status != WEFT_OK && observer.terminal && observer.last_step.step > 0) fprintf(observer.progress, "\n");
+    weft_run_observer_end_line(&observer);
     if (status == WEFT_OK && rank == 0) status = finish(job, &observer, json, error);
     weft_error closing;
     weft_error_clear(&closing);
@@ -131,11 +131,9 @@ static weft_status end_together(weft_status status, int32_t rank, weft_error *er
         weft_mpi_finish();
         return WEFT_OK;
     }
-    bool others_speak = status == WEFT_STOPPED || (status == WEFT_INVALID && rank != 0);
-    if (others_speak)
-        weft_clock_sleep(3);
-    else
-        fprintf(stderr, "weft train: %s\n", error->text);
+    bool others_know = status == WEFT_STOPPED || (status == WEFT_INVALID && rank != 0);
+    if (others_know) weft_clock_sleep(3); /* whoever knows more ends this process meanwhile */
+    fprintf(stderr, "weft train: %s\n", error->text);
     fflush(stdout);
     weft_mpi_abort(weft_status_exit(status));
     return status;
@@ -154,9 +152,19 @@ static weft_status check_launch(const weft_config *config, weft_error *error)
     return WEFT_OK;
 }
 
+/* Before hours of training, not after. */
+static weft_status check_prompt(const weft_config *config, weft_error *error)
+{
+    weft_error reason;
+    if (config->run.sample_tokens == 0) return WEFT_OK;
+    if (weft_sample_check(config, config->run.sample_prompt, &reason) == WEFT_OK) return WEFT_OK;
+    return weft_config_complain(config, "run.sample_prompt", error, "%s", reason.text);
+}
+
 static weft_status train(const weft_arguments *arguments, const weft_config *config, int32_t rank, weft_error *error)
 {
     weft_job *job = NULL;
+    TRY(check_prompt(config, error));
     TRY(weft_job_create(config, &job, error));
     weft_status status = run_job(arguments, job, rank, error);
     weft_job_destroy(job);

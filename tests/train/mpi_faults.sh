@@ -33,6 +33,8 @@ finish() { # NAME: the launcher must end by itself, with a failure
 start killed
 kill -KILL "$victim"
 finish killed
+grep -Eq 'rank 0, step [0-9]+: asked to stop while waiting for .* (with rank 1|of all ranks)' "$work/killed.log" ||
+    die "killed: the message does not name who waited for what"
 ok "a killed worker ends the run"
 
 start stopped
