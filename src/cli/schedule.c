@@ -4,14 +4,18 @@
 
 #include <string.h>
 
+/* More than this is hundreds of megabytes of text that nobody reads. */
+#define MOST_ACTIONS ((int64_t)1 << 24)
+
 static void add_ranks(const weft_schedule *schedule, weft_text *out)
 {
     for (int32_t rank = 0; rank < schedule->ranks; rank++) {
         weft_text_add(out, "%s    [", rank ? ",\n" : "");
         for (size_t i = schedule->first[rank]; i < schedule->first[rank + 1]; i++) {
-            weft_text_add(out, i > schedule->first[rank] ? ", \"" : "\"");
+            bool later = i > schedule->first[rank];
+            weft_text_add_bytes(out, later ? ", \"" : "\"", later ? 3 : 1);
             weft_action_print(schedule->actions[i], out);
-            weft_text_add(out, "\"");
+            weft_text_add_bytes(out, "\"", 1);
         }
         weft_text_add(out, "]");
     }
@@ -83,6 +87,10 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     weft_schedule *schedule = NULL;
     TRY(choose_writer(arguments, &write, error));
     TRY(read_options(arguments, &options, error));
+    int64_t stages = (int64_t)options.ranks * options.loops;
+    if (stages > MOST_ACTIONS / 2 / options.microbatches)
+        FAIL(error, WEFT_INVALID, "%lld stages x %d micro-batches are more than %lld actions, too many to print",
+             (long long)stages, (int)options.microbatches, (long long)MOST_ACTIONS);
     TRY(weft_schedule_create(&options, &schedule, error));
     weft_text text;
     weft_text_init(&text);

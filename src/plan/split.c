@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Simulated actions after which a search of a very large program keeps the best it has: some seconds. */
-#define SEARCH_WORK 1e8
+#define SEARCH_WORK 5e7
 
 /* A step time must be better by more than rounding to count as better. */
 #define BETTER (1 - 1e-12)
@@ -16,6 +16,7 @@ typedef struct judge {
     weft_timeline timeline;
     double *costs;  /* (4, S) */
     double *prefix; /* (L + 1) cost of the first layers, all kinds of work but the update */
+    int32_t *held;  /* (P) stages of each rank */
     double work;    /* simulated actions so far */
 } judge;
 
@@ -25,6 +26,7 @@ static void judge_fini(judge *j)
     weft_program_destroy(j->program);
     weft_free(j->costs);
     weft_free(j->prefix);
+    weft_free(j->held);
 }
 
 static double one_pass(const weft_layer_cost *cost)
@@ -52,6 +54,8 @@ static weft_status judge_start(judge *j, const weft_split_problem *problem, weft
     if (!fine) FAIL(error, WEFT_INVALID, "the costs of layers and messages must be numbers from 0 up");
     TRY(weft_program_create(problem->schedule, &options, &j->program, error));
     TRY(weft_allocate(4 * (size_t)problem->schedule->stages, sizeof(double), &j->costs, error));
+    TRY(weft_allocate((size_t)j->program->ranks, sizeof *j->held, &j->held, error));
+    for (int32_t s = 0; s < j->program->stages; s++) j->held[j->program->stage_rank[s]]++;
     return weft_timeline_init(&j->timeline, j->program, error);
 }
 
@@ -171,13 +175,12 @@ static void start_by_room(const judge *j, bool by_stage, double *room, int32_t *
     double total = first + last + j->prefix[j->problem->layer_count];
     for (int32_t s = 0; s < program->stages; s++) {
         double fixed = 0;
-        int32_t on_rank = 0, rank = program->stage_rank[s];
-        for (int32_t k = 0; k < program->stages; k++) on_rank += program->stage_rank[k] == rank;
+        int32_t rank = program->stage_rank[s];
         double share = by_stage ? total / program->stages : total / program->ranks;
         if (by_stage ? s == 0 : program->stage_rank[0] == rank) fixed += first;
         if (by_stage ? s == program->stages - 1 : program->stage_rank[program->stages - 1] == rank) fixed += last;
         room[s] = share > fixed ? share - fixed : 0;
-        if (!by_stage) room[s] /= on_rank;
+        if (!by_stage) room[s] /= j->held[rank];
     }
     cut_by_room(j, room, layers);
 }
@@ -197,7 +200,7 @@ static weft_status best_move(judge *j, int32_t *layers, double *time, move *out,
 {
     out->count = 0;
     for (int32_t from = 0; from < j->program->stages; from++)
-        for (int32_t to = 0; to < j->program->stages; to++) {
+        for (int32_t to = 0; to < j->program->stages && layers[from] && j->work < SEARCH_WORK; to++) {
             int32_t have = layers[from];
             for (int32_t count = 1; from != to && count <= have && j->work < SEARCH_WORK;) {
                 move m = {from, to, count};

@@ -48,26 +48,28 @@ static weft_status place_check(const weft_program *program, const weft_lane *lan
 {
     const kind_row *row = &kind_rows[action.kind];
     char name[WEFT_ACTION_TEXT];
-    weft_action_text(action, name);
     if (row->lane != lane->kind)
-        FAIL(error, WEFT_INVALID, "%s does not belong on the %s lane of rank %d", name, weft_lane_kind_name(lane->kind),
-             lane->rank);
+        FAIL(error, WEFT_INVALID, "%s does not belong on the %s lane of rank %d", weft_action_text(action, name),
+             weft_lane_kind_name(lane->kind), lane->rank);
     if (program->forward_only && !row->forward)
-        FAIL(error, WEFT_INVALID, "%s on rank %d does not belong in a forward program", name, lane->rank);
+        FAIL(error, WEFT_INVALID, "%s on rank %d does not belong in a forward program", weft_action_text(action, name),
+             lane->rank);
     if (weft_action_info_get((weft_action_kind)action.kind)->operands == WEFT_OPERANDS_NONE) return WEFT_OK;
     int32_t stage = (int32_t)action.stage, home = program->stage_rank[stage];
     if (home != lane->rank)
-        FAIL(error, WEFT_INVALID, "rank %d runs %s, but stage %d is on rank %d", lane->rank, name, stage, home);
+        FAIL(error, WEFT_INVALID, "rank %d runs %s, but stage %d is on rank %d", lane->rank,
+             weft_action_text(action, name), stage, home);
     if (!row->peer) return WEFT_OK;
     int32_t other = stage + row->peer;
     if (other < 0 || other >= program->stages)
-        FAIL(error, WEFT_INVALID, "%s on rank %d has no neighbouring stage to exchange with", name, lane->rank);
+        FAIL(error, WEFT_INVALID, "%s on rank %d has no neighbouring stage to exchange with",
+             weft_action_text(action, name), lane->rank);
     if (program->stage_rank[other] == home)
-        FAIL(error, WEFT_INVALID, "%s on rank %d: stages %d and %d share the rank and exchange no message", name,
-             lane->rank, stage, other);
+        FAIL(error, WEFT_INVALID, "%s on rank %d: stages %d and %d share the rank and exchange no message",
+             weft_action_text(action, name), lane->rank, stage, other);
     if (program->stage_rank[other] != lane->peer)
-        FAIL(error, WEFT_INVALID, "%s on rank %d is on the lane of rank %d, but stage %d is on rank %d", name,
-             lane->rank, lane->peer, other, program->stage_rank[other]);
+        FAIL(error, WEFT_INVALID, "%s on rank %d is on the lane of rank %d, but stage %d is on rank %d",
+             weft_action_text(action, name), lane->rank, lane->peer, other, program->stage_rank[other]);
     return WEFT_OK;
 }
 

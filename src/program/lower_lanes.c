@@ -155,25 +155,29 @@ static weft_status put_scheduled(lowering *l, int32_t rank, weft_action action, 
     if (action.kind >= WEFT_ACTION_KINDS) FAIL(error, WEFT_INVALID, "rank %d has an action of unknown kind", rank);
     const weft_action_info *info = weft_action_info_get((weft_action_kind)action.kind);
     char name[WEFT_ACTION_TEXT];
-    weft_action_text(action, name);
     if (info->operands != WEFT_OPERANDS_NONE && (int32_t)action.stage >= program->stages)
-        FAIL(error, WEFT_INVALID, "rank %d runs %s, but there are %d stages", rank, name, program->stages);
+        FAIL(error, WEFT_INVALID, "rank %d runs %s, but there are %d stages", rank, weft_action_text(action, name),
+             program->stages);
     if (action.kind == WEFT_UNSHARD || action.kind == WEFT_RESHARD || action.kind == WEFT_REDUCE_GRAD)
         return WEFT_OK; /* nothing to do at a data-parallel width of one */
     bool message = info->lane == WEFT_LANE_MESSAGE;
     if (info->operands != WEFT_OPERANDS_STAGE_MICROBATCH || (message && !l->schedule->has_messages))
-        FAIL(error, WEFT_INVALID, "rank %d has %s, which is not an action of a schedule", rank, name);
+        FAIL(error, WEFT_INVALID, "rank %d has %s, which is not an action of a schedule", rank,
+             weft_action_text(action, name));
     if (action.microbatch >= (uint32_t)program->microbatches)
-        FAIL(error, WEFT_INVALID, "rank %d runs %s, but there are %d micro-batches", rank, name, program->microbatches);
+        FAIL(error, WEFT_INVALID, "rank %d runs %s, but there are %d micro-batches", rank,
+             weft_action_text(action, name), program->microbatches);
     if (program->stage_rank[action.stage] != rank)
-        FAIL(error, WEFT_INVALID, "rank %d runs %s, but stage %u is on rank %d", rank, name, (unsigned)action.stage,
-             program->stage_rank[action.stage]);
+        FAIL(error, WEFT_INVALID, "rank %d runs %s, but stage %u is on rank %d", rank, weft_action_text(action, name),
+             (unsigned)action.stage, program->stage_rank[action.stage]);
     if (!message) {
         put_compute(l, rank, action);
         return WEFT_OK;
     }
     int32_t lane = message_lane(l, action);
-    if (lane < 0) FAIL(error, WEFT_INVALID, "rank %d has %s, but no other rank is there to exchange with", rank, name);
+    if (lane < 0)
+        FAIL(error, WEFT_INVALID, "rank %d has %s, but no other rank is there to exchange with", rank,
+             weft_action_text(action, name));
     put(l, lane, (weft_action_kind)action.kind, action.stage, action.microbatch);
     return WEFT_OK;
 }

@@ -38,7 +38,8 @@ typedef struct colouring {
     int32_t rank;
     size_class *classes;
     int32_t class_count;
-    uint32_t *cursor; /* (lanes) */
+    uint32_t *cursor;                  /* (lanes) */
+    int32_t *rank_first, *rank_stages; /* (P + 1), (S) the stages of rank r are rank_stages[rank_first[r]] .. */
 } colouring;
 
 static void heap_swap(heap *h, size_t a, size_t b)
@@ -125,12 +126,11 @@ static void clear_classes(colouring *c)
 static weft_status make_classes(colouring *c, weft_error *error)
 {
     const weft_program *program = c->program;
-    size_t stages = 0;
-    for (int32_t s = 0; s < program->stages; s++) stages += program->stage_rank[s] == c->rank;
-    TRY(weft_allocate(4 * stages, sizeof *c->classes, &c->classes, error));
+    int32_t first = c->rank_first[c->rank], end = c->rank_first[c->rank + 1];
+    TRY(weft_allocate(4 * (size_t)(end - first), sizeof *c->classes, &c->classes, error));
     size_t count = 0, kept = 0;
-    for (int32_t s = 0; s < program->stages; s++) {
-        if (program->stage_rank[s] != c->rank) continue;
+    for (int32_t i = first; i < end; i++) {
+        int32_t s = c->rank_stages[i];
         c->classes[count++].bytes = aligned(c->sizes->stash[s]);
         c->classes[count++].bytes = aligned(c->sizes->input[s]);
         c->classes[count++].bytes = aligned(c->sizes->work[s]);
@@ -238,6 +238,20 @@ static weft_status check_sizes(const weft_slot_sizes *sizes, int32_t stages, wef
     return WEFT_OK;
 }
 
+static weft_status group_stages(colouring *c, weft_error *error)
+{
+    const weft_program *program = c->program;
+    TRY(weft_allocate((size_t)program->ranks + 1, sizeof *c->rank_first, &c->rank_first, error));
+    TRY(weft_allocate((size_t)program->stages, sizeof *c->rank_stages, &c->rank_stages, error));
+    for (int32_t s = 0; s < program->stages; s++) c->rank_first[program->stage_rank[s] + 1]++;
+    for (int32_t r = 0; r < program->ranks; r++) c->rank_first[r + 1] += c->rank_first[r];
+    for (int32_t s = program->stages - 1; s >= 0; s--) /* from the back, each end moves to the beginning of its rank */
+        c->rank_stages[--c->rank_first[program->stage_rank[s] + 1]] = s;
+    for (int32_t r = 0; r < program->ranks; r++) c->rank_first[r] = c->rank_first[r + 1];
+    c->rank_first[program->ranks] = program->stages;
+    return WEFT_OK;
+}
+
 static weft_status colour(colouring *c, const double *stage_cost, weft_error *error)
 {
     weft_program *program = c->program;
@@ -249,6 +263,7 @@ static weft_status colour(colouring *c, const double *stage_cost, weft_error *er
     TRY(weft_allocate(program->action_count, sizeof *c->begin, &c->begin, error));
     TRY(weft_allocate((size_t)program->stages, sizeof *c->units, &c->units, error));
     TRY(weft_allocate((size_t)program->rank_lanes[program->ranks], sizeof *c->cursor, &c->cursor, error));
+    TRY(group_stages(c, error));
     TRY(weft_lower_units(program, stage_cost, c->units, error));
     TRY(weft_lower_times(program, stage_cost, c->begin, error));
     weft_status status = WEFT_OK;
@@ -267,5 +282,7 @@ weft_status weft_lower_slots(weft_program *program, const weft_index *index, con
     weft_free(c.begin);
     weft_free(c.units);
     weft_free(c.cursor);
+    weft_free(c.rank_first);
+    weft_free(c.rank_stages);
     return status;
 }

@@ -48,9 +48,17 @@ int32_t weft_program_gradient_out(const weft_program *program, int32_t stage, in
 
 void weft_program_memory(const weft_program *program, int32_t rank, size_t bytes[WEFT_SLOT_KINDS])
 {
-    memset(bytes, 0, WEFT_SLOT_KINDS * sizeof bytes[0]);
-    for (int32_t i = 0; i < program->buffer_count; i++)
-        if (program->buffers[i].rank == rank) bytes[program->buffers[i].kind] += program->buffers[i].bytes;
+    for (int kind = 0; kind < WEFT_SLOT_KINDS; kind++) bytes[kind] = 0;
+    int32_t low = 0, high = program->buffers ? program->buffer_count : 0;
+    while (low < high) {
+        int32_t middle = low + (high - low) / 2;
+        if (program->buffers[middle].rank < rank)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (int32_t i = low; i < program->buffer_count && program->buffers[i].rank == rank; i++)
+        bytes[program->buffers[i].kind] += program->buffers[i].bytes;
 }
 
 void weft_program_print(const weft_program *program, weft_text *out)

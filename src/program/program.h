@@ -71,7 +71,7 @@ typedef struct weft_program {
     uint32_t *after;       /* actions of other lanes of the same rank that must be done first */
 
     /* NULL where the program was lowered without sizes: */
-    weft_buffer *buffers; /* grouped by rank */
+    weft_buffer *buffers; /* by rank, ascending */
     int32_t buffer_count;
     int32_t *slots;       /* (WEFT_SLOT_KINDS, S, M) buffer index, or -1: read through weft_program_slot */
     size_t *arena_bytes;  /* (P) size of each rank's slot arena */

@@ -12,24 +12,28 @@ static void run(weft_order *order, int64_t k, bool forward)
 {
     int64_t group_actions = (int64_t)order->ranks * order->loops;
     int64_t group = k / group_actions, place = k % group_actions;
-    int64_t microbatch = group * order->ranks + place % order->ranks;
-    if (microbatch >= order->microbatches) return;
+    int32_t microbatch = (int32_t)(group * order->ranks + place % order->ranks);
     int32_t local = (int32_t)(place / order->ranks);
     if (forward)
-        weft_order_forward(order, local, (int32_t)microbatch);
+        weft_order_forward(order, local, microbatch);
     else
-        weft_order_backward(order, order->loops - 1 - local, (int32_t)microbatch);
+        weft_order_backward(order, order->loops - 1 - local, microbatch);
+}
+
+/* Where the i-th action that exists stands in the counting over full groups. */
+static int64_t position(const weft_order *order, int64_t i)
+{
+    int64_t rest = order->microbatches % order->ranks;
+    int64_t full = (int64_t)(order->microbatches - rest) * order->loops;
+    return i < full ? i : full + (i - full) / rest * order->ranks + (i - full) % rest;
 }
 
 void weft_order_depth_first(weft_order *order)
 {
-    int64_t groups = ((int64_t)order->microbatches + order->ranks - 1) / order->ranks;
-    int64_t total = groups * order->ranks * order->loops;
+    int64_t count = (int64_t)order->microbatches * order->loops, forward = 0, backward = 0;
     int64_t ahead = 2 * ((int64_t)order->ranks - 1 - order->rank) + ((int64_t)order->loops - 1) * order->ranks;
-    if (ahead > total) ahead = total;
-    for (int64_t k = 0; k < ahead; k++) run(order, k, true);
-    for (int64_t k = 0; k < total; k++) {
-        if (k + ahead < total) run(order, k + ahead, true);
-        run(order, k, false);
+    while (backward < count) {
+        bool next = forward < count && position(order, forward) - ahead <= position(order, backward);
+        run(order, position(order, next ? forward++ : backward++), next);
     }
 }

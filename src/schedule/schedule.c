@@ -17,12 +17,24 @@ const weft_action_info *weft_action_info_get(weft_action_kind kind)
     return &action_table[kind];
 }
 
+enum { DIGITS = 10 }; /* of 32 bits */
+
+static void add_number(weft_text *out, uint32_t number)
+{
+    char digits[DIGITS];
+    size_t at = sizeof digits;
+    do digits[--at] = (char)('0' + number % 10);
+    while (number /= 10);
+    weft_text_add_bytes(out, digits + at, sizeof digits - at);
+}
+
+/* Without printf: schedules have millions of actions. */
 void weft_action_print(weft_action action, weft_text *out)
 {
     const weft_action_info *info = &action_table[action.kind];
-    if (info->operands != WEFT_OPERANDS_NONE) weft_text_add(out, "%u", (unsigned)action.stage);
-    weft_text_add(out, "%s", info->name);
-    if (info->operands == WEFT_OPERANDS_STAGE_MICROBATCH) weft_text_add(out, "%u", (unsigned)action.microbatch);
+    if (info->operands != WEFT_OPERANDS_NONE) add_number(out, action.stage);
+    weft_text_add_bytes(out, info->name, strlen(info->name));
+    if (info->operands == WEFT_OPERANDS_STAGE_MICROBATCH) add_number(out, action.microbatch);
 }
 
 static weft_status find_kind(const char *name, const weft_schedule_kind **out, weft_error *error)

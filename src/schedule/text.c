@@ -45,10 +45,10 @@ void weft_schedule_write_text(const weft_schedule *schedule, weft_text *out)
         weft_text_add(out, "rank %*d |", rank_width, (int)rank);
         for (size_t i = 0; i < row_length(schedule, rank); i++) {
             size_t begin = out->length;
-            weft_text_add(out, " ");
+            weft_text_add_bytes(out, " ", 1);
             weft_action_print(schedule->actions[schedule->first[rank] + i], out);
             bool last = i + 1 == row_length(schedule, rank);
-            while (!last && !out->failed && out->length < begin + 1 + width) weft_text_add(out, " ");
+            while (!last && !out->failed && out->length < begin + 1 + width) weft_text_add_bytes(out, " ", 1);
         }
         weft_text_add(out, "\n");
     }
