@@ -23,7 +23,7 @@ typedef struct weft_run_observer {
     weft_run_start start;
     weft_step_record last_step;
     weft_evaluation_record last_evaluation;
-    double *seconds; /* (steps of this run, the newest ones) of each step, for the median */
+    double *seconds; /* of this run's first steps, for the median */
     size_t seconds_count, seconds_capacity;
     double mean_bubble; /* of the last step, over ranks */
     bool drawn;

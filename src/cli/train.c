@@ -26,6 +26,13 @@ static void catch_signals(void)
     signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is an error of its write */
 }
 
+/* What follows training (a sample) ends at once. */
+static void release_signals(void)
+{
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+}
+
 static weft_status dry_run(const weft_job *job, bool json, weft_error *error)
 {
     weft_text text;
@@ -113,6 +120,7 @@ static weft_status run_job(const weft_arguments *arguments, const weft_job *job,
         .resume = weft_arguments_has(arguments, "resume"), .stop = &stop_signals, .peak_seconds = 0.3};
     options.observer = rank == 0 ? weft_run_observer_table(&observer) : weft_run_observer_silent();
     weft_status status = weft_train(job, &options, error);
+    release_signals();
     weft_run_observer_end_line(&observer);
     if (status == WEFT_OK && rank == 0) status = finish(job, &observer, json, error);
     weft_error closing;

@@ -276,7 +276,7 @@ static weft_status poll_action(weft_executor *executor, lane_state *lane, bool *
 static weft_status advance(weft_executor *executor, lane_state *lane, bool *moved, weft_error *error)
 {
     uint32_t past = lane->lane->first + lane->lane->count;
-    while (lane->next < past) {
+    while (lane->next < past && executor->status == WEFT_OK) { /* not on with the rest after the hook met an error */
         if (!lane->active) {
             if (!is_ready(executor, lane->next)) return WEFT_OK;
             TRY(start_action(executor, lane, error));

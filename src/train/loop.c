@@ -16,23 +16,18 @@ weft_status weft_loop_known(const weft_loop *loop, weft_error *error)
 
 /* What ranks tell each other before the first step. */
 typedef struct {
-    double peak; /* flop/s */
     int64_t start;
     uint64_t data;
 } opening;
 
-/* Also proves that all ranks see the same files: another start would be another run. */
+/* Proves that all ranks see the same files: another start would be another run. */
 static weft_status exchange_openings(weft_loop *loop, weft_error *error)
 {
     const weft_job *job = loop->job;
     opening own = {.start = loop->start, .data = weft_data_fingerprint(loop->data)}, *all = NULL;
-    double seconds = loop->options->peak_seconds;
-    if (job->device->measure_peak && seconds > 0)
-        TRY(job->device->measure_peak(&job->options, seconds, &own.peak, error));
     TRY(weft_arena_take(&loop->arena, (size_t)job->ranks, sizeof *all, &all, error));
     TRY(weft_worker_gather(loop->worker, &own, sizeof own, all, "beginning of the run", error));
     for (int32_t r = 0; r < job->ranks; r++) {
-        loop->peak += all[r].peak;
         if (all[r].start == all[0].start && all[r].data == all[0].data) continue;
         weft_fail(error, WEFT_INVALID,
                   "rank %d starts at step %lld, rank 0 at step %lld%s: all must see one run.folder and one data.path",
@@ -40,6 +35,19 @@ static weft_status exchange_openings(weft_loop *loop, weft_error *error)
                   all[r].data == all[0].data ? "" : ", and with different data");
         return weft_loop_known(loop, error);
     }
+    return WEFT_OK;
+}
+
+/* After an exchange, so that all ranks measure at the same time: a core that another rank leaves idle is no peak. */
+static weft_status measure_peak(weft_loop *loop, weft_error *error)
+{
+    const weft_job *job = loop->job;
+    double own = 0, *all = NULL, seconds = loop->options->peak_seconds;
+    if (!job->device->measure_peak || !(seconds > 0)) return WEFT_OK;
+    TRY(job->device->measure_peak(&job->options, seconds, &own, error));
+    TRY(weft_arena_take(&loop->arena, (size_t)job->ranks, sizeof *all, &all, error));
+    TRY(weft_worker_gather(loop->worker, &own, sizeof own, all, "measured peaks", error));
+    for (int32_t r = 0; r < job->ranks; r++) loop->peak += all[r];
     return WEFT_OK;
 }
 
@@ -62,7 +70,8 @@ static weft_status prepare(weft_loop *loop, int32_t rank, weft_error *error)
     } else {
         TRY(weft_worker_init_weights(loop->worker, error));
     }
-    return exchange_openings(loop, error);
+    TRY(exchange_openings(loop, error));
+    return measure_peak(loop, error);
 }
 
 static void tell_note(const weft_loop *loop, const char *text, int length)
