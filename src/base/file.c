@@ -20,11 +20,12 @@ weft_status weft_file_fail(weft_error *error, const char *path, const char *what
 /* Opening a named pipe would wait for its other end, hence O_NONBLOCK; it means nothing for a regular file. */
 static weft_status open_regular(const char *path, int *out, struct stat *info, weft_error *error)
 {
+    *info = (struct stat){0};
     *out = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*out < 0) FAIL(error, WEFT_INVALID, "%s: cannot open: %s", path, strerror(errno));
     if (fstat(*out, info) == 0 && S_ISREG(info->st_mode)) return WEFT_OK;
     close(*out);
-    FAIL(error, WEFT_INVALID, "%s: not a regular file", path);
+    FAIL(error, WEFT_INVALID, "%s: %snot a regular file", path, S_ISDIR(info->st_mode) ? "is a folder, " : "");
 }
 
 weft_status weft_map_init(weft_map *map, const char *path, weft_error *error)

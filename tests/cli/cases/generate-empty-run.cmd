@@ -1,0 +1,1 @@
+mkdir folder; weft generate folder --prompt x --json

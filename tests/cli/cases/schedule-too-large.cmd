@@ -1,0 +1,1 @@
+weft schedule gpipe --pipeline 100000 --microbatches 100000

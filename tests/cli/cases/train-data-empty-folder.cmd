@@ -1,0 +1,1 @@
+mkdir folder; weft train train.yaml data.path=folder; status=$?; ls; exit $status

@@ -1,0 +1,1 @@
+weft train train.yaml data.path=nothing.txt; status=$?; ls; exit $status

@@ -1,0 +1,1 @@
+weft train train.yaml --dry-run memory_limit=100KiB

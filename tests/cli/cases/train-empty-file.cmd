@@ -1,0 +1,1 @@
+: >empty.yaml; weft train empty.yaml

@@ -1,0 +1,1 @@
+mkdir folder; weft train folder

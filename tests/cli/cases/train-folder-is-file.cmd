@@ -1,0 +1,1 @@
+echo mine >taken; weft train train.yaml run.folder=taken; status=$?; cat taken; exit $status

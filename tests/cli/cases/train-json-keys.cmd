@@ -1,0 +1,1 @@
+weft train train.yaml --json 2>log | tr "," "\n" | sed "s/\": .*/\"/; s/^[{ ]*//"

@@ -1,0 +1,1 @@
+weft train train.yaml modle.layers=3

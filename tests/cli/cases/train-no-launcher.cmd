@@ -1,0 +1,1 @@
+weft train train.yaml transport=mpi parallel.pipeline=2; status=$?; ls; exit $status

@@ -1,0 +1,1 @@
+weft train train.yaml optimizer.decay=constant >log && weft train train.yaml optimizer.decay=constant --resume run.steps=3 parallel.pipeline=2 >log && weft train train.yaml optimizer.decay=constant run.steps=3 run.folder=whole >log && weft compare run/train whole

@@ -1,0 +1,1 @@
+weft train train.yaml threads=100000
