@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -136,6 +137,21 @@ weft_status weft_folder_sync(const char *path, weft_error *error)
     int failed = fsync(descriptor), reason = errno;
     close(descriptor);
     if (failed) return weft_file_fail(error, path, "sync folder", reason);
+    return WEFT_OK;
+}
+
+weft_status weft_folder_lock(const char *path, int *out_descriptor, weft_error *error)
+{
+    *out_descriptor = -1;
+    int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) FAIL(error, WEFT_FAILED, "%s: cannot open folder: %s", path, strerror(errno));
+    if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) {
+        *out_descriptor = descriptor;
+        return WEFT_OK;
+    }
+    bool held = errno == EWOULDBLOCK;
+    close(descriptor);
+    if (held) FAIL(error, WEFT_INVALID, "%s: in use by another process", path);
     return WEFT_OK;
 }
 

@@ -3,6 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Names of files and values from elsewhere may hold line ends and escape sequences. */
+static void make_one_line(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = '?';
+}
+
 weft_status weft_fail(weft_error *error, weft_status status, const char *format, ...)
 {
     if (!error) return status;
@@ -11,6 +18,7 @@ weft_status weft_fail(weft_error *error, weft_status status, const char *format,
     va_start(arguments, format);
     vsnprintf(error->text, sizeof error->text, format, arguments);
     va_end(arguments);
+    make_one_line(error->text);
     return status;
 }
 
@@ -27,6 +35,7 @@ weft_status weft_error_context(weft_error *error, const char *format, ...)
         int room = (int)(sizeof error->text - (size_t)used - 3);
         snprintf(error->text + used, sizeof error->text - (size_t)used, ": %.*s", room, old);
     }
+    make_one_line(error->text);
     return error->status;
 }
 

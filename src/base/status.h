@@ -29,7 +29,7 @@ enum { WEFT_ERROR_TEXT = 1536 };
 
 typedef struct weft_error {
     weft_status status;
-    char text[WEFT_ERROR_TEXT]; /* one line; context lines are put in front, separated by ": " */
+    char text[WEFT_ERROR_TEXT]; /* one line, context in front; control characters become '?' */
 } weft_error;
 
 /* Returns status after writing the message; the text is cut at the record's size. A NULL record is allowed. */

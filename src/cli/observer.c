@@ -16,7 +16,7 @@ weft_status weft_run_observer_init(weft_run_observer *observer, const weft_job *
 {
     /* A launcher's terminal is shared by all processes and may be a file in the end. */
     *observer = (weft_run_observer){
-        .job = job, .progress = progress, .terminal = isatty(fileno(progress)) && !weft_mpi_launched()};
+        .job = job, .progress = progress, .lock = -1, .terminal = isatty(fileno(progress)) && !weft_mpi_launched()};
     weft_text_init(&observer->line);
     observer->seconds_capacity = (size_t)(job->config->run.steps < 100000 ? job->config->run.steps : 100000);
     return weft_allocate(observer->seconds_capacity, sizeof *observer->seconds, &observer->seconds, error);
@@ -28,6 +28,8 @@ weft_status weft_run_observer_fini(weft_run_observer *observer, weft_error *erro
     if (observer->metrics && fclose(observer->metrics) != 0)
         status = weft_fail(error, WEFT_FAILED, "%s: cannot write: %s", observer->metrics_path, strerror(errno));
     observer->metrics = NULL;
+    if (observer->lock >= 0) close(observer->lock);
+    observer->lock = -1;
     weft_text_fini(&observer->line);
     weft_free(observer->seconds);
     observer->seconds = NULL;
@@ -70,6 +72,12 @@ static weft_status on_started(void *context, const weft_run_start *start, weft_e
     const char *folder = self->job->config->run.folder;
     self->start = *start;
     TRY(weft_folder_create(folder, error));
+    if (weft_folder_lock(folder, &self->lock, error) != WEFT_OK) {
+        weft_error reason = *error;
+        return reason.status == WEFT_INVALID
+                   ? weft_config_complain(self->job->config, "run.folder", error, "%s", reason.text)
+                   : reason.status;
+    }
     snprintf(self->metrics_path, sizeof self->metrics_path, "%s/metrics.jsonl", folder);
     TRY(trim_metrics(self->metrics_path, start->resumed_step, error));
     self->metrics = fopen(self->metrics_path, "a");

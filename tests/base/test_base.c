@@ -20,6 +20,9 @@ static void test_error_record(void **state)
     assert_int_equal(weft_fail(&error, WEFT_INVALID, "value %d", 7), WEFT_INVALID);
     assert_int_equal(weft_error_context(&error, "file %s", "a.yaml"), WEFT_INVALID);
     assert_string_equal(error.text, "file a.yaml: value 7");
+    weft_fail(&error, WEFT_INVALID, "%s", "two\nlines\033[1m");
+    weft_error_context(&error, "tab\there");
+    assert_string_equal(error.text, "tab?here: two?lines?[1m");
     char longer[2 * WEFT_ERROR_TEXT];
     memset(longer, 'x', sizeof longer - 1);
     longer[sizeof longer - 1] = '\0';
@@ -205,6 +208,25 @@ static void test_links(void **state)
     assert_int_equal(weft_folder_remove(folder, &error), WEFT_OK);
 }
 
+static void test_lock(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/weft-test-XXXXXX";
+    weft_error error;
+    int first = -1, second = -1;
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(weft_folder_lock(folder, &first, &error), WEFT_OK);
+    if (first >= 0) { /* else this file system has no locks */
+        assert_int_equal(weft_folder_lock(folder, &second, &error), WEFT_INVALID);
+        assert_non_null(strstr(error.text, "in use"));
+        close(first);
+        assert_int_equal(weft_folder_lock(folder, &second, &error), WEFT_OK);
+        close(second);
+    }
+    assert_int_equal(weft_folder_remove(folder, &error), WEFT_OK);
+    assert_int_equal(weft_folder_lock(folder, &first, &error), WEFT_FAILED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +240,7 @@ int main(void)
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_no_regular_file),
         cmocka_unit_test(test_links),
+        cmocka_unit_test(test_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
