@@ -142,7 +142,9 @@ struct weft_device {
     weft_element element;
     int32_t threads;
     weft_error error; /* sticky */
-    /* Called after each operation by the thread that runs it, so that one thread can drive the transport meanwhile. */
+    /* Called by the instance's thread after each operation, and inside long ones between their pieces, so that one thread
+     * can drive the transport meanwhile. It may run operations of the same instance that need no workspace (add, copy);
+     * they do not call it again. NULL: not called. */
     void (*between)(void *context);
     void *between_context;
 };

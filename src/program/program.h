@@ -103,7 +103,7 @@ int32_t weft_program_gradient_out(const weft_program *program, int32_t stage, in
 /* Sum of the buffer bytes of one rank by the kind of their first tenant. */
 void weft_program_memory(const weft_program *program, int32_t rank, size_t bytes[WEFT_SLOT_KINDS]);
 
-/* Proves that the program computes what the schedule says and cannot deadlock under rendezvous (docs/ARCHITECTURE.md,
+/* Proves that the program computes what the schedule says and cannot deadlock under rendezvous (docs/programs.md,
  * Validity), using only stage_rank, lanes, actions, after and slots. WEFT_INVALID with a counter-example a person can
  * read: the missing or doubled action, the dependency that nothing enforces, the slot with two tenants, or the shortest
  * cycle as "rank 1 waits to run 2F0 because ...". */
