@@ -24,10 +24,10 @@ check: ## builds and runs all fast tests
 	@BUILD=$(BUILD) ./dev check
 
 check-asan: $(ASAN)/build.ninja ## the fast tests under address, undefined and leak sanitizers
-	@$(ASAN_ENVIRONMENT) BUILD=$(ASAN) ./dev check
+	@$(ASAN_ENVIRONMENT) BUILD=$(ASAN) ./dev check --timeout-multiplier 4
 
 check-tsan: $(TSAN)/build.ninja ## the tests of suite tsan under the thread sanitizer
-	@$(TSAN_ENVIRONMENT) BUILD=$(TSAN) ./dev check --suite tsan
+	@$(TSAN_ENVIRONMENT) BUILD=$(TSAN) ./dev check --suite tsan --timeout-multiplier 4
 
 bench: ## runs the benchmarks
 	@BUILD=$(BUILD) ./dev bench

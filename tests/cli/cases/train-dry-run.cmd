@@ -1,1 +1,1 @@
-weft train train.yaml --dry-run parallel.pipeline=2 parallel.loops=2 batch.microbatches=4; ls
+weft train train.yaml --dry-run parallel.pipeline=2 parallel.loops=2 batch.microbatches=4 && test ! -e run
