@@ -36,7 +36,7 @@ static void add_option(const weft_option *option, weft_text *out)
     char left[64];
     snprintf(left, sizeof left, "--%s%s%s", option->name, option->argument ? " " : "",
              option->argument ? option->argument : "");
-    weft_text_add(out, "  %-20s  %s\n", left, option->help);
+    weft_text_add(out, "  %-22s  %s\n", left, option->help);
 }
 
 void weft_verb_describe(const weft_verb *verb, weft_text *out)

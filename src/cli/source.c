@@ -1,0 +1,99 @@
+#include "cli/source.h"
+
+#include "base/file.h"
+
+#include <string.h>
+
+static bool is_file(const char *name)
+{
+    size_t length = strlen(name);
+    return length > 4 && strcmp(name + length - 4, ".csv") == 0;
+}
+
+static weft_status required(const weft_arguments *arguments, const char *name, weft_error *error)
+{
+    if (weft_arguments_has(arguments, name)) return WEFT_OK;
+    FAIL(error, WEFT_INVALID, "--%s is missing; usage: weft %s %s", name, arguments->verb->name,
+         arguments->verb->usage);
+}
+
+static weft_status read_options(const weft_arguments *arguments, weft_schedule_options *out, weft_error *error)
+{
+    int64_t ranks = 0, loops = 0, microbatches = 0;
+    TRY(required(arguments, "pipeline", error));
+    TRY(required(arguments, "microbatches", error));
+    TRY(weft_arguments_int(arguments, "pipeline", 0, 1, INT32_MAX, &ranks, error));
+    TRY(weft_arguments_int(arguments, "loops", 1, 1, INT32_MAX, &loops, error));
+    TRY(weft_arguments_int(arguments, "microbatches", 0, 1, INT32_MAX, &microbatches, error));
+    *out = (weft_schedule_options){.kind = arguments->operands[0],
+                                   .ranks = (int32_t)ranks,
+                                   .loops = (int32_t)loops,
+                                   .microbatches = (int32_t)microbatches,
+                                   .placement = weft_arguments_get(arguments, "placement")};
+    return WEFT_OK;
+}
+
+static weft_status generate(const weft_arguments *arguments, int64_t most_actions, weft_schedule **out,
+                            weft_error *error)
+{
+    weft_schedule_options options;
+    TRY(read_options(arguments, &options, error));
+    int64_t stages = (int64_t)options.ranks * options.loops;
+    if (most_actions && stages > most_actions / 2 / options.microbatches)
+        FAIL(error, WEFT_INVALID, "%lld stages x %d micro-batches are more than %lld actions, too many to print",
+             (long long)stages, (int)options.microbatches, (long long)most_actions);
+    return weft_schedule_create(&options, out, error);
+}
+
+/* Sizes that were given besides a file are there to be checked. */
+static weft_status check_sizes(const weft_arguments *arguments, const weft_schedule *schedule, weft_error *error)
+{
+    const struct {
+        const char *option, *what;
+        int32_t value;
+    } sizes[] = {{"pipeline", "ranks", schedule->ranks},
+                 {"loops", "stages a rank", schedule->loops},
+                 {"microbatches", "micro-batches", schedule->microbatches}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        int64_t value = 0;
+        TRY(weft_arguments_int(arguments, sizes[i].option, sizes[i].value, 0, INT32_MAX, &value, error));
+        if (value != sizes[i].value)
+            FAIL(error, WEFT_INVALID, "--%s: %s has %d %s, not %lld", sizes[i].option, arguments->operands[0],
+                 (int)sizes[i].value, sizes[i].what, (long long)value);
+    }
+    if (weft_arguments_has(arguments, "placement"))
+        FAIL(error, WEFT_INVALID, "--placement: the rows of %s say which rank holds each stage",
+             arguments->operands[0]);
+    return WEFT_OK;
+}
+
+static weft_status import(const weft_arguments *arguments, weft_schedule **out, weft_error *error)
+{
+    const char *path = arguments->operands[0];
+    weft_text text;
+    weft_text_init(&text);
+    weft_status status = weft_file_read(path, &text, error);
+    if (status == WEFT_OK) status = weft_schedule_read_csv(weft_text_get(&text), text.length, path, out, error);
+    weft_text_fini(&text);
+    TRY(status);
+    status = check_sizes(arguments, *out, error);
+    if (status == WEFT_OK) return WEFT_OK;
+    weft_schedule_destroy(*out);
+    *out = NULL;
+    return status;
+}
+
+weft_status weft_cli_schedule(const weft_arguments *arguments, int64_t most_actions, weft_schedule **out,
+                              weft_error *error)
+{
+    *out = NULL;
+    if (is_file(arguments->operands[0])) return import(arguments, out, error);
+    return generate(arguments, most_actions, out, error);
+}
+
+void weft_cli_schedule_kinds(weft_text *out)
+{
+    weft_text_add(out, "kinds:\n");
+    for (const char *const *name = weft_schedule_kind_names(); *name; name++)
+        weft_text_add(out, "  %-20s  %s\n", *name, weft_schedule_kind_summary(*name));
+}

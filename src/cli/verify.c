@@ -1,0 +1,122 @@
+/* weft verify: the proof that a schedule can run and computes the right thing, or a counter-example. */
+#include "cli/source.h"
+#include "program/program.h"
+
+typedef struct findings {
+    int64_t messages;
+    int64_t *peak; /* (P) most micro-batch stages held at once */
+    int64_t most;  /* of all ranks */
+} findings;
+
+/* A micro-batch stage is held from its F to the B or W that no longer needs it. cap 0: none. */
+static weft_status measure_rank(const weft_program *program, int32_t rank, int64_t cap, int64_t *out_peak,
+                                weft_error *error)
+{
+    const weft_lane *lane = &program->lanes[program->rank_lanes[rank]];
+    int64_t held = 0;
+    for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
+        weft_action action = program->actions[a];
+        if (action.kind == WEFT_F && ++held > *out_peak) *out_peak = held;
+        if (cap && held > cap)
+            FAIL(error, WEFT_INVALID,
+                 "rank %d holds %lld micro-batch stages with %uF%u, action %u of its compute lane; the cap is %lld",
+                 (int)rank, (long long)held, (unsigned)action.stage, (unsigned)action.microbatch,
+                 (unsigned)(a - lane->first), (long long)cap);
+        bool frees = program->forward_only ? action.kind == WEFT_F : action.kind == WEFT_B || action.kind == WEFT_W;
+        if (frees) held--;
+    }
+    return WEFT_OK;
+}
+
+static weft_status measure(const weft_program *program, int64_t cap, findings *out, weft_error *error)
+{
+    for (int32_t rank = 0; rank < program->ranks; rank++) {
+        TRY(measure_rank(program, rank, cap, &out->peak[rank], error));
+        if (out->peak[rank] > out->most) out->most = out->peak[rank];
+    }
+    for (int32_t l = 0; l < program->rank_lanes[program->ranks]; l++) {
+        const weft_lane *lane = &program->lanes[l];
+        bool sends = lane->kind == WEFT_PROGRAM_SEND_F || lane->kind == WEFT_PROGRAM_SEND_B;
+        if (sends) out->messages += lane->count;
+    }
+    return WEFT_OK;
+}
+
+static void write_text(const weft_schedule *schedule, const weft_program *program, const findings *found,
+                       weft_text *out)
+{
+    weft_text_add(out,
+                  "verified: %u actions on %d ranks, %d stages, %d micro-batches: each passes each stage once%s, all "
+                  "that it needs comes before it, and no rank waits for ever; at most %lld micro-batch stages held on "
+                  "a rank",
+                  (unsigned)program->action_count, (int)program->ranks, (int)program->stages,
+                  (int)program->microbatches, program->forward_only ? " forward" : " each way", (long long)found->most);
+    if (!schedule->ascending) weft_text_add(out, "; gradients do not arrive in ascending micro-batch order");
+    weft_text_add(out, "\n");
+}
+
+static void write_json(const weft_schedule *schedule, const weft_program *program, const findings *found,
+                       weft_text *out)
+{
+    weft_text_add(out, "{\"verified\": true, \"schedule\": ");
+    weft_text_add_json(out, schedule->name);
+    weft_text_add(out, ", \"pipeline\": %d, \"stages\": %d, \"microbatches\": %d, \"actions\": %u, \"messages\": %lld",
+                  (int)program->ranks, (int)program->stages, (int)program->microbatches,
+                  (unsigned)program->action_count, (long long)found->messages);
+    weft_text_add(out, ", \"ascending\": %s, \"peak_activations\": [", schedule->ascending ? "true" : "false");
+    for (int32_t rank = 0; rank < program->ranks; rank++)
+        weft_text_add(out, "%s%lld", rank ? ", " : "", (long long)found->peak[rank]);
+    weft_text_add(out, "]}\n");
+}
+
+static weft_status report(const weft_arguments *arguments, const weft_schedule *schedule, const weft_program *program,
+                          int64_t cap, weft_error *error)
+{
+    weft_text text;
+    findings found = {0};
+    weft_text_init(&text);
+    weft_status status = weft_allocate((size_t)program->ranks, sizeof *found.peak, &found.peak, error);
+    if (status == WEFT_OK) status = measure(program, cap, &found, error);
+    if (status == WEFT_OK) {
+        (weft_arguments_has(arguments, "json") ? write_json : write_text)(schedule, program, &found, &text);
+        status = weft_cli_print(&text, error);
+    }
+    weft_free(found.peak);
+    weft_text_fini(&text);
+    return status;
+}
+
+static weft_status run(const weft_arguments *arguments, int *out_exit, weft_error *error)
+{
+    (void)out_exit;
+    int64_t cap = 0;
+    weft_schedule *schedule = NULL;
+    weft_program *program = NULL;
+    const weft_lower_options lower = {0};
+    TRY(weft_arguments_int(arguments, "memory-cap", 0, 1, INT64_MAX, &cap, error));
+    TRY(weft_cli_schedule(arguments, 0, &schedule, error));
+    weft_status status = weft_program_create(schedule, &lower, &program, error);
+    if (status == WEFT_OK) status = weft_program_verify(program, error);
+    if (status == WEFT_OK) status = report(arguments, schedule, program, cap, error);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+    return status;
+}
+
+static const weft_option options[] = {
+    WEFT_CLI_SCHEDULE_OPTIONS,
+    {"memory-cap", "N", "refuse more than N micro-batch stages held at once by a rank"},
+    {"json", NULL, "print an object (docs/cli.md)"},
+    {NULL, NULL, NULL},
+};
+
+const weft_verb weft_verb_verify = {
+    .name = "verify",
+    .summary = "Proves that a schedule can run and computes the right thing, or shows where it does not",
+    .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--memory-cap N] [--json]",
+    .options = options,
+    .least = 1,
+    .most = 1,
+    .details = weft_cli_schedule_kinds,
+    .run = run,
+};

@@ -1,0 +1,1 @@
+weft schedule nothing.csv

@@ -1,0 +1,1 @@
+weft schedule schedules/split.csv --format csv && weft schedule schedules/custom.csv

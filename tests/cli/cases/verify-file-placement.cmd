@@ -1,0 +1,1 @@
+weft verify schedules/custom.csv --placement loop

@@ -1,0 +1,1 @@
+weft verify --help | sed '/^kinds:/,$d'

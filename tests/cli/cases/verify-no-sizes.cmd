@@ -1,0 +1,1 @@
+weft verify gpipe --pipeline 2

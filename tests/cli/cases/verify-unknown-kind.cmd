@@ -1,0 +1,1 @@
+weft verify gpip --pipeline 2 --microbatches 2
