@@ -44,6 +44,10 @@ static weft_status make_schedule(weft_job *job, weft_error *error)
         if (status == WEFT_OK)
             status = weft_schedule_read_csv(weft_text_get(&text), text.length, name, &job->schedule, error);
         weft_text_fini(&text);
+        if (status == WEFT_INVALID) {
+            weft_error reason = *error;
+            return weft_config_complain(config, "parallel.schedule", error, "%s", reason.text);
+        }
         TRY(status);
         if (job->schedule->ranks != config->parallel.pipeline ||
             job->schedule->microbatches != config->batch.microbatches)
@@ -286,9 +290,30 @@ static weft_status refuse(const weft_job *job, size_t need, weft_error *error)
                                 (double)limit / 1048576, advice);
 }
 
+/* Sizes that are fine one by one can have products beyond 64 bits: what needs a petabyte is refused before it is
+ * counted. */
+static weft_status check_magnitude(const weft_config *config, weft_error *error)
+{
+    const double petabyte = 1125899906842624.0;
+    double C = (double)config->model.width, F = (double)config->model.feed_forward,
+           V = (double)config->model.vocabulary;
+    double L = (double)config->model.layers, context = (double)config->model.context;
+    double rows = (double)config->batch.sequences * (double)config->batch.tokens;
+    double weights = L * C * (4 * C + 3 * F) + C * (2 * V + context);
+    double activations = rows * (L * (16 * C + 3 * F) + V + (double)config->batch.microbatches);
+    if (weights * 16 > petabyte)
+        return weft_config_complain(config, "model.width", error,
+                                    "this model needs more than a petabyte for its weights");
+    if (activations * 4 > petabyte)
+        return weft_config_complain(config, "batch.sequences", error,
+                                    "%.0f tokens of this model need more than a petabyte of activations", rows);
+    return WEFT_OK;
+}
+
 static weft_status build(const weft_config *config, weft_job *job, weft_error *error)
 {
     job->config = config;
+    TRY(check_magnitude(config, error));
     TRY(choose_device(job, error));
     TRY(make_schedule(job, error));
     job->ranks = job->schedule->ranks;
