@@ -53,7 +53,7 @@ void weft_job_print(const weft_job *job, weft_text *out)
     if (!job->schedule->ascending)
         weft_text_add(out, "note       gradients do not arrive in ascending micro-batch order: the bits differ from "
                            "weft's own schedules\n");
-    weft_text_add(out, "predicted  bubble %.1f %% of compute time, efficiency %.3f (by flops, without messages)\n",
+    weft_text_add(out, "predicted  bubble %.1f %% of the step, efficiency %.3f (by flops, without messages)\n",
                   100 * job->predicted_bubble, job->predicted_efficiency);
     weft_text_add(out, "step       %.3f Tflop\n\n", job->step_flops * 1e-12);
     print_stages(job, out);
@@ -98,5 +98,7 @@ void weft_job_print_json(const weft_job *job, weft_text *out)
     json_stages(job, out);
     weft_text_add(out, "], \"memory\": [");
     json_memory(job, out);
-    weft_text_add(out, "]}\n");
+    size_t all = 0;
+    for (int32_t r = 0; r < job->ranks; r++) all += job->memory[r].total;
+    weft_text_add(out, "], \"total_bytes\": %zu}\n", all);
 }
