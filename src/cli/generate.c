@@ -7,9 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The prompt comes with the first token: a complaint about the checkpoint stands alone. */
 static int print_token(void *context, int32_t token, bool bytes)
 {
-    (void)context;
+    const char **prompt = context;
+    if (*prompt) fputs(*prompt, stdout);
+    *prompt = NULL;
     int failed = bytes ? putchar(token) == EOF : printf(" %d", (int)token) < 0;
     return failed || fflush(stdout) != 0;
 }
@@ -17,8 +20,9 @@ static int print_token(void *context, int32_t token, bool bytes)
 weft_status weft_cli_generate(const char *checkpoint, const char *device, weft_sample_options options,
                               weft_error *error)
 {
+    const char *prompt = options.prompt;
     options.token = print_token;
-    fputs(options.prompt, stdout);
+    options.context = &prompt;
     TRY(weft_sample(checkpoint, device, &options, error));
     putchar('\n');
     if (fflush(stdout) != 0 || ferror(stdout))
