@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-static bool is_file(const char *name)
+bool weft_cli_schedule_is_file(const weft_arguments *arguments)
 {
+    const char *name = arguments->operands[0];
     size_t length = strlen(name);
     return length > 4 && strcmp(name + length - 4, ".csv") == 0;
 }
@@ -19,17 +20,19 @@ static weft_status required(const weft_arguments *arguments, const char *name, w
 
 static weft_status read_options(const weft_arguments *arguments, weft_schedule_options *out, weft_error *error)
 {
-    int64_t ranks = 0, loops = 0, microbatches = 0;
+    int64_t ranks = 0, loops = 0, microbatches = 0, group = 0;
     TRY(required(arguments, "pipeline", error));
     TRY(required(arguments, "microbatches", error));
     TRY(weft_arguments_int(arguments, "pipeline", 0, 1, INT32_MAX, &ranks, error));
-    TRY(weft_arguments_int(arguments, "loops", 1, 1, INT32_MAX, &loops, error));
+    TRY(weft_arguments_int(arguments, "loops", 0, 1, INT32_MAX, &loops, error));
     TRY(weft_arguments_int(arguments, "microbatches", 0, 1, INT32_MAX, &microbatches, error));
+    TRY(weft_arguments_int(arguments, "group", 0, 1, INT32_MAX, &group, error));
     *out = (weft_schedule_options){.kind = arguments->operands[0],
                                    .ranks = (int32_t)ranks,
                                    .loops = (int32_t)loops,
                                    .microbatches = (int32_t)microbatches,
-                                   .placement = weft_arguments_get(arguments, "placement")};
+                                   .placement = weft_arguments_get(arguments, "placement"),
+                                   .group = (int32_t)group};
     return WEFT_OK;
 }
 
@@ -38,7 +41,7 @@ static weft_status generate(const weft_arguments *arguments, int64_t most_action
 {
     weft_schedule_options options;
     TRY(read_options(arguments, &options, error));
-    int64_t stages = (int64_t)options.ranks * options.loops;
+    int64_t stages = (int64_t)options.ranks * (options.loops ? options.loops : 1);
     if (most_actions && stages > most_actions / 2 / options.microbatches)
         FAIL(error, WEFT_INVALID, "%lld stages x %d micro-batches are more than %lld actions, too many to print",
              (long long)stages, (int)options.microbatches, (long long)most_actions);
@@ -64,6 +67,9 @@ static weft_status check_sizes(const weft_arguments *arguments, const weft_sched
     if (weft_arguments_has(arguments, "placement"))
         FAIL(error, WEFT_INVALID, "--placement: the rows of %s say which rank holds each stage",
              arguments->operands[0]);
+    if (weft_arguments_has(arguments, "group"))
+        FAIL(error, WEFT_INVALID, "--group: the rows of %s say in which order micro-batches come",
+             arguments->operands[0]);
     return WEFT_OK;
 }
 
@@ -87,7 +93,7 @@ weft_status weft_cli_schedule(const weft_arguments *arguments, int64_t most_acti
                               weft_error *error)
 {
     *out = NULL;
-    if (is_file(arguments->operands[0])) return import(arguments, out, error);
+    if (weft_cli_schedule_is_file(arguments)) return import(arguments, out, error);
     return generate(arguments, most_actions, out, error);
 }
 

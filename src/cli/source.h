@@ -7,16 +7,20 @@
 
 /* Rows of a verb's option table that weft_cli_schedule reads. */
 #define WEFT_CLI_SCHEDULE_OPTIONS                                                                                      \
-    {"pipeline", "P", "pipeline ranks"}, {"loops", "V", "stages of each rank (default 1)"},                            \
+    {"pipeline", "P", "pipeline ranks"}, {"loops", "V", "stages of each rank (default: the kind's own, mostly 1)"},    \
         {"microbatches", "M", "micro-batches of a step"},                                                              \
+        {"placement", "X", "which rank holds each stage: linear, loop or v (default: the kind's own)"},                \
     {                                                                                                                  \
-        "placement", "X", "which rank holds each stage (default: the kind's own)"                                      \
+        "group", "K", "hybrid: micro-batches of a group, P to M (default: half of M, or P)"                            \
     }
 
 /* The schedule of the verb's first operand. A kind needs --pipeline and --microbatches; with a file they may be left
  * out, and must agree with it where they are given. WEFT_INVALID for a kind of more than most_actions; 0: no limit. */
 weft_status weft_cli_schedule(const weft_arguments *arguments, int64_t most_actions, weft_schedule **out,
                               weft_error *error) WEFT_CHECKED;
+
+/* Whether the first operand names a file. */
+bool weft_cli_schedule_is_file(const weft_arguments *arguments);
 
 /* Lists the kinds for --help. */
 void weft_cli_schedule_kinds(weft_text *out);

@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The shortest text that reads back as the same number; JSON has no word for what is not finite. */
-static void add_number(double value, weft_text *out)
+void weft_report_add_number(double value, weft_text *out)
 {
     if (!isfinite(value)) {
         weft_text_add(out, "null");
@@ -22,7 +21,7 @@ static void add_number(double value, weft_text *out)
 static void add_key(const char *key, double value, weft_text *out)
 {
     weft_text_add(out, ",\"%s\":", key);
-    add_number(value, out);
+    weft_report_add_number(value, out);
 }
 
 void weft_report_step_json(const weft_step_record *record, weft_text *out)
@@ -38,7 +37,7 @@ void weft_report_step_json(const weft_step_record *record, weft_text *out)
     weft_text_add(out, ",\"bubble\":[");
     for (int32_t rank = 0; record->bubble && rank < record->ranks; rank++) {
         if (rank) weft_text_add(out, ",");
-        add_number(record->bubble[rank], out);
+        weft_report_add_number(record->bubble[rank], out);
     }
     weft_text_add(out, "]}\n");
 }

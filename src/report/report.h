@@ -23,6 +23,9 @@ void weft_report_svg(const weft_timeline *timeline, const weft_picture *picture,
 /* rank,lane,action,stage,microbatch,begin,end with a header line; seconds with 9 decimals. */
 void weft_report_csv(const weft_timeline *timeline, weft_text *out);
 
+/* For JSON: the shortest text that reads back as the same number; null for what is not finite. */
+void weft_report_add_number(double value, weft_text *out);
+
 /* One line of progress without a newline: step, loss, tokens/s, share of peak, time left. */
 void weft_report_progress(const weft_step_record *record, weft_text *out);
 

@@ -20,6 +20,15 @@ static void add_causes(const weft_canvas *canvas)
     }
 }
 
+/* Micro-batch stages, of the rank that holds most. */
+static int64_t most_held(const weft_canvas *canvas)
+{
+    int64_t most = 0;
+    for (int32_t rank = 0; rank < canvas->timeline->program->ranks; rank++)
+        if (canvas->ranks[rank].peak_activations > most) most = canvas->ranks[rank].peak_activations;
+    return most;
+}
+
 static void draw_title(const weft_canvas *canvas)
 {
     weft_text *out = canvas->out;
@@ -33,6 +42,7 @@ static void draw_title(const weft_canvas *canvas)
     weft_canvas_add_time(canvas, canvas->step, out);
     weft_text_add(out, " \xc2\xb7 bubble %.1f %%", 100 * canvas->bubble);
     add_causes(canvas);
+    weft_text_add(out, " \xc2\xb7 at most %lld held", (long long)most_held(canvas));
     weft_text_add(out, "</text>\n");
 }
 

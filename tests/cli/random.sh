@@ -9,13 +9,13 @@ cd "$scratch"
 
 # 300 lines of up to 8 words; a verb leads most of them. train is always a dry run: nothing is to be trained here.
 awk 'BEGIN {
-    verbs = split("train --dry-run|generate|schedule|verify|compare|config|help|frobnicate", verb, "|")
+    verbs = split("train --dry-run|generate|schedule|verify|simulate|compare|config|help|frobnicate", verb, "|")
     words = split("--pipeline|--loops|--microbatches|--placement|--format|--json|--resume|--prompt|--tokens|--top-k|--seed|" \
         "--temperature|--device|--help|--version|--|-|-x|--=|--format=csv|--pipeline=2|--microbatches=3|0|1|2|3|-1|7e9|nan|" \
         "99999999999999999999|0x10|1.5|csv|text|linear|loop|gpipe|1f1b|depth-first|breadth-first|sequential|train.yaml|" \
         "good.yaml|misspelt.yaml|nothing|.|/dev/null|train|generate|schedule|run.steps=2|run.steps=|=|=1|model.layers=2|" \
         "parallel.pipeline=2|parallel.stages=[1,1]|parallel.stages=[|model.width=999999999|parallel.schedule=two.csv|" \
-        "schedules/custom.csv|schedules/deadlock.csv|--memory-cap|" \
+        "schedules/custom.csv|schedules/deadlock.csv|--memory-cap|--forward|--costs|costs/two.json|--update|1,2|--unit|--svg|" \
         "threads=1|element=bf16|%s%n|\\|\"|{|\303\251|\377", word, "|")
     srand(20240601)
     for (line = 0; line < 300; line++) {

@@ -1,0 +1,234 @@
+#include "cli/costs.h"
+
+#include "base/file.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <yaml.h>
+
+typedef enum cost { FORWARD, BACKWARD_INPUT, BACKWARD_WEIGHT, UPDATE, COMM, GATHER, REDUCE, COSTS } cost;
+
+enum { BY_STAGE = UPDATE + 1 }; /* costs below may differ from stage to stage */
+
+static const char *const names[COSTS] = {"forward", "backward-input", "backward-weight", "update",
+                                         "comm",    "gather",         "reduce"};
+
+/* What was given: the numbers as text with commas, and where they stood. */
+typedef struct given {
+    const char *numbers; /* NULL: not given */
+    const char *place;   /* "--forward" or "FILE:2: forward" */
+} given;
+
+typedef struct reader {
+    yaml_parser_t parser;
+    yaml_event_t event; /* the one being looked at */
+    bool has_event;
+    const char *path;
+    given *rows; /* (COSTS) */
+    weft_arena *arena;
+    weft_error *error;
+} reader;
+
+static size_t line(const reader *r)
+{
+    return r->event.start_mark.line + 1;
+}
+
+static weft_status next(reader *r)
+{
+    if (r->has_event) yaml_event_delete(&r->event);
+    r->has_event = false;
+    if (!yaml_parser_parse(&r->parser, &r->event))
+        FAIL(r->error, r->parser.error == YAML_MEMORY_ERROR ? WEFT_NO_MEMORY : WEFT_INVALID,
+             "%s:%zu: not valid YAML or JSON: %s", r->path, r->parser.problem_mark.line + 1,
+             r->parser.problem ? r->parser.problem : "unknown problem");
+    r->has_event = true;
+    return WEFT_OK;
+}
+
+static const char *scalar(const reader *r)
+{
+    return (const char *)r->event.data.scalar.value;
+}
+
+/* Keys may have underscores for dashes, as they have in configurations. */
+static weft_status take_key(reader *r, given **out)
+{
+    char key[64];
+    if (r->event.type != YAML_SCALAR_EVENT || r->event.data.scalar.length >= sizeof key)
+        FAIL(r->error, WEFT_INVALID, "%s:%zu: a key must be the name of a cost, such as forward", r->path, line(r));
+    snprintf(key, sizeof key, "%s", scalar(r));
+    for (char *c = key; *c; c++)
+        if (*c == '_') *c = '-';
+    int found = -1;
+    for (int i = 0; i < COSTS; i++)
+        if (strcmp(key, names[i]) == 0) found = i;
+    int nearest = found < 0 ? weft_text_nearest(key, names, COSTS) : -1;
+    if (nearest >= 0)
+        FAIL(r->error, WEFT_INVALID, "%s:%zu: unknown cost '%s' (nearest: '%s')", r->path, line(r), key,
+             names[nearest]);
+    if (found < 0) FAIL(r->error, WEFT_INVALID, "%s:%zu: unknown cost '%s'", r->path, line(r), key);
+    if (r->rows[found].numbers) FAIL(r->error, WEFT_INVALID, "%s:%zu: '%s' is there twice", r->path, line(r), key);
+    *out = &r->rows[found];
+    char place[4200];
+    snprintf(place, sizeof place, "%s:%zu: %s", r->path, line(r), names[found]);
+    return weft_arena_text(r->arena, place, &(*out)->place, r->error);
+}
+
+/* A number, or a list of numbers, joined as a flag would have them. */
+static weft_status add_numbers(reader *r, const given *row, weft_text *joined)
+{
+    bool list = r->event.type == YAML_SEQUENCE_START_EVENT;
+    if (list) TRY(next(r));
+    while (!list || r->event.type != YAML_SEQUENCE_END_EVENT) {
+        if (r->event.type != YAML_SCALAR_EVENT)
+            FAIL(r->error, WEFT_INVALID, "%s: expects a number or a list of numbers", row->place);
+        weft_text_add(joined, "%s%s", joined->length ? "," : "", scalar(r));
+        if (!list) break;
+        TRY(next(r));
+    }
+    return weft_text_check(joined, r->error);
+}
+
+static weft_status read_pair(reader *r)
+{
+    given *row = NULL;
+    weft_text joined;
+    TRY(take_key(r, &row));
+    TRY(next(r));
+    weft_text_init(&joined);
+    weft_status status = add_numbers(r, row, &joined);
+    if (status == WEFT_OK) status = weft_arena_text(r->arena, weft_text_get(&joined), &row->numbers, r->error);
+    weft_text_fini(&joined);
+    return status;
+}
+
+static weft_status read_document(reader *r)
+{
+    for (int i = 0; i < 3; i++) { /* stream, document, mapping; an empty file has the stream only */
+        TRY(next(r));
+        if (r->event.type == YAML_STREAM_END_EVENT) FAIL(r->error, WEFT_INVALID, "%s: is empty", r->path);
+    }
+    if (r->event.type != YAML_MAPPING_START_EVENT)
+        FAIL(r->error, WEFT_INVALID, "%s:%zu: expects costs by name, such as 'forward: 1'", r->path, line(r));
+    TRY(next(r));
+    while (r->event.type != YAML_MAPPING_END_EVENT) {
+        TRY(read_pair(r));
+        TRY(next(r));
+    }
+    TRY(next(r));
+    TRY(next(r));
+    if (r->event.type != YAML_STREAM_END_EVENT)
+        FAIL(r->error, WEFT_INVALID, "%s:%zu: a second document starts here; one is allowed", r->path, line(r));
+    return WEFT_OK;
+}
+
+static weft_status read_file(const char *path, given rows[COSTS], weft_arena *arena, weft_error *error)
+{
+    reader r = {.path = path, .rows = rows, .arena = arena, .error = error};
+    weft_text text;
+    weft_text_init(&text);
+    weft_status status = weft_file_read(path, &text, error);
+    if (status == WEFT_OK && !yaml_parser_initialize(&r.parser))
+        status = weft_fail(error, WEFT_NO_MEMORY, "%s: out of memory while reading it", path);
+    if (status == WEFT_OK) {
+        yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
+        yaml_parser_set_input_string(&r.parser, (const unsigned char *)weft_text_get(&text), text.length);
+        status = read_document(&r);
+        if (r.has_event) yaml_event_delete(&r.event);
+        yaml_parser_delete(&r.parser);
+    }
+    weft_text_fini(&text);
+    return status;
+}
+
+/* The number at *at, which moves behind it and its comma; *at becomes NULL behind the last. */
+static weft_status take_number(const given *row, const char **at, double *out, weft_error *error)
+{
+    char word[64];
+    size_t length = strcspn(*at, ",");
+    snprintf(word, sizeof word, "%.*s", (int)(length < 63 ? length : 63), *at);
+    if (length > 63 || !weft_parse_double(word, out) || *out < 0)
+        FAIL(error, WEFT_INVALID, "%s: expects a number from 0 up, not '%s'", row->place, word);
+    *at = (*at)[length] ? *at + length + 1 : NULL;
+    return WEFT_OK;
+}
+
+/* One number for all, or one for each of count. */
+static weft_status spread(const given *row, int32_t count, double *out, weft_error *error)
+{
+    const char *at = row->numbers;
+    int32_t found = 0;
+    while (at) {
+        double number = 0;
+        TRY(take_number(row, &at, &number, error));
+        if (found < count) out[found] = number;
+        found++;
+    }
+    if (found != count && found != 1 && count == 1)
+        FAIL(error, WEFT_INVALID, "%s: expects one number, not %d", row->place, (int)found);
+    if (found != count && found != 1)
+        FAIL(error, WEFT_INVALID, "%s: expects one number, or one for each of the %d stages, not %d", row->place,
+             (int)count, (int)found);
+    for (int32_t i = found; i < count; i++) out[i] = out[0];
+    return WEFT_OK;
+}
+
+/* Fills in what may be left out. */
+static weft_status complete(given rows[COSTS], bool backward, weft_error *error)
+{
+    bool any = rows[FORWARD].numbers || rows[BACKWARD_INPUT].numbers || rows[BACKWARD_WEIGHT].numbers;
+    for (int i = 0; i <= BACKWARD_WEIGHT; i++) {
+        if (rows[i].numbers) continue;
+        if (any && (backward || i == FORWARD))
+            FAIL(error, WEFT_INVALID,
+                 "--%s is missing; give forward, backward-input and backward-weight, or none of them for 1 each",
+                 names[i]);
+        rows[i].numbers = "1";
+    }
+    for (int i = UPDATE; i < COSTS; i++)
+        if (!rows[i].numbers) rows[i].numbers = "0";
+    return WEFT_OK;
+}
+
+static weft_status read_all(weft_cli_costs *costs, const weft_arguments *arguments, const weft_schedule *schedule,
+                            weft_error *error)
+{
+    static const char *const places[COSTS] = {"--forward", "--backward-input", "--backward-weight", "--update",
+                                              "--comm",    "--gather",         "--reduce"};
+    given rows[COSTS] = {{0}};
+    double *values[COSTS];
+    const char *path = weft_arguments_get(arguments, "costs");
+    if (path) TRY(read_file(path, rows, &costs->arena, error));
+    for (int i = 0; i < COSTS; i++)
+        if (weft_arguments_has(arguments, names[i]))
+            rows[i] = (given){.numbers = weft_arguments_get(arguments, names[i]), .place = places[i]};
+    costs->has_update = rows[UPDATE].numbers != NULL;
+    TRY(complete(rows, !schedule->forward_only, error));
+    for (int i = 0; i < COSTS; i++) {
+        int32_t count = i < BY_STAGE ? schedule->stages : 1;
+        TRY(weft_arena_take(&costs->arena, (size_t)count, sizeof *values[i], &values[i], error));
+        TRY(spread(&rows[i], count, values[i], error));
+    }
+    costs->costs = (weft_costs){.forward = values[FORWARD],
+                                .backward_input = values[BACKWARD_INPUT],
+                                .backward_weight = values[BACKWARD_WEIGHT],
+                                .update = values[UPDATE],
+                                .message = *values[COMM],
+                                .reduce = *values[REDUCE]};
+    return WEFT_OK;
+}
+
+weft_status weft_cli_costs_init(weft_cli_costs *costs, const weft_arguments *arguments, const weft_schedule *schedule,
+                                weft_error *error)
+{
+    *costs = (weft_cli_costs){0};
+    weft_arena_init(&costs->arena);
+    return read_all(costs, arguments, schedule, error);
+}
+
+void weft_cli_costs_fini(weft_cli_costs *costs)
+{
+    weft_arena_fini(&costs->arena);
+}

@@ -1,0 +1,37 @@
+/*
+ * Costs for the simulator, from flags and from a file of the same names.
+ *
+ * Owns: what it read, until weft_cli_costs_fini.  Threads: main's.
+ */
+#ifndef WEFT_CLI_COSTS_H
+#define WEFT_CLI_COSTS_H
+
+#include "cli/verb.h"
+#include "schedule/schedule.h"
+#include "simulate/simulate.h"
+
+/* Rows of a verb's option table that weft_cli_costs_init reads. */
+#define WEFT_CLI_COST_OPTIONS                                                                                          \
+    {"forward", "X", "time of F, of one micro-batch in one stage; one number, or one a stage: 1,1,2,1"},               \
+        {"backward-input", "X", "time of I; B takes I and W together"}, {"backward-weight", "X", "time of W"},         \
+        {"update", "X", "time of UPDATE of one stage; given, the step ends with NORM and UPDATE"},                     \
+        {"comm", "X", "latency of one message (default 0)"},                                                           \
+        {"gather", "X", "time of one gather of weights (default 0)"},                                                  \
+        {"reduce", "X", "time of one reduction or norm (default 0)"},                                                  \
+    {                                                                                                                  \
+        "costs", "FILE", "costs as YAML or JSON, by the names of the flags; flags win"                                 \
+    }
+
+typedef struct weft_cli_costs {
+    weft_costs costs;
+    bool has_update;
+    weft_arena arena;
+} weft_cli_costs;
+
+/* Without any time of F, I and W, all three are 1; else those that the schedule has must be given. WEFT_INVALID in one
+ * line for what is no number from 0 up, or is there for another number of stages. */
+weft_status weft_cli_costs_init(weft_cli_costs *costs, const weft_arguments *arguments, const weft_schedule *schedule,
+                                weft_error *error) WEFT_CHECKED;
+void weft_cli_costs_fini(weft_cli_costs *costs);
+
+#endif

@@ -1,0 +1,75 @@
+#include "cli/pictures.h"
+
+#include "base/file.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+typedef struct form {
+    const char *option;
+    uint32_t most_actions; /* more would be hundreds of megabytes */
+    void (*write)(const weft_timeline *timeline, const weft_picture *picture, weft_text *out);
+} form;
+
+static const form forms[] = {{"svg", 1u << 20, weft_report_svg}};
+
+enum { FORMS = sizeof forms / sizeof *forms };
+
+static const char *const units[] = {"s", "ms", "us"};
+
+weft_status weft_cli_unit(const weft_arguments *arguments, const char **out, weft_error *error)
+{
+    const char *name = weft_arguments_get(arguments, "unit");
+    *out = name ? name : units[0];
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (strcmp(*out, units[i]) == 0) return WEFT_OK;
+    FAIL(error, WEFT_INVALID, "--unit: expects s, ms or us, not '%s'", name);
+}
+
+/* A file is replaced when the new one is complete; a device or a pipe must not be. */
+static weft_status check_form(const weft_arguments *arguments, const form *kind, const weft_program *program,
+                              weft_error *error)
+{
+    struct stat status;
+    const char *path = weft_arguments_get(arguments, kind->option);
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        FAIL(error, WEFT_INVALID, "--%s: %s is there and is not a regular file", kind->option, path);
+    if (program->action_count > kind->most_actions)
+        FAIL(error, WEFT_INVALID, "--%s: %u actions are more than %u, too many to draw", kind->option,
+             (unsigned)program->action_count, (unsigned)kind->most_actions);
+    return WEFT_OK;
+}
+
+weft_status weft_cli_pictures_check(const weft_arguments *arguments, const weft_program *program, weft_error *error)
+{
+    const char *unit = NULL;
+    TRY(weft_cli_unit(arguments, &unit, error));
+    for (int i = 0; i < FORMS; i++)
+        if (weft_arguments_has(arguments, forms[i].option)) TRY(check_form(arguments, &forms[i], program, error));
+    return WEFT_OK;
+}
+
+static weft_status write_file(const form *kind, const char *path, const weft_timeline *timeline,
+                              const weft_picture *picture, weft_error *error)
+{
+    weft_text text;
+    weft_text_init(&text);
+    kind->write(timeline, picture, &text);
+    weft_status status = weft_text_check(&text, error);
+    if (status == WEFT_OK) status = weft_file_write(path, text.bytes, text.length, error);
+    weft_text_fini(&text);
+    return status;
+}
+
+weft_status weft_cli_pictures_write(const weft_arguments *arguments, const weft_timeline *timeline,
+                                    const weft_picture *picture, weft_error *error)
+{
+    weft_picture labelled = *picture;
+    TRY(weft_cli_unit(arguments, &labelled.unit, error));
+    labelled.unit_scale = 1;
+    for (int i = 0; i < FORMS; i++) {
+        const char *path = weft_arguments_get(arguments, forms[i].option);
+        if (path) TRY(write_file(&forms[i], path, timeline, &labelled, error));
+    }
+    return WEFT_OK;
+}

@@ -1,0 +1,26 @@
+/* Files of a timeline that a verb writes: --svg and so on. Threads: main's. */
+#ifndef WEFT_CLI_PICTURES_H
+#define WEFT_CLI_PICTURES_H
+
+#include "cli/verb.h"
+#include "report/report.h"
+
+/* Rows of a verb's option table that the functions here read. */
+#define WEFT_CLI_PICTURE_OPTIONS                                                                                       \
+    {"unit", "s|ms|us", "unit of the times (default s)"},                                                              \
+    {                                                                                                                  \
+        "svg", "FILE", "draw the timeline"                                                                             \
+    }
+
+/* Static: s, ms or us. */
+weft_status weft_cli_unit(const weft_arguments *arguments, const char **out, weft_error *error) WEFT_CHECKED;
+
+/* WEFT_INVALID for an unknown unit, and for more actions than a picture that is asked for can hold. */
+weft_status weft_cli_pictures_check(const weft_arguments *arguments, const weft_program *program,
+                                    weft_error *error) WEFT_CHECKED;
+
+/* Writes the files that are asked for. picture: its title and caption; the unit is the one of --unit. */
+weft_status weft_cli_pictures_write(const weft_arguments *arguments, const weft_timeline *timeline,
+                                    const weft_picture *picture, weft_error *error) WEFT_CHECKED;
+
+#endif

@@ -1,0 +1,183 @@
+/* weft simulate: the longest path through a schedule's program with given costs: step time, bubble and its causes. */
+#include "simulate/simulate.h"
+
+#include "base/file.h"
+#include "cli/costs.h"
+#include "cli/pictures.h"
+#include "cli/source.h"
+#include "report/report.h"
+
+#include <stdio.h>
+
+typedef struct simulation {
+    weft_schedule *schedule;
+    weft_cli_costs costs;
+    weft_program *program;
+    weft_timeline timeline;
+    weft_bubble_rank *ranks; /* (P) */
+    const char *unit;        /* of all times */
+    double step, bubble;
+    double cause[WEFT_BUBBLE_CAUSES];  /* shares of the step, means over ranks */
+    uint64_t count[WEFT_ACTION_KINDS]; /* actions of each kind */
+} simulation;
+
+static void sum_up(simulation *it)
+{
+    int32_t P = it->program->ranks;
+    weft_bubble_measure(&it->timeline, &it->step, &it->bubble, it->ranks);
+    for (int32_t rank = 0; rank < P && it->step > 0; rank++)
+        for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++)
+            it->cause[cause] += it->ranks[rank].cause[cause] / (it->step * P);
+    for (uint32_t a = 0; a < it->program->action_count; a++) it->count[it->program->actions[a].kind]++;
+}
+
+static weft_status simulate(simulation *it, const weft_arguments *arguments, weft_error *error)
+{
+    TRY(weft_cli_unit(arguments, &it->unit, error));
+    TRY(weft_cli_schedule(arguments, 0, &it->schedule, error));
+    TRY(weft_cli_costs_init(&it->costs, arguments, it->schedule, error));
+    weft_lower_options lower = {
+        .update = it->costs.has_update, .norm = it->costs.has_update, .clip = it->costs.has_update};
+    TRY(weft_program_create(it->schedule, &lower, &it->program, error));
+    /* What weft generates is proved by its tests; what others wrote is not. */
+    if (weft_cli_schedule_is_file(arguments)) TRY(weft_program_verify(it->program, error));
+    TRY(weft_cli_pictures_check(arguments, it->program, error));
+    TRY(weft_timeline_init(&it->timeline, it->program, error));
+    TRY(weft_allocate((size_t)it->program->ranks, sizeof *it->ranks, &it->ranks, error));
+    TRY(weft_simulate(it->program, &it->costs.costs, &it->timeline, error));
+    sum_up(it);
+    return WEFT_OK;
+}
+
+static uint64_t messages(const simulation *it)
+{
+    return it->count[WEFT_SEND_F] + it->count[WEFT_SEND_B];
+}
+
+static void write_text(const simulation *it, weft_text *out)
+{
+    const weft_schedule *schedule = it->schedule;
+    weft_text_add(out, "schedule  %s, %d stages over %d ranks, %d micro-batches\n", schedule->name,
+                  (int)schedule->stages, (int)schedule->ranks, (int)schedule->microbatches);
+    weft_text_add(out, "step      %.6g %s\nbubble    %.2f %% of the step", it->step, it->unit, 100 * it->bubble);
+    const char *separator = ": ";
+    for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
+        if (it->cause[cause] < 5e-5) continue;
+        weft_text_add(out, "%s%s %.2f %%", separator, weft_bubble_cause_name((weft_bubble_cause)cause),
+                      100 * it->cause[cause]);
+        separator = ", ";
+    }
+    weft_text_add(out, "\nprogram   %u actions, %llu messages, %llu gathers, %llu reductions\n",
+                  (unsigned)it->program->action_count, (unsigned long long)messages(it),
+                  (unsigned long long)it->count[WEFT_UNSHARD], (unsigned long long)it->count[WEFT_REDUCE_GRAD]);
+    weft_text_add(out, "\nrank        busy        idle       begin         end    held\n");
+    for (int32_t rank = 0; rank < schedule->ranks; rank++) {
+        const weft_bubble_rank *row = &it->ranks[rank];
+        weft_text_add(out, "%4d  %10.6g  %10.6g  %10.6g  %10.6g  %6lld\n", (int)rank, row->busy, row->idle,
+                      row->first_begin, row->last_end, (long long)row->peak_activations);
+    }
+}
+
+static void add_key(const char *key, double value, weft_text *out)
+{
+    weft_text_add(out, "\"%s\": ", key);
+    weft_report_add_number(value, out);
+}
+
+static void add_ranks(const simulation *it, weft_text *out)
+{
+    weft_text_add(out, "  \"ranks\": [\n");
+    for (int32_t rank = 0; rank < it->schedule->ranks; rank++) {
+        const weft_bubble_rank *row = &it->ranks[rank];
+        weft_text_add(out, "    {");
+        add_key("busy", row->busy, out);
+        weft_text_add(out, ", ");
+        add_key("idle", row->idle, out);
+        weft_text_add(out, ", ");
+        add_key("begin", row->first_begin, out);
+        weft_text_add(out, ", ");
+        add_key("end", row->last_end, out);
+        weft_text_add(out, "}%s\n", rank + 1 < it->schedule->ranks ? "," : "");
+    }
+    weft_text_add(out, "  ]\n");
+}
+
+static void write_json(const simulation *it, weft_text *out)
+{
+    const weft_schedule *schedule = it->schedule;
+    weft_text_add(out, "{\n  \"schedule\": ");
+    weft_text_add_json(out, schedule->name);
+    weft_text_add(out, ",\n  \"pipeline\": %d,\n  \"stages\": %d,\n  \"microbatches\": %d,\n  \"actions\": %u,\n  ",
+                  (int)schedule->ranks, (int)schedule->stages, (int)schedule->microbatches,
+                  (unsigned)it->program->action_count);
+    add_key("step_time", it->step, out);
+    weft_text_add(out, ",\n  ");
+    add_key("bubble_fraction", it->bubble, out);
+    weft_text_add(out, ",\n  \"bubble_by_cause\": {");
+    for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
+        if (cause) weft_text_add(out, ", ");
+        add_key(weft_bubble_cause_name((weft_bubble_cause)cause), it->cause[cause], out);
+    }
+    weft_text_add(out, "},\n  \"peak_activations\": [");
+    for (int32_t rank = 0; rank < schedule->ranks; rank++)
+        weft_text_add(out, "%s%lld", rank ? ", " : "", (long long)it->ranks[rank].peak_activations);
+    weft_text_add(out, "],\n  \"messages\": %llu,\n  \"gathers\": %llu,\n  \"reductions\": %llu,\n",
+                  (unsigned long long)messages(it), (unsigned long long)it->count[WEFT_UNSHARD],
+                  (unsigned long long)it->count[WEFT_REDUCE_GRAD]);
+    add_ranks(it, out);
+    weft_text_add(out, "}\n");
+}
+
+static weft_status draw(const simulation *it, const weft_arguments *arguments, weft_error *error)
+{
+    const weft_schedule *schedule = it->schedule;
+    char title[128], loops[32] = "";
+    if (schedule->loops > 1) snprintf(loops, sizeof loops, ", %d loops", (int)schedule->loops);
+    snprintf(title, sizeof title, "%s, P = %d%s, M = %d", schedule->name, (int)schedule->ranks, loops,
+             (int)schedule->microbatches);
+    weft_picture picture = {.title = title, .caption = "simulated"};
+    return weft_cli_pictures_write(arguments, &it->timeline, &picture, error);
+}
+
+static weft_status report(const simulation *it, const weft_arguments *arguments, weft_error *error)
+{
+    weft_text text;
+    weft_text_init(&text);
+    (weft_arguments_has(arguments, "json") ? write_json : write_text)(it, &text);
+    weft_status status = weft_cli_print(&text, error);
+    weft_text_fini(&text);
+    return status;
+}
+
+static weft_status run(const weft_arguments *arguments, int *out_exit, weft_error *error)
+{
+    (void)out_exit;
+    simulation it = {0};
+    weft_status status = simulate(&it, arguments, error);
+    if (status == WEFT_OK) status = draw(&it, arguments, error);
+    if (status == WEFT_OK) status = report(&it, arguments, error);
+    weft_free(it.ranks);
+    weft_timeline_fini(&it.timeline);
+    weft_program_destroy(it.program);
+    weft_cli_costs_fini(&it.costs);
+    weft_schedule_destroy(it.schedule);
+    return status;
+}
+
+static const weft_option options[] = {
+    WEFT_CLI_SCHEDULE_OPTIONS, WEFT_CLI_COST_OPTIONS,
+    WEFT_CLI_PICTURE_OPTIONS,  {"json", NULL, "print an object (docs/cli.md)"},
+    {NULL, NULL, NULL},
+};
+
+const weft_verb weft_verb_simulate = {
+    .name = "simulate",
+    .summary = "Simulates a schedule with given costs: step time, bubble by cause, memory; draws it",
+    .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--forward X] "
+             "[--backward-input X] [--backward-weight X] [--comm X] [--update X] [--costs FILE] [--json] [--svg FILE]",
+    .options = options,
+    .least = 1,
+    .most = 1,
+    .details = weft_cli_schedule_kinds,
+    .run = run,
+};

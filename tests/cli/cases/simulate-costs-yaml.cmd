@@ -1,0 +1,1 @@
+weft simulate gpipe --pipeline 4 --microbatches 4 --costs costs/four.yaml

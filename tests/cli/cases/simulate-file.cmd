@@ -1,0 +1,1 @@
+weft simulate schedules/split.csv --forward 1 --backward-input 1 --backward-weight 0.5 --unit ms

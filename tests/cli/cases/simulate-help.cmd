@@ -1,0 +1,1 @@
+weft simulate --help | sed '/^kinds:/,$d'

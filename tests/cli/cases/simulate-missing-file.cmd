@@ -1,0 +1,1 @@
+weft simulate nothing.csv

@@ -1,0 +1,1 @@
+weft simulate gpip --pipeline 2 --microbatches 2
