@@ -113,7 +113,8 @@ static const weft_option options[] = {
 const weft_verb weft_verb_verify = {
     .name = "verify",
     .summary = "Proves that a schedule can run and computes the right thing, or shows where it does not",
-    .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--memory-cap N] [--json]",
+    .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--memory-cap N] "
+             "[--json]",
     .options = options,
     .least = 1,
     .most = 1,

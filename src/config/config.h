@@ -57,9 +57,9 @@ typedef struct weft_config {
         double beta1, beta2, epsilon, weight_decay, clip; /* clip 0: none */
     } optimizer;
     struct {
-        int64_t pipeline, loops;
+        int64_t pipeline, loops, group;
         const char *schedule;  /* a kind or FILE.csv */
-        const char *placement; /* linear, loop, or auto */
+        const char *placement; /* linear, loop, v, or auto */
         weft_config_list stages; /* layers of each stage; empty: found by the splitter */
     } parallel;
     struct {

@@ -1,10 +1,10 @@
 #include "schedule/kinds.h"
 
-/* On a looped placement a micro-batch must not run back to back through the rank's stages: between two of them it
- * crosses all other ranks. All forward, then all backward, stage after stage, is then the breadth-first order. */
+/* On a placement other than linear a micro-batch must not run back to back through the rank's stages: between two of
+ * them it crosses other ranks. All forward, then all backward, stage after stage, is then the breadth-first order. */
 void weft_order_gpipe(weft_order *order)
 {
-    if (order->loop_placement) {
+    if (order->placement != WEFT_PLACEMENT_LINEAR) {
         weft_order_breadth_first(order);
         return;
     }

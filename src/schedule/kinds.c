@@ -2,33 +2,42 @@
 
 #include <string.h>
 
-/* KIND(order function, name, placement is loop by default, why not linear, why not loop, summary) */
+/* Reasons for what several stages a rank do not go with; `any` allows the placement. */
+static const char any[] = "";
+static const char wait_loop[] = "a micro-batch would cross every rank again and again with nothing beside it; "
+                                "take depth-first, which is 1f1b over looped stages, or placement linear";
+static const char next_door[] = "the next stage of a micro-batch would be on the same rank, so that turning to other "
+                                "micro-batches gains nothing; take 1f1b, or placement loop";
+static const char whole_batch[] = "each rank would wait until the one before it had done all micro-batches of all but "
+                                  "its last stage; take gpipe, or placement loop";
+static const char uneven[] = "it counts on a micro-batch coming round after P stages, which a v does not do; "
+                             "take placement loop";
+
+/* KIND(order function, name, split, grouped, own placement, why not linear, loop, v, summary) */
 #define KINDS                                                                                                          \
-    KIND(sequential, "sequential", false, NULL, NULL,                                                                  \
+    KIND(sequential, "sequential", false, false, LINEAR, any, any, any,                                                \
          "layer-wise model parallelism: one micro-batch at a time, one rank busy at a time")                           \
-    KIND(gpipe, "gpipe", false, NULL, NULL, "all micro-batches forward, then all backward")                            \
-    KIND(1f1b, "1f1b", false, NULL,                                                                                    \
-         "a micro-batch would cross every rank again and again with nothing beside it; "                               \
-         "take depth-first, which is 1f1b over looped stages, or placement linear",                                    \
+    KIND(gpipe, "gpipe", false, false, LINEAR, any, any, any, "all micro-batches forward, then all backward")          \
+    KIND(1f1b, "1f1b", false, false, LINEAR, any, wait_loop, wait_loop,                                                \
          "one forward, one backward: few activations held, the bubble of gpipe")                                       \
-    KIND(depth_first, "depth-first", true,                                                                             \
-         "the next stage of a micro-batch would be on the same rank, so that turning to other micro-batches "          \
-         "gains nothing; take 1f1b, or placement loop",                                                                \
-         NULL, "interleaved 1f1b over looped stages, micro-batches in groups of P")                                    \
-    KIND(breadth_first, "breadth-first", true,                                                                         \
-         "each rank would wait until the one before it had done all micro-batches of all but its last stage; "         \
-         "take gpipe, or placement loop",                                                                              \
-         NULL, "looped stages, all micro-batches of a stage before the rank's next stage")
+    KIND(depth_first, "depth-first", false, false, LOOP, next_door, any, uneven,                                       \
+         "interleaved 1f1b over looped stages, micro-batches in groups of P")                                          \
+    KIND(breadth_first, "breadth-first", false, false, LOOP, whole_batch, any, any,                                    \
+         "looped stages, all micro-batches of a stage before the rank's next stage")                                   \
+    KIND(breadth_first_descending, "breadth-first-descending", false, false, LOOP, whole_batch, any, any,              \
+         "breadth-first with the last micro-batch first on the way back")                                              \
+    KIND(hybrid, "hybrid", false, true, LOOP, next_door, any, uneven,                                                  \
+         "between depth-first and breadth-first: micro-batches in groups of K (--group)")
 
 static const weft_schedule_kind kinds[] = {
-#define KIND(function, name, loop_default, no_linear, no_loop, summary)                                                \
-    {name, summary, loop_default, no_linear, no_loop, weft_order_##function},
+#define KIND(function, name, split, grouped, placement, no_linear, no_loop, no_v, summary)                             \
+    {name, summary, split, grouped, WEFT_PLACEMENT_##placement, {no_linear, no_loop, no_v}, weft_order_##function},
     KINDS
 #undef KIND
 };
 
 static const char *const kind_names[] = {
-#define KIND(function, name, loop_default, no_linear, no_loop, summary) name,
+#define KIND(function, name, split, grouped, placement, no_linear, no_loop, no_v, summary) name,
     KINDS
 #undef KIND
         NULL};

@@ -9,10 +9,19 @@
 
 #include "schedule/schedule.h"
 
+/* Stage s of S = P V is on rank s / V, on rank s mod P, or goes back and forth: 0 .. P - 1, P - 1 .. 0, ... */
+typedef enum weft_placement {
+    WEFT_PLACEMENT_LINEAR,
+    WEFT_PLACEMENT_LOOP,
+    WEFT_PLACEMENT_V,
+    WEFT_PLACEMENTS
+} weft_placement;
+
 /* One rank's share of a schedule in the making. Local stages are numbered 0 .. loops - 1 in model order. */
 typedef struct weft_order {
     int32_t ranks, loops, microbatches, rank;
-    bool loop_placement; /* else linear */
+    int32_t group; /* micro-batches of a group, where the kind has groups of any size */
+    weft_placement placement;
     weft_action *actions;
     size_t count;
 } weft_order;
@@ -22,6 +31,8 @@ int32_t weft_order_stage(const weft_order *order, int32_t local);
 
 void weft_order_forward(weft_order *order, int32_t local, int32_t microbatch);
 void weft_order_backward(weft_order *order, int32_t local, int32_t microbatch);
+void weft_order_input(weft_order *order, int32_t local, int32_t microbatch);
+void weft_order_weight(weft_order *order, int32_t local, int32_t microbatch);
 
 /* One micro-batch through all local stages back to back: ascending for forward, descending for backward. */
 void weft_order_forward_all(weft_order *order, int32_t microbatch);
@@ -37,11 +48,17 @@ void weft_order_1f1b(weft_order *order);
 void weft_order_depth_first(weft_order *order);
 /* Source: arXiv 2211.05953 section 4. */
 void weft_order_breadth_first(weft_order *order);
+/* The same with the backward micro-batches from the last to the first. */
+void weft_order_breadth_first_descending(weft_order *order);
+/* Source: arXiv 2407.21783 section 3.3.2. Depth-first in groups of order->group micro-batches. */
+void weft_order_hybrid(weft_order *order);
 
 typedef struct weft_schedule_kind {
     const char *name, *summary;
-    bool loop_default;               /* placement when the user names none */
-    const char *no_linear, *no_loop; /* why the placement is refused with several stages a rank; NULL: it is fine */
+    bool split;                          /* the backward pass is I and W in place of B */
+    bool grouped;                        /* the user chooses the size of a group */
+    weft_placement placement;            /* when the user names none */
+    const char *refuse[WEFT_PLACEMENTS]; /* why, with several stages a rank; "": it is fine */
     void (*order)(weft_order *order);
 } weft_schedule_kind;
 

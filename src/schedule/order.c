@@ -2,7 +2,9 @@
 
 int32_t weft_order_stage(const weft_order *order, int32_t local)
 {
-    return order->loop_placement ? local * order->ranks + order->rank : order->rank * order->loops + local;
+    if (order->placement == WEFT_PLACEMENT_LINEAR) return order->rank * order->loops + local;
+    bool back = order->placement == WEFT_PLACEMENT_V && local % 2;
+    return local * order->ranks + (back ? order->ranks - 1 - order->rank : order->rank);
 }
 
 static void append(weft_order *order, weft_action_kind kind, int32_t local, int32_t microbatch)
@@ -20,6 +22,16 @@ void weft_order_forward(weft_order *order, int32_t local, int32_t microbatch)
 void weft_order_backward(weft_order *order, int32_t local, int32_t microbatch)
 {
     append(order, WEFT_B, local, microbatch);
+}
+
+void weft_order_input(weft_order *order, int32_t local, int32_t microbatch)
+{
+    append(order, WEFT_I, local, microbatch);
+}
+
+void weft_order_weight(weft_order *order, int32_t local, int32_t microbatch)
+{
+    append(order, WEFT_W, local, microbatch);
 }
 
 void weft_order_forward_all(weft_order *order, int32_t microbatch)

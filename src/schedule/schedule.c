@@ -56,7 +56,13 @@ static weft_status find_kind(const char *name, const weft_schedule_kind **out, w
     return status;
 }
 
-static weft_status check_sizes(const weft_schedule_options *options, weft_error *error)
+/* Actions of a stage and micro-batch. */
+static int64_t passes(const weft_schedule_kind *kind)
+{
+    return kind->split ? 3 : 2;
+}
+
+static weft_status check_sizes(const weft_schedule_options *options, const weft_schedule_kind *kind, weft_error *error)
 {
     const struct {
         const char *name;
@@ -71,30 +77,47 @@ static weft_status check_sizes(const weft_schedule_options *options, weft_error 
     if (stages > WEFT_STAGES_LIMIT)
         FAIL(error, WEFT_INVALID, "%d ranks x %d loops are more than %d stages", (int)options->ranks,
              (int)options->loops, WEFT_STAGES_LIMIT);
-    if (stages * 2 > ACTIONS_LIMIT / options->microbatches)
+    if (stages * passes(kind) > ACTIONS_LIMIT / options->microbatches)
         FAIL(error, WEFT_INVALID, "%lld stages x %d micro-batches need more than %lld actions; take fewer of either",
              (long long)stages, (int)options->microbatches, (long long)ACTIONS_LIMIT);
     return WEFT_OK;
 }
 
-/* Where a rank holds one stage, or one rank holds all, both placements are the same. */
-static weft_status choose_placement(const weft_schedule_options *options, const weft_schedule_kind *kind,
-                                    bool *out_loop, weft_error *error)
+/* Groups smaller than P leave ranks idle in every group; larger than M they are all the same. */
+static weft_status choose_group(const weft_schedule_options *options, const weft_schedule_kind *kind, int32_t *out,
+                                weft_error *error)
 {
-    const char *placement = options->placement;
-    bool loop = placement ? strcmp(placement, "loop") == 0 : kind->loop_default;
-    if (placement && !loop && strcmp(placement, "linear") != 0)
-        FAIL(error, WEFT_INVALID, "unknown placement \"%s\"; the placements are linear and loop", placement);
-    *out_loop = loop;
-    if (options->loops == 1) return WEFT_OK;
-    if (options->ranks == 1) {
-        *out_loop = kind->loop_default;
-        return WEFT_OK;
-    }
-    const char *reason = loop ? kind->no_loop : kind->no_linear;
-    if (reason)
+    int32_t half = options->microbatches / 2, group = options->group;
+    *out = group ? group : half > options->ranks ? half : options->ranks;
+    if (!group) return WEFT_OK;
+    if (!kind->grouped)
+        FAIL(error, WEFT_INVALID, "%s has no groups to choose; leave the group size out, or take hybrid", kind->name);
+    if (group < options->ranks || (group > options->microbatches && group > options->ranks))
+        FAIL(error, WEFT_INVALID,
+             "groups of %d micro-batches make no sense: from %d (the pipeline length, depth-first) to %d (all "
+             "micro-batches, breadth-first)",
+             (int)group, (int)options->ranks,
+             (int)(options->microbatches > options->ranks ? options->microbatches : options->ranks));
+    return WEFT_OK;
+}
+
+/* Where a rank holds one stage, or one rank holds all, all placements are the same. */
+static weft_status choose_placement(const weft_schedule_options *options, const weft_schedule_kind *kind,
+                                    weft_placement *out, weft_error *error)
+{
+    static const char *const names[WEFT_PLACEMENTS] = {"linear", "loop", "v"};
+    int placement = (int)kind->placement;
+    if (options->placement)
+        for (placement = 0; placement < WEFT_PLACEMENTS; placement++)
+            if (strcmp(options->placement, names[placement]) == 0) break;
+    if (placement == WEFT_PLACEMENTS)
+        FAIL(error, WEFT_INVALID, "unknown placement \"%s\"; the placements are linear, loop and v",
+             options->placement);
+    *out = options->ranks == 1 ? kind->placement : (weft_placement)placement;
+    if (options->loops == 1 || options->ranks == 1) return WEFT_OK;
+    if (kind->refuse[placement][0])
         FAIL(error, WEFT_INVALID, "%s with %d stages a rank does not go with placement %s: %s", kind->name,
-             (int)options->loops, loop ? "loop" : "linear", reason);
+             (int)options->loops, names[placement], kind->refuse[placement]);
     return WEFT_OK;
 }
 
@@ -105,31 +128,26 @@ static weft_status allocate_arrays(weft_schedule *schedule, size_t actions, weft
     return weft_allocate(actions, sizeof *schedule->actions, &schedule->actions, error);
 }
 
-static void fill(weft_schedule *schedule, const weft_schedule_kind *kind, bool loop)
+/* order: sizes and placement. */
+static void fill(weft_schedule *schedule, const weft_schedule_kind *kind, weft_order *order)
 {
-    weft_order order = {.ranks = schedule->ranks,
-                        .loops = schedule->loops,
-                        .microbatches = schedule->microbatches,
-                        .loop_placement = loop,
-                        .actions = schedule->actions};
-    for (int32_t rank = 0; rank < schedule->ranks; rank++) {
-        order.rank = rank;
+    order->actions = schedule->actions;
+    for (order->rank = 0; order->rank < schedule->ranks; order->rank++) {
         for (int32_t local = 0; local < schedule->loops; local++)
-            schedule->stage_rank[weft_order_stage(&order, local)] = rank;
-        schedule->first[rank] = order.count;
-        kind->order(&order);
+            schedule->stage_rank[weft_order_stage(order, local)] = order->rank;
+        schedule->first[order->rank] = order->count;
+        kind->order(order);
     }
-    schedule->first[schedule->ranks] = order.count;
+    schedule->first[schedule->ranks] = order->count;
 }
 
-weft_status weft_schedule_create(const weft_schedule_options *options, weft_schedule **out, weft_error *error)
+static weft_status create(const weft_schedule_options *options, const weft_schedule_kind *kind, weft_schedule **out,
+                          weft_error *error)
 {
-    const weft_schedule_kind *kind = NULL;
-    bool loop = false;
-    *out = NULL;
-    TRY(find_kind(options->kind, &kind, error));
-    TRY(check_sizes(options, error));
-    TRY(choose_placement(options, kind, &loop, error));
+    weft_order order = {.ranks = options->ranks, .loops = options->loops, .microbatches = options->microbatches};
+    TRY(check_sizes(options, kind, error));
+    TRY(choose_group(options, kind, &order.group, error));
+    TRY(choose_placement(options, kind, &order.placement, error));
     weft_schedule *schedule = NULL;
     TRY(weft_allocate(1, sizeof *schedule, &schedule, error));
     schedule->ranks = options->ranks;
@@ -137,10 +155,10 @@ weft_status weft_schedule_create(const weft_schedule_options *options, weft_sche
     schedule->stages = options->ranks * options->loops;
     schedule->microbatches = options->microbatches;
     snprintf(schedule->name, sizeof schedule->name, "%s", kind->name);
-    weft_status status =
-        allocate_arrays(schedule, 2 * (size_t)schedule->stages * (size_t)schedule->microbatches, error);
+    size_t actions = (size_t)passes(kind) * (size_t)schedule->stages * (size_t)schedule->microbatches;
+    weft_status status = allocate_arrays(schedule, actions, error);
     if (status == WEFT_OK) {
-        fill(schedule, kind, loop);
+        fill(schedule, kind, &order);
         status = weft_schedule_note_order(schedule, error);
     }
     if (status != WEFT_OK) {
@@ -149,6 +167,16 @@ weft_status weft_schedule_create(const weft_schedule_options *options, weft_sche
     }
     *out = schedule;
     return WEFT_OK;
+}
+
+weft_status weft_schedule_create(const weft_schedule_options *options, weft_schedule **out, weft_error *error)
+{
+    const weft_schedule_kind *kind = NULL;
+    weft_schedule_options complete = *options;
+    *out = NULL;
+    TRY(find_kind(options->kind, &kind, error));
+    if (!complete.loops) complete.loops = 1;
+    return create(&complete, kind, out, error);
 }
 
 void weft_schedule_destroy(weft_schedule *schedule)

@@ -60,12 +60,13 @@ typedef struct weft_schedule {
 } weft_schedule;
 
 typedef struct weft_schedule_options {
-    const char *kind; /* a name of weft_schedule_kind_names */
-    int32_t ranks, loops, microbatches;
-    const char *placement; /* "linear", "loop", or NULL for the kind's own */
+    const char *kind;                   /* a name of weft_schedule_kind_names */
+    int32_t ranks, loops, microbatches; /* loops 0: the kind's own, mostly 1 */
+    const char *placement;              /* "linear", "loop", "v", or NULL for the kind's own */
+    int32_t group; /* hybrid: micro-batches of a group, P .. M; 0: half of them, or P if that is more */
 } weft_schedule_options;
 
-/* NULL-terminated names: sequential, gpipe, 1f1b, depth-first, breadth-first. */
+/* NULL-terminated names, from sequential on. */
 const char *const *weft_schedule_kind_names(void);
 
 /* One line that says what a kind is; NULL for an unknown name. */

@@ -62,7 +62,8 @@ static weft_status make_schedule(weft_job *job, weft_error *error)
                                      .ranks = (int32_t)config->parallel.pipeline,
                                      .loops = (int32_t)config->parallel.loops,
                                      .microbatches = (int32_t)config->batch.microbatches,
-                                     .placement = strcmp(placement, "auto") == 0 ? NULL : placement};
+                                     .placement = strcmp(placement, "auto") == 0 ? NULL : placement,
+                                     .group = (int32_t)config->parallel.group};
     if (weft_schedule_create(&options, &job->schedule, error) == WEFT_OK) return WEFT_OK;
     weft_error reason = *error;
     return weft_config_complain(config, "parallel.schedule", error, "%s", reason.text);

@@ -21,7 +21,7 @@ typedef struct scene {
 /* A simulated step with unequal times; zero times when scale is 0. */
 static void scene_init(scene *it, const char *kind, int32_t P, int32_t V, int32_t M, double scale)
 {
-    weft_schedule_options options = {kind, P, V, M, NULL};
+    weft_schedule_options options = {.kind = kind, .ranks = P, .loops = V, .microbatches = M};
     weft_lower_options lower = {.update = true, .norm = true, .clip = true, .metrics = true};
     weft_error error;
     double *times = calloc((size_t)P * (size_t)V, sizeof *times);
@@ -227,6 +227,34 @@ static void test_csv(void **state)
     scene_fini(&it);
 }
 
+/* Every action is an event in its lane, every rank a named process, and memory ends at zero. */
+static void test_trace(void **state)
+{
+    (void)state;
+    scene it;
+    weft_text trace;
+    weft_picture picture = {.title = "</script>", .unit = "ms", .unit_scale = 1};
+    scene_init(&it, "1f1b", 2, 1, 3, 1);
+    weft_text_init(&trace);
+    weft_report_trace(&it.timeline, &picture, &trace);
+    const char *text = weft_text_get(&trace);
+    assert_int_equal(count_of(text, "\"ph\":\"X\""), it.program->action_count);
+    assert_int_equal(count_of(text, "process_name"), 2);
+    assert_int_equal(count_of(text, "thread_name"), it.program->rank_lanes[2]);
+    assert_int_equal(count_of(text, "\"ph\":\"C\""), 2 * 2 * 3);
+    assert_int_equal(count_of(text, "{\"held\":0}"), 1 + 3);
+    assert_int_equal(count_of(text, "{\"held\":2}"), 3);
+    assert_non_null(strstr(text, "{\"ph\":\"X\",\"pid\":0,\"tid\":0,\"name\":\"0F1\",\"cat\":\"F\",\"ts\":1000,"
+                                 "\"dur\":1000,\"args\":{\"stage\":0,\"microbatch\":1}}"));
+    assert_non_null(strstr(text, "\"name\":\"thread_name\",\"args\":{\"name\":\"recv_f 0\"}"));
+    picture.unit = "s";
+    trace.length = 0;
+    weft_report_trace(&it.timeline, &picture, &trace);
+    assert_non_null(strstr(weft_text_get(&trace), "\"ts\":1000000,"));
+    weft_text_fini(&trace);
+    scene_fini(&it);
+}
+
 static void check_progress(const weft_step_record *record, const char *expected)
 {
     weft_text text;
@@ -334,6 +362,7 @@ int main(void)
         cmocka_unit_test(test_caption_bubble),
         cmocka_unit_test(test_extremes),
         cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_trace),
         cmocka_unit_test(test_progress),
         cmocka_unit_test(test_step_json),
         cmocka_unit_test(test_numbers_come_back),

@@ -14,11 +14,26 @@
 /* Fails the test when the schedule is refused. */
 weft_schedule *make(const char *kind, const char *placement, int32_t P, int32_t V, int32_t M, bool forward_only);
 
-/* Fails the test unless every stage is on its rank and each (stage, micro-batch) has one F, and one B if any. */
+/* A kind with groups of a size of its own. */
+weft_schedule *make_groups(const char *kind, int32_t P, int32_t V, int32_t M, int32_t group);
+
+/* Fails the test unless every stage is on its rank and each (stage, micro-batch) has one F and, if there is a way
+ * back, one B, or one I and one W behind it. */
 void check_complete(const weft_schedule *schedule);
 
-/* Time of the last action when each starts as soon as its rank is free and its inputs are there; -1 for a deadlock.
- * Forward and backward take these times divided by the rank's number of stages: equal ranks whatever the loops. */
-double execute(const weft_schedule *schedule, double forward, double backward);
+/* Seconds of a micro-batch on a rank, divided by the rank's number of stages: equal ranks whatever the loops. */
+typedef struct seconds {
+    double forward, input, weight;
+} seconds;
+
+/* Each action starts as soon as its rank is free and its inputs are there; false for a deadlock. */
+typedef struct duration {
+    double step; /* until the last action ends */
+    double span; /* a rank's time from its first start to its last end, the largest over ranks */
+} duration;
+bool execute(const weft_schedule *schedule, seconds cost, duration *out);
+
+/* Most micro-batches that the stages of a rank hold between F and the end of B or W. */
+int32_t most_held(const weft_schedule *schedule, int32_t rank);
 
 #endif

@@ -50,6 +50,12 @@ static const struct {
     {"breadth-first", NULL, 3, 2, 1, false, "0F0,3F0,3B0,0B0\n1F0,4F0,4B0,1B0\n2F0,5F0,5B0,2B0\n"},
     {"breadth-first", NULL, 2, 2, 2, true, "0F0,0F1,2F0,2F1\n1F0,1F1,3F0,3F1\n"},
     {"breadth-first", NULL, 1, 3, 1, false, "0F0,1F0,2F0,2B0,1B0,0B0\n"},
+    {"breadth-first", "v", 2, 2, 2, false, "0F0,0F1,3F0,3F1,3B0,3B1,0B0,0B1\n1F0,1F1,2F0,2F1,2B0,2B1,1B0,1B1\n"},
+    {"sequential", "v", 2, 3, 1, false, "0F0,3F0,4F0,4B0,3B0,0B0\n1F0,2F0,5F0,5B0,2B0,1B0\n"},
+    {"breadth-first-descending", NULL, 2, 2, 2, false,
+     "0F0,0F1,2F0,2F1,2B1,2B0,0B1,0B0\n1F0,1F1,3F0,3F1,3B1,3B0,1B1,1B0\n"},
+    /* Two groups of two when no size is given. */
+    {"hybrid", NULL, 2, 2, 4, true, "0F0,0F1,2F0,2F1,0F2,0F3,2F2,2F3\n1F0,1F1,3F0,3F1,1F2,1F3,3F2,3F3\n"},
 };
 
 static void test_golden(void **state)
@@ -68,6 +74,13 @@ static void test_golden(void **state)
     }
 }
 
+/* Kinds on a v have two stages a rank. */
+static int32_t own_loops(const char *kind)
+{
+    (void)kind;
+    return 1;
+}
+
 static int pick(uint64_t *counter, int count)
 {
     weft_random_key key = weft_random_key_make(7, "schedules");
@@ -77,9 +90,26 @@ static int pick(uint64_t *counter, int count)
 /* Placements that go with a kind when a rank holds several stages. */
 static const struct {
     const char *kind, *placement;
-} fitting[] = {{"sequential", "linear"}, {"sequential", "loop"}, {"sequential", NULL},      {"gpipe", "linear"},
-               {"gpipe", "loop"},        {"gpipe", NULL},        {"1f1b", "linear"},        {"1f1b", NULL},
-               {"depth-first", "loop"},  {"depth-first", NULL},  {"breadth-first", "loop"}, {"breadth-first", NULL}};
+} fitting[] = {
+    {"sequential", "linear"},
+    {"sequential", "loop"},
+    {"sequential", "v"},
+    {"sequential", NULL},
+    {"gpipe", "linear"},
+    {"gpipe", "loop"},
+    {"gpipe", "v"},
+    {"gpipe", NULL},
+    {"1f1b", "linear"},
+    {"1f1b", NULL},
+    {"depth-first", "loop"},
+    {"depth-first", NULL},
+    {"breadth-first", "loop"},
+    {"breadth-first", "v"},
+    {"breadth-first", NULL},
+    {"breadth-first-descending", NULL},
+    {"breadth-first-descending", "v"},
+    {"hybrid", NULL},
+};
 
 static void check_same(const weft_schedule *a, const weft_schedule *b)
 {
@@ -119,19 +149,33 @@ static void test_any_size(void **state)
         bool forward_only = pick(&counter, 4) == 0;
         weft_schedule *schedule = make(fitting[choice].kind, fitting[choice].placement, P, V, M, forward_only);
         check_complete(schedule);
-        assert_true(schedule->ascending);
-        assert_true(execute(schedule, 1, 2) > 0);
+        bool descending = strcmp(fitting[choice].kind, "breadth-first-descending") == 0 && M > 1 && !forward_only;
+        assert_int_equal(schedule->ascending, !descending);
+        duration time;
+        assert_true(execute(schedule, (seconds){1, 1, 1}, &time));
         check_round_trip(schedule);
         weft_schedule_destroy(schedule);
     }
 }
 
+/* Time of a step of one batch, destroying the schedule. */
+static duration run(weft_schedule *schedule, seconds cost)
+{
+    duration time;
+    if (!execute(schedule, cost, &time)) fail_msg("%s does not end", schedule->name);
+    weft_schedule_destroy(schedule);
+    return time;
+}
+
 static double bubble(const char *kind, int32_t P, int32_t V, int32_t M, double forward, double backward)
 {
-    weft_schedule *schedule = make(kind, NULL, P, V, M, false);
-    double time = execute(schedule, forward, backward);
-    weft_schedule_destroy(schedule);
-    return time / (M * (forward + backward)) - 1;
+    duration time = run(make(kind, NULL, P, V, M, false), (seconds){forward, backward / 4, backward * 3 / 4});
+    return time.step / (M * (forward + backward)) - 1;
+}
+
+static void near(double found, double wanted)
+{
+    if (!(fabs(found - wanted) < 1e-9)) fail_msg("%.12f, not %.12f", found, wanted);
 }
 
 /* The published bubbles, for equal stages, no communication, and any ratio of backward to forward. */
@@ -143,26 +187,46 @@ static void test_bubbles(void **state)
             for (int32_t M = 1; M <= 2 * P + 1; M++)
                 for (double backward = 1; backward <= 3; backward++) {
                     double high = M > P ? M : P, low = M < P ? M : P;
-                    assert_true(fabs(bubble("sequential", P, V, M, 1, backward) - (P - 1)) < 1e-9);
-                    assert_true(fabs(bubble("gpipe", P, 1, M, 1, backward) - (P - 1.0) / M) < 1e-9);
-                    assert_true(fabs(bubble("gpipe", P, V, M, 1, backward) - (P - 1.0) / M) < 1e-9);
-                    assert_true(fabs(bubble("1f1b", P, V, M, 1, backward) - (P - 1.0) / M) < 1e-9);
+                    near(bubble("sequential", P, V, M, 1, backward), P - 1);
+                    near(bubble("gpipe", P, 1, M, 1, backward), (P - 1.0) / M);
+                    near(bubble("gpipe", P, V, M, 1, backward), (P - 1.0) / M);
+                    near(bubble("1f1b", P, V, M, 1, backward), (P - 1.0) / M);
                     double looped = (V * high + low - 1) / (V * (double)M) - 1;
-                    assert_true(fabs(bubble("breadth-first", P, V, M, 1, backward) - looped) < 1e-9);
-                    if (M % P == 0)
-                        assert_true(fabs(bubble("depth-first", P, V, M, 1, backward) - (P - 1.0) / (M * V)) < 1e-9);
+                    near(bubble("breadth-first", P, V, M, 1, backward), looped);
+                    near(bubble("breadth-first-descending", P, V, M, 1, backward), looped);
+                    if (M % P == 0) near(bubble("depth-first", P, V, M, 1, backward), (P - 1.0) / (M * V));
                 }
 }
 
-/* Most micro-batches that a stage of a rank holds between F and B, added over its stages. */
-static int32_t most_held(const weft_schedule *schedule, int32_t rank)
+static void check_equal_order(weft_schedule *a, weft_schedule *b)
 {
-    int32_t held = 0, most = 0;
-    for (size_t i = schedule->first[rank]; i < schedule->first[rank + 1]; i++) {
-        held += schedule->actions[i].kind == WEFT_F ? 1 : -1;
-        most = held > most ? held : most;
-    }
-    return most;
+    assert_memory_equal(a->first, b->first, ((size_t)a->ranks + 1) * sizeof *a->first);
+    assert_memory_equal(a->actions, b->actions, a->first[a->ranks] * sizeof *a->actions);
+    weft_schedule_destroy(a);
+    weft_schedule_destroy(b);
+}
+
+/* Groups of P are depth-first, one group has the bubble of breadth-first; between them, too, where groups are whole
+ * (arXiv 2407.21783: (P - 1) / (M V)). The first rank holds V K + (P - 1) + (P - 1 - r) of them at most, not V M. */
+static void test_hybrid(void **state)
+{
+    (void)state;
+    for (int32_t P = 1; P <= 5; P++)
+        for (int32_t V = 1; V <= 3; V++)
+            for (int32_t M = 1; M <= 3 * P + 2; M++) {
+                double high = M > P ? M : P, low = M < P ? M : P, MV = (double)M * V;
+                check_equal_order(make_groups("hybrid", P, V, M, P), make("depth-first", NULL, P, V, M, false));
+                for (int32_t K = P; K <= M; K++) {
+                    weft_schedule *schedule = make_groups("hybrid", P, V, M, K);
+                    check_complete(schedule);
+                    assert_true(schedule->ascending);
+                    int32_t most = (V - 1) * K + 2 * (P - 1) + 1;
+                    assert_true(most_held(schedule, 0) <= (most < M * V ? most : M * V));
+                    duration time = run(schedule, (seconds){1, 1, 1});
+                    if (M % K == 0) near(time.step / M / 3 - 1, (P - 1) / MV);
+                    if (K == M) near(time.step / M / 3 - 1, (V * high + low - 1) / MV - 1);
+                }
+            }
 }
 
 /* 1F1B exists for its memory: rank r holds P - r micro-batches of its V stages, however many there are. */
@@ -182,19 +246,39 @@ static const struct {
     weft_schedule_options options;
     const char *message;
 } refused[] = {
-    {{"bredth-first", 2, 2, 4, NULL}, "did you mean breadth-first"},
-    {{"zzzzzzzzzzzzz", 2, 2, 4, NULL}, "the kinds are sequential, gpipe, 1f1b, depth-first, breadth-first"},
-    {{NULL, 2, 2, 4, NULL}, "no schedule kind"},
-    {{"gpipe", 0, 1, 4, NULL}, "pipeline length is 0"},
-    {{"gpipe", 2, -1, 4, NULL}, "number of loops is -1"},
-    {{"gpipe", 2, 1, 0, NULL}, "number of micro-batches is 0"},
-    {{"gpipe", 2, 1, 4, "ring"}, "unknown placement \"ring\""},
-    {{"gpipe", INT32_MAX, INT32_MAX, 1, NULL}, "more than 16777216 stages"},
-    {{"gpipe", 1 << 20, 1, INT32_MAX, NULL}, "need more than"},
-    {{"1f1b", 2, 2, 4, "loop"}, "take depth-first"},
-    {{"depth-first", 2, 2, 4, "linear"}, "take 1f1b"},
-    {{"breadth-first", 2, 2, 4, "linear"}, "take gpipe"},
+    {{"bredth-first", 2, 2, 4, NULL, 0}, "did you mean breadth-first"},
+    {{"hybrid", 4, 2, 8, NULL, 3}, "groups of 3 micro-batches make no sense: from 4 "},
+    {{"hybrid", 4, 2, 8, NULL, 9}, "to 8 "},
+    {{"hybrid", 4, 2, 3, NULL, 5}, "from 4 (the pipeline length, depth-first) to 4 "},
+    {{"gpipe", 4, 1, 8, NULL, 4}, "gpipe has no groups to choose"},
+    {{"hybrid", 2, 2, 4, "v", 0}, "take placement loop"},
+    {{"1f1b", 2, 2, 4, "v", 0}, "take depth-first"},
+    {{"breadth-first-descending", 2, 2, 4, "linear", 0}, "take gpipe"},
+    {{"zzzzzzzzzzzzz", 2, 2, 4, NULL, 0}, "the kinds are sequential, gpipe, 1f1b, depth-first, breadth-first, "},
+    {{NULL, 2, 2, 4, NULL, 0}, "no schedule kind"},
+    {{"gpipe", 0, 1, 4, NULL, 0}, "pipeline length is 0"},
+    {{"gpipe", 2, -1, 4, NULL, 0}, "number of loops is -1"},
+    {{"gpipe", 2, 1, 0, NULL, 0}, "number of micro-batches is 0"},
+    {{"gpipe", 2, 1, 4, "ring", 0}, "unknown placement \"ring\""},
+    {{"gpipe", INT32_MAX, INT32_MAX, 1, NULL, 0}, "more than 16777216 stages"},
+    {{"gpipe", 1 << 20, 1, INT32_MAX, NULL, 0}, "need more than"},
+    {{"1f1b", 2, 2, 4, "loop", 0}, "take depth-first"},
+    {{"depth-first", 2, 2, 4, "linear", 0}, "take 1f1b"},
+    {{"breadth-first", 2, 2, 4, "linear", 0}, "take gpipe"},
 };
+
+/* Who names no number of loops gets the kind's own. */
+static void test_own_loops(void **state)
+{
+    (void)state;
+    const char *const *names = weft_schedule_kind_names();
+    for (int i = 0; names[i]; i++) {
+        weft_schedule *schedule = make(names[i], NULL, 2, 0, 4, false);
+        assert_int_equal(schedule->loops, own_loops(names[i]));
+        check_complete(schedule);
+        weft_schedule_destroy(schedule);
+    }
+}
 
 static void test_refusals(void **state)
 {
@@ -224,7 +308,7 @@ static void test_agreeing_placements(void **state)
             weft_schedule_destroy(loop);
         }
     }
-    assert_int_equal(count, 5);
+    assert_int_equal(count, 7);
     assert_null(weft_schedule_kind_summary("no such kind"));
 }
 
@@ -292,7 +376,8 @@ int main(void)
         cmocka_unit_test(test_bubbles),      cmocka_unit_test(test_memory_of_1f1b),
         cmocka_unit_test(test_refusals),     cmocka_unit_test(test_agreeing_placements),
         cmocka_unit_test(test_forward_of),   cmocka_unit_test(test_text),
-        cmocka_unit_test(test_action_table),
+        cmocka_unit_test(test_action_table), cmocka_unit_test(test_hybrid),
+        cmocka_unit_test(test_own_loops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
