@@ -11,7 +11,7 @@ typedef struct form {
     void (*write)(const weft_timeline *timeline, const weft_picture *picture, weft_text *out);
 } form;
 
-static const form forms[] = {{"svg", 1u << 20, weft_report_svg}};
+static const form forms[] = {{"svg", 1u << 20, weft_report_svg}, {"trace", 1u << 22, weft_report_trace}};
 
 enum { FORMS = sizeof forms / sizeof *forms };
 

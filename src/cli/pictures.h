@@ -7,9 +7,9 @@
 
 /* Rows of a verb's option table that the functions here read. */
 #define WEFT_CLI_PICTURE_OPTIONS                                                                                       \
-    {"unit", "s|ms|us", "unit of the times (default s)"},                                                              \
+    {"unit", "s|ms|us", "unit of the times (default s)"}, {"svg", "FILE", "draw the timeline"},                        \
     {                                                                                                                  \
-        "svg", "FILE", "draw the timeline"                                                                             \
+        "trace", "FILE", "write the timeline for ui.perfetto.dev and chrome://tracing"                                 \
     }
 
 /* Static: s, ms or us. */

@@ -1,6 +1,6 @@
 #include "report/report.h"
 
-static void add_lane(const weft_lane *lane, weft_text *out)
+void weft_report_add_lane(const weft_lane *lane, weft_text *out)
 {
     static const char *const names[] = {
         [WEFT_PROGRAM_COMPUTE] = "compute", [WEFT_PROGRAM_SEND_F] = "send_f", [WEFT_PROGRAM_RECV_F] = "recv_f",
@@ -20,7 +20,7 @@ void weft_report_csv(const weft_timeline *timeline, weft_text *out)
             weft_action action = program->actions[a];
             const weft_action_info *info = weft_action_info_get((weft_action_kind)action.kind);
             weft_text_add(out, "%d,", (int)lane->rank);
-            add_lane(lane, out);
+            weft_report_add_lane(lane, out);
             weft_text_add(out, ",%s,", info->name);
             if (info->operands != WEFT_OPERANDS_NONE) weft_text_add(out, "%u", (unsigned)action.stage);
             weft_text_add(out, ",");

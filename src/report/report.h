@@ -16,12 +16,19 @@ typedef struct weft_picture {
     double unit_scale;
 } weft_picture;
 
-/* One row a rank; colour by action and loop, micro-batch numbers where they fit, idle time visible, messages drawn thin under the
- * compute row, a legend, a time axis with units, bubble in the caption. Self-contained, well-formed. */
+/* One row a rank; colour by action and loop, micro-batch numbers where they fit, idle time visible, messages drawn thin
+ * under the compute row, a legend, a time axis with units, bubble in the caption. Self-contained, well-formed. */
 void weft_report_svg(const weft_timeline *timeline, const weft_picture *picture, weft_text *out);
 
 /* rank,lane,action,stage,microbatch,begin,end with a header line; seconds with 9 decimals. */
 void weft_report_csv(const weft_timeline *timeline, weft_text *out);
+
+/* Trace events in JSON for ui.perfetto.dev and chrome://tracing: a process a rank, a thread a lane, and how many
+ * micro-batch stages the rank holds. The picture's unit is s, ms or us; what is none of them counts as seconds. */
+void weft_report_trace(const weft_timeline *timeline, const weft_picture *picture, weft_text *out);
+
+/* "send_f 1": the lane's kind, and its peer where it has one. */
+void weft_report_add_lane(const weft_lane *lane, weft_text *out);
 
 /* For JSON: the shortest text that reads back as the same number; null for what is not finite. */
 void weft_report_add_number(double value, weft_text *out);
