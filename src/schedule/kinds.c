@@ -6,6 +6,8 @@
 static const char any[] = "";
 static const char wait_loop[] = "a micro-batch would cross every rank again and again with nothing beside it; "
                                 "take depth-first, which is 1f1b over looped stages, or placement linear";
+static const char wait_split[] = "a micro-batch would cross every rank again and again with nothing beside it; "
+                                 "take interleaved-zero-bubble, or placement linear";
 static const char next_door[] = "the next stage of a micro-batch would be on the same rank, so that turning to other "
                                 "micro-batches gains nothing; take 1f1b, or placement loop";
 static const char whole_batch[] = "each rank would wait until the one before it had done all micro-batches of all but "
@@ -27,7 +29,15 @@ static const char uneven[] = "it counts on a micro-batch coming round after P st
     KIND(breadth_first_descending, "breadth-first-descending", false, false, LOOP, whole_batch, any, any,              \
          "breadth-first with the last micro-batch first on the way back")                                              \
     KIND(hybrid, "hybrid", false, true, LOOP, next_door, any, uneven,                                                  \
-         "between depth-first and breadth-first: micro-batches in groups of K (--group)")
+         "between depth-first and breadth-first: micro-batches in groups of K (--group)")                              \
+    KIND(zb_h1, "zb-h1", true, false, LINEAR, any, wait_split, wait_split,                                             \
+         "zero bubble H1: 1f1b with split backward, a third of its bubble, its memory")                                \
+    KIND(zb_h2, "zb-h2", true, false, LINEAR, any, wait_split, wait_split,                                             \
+         "zero bubble H2: no rank idle from its start to its end at equal times, twice the memory")                    \
+    KIND(interleaved_zero_bubble, "interleaved-zero-bubble", true, false, LOOP, next_door, any, uneven,                \
+         "depth-first with split backward")                                                                            \
+    KIND(breadth_first_split, "breadth-first-split", true, false, LOOP, whole_batch, any, uneven,                      \
+         "breadth-first with split backward: weight gradients where ranks would be idle")
 
 static const weft_schedule_kind kinds[] = {
 #define KIND(function, name, split, grouped, placement, no_linear, no_loop, no_v, summary)                             \

@@ -53,6 +53,14 @@ void weft_order_breadth_first_descending(weft_order *order);
 /* Source: arXiv 2407.21783 section 3.3.2. Depth-first in groups of order->group micro-batches. */
 void weft_order_hybrid(weft_order *order);
 
+/* Source: arXiv 2401.10241 section 2. H1 holds what 1F1B does, H2 almost twice that. */
+void weft_order_zb_h1(weft_order *order);
+void weft_order_zb_h2(weft_order *order);
+/* Source: torch.distributed.pipelining, ScheduleInterleavedZeroBubble. */
+void weft_order_interleaved_zero_bubble(weft_order *order);
+/* Breadth-first with the delays of ZB-H2: weight gradients fill what would be idle. */
+void weft_order_breadth_first_split(weft_order *order);
+
 typedef struct weft_schedule_kind {
     const char *name, *summary;
     bool split;                          /* the backward pass is I and W in place of B */

@@ -54,6 +54,15 @@ static const struct {
     {"sequential", "v", 2, 3, 1, false, "0F0,3F0,4F0,4B0,3B0,0B0\n1F0,2F0,5F0,5B0,2B0,1B0\n"},
     {"breadth-first-descending", NULL, 2, 2, 2, false,
      "0F0,0F1,2F0,2F1,2B1,2B0,0B1,0B0\n1F0,1F1,3F0,3F1,3B1,3B0,1B1,1B0\n"},
+    {"zb-h1", NULL, 2, 1, 3, false, "0F0,0F1,0I0,0W0,0F2,0I1,0W1,0I2,0W2\n1F0,1I0,1F1,1I1,1W0,1F2,1I2,1W1,1W2\n"},
+    {"zb-h1", NULL, 1, 2, 2, false, "0F0,1F0,1I0,0I0,1W0,0W0,0F1,1F1,1I1,0I1,1W1,0W1\n"},
+    {"zb-h2", NULL, 2, 1, 4, false,
+     "0F0,0F1,0F2,0I0,0W0,0F3,0I1,0W1,0I2,0W2,0I3,0W3\n1F0,1I0,1F1,1I1,1F2,1I2,1W0,1F3,1I3,1W1,1W2,1W3\n"},
+    {"interleaved-zero-bubble", NULL, 2, 2, 2, false,
+     "0F0,0F1,2F0,2F1,2I0,2W0,2I1,2W1,0I0,0W0,0I1,0W1\n1F0,1F1,3F0,3I0,3F1,3I1,3W0,1I0,3W1,1I1,1W0,1W1\n"},
+    {"breadth-first-split", NULL, 2, 2, 3, false,
+     "0F0,0F1,0F2,2F0,2F1,2F2,2I0,2W0,2I1,2W1,2I2,2W2,0I0,0W0,0I1,0W1,0I2,0W2\n"
+     "1F0,1F1,1F2,3F0,3I0,3F1,3I1,3F2,3I2,3W0,1I0,3W1,1I1,3W2,1I2,1W0,1W1,1W2\n"},
     /* Two groups of two when no size is given. */
     {"hybrid", NULL, 2, 2, 4, true, "0F0,0F1,2F0,2F1,0F2,0F3,2F2,2F3\n1F0,1F1,3F0,3F1,1F2,1F3,3F2,3F3\n"},
 };
@@ -109,6 +118,10 @@ static const struct {
     {"breadth-first-descending", NULL},
     {"breadth-first-descending", "v"},
     {"hybrid", NULL},
+    {"zb-h1", NULL},
+    {"zb-h2", NULL},
+    {"interleaved-zero-bubble", NULL},
+    {"breadth-first-split", NULL},
 };
 
 static void check_same(const weft_schedule *a, const weft_schedule *b)
@@ -198,6 +211,73 @@ static void test_bubbles(void **state)
                 }
 }
 
+/* Time of a step beyond that of its passes, on the rank that takes the longest from its own start to its own end. */
+static double extra(weft_schedule *schedule, seconds cost)
+{
+    double passes = schedule->microbatches * (cost.forward + cost.input + cost.weight);
+    return run(schedule, cost).span - passes;
+}
+
+/* arXiv 2401.10241, table 1: (P - 1)(F + I - W) for H1 and (P - 1)(F + I - 2 W) for H2 in the memory of P and 2 P - 1
+ * micro-batches, exactly, once there are as many. On looped stages, H1 in groups of P and H2 breadth-first, divided
+ * by V; breadth-first holds all but those it has no use for. */
+static void test_zero_bubble(void **state)
+{
+    (void)state;
+    const seconds costs[] = {{1, 1, 1}, {2, 2, 1}, {3, 2, 1}, {2, 3, 1}, {3, 3, 2}};
+    for (size_t i = 0; i < sizeof costs / sizeof *costs; i++)
+        for (int32_t P = 1; P <= 6; P++)
+            for (int32_t V = 1; V <= 3; V++)
+                for (int32_t M = P; M <= 4 * P + 1; M++) {
+                    seconds c = costs[i];
+                    double one = (P - 1) * (c.forward + c.input - c.weight), two = one - (P - 1) * c.weight;
+                    near(extra(make("zb-h1", NULL, P, V, M, false), c), one);
+                    if (M % P == 0) near(extra(make("interleaved-zero-bubble", NULL, P, V, M, false), c), one / V);
+                    if (M < 2 * P - 1) continue;
+                    near(extra(make("zb-h2", NULL, P, V, M, false), c), two);
+                    near(extra(make("breadth-first-split", NULL, P, V, M, false), c), two / V);
+                }
+}
+
+static int32_t most_of_all(weft_schedule *schedule)
+{
+    int32_t most = 0;
+    for (int32_t rank = 0; rank < schedule->ranks; rank++) {
+        int32_t held = most_held(schedule, rank);
+        most = held > most ? held : most;
+    }
+    weft_schedule_destroy(schedule);
+    return most;
+}
+
+static void test_memory_of_zero_bubble(void **state)
+{
+    (void)state;
+    for (int32_t P = 1; P <= 6; P++)
+        for (int32_t V = 1; V <= 3; V++) {
+            int32_t M = 4 * P;
+            assert_int_equal(most_of_all(make("zb-h1", NULL, P, V, M, false)), P * V);
+            assert_int_equal(most_of_all(make("zb-h2", NULL, P, V, M, false)), (2 * P - 1) * V);
+            assert_int_equal(most_of_all(make("interleaved-zero-bubble", NULL, P, V, M, false)), P * V);
+            assert_int_equal(most_of_all(make("breadth-first-split", NULL, P, V, M, false)), (V - 1) * M + 2 * P - 1);
+        }
+}
+
+/* Splitting the backward pass always gains, whatever the sizes, and never costs memory. */
+static void test_breadth_first_split(void **state)
+{
+    (void)state;
+    for (int32_t P = 2; P <= 6; P++)
+        for (int32_t V = 1; V <= 3; V++)
+            for (int32_t M = 1; M <= 3 * P; M++) {
+                weft_schedule *plain = make("breadth-first", NULL, P, V, M, false);
+                weft_schedule *split = make("breadth-first-split", NULL, P, V, M, false);
+                for (int32_t rank = 0; rank < P; rank++) assert_true(most_held(split, rank) <= most_held(plain, rank));
+                duration before = run(plain, (seconds){2, 2, 1}), after = run(split, (seconds){2, 2, 1});
+                assert_true(after.step < before.step && after.span < before.span);
+            }
+}
+
 static void check_equal_order(weft_schedule *a, weft_schedule *b)
 {
     assert_memory_equal(a->first, b->first, ((size_t)a->ranks + 1) * sizeof *a->first);
@@ -253,6 +333,9 @@ static const struct {
     {{"gpipe", 4, 1, 8, NULL, 4}, "gpipe has no groups to choose"},
     {{"hybrid", 2, 2, 4, "v", 0}, "take placement loop"},
     {{"1f1b", 2, 2, 4, "v", 0}, "take depth-first"},
+    {{"zb-h1", 2, 2, 4, "loop", 0}, "take interleaved-zero-bubble"},
+    {{"breadth-first-split", 2, 2, 4, "v", 0}, "take placement loop"},
+    {{"breadth-first-split", 1 << 14, 1, 1 << 15, NULL, 0}, "need more than"},
     {{"breadth-first-descending", 2, 2, 4, "linear", 0}, "take gpipe"},
     {{"zzzzzzzzzzzzz", 2, 2, 4, NULL, 0}, "the kinds are sequential, gpipe, 1f1b, depth-first, breadth-first, "},
     {{NULL, 2, 2, 4, NULL, 0}, "no schedule kind"},
@@ -308,7 +391,7 @@ static void test_agreeing_placements(void **state)
             weft_schedule_destroy(loop);
         }
     }
-    assert_int_equal(count, 7);
+    assert_int_equal(count, 11);
     assert_null(weft_schedule_kind_summary("no such kind"));
 }
 
@@ -372,11 +455,19 @@ static void test_action_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),       cmocka_unit_test(test_any_size),
-        cmocka_unit_test(test_bubbles),      cmocka_unit_test(test_memory_of_1f1b),
-        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_agreeing_placements),
-        cmocka_unit_test(test_forward_of),   cmocka_unit_test(test_text),
-        cmocka_unit_test(test_action_table), cmocka_unit_test(test_hybrid),
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_any_size),
+        cmocka_unit_test(test_bubbles),
+        cmocka_unit_test(test_memory_of_1f1b),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_agreeing_placements),
+        cmocka_unit_test(test_forward_of),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_action_table),
+        cmocka_unit_test(test_hybrid),
+        cmocka_unit_test(test_zero_bubble),
+        cmocka_unit_test(test_memory_of_zero_bubble),
+        cmocka_unit_test(test_breadth_first_split),
         cmocka_unit_test(test_own_loops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

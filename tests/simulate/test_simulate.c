@@ -260,6 +260,43 @@ static void test_peak(void **state)
     weft_schedule_destroy(schedule);
 }
 
+/* (cost - M T) / cost, where cost is the time of the slowest rank from its first start to its last end. */
+static double rate_of(const char *kind, const weft_costs *costs, int32_t ranks, int32_t microbatches)
+{
+    weft_schedule *schedule = create(kind, ranks, 1, microbatches);
+    weft_program *program = lower(schedule, &(weft_lower_options){0});
+    weft_bubble_rank measured[64];
+    double step, longest = 0;
+    run(program, costs, &step, measured);
+    for (int32_t rank = 0; rank < ranks; rank++)
+        longest = fmax(longest, measured[rank].last_end - measured[rank].first_begin);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+    double passes = microbatches * (costs->forward[0] + costs->backward_input[0] + costs->backward_weight[0]);
+    return (longest - passes) / longest;
+}
+
+/* arXiv 2401.10241, tables 5 and 6: to the printed digits. */
+static void test_published_row(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *kind;
+        double rate;
+    } rows[] = {{"1f1b", 0.2431}, {"zb-h1", 0.1585}, {"zb-h2", 0.1083}};
+    double forward[8], input[8], weight[8];
+    for (int i = 0; i < 8; i++) {
+        forward[i] = 18.522;
+        input[i] = 18.086;
+        weight[i] = 9.337;
+    }
+    weft_costs costs = {.forward = forward, .backward_input = input, .backward_weight = weight, .message = 0.601};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        double rate = rate_of(rows[i].kind, &costs, 8, 24);
+        if (fabs(rate - rows[i].rate) > 0.00005) fail_msg("%s: %.6f, not %.4f", rows[i].kind, rate, rows[i].rate);
+    }
+}
+
 static void test_circle(void **state)
 {
     (void)state;
@@ -289,7 +326,7 @@ int main(void)
         cmocka_unit_test(test_formulas),     cmocka_unit_test(test_slots_cost_no_time),
         cmocka_unit_test(test_longest_path), cmocka_unit_test(test_bubble_adds_up),
         cmocka_unit_test(test_causes),       cmocka_unit_test(test_peak),
-        cmocka_unit_test(test_circle),
+        cmocka_unit_test(test_circle),       cmocka_unit_test(test_published_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const schedules[] = {"sequential", "gpipe", "1f1b", "depth-first", "breadth-first"};
+static const char *const schedules[] = {"sequential",
+                                        "gpipe",
+                                        "1f1b",
+                                        "depth-first",
+                                        "breadth-first",
+                                        "hybrid",
+                                        "zb-h1",
+                                        "zb-h2",
+                                        "interleaved-zero-bubble",
+                                        "breadth-first-split"};
 static const char *const elements[] = {"fp32", "bf16"};
 static const char *const recomputes[] = {"none", "full"};
 
