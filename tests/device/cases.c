@@ -44,6 +44,8 @@ const operation_case operation_cases[] = {
     {"linear_forward", {17, 130, 64, 0}, ALL},
     {"linear_forward", {256, 128, 512, 1}, VALUES | BITS},
     {"linear_forward", {256, 512, 128, 1}, BITS},
+    {"linear_forward", {96, 1100, 130, 1}, VALUES | BITS},
+    {"linear_forward", {64, 800, 4200, 1}, VALUES | BITS},
     {"linear_forward", {1024, 768, 768, 1}, BITS | FAST_KINDS},
     {"linear_backward_input", {1, 1, 1, 1}, ALL},
     {"linear_backward_input", {1, 64, 5, 0}, ALL},
@@ -51,6 +53,8 @@ const operation_case operation_cases[] = {
     {"linear_backward_input", {17, 64, 130, 1}, ALL},
     {"linear_backward_input", {256, 128, 512, 1}, VALUES | BITS},
     {"linear_backward_input", {256, 512, 128, 1}, BITS},
+    {"linear_backward_input", {96, 130, 1100, 1}, VALUES | BITS},
+    {"linear_backward_input", {64, 4200, 1100, 1}, VALUES | BITS},
     {"linear_backward_input", {1024, 768, 768, 1}, BITS | FAST_KINDS},
     {"linear_backward_weight", {1, 1, 1, 1}, ALL},
     {"linear_backward_weight", {1, 64, 5, 0}, ALL},
@@ -59,6 +63,7 @@ const operation_case operation_cases[] = {
     {"linear_backward_weight", {17, 130, 64, 0}, ALL},
     {"linear_backward_weight", {256, 128, 512, 1}, VALUES | BITS},
     {"linear_backward_weight", {256, 512, 128, 1}, BITS},
+    {"linear_backward_weight", {1100, 130, 200, 1}, VALUES | BITS},
     {"linear_backward_weight", {1024, 768, 768, 1}, BITS | FAST_KINDS},
 
     /* kind, rows, width */

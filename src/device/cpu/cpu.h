@@ -16,6 +16,7 @@ typedef struct weft_cpu {
     const weft_cpu_loops *loops;
     weft_onednn *onednn;
     bool widens; /* bf16 products are made in fp32 */
+    bool packs;  /* large products run on packed operands (packed.h) */
     size_t element_bytes;
     double *losses; /* one a row of the loss */
     size_t losses_capacity;

@@ -2,7 +2,7 @@
  * Linear layers: a product is cut into pieces of the result, each made whole by one thread. Pieces depend on the
  * shape and on the thread count rounded up to an even number, so one thread gives the bits of two.
  */
-#include "device/cpu/cpu.h"
+#include "device/cpu/packed.h"
 
 #include <omp.h>
 
@@ -48,16 +48,11 @@ static weft_product_shape piece_shape(const weft_product_shape *shape, const pie
     return piece;
 }
 
-typedef struct operands {
-    const void *a, *b, *bias;
-    void *c;
-} operands;
-
-static operands piece_operands(const weft_cpu *cpu, const weft_product_shape *shape, const pieces *cut, int64_t row,
-                               int64_t column, const operands *all)
+static weft_operands piece_operands(const weft_cpu *cpu, const weft_product_shape *shape, const pieces *cut,
+                                    int64_t row, int64_t column, const weft_operands *all)
 {
     int64_t m = row * cut->rows, n = column * cut->columns, at = m * shape->c_stride + n;
-    return (operands){
+    return (weft_operands){
         .a = weft_cpu_at(cpu, all->a, shape->transpose_a ? m : m * shape->a_stride),
         .b = weft_cpu_at(cpu, all->b, shape->transpose_b ? n * shape->b_stride : n),
         .bias = shape->bias ? weft_cpu_at(cpu, all->bias, n) : NULL,
@@ -80,9 +75,13 @@ static weft_status prepare(weft_cpu *cpu, const weft_product_shape *shape, const
     return WEFT_OK;
 }
 
-static void multiply(weft_cpu *cpu, const weft_product_shape *shape, const operands *all, void *workspace)
+static void multiply(weft_cpu *cpu, const weft_product_shape *shape, const weft_operands *all, void *workspace)
 {
     weft_device *device = &cpu->base;
+    if (cpu->packs && weft_packed_fits(shape, device->threads)) {
+        weft_packed_multiply(cpu, shape, all, workspace);
+        return;
+    }
     pieces parts = cut_shape(shape, device->element, cpu->widens, device->threads);
     size_t scratch = 0;
     if (prepare(cpu, shape, &parts, &scratch, &device->error) != WEFT_OK) return;
@@ -92,7 +91,7 @@ static void multiply(weft_cpu *cpu, const weft_product_shape *shape, const opera
         int64_t row = i / parts.column_pieces, column = i % parts.column_pieces;
         int place = omp_get_thread_num();
         weft_product_shape piece = piece_shape(shape, &parts, row, column);
-        operands own = piece_operands(cpu, shape, &parts, row, column, all);
+        weft_operands own = piece_operands(cpu, shape, &parts, row, column, all);
         const weft_product *product = weft_onednn_find(cpu->onednn, &piece);
         failed |= !weft_product_run(cpu->onednn, product, place, own.a, own.b, own.bias, own.c,
                                     (char *)workspace + scratch * (size_t)place);
@@ -143,9 +142,14 @@ size_t weft_cpu_linear_workspace(const weft_device_options *options, const weft_
 {
     const weft_product_shape shapes[] = {forward_shape(linear, false), forward_shape(linear, true), input_shape(linear),
                                          weight_shape(linear, false), weight_shape(linear, true)};
-    size_t largest = 0;
-    bool widens = weft_onednn_widens(options->element);
+    size_t largest = 0, packed = 0;
+    bool widens = weft_onednn_widens(options->element), packs = weft_onednn_packs(options->element);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        if (packs && weft_packed_fits(&shapes[i], options->threads)) {
+            size_t bytes = weft_packed_workspace(options, &shapes[i]);
+            if (bytes > packed) packed = bytes;
+            continue;
+        }
         pieces parts = cut_shape(&shapes[i], options->element, widens, options->threads);
         for (int corner = 0; corner < 4; corner++) {
             weft_product_shape piece = piece_shape(&shapes[i], &parts, corner & 1 ? parts.row_pieces - 1 : 0,
@@ -154,7 +158,8 @@ size_t weft_cpu_linear_workspace(const weft_device_options *options, const weft_
             if (scratch > largest) largest = scratch;
         }
     }
-    return largest * (size_t)options->threads;
+    largest *= (size_t)options->threads;
+    return largest > packed ? largest : packed;
 }
 
 void weft_cpu_linear_forward(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *x,
@@ -163,7 +168,7 @@ void weft_cpu_linear_forward(weft_device *device, weft_stream *stream, const wef
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     weft_product_shape shape = forward_shape(linear, bias != NULL);
-    multiply(weft_cpu_of(device), &shape, &(operands){.a = x, .b = w, .bias = bias, .c = y}, workspace);
+    multiply(weft_cpu_of(device), &shape, &(weft_operands){.a = x, .b = w, .bias = bias, .c = y}, workspace);
     weft_cpu_between(device);
 }
 
@@ -173,7 +178,7 @@ void weft_cpu_linear_backward_input(weft_device *device, weft_stream *stream, co
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     weft_product_shape shape = input_shape(linear);
-    multiply(weft_cpu_of(device), &shape, &(operands){.a = dy, .b = w, .c = dx}, workspace);
+    multiply(weft_cpu_of(device), &shape, &(weft_operands){.a = dy, .b = w, .c = dx}, workspace);
     weft_cpu_between(device);
 }
 
@@ -185,7 +190,7 @@ void weft_cpu_linear_backward_weight(weft_device *device, weft_stream *stream, c
     if (!weft_cpu_begins(device)) return;
     weft_cpu *cpu = weft_cpu_of(device);
     weft_product_shape shape = weight_shape(linear, accumulate);
-    multiply(cpu, &shape, &(operands){.a = dy, .b = x, .c = dw}, workspace);
+    multiply(cpu, &shape, &(weft_operands){.a = dy, .b = x, .c = dw}, workspace);
     if (dbias != NULL) {
 #pragma omp parallel num_threads(device->threads)
         {

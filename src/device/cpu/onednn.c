@@ -51,6 +51,26 @@ static void describe_matrix(dnnl_memory_desc_t *out, int64_t rows, int64_t colum
     (void)dnnl_memory_desc_init_by_strides(out, 2, sizes, type, strides);
 }
 
+static void describe_packed(dnnl_memory_desc_t *out, int64_t rows, int64_t columns)
+{
+    dnnl_dims_t sizes = {rows, columns};
+    (void)dnnl_memory_desc_init_by_tag(out, 2, sizes, dnnl_bf16, dnnl_BA16a64b2a);
+}
+
+static bool is_copy(const weft_product_shape *shape)
+{
+    return shape->kind == WEFT_PRODUCT_PACK || shape->kind == WEFT_PRODUCT_COPY;
+}
+
+/* Copies of one operand: never widened. */
+static void describe_copy(const weft_product_shape *shape, weft_element element, product_layout *out)
+{
+    *out = (product_layout){.shape = *shape, .type = element == WEFT_BF16 ? dnnl_bf16 : dnnl_f32};
+    describe_matrix(&out->memory[A], shape->m, shape->n, shape->transpose_a, shape->a_stride, out->type);
+    describe_matrix(&out->memory[C], shape->m, shape->n, false, shape->n, out->type);
+    if (shape->kind == WEFT_PRODUCT_PACK) describe_packed(&out->memory[C], shape->m, shape->n);
+}
+
 /* Fills the shape as oneDNN sees it and the memory descriptions. */
 static void describe(const weft_product_shape *shape, weft_element element, bool widen, product_layout *out)
 {
@@ -64,6 +84,7 @@ static void describe(const weft_product_shape *shape, weft_element element, bool
     dnnl_data_type_t c_type = shape->c_fp32 ? dnnl_f32 : out->type;
     describe_matrix(&out->memory[A], shape->m, shape->k, shape->transpose_a, seen->a_stride, out->type);
     describe_matrix(&out->memory[B], shape->k, shape->n, shape->transpose_b, seen->b_stride, out->type);
+    if (shape->kind == WEFT_PRODUCT_PACKED) describe_packed(&out->memory[B], shape->k, shape->n);
     describe_matrix(&out->memory[C], shape->m, shape->n, false, seen->c_stride, c_type);
     describe_matrix(&out->memory[BIAS], 1, shape->n, false, shape->n, out->type);
 }
@@ -92,26 +113,45 @@ static bool attributes_create(bool accumulate, dnnl_primitive_attr_t *out)
     return good;
 }
 
+static bool matmul_describe(dnnl_engine_t engine, const product_layout *layout, dnnl_primitive_attr_t attributes,
+                            dnnl_primitive_desc_t *out)
+{
+    dnnl_matmul_desc_t matmul;
+    return dnnl_matmul_desc_init(&matmul, &layout->memory[A], &layout->memory[B],
+                                 layout->shape.bias ? &layout->memory[BIAS] : NULL,
+                                 &layout->memory[C]) == dnnl_success &&
+           dnnl_primitive_desc_create(out, &matmul, attributes, engine, NULL) == dnnl_success;
+}
+
+static bool copy_describe(dnnl_engine_t engine, const product_layout *layout, dnnl_primitive_attr_t attributes,
+                          dnnl_primitive_desc_t *out)
+{
+    return dnnl_reorder_primitive_desc_create(out, &layout->memory[A], engine, &layout->memory[C], engine,
+                                              attributes) == dnnl_success;
+}
+
 /* A primitive for one thread: oneDNN reads the team size of the calling thread when a description is made. */
 static bool product_describe(dnnl_engine_t engine, const weft_product_shape *shape, weft_element element, bool widen,
                              product_layout *out, dnnl_primitive_desc_t *out_primitive)
 {
-    describe(shape, element, widen, out);
-    dnnl_matmul_desc_t matmul;
+    const bool copies = is_copy(shape);
+    if (copies) {
+        describe_copy(shape, element, out);
+    } else {
+        describe(shape, element, widen, out);
+    }
     dnnl_primitive_attr_t attributes = NULL;
     *out_primitive = NULL;
     int team = omp_get_max_threads();
     omp_set_num_threads(1);
     bool good = attributes_create(shape->accumulate, &attributes) &&
-                dnnl_matmul_desc_init(&matmul, &out->memory[A], &out->memory[B],
-                                      shape->bias ? &out->memory[BIAS] : NULL, &out->memory[C]) == dnnl_success &&
-                dnnl_primitive_desc_create(out_primitive, &matmul, attributes, engine, NULL) == dnnl_success;
+                (copies ? copy_describe : matmul_describe)(engine, out, attributes, out_primitive);
     omp_set_num_threads(team);
     if (attributes != NULL) (void)dnnl_primitive_attr_destroy(attributes);
     if (!good) return false;
     out->memory[SCRATCH] = *dnnl_primitive_desc_query_md(*out_primitive, dnnl_query_scratchpad_md, 0);
     out->own_scratch = dnnl_memory_desc_get_size(&out->memory[SCRATCH]);
-    place_scratch(shape, widen, out);
+    place_scratch(shape, widen && !copies, out);
     return true;
 }
 
@@ -136,6 +176,30 @@ bool weft_onednn_widens(weft_element element)
     bool widens = needs_widening(engine);
     (void)dnnl_engine_destroy(engine);
     return widens;
+}
+
+/* True when oneDNN's fast kernels take a packed b. */
+static bool has_packed(dnnl_engine_t engine)
+{
+    weft_product_shape shape = {.m = 64, .n = 64, .k = 64, .a_stride = 64, .b_stride = 64, .c_stride = 64};
+    shape.kind = WEFT_PRODUCT_PACKED;
+    product_layout unused;
+    dnnl_primitive_desc_t primitive;
+    if (!product_describe(engine, &shape, WEFT_BF16, false, &unused, &primitive)) return false;
+    const char *name = "";
+    (void)dnnl_primitive_desc_query(primitive, dnnl_query_impl_info_str, 0, &name);
+    bool fast = strncmp(name, "brg", 3) == 0;
+    (void)dnnl_primitive_desc_destroy(primitive);
+    return fast;
+}
+
+bool weft_onednn_packs(weft_element element)
+{
+    dnnl_engine_t engine = NULL;
+    if (element != WEFT_BF16 || dnnl_engine_create(&engine, dnnl_cpu, 0) != dnnl_success) return false;
+    bool packs = !needs_widening(engine) && has_packed(engine);
+    (void)dnnl_engine_destroy(engine);
+    return packs;
 }
 
 weft_status weft_onednn_create(weft_element element, int32_t threads, weft_onednn **out, weft_error *error)
@@ -299,10 +363,12 @@ static bool product_execute(const weft_onednn *onednn, const weft_product *produ
 {
     dnnl_exec_arg_t arguments[ARGUMENTS];
     dnnl_memory_t *memory = product->memory + place * ARGUMENTS;
-    int count = product->shape.bias ? ARGUMENTS : BIAS;
-    for (int i = 0; i < count; i++) {
+    int count = 0;
+    for (int i = 0; i < ARGUMENTS; i++) {
+        if (i == BIAS && !product->shape.bias) continue;
+        if (i == B && is_copy(&product->shape)) continue;
         if (dnnl_memory_set_data_handle(memory[i], pointers[i]) != dnnl_success) return false;
-        arguments[i] = (dnnl_exec_arg_t){argument_names[i], memory[i]};
+        arguments[count++] = (dnnl_exec_arg_t){argument_names[i], memory[i]};
     }
     return dnnl_primitive_execute(product->primitive, onednn->streams[place], count, arguments) == dnnl_success;
 }
@@ -332,7 +398,7 @@ static bool run_widened(const weft_onednn *onednn, const weft_product *product, 
 bool weft_product_run(const weft_onednn *onednn, const weft_product *product, int place, const void *a, const void *b,
                       const void *bias, void *c, void *scratch)
 {
-    if (onednn->widen) return run_widened(onednn, product, place, a, b, bias, c, scratch);
+    if (onednn->widen && !is_copy(&product->shape)) return run_widened(onednn, product, place, a, b, bias, c, scratch);
     void *pointers[ARGUMENTS] = {[A] = (void *)a, [B] = (void *)b, [C] = c, [SCRATCH] = scratch, [BIAS] = (void *)bias};
     return product_execute(onednn, product, place, pointers);
 }

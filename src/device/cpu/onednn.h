@@ -13,19 +13,35 @@
 
 #include "device/cpu/loops.h"
 
+/* What is made: a product; a product whose b was packed; or one operand's copy, a (m, n) to c (m, n), packed or dense.
+ */
+typedef enum weft_product_kind {
+    WEFT_PRODUCT_PLAIN,
+    WEFT_PRODUCT_PACKED,
+    WEFT_PRODUCT_PACK,
+    WEFT_PRODUCT_COPY
+} weft_product_kind;
+
 /* a (m, k), b (k, n), c (m, n), bias (n), all row-major; a transposed operand is stored (k, m) or (n, k). A stride
- * is the number of elements from one stored row to the next. a, b and bias are storage; c is storage or fp32. */
+ * is the number of elements from one stored row to the next. a, b and bias are storage; c is storage or fp32. Packed
+ * is oneDNN's own order for bf16: strips of WEFT_PACK_COLUMNS columns one after another, each filled up to whole
+ * columns and to whole WEFT_PACK_ROWS rows. */
 typedef struct weft_product_shape {
     int64_t m, n, k;
     int64_t a_stride, b_stride, c_stride;
     int64_t transpose_a, transpose_b, c_fp32, accumulate, bias; /* 0 or 1; accumulate needs fp32 c */
+    int64_t kind;                                               /* weft_product_kind */
 } weft_product_shape;
+
+enum { WEFT_PACK_COLUMNS = 64, WEFT_PACK_ROWS = 32 };
 
 typedef struct weft_onednn weft_onednn;
 typedef struct weft_product weft_product;
 
 /* True when products of this element type are made from copies in fp32. */
 bool weft_onednn_widens(weft_element element);
+/* True when oneDNN has fast kernels that read a packed b on this machine. */
+bool weft_onednn_packs(weft_element element);
 
 weft_status weft_onednn_create(weft_element element, int32_t threads, weft_onednn **out,
                                weft_error *error) WEFT_CHECKED;
