@@ -38,29 +38,30 @@ static uint32_t producer(const weft_program *program, const weft_lane *receive, 
 
 /* Gap between two passes. What ended last of all that the action waited for tells the cause: another rank was still
  * computing until the sender's pass ended, and from then on the message was under way. */
-static void add_gap(const weft_timeline *timeline, int32_t rank, uint32_t action, double from, weft_bubble_rank *out)
+static void explain_gap(const weft_timeline *timeline, weft_bubble_gap *gap)
 {
     const weft_program *program = timeline->program;
     uint32_t last = NOTHING;
-    for (uint32_t i = program->after_first[action]; i < program->after_first[action + 1]; i++)
+    for (uint32_t i = program->after_first[gap->before]; i < program->after_first[gap->before + 1]; i++)
         if (last == NOTHING || timeline->end[program->after[i]] > timeline->end[last]) last = program->after[i];
-    double to = timeline->begin[action], computed = from;
-    if (last != NOTHING && timeline->end[last] > from) {
-        const weft_lane *lane = &program->lanes[weft_program_lane(program, rank, last)];
+    double computed = gap->begin;
+    if (last != NOTHING && timeline->end[last] > gap->begin) {
+        const weft_lane *lane = &program->lanes[weft_program_lane(program, gap->rank, last)];
         bool receives = lane->kind == WEFT_PROGRAM_RECV_F || lane->kind == WEFT_PROGRAM_RECV_B;
-        uint32_t source = receives ? producer(program, lane, last) : NOTHING;
-        if (source != NOTHING) computed = later(from, earlier(to, timeline->end[source]));
+        gap->waited = last;
+        gap->source = receives ? producer(program, lane, last) : NOTHING;
+        if (gap->source != NOTHING) computed = later(gap->begin, earlier(gap->end, timeline->end[gap->source]));
     }
-    out->cause[WEFT_BUBBLE_IMBALANCE] += computed - from;
-    out->cause[WEFT_BUBBLE_MESSAGE] += to - computed;
+    gap->cause[WEFT_BUBBLE_IMBALANCE] = computed - gap->begin;
+    gap->cause[WEFT_BUBBLE_MESSAGE] = gap->end - computed;
 }
 
 /* Idle time behind the rank's last pass: drain while any rank still computes, then the end of the step. */
-static void add_tail(double from, double to, double drained, weft_bubble_rank *out)
+static void explain_tail(double drained, weft_bubble_gap *gap)
 {
-    double middle = later(from, earlier(to, drained));
-    out->cause[WEFT_BUBBLE_DRAIN] += middle - from;
-    out->cause[WEFT_BUBBLE_UPDATE] += to - middle;
+    double middle = later(gap->begin, earlier(gap->end, drained));
+    gap->cause[WEFT_BUBBLE_DRAIN] = middle - gap->begin;
+    gap->cause[WEFT_BUBBLE_UPDATE] = gap->end - middle;
 }
 
 typedef struct extent {
@@ -78,32 +79,75 @@ static extent passes(const weft_program *program, const weft_lane *lane)
     return out;
 }
 
-static void measure_rank(const weft_timeline *timeline, int32_t rank, double drained, double step,
-                         weft_bubble_rank *out)
+typedef struct visitor {
+    const weft_timeline *timeline;
+    double step, drained; /* when the last action ends, and the last pass */
+    void (*visit)(const weft_bubble_gap *gap, void *context);
+    void *context;
+} visitor;
+
+static void visit_rank(const visitor *v, int32_t rank, extent span)
 {
+    const weft_program *program = v->timeline->program;
+    const weft_lane *lane = &program->lanes[program->rank_lanes[rank]];
+    double at = 0;
+    for (uint32_t a = lane->first; a < lane->first + lane->count; at = v->timeline->end[a++]) {
+        if (!(v->timeline->begin[a] > at)) continue;
+        weft_bubble_gap gap = {rank, a, NOTHING, NOTHING, at, v->timeline->begin[a], {0}};
+        if (a == lane->first && is_pass(program->actions[a]))
+            gap.cause[WEFT_BUBBLE_FILL] = gap.end;
+        else if (span.last != NOTHING && a <= span.last)
+            explain_gap(v->timeline, &gap);
+        else
+            explain_tail(v->drained, &gap);
+        v->visit(&gap, v->context);
+    }
+    if (!(v->step > at)) return;
+    weft_bubble_gap tail = {rank, NOTHING, NOTHING, NOTHING, at, v->step, {0}};
+    explain_tail(v->drained, &tail);
+    v->visit(&tail, v->context);
+}
+
+static void find_ends(visitor *v)
+{
+    const weft_program *program = v->timeline->program;
+    for (uint32_t a = 0; a < program->action_count; a++) {
+        v->step = later(v->step, v->timeline->end[a]);
+        if (is_pass(program->actions[a])) v->drained = later(v->drained, v->timeline->end[a]);
+    }
+}
+
+void weft_bubble_visit(const weft_timeline *timeline, void (*visit)(const weft_bubble_gap *gap, void *context),
+                       void *context)
+{
+    const weft_program *program = timeline->program;
+    visitor v = {.timeline = timeline, .visit = visit, .context = context};
+    find_ends(&v);
+    for (int32_t rank = 0; rank < program->ranks; rank++)
+        visit_rank(&v, rank, passes(program, &program->lanes[program->rank_lanes[rank]]));
+}
+
+static void add_gap(const weft_bubble_gap *gap, void *context)
+{
+    weft_bubble_rank *out = context;
+    for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) out->cause[cause] += gap->cause[cause];
+}
+
+static void measure_rank(visitor *v, int32_t rank, weft_bubble_rank *out)
+{
+    const weft_timeline *timeline = v->timeline;
     const weft_program *program = timeline->program;
     const weft_lane *lane = &program->lanes[program->rank_lanes[rank]];
     extent span = passes(program, lane);
-    double at = 0;
     *out = (weft_bubble_rank){0};
     if (span.first != NOTHING) {
         out->first_begin = timeline->begin[span.first];
         out->last_end = timeline->end[span.last];
     }
-    for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
-        double begin = timeline->begin[a];
-        if (begin > at) {
-            if (a == lane->first && is_pass(program->actions[a]))
-                out->cause[WEFT_BUBBLE_FILL] += begin - at;
-            else if (span.last != NOTHING && a <= span.last)
-                add_gap(timeline, rank, a, at, out);
-            else
-                add_tail(at, begin, drained, out);
-        }
-        out->busy += timeline->end[a] - begin;
-        at = timeline->end[a];
-    }
-    add_tail(at, step, drained, out);
+    for (uint32_t a = lane->first; a < lane->first + lane->count; a++)
+        out->busy += timeline->end[a] - timeline->begin[a];
+    v->context = out;
+    visit_rank(v, rank, span);
     for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) out->idle += out->cause[cause];
 }
 
@@ -123,16 +167,14 @@ void weft_bubble_measure(const weft_timeline *timeline, double *out_step_time, d
                          weft_bubble_rank *ranks)
 {
     const weft_program *program = timeline->program;
-    double step = 0, drained = 0, idle = 0;
-    for (uint32_t a = 0; a < program->action_count; a++) {
-        step = later(step, timeline->end[a]);
-        if (is_pass(program->actions[a])) drained = later(drained, timeline->end[a]);
-    }
+    visitor v = {.timeline = timeline, .visit = add_gap};
+    double idle = 0;
+    find_ends(&v);
     for (int32_t rank = 0; rank < program->ranks; rank++) {
-        measure_rank(timeline, rank, drained, step, &ranks[rank]);
+        measure_rank(&v, rank, &ranks[rank]);
         ranks[rank].peak_activations = peak(program, &program->lanes[program->rank_lanes[rank]]);
         idle += ranks[rank].idle;
     }
-    *out_step_time = step;
-    *out_bubble_fraction = step > 0 ? idle / (step * program->ranks) : 0;
+    *out_step_time = v.step;
+    *out_bubble_fraction = v.step > 0 ? idle / (v.step * program->ranks) : 0;
 }

@@ -31,6 +31,20 @@ typedef enum weft_bubble_cause {
 
 const char *weft_bubble_cause_name(weft_bubble_cause cause);
 
+/* One time in which a rank's compute lane stands still. */
+typedef struct weft_bubble_gap {
+    int32_t rank;
+    uint32_t before; /* the action that it ends with; UINT32_MAX: the end of the step */
+    uint32_t waited; /* what kept that action waiting, on its rank; UINT32_MAX: not known */
+    uint32_t source; /* the other rank's compute action that a message in waited came from; UINT32_MAX: none */
+    double begin, end;
+    double cause[WEFT_BUBBLE_CAUSES]; /* adds up to end - begin */
+} weft_bubble_gap;
+
+/* Visits every gap, rank by rank in the order of time. */
+void weft_bubble_visit(const weft_timeline *timeline, void (*visit)(const weft_bubble_gap *gap, void *context),
+                       void *context);
+
 typedef struct weft_bubble_rank {
     double busy, idle;                   /* compute lane; they add up to the step time */
     double cause[WEFT_BUBBLE_CAUSES];    /* adds up to idle */

@@ -250,7 +250,7 @@ static void test_trace(void **state)
     picture.unit = "s";
     trace.length = 0;
     weft_report_trace(&it.timeline, &picture, &trace);
-    assert_non_null(strstr(weft_text_get(&trace), "\"ts\":1000000,"));
+    assert_non_null(strstr(weft_text_get(&trace), "\"ts\":1e+06,"));
     weft_text_fini(&trace);
     scene_fini(&it);
 }
