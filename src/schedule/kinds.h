@@ -61,10 +61,14 @@ void weft_order_interleaved_zero_bubble(weft_order *order);
 /* Breadth-first with the delays of ZB-H2: weight gradients fill what would be idle. */
 void weft_order_breadth_first_split(weft_order *order);
 
+/* Source: torch.distributed.pipelining, ScheduleZBVZeroBubble, after arXiv 2401.10241 version 2. */
+void weft_order_zb_v(weft_order *order);
+
 typedef struct weft_schedule_kind {
     const char *name, *summary;
     bool split;                          /* the backward pass is I and W in place of B */
     bool grouped;                        /* the user chooses the size of a group */
+    int32_t loops;                       /* stages a rank that it must have; 0: any */
     weft_placement placement;            /* when the user names none */
     const char *refuse[WEFT_PLACEMENTS]; /* why, with several stages a rank; "": it is fine */
     void (*order)(weft_order *order);

@@ -175,7 +175,10 @@ weft_status weft_schedule_create(const weft_schedule_options *options, weft_sche
     weft_schedule_options complete = *options;
     *out = NULL;
     TRY(find_kind(options->kind, &kind, error));
-    if (!complete.loops) complete.loops = 1;
+    if (!complete.loops) complete.loops = kind->loops ? kind->loops : 1;
+    if (kind->loops && complete.loops != kind->loops)
+        FAIL(error, WEFT_INVALID, "%s has %d stages on each rank, not %d; take %d loops", kind->name, (int)kind->loops,
+             (int)complete.loops, (int)kind->loops);
     return create(&complete, kind, out, error);
 }
 

