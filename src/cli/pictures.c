@@ -11,7 +11,13 @@ typedef struct form {
     void (*write)(const weft_timeline *timeline, const weft_picture *picture, weft_text *out);
 } form;
 
-static const form forms[] = {{"svg", 1u << 20, weft_report_svg}, {"trace", 1u << 22, weft_report_trace}};
+static void write_page(const weft_timeline *timeline, const weft_picture *picture, weft_text *out)
+{
+    weft_report_html(&(weft_panel){timeline, picture}, 1, out);
+}
+
+static const form forms[] = {
+    {"svg", 1u << 20, weft_report_svg}, {"html", 1u << 22, write_page}, {"trace", 1u << 22, weft_report_trace}};
 
 enum { FORMS = sizeof forms / sizeof *forms };
 

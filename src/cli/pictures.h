@@ -8,6 +8,7 @@
 /* Rows of a verb's option table that the functions here read. */
 #define WEFT_CLI_PICTURE_OPTIONS                                                                                       \
     {"unit", "s|ms|us", "unit of the times (default s)"}, {"svg", "FILE", "draw the timeline"},                        \
+        {"html", "FILE", "draw it as a page to zoom and hover in a browser"},                                          \
     {                                                                                                                  \
         "trace", "FILE", "write the timeline for ui.perfetto.dev and chrome://tracing"                                 \
     }

@@ -23,6 +23,16 @@ void weft_report_svg(const weft_timeline *timeline, const weft_picture *picture,
 /* rank,lane,action,stage,microbatch,begin,end with a header line; seconds with 9 decimals. */
 void weft_report_csv(const weft_timeline *timeline, weft_text *out);
 
+/* A timeline of a page and its words. */
+typedef struct weft_panel {
+    const weft_timeline *timeline;
+    const weft_picture *picture;
+} weft_panel;
+
+/* One self-contained page for a browser: zoom, pan, what an action is and why the rank was idle before it, memory over
+ * time. Several timelines lie under each other on one axis of time, in the unit of the first. count >= 1. */
+void weft_report_html(const weft_panel *panels, int count, weft_text *out);
+
 /* Trace events in JSON for ui.perfetto.dev and chrome://tracing: a process a rank, a thread a lane, and how many
  * micro-batch stages the rank holds. The picture's unit is s, ms or us; what is none of them counts as seconds. */
 void weft_report_trace(const weft_timeline *timeline, const weft_picture *picture, weft_text *out);

@@ -15,7 +15,7 @@ awk 'BEGIN {
         "99999999999999999999|0x10|1.5|csv|text|linear|loop|gpipe|1f1b|depth-first|breadth-first|sequential|train.yaml|" \
         "good.yaml|misspelt.yaml|nothing|.|/dev/null|train|generate|schedule|run.steps=2|run.steps=|=|=1|model.layers=2|" \
         "parallel.pipeline=2|parallel.stages=[1,1]|parallel.stages=[|model.width=999999999|parallel.schedule=two.csv|" \
-        "schedules/custom.csv|schedules/deadlock.csv|--memory-cap|--forward|--costs|costs/two.json|--update|1,2|--unit|--svg|--trace|" \
+        "schedules/custom.csv|schedules/deadlock.csv|--memory-cap|--forward|--costs|costs/two.json|--update|1,2|--unit|--svg|--html|--trace|" \
         "threads=1|element=bf16|%s%n|\\|\"|{|\303\251|\377", word, "|")
     srand(20240601)
     for (line = 0; line < 300; line++) {
