@@ -64,11 +64,15 @@ void weft_order_breadth_first_split(weft_order *order);
 /* Source: torch.distributed.pipelining, ScheduleZBVZeroBubble, after arXiv 2401.10241 version 2. */
 void weft_order_zb_v(weft_order *order);
 
+/* Source: arXiv 2412.19437 section 3.2.1 and the repository deepseek-ai/DualPipe, on half the ranks. */
+void weft_order_dualpipe_v(weft_order *order);
+
 typedef struct weft_schedule_kind {
     const char *name, *summary;
     bool split;                          /* the backward pass is I and W in place of B */
     bool grouped;                        /* the user chooses the size of a group */
     int32_t loops;                       /* stages a rank that it must have; 0: any */
+    int32_t least;                       /* micro-batches that it must have for each rank */
     weft_placement placement;            /* when the user names none */
     const char *refuse[WEFT_PLACEMENTS]; /* why, with several stages a rank; "": it is fine */
     void (*order)(weft_order *order);

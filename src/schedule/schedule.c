@@ -146,6 +146,9 @@ static weft_status create(const weft_schedule_options *options, const weft_sched
 {
     weft_order order = {.ranks = options->ranks, .loops = options->loops, .microbatches = options->microbatches};
     TRY(check_sizes(options, kind, error));
+    if (kind->least && options->microbatches / kind->least < options->ranks)
+        FAIL(error, WEFT_INVALID, "%s needs %d micro-batches for each of %d ranks, not %d in all; take more, or zb-v",
+             kind->name, (int)kind->least, (int)options->ranks, (int)options->microbatches);
     TRY(choose_group(options, kind, &order.group, error));
     TRY(choose_placement(options, kind, &order.placement, error));
     weft_schedule *schedule = NULL;

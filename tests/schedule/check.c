@@ -97,51 +97,88 @@ static double ready(const weft_schedule *schedule, const double *done, weft_acti
     return above < 0 || above > own ? above : own;
 }
 
+/* A forward pass and the backward pass of the rank's other stage behind it; but not the first ones on the last rank. */
+static bool is_pair(const weft_schedule *schedule, int32_t rank, size_t i)
+{
+    if (i + 1 >= schedule->first[rank + 1]) return false;
+    weft_action a = schedule->actions[i], b = schedule->actions[i + 1];
+    bool first = rank + 1 == schedule->ranks && b.microbatch == 0 && b.stage > a.stage;
+    return a.kind == WEFT_F && b.kind == WEFT_B && a.stage != b.stage && !first;
+}
+
+typedef struct execution {
+    const weft_schedule *schedule;
+    double cost[WEFT_W + 1]; /* of an action of a kind */
+    bool pairs;
+    double *done, *clock, *first;
+    size_t *next;
+} execution;
+
 /* Runs what one rank can run now; returns how many actions that were. */
-static size_t advance(const weft_schedule *schedule, int32_t rank, const double *cost, size_t *next, double *clock,
-                      double *first, double *done)
+static size_t advance(execution *e, int32_t rank)
 {
     static const int product[] = {[WEFT_F] = OUTPUT, [WEFT_B] = INPUT, [WEFT_I] = INPUT, [WEFT_W] = WEIGHT};
-    size_t ran = 0;
-    for (; *next < schedule->first[rank + 1]; (*next)++, ran++) {
-        weft_action action = schedule->actions[*next];
-        double begin = ready(schedule, done, action);
-        if (begin < 0) break;
-        if (begin < *clock) begin = *clock;
-        if (*next == schedule->first[rank]) *first = begin;
-        *clock = begin + cost[action.kind];
-        done[place(schedule, product[action.kind], action.stage, action.microbatch)] = *clock;
+    const weft_schedule *schedule = e->schedule;
+    size_t ran = 0, count = 1;
+    for (size_t *next = &e->next[rank]; *next < schedule->first[rank + 1]; *next += count, ran += count) {
+        count = e->pairs && is_pair(schedule, rank, *next) ? 2 : 1;
+        const weft_action *actions = &schedule->actions[*next];
+        double begin = e->clock[rank], end = 0;
+        for (size_t i = 0; i < count; i++) {
+            double inputs = ready(schedule, e->done, actions[i]);
+            if (inputs < 0) return ran;
+            begin = inputs > begin ? inputs : begin;
+            end += e->cost[actions[i].kind];
+        }
+        if (*next == schedule->first[rank]) e->first[rank] = begin;
+        e->clock[rank] = begin + end;
+        for (size_t i = 0; i < count; i++)
+            e->done[place(schedule, product[actions[i].kind], actions[i].stage, actions[i].microbatch)] = begin + end;
     }
     return ran;
 }
 
-bool execute(const weft_schedule *schedule, seconds cost, duration *out)
+static bool run(const weft_schedule *schedule, seconds cost, bool pairs, duration *out)
 {
     double V = schedule->loops;
-    double costs[] = {[WEFT_F] = cost.forward / V,
-                      [WEFT_B] = (cost.input + cost.weight) / V,
-                      [WEFT_I] = cost.input / V,
-                      [WEFT_W] = cost.weight / V};
     size_t P = (size_t)schedule->ranks, left = schedule->first[P], ran = 1;
-    double *done = malloc(places(schedule) * sizeof *done), *clock = calloc(2 * P, sizeof *clock), *first = clock + P;
-    size_t *next = malloc(P * sizeof *next);
-    assert_true(done && clock && next);
-    for (size_t i = 0; i < places(schedule); i++) done[i] = -1;
-    memcpy(next, schedule->first, P * sizeof *next);
+    execution e = {.schedule = schedule,
+                   .cost = {[WEFT_F] = cost.forward / V,
+                            [WEFT_B] = (cost.input + cost.weight) / V,
+                            [WEFT_I] = cost.input / V,
+                            [WEFT_W] = cost.weight / V},
+                   .pairs = pairs,
+                   .done = malloc(places(schedule) * sizeof *e.done),
+                   .clock = calloc(P, sizeof *e.clock),
+                   .first = calloc(P, sizeof *e.first),
+                   .next = malloc(P * sizeof *e.next)};
+    assert_true(e.done && e.clock && e.first && e.next);
+    for (size_t i = 0; i < places(schedule); i++) e.done[i] = -1;
+    memcpy(e.next, schedule->first, P * sizeof *e.next);
     for (; left && ran; left -= ran) {
         ran = 0;
-        for (size_t rank = 0; rank < P; rank++)
-            ran += advance(schedule, (int32_t)rank, costs, &next[rank], &clock[rank], &first[rank], done);
+        for (size_t rank = 0; rank < P; rank++) ran += advance(&e, (int32_t)rank);
     }
     *out = (duration){0};
     for (size_t rank = 0; rank < P; rank++) {
-        if (clock[rank] > out->step) out->step = clock[rank];
-        if (clock[rank] - first[rank] > out->span) out->span = clock[rank] - first[rank];
+        if (e.clock[rank] > out->step) out->step = e.clock[rank];
+        if (e.clock[rank] - e.first[rank] > out->span) out->span = e.clock[rank] - e.first[rank];
     }
-    free(done);
-    free(clock);
-    free(next);
+    free(e.done);
+    free(e.clock);
+    free(e.first);
+    free(e.next);
     return left == 0;
+}
+
+bool execute(const weft_schedule *schedule, seconds cost, duration *out)
+{
+    return run(schedule, cost, false, out);
+}
+
+bool execute_pairs(const weft_schedule *schedule, seconds cost, duration *out)
+{
+    return run(schedule, cost, true, out);
 }
 
 int32_t most_held(const weft_schedule *schedule, int32_t rank)

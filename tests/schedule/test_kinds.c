@@ -86,7 +86,7 @@ static void test_golden(void **state)
 /* Kinds on a v have two stages a rank. */
 static int32_t own_loops(const char *kind)
 {
-    static const char *const on_v[] = {"zb-v"};
+    static const char *const on_v[] = {"zb-v", "dualpipe-v"};
     for (size_t i = 0; i < sizeof on_v / sizeof *on_v; i++)
         if (strcmp(kind, on_v[i]) == 0) return 2;
     return 1;
@@ -126,6 +126,7 @@ static const struct {
     {"breadth-first-split", NULL},
     {"zb-v", NULL},
     {"zb-v", "v"},
+    {"dualpipe-v", NULL},
 };
 
 static void check_same(const weft_schedule *a, const weft_schedule *b)
@@ -165,6 +166,7 @@ static void test_any_size(void **state)
         int32_t P = 1 + pick(&counter, 8), V = 1 + pick(&counter, 4), M = 1 + pick(&counter, 20);
         bool forward_only = pick(&counter, 4) == 0;
         if (own_loops(fitting[choice].kind) > 1) V = 0;
+        if (strcmp(fitting[choice].kind, "dualpipe-v") == 0 && M < 2 * P) M += 2 * P;
         weft_schedule *schedule = make(fitting[choice].kind, fitting[choice].placement, P, V, M, forward_only);
         check_complete(schedule);
         bool descending = strcmp(fitting[choice].kind, "breadth-first-descending") == 0 && M > 1 && !forward_only;
@@ -282,6 +284,27 @@ static void test_zb_v(void **state)
         }
 }
 
+/* DualPipeV, arXiv 2412.19437, table 2: (PP / 2 - 1)(F&B + B - 3 W) per stage for PP = 2 P stages and PP + 1 of them
+ * held, exactly, with a pair as one piece that takes the sum of its parts and F = I; executed one after the other, as
+ * here, the parts of a pair wait for less, which leaves (P - 1)(F + I - W). */
+static void test_dualpipe_v(void **state)
+{
+    (void)state;
+    const seconds costs[] = {{2, 2, 2}, {4, 4, 2}, {6, 6, 4}};
+    for (size_t i = 0; i < sizeof costs / sizeof *costs; i++)
+        for (int32_t P = 1; P <= 8; P++)
+            for (int32_t M = 2 * P; M <= 4 * P + 1; M += P + 1) {
+                double F = costs[i].forward / 2, I = costs[i].input / 2, W = costs[i].weight / 2;
+                double passes = 2 * M * (F + I + W);
+                weft_schedule *schedule = make("dualpipe-v", NULL, P, 2, M, false);
+                duration time;
+                assert_true(execute_pairs(schedule, costs[i], &time));
+                near(time.span - passes, (P - 1) * (F + I + W + I + W - 3 * W));
+                for (int32_t rank = 0; rank < P; rank++) assert_int_equal(most_held(schedule, rank), 2 * P + 1);
+                near(extra(schedule, costs[i]), (P - 1) * (F + I - W));
+            }
+}
+
 /* Splitting the backward pass always gains, whatever the sizes, and never costs memory. */
 static void test_breadth_first_split(void **state)
 {
@@ -352,6 +375,7 @@ static const struct {
     {{"gpipe", 4, 1, 8, NULL, 4}, "gpipe has no groups to choose"},
     {{"hybrid", 2, 2, 4, "v", 0}, "take placement loop"},
     {{"1f1b", 2, 2, 4, "v", 0}, "take depth-first"},
+    {{"dualpipe-v", 4, 2, 7, NULL, 0}, "dualpipe-v needs 2 micro-batches for each of 4 ranks, not 7 in all"},
     {{"zb-v", 2, 3, 4, NULL, 0}, "zb-v has 2 stages on each rank, not 3"},
     {{"zb-v", 2, 2, 4, "loop", 0}, "take placement v"},
     {{"zb-h1", 2, 2, 4, "loop", 0}, "take interleaved-zero-bubble"},
@@ -417,7 +441,7 @@ static void test_agreeing_placements(void **state)
             weft_schedule_destroy(v);
         }
     }
-    assert_int_equal(count, 12);
+    assert_int_equal(count, 13);
     assert_null(weft_schedule_kind_summary("no such kind"));
 }
 
@@ -491,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_action_table),
         cmocka_unit_test(test_hybrid),
+        cmocka_unit_test(test_dualpipe_v),
         cmocka_unit_test(test_zb_v),
         cmocka_unit_test(test_zero_bubble),
         cmocka_unit_test(test_memory_of_zero_bubble),
