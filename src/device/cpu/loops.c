@@ -44,6 +44,15 @@ static inline storage store_any(float value)
 static const float LEAST_SCORE = -3e38f; /* its exponential is 0 */
 
 enum { COLUMNS = 256, SUM_BLOCK = 2048, LANES = 16, MAXIMUM_LANES = 64 };
+enum { STREAM_BLOCK = 256, STREAM_AHEAD = 1024, LINE_BYTES = 64 }; /* elements, elements, bytes */
+
+/* Activations come from memory once; a processor's own prefetching stops at every page. */
+static inline void fetch_ahead(const storage *x)
+{
+    uintptr_t line = (uintptr_t)x + STREAM_AHEAD * sizeof(storage); /* may lie past the end: a hint never faults */
+    for (size_t i = 0; i < STREAM_BLOCK * sizeof(storage); i += LINE_BYTES)
+        __builtin_prefetch((const void *)(line + i));
+}
 
 static void add(int64_t count, const void *a_, const void *b_, void *out_)
 {
@@ -215,10 +224,8 @@ static void norm_backward_weight(const weft_norm *norm, int64_t begin, int64_t e
 }
 
 /* 0.5 x (1 + tanh(u)) = x / (1 + exp(-2 u)), u = sqrt(2/pi) (x + 0.044715 x^3). */
-static void gelu_forward(int64_t count, const void *x_, void *out_)
+static inline void gelu_forward_block(int64_t count, const storage *x, storage *out)
 {
-    const storage *x = x_;
-    storage *out = out_;
 #pragma omp simd
     for (int64_t i = 0; i < count; i++) {
         float value = load(x[i]), square = value * value;
@@ -227,10 +234,18 @@ static void gelu_forward(int64_t count, const void *x_, void *out_)
     }
 }
 
-static void gelu_backward(int64_t count, const void *x_, const void *dy_, void *dx_)
+static void gelu_forward(int64_t count, const void *x_, void *out_)
 {
-    const storage *x = x_, *dy = dy_;
-    storage *dx = dx_;
+    const storage *x = x_;
+    storage *out = out_;
+    for (int64_t at = 0; at < count; at += STREAM_BLOCK) {
+        fetch_ahead(x + at);
+        gelu_forward_block(count - at < STREAM_BLOCK ? count - at : STREAM_BLOCK, x + at, out + at);
+    }
+}
+
+static inline void gelu_backward_block(int64_t count, const storage *x, const storage *dy, storage *dx)
+{
 #pragma omp simd
     for (int64_t i = 0; i < count; i++) {
         float value = load(x[i]), square = value * value;
@@ -238,6 +253,17 @@ static void gelu_backward(int64_t count, const void *x_, const void *dy_, void *
         float e = exponential(twice), s = 1.0f / (1.0f + e);
         float slope = FMA(square, 0.214064448818f, 1.59576912161f);
         dx[i] = store(load(dy[i]) * s * FMA(value * slope, e * s, 1.0f));
+    }
+}
+
+static void gelu_backward(int64_t count, const void *x_, const void *dy_, void *dx_)
+{
+    const storage *x = x_, *dy = dy_;
+    storage *dx = dx_;
+    for (int64_t at = 0; at < count; at += STREAM_BLOCK) {
+        fetch_ahead(x + at);
+        fetch_ahead(dy + at);
+        gelu_backward_block(count - at < STREAM_BLOCK ? count - at : STREAM_BLOCK, x + at, dy + at, dx + at);
     }
 }
 

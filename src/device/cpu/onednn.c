@@ -1,8 +1,10 @@
 #include "device/cpu/onednn.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <oneapi/dnnl/dnnl.h>
+#include <math.h>
 #include <omp.h>
 
 enum { ARGUMENTS = 5, ALIGNMENT = 64 };
@@ -130,9 +132,9 @@ static bool copy_describe(dnnl_engine_t engine, const product_layout *layout, dn
                                               attributes) == dnnl_success;
 }
 
-/* A primitive for one thread: oneDNN reads the team size of the calling thread when a description is made. */
-static bool product_describe(dnnl_engine_t engine, const weft_product_shape *shape, weft_element element, bool widen,
-                             product_layout *out, dnnl_primitive_desc_t *out_primitive)
+/* A primitive for a team: oneDNN reads the team size of the calling thread when a description is made. */
+static bool team_describe(dnnl_engine_t engine, const weft_product_shape *shape, weft_element element, bool widen,
+                          int32_t threads, product_layout *out, dnnl_primitive_desc_t *out_primitive)
 {
     const bool copies = is_copy(shape);
     if (copies) {
@@ -143,7 +145,7 @@ static bool product_describe(dnnl_engine_t engine, const weft_product_shape *sha
     dnnl_primitive_attr_t attributes = NULL;
     *out_primitive = NULL;
     int team = omp_get_max_threads();
-    omp_set_num_threads(1);
+    omp_set_num_threads(threads);
     bool good = attributes_create(shape->accumulate, &attributes) &&
                 (copies ? copy_describe : matmul_describe)(engine, out, attributes, out_primitive);
     omp_set_num_threads(team);
@@ -153,6 +155,13 @@ static bool product_describe(dnnl_engine_t engine, const weft_product_shape *sha
     out->own_scratch = dnnl_memory_desc_get_size(&out->memory[SCRATCH]);
     place_scratch(shape, widen && !copies, out);
     return true;
+}
+
+/* A primitive for one thread. */
+static bool product_describe(dnnl_engine_t engine, const weft_product_shape *shape, weft_element element, bool widen,
+                             product_layout *out, dnnl_primitive_desc_t *out_primitive)
+{
+    return team_describe(engine, shape, element, widen, 1, out, out_primitive);
 }
 
 /* True when oneDNN has no bf16 product for this machine, or only its plain reference code. */
@@ -401,4 +410,48 @@ bool weft_product_run(const weft_onednn *onednn, const weft_product *product, in
     if (onednn->widen && !is_copy(&product->shape)) return run_widened(onednn, product, place, a, b, bias, c, scratch);
     void *pointers[ARGUMENTS] = {[A] = (void *)a, [B] = (void *)b, [C] = c, [SCRATCH] = scratch, [BIAS] = (void *)bias};
     return product_execute(onednn, product, place, pointers);
+}
+
+/* Runs the primitive again and again; the best time. The first run is not counted. */
+static double best_time(const weft_onednn *onednn, const weft_product *product, void *const *pointers, double seconds)
+{
+    double best = INFINITY, begin = weft_clock_seconds(), end = begin + seconds;
+    for (bool first = true; first || best == INFINITY || begin < end; first = false) {
+        double start = weft_clock_seconds();
+        if (!product_execute(onednn, product, 0, pointers)) return INFINITY;
+        begin = weft_clock_seconds();
+        if (!first && begin - start < best) best = begin - start;
+    }
+    return best;
+}
+
+double weft_onednn_whole_time(weft_onednn *onednn, const weft_product_shape *shape, const void *a, const void *b,
+                              void *c, double seconds)
+{
+    weft_product product = {.shape = *shape};
+    dnnl_memory_t memory[ARGUMENTS] = {NULL};
+    dnnl_primitive_desc_t primitive = NULL;
+    void *scratch = NULL;
+    weft_error error;
+    double best = INFINITY;
+    int team = omp_get_max_threads();
+    const weft_element element = onednn->widen ? WEFT_FP32 : onednn->element;
+    product.memory = memory;
+    bool good = team_describe(onednn->engine, shape, element, false, onednn->threads, &product.layout, &primitive) &&
+                weft_allocate(product.layout.own_scratch, 1, &scratch, &error) == WEFT_OK &&
+                dnnl_primitive_create(&product.primitive, primitive) == dnnl_success;
+    for (int i = 0; good && i < ARGUMENTS; i++) {
+        good =
+            dnnl_memory_create(&memory[i], &product.layout.memory[i], onednn->engine, DNNL_MEMORY_NONE) == dnnl_success;
+    }
+    omp_set_num_threads(onednn->threads);
+    if (good) best = best_time(onednn, &product, (void *[]){(void *)a, (void *)b, c, scratch, NULL}, seconds);
+    omp_set_num_threads(team);
+    for (int i = 0; i < ARGUMENTS; i++) {
+        if (memory[i] != NULL) (void)dnnl_memory_destroy(memory[i]);
+    }
+    if (product.primitive != NULL) (void)dnnl_primitive_destroy(product.primitive);
+    if (primitive != NULL) (void)dnnl_primitive_desc_destroy(primitive);
+    weft_free(scratch);
+    return best;
 }

@@ -60,4 +60,9 @@ size_t weft_product_scratch(const weft_product *product);
 bool weft_product_run(const weft_onednn *onednn, const weft_product *product, int place, const void *a, const void *b,
                       const void *bias, void *c, void *scratch);
 
+/* Seconds that oneDNN takes at best for a product that it spreads over all threads by itself; INFINITY when it cannot.
+ * For measuring only: never inside a worker. Operands are fp32 where bf16 products are widened. Dense. */
+double weft_onednn_whole_time(weft_onednn *onednn, const weft_product_shape *shape, const void *a, const void *b,
+                              void *c, double seconds);
+
 #endif
