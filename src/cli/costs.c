@@ -9,8 +9,6 @@
 
 typedef enum cost { FORWARD, BACKWARD_INPUT, BACKWARD_WEIGHT, UPDATE, COMM, GATHER, REDUCE, COSTS } cost;
 
-enum { BY_STAGE = UPDATE + 1 }; /* costs below may differ from stage to stage */
-
 static const char *const names[COSTS] = {"forward", "backward-input", "backward-weight", "update",
                                          "comm",    "gather",         "reduce"};
 
@@ -166,8 +164,6 @@ static weft_status spread(const given *row, int32_t count, double *out, weft_err
         if (found < count) out[found] = number;
         found++;
     }
-    if (found != count && found != 1 && count == 1)
-        FAIL(error, WEFT_INVALID, "%s: expects one number, not %d", row->place, (int)found);
     if (found != count && found != 1)
         FAIL(error, WEFT_INVALID, "%s: expects one number, or one for each of the %d stages, not %d", row->place,
              (int)count, (int)found);
@@ -207,16 +203,17 @@ static weft_status read_all(weft_cli_costs *costs, const weft_arguments *argumen
     costs->has_update = rows[UPDATE].numbers != NULL;
     TRY(complete(rows, !schedule->forward_only, error));
     for (int i = 0; i < COSTS; i++) {
-        int32_t count = i < BY_STAGE ? schedule->stages : 1;
-        TRY(weft_arena_take(&costs->arena, (size_t)count, sizeof *values[i], &values[i], error));
-        TRY(spread(&rows[i], count, values[i], error));
+        TRY(weft_arena_take(&costs->arena, (size_t)schedule->stages, sizeof *values[i], &values[i], error));
+        TRY(spread(&rows[i], schedule->stages, values[i], error));
     }
     costs->costs = (weft_costs){.forward = values[FORWARD],
                                 .backward_input = values[BACKWARD_INPUT],
                                 .backward_weight = values[BACKWARD_WEIGHT],
                                 .update = values[UPDATE],
-                                .message = *values[COMM],
-                                .reduce = *values[REDUCE]};
+                                .messages = values[COMM]};
+    /* Reductions are one for all stages: the slowest keeps the others waiting. */
+    for (int32_t stage = 0; stage < schedule->stages; stage++)
+        if (values[REDUCE][stage] > costs->costs.reduce) costs->costs.reduce = values[REDUCE][stage];
     return WEFT_OK;
 }
 

@@ -64,10 +64,10 @@ weft_status weft_index_check(const weft_index *index, weft_error *error)
 {
     const weft_program *program = index->program;
     for (int32_t s = 0; s < program->stages; s++)
-        for (int32_t m = 0; m < program->microbatches; m++) {
-            TRY(check_compute(index, s, m, error));
-            TRY(check_messages(index, s, m, error));
-        }
+        for (int32_t m = 0; m < program->microbatches; m++) TRY(check_compute(index, s, m, error));
+    /* Afterwards: a message that is missing because its pass is would hide the cause. */
+    for (int32_t s = 0; s < program->stages; s++)
+        for (int32_t m = 0; m < program->microbatches; m++) TRY(check_messages(index, s, m, error));
     for (int32_t s = 0; s < program->stages && index->has_update; s++)
         if (index->update[s] == WEFT_NO_ACTION)
             FAIL(error, WEFT_INVALID, "rank %d never runs %dUPDATE", program->stage_rank[s], s);

@@ -16,11 +16,9 @@ static double duration(const weft_costs *costs, weft_action action)
         return costs->backward_weight[s];
     case WEFT_UPDATE:
         return costs->update ? costs->update[s] : 0;
-    case WEFT_SEND_F:
-    case WEFT_RECV_F:
+    case WEFT_SEND_F: /* a RECV is timed with the SEND that it meets */
     case WEFT_SEND_B:
-    case WEFT_RECV_B:
-        return costs->message;
+        return costs->messages ? costs->messages[s] : costs->message;
     default:
         return costs->reduce;
     }

@@ -13,6 +13,7 @@ typedef struct weft_costs {
     const double *forward, *backward_input, *backward_weight; /* (S) of one micro-batch */
     const double *update;                                     /* (S) or NULL for 0 */
     double message, reduce;                                   /* latency of one message; time of one collective */
+    const double *messages;                                   /* (S) by the stage that sends; NULL: message for all */
 } weft_costs;
 
 /* timeline must be initialised for the program. WEFT_INVALID when the program has a cycle. */
@@ -46,10 +47,10 @@ void weft_bubble_visit(const weft_timeline *timeline, void (*visit)(const weft_b
                        void *context);
 
 typedef struct weft_bubble_rank {
-    double busy, idle;                   /* compute lane; they add up to the step time */
-    double cause[WEFT_BUBBLE_CAUSES];    /* adds up to idle */
-    double first_begin, last_end;        /* of its first F, and of its last F, B, I or W */
-    int64_t peak_activations;            /* most micro-batch stages held between F and the B or W that frees them */
+    double busy, idle;                /* compute lane; they add up to the step time */
+    double cause[WEFT_BUBBLE_CAUSES]; /* adds up to idle */
+    double first_begin, last_end;     /* of its first F, and of its last F, B, I or W */
+    int64_t peak_activations;         /* most micro-batch stages held between F and the B or W that frees them */
 } weft_bubble_rank;
 
 /* Works on simulated and measured timelines alike. ranks: (P), the caller's. */
