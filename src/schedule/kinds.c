@@ -17,7 +17,8 @@ static const char uneven[] = "it counts on a micro-batch coming round after P st
 
 static const char only_v[] = "it turns round on the last rank; take placement v";
 
-/* KIND(order function, name, split, stages a rank, least M / P, grouped, own placement, why not linear, loop, v,
+/* WHOLE where one function orders all ranks.
+ * KIND(order function, name, split, stages a rank, least M / P, grouped, own placement, why not linear, loop, v,
  * summary) */
 #define KINDS                                                                                                          \
     KIND(sequential, "sequential", false, 0, 0, false, LINEAR, any, any, any,                                          \
@@ -44,26 +45,28 @@ static const char only_v[] = "it turns round on the last rank; take placement v"
     KIND(zb_v, "zb-v", true, 2, 0, false, V, only_v, only_v, any,                                                      \
          "zero bubble on a v: none idle from start to end at equal times, in the memory of 1f1b")                      \
     KIND(dualpipe_v, "dualpipe-v", true, 2, 2, false, V, only_v, only_v, any,                                          \
-         "forward and backward passes in pairs on a v, from both ends of the pipeline")
+         "forward and backward passes in pairs on a v, from both ends of the pipeline")                                \
+    WHOLE(v_half, "v-half", true, 2, 0, false, V, only_v, only_v, any,                                                 \
+          "half the bubble of 1f1b in half its memory, on a v")                                                        \
+    WHOLE(v_min, "v-min", true, 2, 0, false, V, only_v, only_v, any,                                                   \
+          "two thirds of the bubble of 1f1b in a third of its memory, on a v")
 
 static const weft_schedule_kind kinds[] = {
-#define KIND(function, name, split, loops, least, grouped, placement, no_linear, no_loop, no_v, summary)               \
-    {name,                                                                                                             \
-     summary,                                                                                                          \
-     split,                                                                                                            \
-     grouped,                                                                                                          \
-     loops,                                                                                                            \
-     least,                                                                                                            \
-     WEFT_PLACEMENT_##placement,                                                                                       \
-     {no_linear, no_loop, no_v},                                                                                       \
-     weft_order_##function},
+#define ROW(name, split, loops, least, grouped, placement, no_linear, no_loop, no_v, summary, order, whole)            \
+    {name, summary, split, grouped, loops, least, WEFT_PLACEMENT_##placement, {no_linear, no_loop, no_v}, order, whole},
+#define KIND(function, ...) ROW(__VA_ARGS__, weft_order_##function, NULL)
+#define WHOLE(function, ...) ROW(__VA_ARGS__, NULL, weft_order_##function)
     KINDS
+#undef WHOLE
 #undef KIND
+#undef ROW
 };
 
 static const char *const kind_names[] = {
-#define KIND(function, name, split, loops, least, grouped, placement, no_linear, no_loop, no_v, summary) name,
+#define KIND(function, name, ...) name,
+#define WHOLE(function, name, ...) name,
     KINDS
+#undef WHOLE
 #undef KIND
         NULL};
 

@@ -67,6 +67,10 @@ void weft_order_zb_v(weft_order *order);
 /* Source: arXiv 2412.19437 section 3.2.1 and the repository deepseek-ai/DualPipe, on half the ranks. */
 void weft_order_dualpipe_v(weft_order *order);
 
+/* Source: arXiv 2405.15362. Of all ranks at once: first is (P + 1), of which the last is left to the caller. */
+weft_status weft_order_v_half(weft_order *order, size_t *first, weft_error *error) WEFT_CHECKED;
+weft_status weft_order_v_min(weft_order *order, size_t *first, weft_error *error) WEFT_CHECKED;
+
 typedef struct weft_schedule_kind {
     const char *name, *summary;
     bool split;                          /* the backward pass is I and W in place of B */
@@ -75,7 +79,8 @@ typedef struct weft_schedule_kind {
     int32_t least;                       /* micro-batches that it must have for each rank */
     weft_placement placement;            /* when the user names none */
     const char *refuse[WEFT_PLACEMENTS]; /* why, with several stages a rank; "": it is fine */
-    void (*order)(weft_order *order);
+    void (*order)(weft_order *order);    /* of one rank; NULL where whole is not */
+    weft_status (*whole)(weft_order *order, size_t *first, weft_error *error);
 } weft_schedule_kind;
 
 /* NULL for an unknown name. */

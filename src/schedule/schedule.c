@@ -129,16 +129,18 @@ static weft_status allocate_arrays(weft_schedule *schedule, size_t actions, weft
 }
 
 /* order: sizes and placement. */
-static void fill(weft_schedule *schedule, const weft_schedule_kind *kind, weft_order *order)
+static weft_status fill(weft_schedule *schedule, const weft_schedule_kind *kind, weft_order *order, weft_error *error)
 {
     order->actions = schedule->actions;
     for (order->rank = 0; order->rank < schedule->ranks; order->rank++) {
         for (int32_t local = 0; local < schedule->loops; local++)
             schedule->stage_rank[weft_order_stage(order, local)] = order->rank;
         schedule->first[order->rank] = order->count;
-        kind->order(order);
+        if (kind->order) kind->order(order);
     }
+    if (kind->whole) TRY(kind->whole(order, schedule->first, error));
     schedule->first[schedule->ranks] = order->count;
+    return weft_schedule_note_order(schedule, error);
 }
 
 static weft_status create(const weft_schedule_options *options, const weft_schedule_kind *kind, weft_schedule **out,
@@ -160,10 +162,7 @@ static weft_status create(const weft_schedule_options *options, const weft_sched
     snprintf(schedule->name, sizeof schedule->name, "%s", kind->name);
     size_t actions = (size_t)passes(kind) * (size_t)schedule->stages * (size_t)schedule->microbatches;
     weft_status status = allocate_arrays(schedule, actions, error);
-    if (status == WEFT_OK) {
-        fill(schedule, kind, &order);
-        status = weft_schedule_note_order(schedule, error);
-    }
+    if (status == WEFT_OK) status = fill(schedule, kind, &order, error);
     if (status != WEFT_OK) {
         weft_schedule_destroy(schedule);
         return status;

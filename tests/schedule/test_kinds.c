@@ -86,7 +86,7 @@ static void test_golden(void **state)
 /* Kinds on a v have two stages a rank. */
 static int32_t own_loops(const char *kind)
 {
-    static const char *const on_v[] = {"zb-v", "dualpipe-v"};
+    static const char *const on_v[] = {"zb-v", "dualpipe-v", "v-half", "v-min"};
     for (size_t i = 0; i < sizeof on_v / sizeof *on_v; i++)
         if (strcmp(kind, on_v[i]) == 0) return 2;
     return 1;
@@ -127,6 +127,8 @@ static const struct {
     {"zb-v", NULL},
     {"zb-v", "v"},
     {"dualpipe-v", NULL},
+    {"v-half", NULL},
+    {"v-min", "v"},
 };
 
 static void check_same(const weft_schedule *a, const weft_schedule *b)
@@ -305,6 +307,25 @@ static void test_dualpipe_v(void **state)
             }
 }
 
+/* arXiv 2405.15362: at equal times V-Half has half the bubble of 1F1B and holds half of what it does, V-Min has two
+ * thirds and holds a third; exactly, but for one pass and for stages whose number does not grow with P. */
+static void test_v_blocks(void **state)
+{
+    (void)state;
+    for (int32_t P = 1; P <= 24; P += P < 12 ? 1 : 4)
+        for (int32_t M = P < 3 ? 3 : P; M <= 4 * P + 1; M += P) {
+            double of_1f1b = 6 * (P - 1); /* in passes of one stage: of 2 P stages, F, I and W */
+            double half = extra(make("v-half", NULL, P, 2, M, false), (seconds){2, 2, 2});
+            double min = extra(make("v-min", NULL, P, 2, M, false), (seconds){2, 2, 2});
+            near(half, P % 2 && P > 1 ? of_1f1b / 2 - 1 : of_1f1b / 2);
+            near(min, P == 1 ? 0 : P % 3 ? of_1f1b * 2 / 3 - 1 : of_1f1b * 2 / 3 + 1);
+            int32_t held = most_of_all(make("v-half", NULL, P, 2, M, false));
+            assert_int_equal(held, P % 2 ? P + 1 : P + 2); /* of 2 P */
+            held = most_of_all(make("v-min", NULL, P, 2, M, false));
+            assert_true(held <= 2 * P / 3 + 3 && held == 2 * ((P + 1) / 3 + 1));
+        }
+}
+
 /* Splitting the backward pass always gains, whatever the sizes, and never costs memory. */
 static void test_breadth_first_split(void **state)
 {
@@ -376,6 +397,8 @@ static const struct {
     {{"hybrid", 2, 2, 4, "v", 0}, "take placement loop"},
     {{"1f1b", 2, 2, 4, "v", 0}, "take depth-first"},
     {{"dualpipe-v", 4, 2, 7, NULL, 0}, "dualpipe-v needs 2 micro-batches for each of 4 ranks, not 7 in all"},
+    {{"v-half", 2, 1, 4, NULL, 0}, "take 2 loops"},
+    {{"v-min", 2, 2, 4, "linear", 0}, "take placement v"},
     {{"zb-v", 2, 3, 4, NULL, 0}, "zb-v has 2 stages on each rank, not 3"},
     {{"zb-v", 2, 2, 4, "loop", 0}, "take placement v"},
     {{"zb-h1", 2, 2, 4, "loop", 0}, "take interleaved-zero-bubble"},
@@ -441,7 +464,7 @@ static void test_agreeing_placements(void **state)
             weft_schedule_destroy(v);
         }
     }
-    assert_int_equal(count, 13);
+    assert_int_equal(count, 15);
     assert_null(weft_schedule_kind_summary("no such kind"));
 }
 
@@ -515,6 +538,7 @@ int main(void)
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_action_table),
         cmocka_unit_test(test_hybrid),
+        cmocka_unit_test(test_v_blocks),
         cmocka_unit_test(test_dualpipe_v),
         cmocka_unit_test(test_zb_v),
         cmocka_unit_test(test_zero_bubble),

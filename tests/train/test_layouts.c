@@ -25,7 +25,9 @@ static const char *const schedules[] = {"sequential",
                                         "interleaved-zero-bubble",
                                         "breadth-first-split",
                                         "zb-v",
-                                        "dualpipe-v"};
+                                        "dualpipe-v",
+                                        "v-half",
+                                        "v-min"};
 static const char *const elements[] = {"fp32", "bf16"};
 static const char *const recomputes[] = {"none", "full"};
 
@@ -111,7 +113,7 @@ static bool fits(const char *schedule, int ranks, int loops)
     static const struct {
         const char *schedule;
         int most_ranks;
-    } on_v[] = {{"zb-v", 4}, {"dualpipe-v", 3}};
+    } on_v[] = {{"zb-v", 4}, {"dualpipe-v", 3}, {"v-half", 4}, {"v-min", 4}};
     for (size_t i = 0; i < sizeof on_v / sizeof *on_v; i++)
         if (strcmp(schedule, on_v[i].schedule) == 0) return loops == 2 && ranks <= on_v[i].most_ranks;
     return true;
