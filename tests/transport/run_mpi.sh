@@ -28,7 +28,7 @@ export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
 export OMPI_MCA_btl_vader_single_copy_mechanism OMPI_MCA_btl_vader_max_send_size
 export OMPI_MCA_btl_base_warn_component_unused
 # MPI libraries keep memory to the end of the process; in sanitizer builds that is no finding.
-ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0}
+ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 export ASAN_OPTIONS
 # shellcheck disable=SC2086 # options are several words
 exec timeout -k 5 "${WEFT_MPI_TIMEOUT:-120}" "$mpirun" $options -n "$count" "$@"
