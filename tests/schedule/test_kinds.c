@@ -189,10 +189,21 @@ static duration run(weft_schedule *schedule, seconds cost)
     return time;
 }
 
+static double placed_bubble(const char *kind, const char *placement, int32_t P, int32_t V, int32_t M, double forward,
+                            double backward)
+{
+    duration time = run(make(kind, placement, P, V, M, false), (seconds){forward, backward / 4, backward * 3 / 4});
+    return time.step / (M * (forward + backward)) - 1;
+}
+
 static double bubble(const char *kind, int32_t P, int32_t V, int32_t M, double forward, double backward)
 {
-    duration time = run(make(kind, NULL, P, V, M, false), (seconds){forward, backward / 4, backward * 3 / 4});
-    return time.step / (M * (forward + backward)) - 1;
+    return placed_bubble(kind, NULL, P, V, M, forward, backward);
+}
+
+static double on_v(const char *kind, int32_t P, int32_t V, int32_t M, double forward, double backward)
+{
+    return placed_bubble(kind, "v", P, V, M, forward, backward);
 }
 
 static void near(double found, double wanted)
@@ -215,6 +226,8 @@ static void test_bubbles(void **state)
                     near(bubble("1f1b", P, V, M, 1, backward), (P - 1.0) / M);
                     double looped = (V * high + low - 1) / (V * (double)M) - 1;
                     near(bubble("breadth-first", P, V, M, 1, backward), looped);
+                    near(on_v("gpipe", P, V, M, 1, backward), (P - 1.0) / M);
+                    near(on_v("breadth-first", P, V, M, 1, backward), (P - 1.0) / M);
                     near(bubble("breadth-first-descending", P, V, M, 1, backward), looped);
                     if (M % P == 0) near(bubble("depth-first", P, V, M, 1, backward), (P - 1.0) / (M * V));
                 }
