@@ -20,6 +20,7 @@ typedef struct v_rank {
     int32_t forward, input, weight; /* how many it has run */
     size_t count, owed;             /* places among the actions: the next one, and the oldest I that may lack its W */
     int32_t chosen;                 /* the pass of this unit, PASSES for none that others wait for */
+    bool acted, listed;             /* in this unit; to be looked at in the next one */
 } v_rank;
 
 typedef struct v_run {
@@ -27,6 +28,8 @@ typedef struct v_run {
     const v_block *block;
     v_rank *ranks;            /* (P) */
     int32_t *forward, *input; /* (S) micro-batches that have passed the stage before this unit */
+    int32_t *now, *then;      /* (P) the ranks to look at in this unit, and in the next one: all others stand still */
+    int32_t now_count, then_count;
 } v_run;
 
 static const int32_t local_of[PASSES] = {0, 1, 1, 0};
@@ -96,21 +99,34 @@ static void choose(const v_run *run, int32_t number)
     v_rank *rank = &run->ranks[number];
     int32_t pass = head(run, rank);
     rank->chosen = PASSES;
+    rank->acted = true;
     run->order->rank = number;
     if (pass < PASSES && can_run(run, number, pass)) {
         append(run, rank, is_forward(pass) ? WEFT_F : WEFT_I, local_of[pass], rank->next[pass]);
         rank->chosen = pass;
     } else if (rank->weight < rank->input) {
         add_weight(run, rank);
+    } else {
+        rank->acted = false;
     }
 }
 
-/* The others see it from the next unit on. */
-static void settle(const v_run *run, int32_t number)
+static void list(v_run *run, int32_t number)
+{
+    if (number < 0 || number >= run->order->ranks || run->ranks[number].listed) return;
+    run->ranks[number].listed = true;
+    run->then[run->then_count++] = number;
+}
+
+/* The others see it from the next unit on; the next stages are on the rank itself or beside it. */
+static void settle(v_run *run, int32_t number)
 {
     v_rank *rank = &run->ranks[number];
     int32_t pass = rank->chosen;
+    if (rank->acted) list(run, number);
     if (pass == PASSES) return;
+    list(run, number - 1);
+    list(run, number + 1);
     int32_t *passed = is_forward(pass) ? run->forward : run->input;
     passed[stage_of(run, number, pass)]++;
     rank->next[pass]++;
@@ -121,19 +137,29 @@ static void settle(const v_run *run, int32_t number)
         rank->input++;
 }
 
-static void run_all(const v_run *run, size_t *first)
+static void next_unit(v_run *run)
+{
+    int32_t *now = run->now;
+    run->now = run->then;
+    run->then = now;
+    run->now_count = run->then_count;
+    run->then_count = 0;
+    for (int32_t i = 0; i < run->now_count; i++) run->ranks[run->now[i]].listed = false;
+}
+
+static void run_all(v_run *run, size_t *first)
 {
     int32_t P = run->order->ranks;
     size_t each = 6 * (size_t)run->order->microbatches, begin = run->order->count;
     for (int32_t r = 0; r < P; r++) {
         run->ranks[r].count = run->ranks[r].owed = first[r] = begin + (size_t)r * each;
         place_block(run, r, run->ranks[r].time);
+        list(run, r);
     }
-    for (size_t left = (size_t)P; left;) {
-        left = 0;
-        for (int32_t r = 0; r < P; r++) choose(run, r);
-        for (int32_t r = 0; r < P; r++) settle(run, r);
-        for (int32_t r = 0; r < P; r++) left += run->ranks[r].count < first[r] + each;
+    while (run->then_count) {
+        next_unit(run);
+        for (int32_t i = 0; i < run->now_count; i++) choose(run, run->now[i]);
+        for (int32_t i = 0; i < run->now_count; i++) settle(run, run->now[i]);
     }
     run->order->count = begin + (size_t)P * each;
 }
@@ -145,10 +171,14 @@ static weft_status repeat(weft_order *order, const v_block *block, size_t *first
     weft_status status = weft_allocate(P, sizeof *run.ranks, &run.ranks, error);
     if (status == WEFT_OK) status = weft_allocate(2 * P, sizeof *run.forward, &run.forward, error);
     if (status == WEFT_OK) status = weft_allocate(2 * P, sizeof *run.input, &run.input, error);
+    if (status == WEFT_OK) status = weft_allocate(P, sizeof *run.now, &run.now, error);
+    if (status == WEFT_OK) status = weft_allocate(P, sizeof *run.then, &run.then, error);
     if (status == WEFT_OK) run_all(&run, first);
     weft_free(run.ranks);
     weft_free(run.forward);
     weft_free(run.input);
+    weft_free(run.now);
+    weft_free(run.then);
     return status;
 }
 

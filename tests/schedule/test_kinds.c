@@ -339,6 +339,17 @@ static void test_v_blocks(void **state)
         }
 }
 
+/* Time to generate grows with the actions, not with ranks times the length of a step. */
+static void test_many_ranks(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        weft_schedule *schedule = make(i ? "v-half" : "v-min", NULL, 1 << 18, 0, 1, false);
+        check_complete(schedule);
+        weft_schedule_destroy(schedule);
+    }
+}
+
 /* Splitting the backward pass always gains, whatever the sizes, and never costs memory. */
 static void test_breadth_first_split(void **state)
 {
@@ -551,6 +562,7 @@ int main(void)
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_action_table),
         cmocka_unit_test(test_hybrid),
+        cmocka_unit_test(test_many_ranks),
         cmocka_unit_test(test_v_blocks),
         cmocka_unit_test(test_dualpipe_v),
         cmocka_unit_test(test_zb_v),
