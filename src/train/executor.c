@@ -393,11 +393,6 @@ void weft_executor_times(const weft_executor *executor, double *begin, double *e
     }
 }
 
-uint32_t weft_executor_first(const weft_executor *executor)
-{
-    return executor->first;
-}
-
 uint32_t weft_executor_count(const weft_executor *executor)
 {
     return executor->count;
