@@ -74,6 +74,16 @@ static weft_status prepare(weft_loop *loop, int32_t rank, weft_error *error)
     return measure_peak(loop, error);
 }
 
+static bool is_trial(const weft_loop *loop)
+{
+    return loop->options->trial_steps > 0;
+}
+
+static int64_t count_steps(const weft_loop *loop)
+{
+    return is_trial(loop) ? loop->options->trial_steps : loop->job->config->run.steps;
+}
+
 static void tell_note(const weft_loop *loop, const char *text, int length)
 {
     const weft_observer *observer = &loop->options->observer;
@@ -88,7 +98,7 @@ static void tell_notes(const weft_loop *loop)
                                 "weft's own schedules";
     for (const char *at = loop->notes; *at; at += strcspn(at, "\n") + 1) tell_note(loop, at, (int)strcspn(at, "\n"));
     if (!loop->job->schedule->ascending) tell_note(loop, order, (int)sizeof order);
-    if (loop->start < loop->job->config->run.steps) return;
+    if (loop->start < count_steps(loop)) return;
     char done[128];
     int length = snprintf(done, sizeof done, "%lld steps are done, run.steps is %lld: raise it to go on",
                           (long long)loop->start, (long long)loop->job->config->run.steps);
@@ -263,7 +273,7 @@ static weft_status tell_step(weft_loop *loop, int64_t step, double seconds, cons
     double tokens = (double)(config->batch.microbatches * config->batch.sequences * config->batch.tokens);
     double mean_seconds = (weft_clock_seconds() - loop->loop_begin) / (double)(step - loop->start);
     weft_step_record record = {.step = step,
-                               .steps = config->run.steps,
+                               .steps = count_steps(loop),
                                .loss = loop->loss,
                                .gradient_norm = scalars->norm,
                                .learning_rate = scalars->learning_rate,
@@ -271,7 +281,7 @@ static weft_status tell_step(weft_loop *loop, int64_t step, double seconds, cons
                                .tokens_per_second = tokens / seconds,
                                .flops_per_second = loop->job->step_flops / seconds,
                                .peak = loop->peak,
-                               .seconds_left = mean_seconds * (double)(config->run.steps - step),
+                               .seconds_left = mean_seconds * (double)(count_steps(loop) - step),
                                .ranks = loop->job->ranks,
                                .bubble = loop->bubble};
     return observer->step(observer->context, &record, error);
@@ -353,20 +363,29 @@ static bool is_due(int64_t every, int64_t step)
     return every > 0 && step % every == 0;
 }
 
+/* What comes between steps: evaluation and checkpoints. */
+static weft_status keep(weft_loop *loop, int64_t step, bool *stop, weft_error *error)
+{
+    const weft_config *config = loop->job->config;
+    bool last = step == config->run.steps;
+    if (last || is_due(config->run.evaluate_every, step)) TRY(evaluate(loop, step, stop, error));
+    if (last || *stop || is_due(config->checkpoint.every, step)) TRY(weft_loop_save(loop, step, error));
+    return WEFT_OK;
+}
+
 static weft_status run_steps(weft_loop *loop, weft_error *error)
 {
     const weft_config *config = loop->job->config;
     bool stop = false;
-    int64_t steps = config->run.steps, drawn = config->run.timeline_step ? config->run.timeline_step : steps;
+    int64_t steps = count_steps(loop), drawn = config->run.timeline_step ? config->run.timeline_step : steps;
     loop->loop_begin = weft_clock_seconds();
     for (int64_t step = loop->start + 1; step <= steps && !stop; step++) {
         /* Each rank's times count from its own start: in the step that is drawn all start together. */
         if (step == drawn) TRY(exchange_controls(loop, 0, "start of the step that is drawn", &stop, error));
         TRY(run_step(loop, step, &stop, error));
         if (step == drawn) TRY(share_timeline(loop, step, error));
-        bool last = step == steps;
-        if (last || is_due(config->run.evaluate_every, step)) TRY(evaluate(loop, step, &stop, error));
-        if (last || stop || is_due(config->checkpoint.every, step)) TRY(weft_loop_save(loop, step, error));
+        if (!is_trial(loop)) TRY(keep(loop, step, &stop, error));
+        loop->stopped = stop && step < steps;
     }
     return WEFT_OK;
 }

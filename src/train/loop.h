@@ -32,6 +32,7 @@ typedef struct weft_loop {
     double peak;            /* flop/s of all workers */
     int64_t start, saved;   /* steps done before this run; the last one in a checkpoint */
     double loss;            /* of the last step */
+    bool stopped;           /* before all steps were done, by a wish to stop */
     double loop_begin;
 } weft_loop;
 

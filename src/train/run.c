@@ -65,6 +65,7 @@ static weft_status run_local(weft_loop *common, int32_t ranks, const weft_group 
     for (int32_t r = 0; workers && r < ranks; r++)
         if (workers[r].running) pthread_join(workers[r].thread, NULL);
     if (status == WEFT_OK) status = first_cause(workers, ranks, error);
+    if (status == WEFT_OK) common->stopped = workers[0].loop.stopped;
     /* Only now: a peer may still have been copying out of a failed worker's memory. */
     for (int32_t r = 0; workers && r < ranks; r++) weft_loop_fini(&workers[r].loop);
     weft_free(workers);
@@ -114,12 +115,14 @@ weft_status weft_train(const weft_job *job, const weft_train_options *options, w
     weft_group group = everyone(&arena, job->ranks, &status, error);
     if (status == WEFT_OK) status = open_data(job->config, &data, error);
     loop.data = data;
-    if (status == WEFT_OK) status = weft_resume_open(job, data, options->resume, &resumed, &notes, error);
+    if (status == WEFT_OK && options->trial_steps <= 0)
+        status = weft_resume_open(job, data, options->resume, &resumed, &notes, error);
     loop.resumed = resumed;
     loop.notes = weft_text_get(&notes);
     if (status == WEFT_OK)
         status = job->config->transport == WEFT_CONFIG_MPI ? run_mpi(&loop, job->ranks, &group, error)
                                                            : run_local(&loop, job->ranks, &group, error);
+    if (options->stopped) *options->stopped = loop.stopped;
     weft_checkpoint_close(resumed);
     weft_data_close(data);
     weft_text_fini(&notes);

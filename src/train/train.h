@@ -35,6 +35,10 @@ typedef struct weft_train_options {
     bool resume;                       /* go on from the latest checkpoint of run.folder, or start when there is none */
     const volatile sig_atomic_t *stop; /* non-zero: finish the step, write a checkpoint, return WEFT_OK; may be NULL */
     double peak_seconds; /* for how long the device's best matrix product is measured at the start; 0: not */
+    /* Above 0 the run is a trial of so many steps from the start, for what they take: run.folder is neither read nor
+     * written, nothing is saved or evaluated. 0: the whole run. */
+    int64_t trial_steps;
+    bool *stopped; /* set to whether a wish to stop, of any rank, ended the run; may be NULL */
     weft_observer observer;
 } weft_train_options;
 

@@ -72,6 +72,8 @@ weft_status test_train(test_run *run, const char *corpus, const char *const *ove
     weft_train_options options = {
         .resume = run->resume,
         .stop = &run->stop,
+        .trial_steps = run->trial_steps,
+        .stopped = &run->stopped,
         .observer = {.context = run, .step = on_step, .evaluated = on_evaluated, .note = on_note}};
     if (status == WEFT_OK) status = weft_train(job, &options, error);
     weft_job_destroy(job);

@@ -15,6 +15,8 @@ typedef struct test_run {
     volatile sig_atomic_t stop;
     char notes[2048];   /* what the observer was told, line by line */
     int64_t stop_after; /* asks to stop once this step was seen; 0: never */
+    int64_t trial_steps;
+    bool stopped;
 } test_run;
 
 /* Writes a text of a few hundred kilobytes that a small model can learn. */

@@ -290,6 +290,38 @@ static void test_uneven_stages(void **state)
     assert_memory_equal(&one.held_out, &uneven.held_out, sizeof one.held_out);
 }
 
+/* A trial takes the steps of a run and touches no run folder, neither one that is there nor one that is not. */
+static void test_trial(void **state)
+{
+    (void)state;
+    weft_error error;
+    test_run whole = {0}, trial = {.trial_steps = 4}, cut = {.trial_steps = 4, .stop_after = 2}, none = {0};
+    snprintf(whole.folder, sizeof whole.folder, "%s/kept", folder);
+    memcpy(trial.folder, whole.folder, sizeof trial.folder);
+    snprintf(cut.folder, sizeof cut.folder, "%s/never", folder);
+    const char *overrides[] = {"device=reference", "parallel.pipeline=2", "run.evaluate_every=1", NULL};
+    assert_int_equal(test_train(&whole, corpus, overrides, &error), WEFT_OK);
+    assert_false(whole.stopped);
+    weft_arena arena;
+    weft_arena_init(&arena);
+    const char **before = NULL, **after = NULL;
+    size_t count_before = 0, count_after = 0;
+    assert_int_equal(weft_folder_list(whole.folder, &arena, &before, &count_before, &error), WEFT_OK);
+    assert_int_equal(test_train(&trial, corpus, overrides, &error), WEFT_OK);
+    assert_int_equal(weft_folder_list(whole.folder, &arena, &after, &count_after, &error), WEFT_OK);
+    assert_int_equal(count_before, count_after);
+    for (size_t i = 0; i < count_before; i++) assert_string_equal(before[i], after[i]);
+    weft_arena_fini(&arena);
+    assert_int_equal(trial.steps, 4);
+    assert_false(trial.stopped);
+    assert_memory_equal(trial.losses, whole.losses, 5 * sizeof *trial.losses);
+    assert_memory_equal(&trial.held_out, &none.held_out, sizeof none.held_out); /* not evaluated */
+    assert_int_equal(test_train(&cut, corpus, overrides, &error), WEFT_OK);
+    assert_true(cut.stopped);
+    assert_int_equal(cut.steps, 3); /* asked while the third was about to start */
+    assert_false(weft_path_exists(cut.folder));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_stop_skips_evaluation),
         cmocka_unit_test(test_slow_rank),
         cmocka_unit_test(test_uneven_stages),
+        cmocka_unit_test(test_trial),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
