@@ -1,37 +1,12 @@
 /* weft train: a training run, or with --dry-run everything that is known before it. */
 #include "cli/generate.h"
+#include "cli/launch.h"
 #include "cli/observer.h"
 #include "cli/verb.h"
-
-#include "base/clock.h"
-#include "transport/transport.h"
 
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-static volatile sig_atomic_t stop_signals; /* written by the handler alone; a handler has no other way to speak */
-
-static void on_signal(int number)
-{
-    if (stop_signals++) _exit(128 + number);
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is an error of its write */
-}
-
-/* What follows training (a sample) ends at once. */
-static void release_signals(void)
-{
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-}
 
 static weft_status dry_run(const weft_job *job, bool json, weft_error *error)
 {
@@ -115,12 +90,11 @@ static weft_status run_job(const weft_arguments *arguments, const weft_job *job,
     bool json = weft_arguments_has(arguments, "json");
     weft_run_observer observer;
     TRY(weft_run_observer_init(&observer, job, json ? stderr : stdout, error));
-    catch_signals();
     weft_train_options options = {
-        .resume = weft_arguments_has(arguments, "resume"), .stop = &stop_signals, .peak_seconds = 0.3};
+        .resume = weft_arguments_has(arguments, "resume"), .stop = weft_cli_catch_signals(), .peak_seconds = 0.3};
     options.observer = rank == 0 ? weft_run_observer_table(&observer) : weft_run_observer_silent();
     weft_status status = weft_train(job, &options, error);
-    release_signals();
+    weft_cli_release_signals(); /* what follows training, a sample, ends at once */
     weft_run_observer_end_line(&observer);
     if (status == WEFT_OK && rank == 0) status = finish(job, &observer, json, error);
     weft_error closing;
@@ -130,34 +104,6 @@ static weft_status run_job(const weft_arguments *arguments, const weft_job *job,
         status = closing.status;
     }
     return status;
-}
-
-/* A failed process must not leave the others waiting. The one that knows the cause speaks first. */
-static weft_status end_together(weft_status status, int32_t rank, weft_error *error)
-{
-    if (status == WEFT_OK) {
-        weft_mpi_finish();
-        return WEFT_OK;
-    }
-    bool others_know = status == WEFT_STOPPED || (status == WEFT_INVALID && rank != 0);
-    if (others_know) weft_clock_sleep(3); /* whoever knows more ends this process meanwhile */
-    fprintf(stderr, "weft train: %s\n", error->text);
-    fflush(stdout);
-    weft_mpi_abort(weft_status_exit(status));
-    return status;
-}
-
-static weft_status check_launch(const weft_config *config, weft_error *error)
-{
-    bool mpi = config->transport == WEFT_CONFIG_MPI;
-    if (!mpi && weft_mpi_launched())
-        return weft_config_complain(config, "transport", error,
-                                    "local, but a launcher started this process: add transport=mpi");
-    if (mpi && !weft_mpi_launched() && config->parallel.pipeline > 1)
-        return weft_config_complain(config, "transport", error,
-                                    "mpi, but no launcher started this process: run mpirun -n %lld weft ...",
-                                    (long long)config->parallel.pipeline);
-    return WEFT_OK;
 }
 
 /* Before hours of training, not after. */
@@ -179,13 +125,6 @@ static weft_status train(const weft_arguments *arguments, const weft_config *con
     return status;
 }
 
-static weft_status train_mpi(const weft_arguments *arguments, const weft_config *config, weft_error *error)
-{
-    int32_t rank = 0, size = 0;
-    TRY(weft_mpi_start(&rank, &size, error));
-    return end_together(train(arguments, config, rank, error), rank, error);
-}
-
 static weft_status plan(const weft_arguments *arguments, const weft_config *config, weft_error *error)
 {
     weft_job *job = NULL;
@@ -201,14 +140,14 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     weft_config config;
     TRY(weft_config_load(&config, arguments->operands[0], arguments->operands + 1, arguments->operand_count - 1,
                          error));
+    int32_t rank = 0;
     weft_status status;
     if (weft_arguments_has(arguments, "dry-run"))
         status = plan(arguments, &config, error);
     else {
-        status = check_launch(&config, error);
+        status = weft_cli_launch(&config, &rank, error);
         if (status == WEFT_OK)
-            status = config.transport == WEFT_CONFIG_MPI ? train_mpi(arguments, &config, error)
-                                                         : train(arguments, &config, 0, error);
+            status = weft_cli_land(&config, "train", rank, train(arguments, &config, rank, error), error);
     }
     weft_config_fini(&config);
     return status;
