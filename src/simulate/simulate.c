@@ -20,7 +20,7 @@ static double duration(const weft_costs *costs, weft_action action)
     case WEFT_SEND_B:
         return costs->messages ? costs->messages[s] : costs->message;
     default:
-        return costs->reduce;
+        return costs->collectives ? costs->collectives[action.kind] : costs->reduce;
     }
 }
 

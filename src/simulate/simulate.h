@@ -14,6 +14,7 @@ typedef struct weft_costs {
     const double *update;                                     /* (S) or NULL for 0 */
     double message, reduce;                                   /* latency of one message; time of one collective */
     const double *messages;                                   /* (S) by the stage that sends; NULL: message for all */
+    const double *collectives;                                /* (WEFT_ACTION_KINDS) by kind; NULL: reduce for all */
 } weft_costs;
 
 /* timeline must be initialised for the program. WEFT_INVALID when the program has a cycle. */

@@ -43,7 +43,11 @@ static double time_with_slots(const weft_split_problem *problem, const int32_t *
     assert_int_equal(weft_program_create(problem->schedule, &options, &program, &error), WEFT_OK);
     assert_int_equal(weft_timeline_init(&timeline, program, &error), WEFT_OK);
     weft_split_stage_costs(problem, layers, cost[0], cost[1], cost[2], cost[3]);
-    weft_costs costs = {cost[0], cost[1], cost[2], cost[3], problem->message, 0, NULL};
+    weft_costs costs = {.forward = cost[0],
+                        .backward_input = cost[1],
+                        .backward_weight = cost[2],
+                        .update = cost[3],
+                        .message = problem->message};
     assert_int_equal(weft_simulate(program, &costs, &timeline, &error), WEFT_OK);
     weft_bubble_measure(&timeline, &step, &fraction, ranks);
     weft_timeline_fini(&timeline);

@@ -129,10 +129,23 @@ static double cost_of(const weft_costs *costs, weft_action a)
     if (a.kind == WEFT_W) return costs->backward_weight[a.stage];
     if (a.kind == WEFT_B) return costs->backward_input[a.stage] + costs->backward_weight[a.stage];
     if (a.kind == WEFT_UPDATE) return costs->update[a.stage];
-    if (a.kind > WEFT_RECV_B) return costs->reduce;
+    if (a.kind > WEFT_RECV_B) return costs->collectives ? costs->collectives[a.kind] : costs->reduce;
     if (!costs->messages) return costs->message;
     int sender = a.kind == WEFT_RECV_F ? -1 : a.kind == WEFT_RECV_B;
     return costs->messages[(int)a.stage + sender];
+}
+
+static weft_costs random_costs(dice *d, double (*cost)[64])
+{
+    static double collectives[WEFT_ACTION_KINDS];
+    for (int kind = 0; kind < WEFT_ACTION_KINDS; kind++) collectives[kind] = dice_roll(d, 3);
+    return (weft_costs){.forward = cost[0],
+                        .backward_input = cost[1],
+                        .backward_weight = cost[2],
+                        .update = cost[3],
+                        .message = dice_roll(d, 3),
+                        .reduce = dice_roll(d, 3),
+                        .collectives = dice_roll(d, 2) ? collectives : NULL};
 }
 
 /* Raises *begin where the constraint asks for it. */
@@ -174,7 +187,7 @@ static void test_longest_path(void **state)
         weft_program *program = lower(schedule, &options);
         double cost[5][64], *begin = NULL;
         for (int k = 0; k < 5 * 64; k++) cost[k / 64][k % 64] = dice_roll(&d, 6);
-        weft_costs costs = {cost[0], cost[1], cost[2], cost[3], dice_roll(&d, 3), dice_roll(&d, 3), NULL};
+        weft_costs costs = random_costs(&d, cost);
         if (i % 3 == 0) costs.messages = cost[4];
         weft_timeline timeline;
         weft_error error = {0};
@@ -204,7 +217,7 @@ static void test_bubble_adds_up(void **state)
             lower(schedule, &(weft_lower_options){.update = true, .clip = dice_roll(&d, 2), .metrics = true});
         double cost[4][64], step, idle = 0;
         for (int k = 0; k < 4 * 64; k++) cost[k / 64][k % 64] = dice_roll(&d, 6);
-        weft_costs costs = {cost[0], cost[1], cost[2], cost[3], dice_roll(&d, 3), dice_roll(&d, 3), NULL};
+        weft_costs costs = random_costs(&d, cost);
         weft_bubble_rank ranks[64];
         double fraction = run(program, &costs, &step, ranks);
         for (int32_t rank = 0; rank < program->ranks; rank++) {

@@ -1,0 +1,31 @@
+/*
+ * Costs of a program's actions, fitted from timelines that were measured: what to give to weft_simulate so that it
+ * predicts the next step, or another schedule of the same stages.
+ *
+ * An action's time counts from when it could have begun, as the simulator sees it (the one before it on its lane and
+ * all that it waits for are done, on both ends of a message and on all members of a collective), to its end. So the
+ * time that a worker needs to get from one action to the next, and to notice a message between two operations, is in
+ * the costs of actions, and a simulated step takes as long as a measured one.
+ *
+ * Owns: the arrays of its costs.  Lifetime: init to fini.  Threads: one owner.
+ */
+#ifndef WEFT_SIMULATE_FIT_H
+#define WEFT_SIMULATE_FIT_H
+
+#include "simulate/simulate.h"
+
+typedef struct weft_fit {
+    weft_costs costs; /* every array is there; what a program does not hold costs 0 */
+    double *values;   /* behind the arrays of costs */
+} weft_fit;
+
+/* Each cost is the median over all timelines and micro-batches. timelines: (count >= 1), of one program.
+ *
+ * input_share: (S) which part of B is I, or NULL for half of it; only for stages whose backward passes were all
+ * measured whole. A message counts where its receiver had nothing else to do, for another one may lie there unnoticed;
+ * where there is none, all count. A stage that sends nothing gets the median of all messages. */
+weft_status weft_fit_init(weft_fit *fit, const weft_timeline *timelines, int32_t count, const double *input_share,
+                          weft_error *error) WEFT_CHECKED;
+void weft_fit_fini(weft_fit *fit);
+
+#endif

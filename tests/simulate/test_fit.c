@@ -1,0 +1,293 @@
+/* Fitted costs: what was simulated is found again, for every kind of schedule; what a measured step has besides does
+ * not mislead. */
+#include "../program/build.h"
+#include "simulate/fit.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { MOST = 64 };
+
+typedef struct known {
+    double forward[MOST], input[MOST], weight[MOST], update[MOST], messages[MOST], share[MOST];
+    double collectives[WEFT_ACTION_KINDS];
+    weft_costs costs;
+} known;
+
+static void roll(dice *d, known *out)
+{
+    for (int s = 0; s < MOST; s++) {
+        out->forward[s] = 1 + dice_roll(d, 1000) * 1e-3;
+        out->input[s] = 1 + dice_roll(d, 1000) * 1e-3;
+        out->weight[s] = 0.5 + dice_roll(d, 1000) * 1e-3;
+        out->update[s] = 0.1 + dice_roll(d, 1000) * 1e-4;
+        out->messages[s] = dice_roll(d, 100) * 1e-3;
+        out->share[s] = out->input[s] / (out->input[s] + out->weight[s]);
+    }
+    for (int kind = 0; kind < WEFT_ACTION_KINDS; kind++) out->collectives[kind] = dice_roll(d, 100) * 1e-3;
+    out->costs = (weft_costs){.forward = out->forward,
+                              .backward_input = out->input,
+                              .backward_weight = out->weight,
+                              .update = out->update,
+                              .messages = out->messages,
+                              .collectives = out->collectives};
+}
+
+static void simulate(const weft_program *program, const weft_costs *costs, weft_timeline *out)
+{
+    weft_error error = {0};
+    assert_int_equal(weft_timeline_init(out, program, &error), WEFT_OK);
+    if (weft_simulate(program, costs, out, &error) != WEFT_OK) fail_msg("%s", error.text);
+}
+
+static void fit_all(weft_fit *fit, const weft_timeline *timelines, int32_t count, const double *share)
+{
+    weft_error error = {0};
+    if (weft_fit_init(fit, timelines, count, share, &error) != WEFT_OK) fail_msg("%s", error.text);
+}
+
+static weft_program *lower(const weft_schedule *schedule, const weft_lower_options *options)
+{
+    weft_error error = {0};
+    weft_program *program = NULL;
+    if (weft_program_create(schedule, options, &program, &error) != WEFT_OK) fail_msg("%s", error.text);
+    return program;
+}
+
+static void same(const weft_program *program, weft_action action, const char *what, double found, double wanted)
+{
+    if (fabs(found - wanted) > 1e-9)
+        fail_msg("%s of stage %u, %d ranks, %d stages, %d micro-batches: %.12g, not %.12g", what, action.stage,
+                 program->ranks, program->stages, program->microbatches, found, wanted);
+}
+
+/* Of everything that the program holds. */
+static void compare_costs(const weft_program *program, const weft_costs *found, const known *wanted)
+{
+    for (uint32_t a = 0; a < program->action_count; a++) {
+        weft_action action = program->actions[a];
+        uint32_t s = action.stage, kind = action.kind;
+        if (kind == WEFT_F) same(program, action, "F", found->forward[s], wanted->forward[s]);
+        if (kind == WEFT_I || kind == WEFT_B) same(program, action, "I", found->backward_input[s], wanted->input[s]);
+        if (kind == WEFT_W || kind == WEFT_B) same(program, action, "W", found->backward_weight[s], wanted->weight[s]);
+        if (kind == WEFT_UPDATE) same(program, action, "UPDATE", found->update[s], wanted->update[s]);
+        if (kind == WEFT_SEND_F || kind == WEFT_SEND_B)
+            same(program, action, "message", found->messages[s], wanted->messages[s]);
+        if (kind > WEFT_RECV_B && kind != WEFT_UPDATE)
+            same(program, action, "collective", found->collectives[kind], wanted->collectives[kind]);
+    }
+}
+
+static void check_schedule(const weft_schedule *schedule, const weft_lower_options *options, dice *d)
+{
+    known costs;
+    weft_timeline first, again;
+    weft_fit fit;
+    weft_program *program = lower(schedule, options);
+    roll(d, &costs);
+    simulate(program, &costs.costs, &first);
+    fit_all(&fit, &first, 1, costs.share);
+    compare_costs(program, &fit.costs, &costs);
+    simulate(program, &fit.costs, &again);
+    for (uint32_t a = 0; a < program->action_count; a++)
+        if (fabs(first.begin[a] - again.begin[a]) > 1e-9 || fabs(first.end[a] - again.end[a]) > 1e-9)
+            fail_msg("%s: action %u lies at %g-%g, then at %g-%g", schedule->name, a, first.begin[a], first.end[a],
+                     again.begin[a], again.end[a]);
+    weft_fit_fini(&fit);
+    weft_timeline_fini(&first);
+    weft_timeline_fini(&again);
+    weft_program_destroy(program);
+}
+
+static void test_every_kind(void **state)
+{
+    (void)state;
+    dice d = {11};
+    weft_error error = {0};
+    for (const char *const *kind = weft_schedule_kind_names(); *kind; kind++) {
+        int tried = 0;
+        for (int32_t loops = 1; loops <= 2; loops++) {
+            weft_schedule_options options = {.kind = *kind, .ranks = 3, .loops = loops, .microbatches = 6};
+            weft_schedule *schedule = NULL;
+            if (weft_schedule_create(&options, &schedule, &error) != WEFT_OK) continue;
+            tried++;
+            check_schedule(
+                schedule,
+                &(weft_lower_options){.update = true, .norm = true, .clip = true, .tied = true, .metrics = true}, &d);
+            weft_schedule_destroy(schedule);
+        }
+        if (!tried) fail_msg("%s: %s", *kind, error.text);
+    }
+}
+
+static void test_random(void **state)
+{
+    (void)state;
+    dice d = {12};
+    stage_sizes sizes;
+    for (int i = 0; i < 300; i++) {
+        weft_schedule *schedule = i % 2 ? build_random(&d) : build_kind(&d);
+        build_sizes(&d, schedule->stages, &sizes);
+        weft_lower_options options = build_options(&d, &sizes);
+        check_schedule(schedule, &options, &d);
+        weft_schedule_destroy(schedule);
+    }
+}
+
+static weft_schedule *create(const char *kind, int32_t ranks, int32_t microbatches)
+{
+    weft_schedule_options options = {.kind = kind, .ranks = ranks, .microbatches = microbatches};
+    weft_schedule *schedule = NULL;
+    weft_error error = {0};
+    if (weft_schedule_create(&options, &schedule, &error) != WEFT_OK) fail_msg("%s", error.text);
+    return schedule;
+}
+
+static uint32_t find(const weft_program *program, weft_action_kind kind, uint32_t stage, uint32_t microbatch)
+{
+    for (uint32_t a = 0; a < program->action_count; a++) {
+        weft_action action = program->actions[a];
+        if (action.kind == kind && action.stage == stage && action.microbatch == microbatch) return a;
+    }
+    fail();
+    return 0;
+}
+
+/* Five steps, two of them disturbed by something else on the machine: the median of five is the third. */
+static void test_disturbed(void **state)
+{
+    (void)state;
+    static const double slower[5] = {1.0, 9, 1.01, 1.02, 4};
+    dice d = {13};
+    known plain, wanted, step;
+    roll(&d, &plain);
+    weft_schedule *schedule = create("1f1b", 3, 4);
+    weft_program *program = lower(schedule, &(weft_lower_options){.update = true, .clip = true});
+    weft_timeline timelines[5];
+    wanted = plain;
+    for (int i = 0; i < 5; i++) {
+        step = plain;
+        for (int s = 0; s < MOST; s++) {
+            step.forward[s] = plain.forward[s] * slower[i];
+            if (slower[i] == 1.02) wanted.forward[s] = step.forward[s];
+        }
+        step.costs.forward = step.forward;
+        step.costs.backward_input = step.input;
+        simulate(program, &step.costs, &timelines[i]);
+    }
+    weft_fit fit;
+    fit_all(&fit, timelines, 5, plain.share);
+    compare_costs(program, &fit.costs, &wanted);
+    weft_fit_fini(&fit);
+    for (int i = 0; i < 5; i++) weft_timeline_fini(&timelines[i]);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+}
+
+/* A worker takes a moment between two actions, and notices a message only when it has finished what it does: the first
+ * is in the cost of the later action, the second is no latency. */
+static void test_one_thread(void **state)
+{
+    (void)state;
+    double one[] = {1, 1}, two[] = {2, 2};
+    weft_costs costs = {.forward = one, .backward_input = two, .backward_weight = one, .message = 0.125};
+    weft_schedule *schedule = create("gpipe", 2, 3);
+    weft_program *program = lower(schedule, &(weft_lower_options){0});
+    weft_timeline timeline;
+    weft_fit fit;
+    simulate(program, &costs, &timeline);
+    timeline.begin[find(program, WEFT_F, 0, 1)] += 0.25; /* begins late, ends as before: 1 from when it could */
+    uint32_t unnoticed = find(program, WEFT_RECV_F, 1, 1), busy = find(program, WEFT_F, 1, 0);
+    timeline.begin[busy] -= 0.0625; /* rank 1 is busy when the second micro-batch arrives */
+    timeline.end[busy] += 0.5;
+    timeline.end[unnoticed] = timeline.end[busy] - 0.0625;
+    fit_all(&fit, &timeline, 1, NULL);
+    assert_true(fit.costs.forward[0] == 1);
+    assert_true(fit.costs.messages[0] == 0.125 && fit.costs.messages[1] == 0.125);
+    assert_true(fit.costs.backward_input[0] == 1.5 && fit.costs.backward_weight[0] == 1.5); /* no share given: half */
+    weft_fit_fini(&fit);
+    weft_timeline_fini(&timeline);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+}
+
+/* What the program does not hold costs nothing; a stage that sends nothing has the latency of the others. */
+static void test_absent(void **state)
+{
+    (void)state;
+    dice d = {14};
+    known costs;
+    roll(&d, &costs);
+    for (int s = 0; s < MOST; s++) costs.messages[s] = 0.5;
+    weft_schedule *schedule = create("gpipe", 2, 2), *forward = NULL;
+    assert_int_equal(weft_schedule_forward(schedule, &forward, NULL), WEFT_OK);
+    weft_program *program = lower(forward, &(weft_lower_options){0});
+    weft_timeline timeline;
+    weft_fit fit;
+    simulate(program, &costs.costs, &timeline);
+    fit_all(&fit, &timeline, 1, NULL);
+    for (int s = 0; s < 2; s++) {
+        assert_true(fit.costs.backward_input[s] == 0 && fit.costs.backward_weight[s] == 0 && fit.costs.update[s] == 0);
+        assert_true(fabs(fit.costs.messages[s] - 0.5) < 1e-12);
+    }
+    assert_true(fit.costs.reduce == 0);
+    weft_fit_fini(&fit);
+    weft_timeline_fini(&timeline);
+    weft_program_destroy(program);
+    weft_schedule_destroy(forward);
+    weft_schedule_destroy(schedule);
+}
+
+static int allocations_left = -1; /* -1: never fail */
+
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    if (allocations_left == 0) return NULL;
+    if (allocations_left > 0) allocations_left--;
+    return __real_aligned_alloc(alignment, size);
+}
+
+/* The n-th allocation fails, for every n: that is said, and nothing is lost (the leak checker watches). */
+static void test_every_allocation(void **state)
+{
+    (void)state;
+    dice d = {15};
+    known costs;
+    roll(&d, &costs);
+    weft_schedule *schedule = create("gpipe", 2, 4);
+    weft_program *program = lower(schedule, &(weft_lower_options){0});
+    weft_timeline timeline;
+    simulate(program, &costs.costs, &timeline);
+    int failures = 0;
+    for (;; failures++) {
+        weft_fit fit;
+        weft_error error = {0};
+        allocations_left = failures;
+        weft_status status = weft_fit_init(&fit, &timeline, 1, NULL, &error);
+        allocations_left = -1;
+        weft_fit_fini(&fit);
+        if (status == WEFT_OK) break;
+        assert_int_equal(status, WEFT_NO_MEMORY);
+    }
+    assert_true(failures > 3);
+    weft_timeline_fini(&timeline);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_kind), cmocka_unit_test(test_random), cmocka_unit_test(test_disturbed),
+        cmocka_unit_test(test_one_thread), cmocka_unit_test(test_absent), cmocka_unit_test(test_every_allocation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
