@@ -26,7 +26,12 @@ static void scene_init(scene *it, const char *kind, int32_t P, int32_t M)
     weft_error error;
     double times[16];
     for (int i = 0; i < 16; i++) times[i] = 1 + i / 3.0;
-    weft_costs costs = {times, times, times, times, 0.1, 0.2, NULL};
+    weft_costs costs = {.forward = times,
+                        .backward_input = times,
+                        .backward_weight = times,
+                        .update = times,
+                        .message = 0.1,
+                        .reduce = 0.2};
     assert_int_equal(weft_schedule_create(&options, &it->schedule, &error), WEFT_OK);
     assert_int_equal(weft_program_create(it->schedule, &lower, &it->program, &error), WEFT_OK);
     assert_int_equal(weft_timeline_init(&it->timeline, it->program, &error), WEFT_OK);

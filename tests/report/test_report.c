@@ -27,7 +27,12 @@ static void scene_init(scene *it, const char *kind, int32_t P, int32_t V, int32_
     double *times = calloc((size_t)P * (size_t)V, sizeof *times);
     assert_non_null(times);
     for (int32_t s = 0; s < P * V; s++) times[s] = scale * (1 + 0.1 * s);
-    weft_costs costs = {times, times, times, times, 0.1 * scale, 0.2 * scale, NULL};
+    weft_costs costs = {.forward = times,
+                        .backward_input = times,
+                        .backward_weight = times,
+                        .update = times,
+                        .message = 0.1 * scale,
+                        .reduce = 0.2 * scale};
     assert_int_equal(weft_schedule_create(&options, &it->schedule, &error), WEFT_OK);
     assert_int_equal(weft_program_create(it->schedule, &lower, &it->program, &error), WEFT_OK);
     assert_int_equal(weft_timeline_init(&it->timeline, it->program, &error), WEFT_OK);
