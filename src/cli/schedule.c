@@ -82,8 +82,8 @@ static const weft_option options[] = {
 const weft_verb weft_verb_schedule = {
     .name = "schedule",
     .summary = "Prints a schedule, generated or from a file: what each pipeline rank computes, in order",
-    .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--format "
-             "csv|text|json]",
+    .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
+             "[--format csv|text|json]",
     .options = options,
     .least = 1,
     .most = 1,

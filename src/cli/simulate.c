@@ -173,8 +173,9 @@ static const weft_option options[] = {
 const weft_verb weft_verb_simulate = {
     .name = "simulate",
     .summary = "Simulates a schedule with given costs: step time, bubble by cause, memory; draws it",
-    .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--forward X] "
-             "[--backward-input X] [--backward-weight X] [--comm X] [--update X] [--costs FILE] [--json] [--svg FILE] "
+    .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
+             "[--forward X] [--backward-input X] [--backward-weight X] [--comm X] [--update X] [--costs FILE] [--json] "
+             "[--svg FILE] "
              "[--trace FILE]",
     .options = options,
     .least = 1,

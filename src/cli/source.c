@@ -41,6 +41,8 @@ static weft_status generate(const weft_arguments *arguments, int64_t most_action
 {
     weft_schedule_options options;
     TRY(read_options(arguments, &options, error));
+    if (weft_arguments_has(arguments, "dialect"))
+        FAIL(error, WEFT_INVALID, "--dialect: only a file has a dialect, and %s is a kind", options.kind);
     int64_t stages = (int64_t)options.ranks * (options.loops ? options.loops : 1);
     if (most_actions && stages > most_actions / 2 / options.microbatches)
         FAIL(error, WEFT_INVALID, "%lld stages x %d micro-batches are more than %lld actions, too many to print",
@@ -73,13 +75,25 @@ static weft_status check_sizes(const weft_arguments *arguments, const weft_sched
     return WEFT_OK;
 }
 
+static weft_status read_dialect(const weft_arguments *arguments, weft_csv_dialect *out, weft_error *error)
+{
+    const char *name = weft_arguments_get(arguments, "dialect");
+    if (name && strcmp(name, "2024") != 0)
+        FAIL(error, WEFT_INVALID, "--dialect: expects 2024, not '%s'; without it a file is of the current one", name);
+    *out = name ? WEFT_CSV_2024 : WEFT_CSV_CURRENT;
+    return WEFT_OK;
+}
+
 static weft_status import(const weft_arguments *arguments, weft_schedule **out, weft_error *error)
 {
     const char *path = arguments->operands[0];
+    weft_csv_dialect dialect = WEFT_CSV_CURRENT;
     weft_text text;
+    TRY(read_dialect(arguments, &dialect, error));
     weft_text_init(&text);
     weft_status status = weft_file_read(path, &text, error);
-    if (status == WEFT_OK) status = weft_schedule_read_csv(weft_text_get(&text), text.length, path, out, error);
+    if (status == WEFT_OK)
+        status = weft_schedule_read_csv(weft_text_get(&text), text.length, path, dialect, out, error);
     weft_text_fini(&text);
     TRY(status);
     status = check_sizes(arguments, *out, error);

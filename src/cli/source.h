@@ -9,9 +9,10 @@
 #define WEFT_CLI_SCHEDULE_OPTIONS                                                                                      \
     {"pipeline", "P", "pipeline ranks"}, {"loops", "V", "stages of each rank (default: the kind's own, mostly 1)"},    \
         {"microbatches", "M", "micro-batches of a step"},                                                              \
-        {"placement", "X", "which rank holds each stage: linear, loop or v (default: the kind's own)"},                \
+        {"placement", "X", "which rank holds each stage: linear, loop, v, or a list such as 0,1,1,0"},                 \
+        {"group", "K", "hybrid: micro-batches of a group, P to M (default: half of M, or P)"},                         \
     {                                                                                                                  \
-        "group", "K", "hybrid: micro-batches of a group, P to M (default: half of M, or P)"                            \
+        "dialect", "2024", "of a file in which B is the gradient of the input only, BW the full backward pass"         \
     }
 
 /* The schedule of the verb's first operand. A kind needs --pipeline and --microbatches; with a file they may be left

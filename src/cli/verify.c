@@ -86,9 +86,8 @@ static weft_status report(const weft_arguments *arguments, const weft_schedule *
     return status;
 }
 
-static weft_status run(const weft_arguments *arguments, int *out_exit, weft_error *error)
+static weft_status prove(const weft_arguments *arguments, weft_error *error)
 {
-    (void)out_exit;
     int64_t cap = 0;
     weft_schedule *schedule = NULL;
     weft_program *program = NULL;
@@ -103,6 +102,31 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     return status;
 }
 
+/* The line on standard error comes besides, and so does the exit status. */
+static weft_status print_refusal(const weft_error *reason, weft_error *error)
+{
+    weft_text text;
+    weft_text_init(&text);
+    weft_text_add(&text, "{\"verified\": false, \"reason\": ");
+    weft_text_add_json(&text, reason->text);
+    weft_text_add(&text, "}\n");
+    weft_status status = weft_cli_print(&text, error);
+    weft_text_fini(&text);
+    return status;
+}
+
+static weft_status run(const weft_arguments *arguments, int *out_exit, weft_error *error)
+{
+    (void)out_exit;
+    weft_status status = prove(arguments, error);
+    if (status != WEFT_INVALID || !weft_arguments_has(arguments, "json")) return status;
+    weft_error unwritten;
+    status = print_refusal(error, &unwritten);
+    if (status == WEFT_OK) return error->status;
+    *error = unwritten;
+    return status;
+}
+
 static const weft_option options[] = {
     WEFT_CLI_SCHEDULE_OPTIONS,
     {"memory-cap", "N", "refuse more than N micro-batch stages held at once by a rank"},
@@ -113,8 +137,8 @@ static const weft_option options[] = {
 const weft_verb weft_verb_verify = {
     .name = "verify",
     .summary = "Proves that a schedule can run and computes the right thing, or shows where it does not",
-    .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--memory-cap N] "
-             "[--json]",
+    .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
+             "[--memory-cap N] [--json]",
     .options = options,
     .least = 1,
     .most = 1,

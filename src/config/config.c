@@ -115,6 +115,13 @@ static weft_status check_model(const weft_config *config, weft_error *error)
 
 enum { STAGES_LIMIT = 1 << 24 }; /* = WEFT_STAGES_LIMIT of schedule/, the layer above */
 
+/* A placement list and a schedule file say themselves how many stages there are: the job compares. */
+static bool knows_stages(const weft_config *config)
+{
+    const char *placement = config->parallel.placement, *dot = strrchr(config->parallel.schedule, '.');
+    return (placement[0] >= '0' && placement[0] <= '9') || (dot && strcmp(dot, ".csv") == 0);
+}
+
 static weft_status check_stages(const weft_config *config, weft_error *error)
 {
     int64_t stages = config->parallel.pipeline * config->parallel.loops;
@@ -123,7 +130,7 @@ static weft_status check_stages(const weft_config *config, weft_error *error)
                                     (long long)stages, STAGES_LIMIT);
     const weft_config_list *list = &config->parallel.stages;
     if (list->count == 0) return WEFT_OK;
-    if (list->count != stages)
+    if (!knows_stages(config) && list->count != stages)
         return weft_config_complain(config, "parallel.stages", error,
                                     "lists %lld stages; pipeline %lld x loops %lld makes %lld", (long long)list->count,
                                     (long long)config->parallel.pipeline, (long long)config->parallel.loops,

@@ -22,6 +22,7 @@ typedef enum { WEFT_CONFIG_AUTO, WEFT_CONFIG_TEXT, WEFT_CONFIG_NANOGPT, WEFT_CON
 typedef enum { WEFT_CONFIG_CONSTANT, WEFT_CONFIG_LINEAR, WEFT_CONFIG_COSINE, WEFT_CONFIG_WSD } weft_config_decay;
 typedef enum { WEFT_CONFIG_RECOMPUTE_NONE, WEFT_CONFIG_RECOMPUTE_FULL } weft_config_recompute;
 typedef enum { WEFT_CONFIG_ELEMENT_FP32, WEFT_CONFIG_ELEMENT_BF16 } weft_config_element; /* = weft_element */
+typedef enum { WEFT_CONFIG_DIALECT_CURRENT, WEFT_CONFIG_DIALECT_2024 } weft_config_dialect; /* = weft_csv_dialect */
 typedef enum { WEFT_CONFIG_LOCAL, WEFT_CONFIG_MPI } weft_config_transport;
 
 typedef struct weft_model_config {
@@ -59,7 +60,8 @@ typedef struct weft_config {
     struct {
         int64_t pipeline, loops, group;
         const char *schedule;  /* a kind or FILE.csv */
-        const char *placement; /* linear, loop, v, or auto */
+        const char *placement; /* linear, loop, v, a list of ranks, or auto */
+        int64_t dialect;         /* weft_config_dialect of a schedule file */
         weft_config_list stages; /* layers of each stage; empty: found by the splitter */
     } parallel;
     struct {

@@ -17,6 +17,7 @@ typedef struct weft_csv_action {
 
 typedef struct weft_csv_reader {
     const char *source;
+    weft_csv_dialect dialect;
     weft_error *error;
     weft_csv_action *actions;
     size_t count, capacity;

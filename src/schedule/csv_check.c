@@ -5,11 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* As the file has it. */
+static void print_cell(const weft_csv_reader *reader, weft_action action, weft_text *out)
+{
+    if (reader->dialect == WEFT_CSV_2024 && action.kind == WEFT_B) {
+        weft_text_add(out, "%uBW%u", (unsigned)action.stage, (unsigned)action.microbatch);
+        return;
+    }
+    if (reader->dialect == WEFT_CSV_2024 && action.kind == WEFT_I) action.kind = WEFT_B;
+    weft_action_print(action, out);
+}
+
 static weft_status reject(const weft_csv_reader *reader, const weft_csv_action *place, const char *why)
 {
     weft_text text;
     weft_text_init(&text);
-    weft_action_print(place->action, &text);
+    print_cell(reader, place->action, &text);
     weft_status status = weft_fail(reader->error, WEFT_INVALID, "%s, row %u, column %zu: \"%s\" %s", reader->source,
                                    (unsigned)place->row, place->column, weft_text_get(&text), why);
     weft_text_fini(&text);
@@ -98,7 +109,9 @@ static weft_status find_old_dialect(const weft_csv_reader *reader, const weft_cs
             return reject(
                 reader, &sorted[end - 1],
                 "goes with a B of the same stage and micro-batch and no I: this looks like the dialect of 2024, "
-                "where B is the gradient of the input only; write I for it");
+                "where B is the gradient of the input only; name it (--dialect 2024, parallel.dialect=2024), or write "
+                "I "
+                "for B");
     }
     return WEFT_OK;
 }
@@ -128,7 +141,7 @@ static weft_status check(const weft_csv_reader *reader, weft_schedule *schedule)
     for (size_t stage = 0; stage < room; stage++) schedule->stage_rank[stage]--; /* rows count from 1 */
     TRY(check_numbers(reader));
     TRY(check_ends(reader));
-    return check_dialect(reader);
+    return reader->dialect == WEFT_CSV_CURRENT ? check_dialect(reader) : WEFT_OK;
 }
 
 static weft_status fill(const weft_csv_reader *reader, weft_schedule *schedule)
@@ -153,10 +166,10 @@ static weft_status fill(const weft_csv_reader *reader, weft_schedule *schedule)
     return weft_schedule_note_order(schedule, reader->error);
 }
 
-weft_status weft_schedule_read_csv(const char *text, size_t length, const char *source, weft_schedule **out,
-                                   weft_error *error)
+weft_status weft_schedule_read_csv(const char *text, size_t length, const char *source, weft_csv_dialect dialect,
+                                   weft_schedule **out, weft_error *error)
 {
-    weft_csv_reader reader = {.source = source, .error = error};
+    weft_csv_reader reader = {.source = source, .dialect = dialect, .error = error};
     weft_schedule *schedule = NULL;
     *out = NULL;
     TRY(weft_allocate(1, sizeof *schedule, &schedule, error));

@@ -50,12 +50,17 @@ static bool equals(span word, const char *text)
 }
 
 /* The kinds a file may name: those up to REDUCE_GRAD. The rest is weft's own and comes with lowering. */
-static bool find_action(span word, weft_action_kind *out)
+static bool find_action(span word, weft_csv_dialect dialect, weft_action_kind *out)
 {
+    static const weft_action_kind of_2024[] = {[WEFT_F] = WEFT_F, [WEFT_B] = WEFT_I, [WEFT_W] = WEFT_W};
+    if (dialect == WEFT_CSV_2024 && equals(word, "BW")) {
+        *out = WEFT_B;
+        return true;
+    }
     for (int kind = 0; kind <= WEFT_REDUCE_GRAD; kind++) {
         if (!equals(word, weft_action_info_get((weft_action_kind)kind)->name)) continue;
-        *out = (weft_action_kind)kind;
-        return true;
+        *out = dialect == WEFT_CSV_2024 && kind <= WEFT_W ? of_2024[kind] : (weft_action_kind)kind;
+        return dialect != WEFT_CSV_2024 || kind != WEFT_I;
     }
     return false;
 }
@@ -73,6 +78,22 @@ static weft_status append(weft_csv_reader *reader, weft_action_kind kind, uint32
     return WEFT_OK;
 }
 
+static weft_status reject_word(const weft_csv_reader *reader, span token, span word)
+{
+    if (reader->dialect == WEFT_CSV_2024)
+        return reject(
+            reader, token,
+            "is no action of the dialect of 2024; its actions are F, B (gradient of the input), W, BW, SEND_F, "
+            "RECV_F, SEND_B, RECV_B, UNSHARD, RESHARD and REDUCE_GRAD between a stage and a micro-batch number");
+    if (equals(word, "BW"))
+        return reject(reader, token,
+                      "is of the dialect of 2024, where B is the gradient of the input only and BW the full backward "
+                      "pass; name it (--dialect 2024, parallel.dialect=2024), or rewrite B as I, then BW as B");
+    return reject(reader, token,
+                  "is no action; the actions are F, B, I, W, SEND_F, RECV_F, SEND_B, RECV_B, UNSHARD, RESHARD and "
+                  "REDUCE_GRAD between a stage and a micro-batch number");
+}
+
 static weft_status read_action(weft_csv_reader *reader, span token)
 {
     span rest = token;
@@ -84,15 +105,7 @@ static weft_status read_action(weft_csv_reader *reader, span token)
     span word = rest;
     while (rest.begin < rest.end && !is_digit(*rest.begin)) rest.begin++;
     word.end = rest.begin;
-    if (equals(word, "BW"))
-        return reject(
-            reader, token,
-            "is the dialect of 2024, where B is the gradient of the input only and BW the full backward pass; "
-            "rewrite B as I, then BW as B");
-    if (!find_action(word, &kind))
-        return reject(reader, token,
-                      "is no action; the actions are F, B, I, W, SEND_F, RECV_F, SEND_B, RECV_B, UNSHARD, RESHARD and "
-                      "REDUCE_GRAD between a stage and a micro-batch number");
+    if (!find_action(word, reader->dialect, &kind)) return reject_word(reader, token, word);
     bool wanted = weft_action_info_get(kind)->operands == WEFT_OPERANDS_STAGE_MICROBATCH;
     bool given = take_number(&rest, WEFT_MICROBATCHES_LIMIT, &microbatch);
     if (wanted && !given) return reject(reader, token, "lacks its micro-batch number");

@@ -9,24 +9,29 @@
 
 #include "schedule/schedule.h"
 
-/* Stage s of S = P V is on rank s / V, on rank s mod P, or goes back and forth: 0 .. P - 1, P - 1 .. 0, ... */
+/* Stage s of S = P V is on rank s / V, on rank s mod P, or goes back and forth: 0 .. P - 1, P - 1 .. 0, ...; or a list
+ * says it. A list that is one of the others under other names for the ranks counts as that one, and as linear when the
+ * stages of each rank follow each other, however many they are. */
 typedef enum weft_placement {
     WEFT_PLACEMENT_LINEAR,
     WEFT_PLACEMENT_LOOP,
     WEFT_PLACEMENT_V,
+    WEFT_PLACEMENT_LIST,
     WEFT_PLACEMENTS
 } weft_placement;
 
-/* One rank's share of a schedule in the making. Local stages are numbered 0 .. loops - 1 in model order. */
+/* One rank's share of a schedule in the making. Ranks are numbered in the order in which the first micro-batch comes to
+ * them, whatever the user calls them. Local stages are numbered 0 .. loops - 1 in model order. */
 typedef struct weft_order {
     int32_t ranks, loops, microbatches, rank;
-    int32_t group; /* micro-batches of a group, where the kind has groups of any size */
-    weft_placement placement;
+    int32_t group;        /* micro-batches of a group, where the kind has groups of any size */
+    const int32_t *local; /* the stages of rank r are local[first[r]] .. local[first[r + 1] - 1]; -1: left out */
+    const int32_t *first; /* (P + 1) */
     weft_action *actions;
     size_t count;
 } weft_order;
 
-/* The stage behind a local stage of the order's rank. */
+/* The stage behind a local stage of the order's rank; actions of a stage that is left out (-1) are left out. */
 int32_t weft_order_stage(const weft_order *order, int32_t local);
 
 void weft_order_forward(weft_order *order, int32_t local, int32_t microbatch);
@@ -40,7 +45,8 @@ void weft_order_backward_all(weft_order *order, int32_t microbatch);
 
 /* Source: layer-wise model parallelism. A micro-batch goes all the way down and back before the next one starts. */
 void weft_order_sequential(weft_order *order);
-/* Source: arXiv 1811.06965. All forward, then all backward; on a looped placement stage after stage. */
+/* Source: arXiv 1811.06965. All forward, then all backward; stages that do not follow each other one after the other.
+ */
 void weft_order_gpipe(weft_order *order);
 /* Source: arXiv 2006.09503 (PipeDream-Flush), arXiv 2104.04473 section 2.2.1. */
 void weft_order_1f1b(weft_order *order);
@@ -75,6 +81,8 @@ typedef struct weft_schedule_kind {
     const char *name, *summary;
     bool split;                          /* the backward pass is I and W in place of B */
     bool grouped;                        /* the user chooses the size of a group */
+    bool rounds;                         /* counts on rounds through all ranks: local stages are those of a looped
+                                          * placement from which the others are left out */
     int32_t loops;                       /* stages a rank that it must have; 0: any */
     int32_t least;                       /* micro-batches that it must have for each rank */
     weft_placement placement;            /* when the user names none */
@@ -85,6 +93,22 @@ typedef struct weft_schedule_kind {
 
 /* NULL for an unknown name. */
 const weft_schedule_kind *weft_schedule_kind_find(const char *name);
+
+/* Where each stage is, and what that means for an order. */
+typedef struct weft_places {
+    int32_t *number;        /* (P) of each rank in an order */
+    int32_t *local, *first; /* as an order has them */
+} weft_places;
+
+/* The stages of options, whose loops are not 0 unless its placement is a list. WEFT_INVALID for too many, and for a
+ * list that does not go with the loops. */
+weft_status weft_placement_stages(const weft_schedule_options *options, int32_t *out_stages,
+                                  weft_error *error) WEFT_CHECKED;
+/* Fills stage_rank (S) and *out, which needs weft_places_fini also on error. WEFT_INVALID for what is neither a
+ * placement nor a list of all ranks, and with the reason when the kind does not go with it. */
+weft_status weft_places_init(weft_places *out, const weft_schedule_options *options, const weft_schedule_kind *kind,
+                             int32_t stages, int32_t *stage_rank, weft_error *error) WEFT_CHECKED;
+void weft_places_fini(weft_places *places);
 
 /* Works out schedule->ascending from its actions. */
 weft_status weft_schedule_note_order(weft_schedule *schedule, weft_error *error) WEFT_CHECKED;

@@ -2,16 +2,15 @@
 
 int32_t weft_order_stage(const weft_order *order, int32_t local)
 {
-    if (order->placement == WEFT_PLACEMENT_LINEAR) return order->rank * order->loops + local;
-    bool back = order->placement == WEFT_PLACEMENT_V && local % 2;
-    return local * order->ranks + (back ? order->ranks - 1 - order->rank : order->rank);
+    return order->local[order->first[order->rank] + local];
 }
 
 static void append(weft_order *order, weft_action_kind kind, int32_t local, int32_t microbatch)
 {
-    uint32_t stage = (uint32_t)weft_order_stage(order, local);
+    int32_t stage = weft_order_stage(order, local);
+    if (stage < 0) return;
     order->actions[order->count++] = (weft_action){
-        .kind = (uint8_t)kind, .stage = stage & (WEFT_STAGES_LIMIT - 1), .microbatch = (uint32_t)microbatch};
+        .kind = (uint8_t)kind, .stage = (uint32_t)stage & (WEFT_STAGES_LIMIT - 1), .microbatch = (uint32_t)microbatch};
 }
 
 void weft_order_forward(weft_order *order, int32_t local, int32_t microbatch)

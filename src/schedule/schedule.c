@@ -62,24 +62,28 @@ static int64_t passes(const weft_schedule_kind *kind)
     return kind->split ? 3 : 2;
 }
 
-static weft_status check_sizes(const weft_schedule_options *options, const weft_schedule_kind *kind, weft_error *error)
+static weft_status check_sizes(const weft_schedule_options *options, const weft_schedule_kind *kind,
+                               int32_t *out_stages, weft_error *error)
 {
     const struct {
         const char *name;
-        int32_t value;
-    } sizes[] = {{"pipeline length", options->ranks},
-                 {"number of loops", options->loops},
-                 {"number of micro-batches", options->microbatches}};
+        int32_t value, least;
+    } sizes[] = {{"pipeline length", options->ranks, 1},
+                 {"number of loops", options->loops, 0},
+                 {"number of micro-batches", options->microbatches, 1}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (sizes[i].value < 1)
+        if (sizes[i].value < sizes[i].least)
             FAIL(error, WEFT_INVALID, "the %s is %d; it must be at least 1", sizes[i].name, (int)sizes[i].value);
-    int64_t stages = (int64_t)options->ranks * options->loops;
-    if (stages > WEFT_STAGES_LIMIT)
-        FAIL(error, WEFT_INVALID, "%d ranks x %d loops are more than %d stages", (int)options->ranks,
-             (int)options->loops, WEFT_STAGES_LIMIT);
-    if (stages * passes(kind) > ACTIONS_LIMIT / options->microbatches)
+    TRY(weft_placement_stages(options, out_stages, error));
+    if (*out_stages * passes(kind) > ACTIONS_LIMIT / options->microbatches)
         FAIL(error, WEFT_INVALID, "%lld stages x %d micro-batches need more than %lld actions; take fewer of either",
-             (long long)stages, (int)options->microbatches, (long long)ACTIONS_LIMIT);
+             (long long)*out_stages, (int)options->microbatches, (long long)ACTIONS_LIMIT);
+    if (kind->loops && *out_stages != options->ranks * kind->loops)
+        FAIL(error, WEFT_INVALID, "%s has %d stages on each rank; %d ranks have %lld, not %d", kind->name,
+             (int)kind->loops, (int)options->ranks, (long long)kind->loops * options->ranks, (int)*out_stages);
+    if (kind->least && options->microbatches / kind->least < options->ranks)
+        FAIL(error, WEFT_INVALID, "%s needs %d micro-batches for each of %d ranks, not %d in all; take more, or zb-v",
+             kind->name, (int)kind->least, (int)options->ranks, (int)options->microbatches);
     return WEFT_OK;
 }
 
@@ -101,26 +105,6 @@ static weft_status choose_group(const weft_schedule_options *options, const weft
     return WEFT_OK;
 }
 
-/* Where a rank holds one stage, or one rank holds all, all placements are the same. */
-static weft_status choose_placement(const weft_schedule_options *options, const weft_schedule_kind *kind,
-                                    weft_placement *out, weft_error *error)
-{
-    static const char *const names[WEFT_PLACEMENTS] = {"linear", "loop", "v"};
-    int placement = (int)kind->placement;
-    if (options->placement)
-        for (placement = 0; placement < WEFT_PLACEMENTS; placement++)
-            if (strcmp(options->placement, names[placement]) == 0) break;
-    if (placement == WEFT_PLACEMENTS)
-        FAIL(error, WEFT_INVALID, "unknown placement \"%s\"; the placements are linear, loop and v",
-             options->placement);
-    *out = options->ranks == 1 ? kind->placement : (weft_placement)placement;
-    if (options->loops == 1 || options->ranks == 1) return WEFT_OK;
-    if (kind->refuse[placement][0])
-        FAIL(error, WEFT_INVALID, "%s with %d stages a rank does not go with placement %s: %s", kind->name,
-             (int)options->loops, names[placement], kind->refuse[placement]);
-    return WEFT_OK;
-}
-
 static weft_status allocate_arrays(weft_schedule *schedule, size_t actions, weft_error *error)
 {
     TRY(weft_allocate((size_t)schedule->stages, sizeof *schedule->stage_rank, &schedule->stage_rank, error));
@@ -128,60 +112,87 @@ static weft_status allocate_arrays(weft_schedule *schedule, size_t actions, weft
     return weft_allocate(actions, sizeof *schedule->actions, &schedule->actions, error);
 }
 
-/* order: sizes and placement. */
-static weft_status fill(weft_schedule *schedule, const weft_schedule_kind *kind, weft_order *order, weft_error *error)
+/* Rows in the order of the numbers that ranks have in an order -> rows by rank. */
+static weft_status sort_rows(weft_schedule *schedule, const int32_t *number, weft_error *error)
 {
-    order->actions = schedule->actions;
-    for (order->rank = 0; order->rank < schedule->ranks; order->rank++) {
-        for (int32_t local = 0; local < schedule->loops; local++)
-            schedule->stage_rank[weft_order_stage(order, local)] = order->rank;
-        schedule->first[order->rank] = order->count;
-        if (kind->order) kind->order(order);
+    size_t P = (size_t)schedule->ranks, *first = NULL, count = 0;
+    weft_action *actions = NULL;
+    weft_status status = weft_allocate(P + 1, sizeof *first, &first, error);
+    if (status == WEFT_OK) status = weft_allocate(schedule->first[P], sizeof *actions, &actions, error);
+    if (status != WEFT_OK) {
+        weft_free(first);
+        return status;
     }
-    if (kind->whole) TRY(kind->whole(order, schedule->first, error));
-    schedule->first[schedule->ranks] = order->count;
+    for (size_t r = 0; r < P; r++) {
+        const size_t *row = &schedule->first[number[r]];
+        first[r] = count;
+        memcpy(actions + count, schedule->actions + row[0], (row[1] - row[0]) * sizeof *actions);
+        count += row[1] - row[0];
+    }
+    first[P] = count;
+    weft_free(schedule->first);
+    weft_free(schedule->actions);
+    schedule->first = first;
+    schedule->actions = actions;
+    return WEFT_OK;
+}
+
+static weft_status fill(weft_schedule *schedule, const weft_schedule_kind *kind, int32_t group,
+                        const weft_places *places, weft_error *error)
+{
+    weft_order order = {.ranks = schedule->ranks,
+                        .microbatches = schedule->microbatches,
+                        .group = group,
+                        .local = places->local,
+                        .first = places->first,
+                        .actions = schedule->actions};
+    bool sorted = true;
+    for (order.rank = 0; order.rank < schedule->ranks; order.rank++) {
+        order.loops = places->first[order.rank + 1] - places->first[order.rank];
+        schedule->first[order.rank] = order.count;
+        if (kind->order) kind->order(&order);
+        sorted = sorted && places->number[order.rank] == order.rank;
+    }
+    if (kind->whole) TRY(kind->whole(&order, schedule->first, error));
+    schedule->first[schedule->ranks] = order.count;
+    if (!sorted) TRY(sort_rows(schedule, places->number, error));
     return weft_schedule_note_order(schedule, error);
 }
 
-static weft_status create(const weft_schedule_options *options, const weft_schedule_kind *kind, weft_schedule **out,
+static weft_status create(const weft_schedule_options *options, const weft_schedule_kind *kind, weft_schedule *schedule,
                           weft_error *error)
 {
-    weft_order order = {.ranks = options->ranks, .loops = options->loops, .microbatches = options->microbatches};
-    TRY(check_sizes(options, kind, error));
-    if (kind->least && options->microbatches / kind->least < options->ranks)
-        FAIL(error, WEFT_INVALID, "%s needs %d micro-batches for each of %d ranks, not %d in all; take more, or zb-v",
-             kind->name, (int)kind->least, (int)options->ranks, (int)options->microbatches);
-    TRY(choose_group(options, kind, &order.group, error));
-    TRY(choose_placement(options, kind, &order.placement, error));
-    weft_schedule *schedule = NULL;
-    TRY(weft_allocate(1, sizeof *schedule, &schedule, error));
+    int32_t group = 0;
+    TRY(check_sizes(options, kind, &schedule->stages, error));
+    TRY(choose_group(options, kind, &group, error));
     schedule->ranks = options->ranks;
-    schedule->loops = options->loops;
-    schedule->stages = options->ranks * options->loops;
+    schedule->loops = schedule->stages % options->ranks ? 0 : schedule->stages / options->ranks;
     schedule->microbatches = options->microbatches;
     snprintf(schedule->name, sizeof schedule->name, "%s", kind->name);
     size_t actions = (size_t)passes(kind) * (size_t)schedule->stages * (size_t)schedule->microbatches;
-    weft_status status = allocate_arrays(schedule, actions, error);
-    if (status == WEFT_OK) status = fill(schedule, kind, &order, error);
-    if (status != WEFT_OK) {
-        weft_schedule_destroy(schedule);
-        return status;
-    }
-    *out = schedule;
-    return WEFT_OK;
+    TRY(allocate_arrays(schedule, actions, error));
+    weft_places places;
+    weft_status status = weft_places_init(&places, options, kind, schedule->stages, schedule->stage_rank, error);
+    if (status == WEFT_OK) status = fill(schedule, kind, group, &places, error);
+    weft_places_fini(&places);
+    return status;
 }
 
 weft_status weft_schedule_create(const weft_schedule_options *options, weft_schedule **out, weft_error *error)
 {
     const weft_schedule_kind *kind = NULL;
     weft_schedule_options complete = *options;
+    weft_schedule *schedule = NULL;
     *out = NULL;
     TRY(find_kind(options->kind, &kind, error));
-    if (!complete.loops) complete.loops = kind->loops ? kind->loops : 1;
-    if (kind->loops && complete.loops != kind->loops)
-        FAIL(error, WEFT_INVALID, "%s has %d stages on each rank, not %d; take %d loops", kind->name, (int)kind->loops,
-             (int)complete.loops, (int)kind->loops);
-    return create(&complete, kind, out, error);
+    if (!complete.loops && !weft_placement_is_list(options->placement)) complete.loops = kind->loops ? kind->loops : 1;
+    TRY(weft_allocate(1, sizeof *schedule, &schedule, error));
+    weft_status status = create(&complete, kind, schedule, error);
+    if (status == WEFT_OK)
+        *out = schedule;
+    else
+        weft_schedule_destroy(schedule);
+    return status;
 }
 
 void weft_schedule_destroy(weft_schedule *schedule)

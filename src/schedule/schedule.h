@@ -61,10 +61,13 @@ typedef struct weft_schedule {
 
 typedef struct weft_schedule_options {
     const char *kind;                   /* a name of weft_schedule_kind_names */
-    int32_t ranks, loops, microbatches; /* loops 0: the kind's own, mostly 1 */
-    const char *placement;              /* "linear", "loop", "v", or NULL for the kind's own */
-    int32_t group; /* hybrid: micro-batches of a group, P .. M; 0: half of them, or P if that is more */
+    int32_t ranks, loops, microbatches; /* loops 0: those of the list, or the kind's own, mostly 1 */
+    const char *placement; /* "linear", "loop", "v", the rank of each stage as "0,1,1,0", or NULL for the kind's own */
+    int32_t group;         /* hybrid: micro-batches of a group, P .. M; 0: half of them, or P if that is more */
 } weft_schedule_options;
+
+/* Whether a placement is the list of a rank for each stage; NULL is none. */
+bool weft_placement_is_list(const char *placement);
 
 /* NULL-terminated names, from sequential on. */
 const char *const *weft_schedule_kind_names(void);
@@ -84,9 +87,13 @@ weft_status weft_schedule_forward(const weft_schedule *schedule, weft_schedule *
 
 /* The CSV of torch.distributed.pipelining (docs/schedule-csv.md): one row a rank, LF, no blanks. */
 void weft_schedule_write_csv(const weft_schedule *schedule, weft_text *out);
+typedef enum weft_csv_dialect {
+    WEFT_CSV_CURRENT, /* what looks like the dialect of 2024 is refused */
+    WEFT_CSV_2024,    /* B is the gradient of the input only, BW the full backward pass; there is no I */
+} weft_csv_dialect;
 /* source names the text in messages (file, row, column, token). */
-weft_status weft_schedule_read_csv(const char *text, size_t length, const char *source, weft_schedule **out,
-                                   weft_error *error) WEFT_CHECKED;
+weft_status weft_schedule_read_csv(const char *text, size_t length, const char *source, weft_csv_dialect dialect,
+                                   weft_schedule **out, weft_error *error) WEFT_CHECKED;
 /* For people: a header line and one aligned row a rank. */
 void weft_schedule_write_text(const weft_schedule *schedule, weft_text *out);
 

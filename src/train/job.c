@@ -32,35 +32,47 @@ static weft_status choose_device(weft_job *job, weft_error *error)
     return WEFT_OK;
 }
 
-static weft_status make_schedule(weft_job *job, weft_error *error)
+static weft_status read_schedule(weft_job *job, weft_error *error)
 {
     const weft_config *config = job->config;
     const char *name = config->parallel.schedule;
-    size_t length = strlen(name);
-    if (length > 4 && strcmp(name + length - 4, ".csv") == 0) {
-        weft_text text;
-        weft_text_init(&text);
-        weft_status status = weft_file_read(name, &text, error);
-        if (status == WEFT_OK)
-            status = weft_schedule_read_csv(weft_text_get(&text), text.length, name, &job->schedule, error);
-        weft_text_fini(&text);
-        if (status == WEFT_INVALID) {
-            weft_error reason = *error;
-            return weft_config_complain(config, "parallel.schedule", error, "%s", reason.text);
-        }
-        TRY(status);
-        if (job->schedule->ranks != config->parallel.pipeline ||
-            job->schedule->microbatches != config->batch.microbatches)
-            return weft_config_complain(config, "parallel.schedule", error,
-                                        "%s has %d ranks and %d micro-batches, not %lld and %lld", name,
-                                        job->schedule->ranks, job->schedule->microbatches,
-                                        (long long)config->parallel.pipeline, (long long)config->batch.microbatches);
-        return WEFT_OK;
+    weft_csv_dialect dialect = (weft_csv_dialect)config->parallel.dialect;
+    weft_text text;
+    weft_text_init(&text);
+    weft_status status = weft_file_read(name, &text, error);
+    if (status == WEFT_OK)
+        status = weft_schedule_read_csv(weft_text_get(&text), text.length, name, dialect, &job->schedule, error);
+    weft_text_fini(&text);
+    if (status == WEFT_INVALID) {
+        weft_error reason = *error;
+        return weft_config_complain(config, "parallel.schedule", error, "%s", reason.text);
     }
-    const char *placement = config->parallel.placement;
+    TRY(status);
+    if (strcmp(config->parallel.placement, "auto") != 0)
+        return weft_config_complain(config, "parallel.placement", error,
+                                    "the rows of %s say which rank holds each stage; leave it out", name);
+    if (job->schedule->ranks != config->parallel.pipeline || job->schedule->microbatches != config->batch.microbatches)
+        return weft_config_complain(config, "parallel.schedule", error,
+                                    "%s has %d ranks and %d micro-batches, not %lld and %lld", name,
+                                    job->schedule->ranks, job->schedule->microbatches,
+                                    (long long)config->parallel.pipeline, (long long)config->batch.microbatches);
+    return WEFT_OK;
+}
+
+static weft_status make_schedule(weft_job *job, weft_error *error)
+{
+    const weft_config *config = job->config;
+    const char *name = config->parallel.schedule, *placement = config->parallel.placement;
+    size_t length = strlen(name);
+    if (length > 4 && strcmp(name + length - 4, ".csv") == 0) return read_schedule(job, error);
+    if (config->parallel.dialect != WEFT_CONFIG_DIALECT_CURRENT)
+        return weft_config_complain(config, "parallel.dialect", error,
+                                    "only a schedule file has a dialect, and %s is a kind", name);
+    /* One loop is what nobody asked for, and a list has as many as it has. */
+    bool counts = weft_placement_is_list(placement) && config->parallel.loops == 1;
     weft_schedule_options options = {.kind = name,
                                      .ranks = (int32_t)config->parallel.pipeline,
-                                     .loops = (int32_t)config->parallel.loops,
+                                     .loops = counts ? 0 : (int32_t)config->parallel.loops,
                                      .microbatches = (int32_t)config->batch.microbatches,
                                      .placement = strcmp(placement, "auto") == 0 ? NULL : placement,
                                      .group = (int32_t)config->parallel.group};

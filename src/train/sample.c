@@ -30,10 +30,19 @@ static weft_status load_config(sampler *self, const char *device, weft_error *er
 {
     char device_override[128];
     snprintf(device_override, sizeof device_override, "device=%s", device ? device : "");
-    const char *overrides[] = {"parallel.pipeline=1",     "parallel.loops=1",   "parallel.schedule=gpipe",
-                               "parallel.placement=auto", "parallel.stages=[]", "batch.microbatches=1",
-                               "batch.sequences=1",       "threads=0",          "transport=local",
-                               "memory_limit=0",          device_override};
+    const char *overrides[] = {"parallel.pipeline=1",
+                               "parallel.loops=1",
+                               "parallel.schedule=gpipe",
+                               "parallel.placement=auto",
+                               "parallel.dialect=current",
+                               "parallel.group=0",
+                               "parallel.stages=[]",
+                               "batch.microbatches=1",
+                               "batch.sequences=1",
+                               "threads=0",
+                               "transport=local",
+                               "memory_limit=0",
+                               device_override};
     int count = (int)(sizeof overrides / sizeof *overrides) - (device ? 0 : 1);
     const char *yaml = weft_checkpoint_config(self->checkpoint);
     return weft_config_load_text(&self->config, yaml, strlen(yaml), weft_checkpoint_path(self->checkpoint), overrides,

@@ -10,8 +10,25 @@ uint32_t dice_roll(dice *d, uint32_t sides)
     return (uint32_t)(((d->state >> 32) * sides) >> 32);
 }
 
+/* Any rank for each stage; one that is refused is tried no further. */
+static const char *random_list(dice *d, int32_t ranks, char text[64])
+{
+    int stages = ranks + (int)dice_roll(d, 7);
+    for (int s = 0; s < stages; s++)
+        snprintf(text + 2 * s, 3, "%u,", s < ranks ? (unsigned)s : dice_roll(d, (uint32_t)ranks));
+    for (int s = 0; s < stages; s++) {
+        int other = (int)dice_roll(d, (uint32_t)stages);
+        char kept = text[2 * s];
+        text[2 * s] = text[2 * other];
+        text[2 * other] = kept;
+    }
+    text[2 * stages - 1] = 0;
+    return text;
+}
+
 weft_schedule *build_kind(dice *d)
 {
+    char list[64];
     weft_error error;
     const char *const *names = weft_schedule_kind_names();
     uint32_t count = 0;
@@ -21,6 +38,10 @@ weft_schedule *build_kind(dice *d)
                                          .ranks = 1 + (int32_t)dice_roll(d, 5),
                                          .loops = 1 + (int32_t)dice_roll(d, 3),
                                          .microbatches = 1 + (int32_t)dice_roll(d, 9)};
+        if (dice_roll(d, 3) == 0) {
+            options.loops = 0;
+            options.placement = random_list(d, options.ranks, list);
+        }
         bool forward_only = dice_roll(d, 8) == 0;
         weft_schedule *schedule = NULL, *forward = NULL;
         if (weft_schedule_create(&options, &schedule, &error) != WEFT_OK) continue;

@@ -8,7 +8,7 @@ static weft_schedule *read_text(const char *text)
 {
     weft_schedule *schedule = NULL;
     weft_error error;
-    if (weft_schedule_read_csv(text, strlen(text), "folder/file.csv", &schedule, &error) != WEFT_OK)
+    if (weft_schedule_read_csv(text, strlen(text), "folder/file.csv", WEFT_CSV_CURRENT, &schedule, &error) != WEFT_OK)
         fail_msg("%s: %s", text, error.text);
     return schedule;
 }
@@ -105,7 +105,7 @@ static const struct {
     {"0F0\n\n1F0\n", "row 2: no action"},
     {"0F0\n,,\n", "row 2: no action"},
     {"0B0\n", "no forward action"},
-    {"0F0,0BW0\n", "\"0BW0\" is the dialect of 2024"},
+    {"0F0,0BW0\n", "\"0BW0\" is of the dialect of 2024"},
     {"0F0,0F1,0B0,0B1,0W0,0W1\n", "column 5: \"0W0\" goes with a B of the same stage and micro-batch and no I"},
     {"(0F0;0B0\n", "opens a fused cell that does not end with )OVERLAP_F_B"},
     {"(0F0;0B0)OVERLAP\n", "opens a fused cell"},
@@ -129,7 +129,8 @@ static void test_refusals(void **state)
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         weft_schedule *schedule = NULL;
         weft_error error;
-        assert_int_equal(weft_schedule_read_csv(refused[i].text, strlen(refused[i].text), "f.csv", &schedule, &error),
+        assert_int_equal(weft_schedule_read_csv(refused[i].text, strlen(refused[i].text), "f.csv", WEFT_CSV_CURRENT,
+                                                &schedule, &error),
                          WEFT_INVALID);
         assert_null(schedule);
         assert_null(strchr(error.text, '\n'));
@@ -151,7 +152,8 @@ static void check_sound(const weft_schedule *schedule)
             assert_int_equal(schedule->stage_rank[schedule->actions[i].stage], rank);
     weft_text_init(&text);
     weft_schedule_write_csv(schedule, &text);
-    assert_int_equal(weft_schedule_read_csv(text.bytes, text.length, "again", &again, &error), WEFT_OK);
+    assert_int_equal(weft_schedule_read_csv(text.bytes, text.length, "again", WEFT_CSV_CURRENT, &again, &error),
+                     WEFT_OK);
     check_written(again, weft_text_get(&text));
     weft_schedule_destroy(again);
     weft_text_fini(&text);
@@ -204,7 +206,8 @@ static void test_mutations(void **state)
         memcpy(exact, text, length);
         weft_schedule *schedule = NULL;
         weft_error error;
-        weft_status status = weft_schedule_read_csv(exact, length, "mutated", &schedule, &error);
+        weft_status status = weft_schedule_read_csv(exact, length, "mutated",
+                                                    round % 4 ? WEFT_CSV_CURRENT : WEFT_CSV_2024, &schedule, &error);
         free(exact);
         assert_true(status == WEFT_OK || status == WEFT_INVALID);
         assert_int_equal(status == WEFT_OK, schedule != NULL);
@@ -218,12 +221,43 @@ static void test_mutations(void **state)
     assert_true(accepted > 500 && rejected > 5000); /* both outcomes were really tried */
 }
 
+/* The dialect of 2024, when it is named: B is I, BW is B; with messages and without. */
+static void test_dialect_of_2024(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *rows, *message;
+    } cases[] = {
+        {"0F0,0F1,0BW0,0BW1\n", "0F0,0F1,0B0,0B1\n", NULL},
+        {"0F0,0F1,0B0,0B1,0W0,0W1\n", "0F0,0F1,0I0,0I1,0W0,0W1\n", NULL},
+        {"0F0,0F1,0B0,0W0,0BW1\n", "0F0,0F1,0I0,0W0,0B1\n", NULL},
+        {"(0F0;0BW0)OVERLAP_F_B,,0F1\r\n", "0F0,0B0,0F1\n", NULL},
+        {"0F0,0SEND_F0,0RECV_B0,0B0,0W0\r\n1RECV_F0,1F0,1B0,1SEND_B0,1W0\r\n",
+         "0F0,0SEND_F0,0RECV_B0,0I0,0W0\n1RECV_F0,1F0,1I0,1SEND_B0,1W0\n", NULL},
+        {"0F0,0I0\n", NULL, "f.csv, row 1, column 2: \"0I0\" is no action of the dialect of 2024"},
+        {"0F0,1BW0\n1F0\n", NULL, "row 2, column 1: \"1F0\" is on stage 1"},
+        {"0F0\n1F0,0BW0\n", NULL, "row 2, column 2: \"0BW0\" is on stage 0"},
+        {"0F0,0B999\n", NULL, "row 1, column 2: \"0B999\" has the highest micro-batch number"},
+        {"0F0,0BW\n", NULL, "\"0BW\" lacks its micro-batch number"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        weft_schedule *schedule = NULL;
+        weft_error error = {0};
+        weft_status status =
+            weft_schedule_read_csv(cases[i].text, strlen(cases[i].text), "f.csv", WEFT_CSV_2024, &schedule, &error);
+        assert_int_equal(status, cases[i].rows ? WEFT_OK : WEFT_INVALID);
+        if (cases[i].rows) check_written(schedule, cases[i].rows);
+        if (cases[i].message && !strstr(error.text, cases[i].message)) fail_msg("%s", error.text);
+        weft_schedule_destroy(schedule);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_spellings),          cmocka_unit_test(test_what_a_file_tells),
         cmocka_unit_test(test_missing_microbatch), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_mutations),          cmocka_unit_test(test_dialect_of_2024),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,16 +114,20 @@ static const struct {
     {"1f1b", NULL},
     {"depth-first", "loop"},
     {"depth-first", NULL},
+    {"depth-first", "v"},
     {"breadth-first", "loop"},
     {"breadth-first", "v"},
     {"breadth-first", NULL},
     {"breadth-first-descending", NULL},
     {"breadth-first-descending", "v"},
     {"hybrid", NULL},
+    {"hybrid", "v"},
     {"zb-h1", NULL},
     {"zb-h2", NULL},
     {"interleaved-zero-bubble", NULL},
+    {"interleaved-zero-bubble", "v"},
     {"breadth-first-split", NULL},
+    {"breadth-first-split", "v"},
     {"zb-v", NULL},
     {"zb-v", "v"},
     {"dualpipe-v", NULL},
@@ -153,7 +157,8 @@ static void check_round_trip(const weft_schedule *schedule)
     weft_text_init(&text);
     weft_schedule_write_csv(schedule, &text);
     assert_int_equal(weft_text_check(&text, &error), WEFT_OK);
-    assert_int_equal(weft_schedule_read_csv(text.bytes, text.length, "written", &again, &error), WEFT_OK);
+    assert_int_equal(weft_schedule_read_csv(text.bytes, text.length, "written", WEFT_CSV_CURRENT, &again, &error),
+                     WEFT_OK);
     check_same(schedule, again);
     weft_schedule_destroy(again);
     weft_text_fini(&text);
@@ -226,7 +231,9 @@ static void test_bubbles(void **state)
                     near(bubble("1f1b", P, V, M, 1, backward), (P - 1.0) / M);
                     double looped = (V * high + low - 1) / (V * (double)M) - 1;
                     near(bubble("breadth-first", P, V, M, 1, backward), looped);
-                    near(on_v("gpipe", P, V, M, 1, backward), (P - 1.0) / M);
+                    /* Where a v turns round on the first rank, two stages run back to back and save a wait. */
+                    if (V <= 2) near(on_v("gpipe", P, V, M, 1, backward), (P - 1.0) / M);
+                    if (V > 2 && P > 1 && M > 1) assert_true(on_v("gpipe", P, V, M, 1, backward) < (P - 1.0) / M);
                     near(on_v("breadth-first", P, V, M, 1, backward), (P - 1.0) / M);
                     near(bubble("breadth-first-descending", P, V, M, 1, backward), looped);
                     if (M % P == 0) near(bubble("depth-first", P, V, M, 1, backward), (P - 1.0) / (M * V));
@@ -418,15 +425,13 @@ static const struct {
     {{"hybrid", 4, 2, 8, NULL, 9}, "to 8 "},
     {{"hybrid", 4, 2, 3, NULL, 5}, "from 4 (the pipeline length, depth-first) to 4 "},
     {{"gpipe", 4, 1, 8, NULL, 4}, "gpipe has no groups to choose"},
-    {{"hybrid", 2, 2, 4, "v", 0}, "take placement loop"},
     {{"1f1b", 2, 2, 4, "v", 0}, "take depth-first"},
     {{"dualpipe-v", 4, 2, 7, NULL, 0}, "dualpipe-v needs 2 micro-batches for each of 4 ranks, not 7 in all"},
-    {{"v-half", 2, 1, 4, NULL, 0}, "take 2 loops"},
+    {{"v-half", 2, 1, 4, NULL, 0}, "v-half has 2 stages on each rank; 2 ranks have 4, not 2"},
     {{"v-min", 2, 2, 4, "linear", 0}, "take placement v"},
-    {{"zb-v", 2, 3, 4, NULL, 0}, "zb-v has 2 stages on each rank, not 3"},
+    {{"zb-v", 2, 3, 4, NULL, 0}, "zb-v has 2 stages on each rank; 2 ranks have 4, not 6"},
     {{"zb-v", 2, 2, 4, "loop", 0}, "take placement v"},
     {{"zb-h1", 2, 2, 4, "loop", 0}, "take interleaved-zero-bubble"},
-    {{"breadth-first-split", 2, 2, 4, "v", 0}, "take placement loop"},
     {{"breadth-first-split", 1 << 14, 1, 1 << 15, NULL, 0}, "need more than"},
     {{"breadth-first-descending", 2, 2, 4, "linear", 0}, "take gpipe"},
     {{"zzzzzzzzzzzzz", 2, 2, 4, NULL, 0}, "the kinds are sequential, gpipe, 1f1b, depth-first, breadth-first, "},

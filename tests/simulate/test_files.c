@@ -84,7 +84,7 @@ static void try_file(const char *text, outcomes *seen)
     weft_schedule *schedule = NULL;
     weft_program *program = NULL;
     weft_error_clear(&error);
-    if (weft_schedule_read_csv(text, strlen(text), "damaged.csv", &schedule, &error) != WEFT_OK) {
+    if (weft_schedule_read_csv(text, strlen(text), "damaged.csv", WEFT_CSV_CURRENT, &schedule, &error) != WEFT_OK) {
         seen->unreadable++;
         check_message(&error);
     } else if (weft_program_create(schedule, &(weft_lower_options){0}, &program, &error) != WEFT_OK) {

@@ -1,0 +1,1 @@
+weft schedule gpipe --pipeline 2 --microbatches 2 --dialect 2024

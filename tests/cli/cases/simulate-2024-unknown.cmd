@@ -1,0 +1,1 @@
+weft simulate schedules/of-2024.csv --dialect 2023

@@ -1,0 +1,1 @@
+weft verify schedules/of-2024.csv
