@@ -7,10 +7,10 @@
 
 #include <yaml.h>
 
-typedef enum cost { FORWARD, BACKWARD_INPUT, BACKWARD_WEIGHT, UPDATE, COMM, GATHER, REDUCE, COSTS } cost;
+typedef enum cost { FORWARD, BACKWARD_INPUT, BACKWARD_WEIGHT, UPDATE, OVERLAP, COMM, GATHER, REDUCE, COSTS } cost;
 
 static const char *const names[COSTS] = {"forward", "backward-input", "backward-weight", "update",
-                                         "comm",    "gather",         "reduce"};
+                                         "overlap", "comm",           "gather",          "reduce"};
 
 /* What was given: the numbers as text with commas, and where they stood. */
 typedef struct given {
@@ -192,7 +192,7 @@ static weft_status read_all(weft_cli_costs *costs, const weft_arguments *argumen
                             weft_error *error)
 {
     static const char *const places[COSTS] = {"--forward", "--backward-input", "--backward-weight", "--update",
-                                              "--comm",    "--gather",         "--reduce"};
+                                              "--overlap", "--comm",           "--gather",          "--reduce"};
     given rows[COSTS] = {{0}};
     double *values[COSTS];
     const char *path = weft_arguments_get(arguments, "costs");
@@ -201,6 +201,7 @@ static weft_status read_all(weft_cli_costs *costs, const weft_arguments *argumen
         if (weft_arguments_has(arguments, names[i]))
             rows[i] = (given){.numbers = weft_arguments_get(arguments, names[i]), .place = places[i]};
     costs->has_update = rows[UPDATE].numbers != NULL;
+    bool overlap = rows[OVERLAP].numbers != NULL;
     TRY(complete(rows, !schedule->forward_only, error));
     for (int i = 0; i < COSTS; i++) {
         TRY(weft_arena_take(&costs->arena, (size_t)schedule->stages, sizeof *values[i], &values[i], error));
@@ -210,7 +211,9 @@ static weft_status read_all(weft_cli_costs *costs, const weft_arguments *argumen
                                 .backward_input = values[BACKWARD_INPUT],
                                 .backward_weight = values[BACKWARD_WEIGHT],
                                 .update = values[UPDATE],
-                                .messages = values[COMM]};
+                                .messages = values[COMM],
+                                .overlap = overlap ? values[OVERLAP] : NULL,
+                                .pairs = overlap};
     /* Reductions are one for all stages: the slowest keeps the others waiting. */
     for (int32_t stage = 0; stage < schedule->stages; stage++)
         if (values[REDUCE][stage] > costs->costs.reduce) costs->costs.reduce = values[REDUCE][stage];

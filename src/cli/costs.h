@@ -15,6 +15,7 @@
     {"forward", "X", "time of F, of one micro-batch in one stage; one number, or one a stage: 1,1,2,1"},               \
         {"backward-input", "X", "time of I; B takes I and W together"}, {"backward-weight", "X", "time of W"},         \
         {"update", "X", "time of UPDATE of one stage; given, the step ends with NORM and UPDATE"},                     \
+        {"overlap", "X", "time of an overlapped pair of F and B as one piece (default: its parts)"},                   \
         {"comm", "X", "latency of one message (default 0)"},                                                           \
         {"gather", "X", "time of one gather of weights (default 0)"},                                                  \
         {"reduce", "X", "time of one reduction or norm (default 0)"},                                                  \

@@ -31,6 +31,20 @@ static void sum_up(simulation *it)
     for (uint32_t a = 0; a < it->program->action_count; a++) it->count[it->program->actions[a].kind]++;
 }
 
+/* An overlapped pair is one piece. Where nothing is said of its cost, parts that cannot begin together, as a file may
+ * have them, run one after the other. */
+static weft_status find_times(simulation *it, weft_error *error)
+{
+    weft_costs costs = it->costs.costs;
+    costs.pairs = true;
+    weft_status status = weft_simulate(it->program, &costs, &it->timeline, error);
+    if (status != WEFT_INVALID) return status;
+    if (costs.overlap) return weft_error_context(error, "--overlap: with its pairs as one piece");
+    costs.pairs = false;
+    weft_error_clear(error);
+    return weft_simulate(it->program, &costs, &it->timeline, error);
+}
+
 static weft_status simulate(simulation *it, const weft_arguments *arguments, weft_error *error)
 {
     TRY(weft_cli_unit(arguments, &it->unit, error));
@@ -44,7 +58,7 @@ static weft_status simulate(simulation *it, const weft_arguments *arguments, wef
     TRY(weft_cli_pictures_check(arguments, it->program, error));
     TRY(weft_timeline_init(&it->timeline, it->program, error));
     TRY(weft_allocate((size_t)it->program->ranks, sizeof *it->ranks, &it->ranks, error));
-    TRY(weft_simulate(it->program, &it->costs.costs, &it->timeline, error));
+    TRY(find_times(it, error));
     sum_up(it);
     return WEFT_OK;
 }

@@ -76,14 +76,17 @@ static uint64_t ready(const weft_program *program, int32_t lane, uint32_t action
     return time;
 }
 
-static void time_node(const weft_walk *walk, const uint64_t *units, uint64_t *begin)
+static void time_nodes(const weft_walk *walk, const uint64_t *units, uint64_t *begin)
 {
-    uint64_t time = 0;
-    for (int32_t i = 0; i < walk->node_count; i++) {
-        uint64_t own = ready(walk->program, walk->node_lanes[i], weft_walk_action(walk, i), units, begin);
-        if (own > time) time = own;
+    for (uint32_t k = 0; k < walk->nodes; k++) {
+        uint64_t time = 0;
+        for (int32_t i = 0; i < walk->member_count; i++) {
+            const weft_walk_member *member = &walk->members[i];
+            uint64_t own = ready(walk->program, member->lane, member->first + k, units, begin);
+            if (own > time) time = own;
+        }
+        for (int32_t i = 0; i < walk->member_count; i++) begin[walk->members[i].first + k] = time;
     }
-    for (int32_t i = 0; i < walk->node_count; i++) begin[weft_walk_action(walk, i)] = time;
 }
 
 weft_status weft_lower_times(const weft_program *program, const double *stage_cost, uint64_t *begin, weft_error *error)
@@ -95,7 +98,7 @@ weft_status weft_lower_times(const weft_program *program, const double *stage_co
     if (status == WEFT_OK) status = weft_walk_init(&walk, program, -1, error);
     if (status == WEFT_OK) {
         while (weft_walk_next(&walk))
-            if (begin) time_node(&walk, units, begin);
+            if (begin) time_nodes(&walk, units, begin);
         if (walk.remaining) status = weft_walk_explain(&walk, error);
     }
     weft_walk_fini(&walk);

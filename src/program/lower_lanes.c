@@ -108,20 +108,23 @@ static weft_status make_stages(lowering *l, weft_error *error)
     return WEFT_OK;
 }
 
-static void put(lowering *l, int32_t lane, weft_action_kind kind, uint32_t stage, uint32_t microbatch)
+static void put_action(lowering *l, int32_t lane, weft_action action)
 {
     weft_lane *row = &l->program->lanes[lane];
-    if (!l->count_only)
-        l->program->actions[row->first + row->count] =
-            (weft_action){.kind = kind, .stage = stage & 0xffffff, .microbatch = microbatch};
+    if (!l->count_only) l->program->actions[row->first + row->count] = action;
     row->count++;
+}
+
+static void put(lowering *l, int32_t lane, weft_action_kind kind, uint32_t stage, uint32_t microbatch)
+{
+    put_action(l, lane, (weft_action){.kind = kind, .stage = stage & 0xffffff, .microbatch = microbatch});
 }
 
 /* Both ends at once: the receiver's lane has the sender's order. */
 static void put_compute(lowering *l, int32_t rank, weft_action action)
 {
     uint32_t s = action.stage, m = action.microbatch;
-    put(l, l->program->rank_lanes[rank], (weft_action_kind)action.kind, s, m);
+    put_action(l, l->program->rank_lanes[rank], action);
     if (l->schedule->has_messages) return;
     int32_t send = -1;
     if (action.kind == WEFT_F && (send = l->stages[s].send_f) >= 0) {
@@ -147,6 +150,15 @@ static int32_t message_lane(const lowering *l, weft_action action)
     default:
         return lanes->recv_b;
     }
+}
+
+static weft_status check_pair(const weft_schedule *schedule, int32_t rank, size_t i, weft_error *error)
+{
+    const weft_action *second = &schedule->actions[i];
+    char name[WEFT_ACTION_TEXT];
+    if (i > schedule->first[rank] && !second[-1].paired && weft_action_can_pair(second[-1], *second)) return WEFT_OK;
+    FAIL(error, WEFT_INVALID, "rank %d has %s as half of a pair that cannot overlap", rank,
+         weft_action_text(*second, name));
 }
 
 static weft_status put_scheduled(lowering *l, int32_t rank, weft_action action, weft_error *error)
@@ -203,8 +215,10 @@ static weft_status pass(lowering *l, bool count_only, weft_error *error)
     l->count_only = count_only;
     for (int32_t lane = 0; lane < l->program->rank_lanes[l->program->ranks]; lane++) l->program->lanes[lane].count = 0;
     for (int32_t rank = 0; rank < schedule->ranks; rank++)
-        for (size_t i = schedule->first[rank]; i < schedule->first[rank + 1]; i++)
+        for (size_t i = schedule->first[rank]; i < schedule->first[rank + 1]; i++) {
+            if (schedule->actions[i].paired) TRY(check_pair(schedule, rank, i, error));
             TRY(put_scheduled(l, rank, schedule->actions[i], error));
+        }
     put_end(l);
     return WEFT_OK;
 }

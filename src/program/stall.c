@@ -29,7 +29,8 @@ static bool next_wait(const weft_walk *walk, int32_t lane, uint32_t *step, wait 
     const weft_walk_lane *self = &walk->lanes[lane - walk->lane_first];
     const weft_lane *row = &program->lanes[lane];
     if (self->state == WEFT_WALK_WAITING) {
-        uint32_t first = program->after_first[self->cursor], count = program->after_first[self->cursor + 1] - first;
+        uint32_t first = program->after_first[self->cursor];
+        uint32_t count = program->after_first[self->cursor + weft_walk_width(walk, lane)] - first;
         while (*step < count) {
             out->action = program->after[first + (*step)++];
             out->lane = weft_program_lane(program, row->rank, out->action);

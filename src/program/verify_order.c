@@ -88,12 +88,13 @@ static weft_status check_rank(const rank_order *o, weft_error *error)
     weft_walk walk;
     TRY(weft_walk_init(&walk, o->index->program, o->rank, error));
     weft_status status = WEFT_OK;
-    while (status == WEFT_OK && weft_walk_next(&walk)) {
-        uint32_t action = weft_walk_action(&walk, 0);
-        set_clock(o, walk.node_lanes[0], action);
-        status = check_needs(o, action, error);
-        if (status == WEFT_OK) status = check_tenants(o, action, error);
-    }
+    while (status == WEFT_OK && weft_walk_next(&walk))
+        for (uint32_t k = 0; k < walk.nodes && status == WEFT_OK; k++) {
+            uint32_t action = walk.members[0].first + k;
+            set_clock(o, walk.members[0].lane, action);
+            status = check_needs(o, action, error);
+            if (status == WEFT_OK) status = check_tenants(o, action, error);
+        }
     if (status == WEFT_OK && walk.remaining) status = weft_walk_explain(&walk, error);
     weft_walk_fini(&walk);
     return status;

@@ -94,9 +94,10 @@ static weft_status check_lanes(const weft_program *program, weft_error *error)
     return WEFT_OK;
 }
 
-static weft_status check_action(const weft_program *program, int32_t rank, uint32_t a, weft_error *error)
+static weft_status check_action(const weft_program *program, const weft_lane *lane, uint32_t a, weft_error *error)
 {
     weft_action action = program->actions[a];
+    int32_t rank = lane->rank;
     char name[WEFT_ACTION_TEXT];
     if (action.kind >= WEFT_ACTION_KINDS)
         FAIL(error, WEFT_INVALID, "action %u of rank %d is of no known kind", a, rank);
@@ -104,6 +105,10 @@ static weft_status check_action(const weft_program *program, int32_t rank, uint3
     if (operands != WEFT_OPERANDS_NONE && (int32_t)action.stage >= program->stages)
         FAIL(error, WEFT_INVALID, "rank %d runs %s, but there are %d stages", rank, weft_action_text(action, name),
              program->stages);
+    if (action.paired && (a == lane->first || lane->kind != WEFT_PROGRAM_COMPUTE || program->actions[a - 1].paired ||
+                          !weft_action_can_pair(program->actions[a - 1], action)))
+        FAIL(error, WEFT_INVALID, "rank %d has %s as half of a pair that cannot overlap", rank,
+             weft_action_text(action, name));
     if (operands == WEFT_OPERANDS_STAGE_MICROBATCH && action.microbatch >= (uint32_t)program->microbatches)
         FAIL(error, WEFT_INVALID, "rank %d runs %s, but there are %d micro-batches", rank,
              weft_action_text(action, name), program->microbatches);
@@ -139,8 +144,7 @@ weft_status weft_verify_structure(const weft_program *program, weft_error *error
     for (int32_t number = 0; number < program->rank_lanes[program->ranks]; number++) {
         const weft_lane *lane = &program->lanes[number];
         if (is_message(lane->kind)) TRY(check_message_lane(program, number, error));
-        for (uint32_t a = lane->first; a < lane->first + lane->count; a++)
-            TRY(check_action(program, lane->rank, a, error));
+        for (uint32_t a = lane->first; a < lane->first + lane->count; a++) TRY(check_action(program, lane, a, error));
         for (uint32_t a = lane->first; a < lane->first + lane->count; a++) TRY(check_after(program, lane, a, error));
     }
     return WEFT_OK;

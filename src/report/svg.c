@@ -66,6 +66,18 @@ static void draw_rank_label(const weft_canvas *canvas, int32_t rank, double midd
                       WEFT_CANVAS_RIGHT + 12, middle + 4, 100 * canvas->ranks[rank].idle / canvas->step);
 }
 
+/* Parts of an overlapped pair that run at the same time share the height of the bar, the first above. */
+static rectangle compute_box(const weft_canvas *canvas, const weft_lane *lane, uint32_t action, double top)
+{
+    const weft_timeline *timeline = canvas->timeline;
+    const weft_action *actions = timeline->program->actions;
+    bool below = actions[action].paired && timeline->begin[action - 1] == timeline->begin[action];
+    bool above = action + 1 - lane->first < lane->count && actions[action + 1].paired &&
+                 timeline->begin[action + 1] == timeline->begin[action];
+    double half = canvas->bar / 2;
+    return (rectangle){.y = below ? top + half : top, .height = below || above ? half : canvas->bar};
+}
+
 static double row_top(const weft_canvas *canvas, int32_t rank)
 {
     return canvas->top + canvas->row * rank;
@@ -89,9 +101,12 @@ static void draw_rank(const weft_canvas *canvas, int32_t rank)
         weft_strip strip = weft_canvas_strip(lane->kind);
         bool compute = strip == WEFT_STRIPS;
         if (!compute && canvas->strip_place[strip] < 0) continue;
-        double top = compute ? y : y + canvas->bar + 1 + canvas->strip * canvas->strip_place[strip];
-        double height = compute ? canvas->bar : canvas->strip - 1;
-        for (uint32_t a = lane->first; a < lane->first + lane->count; a++) draw_action(canvas, a, top, height, compute);
+        rectangle box = {.y = y + canvas->bar + 1 + canvas->strip * (compute ? 0 : canvas->strip_place[strip]),
+                         .height = canvas->strip - 1};
+        for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
+            if (compute) box = compute_box(canvas, lane, a, y);
+            draw_action(canvas, a, box.y, box.height, compute);
+        }
     }
     weft_text_add(canvas->out, "</g>\n");
 }

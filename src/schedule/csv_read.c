@@ -68,10 +68,10 @@ static bool find_action(span word, weft_csv_dialect dialect, weft_action_kind *o
 static weft_status append(weft_csv_reader *reader, weft_action_kind kind, uint32_t stage, uint32_t microbatch)
 {
     TRY(weft_grow(&reader->actions, &reader->capacity, reader->count + 1, sizeof *reader->actions, reader->error));
-    reader->actions[reader->count++] = (weft_csv_action){
-        .action = {.kind = (uint8_t)kind, .stage = stage & (WEFT_STAGES_LIMIT - 1), .microbatch = microbatch},
-        .row = (uint32_t)reader->row,
-        .column = reader->column};
+    reader->actions[reader->count++] =
+        (weft_csv_action){.action = {.kind = kind, .stage = stage & (WEFT_STAGES_LIMIT - 1), .microbatch = microbatch},
+                          .row = (uint32_t)reader->row,
+                          .column = reader->column};
     if (stage >= reader->stages) reader->stages = stage + 1;
     if (microbatch >= reader->microbatches) reader->microbatches = microbatch + 1;
     if (weft_action_info_get(kind)->lane != WEFT_LANE_COMPUTE) reader->has_messages = true;
@@ -115,20 +115,23 @@ static weft_status read_action(weft_csv_reader *reader, span token)
     return append(reader, kind, stage, microbatch);
 }
 
-/* "(" action { ";" action } ")OVERLAP_F_B": its parts run in order. */
+/* "(" action { ";" action } ")OVERLAP_F_B": its parts run in order; two that can overlap are a pair. */
 static weft_status read_fused(weft_csv_reader *reader, span token)
 {
     static const char ending[] = ")OVERLAP_F_B";
     size_t length = (size_t)(token.end - token.begin), ending_length = sizeof ending - 1;
     if (length < 1 + ending_length || memcmp(token.end - ending_length, ending, ending_length) != 0)
         return reject(reader, token, "opens a fused cell that does not end with )OVERLAP_F_B");
-    const char *end = token.end - ending_length, *begin = token.begin + 1;
-    for (;;) {
-        const char *stop = memchr(begin, ';', (size_t)(end - begin));
+    const char *end = token.end - ending_length, *begin = token.begin + 1, *stop = begin;
+    size_t before = reader->count;
+    for (; stop; begin = stop + 1) {
+        stop = memchr(begin, ';', (size_t)(end - begin));
         TRY(read_action(reader, (span){begin, stop ? stop : end}));
-        if (!stop) return WEFT_OK;
-        begin = stop + 1;
+        if (!stop) break;
     }
+    weft_action *parts[] = {&reader->actions[before].action, &reader->actions[reader->count - 1].action};
+    parts[1]->paired = reader->count == before + 2 && weft_action_can_pair(*parts[0], *parts[1]);
+    return WEFT_OK;
 }
 
 static span trim(span text)

@@ -45,19 +45,29 @@ static void warm_up(dual *d, int32_t rank, int32_t after)
     }
 }
 
-/* A forward and a backward pass side by side are the pairs whose communication the source hides. */
+static void pair(dual *d, int32_t ahead, int32_t back)
+{
+    forward(d, ahead);
+    backward(d, back);
+    weft_order_pair(d->order);
+}
+
+/* A forward and a backward pass side by side are the pairs whose communication the source hides. Where a micro-batch
+ * turns round, the first two stay apart: the next rank waits for the forward pass. */
 static void pairs(dual *d, int32_t rank, int32_t after)
 {
     for (int32_t i = 0; i < d->order->microbatches - 2 * after - rank - 1; i++) {
-        forward(d, 0);
-        backward(d, 1);
-        forward(d, 1);
-        backward(d, 0);
+        if (i || after) {
+            pair(d, 0, 1);
+        } else {
+            forward(d, 0);
+            backward(d, 1);
+        }
+        pair(d, 1, 0);
     }
     for (int32_t i = 0; i < after; i++) {
         backward(d, 1);
-        forward(d, 1);
-        backward(d, 0);
+        pair(d, 1, 0);
     }
 }
 

@@ -23,8 +23,11 @@ static weft_status copy_forward(const weft_schedule *from, weft_schedule *to, we
     size_t count = 0;
     for (size_t r = 0; r < P; r++) {
         to->first[r] = count;
-        for (size_t i = from->first[r]; i < from->first[r + 1]; i++)
-            if (from->actions[i].kind == WEFT_F) to->actions[count++] = from->actions[i];
+        for (size_t i = from->first[r]; i < from->first[r + 1]; i++) {
+            if (from->actions[i].kind != WEFT_F) continue;
+            to->actions[count] = from->actions[i];
+            to->actions[count++].paired = false; /* its backward pass is left out */
+        }
     }
     to->first[P] = count;
     return WEFT_OK;

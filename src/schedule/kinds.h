@@ -39,6 +39,9 @@ void weft_order_backward(weft_order *order, int32_t local, int32_t microbatch);
 void weft_order_input(weft_order *order, int32_t local, int32_t microbatch);
 void weft_order_weight(weft_order *order, int32_t local, int32_t microbatch);
 
+/* The two actions appended last are an overlapped pair. */
+void weft_order_pair(weft_order *order);
+
 /* One micro-batch through all local stages back to back: ascending for forward, descending for backward. */
 void weft_order_forward_all(weft_order *order, int32_t microbatch);
 void weft_order_backward_all(weft_order *order, int32_t microbatch);

@@ -10,7 +10,7 @@ static void append(weft_order *order, weft_action_kind kind, int32_t local, int3
     int32_t stage = weft_order_stage(order, local);
     if (stage < 0) return;
     order->actions[order->count++] = (weft_action){
-        .kind = (uint8_t)kind, .stage = (uint32_t)stage & (WEFT_STAGES_LIMIT - 1), .microbatch = (uint32_t)microbatch};
+        .kind = kind, .stage = (uint32_t)stage & (WEFT_STAGES_LIMIT - 1), .microbatch = (uint32_t)microbatch};
 }
 
 void weft_order_forward(weft_order *order, int32_t local, int32_t microbatch)
@@ -31,6 +31,11 @@ void weft_order_input(weft_order *order, int32_t local, int32_t microbatch)
 void weft_order_weight(weft_order *order, int32_t local, int32_t microbatch)
 {
     append(order, WEFT_W, local, microbatch);
+}
+
+void weft_order_pair(weft_order *order)
+{
+    order->actions[order->count - 1].paired = true;
 }
 
 void weft_order_forward_all(weft_order *order, int32_t microbatch)

@@ -37,6 +37,13 @@ void weft_action_print(weft_action action, weft_text *out)
     if (info->operands == WEFT_OPERANDS_STAGE_MICROBATCH) add_number(out, action.microbatch);
 }
 
+bool weft_action_can_pair(weft_action first, weft_action second)
+{
+    weft_action forward = first.kind == WEFT_F ? first : second, backward = first.kind == WEFT_F ? second : first;
+    return forward.kind == WEFT_F && (backward.kind == WEFT_B || backward.kind == WEFT_I) &&
+           forward.microbatch != backward.microbatch;
+}
+
 static weft_status find_kind(const char *name, const weft_schedule_kind **out, weft_error *error)
 {
     if (!name) FAIL(error, WEFT_INVALID, "no schedule kind given");

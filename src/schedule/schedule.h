@@ -41,9 +41,15 @@ const weft_action_info *weft_action_info_get(weft_action_kind kind); /* a row of
 #define WEFT_MICROBATCHES_LIMIT (1 << 30)
 
 typedef struct weft_action {
-    uint32_t kind : 8, stage : 24;
+    uint32_t kind : 7;
+    uint32_t paired : 1; /* the second of an overlapped pair, whose first is the action before it */
+    uint32_t stage : 24;
     uint32_t microbatch; /* 0 where the kind has none */
 } weft_action;
+
+/* Whether two actions of a rank can run as one overlapped pair: a forward and a backward pass (B or I) of different
+ * micro-batches, so that neither can need what the other makes. */
+bool weft_action_can_pair(weft_action first, weft_action second);
 
 /* "3B12", "1UNSHARD", "NORM". */
 void weft_action_print(weft_action action, weft_text *out);
@@ -85,7 +91,8 @@ void weft_schedule_destroy(weft_schedule *schedule);
  * unless there are S x M of them; which they are is for verification to prove. */
 weft_status weft_schedule_forward(const weft_schedule *schedule, weft_schedule **out, weft_error *error) WEFT_CHECKED;
 
-/* The CSV of torch.distributed.pipelining (docs/schedule-csv.md): one row a rank, LF, no blanks. */
+/* The CSV of torch.distributed.pipelining (docs/schedule-csv.md): one row a rank, LF, no blanks; overlapped pairs are
+ * fused cells. */
 void weft_schedule_write_csv(const weft_schedule *schedule, weft_text *out);
 typedef enum weft_csv_dialect {
     WEFT_CSV_CURRENT, /* what looks like the dialect of 2024 is refused */

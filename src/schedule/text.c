@@ -57,9 +57,13 @@ void weft_schedule_write_text(const weft_schedule *schedule, weft_text *out)
 void weft_schedule_write_csv(const weft_schedule *schedule, weft_text *out)
 {
     for (int32_t rank = 0; rank < schedule->ranks; rank++) {
-        for (size_t i = schedule->first[rank]; i < schedule->first[rank + 1]; i++) {
-            if (i > schedule->first[rank]) weft_text_add_bytes(out, ",", 1);
+        size_t first = schedule->first[rank], end = schedule->first[rank + 1];
+        for (size_t i = first; i < end; i++) {
+            bool second = schedule->actions[i].paired, opens = i + 1 < end && schedule->actions[i + 1].paired;
+            if (i > first) weft_text_add_bytes(out, second ? ";" : ",", 1);
+            if (opens) weft_text_add_bytes(out, "(", 1);
             weft_action_print(schedule->actions[i], out);
+            if (second) weft_text_add(out, ")OVERLAP_F_B");
         }
         weft_text_add_bytes(out, "\n", 1);
     }

@@ -36,13 +36,22 @@ static uint32_t producer(const weft_program *program, const weft_lane *receive, 
     return NOTHING;
 }
 
+/* Where the actions that begin at the end of a gap stop: behind the first, or behind a pair that begins as one. */
+static uint32_t behind(const weft_timeline *timeline, const weft_lane *lane, uint32_t first)
+{
+    uint32_t next = first + 1;
+    bool pair = next < lane->first + lane->count && timeline->program->actions[next].paired &&
+                timeline->begin[next] == timeline->begin[first];
+    return pair ? next + 1 : next;
+}
+
 /* Gap between two passes. What ended last of all that the action waited for tells the cause: another rank was still
  * computing until the sender's pass ended, and from then on the message was under way. */
 static void explain_gap(const weft_timeline *timeline, weft_bubble_gap *gap)
 {
     const weft_program *program = timeline->program;
-    uint32_t last = NOTHING;
-    for (uint32_t i = program->after_first[gap->before]; i < program->after_first[gap->before + 1]; i++)
+    uint32_t last = NOTHING, stop = behind(timeline, &program->lanes[program->rank_lanes[gap->rank]], gap->before);
+    for (uint32_t i = program->after_first[gap->before]; i < program->after_first[stop]; i++)
         if (last == NOTHING || timeline->end[program->after[i]] > timeline->end[last]) last = program->after[i];
     double computed = gap->begin;
     if (last != NOTHING && timeline->end[last] > gap->begin) {
@@ -144,8 +153,9 @@ static void measure_rank(visitor *v, int32_t rank, weft_bubble_rank *out)
         out->first_begin = timeline->begin[span.first];
         out->last_end = timeline->end[span.last];
     }
-    for (uint32_t a = lane->first; a < lane->first + lane->count; a++)
-        out->busy += timeline->end[a] - timeline->begin[a];
+    double at = 0;
+    for (uint32_t a = lane->first; a < lane->first + lane->count; at = timeline->end[a++])
+        out->busy += timeline->end[a] - later(at, timeline->begin[a]); /* the parts of a pair may share their time */
     v->context = out;
     visit_rank(v, rank, span);
     for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) out->idle += out->cause[cause];

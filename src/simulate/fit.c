@@ -24,14 +24,14 @@ static weft_status add(samples *all, uint32_t kind, uint32_t stage, double secon
     return WEFT_OK;
 }
 
-/* When all that the node waits for was done. */
-static double ready(const weft_timeline *timeline, const weft_walk *walk)
+/* When all that node k of those reached waits for was done. */
+static double ready(const weft_timeline *timeline, const weft_walk *walk, uint32_t k)
 {
     const weft_program *program = timeline->program;
     double time = 0;
-    for (int32_t n = 0; n < walk->node_count; n++) {
-        uint32_t action = weft_walk_action(walk, n);
-        if (action > program->lanes[walk->node_lanes[n]].first && timeline->end[action - 1] > time)
+    for (int32_t n = 0; n < walk->member_count; n++) {
+        uint32_t action = walk->members[n].first + k;
+        if (action > program->lanes[walk->members[n].lane].first && timeline->end[action - 1] > time)
             time = timeline->end[action - 1];
         for (uint32_t i = program->after_first[action]; i < program->after_first[action + 1]; i++)
             if (timeline->end[program->after[i]] > time) time = timeline->end[program->after[i]];
@@ -54,26 +54,30 @@ static bool computes(const weft_timeline *timeline, int32_t rank, double time)
     return low < lane->first + lane->count && timeline->begin[low] < time;
 }
 
-static weft_status add_message(const weft_timeline *timeline, const weft_walk *walk, samples *all, weft_error *error)
+static weft_status add_message(const weft_timeline *timeline, const weft_walk *walk, uint32_t k, samples *all,
+                               weft_error *error)
 {
     const weft_program *program = timeline->program;
-    uint32_t stage = program->actions[weft_walk_action(walk, 0)].stage;
-    double end = timeline->end[weft_walk_action(walk, 1)], seconds = end - ready(timeline, walk);
-    bool idle = !computes(timeline, program->lanes[walk->node_lanes[1]].rank, end);
+    uint32_t stage = program->actions[walk->members[0].first + k].stage;
+    double end = timeline->end[walk->members[1].first + k], seconds = end - ready(timeline, walk, k);
+    bool idle = !computes(timeline, program->lanes[walk->members[1].lane].rank, end);
     if (idle) TRY(add(all, MESSAGE, stage, seconds, error));
     TRY(add(all, ANY_MESSAGE, stage, seconds, error));
     return add(all, ALL_MESSAGES, 0, seconds, error);
 }
 
-static weft_status add_node(const weft_timeline *timeline, const weft_walk *walk, samples *all, weft_error *error)
+static weft_status add_node(const weft_timeline *timeline, const weft_walk *walk, uint32_t k, samples *all,
+                            weft_error *error)
 {
     const weft_program *program = timeline->program;
-    weft_action action = program->actions[weft_walk_action(walk, 0)];
-    if (action.kind == WEFT_SEND_F || action.kind == WEFT_SEND_B) return add_message(timeline, walk, all, error);
+    weft_action action = program->actions[walk->members[0].first + k];
+    if (action.kind == WEFT_SEND_F || action.kind == WEFT_SEND_B) return add_message(timeline, walk, k, all, error);
     bool each = weft_action_info_get((weft_action_kind)action.kind)->lane == WEFT_LANE_COMPUTE;
-    double begin = ready(timeline, walk);
-    for (int32_t n = 0; n < walk->node_count; n++)
-        TRY(add(all, action.kind, each ? action.stage : 0, timeline->end[weft_walk_action(walk, n)] - begin, error));
+    double begin = ready(timeline, walk, k);
+    for (int32_t n = 0; n < walk->member_count; n++) {
+        double seconds = timeline->end[walk->members[n].first + k] - begin;
+        TRY(add(all, action.kind, each ? action.stage : 0, seconds, error));
+    }
     return WEFT_OK;
 }
 
@@ -83,7 +87,9 @@ static weft_status collect(const weft_timeline *timelines, int32_t count, sample
     TRY(weft_walk_init(&walk, timelines[0].program, -1, error));
     weft_status status = WEFT_OK;
     while (status == WEFT_OK && weft_walk_next(&walk))
-        for (int32_t t = 0; t < count && status == WEFT_OK; t++) status = add_node(&timelines[t], &walk, all, error);
+        for (int32_t t = 0; t < count && status == WEFT_OK; t++)
+            for (uint32_t k = 0; k < walk.nodes && status == WEFT_OK; k++)
+                status = add_node(&timelines[t], &walk, k, all, error);
     if (status == WEFT_OK && walk.remaining) status = weft_walk_explain(&walk, error);
     weft_walk_fini(&walk);
     return status;

@@ -24,13 +24,62 @@ static double duration(const weft_costs *costs, weft_action action)
     }
 }
 
-/* When the action before it on its lane and all that it waits for are done. */
-static double ready(const weft_program *program, int32_t lane, uint32_t action, const double *end)
+static double pair_duration(const weft_costs *costs, weft_action first, weft_action second)
 {
-    double time = action > program->lanes[lane].first ? end[action - 1] : 0;
-    for (uint32_t i = program->after_first[action]; i < program->after_first[action + 1]; i++)
+    if (!costs->overlap) return duration(costs, first) + duration(costs, second);
+    return costs->overlap[first.kind == WEFT_F ? first.stage : second.stage];
+}
+
+/* The later of `time` and the ends of all that count actions, the first and those behind it, wait for. */
+static double after(const weft_program *program, uint32_t first, uint32_t count, const double *end, double time)
+{
+    for (uint32_t i = program->after_first[first]; i < program->after_first[first + count]; i++)
         if (end[program->after[i]] > time) time = end[program->after[i]];
     return time;
+}
+
+/* When the lane has come to a member's action. */
+static double lane_end(const weft_program *program, const weft_walk_member *member, const double *end)
+{
+    return member->first > program->lanes[member->lane].first ? end[member->first - 1] : 0;
+}
+
+static void time_alone(const weft_walk *walk, const weft_costs *costs, weft_timeline *timeline)
+{
+    const weft_program *program = walk->program;
+    const weft_walk_member *member = &walk->members[0];
+    double *begin = timeline->begin, *end = timeline->end, time = lane_end(program, member, end);
+    uint32_t stop = member->first + walk->nodes;
+    for (uint32_t a = member->first; a < stop; a++) {
+        bool pair = walk->pairs && a + 1 < stop && program->actions[a + 1].paired;
+        time = begin[a] = after(program, a, pair ? 2 : 1, end, time);
+        time += pair ? pair_duration(costs, program->actions[a], program->actions[a + 1])
+                     : duration(costs, program->actions[a]);
+        end[a] = time;
+        if (!pair) continue;
+        begin[a + 1] = begin[a];
+        end[++a] = time;
+    }
+}
+
+static void time_together(const weft_walk *walk, const weft_costs *costs, weft_timeline *timeline)
+{
+    const weft_program *program = walk->program;
+    double time = 0;
+    for (int32_t i = 0; i < walk->member_count; i++) {
+        double own = lane_end(program, &walk->members[i], timeline->end);
+        if (own > time) time = own;
+    }
+    for (uint32_t k = 0; k < walk->nodes; k++) {
+        for (int32_t i = 0; i < walk->member_count; i++)
+            time = after(program, walk->members[i].first + k, 1, timeline->end, time);
+        double end = time + duration(costs, program->actions[walk->members[0].first + k]);
+        for (int32_t i = 0; i < walk->member_count; i++) {
+            timeline->begin[walk->members[i].first + k] = time;
+            timeline->end[walk->members[i].first + k] = end;
+        }
+        time = end;
+    }
 }
 
 weft_status weft_simulate(const weft_program *program, const weft_costs *costs, weft_timeline *timeline,
@@ -38,18 +87,8 @@ weft_status weft_simulate(const weft_program *program, const weft_costs *costs, 
 {
     weft_walk walk;
     TRY(weft_walk_init(&walk, program, -1, error));
-    while (weft_walk_next(&walk)) {
-        double begin = 0;
-        for (int32_t i = 0; i < walk.node_count; i++) {
-            double own = ready(program, walk.node_lanes[i], weft_walk_action(&walk, i), timeline->end);
-            if (own > begin) begin = own;
-        }
-        double end = begin + duration(costs, program->actions[weft_walk_action(&walk, 0)]);
-        for (int32_t i = 0; i < walk.node_count; i++) {
-            timeline->begin[weft_walk_action(&walk, i)] = begin;
-            timeline->end[weft_walk_action(&walk, i)] = end;
-        }
-    }
+    walk.pairs = costs->pairs;
+    while (weft_walk_next(&walk)) (walk.member_count == 1 ? time_alone : time_together)(&walk, costs, timeline);
     weft_status status = walk.remaining ? weft_walk_explain(&walk, error) : WEFT_OK;
     weft_walk_fini(&walk);
     return status;

@@ -8,16 +8,21 @@
 
 #include "program/program.h"
 
-/* Seconds (or any unit) per stage; B costs backward_input + backward_weight. Messages occupy their lanes only. */
+/* Seconds (or any unit) per stage; B costs backward_input + backward_weight. Messages occupy their lanes only. An
+ * overlapped pair runs part after part, as the worker runs it; with `pairs` it is one piece: both parts begin when both
+ * can, and end together. */
 typedef struct weft_costs {
     const double *forward, *backward_input, *backward_weight; /* (S) of one micro-batch */
     const double *update;                                     /* (S) or NULL for 0 */
     double message, reduce;                                   /* latency of one message; time of one collective */
     const double *messages;                                   /* (S) by the stage that sends; NULL: message for all */
     const double *collectives;                                /* (WEFT_ACTION_KINDS) by kind; NULL: reduce for all */
+    const double *overlap; /* (S) of a pair, by the stage of its F; NULL: the sum of its parts */
+    bool pairs;
 } weft_costs;
 
-/* timeline must be initialised for the program. WEFT_INVALID when the program has a cycle. */
+/* timeline must be initialised for the program. WEFT_INVALID when the program has a cycle, or its pairs as one piece
+ * close one. */
 weft_status weft_simulate(const weft_program *program, const weft_costs *costs, weft_timeline *timeline,
                           weft_error *error) WEFT_CHECKED;
 

@@ -239,8 +239,8 @@ static void test_stage_costs(void **state)
 static void test_circle(void **state)
 {
     (void)state;
-    weft_action rows[] = {{WEFT_F, 0, 0}, {WEFT_B, 0, 0}, {WEFT_F, 0, 1}, {WEFT_B, 0, 1},
-                          {WEFT_F, 1, 0}, {WEFT_F, 1, 1}, {WEFT_B, 1, 0}, {WEFT_B, 1, 1}};
+    weft_action rows[] = {{WEFT_F, 0, 0, 0}, {WEFT_B, 0, 0, 0}, {WEFT_F, 0, 0, 1}, {WEFT_B, 0, 0, 1},
+                          {WEFT_F, 0, 1, 0}, {WEFT_F, 0, 1, 1}, {WEFT_B, 0, 1, 0}, {WEFT_B, 0, 1, 1}};
     int32_t home[] = {0, 1};
     size_t first[] = {0, 4, 8};
     weft_schedule schedule = {.ranks = 2,
@@ -259,12 +259,45 @@ static void test_circle(void **state)
     refuse(&schedule, "rank 1 waits to run 1SEND_B0 because 1B0 is not done, which is behind 1F1 on its lane");
 }
 
+/* Halves of pairs that cannot overlap: nothing before it, two of one micro-batch, three in a row. */
+static void test_pairs(void **state)
+{
+    (void)state;
+    weft_action rows[] = {{WEFT_F, 0, 0, 0}, {WEFT_F, 0, 0, 1}, {WEFT_B, 1, 0, 0}, {WEFT_B, 0, 0, 1}};
+    int32_t home[] = {0};
+    size_t first[] = {0, 4};
+    weft_schedule schedule = {.ranks = 1,
+                              .loops = 1,
+                              .stages = 1,
+                              .microbatches = 2,
+                              .name = "pairs",
+                              .stage_rank = home,
+                              .first = first,
+                              .actions = rows};
+    weft_program *program = NULL;
+    weft_error error;
+    assert_int_equal(weft_program_create(&schedule, &(weft_lower_options){0}, &program, &error), WEFT_OK);
+    for (int i = 0; i < 4; i++) {
+        bool was = program->actions[i].paired;
+        assert_int_equal(was, i == 2);
+        assert_int_equal(weft_program_verify(program, &error), WEFT_OK);
+        program->actions[i].paired = !was;
+        assert_int_equal(weft_program_verify(program, &error), was ? WEFT_OK : WEFT_INVALID);
+        program->actions[i].paired = was;
+        if (was) continue;
+        rows[i].paired = true;
+        refuse(&schedule, "as half of a pair that cannot overlap");
+        rows[i].paired = false;
+    }
+    weft_program_destroy(program);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kinds),  cmocka_unit_test(test_random_orders), cmocka_unit_test(test_messages_as_written),
         cmocka_unit_test(test_memory), cmocka_unit_test(test_end_of_step),   cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_circle), cmocka_unit_test(test_stage_costs),
+        cmocka_unit_test(test_circle), cmocka_unit_test(test_pairs),         cmocka_unit_test(test_stage_costs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

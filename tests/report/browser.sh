@@ -81,6 +81,18 @@ expect 'panels 2 true'
 [ "$(grep -c 'visible 0F0: forward, rank 0' result)" = 2 ] || { cat result; exit 1; }
 expect 'title </script><b> | second'
 
+# Both halves of an overlapped pair answer: the first above, the second below.
+"$weft" simulate dualpipe-v --pipeline 2 --microbatches 4 --forward 1 --backward-input 1 --backward-weight 1 --overlap 2.5 \
+    --html pairs.html >/dev/null
+visit pairs.html "$tools
+hover(0, 0, 8);
+const low = weftPlace(0, 0, 8);
+send(PointerEvent, 'pointermove', { x: low.x, y: low.y + 8 });
+lines.push('below: ' + tip.textContent);
+finish();"
+expect 'visible 0F3: forward, rank 0 | 7 s to 9.5 s, takes 2.5 s'
+expect 'below: 3B1: backward, rank 0'
+
 # A thousand ranks.
 "$weft" simulate 1f1b --pipeline 1000 --microbatches 16 --html many.html >/dev/null
 visit many.html "$tools

@@ -97,13 +97,9 @@ static double ready(const weft_schedule *schedule, const double *done, weft_acti
     return above < 0 || above > own ? above : own;
 }
 
-/* A forward pass and the backward pass of the rank's other stage behind it; but not the first ones on the last rank. */
 static bool is_pair(const weft_schedule *schedule, int32_t rank, size_t i)
 {
-    if (i + 1 >= schedule->first[rank + 1]) return false;
-    weft_action a = schedule->actions[i], b = schedule->actions[i + 1];
-    bool first = rank + 1 == schedule->ranks && b.microbatch == 0 && b.stage > a.stage;
-    return a.kind == WEFT_F && b.kind == WEFT_B && a.stage != b.stage && !first;
+    return i + 1 < schedule->first[rank + 1] && schedule->actions[i + 1].paired;
 }
 
 typedef struct execution {

@@ -33,8 +33,8 @@ typedef struct duration {
 } duration;
 bool execute(const weft_schedule *schedule, seconds cost, duration *out);
 
-/* The same with each pair of DualPipeV as one piece: it begins when both inputs are there, and both results are there
- * when it ends. Of a schedule of that kind. */
+/* The same with each overlapped pair as one piece: it begins when both inputs are there, and both results are there
+ * when it ends. */
 bool execute_pairs(const weft_schedule *schedule, seconds cost, duration *out);
 
 /* Most micro-batches that the stages of a rank hold between F and the end of B or W. */

@@ -47,6 +47,34 @@ static void test_spellings(void **state)
     }
 }
 
+/* Two parts that can begin together are a pair and stay one; any other fused cell is its parts in their order. */
+static void test_pairs(void **state)
+{
+    (void)state;
+    static const char *const kept[] = {
+        "0F0,(0F1;0B0)OVERLAP_F_B,0B1\n",
+        "0F0,(0F1;0I0)OVERLAP_F_B,0B1,0W0\n",
+        "0F0,0F1,(0B0;0F2)OVERLAP_F_B,(0F3;0B1)OVERLAP_F_B,0B2,0B3\n",
+        "0F0,0SEND_F0,(0F1;0B0)OVERLAP_F_B,0SEND_F1,0B1\n1RECV_F0,1F0,1RECV_F1,1F1\n",
+    };
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        weft_schedule *schedule = read_text(kept[i]);
+        check_written(schedule, kept[i]);
+        weft_schedule_destroy(schedule);
+    }
+    static const char *const apart[][2] = {
+        {"(0F0;0F1)OVERLAP_F_B,0B0,0B1\n", "0F0,0F1,0B0,0B1\n"},
+        {"0F0,0F1,(0F2;0B0;0B1)OVERLAP_F_B,0B2\n", "0F0,0F1,0F2,0B0,0B1,0B2\n"},
+        {"0F0,0I0,(0F1;0W0)OVERLAP_F_B,0B1\n", "0F0,0I0,0F1,0W0,0B1\n"},
+        {"(0F0;0SEND_F0)OVERLAP_F_B\n1RECV_F0,1F0\n", "0F0,0SEND_F0\n1RECV_F0,1F0\n"},
+    };
+    for (size_t i = 0; i < sizeof apart / sizeof *apart; i++) {
+        weft_schedule *schedule = read_text(apart[i][0]);
+        check_written(schedule, apart[i][1]);
+        weft_schedule_destroy(schedule);
+    }
+}
+
 static void test_what_a_file_tells(void **state)
 {
     (void)state;
@@ -163,6 +191,7 @@ static const char *const seeds[] = {
     "0F0,0F1,0F2,2F0,2F1,2F2,2B0,2B1,2B2,0B0,0B1,0B2\r\n1F0,1F1,1F2,3F0,3F1,3F2,3B0,3B1,3B2,1B0,1B1,1B2\r\n",
     "0UNSHARD,0F0,0SEND_F0,0RECV_B0,0B0,0REDUCE_GRAD,0RESHARD\n1RECV_F0,1F0,1B0,1SEND_B0\n",
     "0F0,,0I0,0W0\n,(1F0;1B0)OVERLAP_F_B,1F1\n",
+    "0F0,(0F1;0B0)OVERLAP_F_B,0B1\n1F0,1B0,(1F1;1I0)OVERLAP_F_B\n",
 };
 
 /* Overwrites, drops or repeats a few bytes, then cuts the text at times. Returns the new length. */
@@ -255,9 +284,13 @@ static void test_dialect_of_2024(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_spellings),          cmocka_unit_test(test_what_a_file_tells),
-        cmocka_unit_test(test_missing_microbatch), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_mutations),          cmocka_unit_test(test_dialect_of_2024),
+        cmocka_unit_test(test_spellings),
+        cmocka_unit_test(test_what_a_file_tells),
+        cmocka_unit_test(test_missing_microbatch),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_dialect_of_2024),
+        cmocka_unit_test(test_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,6 +148,16 @@ static weft_costs random_costs(dice *d, double (*cost)[64])
                         .collectives = dice_roll(d, 2) ? collectives : NULL};
 }
 
+/* What an action takes, or the pair that it is half of. */
+static double lasts(const weft_program *p, const weft_costs *costs, uint32_t a)
+{
+    uint32_t second = a + 1 < p->action_count && p->actions[a + 1].paired ? a + 1 : a;
+    if (!costs->pairs || !p->actions[second].paired) return cost_of(costs, p->actions[a]);
+    weft_action one = p->actions[second - 1], other = p->actions[second];
+    if (costs->overlap) return costs->overlap[one.kind == WEFT_F ? one.stage : other.stage];
+    return cost_of(costs, one) + cost_of(costs, other);
+}
+
 /* Raises *begin where the constraint asks for it. */
 static bool raise_to(double *begin, double time)
 {
@@ -164,9 +174,11 @@ static bool relax(const weft_program *p, const weft_costs *costs, double *begin)
         const weft_lane *lane = &p->lanes[l];
         for (uint32_t k = 0; k < lane->count; k++) {
             uint32_t a = lane->first + k;
-            if (k) more |= raise_to(&begin[a], begin[a - 1] + cost_of(costs, p->actions[a - 1]));
+            bool pair = costs->pairs && p->actions[a].paired;
+            if (k && !pair) more |= raise_to(&begin[a], begin[a - 1] + lasts(p, costs, a - 1));
+            if (pair) more |= raise_to(&begin[a], begin[a - 1]) | raise_to(&begin[a - 1], begin[a]);
             for (uint32_t i = p->after_first[a]; i < p->after_first[a + 1]; i++)
-                more |= raise_to(&begin[a], begin[p->after[i]] + cost_of(costs, p->actions[p->after[i]]));
+                more |= raise_to(&begin[a], begin[p->after[i]] + lasts(p, costs, p->after[i]));
             if (lane->match >= 0) more |= raise_to(&begin[a], begin[p->lanes[lane->match].first + k]);
             for (uint32_t b = 0; lane->kind == WEFT_PROGRAM_REDUCE && b < p->action_count; b++)
                 if (p->actions[b].kind == p->actions[a].kind) more |= raise_to(&begin[a], begin[b]);
@@ -185,10 +197,12 @@ static void test_longest_path(void **state)
         build_sizes(&d, schedule->stages, &sizes);
         weft_lower_options options = build_options(&d, &sizes);
         weft_program *program = lower(schedule, &options);
-        double cost[5][64], *begin = NULL;
-        for (int k = 0; k < 5 * 64; k++) cost[k / 64][k % 64] = dice_roll(&d, 6);
+        double cost[6][64], *begin = NULL;
+        for (int k = 0; k < 6 * 64; k++) cost[k / 64][k % 64] = dice_roll(&d, 6);
         weft_costs costs = random_costs(&d, cost);
         if (i % 3 == 0) costs.messages = cost[4];
+        if (i % 5 < 3) costs.overlap = cost[5];
+        costs.pairs = i % 5 && !options.sizes; /* buffers pass from the first part to the second */
         weft_timeline timeline;
         weft_error error = {0};
         assert_int_equal(weft_allocate(program->action_count, sizeof *begin, &begin, &error), WEFT_OK);
@@ -197,7 +211,7 @@ static void test_longest_path(void **state)
         while (relax(program, &costs, begin)) continue;
         for (uint32_t a = 0; a < program->action_count; a++) {
             assert_true(timeline.begin[a] == begin[a]);
-            assert_true(timeline.end[a] == begin[a] + cost_of(&costs, program->actions[a]));
+            assert_true(timeline.end[a] == begin[a] + lasts(program, &costs, a));
         }
         weft_timeline_fini(&timeline);
         weft_free(begin);
@@ -218,6 +232,7 @@ static void test_bubble_adds_up(void **state)
         double cost[4][64], step, idle = 0;
         for (int k = 0; k < 4 * 64; k++) cost[k / 64][k % 64] = dice_roll(&d, 6);
         weft_costs costs = random_costs(&d, cost);
+        costs.pairs = i % 3 > 0;
         weft_bubble_rank ranks[64];
         double fraction = run(program, &costs, &step, ranks);
         for (int32_t rank = 0; rank < program->ranks; rank++) {
@@ -324,6 +339,41 @@ static void test_published_row(void **state)
     }
 }
 
+/* DualPipeV, arXiv 2412.19437, table 2: (PP / 2 - 1)(F&B + B - 3 W) for PP = 2 P stages; B is I + W. Exactly what the
+ * last rank, which idles most, idles: for F = I >= W, and pairs that take from the longer of their parts to both. */
+static void test_published_pairs(void **state)
+{
+    (void)state;
+    static const double times[][3] = {{1, 1, 1}, {2, 2, 1}, {3, 3, 2}, {4, 4, 0}};
+    for (size_t i = 0; i < 4 * sizeof times / sizeof *times; i++)
+        for (int32_t P = 1; P <= 8; P++)
+            for (int32_t M = 2 * P; M <= 4 * P + 1; M += P + 1) {
+                double F = times[i / 4][0], I = times[i / 4][1], W = times[i / 4][2], step;
+                double pair = I + W + (double)(i % 4) / 3 * F, cost[4][64];
+                for (int s = 0; s < 64; s++)
+                    for (int k = 0; k < 4; k++) cost[k][s] = k < 3 ? times[i / 4][k] : pair;
+                weft_costs costs = {.forward = cost[0],
+                                    .backward_input = cost[1],
+                                    .backward_weight = cost[2],
+                                    .overlap = i % 4 == 3 ? NULL : cost[3],
+                                    .pairs = true};
+                weft_schedule *schedule = create("dualpipe-v", P, 2, M);
+                weft_program *program = lower(schedule, &(weft_lower_options){0});
+                weft_bubble_rank ranks[64];
+                run(program, &costs, &step, ranks);
+                for (int32_t rank = 0; rank < P; rank++) {
+                    assert_true(ranks[rank].idle <= ranks[P - 1].idle + 1e-9);
+                    assert_true(fabs(ranks[rank].busy + ranks[rank].idle - step) < 1e-9);
+                }
+                double wanted = (P - 1) * (pair + I + W - 3 * W);
+                if (fabs(ranks[P - 1].idle - wanted) > 1e-9)
+                    fail_msg("P %d, M %d, F %g, W %g, pair %g: %g, not %g", P, M, F, W, pair, ranks[P - 1].idle,
+                             wanted);
+                weft_program_destroy(program);
+                weft_schedule_destroy(schedule);
+            }
+}
+
 static void test_circle(void **state)
 {
     (void)state;
@@ -350,10 +400,11 @@ static void test_circle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_formulas),     cmocka_unit_test(test_slots_cost_no_time),
-        cmocka_unit_test(test_longest_path), cmocka_unit_test(test_bubble_adds_up),
-        cmocka_unit_test(test_causes),       cmocka_unit_test(test_peak),
-        cmocka_unit_test(test_circle),       cmocka_unit_test(test_published_row),
+        cmocka_unit_test(test_formulas),        cmocka_unit_test(test_slots_cost_no_time),
+        cmocka_unit_test(test_longest_path),    cmocka_unit_test(test_bubble_adds_up),
+        cmocka_unit_test(test_causes),          cmocka_unit_test(test_peak),
+        cmocka_unit_test(test_circle),          cmocka_unit_test(test_published_row),
+        cmocka_unit_test(test_published_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

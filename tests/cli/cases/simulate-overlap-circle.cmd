@@ -1,0 +1,1 @@
+weft simulate schedules/fused.csv && weft simulate schedules/fused.csv --overlap 2
