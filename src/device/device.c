@@ -5,6 +5,7 @@ static const weft_device_kind *const kinds[] = {
 #ifdef WEFT_HAVE_ONEDNN
     &weft_device_cpu,
 #endif
+    &weft_device_emulated,
     NULL,
 };
 

@@ -16,6 +16,7 @@
 #ifndef WEFT_DEVICE_DEVICE_H
 #define WEFT_DEVICE_DEVICE_H
 
+#include "schedule/schedule.h"
 #include "tensor/element.h"
 
 typedef struct weft_device weft_device;
@@ -23,9 +24,9 @@ typedef struct weft_stream weft_stream; /* NULL is the instance's only stream on
 
 typedef enum weft_memory_kind { WEFT_MEMORY_DEVICE, WEFT_MEMORY_PINNED } weft_memory_kind;
 
-/* A point on a stream. On a CPU device it is reached when recorded. */
+/* A point on a stream. On a CPU device it is reached when recorded, on an emulated one when the clock says so. */
 typedef struct weft_event {
-    int64_t nanoseconds; /* weft_clock_nanoseconds when it was reached; read after the step */
+    int64_t nanoseconds; /* weft_clock_nanoseconds when it was reached, or will be; read after the step */
     void *handle;
 } weft_event;
 
@@ -77,6 +78,9 @@ typedef struct weft_device_operations {
     void (*event_record)(weft_device *device, weft_stream *stream, weft_event *event);
     void (*event_wait)(weft_device *device, weft_stream *stream, const weft_event *event);
     bool (*event_done)(weft_device *device, const weft_event *event);
+    /* A device on which actions take the time of a table of costs, and operations none: the event is reached when the
+     * action, under way since so many weft_clock_nanoseconds, has taken its time. NULL: operations take their own. */
+    void (*event_charge)(weft_device *device, weft_action action, int64_t since, weft_event *event);
 
     /* out (N, C) = wte[tokens] + wpe[row % T]; wpe may be NULL. Tokens are known to be in range. wte (V, C), wpe (T, C). */
     void (*embed_forward)(weft_device *device, weft_stream *stream, int64_t N, int64_t T, int64_t C, const int32_t *tokens,
@@ -152,11 +156,13 @@ struct weft_device {
 typedef struct weft_device_options {
     weft_element element;
     int32_t threads; /* >= 1 */
+    const struct weft_costs *costs; /* simulate/simulate.h, in seconds; borrowed; NULL for kinds without takes_costs */
 } weft_device_options;
 
 /* A kind of device. workspace functions are pure: what the operations above need at most for these shapes. */
 typedef struct weft_device_kind {
     const char *name, *summary;
+    bool takes_costs; /* computes nothing: for rehearsals only */
     weft_status (*create)(const weft_device_options *options, weft_device **out, weft_error *error);
     size_t (*linear_workspace)(const weft_device_options *options, const weft_linear *linear);
     size_t (*attention_workspace)(const weft_device_options *options, const weft_attention *attention);
@@ -164,7 +170,7 @@ typedef struct weft_device_kind {
     weft_status (*measure_peak)(const weft_device_options *options, double seconds, double *out_flops, weft_error *error);
 } weft_device_kind;
 
-/* NULL-terminated table of the kinds in this build: reference, and cpu where oneDNN was found. */
+/* NULL-terminated table of the kinds in this build: reference, emulated, and cpu where oneDNN was found. */
 const weft_device_kind *const *weft_device_kinds(void);
 const weft_device_kind *weft_device_kind_find(const char *name); /* or NULL */
 

@@ -9,6 +9,7 @@
 #include "device/device.h"
 
 extern const weft_device_kind weft_device_reference;
+extern const weft_device_kind weft_device_emulated;
 extern const weft_device_kind weft_device_cpu;
 
 #endif

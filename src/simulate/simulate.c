@@ -2,7 +2,7 @@
 
 #include "program/walk.h"
 
-static double duration(const weft_costs *costs, weft_action action)
+double weft_costs_of(const weft_costs *costs, weft_action action)
 {
     uint32_t s = action.stage;
     switch ((weft_action_kind)action.kind) {
@@ -16,9 +16,13 @@ static double duration(const weft_costs *costs, weft_action action)
         return costs->backward_weight[s];
     case WEFT_UPDATE:
         return costs->update ? costs->update[s] : 0;
-    case WEFT_SEND_F: /* a RECV is timed with the SEND that it meets */
+    case WEFT_SEND_F:
     case WEFT_SEND_B:
         return costs->messages ? costs->messages[s] : costs->message;
+    case WEFT_RECV_F: /* what the SEND that it meets costs: by the stage that sends */
+        return costs->messages ? costs->messages[s - 1] : costs->message;
+    case WEFT_RECV_B:
+        return costs->messages ? costs->messages[s + 1] : costs->message;
     default:
         return costs->collectives ? costs->collectives[action.kind] : costs->reduce;
     }
@@ -26,7 +30,7 @@ static double duration(const weft_costs *costs, weft_action action)
 
 static double pair_duration(const weft_costs *costs, weft_action first, weft_action second)
 {
-    if (!costs->overlap) return duration(costs, first) + duration(costs, second);
+    if (!costs->overlap) return weft_costs_of(costs, first) + weft_costs_of(costs, second);
     return costs->overlap[first.kind == WEFT_F ? first.stage : second.stage];
 }
 
@@ -54,7 +58,7 @@ static void time_alone(const weft_walk *walk, const weft_costs *costs, weft_time
         bool pair = walk->pairs && a + 1 < stop && program->actions[a + 1].paired;
         time = begin[a] = after(program, a, pair ? 2 : 1, end, time);
         time += pair ? pair_duration(costs, program->actions[a], program->actions[a + 1])
-                     : duration(costs, program->actions[a]);
+                     : weft_costs_of(costs, program->actions[a]);
         end[a] = time;
         if (!pair) continue;
         begin[a + 1] = begin[a];
@@ -73,7 +77,7 @@ static void time_together(const weft_walk *walk, const weft_costs *costs, weft_t
     for (uint32_t k = 0; k < walk->nodes; k++) {
         for (int32_t i = 0; i < walk->member_count; i++)
             time = after(program, walk->members[i].first + k, 1, timeline->end, time);
-        double end = time + duration(costs, program->actions[walk->members[0].first + k]);
+        double end = time + weft_costs_of(costs, program->actions[walk->members[0].first + k]);
         for (int32_t i = 0; i < walk->member_count; i++) {
             timeline->begin[walk->members[i].first + k] = time;
             timeline->end[walk->members[i].first + k] = end;

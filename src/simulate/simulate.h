@@ -21,6 +21,9 @@ typedef struct weft_costs {
     bool pairs;
 } weft_costs;
 
+/* How long the action occupies its lane once it can begin: a message when both its ends are ready. */
+double weft_costs_of(const weft_costs *costs, weft_action action);
+
 /* timeline must be initialised for the program. WEFT_INVALID when the program has a cycle, or its pairs as one piece
  * close one. */
 weft_status weft_simulate(const weft_program *program, const weft_costs *costs, weft_timeline *timeline,

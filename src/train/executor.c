@@ -10,6 +10,7 @@ typedef struct {
     const weft_lane *lane;
     uint32_t next; /* action of the program that runs or comes next */
     bool active;   /* it has been started */
+    bool arrived;  /* the transport has done its part of it */
     weft_request request;
     weft_collective collective;
 } lane_state;
@@ -238,37 +239,80 @@ static weft_status start_message(weft_executor *executor, lane_state *lane, weft
                                           &lane->request, error);
 }
 
+/* When all that the lane's next action waits for was done, whenever this thread came round to it. */
+static int64_t due_since(const weft_executor *executor, const lane_state *lane)
+{
+    const weft_program *program = executor->program;
+    int64_t since = executor->start;
+    if (lane->next > lane->lane->first) since = executor->end[lane->next - 1 - executor->first].nanoseconds;
+    for (uint32_t i = program->after_first[lane->next]; i < program->after_first[lane->next + 1]; i++) {
+        int64_t end = executor->end[program->after[i] - executor->first].nanoseconds;
+        if (end > since) since = end;
+    }
+    return since;
+}
+
+/* The end of what was handed to the device, or of what the transport has done. since: when it got under way there. */
+static void record_end(weft_executor *executor, uint32_t action, int64_t since)
+{
+    weft_device *device = executor->worker->device;
+    weft_event *end = &executor->end[action - executor->first];
+    if (device->operations->event_charge)
+        device->operations->event_charge(device, executor->program->actions[action], since, end);
+    else
+        device->operations->event_record(device, NULL, end);
+}
+
+/* Both ends of an action that needs no other rank: a stream goes from one to the next by itself. */
+static void record_own(weft_executor *executor, const lane_state *lane)
+{
+    int64_t since = due_since(executor, lane);
+    if (executor->worker->device->operations->event_charge)
+        executor->begin[lane->next - executor->first].nanoseconds = since;
+    record_end(executor, lane->next, since);
+}
+
 static weft_status start_action(weft_executor *executor, lane_state *lane, weft_error *error)
 {
     weft_device *device = executor->worker->device;
-    uint32_t local = lane->next - executor->first;
-    device->operations->event_record(device, NULL, &executor->begin[local]);
+    device->operations->event_record(device, NULL, &executor->begin[lane->next - executor->first]);
     lane->active = true;
+    lane->arrived = false;
     if (lane->lane->kind == WEFT_PROGRAM_REDUCE)
         return weft_collective_start(&lane->collective, executor->worker,
                                      (weft_action_kind)executor->program->actions[lane->next].kind, error);
     if (lane->lane->kind != WEFT_PROGRAM_COMPUTE) return start_message(executor, lane, error);
     publish_compute(executor, lane->next);
     run_compute(executor, lane->next);
-    device->operations->event_record(device, NULL, &executor->end[local]);
+    record_own(executor, lane);
+    lane->arrived = true;
     return weft_device_check(device, error);
+}
+
+static weft_status poll_transport(weft_executor *executor, lane_state *lane, weft_error *error)
+{
+    weft_transport *transport = executor->worker->transport;
+    bool reduces = lane->lane->kind == WEFT_PROGRAM_REDUCE;
+    if (reduces) {
+        size_t position = lane->collective.position;
+        TRY(weft_collective_poll(&lane->collective, executor->worker, &lane->arrived, error));
+        if (lane->collective.position != position) executor->last_progress = weft_clock_seconds();
+    } else {
+        TRY(transport->operations->test(transport, lane->request, &lane->arrived, error));
+    }
+    if (!lane->arrived) return WEFT_OK;
+    if (reduces && !lane->collective.waiting)
+        record_own(executor, lane);
+    else
+        record_end(executor, lane->next, transport->finished);
+    return WEFT_OK;
 }
 
 static weft_status poll_action(weft_executor *executor, lane_state *lane, bool *out_done, weft_error *error)
 {
     weft_device *device = executor->worker->device;
-    uint32_t local = lane->next - executor->first;
-    if (lane->lane->kind == WEFT_PROGRAM_COMPUTE) {
-        *out_done = device->operations->event_done(device, &executor->end[local]);
-        return WEFT_OK;
-    }
-    if (lane->lane->kind == WEFT_PROGRAM_REDUCE) {
-        size_t position = lane->collective.position;
-        TRY(weft_collective_poll(&lane->collective, executor->worker, out_done, error));
-        if (lane->collective.position != position) executor->last_progress = weft_clock_seconds();
-    } else
-        TRY(executor->worker->transport->operations->test(executor->worker->transport, lane->request, out_done, error));
-    if (*out_done) device->operations->event_record(device, NULL, &executor->end[local]);
+    if (!lane->arrived) TRY(poll_transport(executor, lane, error));
+    *out_done = lane->arrived && device->operations->event_done(device, &executor->end[lane->next - executor->first]);
     return WEFT_OK;
 }
 
@@ -359,6 +403,34 @@ static void begin_run(weft_executor *executor)
     }
 }
 
+/* When the next action that the device has under way ends; INT64_MAX: it has none. */
+static int64_t next_end(const weft_executor *executor)
+{
+    int64_t next = INT64_MAX;
+    for (int32_t i = 0; i < executor->lane_count; i++) {
+        const lane_state *lane = &executor->lanes[i];
+        if (!lane->active || !lane->arrived) continue;
+        int64_t end = executor->end[lane->next - executor->first].nanoseconds;
+        if (end < next) next = end;
+    }
+    return next;
+}
+
+/* Sleeps until the device or another rank may have finished something. *told: the others know what it waits for. */
+static weft_status pause_run(weft_executor *executor, bool *told, weft_error *error)
+{
+    weft_worker *worker = executor->worker;
+    int64_t next = next_end(executor);
+    if (next < INT64_MAX) {
+        int64_t left = next - weft_clock_nanoseconds();
+        *told = false;
+        return worker->transport->operations->wait(worker->transport, left > 0 ? (double)left * 1e-9 : 0, error);
+    }
+    if (!*told) publish_waiting(executor);
+    *told = true;
+    return weft_waiting_pause(worker, executor->waiting, &executor->last_progress, error);
+}
+
 weft_status weft_executor_run(weft_executor *executor, weft_error *error)
 {
     weft_device *device = executor->worker->device;
@@ -375,11 +447,10 @@ weft_status weft_executor_run(weft_executor *executor, weft_error *error)
             *error = executor->error;
             status = executor->status;
         }
-        if (status == WEFT_OK && !moved && executor->left > 0) {
-            if (!told) publish_waiting(executor);
-            status = weft_waiting_pause(executor->worker, executor->waiting, &executor->last_progress, error);
-        }
-        told = !moved;
+        if (moved)
+            told = false;
+        else if (status == WEFT_OK && executor->left > 0)
+            status = pause_run(executor, &told, error);
     }
     device->between = NULL;
     return status;
@@ -391,6 +462,11 @@ void weft_executor_times(const weft_executor *executor, double *begin, double *e
         begin[i] = (double)(executor->begin[i].nanoseconds - executor->start) * 1e-9;
         end[i] = (double)(executor->end[i].nanoseconds - executor->start) * 1e-9;
     }
+}
+
+int64_t weft_executor_start(const weft_executor *executor)
+{
+    return executor->start;
 }
 
 uint32_t weft_executor_count(const weft_executor *executor)

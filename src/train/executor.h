@@ -15,6 +15,7 @@ weft_status weft_executor_run(weft_executor *executor, weft_error *error) WEFT_C
 
 /* Times of this rank's actions in the last run, seconds from its start; begin and end: (own actions). */
 void weft_executor_times(const weft_executor *executor, double *begin, double *end);
+int64_t weft_executor_start(const weft_executor *executor);  /* weft_clock_nanoseconds of that start */
 uint32_t weft_executor_count(const weft_executor *executor); /* actions of this rank */
 double weft_executor_busy(const weft_executor *executor);    /* seconds of the compute lane in the last run */
 

@@ -24,47 +24,59 @@ static weft_status choose_device(weft_job *job, weft_error *error)
         return weft_config_complain(config, "device", error, "no device '%s' in this build (%s: '%s')", config->device,
                                     near >= 0 ? "nearest" : "there is", names[near >= 0 ? near : 0]);
     }
+    if (job->device->takes_costs && !job->options.costs)
+        return weft_config_complain(config, "device", error,
+                                    "%s computes nothing and needs costs: 'weft rehearse' runs it", config->device);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int64_t threads = config->threads;
     if (threads == 0) threads = cores / config->parallel.pipeline;
-    job->options = (weft_device_options){.element = (weft_element)config->element,
-                                         .threads = (int32_t)(threads < 1 ? 1 : threads)};
+    job->options.element = (weft_element)config->element;
+    job->options.threads = (int32_t)(threads < 1 ? 1 : threads);
     return WEFT_OK;
 }
 
-static weft_status read_schedule(weft_job *job, weft_error *error)
+static weft_status check_file(const weft_config *config, const weft_schedule *schedule, weft_error *error)
 {
-    const weft_config *config = job->config;
+    if (strcmp(config->parallel.placement, "auto") != 0)
+        return weft_config_complain(config, "parallel.placement", error,
+                                    "the rows of %s say which rank holds each stage; leave it out",
+                                    config->parallel.schedule);
+    if (schedule->ranks != config->parallel.pipeline || schedule->microbatches != config->batch.microbatches)
+        return weft_config_complain(config, "parallel.schedule", error,
+                                    "%s has %d ranks and %d micro-batches, not %lld and %lld",
+                                    config->parallel.schedule, schedule->ranks, schedule->microbatches,
+                                    (long long)config->parallel.pipeline, (long long)config->batch.microbatches);
+    return WEFT_OK;
+}
+
+static weft_status read_schedule(const weft_config *config, weft_schedule **out, weft_error *error)
+{
     const char *name = config->parallel.schedule;
     weft_csv_dialect dialect = (weft_csv_dialect)config->parallel.dialect;
     weft_text text;
     weft_text_init(&text);
     weft_status status = weft_file_read(name, &text, error);
     if (status == WEFT_OK)
-        status = weft_schedule_read_csv(weft_text_get(&text), text.length, name, dialect, &job->schedule, error);
+        status = weft_schedule_read_csv(weft_text_get(&text), text.length, name, dialect, out, error);
     weft_text_fini(&text);
     if (status == WEFT_INVALID) {
         weft_error reason = *error;
         return weft_config_complain(config, "parallel.schedule", error, "%s", reason.text);
     }
     TRY(status);
-    if (strcmp(config->parallel.placement, "auto") != 0)
-        return weft_config_complain(config, "parallel.placement", error,
-                                    "the rows of %s say which rank holds each stage; leave it out", name);
-    if (job->schedule->ranks != config->parallel.pipeline || job->schedule->microbatches != config->batch.microbatches)
-        return weft_config_complain(config, "parallel.schedule", error,
-                                    "%s has %d ranks and %d micro-batches, not %lld and %lld", name,
-                                    job->schedule->ranks, job->schedule->microbatches,
-                                    (long long)config->parallel.pipeline, (long long)config->batch.microbatches);
-    return WEFT_OK;
+    status = check_file(config, *out, error);
+    if (status == WEFT_OK) return WEFT_OK;
+    weft_schedule_destroy(*out);
+    *out = NULL;
+    return status;
 }
 
-static weft_status make_schedule(weft_job *job, weft_error *error)
+weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, weft_error *error)
 {
-    const weft_config *config = job->config;
     const char *name = config->parallel.schedule, *placement = config->parallel.placement;
     size_t length = strlen(name);
-    if (length > 4 && strcmp(name + length - 4, ".csv") == 0) return read_schedule(job, error);
+    *out = NULL;
+    if (length > 4 && strcmp(name + length - 4, ".csv") == 0) return read_schedule(config, out, error);
     if (config->parallel.dialect != WEFT_CONFIG_DIALECT_CURRENT)
         return weft_config_complain(config, "parallel.dialect", error,
                                     "only a schedule file has a dialect, and %s is a kind", name);
@@ -76,7 +88,7 @@ static weft_status make_schedule(weft_job *job, weft_error *error)
                                      .microbatches = (int32_t)config->batch.microbatches,
                                      .placement = strcmp(placement, "auto") == 0 ? NULL : placement,
                                      .group = (int32_t)config->parallel.group};
-    if (weft_schedule_create(&options, &job->schedule, error) == WEFT_OK) return WEFT_OK;
+    if (weft_schedule_create(&options, out, error) == WEFT_OK) return WEFT_OK;
     weft_error reason = *error;
     return weft_config_complain(config, "parallel.schedule", error, "%s", reason.text);
 }
@@ -88,6 +100,11 @@ static weft_layer_cost cost_of(weft_flops flops)
 
 static weft_lower_options lower_options(const weft_job *job, const weft_slot_sizes *sizes)
 {
+    if (job->lower) {
+        weft_lower_options options = *job->lower;
+        options.sizes = sizes;
+        return options;
+    }
     return (weft_lower_options){.update = true,
                                 .norm = true,
                                 .clip = job->config->optimizer.clip > 0,
@@ -130,6 +147,7 @@ static weft_status predict(weft_job *job, const weft_split_problem *problem, con
     size_t S = (size_t)job->stage_count;
     weft_costs costs = {
         .forward = cost, .backward_input = cost + S, .backward_weight = cost + 2 * S, .update = cost + 3 * S};
+    if (job->options.costs) costs = *job->options.costs;
     weft_bubble_rank *ranks = NULL;
     TRY(weft_arena_take(&job->arena, (size_t)job->ranks, sizeof *ranks, &ranks, error));
     TRY(weft_timeline_init(&job->predicted, job->train, error));
@@ -205,7 +223,7 @@ static weft_status lower(weft_job *job, const weft_schedule *schedule, bool forw
     weft_slot_sizes sizes = {.input = bytes, .stash = bytes + S, .work = bytes + 2 * S};
     weft_lower_options options = lower_options(job, &sizes);
     if (forward) options = (weft_lower_options){.metrics = true, .sizes = &sizes};
-    options.stage_cost = stage_cost;
+    options.stage_cost = job->options.costs ? job->options.costs->forward : stage_cost;
     TRY(weft_program_create(schedule, &options, out, error));
     for (int32_t r = 0; r < job->ranks; r++)
         if ((*out)->arena_bytes[r] > job->slots[r]) job->slots[r] = (*out)->arena_bytes[r];
@@ -328,7 +346,7 @@ static weft_status build(const weft_config *config, weft_job *job, weft_error *e
     job->config = config;
     TRY(check_magnitude(config, error));
     TRY(choose_device(job, error));
-    TRY(make_schedule(job, error));
+    if (!job->schedule) TRY(weft_job_schedule(config, &job->schedule, error));
     job->ranks = job->schedule->ranks;
     job->stage_count = job->schedule->stages;
     TRY(weft_model_parameters(&config->model, &job->arena, &job->parameters, &job->parameter_count, error));
@@ -356,13 +374,21 @@ static weft_status build(const weft_config *config, weft_job *job, weft_error *e
     return WEFT_OK;
 }
 
-weft_status weft_job_create(const weft_config *config, weft_job **out, weft_error *error)
+static weft_status create(const weft_config *config, const weft_job_rehearsal *rehearsal, weft_job **out,
+                          weft_error *error)
 {
     weft_job *job = NULL;
     *out = NULL;
-    TRY(weft_allocate(1, sizeof *job, &job, error));
+    weft_status status = weft_allocate(1, sizeof *job, &job, error);
+    if (status != WEFT_OK) {
+        weft_schedule_destroy(rehearsal->schedule);
+        return status;
+    }
     weft_arena_init(&job->arena);
-    weft_status status = build(config, job, error);
+    job->schedule = rehearsal->schedule;
+    job->options.costs = rehearsal->costs;
+    job->lower = rehearsal->lower;
+    status = build(config, job, error);
     size_t need = status == WEFT_OK ? largest_worker(job) : 0;
     if (config->memory_limit > 0 && need > (size_t)config->memory_limit) status = refuse(job, need, error);
     if (status == WEFT_OK)
@@ -370,6 +396,17 @@ weft_status weft_job_create(const weft_config *config, weft_job **out, weft_erro
     else
         weft_job_destroy(job);
     return status;
+}
+
+weft_status weft_job_create(const weft_config *config, weft_job **out, weft_error *error)
+{
+    return create(config, &(weft_job_rehearsal){0}, out, error);
+}
+
+weft_status weft_job_create_rehearsal(const weft_config *config, const weft_job_rehearsal *rehearsal, weft_job **out,
+                                      weft_error *error)
+{
+    return create(config, rehearsal, out, error);
 }
 
 void weft_job_destroy(weft_job *job)

@@ -35,6 +35,7 @@ typedef struct weft_job {
     weft_arena arena;
     const weft_device_kind *device;
     weft_device_options options;
+    const weft_lower_options *lower; /* of a rehearsal; read while the job is built */
     const weft_parameter *parameters;
     int32_t parameter_count;
     int64_t elements; /* of the whole model, tied weights counted once */
@@ -48,13 +49,25 @@ typedef struct weft_job {
     bool tied_alias;                   /* and live on one rank: one copy of the weight and its moments */
     int32_t tied_embedding, tied_head; /* parameter indices, or -1 */
     int32_t *block_first;    /* (parameters + 1) index of each parameter's first norm block; a tied head has none */
-    weft_timeline predicted; /* of train, in units of seconds at one flop a second */
+    weft_timeline predicted; /* of train, in units of seconds at one flop a second, or by the costs of a rehearsal */
     double predicted_bubble, predicted_efficiency, step_flops;
 } weft_job;
 
 /* Builds and verifies. WEFT_INVALID for impossible layouts, and for what does not fit memory_limit with what would. */
 weft_status weft_job_create(const weft_config *config, weft_job **out, weft_error *error) WEFT_CHECKED;
+
+/* What a job is when its device takes_costs: nothing is learnt, and what is predicted is in seconds. */
+typedef struct weft_job_rehearsal {
+    weft_schedule *schedule;         /* taken, also on error */
+    const weft_costs *costs;         /* in seconds; borrowed */
+    const weft_lower_options *lower; /* what the train program holds besides the schedule; NULL: what training needs */
+} weft_job_rehearsal;
+weft_status weft_job_create_rehearsal(const weft_config *config, const weft_job_rehearsal *rehearsal, weft_job **out,
+                                      weft_error *error) WEFT_CHECKED;
 void weft_job_destroy(weft_job *job);
+
+/* The schedule that a configuration names: a kind or a file. */
+weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, weft_error *error) WEFT_CHECKED;
 
 /* Offset of a parameter's norm blocks, element counts rounded for alignment: shared by workers and the plan. */
 size_t weft_job_padded(int64_t elements); /* elements rounded up to a multiple of 16 */

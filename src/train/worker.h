@@ -13,7 +13,7 @@
 #include "train/train.h"
 #include "transport/transport.h"
 
-enum { WEFT_GROUP_ALL = 0, WEFT_TAG_TIED = 20000 };
+enum { WEFT_GROUP_ALL = 0, WEFT_TAG_TIED = 20000, WEFT_TAG_TIMES };
 
 typedef struct weft_executor weft_executor;
 

@@ -56,6 +56,9 @@ typedef struct weft_transport_operations {
 struct weft_transport {
     const weft_transport_operations *operations;
     int32_t rank, size;
+    /* weft_clock_nanoseconds when the request that test last found done was done: local, when its bytes were there, perhaps
+     * by another thread; mpi, when this worker noticed. */
+    int64_t finished;
 };
 
 typedef struct weft_group {

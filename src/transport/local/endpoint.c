@@ -145,6 +145,7 @@ static weft_status test(weft_transport *transport, weft_request index, bool *out
     pthread_mutex_unlock(&box->mutex);
     if (state == WEFT_LOCAL_FREE) FAIL(error, WEFT_INVALID, "transport: request %" PRId32 " is not under way", index);
     *out_done = state != WEFT_LOCAL_PENDING;
+    if (*out_done) transport->finished = found.finished;
     if (state != WEFT_LOCAL_MISMATCH) return WEFT_OK;
     char actual[32];
     snprintf(actual, sizeof actual, "%zu", found.odd_count);

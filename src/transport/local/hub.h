@@ -36,6 +36,7 @@ typedef struct weft_local_request {
         *next; /* in the receiver's list; while free, in the owner's, guarded by the owner's box */
     /* Guarded by the owner's box. */
     weft_local_state state;
+    int64_t finished;  /* weft_clock_nanoseconds when it was done */
     int32_t remaining; /* parts of a gather under way */
     int32_t odd_peer;  /* on a mismatch: who sent, what was expected, what came */
     size_t odd_expected, odd_count;

@@ -1,5 +1,7 @@
 #include "transport/local/hub.h"
 
+#include "base/clock.h"
+
 #include <string.h>
 
 static weft_status add_block(weft_local *local, weft_error *error)
@@ -142,15 +144,18 @@ static void finish_part(weft_local_box *box, weft_local_request *part, weft_loca
 void weft_local_complete(weft_local_hub *hub, weft_local_request *request, weft_local_state state)
 {
     weft_local_box *box = &hub->boxes[request->owner];
+    int64_t now = weft_clock_nanoseconds();
     pthread_mutex_lock(&box->mutex);
     weft_local_request *whole = request->parent;
     if (whole) {
         finish_part(box, request, state);
         if (whole->remaining == 0) whole->state = whole->odd_peer >= 0 ? WEFT_LOCAL_MISMATCH : WEFT_LOCAL_DONE;
+        whole->finished = now;
     } else {
         request->odd_peer = request->peer;
         request->odd_expected = request->count;
         request->state = state;
+        request->finished = now;
     }
     if (!whole || whole->remaining == 0) box->events++;
     pthread_cond_signal(&box->moved);

@@ -44,6 +44,7 @@ static void finish_part(weft_mpi *mpi, int index, const MPI_Status *status, int 
     } else if (code != MPI_SUCCESS && request->code == MPI_SUCCESS) {
         request->code = code;
     }
+    request->finished = weft_clock_nanoseconds();
     if (--request->open > 0 && !has_failed(request)) return;
     mpi->moved = true;
     weft_mpi_awake(mpi);
@@ -137,6 +138,7 @@ weft_status weft_mpi_test(weft_transport *transport, weft_request index, bool *o
     bool failed = has_failed(&mpi->requests[index]);
     if (mpi->requests[index].open > 0 && !failed) return WEFT_OK;
     *out_done = true;
+    transport->finished = mpi->requests[index].finished;
     weft_status status = failed ? give_up(mpi, index, error) : WEFT_OK;
     if (mpi->requests[index].open == 0) release(mpi, index);
     return status;

@@ -26,6 +26,7 @@ typedef struct weft_mpi_request {
     int32_t group, open; /* open: parts under way */
     int32_t next;        /* of the spare requests */
     int code;            /* of the first part that failed, MPI_SUCCESS when none did */
+    int64_t finished;    /* weft_clock_nanoseconds when the last part was found done */
     int32_t odd_peer;
     int64_t odd_count; /* -1: longer than expected */
     size_t odd_expected;

@@ -1,6 +1,8 @@
 /* Posting: sends, receives and gathers become MPI requests. */
 #include "transport/mpi/endpoint.h"
 
+#include "base/clock.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -180,6 +182,8 @@ weft_status weft_mpi_gather(weft_transport *transport, struct weft_stream *strea
     if (members->group.count > 1 && total <= mpi->collective_limit)
         return gather_at_once(mpi, *out, members, bytes, counts, out_bytes, error);
     TRY(gather_in_pieces(mpi, *out, members, bytes, counts, out_bytes, error));
-    if (mpi->requests[*out].open == 0) mpi->moved = true;
+    if (mpi->requests[*out].open > 0) return WEFT_OK;
+    mpi->requests[*out].finished = weft_clock_nanoseconds();
+    mpi->moved = true;
     return WEFT_OK;
 }

@@ -1,0 +1,105 @@
+/* Operations that take no time and leave everything as it is. */
+#include "device/emulated/emulated.h"
+
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
+void emulated_embed_forward(weft_device *device, weft_stream *stream, int64_t N, int64_t T, int64_t C,
+                            const int32_t *tokens, const void *wte, const void *wpe, void *out)
+{
+}
+
+void emulated_embed_backward(weft_device *device, weft_stream *stream, int64_t N, int64_t T, int64_t C, int64_t V,
+                             const int32_t *tokens, const void *dout, bool accumulate, float *dwte, float *dwpe)
+{
+}
+
+void emulated_norm_forward(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *x,
+                           const void *weight, const void *bias, void *out, float *mean, float *rstd)
+{
+}
+
+void emulated_norm_backward_input(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *dy,
+                                  const void *x, const void *weight, const float *mean, const float *rstd,
+                                  const void *residual, void *dx)
+{
+}
+
+void emulated_norm_backward_weight(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *dy,
+                                   const void *x, const float *mean, const float *rstd, bool accumulate, float *dweight,
+                                   float *dbias)
+{
+}
+
+void emulated_linear_forward(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *x,
+                             const void *w, const void *bias, void *y, void *workspace)
+{
+}
+
+void emulated_linear_backward_input(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *dy,
+                                    const void *w, void *dx, void *workspace)
+{
+}
+
+void emulated_linear_backward_weight(weft_device *device, weft_stream *stream, const weft_linear *linear,
+                                     const void *dy, const void *x, bool accumulate, float *dw, float *dbias,
+                                     void *workspace)
+{
+}
+
+void emulated_activation_forward(weft_device *device, weft_stream *stream, const weft_activation *activation,
+                                 const void *x, void *out)
+{
+}
+
+void emulated_activation_backward(weft_device *device, weft_stream *stream, const weft_activation *activation,
+                                  const void *x, const void *dy, void *dx)
+{
+}
+
+void emulated_rotary(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const float *cosine,
+                     const float *sine, int direction, void *x)
+{
+}
+
+void emulated_attention_forward(weft_device *device, weft_stream *stream, const weft_attention *attention,
+                                const void *qkv, void *out, float *logsumexp, void *workspace)
+{
+}
+
+void emulated_attention_backward(weft_device *device, weft_stream *stream, const weft_attention *attention,
+                                 const void *qkv, const void *out, const float *logsumexp, const void *dout, void *dqkv,
+                                 void *workspace)
+{
+}
+
+void emulated_add(weft_device *device, weft_stream *stream, int64_t count, const void *a, const void *b, void *out)
+{
+}
+
+void emulated_add_fp32(weft_device *device, weft_stream *stream, int64_t count, const float *a, const float *b,
+                       float *out)
+{
+}
+
+void emulated_round(weft_device *device, weft_stream *stream, int64_t count, const float *from, void *to)
+{
+}
+
+void emulated_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
+                            const int32_t *targets, float scale, bool gradient, float *loss)
+{
+}
+
+void emulated_square_sums(weft_device *device, weft_stream *stream, int64_t count, const float *gradient, double *sums)
+{
+}
+
+void emulated_norm_finish(weft_device *device, weft_stream *stream, int64_t blocks, const double *sums,
+                          weft_step_scalars *scalars)
+{
+}
+
+void emulated_adamw(weft_device *device, weft_stream *stream, int64_t count, const weft_step_scalars *scalars,
+                    bool decay, const float *gradient, float *weight, float *moment1, float *moment2, void *storage)
+{
+}

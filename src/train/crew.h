@@ -1,0 +1,25 @@
+/*
+ * A crew: all workers of a job, each with its endpoint of the transport, as threads of this process or with this
+ * process as one of them under MPI. What a worker does is the caller's. Internal to train/.
+ *
+ * Threads: weft_crew_run is called by one; work runs in each worker's own, leave in the caller's.
+ */
+#ifndef WEFT_TRAIN_CREW_H
+#define WEFT_TRAIN_CREW_H
+
+#include "train/job.h"
+#include "transport/transport.h"
+
+typedef struct weft_crew {
+    void *context;
+    /* What the worker of this rank does; takes the transport. After an error it has told the others to stop. */
+    weft_status (*work)(void *context, int32_t rank, weft_transport *transport, weft_error *error);
+    /* Gives back what work took, the transport too. Called for every rank of this process once all have returned, also
+     * where work was not reached: a peer may still have been copying out of a failed worker's memory. */
+    void (*leave)(void *context, int32_t rank);
+} weft_crew;
+
+/* The first cause when several workers fail. The caller has started MPI (weft_mpi_start) for transport mpi. */
+weft_status weft_crew_run(const weft_job *job, const weft_crew *crew, weft_error *error) WEFT_CHECKED;
+
+#endif
