@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "cli/timelines.h"
 #include "report/report.h"
 #include "transport/transport.h"
 
@@ -66,6 +67,22 @@ static weft_status trim_metrics(const char *path, int64_t step, weft_error *erro
     return status;
 }
 
+static void tell_start(const weft_run_observer *self, int64_t dropped)
+{
+    const weft_run_start *start = &self->start;
+    if (start->resumed_path)
+        fprintf(self->progress, "resumed from %s, step %lld\n", start->resumed_path, (long long)start->resumed_step);
+    if (dropped > 0)
+        fprintf(self->progress, "note: %lld kept timelines were measured with another configuration and are dropped\n",
+                (long long)dropped);
+    fprintf(self->progress, "training %lld parameters on %d worker%s, %lld blocks to learn, %lld held out",
+            (long long)self->job->elements, self->job->ranks, self->job->ranks == 1 ? "" : "s",
+            (long long)start->train_blocks, (long long)start->held_out_blocks);
+    if (start->peak > 0) fprintf(self->progress, "; measured peak %.1f Gflop/s", start->peak * 1e-9);
+    fprintf(self->progress, "\n");
+    fflush(self->progress);
+}
+
 static weft_status on_started(void *context, const weft_run_start *start, weft_error *error)
 {
     weft_run_observer *self = context;
@@ -80,16 +97,11 @@ static weft_status on_started(void *context, const weft_run_start *start, weft_e
     }
     snprintf(self->metrics_path, sizeof self->metrics_path, "%s/metrics.jsonl", folder);
     TRY(trim_metrics(self->metrics_path, start->resumed_step, error));
+    int64_t dropped = 0;
+    TRY(weft_timelines_begin(self->job->config, start->resumed_step, &dropped, error));
     self->metrics = fopen(self->metrics_path, "a");
     if (!self->metrics) FAIL(error, WEFT_FAILED, "%s: cannot open: %s", self->metrics_path, strerror(errno));
-    if (start->resumed_path)
-        fprintf(self->progress, "resumed from %s, step %lld\n", start->resumed_path, (long long)start->resumed_step);
-    fprintf(self->progress, "training %lld parameters on %d worker%s, %lld blocks to learn, %lld held out",
-            (long long)self->job->elements, self->job->ranks, self->job->ranks == 1 ? "" : "s",
-            (long long)start->train_blocks, (long long)start->held_out_blocks);
-    if (start->peak > 0) fprintf(self->progress, "; measured peak %.1f Gflop/s", start->peak * 1e-9);
-    fprintf(self->progress, "\n");
-    fflush(self->progress);
+    tell_start(self, dropped);
     return WEFT_OK;
 }
 
@@ -155,23 +167,29 @@ static weft_status store(weft_run_observer *self, const char *name, weft_error *
     return weft_file_write(path, weft_text_get(&self->line), self->line.length, error);
 }
 
-static weft_status on_timeline(void *context, int64_t step, const weft_timeline *measured, weft_error *error)
+static weft_status draw(weft_run_observer *self, const weft_timeline_record *record, weft_error *error)
 {
-    weft_run_observer *self = context;
     char title[256], caption[64];
     const weft_schedule *schedule = self->job->schedule;
     snprintf(title, sizeof title, "%s, P = %d, %d stages, M = %d", schedule->name, schedule->ranks, schedule->stages,
              schedule->microbatches);
-    snprintf(caption, sizeof caption, "measured, step %lld", (long long)step);
+    snprintf(caption, sizeof caption, "measured, step %lld", (long long)record->step);
     weft_picture picture = {.title = title, .caption = caption, .unit = "ms", .unit_scale = 1e3};
     self->line.length = 0;
-    weft_report_svg(measured, &picture, &self->line);
+    weft_report_svg(record->measured, &picture, &self->line);
     TRY(store(self, "timeline.svg", error));
     self->line.length = 0;
-    weft_report_csv(measured, &self->line);
+    weft_report_csv(record->measured, &self->line);
     TRY(store(self, "timeline.csv", error));
     self->drawn = true;
     return WEFT_OK;
+}
+
+static weft_status on_timeline(void *context, const weft_timeline_record *record, weft_error *error)
+{
+    weft_run_observer *self = context;
+    if (record->kept) TRY(weft_timelines_keep(self->job->config, record, error));
+    return record->drawn ? draw(self, record, error) : WEFT_OK;
 }
 
 static void on_note(void *context, const char *line)

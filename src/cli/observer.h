@@ -1,6 +1,6 @@
 /*
- * Shows a training run on the terminal and keeps its record: progress lines, RUN/metrics.jsonl, RUN/timeline.svg and
- * RUN/timeline.csv.
+ * Shows a training run on the terminal and keeps its record: progress lines, RUN/metrics.jsonl, RUN/timelines,
+ * RUN/timeline.svg and RUN/timeline.csv.
  *
  * Owns: the open metrics file.  Threads: the thread of rank 0, between init and fini.
  */

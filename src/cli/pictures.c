@@ -8,16 +8,12 @@
 typedef struct form {
     const char *option;
     uint32_t most_actions; /* more would be hundreds of megabytes */
-    void (*write)(const weft_timeline *timeline, const weft_picture *picture, weft_text *out);
+    void (*write)(const weft_panel *panels, int count, weft_text *out);
 } form;
 
-static void write_page(const weft_timeline *timeline, const weft_picture *picture, weft_text *out)
-{
-    weft_report_html(&(weft_panel){timeline, picture}, 1, out);
-}
-
-static const form forms[] = {
-    {"svg", 1u << 20, weft_report_svg}, {"html", 1u << 22, write_page}, {"trace", 1u << 22, weft_report_trace}};
+static const form forms[] = {{"svg", 1u << 20, weft_report_svg_stack},
+                             {"html", 1u << 22, weft_report_html},
+                             {"trace", 1u << 22, weft_report_trace_stack}};
 
 enum { FORMS = sizeof forms / sizeof *forms };
 
@@ -55,16 +51,26 @@ weft_status weft_cli_pictures_check(const weft_arguments *arguments, const weft_
     return WEFT_OK;
 }
 
-static weft_status write_file(const form *kind, const char *path, const weft_timeline *timeline,
-                              const weft_picture *picture, weft_error *error)
+static weft_status write_file(const form *kind, const char *path, const weft_panel *panels, int count,
+                              weft_error *error)
 {
     weft_text text;
     weft_text_init(&text);
-    kind->write(timeline, picture, &text);
+    kind->write(panels, count, &text);
     weft_status status = weft_text_check(&text, error);
     if (status == WEFT_OK) status = weft_file_write(path, text.bytes, text.length, error);
     weft_text_fini(&text);
     return status;
+}
+
+weft_status weft_cli_pictures_stack(const weft_arguments *arguments, const weft_panel *panels, int count,
+                                    weft_error *error)
+{
+    for (int i = 0; i < FORMS; i++) {
+        const char *path = weft_arguments_get(arguments, forms[i].option);
+        if (path) TRY(write_file(&forms[i], path, panels, count, error));
+    }
+    return WEFT_OK;
 }
 
 weft_status weft_cli_pictures_write(const weft_arguments *arguments, const weft_timeline *timeline,
@@ -73,9 +79,5 @@ weft_status weft_cli_pictures_write(const weft_arguments *arguments, const weft_
     weft_picture labelled = *picture;
     TRY(weft_cli_unit(arguments, &labelled.unit, error));
     labelled.unit_scale = 1;
-    for (int i = 0; i < FORMS; i++) {
-        const char *path = weft_arguments_get(arguments, forms[i].option);
-        if (path) TRY(write_file(&forms[i], path, timeline, &labelled, error));
-    }
-    return WEFT_OK;
+    return weft_cli_pictures_stack(arguments, &(weft_panel){timeline, &labelled}, 1, error);
 }

@@ -24,4 +24,8 @@ weft_status weft_cli_pictures_check(const weft_arguments *arguments, const weft_
 weft_status weft_cli_pictures_write(const weft_arguments *arguments, const weft_timeline *timeline,
                                     const weft_picture *picture, weft_error *error) WEFT_CHECKED;
 
+/* The same of several timelines on one axis of time, in the units of their pictures. */
+weft_status weft_cli_pictures_stack(const weft_arguments *arguments, const weft_panel *panels, int count,
+                                    weft_error *error) WEFT_CHECKED;
+
 #endif

@@ -39,6 +39,7 @@ typedef struct weft_config {
         int64_t steps, seed;
         int64_t evaluate_every, evaluate_batches; /* 0: only at the end; batches of M x B sequences, 0: the whole held-out part */
         int64_t timeline_step;                    /* which step is drawn; 0: the last */
+        int64_t timelines;                        /* about how many steps' timelines are kept; 0: none */
         int64_t sample_tokens;                    /* printed at the end; 0: none */
         const char *sample_prompt;
     } run;

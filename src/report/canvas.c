@@ -68,6 +68,7 @@ weft_status weft_canvas_init(weft_canvas *canvas, const weft_timeline *timeline,
     TRY(number_stages(canvas, error));
     TRY(weft_allocate((size_t)timeline->program->ranks, sizeof *canvas->ranks, &canvas->ranks, error));
     weft_bubble_measure(timeline, &canvas->step, &canvas->bubble, canvas->ranks);
+    canvas->span = canvas->step;
     lay_out(canvas);
     return WEFT_OK;
 }
@@ -80,7 +81,7 @@ void weft_canvas_fini(weft_canvas *canvas)
 
 double weft_canvas_x(const weft_canvas *canvas, double seconds)
 {
-    double share = canvas->step > 0 ? seconds / canvas->step : 0;
+    double share = canvas->span > 0 ? seconds / canvas->span : 0;
     return WEFT_CANVAS_LEFT + (WEFT_CANVAS_RIGHT - WEFT_CANVAS_LEFT) * share;
 }
 

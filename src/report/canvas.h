@@ -20,6 +20,7 @@ typedef struct weft_canvas {
     int32_t shades;          /* most stages of a rank */
     weft_bubble_rank *ranks; /* (P) */
     double step, bubble;     /* seconds; share of compute-lane time that is idle */
+    double span;             /* seconds that the axis covers: step, or more */
     bool used[WEFT_ACTION_KINDS];
     bool has_titles;                      /* each action has a tooltip: not where there are too many */
     int strip_place[WEFT_STRIPS], strips; /* from the top, or -1; how many there are */

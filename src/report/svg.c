@@ -86,8 +86,9 @@ static double row_top(const weft_canvas *canvas, int32_t rank)
 /* What shows through where a rank runs nothing. */
 static void draw_idle(const weft_canvas *canvas, int32_t rank)
 {
-    weft_text_add(canvas->out, "<rect x=\"%d\" y=\"%.2f\" width=\"%d\" height=\"%.2f\" fill=\"url(#idle)\"/>\n",
-                  WEFT_CANVAS_LEFT, row_top(canvas, rank), WEFT_CANVAS_RIGHT - WEFT_CANVAS_LEFT, canvas->bar);
+    weft_text_add(canvas->out, "<rect x=\"%d\" y=\"%.2f\" width=\"%.6g\" height=\"%.2f\" fill=\"url(#idle)\"/>\n",
+                  WEFT_CANVAS_LEFT, row_top(canvas, rank), weft_canvas_x(canvas, canvas->step) - WEFT_CANVAS_LEFT,
+                  canvas->bar);
 }
 
 static void draw_rank(const weft_canvas *canvas, int32_t rank)
@@ -128,20 +129,49 @@ static void wrap(const weft_text *body, double height, weft_text *out)
     weft_text_add(out, "</svg>\n");
 }
 
-void weft_report_svg(const weft_timeline *timeline, const weft_picture *picture, weft_text *out)
+/* Returns the height. */
+static double draw_panel(const weft_panel *panel, double span, weft_text *out)
 {
     weft_canvas canvas;
-    weft_text body;
-    weft_text_init(&body);
-    if (weft_canvas_init(&canvas, timeline, picture, &body, NULL) == WEFT_OK) {
+    double bottom = 0;
+    int32_t ranks = panel->timeline->program->ranks;
+    if (weft_canvas_init(&canvas, panel->timeline, panel->picture, out, NULL) == WEFT_OK) {
+        if (span > canvas.span) canvas.span = span;
         weft_canvas_draw_head(&canvas);
-        for (int32_t rank = 0; rank < timeline->program->ranks; rank++) draw_idle(&canvas, rank);
-        double bottom = weft_canvas_draw_axis(&canvas); /* grid lines over idle time, under the actions */
-        for (int32_t rank = 0; rank < timeline->program->ranks; rank++) draw_rank(&canvas, rank);
-        wrap(&body, bottom + 10, out);
-        if (body.failed) out->failed = true;
+        for (int32_t rank = 0; rank < ranks; rank++) draw_idle(&canvas, rank);
+        bottom = weft_canvas_draw_axis(&canvas); /* grid lines over idle time, under the actions */
+        for (int32_t rank = 0; rank < ranks; rank++) draw_rank(&canvas, rank);
     } else
         out->failed = true;
     weft_canvas_fini(&canvas);
+    return bottom + 10;
+}
+
+static double last_end(const weft_timeline *timeline)
+{
+    double end = 0;
+    for (uint32_t a = 0; a < timeline->program->action_count; a++)
+        if (timeline->end[a] > end) end = timeline->end[a];
+    return end;
+}
+
+void weft_report_svg_stack(const weft_panel *panels, int count, weft_text *out)
+{
+    weft_text body;
+    double height = 0, span = 0;
+    for (int i = 0; i < count; i++) span = last_end(panels[i].timeline) > span ? last_end(panels[i].timeline) : span;
+    weft_text_init(&body);
+    for (int i = 0; i < count; i++) {
+        if (i) weft_text_add(&body, "<g transform=\"translate(0 %.0f)\">\n", height);
+        height += draw_panel(&panels[i], span, &body);
+        if (i) weft_text_add(&body, "</g>\n");
+    }
+    wrap(&body, height, out);
+    if (body.failed) out->failed = true;
     weft_text_fini(&body);
+}
+
+void weft_report_svg(const weft_timeline *timeline, const weft_picture *picture, weft_text *out)
+{
+    weft_report_svg_stack(&(weft_panel){timeline, picture}, 1, out);
 }

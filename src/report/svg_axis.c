@@ -22,7 +22,7 @@ static int tick_decimals(double tick)
 double weft_canvas_draw_axis(const weft_canvas *canvas)
 {
     weft_text *out = canvas->out;
-    double bottom = weft_canvas_bottom(canvas), scale = canvas->picture->unit_scale, length = canvas->step * scale;
+    double bottom = weft_canvas_bottom(canvas), scale = canvas->picture->unit_scale, length = canvas->span * scale;
     if (length > 1e-300 && length < 1e300) {
         double tick = round_tick(length);
         int decimals = tick_decimals(tick);

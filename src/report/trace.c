@@ -5,6 +5,8 @@
 
 typedef struct tracer {
     const weft_timeline *timeline;
+    const char *caption; /* behind the names of ranks; NULL: nothing */
+    int32_t first;       /* process of rank 0 */
     double microseconds; /* of one unit of the timeline */
     weft_text *out;
     bool later; /* an event stands before */
@@ -12,7 +14,7 @@ typedef struct tracer {
 
 static void begin_event(tracer *t, const char *phase, int32_t rank)
 {
-    weft_text_add(t->out, "%s\n{\"ph\":\"%s\",\"pid\":%d", t->later ? "," : "", phase, (int)rank);
+    weft_text_add(t->out, "%s\n{\"ph\":\"%s\",\"pid\":%d", t->later ? "," : "", phase, (int)(t->first + rank));
     t->later = true;
 }
 
@@ -25,10 +27,17 @@ static void add_time(const tracer *t, const char *key, double value)
 static void add_names(tracer *t, int32_t rank)
 {
     const weft_program *program = t->timeline->program;
+    weft_text name;
+    weft_text_init(&name);
     begin_event(t, "M", rank);
-    weft_text_add(t->out, ",\"name\":\"process_name\",\"args\":{\"name\":\"rank %d\"}}", (int)rank);
+    weft_text_add(&name, "rank %d%s%s", (int)rank, t->caption ? ", " : "", t->caption ? t->caption : "");
+    weft_text_add(t->out, ",\"name\":\"process_name\",\"args\":{\"name\":");
+    weft_text_add_json(t->out, weft_text_get(&name));
+    weft_text_add(t->out, "}}");
+    if (name.failed) t->out->failed = true;
+    weft_text_fini(&name);
     begin_event(t, "M", rank);
-    weft_text_add(t->out, ",\"name\":\"process_sort_index\",\"args\":{\"sort_index\":%d}}", (int)rank);
+    weft_text_add(t->out, ",\"name\":\"process_sort_index\",\"args\":{\"sort_index\":%d}}", (int)(t->first + rank));
     for (int32_t l = program->rank_lanes[rank]; l < program->rank_lanes[rank + 1]; l++) {
         int32_t thread = l - program->rank_lanes[rank];
         begin_event(t, "M", rank);
@@ -93,21 +102,37 @@ static double microseconds(const weft_picture *picture)
     return picture->unit_scale * 1e6;
 }
 
-void weft_report_trace(const weft_timeline *timeline, const weft_picture *picture, weft_text *out)
+static void add_timeline(tracer *t)
 {
-    const weft_program *program = timeline->program;
-    tracer t = {.timeline = timeline, .microseconds = microseconds(picture), .out = out};
-    weft_text_add(out, "{\"displayTimeUnit\":\"ms\",\"otherData\":{\"title\":");
-    weft_text_add_json(out, picture->title ? picture->title : "");
-    weft_text_add(out, "},\"traceEvents\":[");
+    const weft_program *program = t->timeline->program;
     for (int32_t rank = 0; rank < program->ranks; rank++) {
-        add_names(&t, rank);
+        add_names(t, rank);
         for (int32_t l = program->rank_lanes[rank]; l < program->rank_lanes[rank + 1]; l++) {
             const weft_lane *lane = &program->lanes[l];
             for (uint32_t a = lane->first; a < lane->first + lane->count; a++)
-                add_action(&t, rank, l - program->rank_lanes[rank], a);
+                add_action(t, rank, l - program->rank_lanes[rank], a);
         }
-        add_memory(&t, rank);
+        add_memory(t, rank);
+    }
+}
+
+void weft_report_trace_stack(const weft_panel *panels, int count, weft_text *out)
+{
+    tracer t = {.out = out};
+    weft_text_add(out, "{\"displayTimeUnit\":\"ms\",\"otherData\":{\"title\":");
+    weft_text_add_json(out, panels[0].picture->title ? panels[0].picture->title : "");
+    weft_text_add(out, "},\"traceEvents\":[");
+    for (int i = 0; i < count; i++) {
+        t.timeline = panels[i].timeline;
+        t.caption = count > 1 ? panels[i].picture->caption : NULL;
+        t.microseconds = microseconds(panels[i].picture);
+        add_timeline(&t);
+        t.first += t.timeline->program->ranks;
     }
     weft_text_add(out, "\n]}\n");
+}
+
+void weft_report_trace(const weft_timeline *timeline, const weft_picture *picture, weft_text *out)
+{
+    weft_report_trace_stack(&(weft_panel){timeline, picture}, 1, out);
 }

@@ -9,18 +9,20 @@ enum { MESSAGE = WEFT_SEND_F, ANY_MESSAGE = WEFT_SEND_B, ALL_MESSAGES = WEFT_REC
 
 typedef struct sample {
     uint32_t kind, stage;
+    int32_t step; /* index of its timeline */
     double seconds;
 } sample;
 
 typedef struct samples {
     sample *rows;
     size_t count, capacity;
+    int32_t step; /* whose timeline is read */
 } samples;
 
 static weft_status add(samples *all, uint32_t kind, uint32_t stage, double seconds, weft_error *error)
 {
     TRY(weft_grow(&all->rows, &all->capacity, all->count + 1, sizeof *all->rows, error));
-    all->rows[all->count++] = (sample){kind, stage, seconds > 0 ? seconds : 0};
+    all->rows[all->count++] = (sample){kind, stage, all->step, seconds > 0 ? seconds : 0};
     return WEFT_OK;
 }
 
@@ -87,12 +89,18 @@ static weft_status collect(const weft_timeline *timelines, int32_t count, sample
     TRY(weft_walk_init(&walk, timelines[0].program, -1, error));
     weft_status status = WEFT_OK;
     while (status == WEFT_OK && weft_walk_next(&walk))
-        for (int32_t t = 0; t < count && status == WEFT_OK; t++)
+        for (all->step = 0; all->step < count && status == WEFT_OK; all->step++)
             for (uint32_t k = 0; k < walk.nodes && status == WEFT_OK; k++)
-                status = add_node(&timelines[t], &walk, k, all, error);
+                status = add_node(&timelines[all->step], &walk, k, all, error);
     if (status == WEFT_OK && walk.remaining) status = weft_walk_explain(&walk, error);
     weft_walk_fini(&walk);
     return status;
+}
+
+static int by_seconds(const void *a, const void *b)
+{
+    const sample *x = a, *y = b;
+    return (x->seconds > y->seconds) - (x->seconds < y->seconds);
 }
 
 static int by_place(const void *a, const void *b)
@@ -100,7 +108,25 @@ static int by_place(const void *a, const void *b)
     const sample *x = a, *y = b;
     if (x->kind != y->kind) return x->kind < y->kind ? -1 : 1;
     if (x->stage != y->stage) return x->stage < y->stage ? -1 : 1;
-    return (x->seconds > y->seconds) - (x->seconds < y->seconds);
+    if (x->step != y->step) return x->step < y->step ? -1 : 1;
+    return by_seconds(a, b);
+}
+
+/* One sample for all of one kind, stage and step: their mean. The rows are sorted by place. */
+static void take_means(samples *all)
+{
+    size_t kept = 0;
+    for (size_t first = 0, past; first < all->count; first = past) {
+        sample mean = all->rows[first];
+        for (past = first + 1; past < all->count; past++) {
+            const sample *row = &all->rows[past];
+            if (row->kind != mean.kind || row->stage != mean.stage || row->step != mean.step) break;
+            mean.seconds += row->seconds;
+        }
+        mean.seconds /= (double)(past - first);
+        all->rows[kept++] = mean;
+    }
+    all->count = kept;
 }
 
 /* table: (WEFT_ACTION_KINDS, S), -1 where there is no sample. */
@@ -108,11 +134,13 @@ static void take_medians(samples *all, int32_t stages, double *table)
 {
     for (int64_t i = 0; i < (int64_t)WEFT_ACTION_KINDS * stages; i++) table[i] = -1;
     if (all->count) qsort(all->rows, all->count, sizeof *all->rows, by_place);
+    take_means(all);
     for (size_t first = 0, past; first < all->count; first = past) {
-        const sample *rows = all->rows + first;
+        sample *rows = all->rows + first;
         for (past = first; past < all->count; past++)
             if (all->rows[past].kind != rows->kind || all->rows[past].stage != rows->stage) break;
         size_t count = past - first;
+        qsort(rows, count, sizeof *rows, by_seconds);
         table[(size_t)rows->kind * (size_t)stages + rows->stage] =
             (rows[(count - 1) / 2].seconds + rows[count / 2].seconds) / 2;
     }

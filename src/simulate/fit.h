@@ -19,7 +19,9 @@ typedef struct weft_fit {
     double *values;   /* behind the arrays of costs */
 } weft_fit;
 
-/* Each cost is the median over all timelines and micro-batches. timelines: (count >= 1), of one program.
+/* Each cost is the mean over the micro-batches of a timeline, and the median of those over the timelines: a step takes
+ * the sum of what its actions take, so that rare long ones count as often as they are met, but a step that the machine
+ * held up as a whole does not count. timelines: (count >= 1), of one program.
  *
  * input_share: (S) which part of B is I, or NULL for half of it; only for stages whose backward passes were all
  * measured whole. A message counts where its receiver had nothing else to do, for another one may lie there unnoticed;

@@ -366,6 +366,11 @@ static weft_status build(const weft_config *config, weft_job *job, weft_error *e
     size_t S = (size_t)job->stage_count;
     TRY(weft_arena_take(&job->arena, 4 * S, sizeof *cost, &cost, error));
     weft_split_stage_costs(&problem, layers, cost, cost + S, cost + 2 * S, cost + 3 * S);
+    TRY(weft_arena_take(&job->arena, S, sizeof *job->input_share, &job->input_share, error));
+    for (size_t s = 0; s < S; s++) {
+        double whole = cost[S + s] + cost[2 * S + s];
+        job->input_share[s] = whole > 0 ? cost[S + s] / whole : 0.5;
+    }
     TRY(lower_programs(job, cost, error));
     TRY(predict(job, &problem, layers, cost, error));
     count_memory(job);

@@ -49,6 +49,7 @@ typedef struct weft_job {
     bool tied_alias;                   /* and live on one rank: one copy of the weight and its moments */
     int32_t tied_embedding, tied_head; /* parameter indices, or -1 */
     int32_t *block_first;    /* (parameters + 1) index of each parameter's first norm block; a tied head has none */
+    double *input_share;     /* (S) which part of the flops of B are those of I */
     weft_timeline predicted; /* of train, in units of seconds at one flop a second, or by the costs of a rehearsal */
     double predicted_bubble, predicted_efficiency, step_flops;
 } weft_job;

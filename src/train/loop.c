@@ -57,12 +57,9 @@ static weft_status prepare(weft_loop *loop, int32_t rank, weft_error *error)
     loop->transport->operations->publish(loop->transport, "step 0, last finished nothing, runs preparations");
     TRY(weft_worker_create(job, rank, loop->transport, false, &loop->worker, error));
     loop->worker->options = loop->options;
-    uint32_t own = weft_executor_count(loop->worker->train);
-    TRY(weft_arena_take(&loop->arena, own, sizeof *loop->own_begin, &loop->own_begin, error));
-    TRY(weft_arena_take(&loop->arena, own, sizeof *loop->own_end, &loop->own_end, error));
     TRY(weft_arena_take(&loop->arena, (size_t)job->ranks, sizeof *loop->controls, &loop->controls, error));
     TRY(weft_arena_take(&loop->arena, (size_t)job->ranks, sizeof *loop->bubble, &loop->bubble, error));
-    TRY(weft_timeline_init(&loop->measured, job->train, error));
+    TRY(weft_loop_prepare_timing(loop, error));
     if (loop->resumed) {
         TRY(weft_worker_load(loop->worker, loop->resumed, error));
         loop->start = loop->saved = weft_checkpoint_get_state(loop->resumed)->step;
@@ -287,30 +284,6 @@ static weft_status tell_step(weft_loop *loop, int64_t step, double seconds, cons
     return observer->step(observer->context, &record, error);
 }
 
-static weft_status share_timeline(weft_loop *loop, int64_t step, weft_error *error)
-{
-    const weft_job *job = loop->job;
-    weft_worker *worker = loop->worker;
-    weft_executor_times(worker->train, loop->own_begin, loop->own_end);
-    for (int32_t r = 0; r < job->ranks; r++) {
-        uint32_t count = 0;
-        for (int32_t i = job->train->rank_lanes[r]; i < job->train->rank_lanes[r + 1]; i++)
-            count += job->train->lanes[i].count;
-        worker->equal_bytes[r] = count * sizeof(double);
-    }
-    const double *parts[2] = {loop->own_begin, loop->own_end};
-    double *all[2] = {loop->measured.begin, loop->measured.end};
-    for (int i = 0; i < 2; i++) {
-        weft_request request = -1;
-        TRY(worker->transport->operations->gather(worker->transport, NULL, WEFT_GROUP_ALL, parts[i],
-                                                  worker->equal_bytes, all[i], &request, error));
-        TRY(weft_worker_await(worker, request, "times", error));
-    }
-    const weft_observer *observer = &loop->options->observer;
-    if (worker->rank != 0 || !observer->timeline) return WEFT_OK;
-    return observer->timeline(observer->context, step, &loop->measured, error);
-}
-
 /* Broken off without a result when the run is asked to stop: the checkpoint must not wait for it. */
 static weft_status evaluate(weft_loop *loop, int64_t step, bool *stop, weft_error *error)
 {
@@ -342,7 +315,7 @@ static weft_status run_step(weft_loop *loop, int64_t step, bool *out_stop, weft_
 {
     const weft_config *config = loop->job->config;
     weft_worker *worker = loop->worker;
-    double begin = weft_clock_seconds();
+    loop->step_begin = weft_clock_seconds();
     worker->step = step;
     TRY(read_batch(loop, WEFT_DATA_TRAIN, (step - 1) * config->batch.microbatches * config->batch.sequences, error));
     int64_t targets = count_targets(loop);
@@ -350,12 +323,12 @@ static weft_status run_step(weft_loop *loop, int64_t step, bool *out_stop, weft_
     write_scalars(loop, step);
     TRY(weft_worker_run(worker, false, error));
     TRY(exchange_controls(loop, weft_executor_busy(worker->train), "end of the step", out_stop, error));
-    double seconds = weft_clock_seconds() - begin;
+    loop->step_end = weft_clock_seconds();
     weft_step_scalars scalars;
     worker->device->operations->copy(worker->device, NULL, &scalars, worker->scalars, sizeof scalars);
     TRY(check_finite(loop, &scalars, error));
     loop->loss = sum_losses(loop) / (double)targets;
-    return tell_step(loop, step, seconds, &scalars, error);
+    return tell_step(loop, step, loop->step_end - loop->step_begin, &scalars, error);
 }
 
 static bool is_due(int64_t every, int64_t step)
@@ -378,12 +351,15 @@ static weft_status run_steps(weft_loop *loop, weft_error *error)
     const weft_config *config = loop->job->config;
     bool stop = false;
     int64_t steps = count_steps(loop), drawn = config->run.timeline_step ? config->run.timeline_step : steps;
+    int64_t every = weft_loop_timeline_every(loop->job, steps);
     loop->loop_begin = weft_clock_seconds();
     for (int64_t step = loop->start + 1; step <= steps && !stop; step++) {
-        /* Each rank's times count from its own start: in the step that is drawn all start together. */
-        if (step == drawn) TRY(exchange_controls(loop, 0, "start of the step that is drawn", &stop, error));
+        bool kept = every > 0 && (step == drawn || is_due(every, step)), timed = kept || step == drawn;
+        /* Each rank's times count from its own start: in a step that is timed all start together. */
+        if (timed) TRY(exchange_controls(loop, 0, "start of a step that is timed", &stop, error));
         TRY(run_step(loop, step, &stop, error));
-        if (step == drawn) TRY(share_timeline(loop, step, error));
+        weft_timeline_record record = {.step = step, .drawn = step == drawn, .kept = kept};
+        if (timed) TRY(weft_loop_share_timeline(loop, &record, error));
         if (!is_trial(loop)) TRY(keep(loop, step, &stop, error));
         loop->stopped = stop && step < steps;
     }

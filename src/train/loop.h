@@ -15,6 +15,12 @@ typedef struct weft_control {
     double busy; /* seconds of the compute lane */
 } weft_control;
 
+/* When a rank's program began, and by which clock (0: by nobody else's). */
+typedef struct weft_start {
+    double seconds;
+    uint64_t clock;
+} weft_start;
+
 typedef struct weft_loop {
     const weft_job *job;
     const weft_train_options *options;
@@ -25,15 +31,17 @@ typedef struct weft_loop {
     weft_transport *transport; /* owned */
     weft_worker *worker;       /* owned */
     weft_arena arena;
-    weft_timeline measured; /* rank 0 */
+    weft_timeline measured;
     double *own_begin, *own_end;
+    uint64_t clock;
+    weft_start *starts;     /* (P) */
     weft_control *controls; /* (P) */
     double *bubble;         /* (P) */
     double peak;            /* flop/s of all workers */
     int64_t start, saved;   /* steps done before this run; the last one in a checkpoint */
     double loss;            /* of the last step */
     bool stopped;           /* before all steps were done, by a wish to stop */
-    double loop_begin;
+    double loop_begin, step_begin, step_end;
 } weft_loop;
 
 /* Takes the transport. After an error it has told the others to stop. */
@@ -43,6 +51,13 @@ void weft_loop_fini(weft_loop *loop);
 /* For an error that every rank has found out by the same exchange: rank 0 keeps it, for the others it becomes
  * WEFT_STOPPED, so that it is said once. */
 weft_status weft_loop_known(const weft_loop *loop, weft_error *error);
+
+/* timing.c: memory for the times of a step. */
+weft_status weft_loop_prepare_timing(weft_loop *loop, weft_error *error) WEFT_CHECKED;
+/* Every how many of a run's steps a timeline is kept; 0: never. */
+int64_t weft_loop_timeline_every(const weft_job *job, int64_t steps);
+/* Brings the times of the last step's actions together and tells the observer; collective. */
+weft_status weft_loop_share_timeline(weft_loop *loop, weft_timeline_record *record, weft_error *error) WEFT_CHECKED;
 
 /* save.c: one checkpoint of all workers; collective. */
 weft_status weft_loop_save(weft_loop *loop, int64_t step, weft_error *error) WEFT_CHECKED;

@@ -16,6 +16,15 @@ typedef struct weft_step_record {
     const double *bubble; /* (ranks) measured share of each rank's compute lane that was idle */
 } weft_step_record;
 
+/* A step whose actions were timed. */
+typedef struct weft_timeline_record {
+    int64_t step;
+    bool drawn, kept; /* run.timeline_step; one of run.timelines, or the drawn one beside them */
+    double begin,
+        end; /* of the whole step: reading data comes before the first action, telling others after the last */
+    const weft_timeline *measured; /* of all ranks, seconds from when the first rank began the program */
+} weft_timeline_record;
+
 typedef struct weft_evaluation_record {
     int64_t step;
     double loss;          /* mean over target tokens, nats */

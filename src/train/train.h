@@ -27,7 +27,7 @@ typedef struct weft_observer {
     weft_status (*step)(void *context, const weft_step_record *record, weft_error *error);
     weft_status (*evaluated)(void *context, const weft_evaluation_record *record, weft_error *error);
     weft_status (*saved)(void *context, int64_t step, weft_error *error);
-    weft_status (*timeline)(void *context, int64_t step, const weft_timeline *measured, weft_error *error);
+    weft_status (*timeline)(void *context, const weft_timeline_record *record, weft_error *error);
     void (*note)(void *context, const char *line);
 } weft_observer;
 

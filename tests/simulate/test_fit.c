@@ -189,6 +189,30 @@ static void test_disturbed(void **state)
     weft_schedule_destroy(schedule);
 }
 
+/* One long pass of four in every step makes all of them longer by a quarter of it, as the step is. */
+static void test_mean(void **state)
+{
+    (void)state;
+    double one[] = {1, 1};
+    weft_costs costs = {.forward = one, .backward_input = one, .backward_weight = one};
+    weft_schedule *schedule = create("gpipe", 2, 4);
+    weft_program *program = lower(schedule, &(weft_lower_options){0});
+    weft_timeline timeline;
+    weft_fit fit;
+    simulate(program, &costs, &timeline);
+    uint32_t last = find(program, WEFT_B, 0, 0); /* the last of the step */
+    for (uint32_t m = 1; m < 4; m++)
+        if (timeline.end[find(program, WEFT_B, 0, m)] > timeline.end[last]) last = find(program, WEFT_B, 0, m);
+    timeline.end[last] += 1;
+    fit_all(&fit, &timeline, 1, NULL);
+    assert_true(fit.costs.backward_input[0] + fit.costs.backward_weight[0] == 2.25);
+    assert_true(fit.costs.backward_input[1] + fit.costs.backward_weight[1] == 2);
+    weft_fit_fini(&fit);
+    weft_timeline_fini(&timeline);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+}
+
 /* A worker takes a moment between two actions, and notices a message only when it has finished what it does: the first
  * is in the cost of the later action, the second is no latency. */
 static void test_one_thread(void **state)
@@ -286,8 +310,10 @@ static void test_every_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_kind), cmocka_unit_test(test_random), cmocka_unit_test(test_disturbed),
-        cmocka_unit_test(test_one_thread), cmocka_unit_test(test_absent), cmocka_unit_test(test_every_allocation),
+        cmocka_unit_test(test_every_kind),       cmocka_unit_test(test_random),
+        cmocka_unit_test(test_disturbed),        cmocka_unit_test(test_mean),
+        cmocka_unit_test(test_one_thread),       cmocka_unit_test(test_absent),
+        cmocka_unit_test(test_every_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -322,6 +322,76 @@ static void test_trial(void **state)
     assert_false(weft_path_exists(cut.folder));
 }
 
+typedef struct timed_steps {
+    char seen[256]; /* "2k 3kd": step, kept, drawn */
+    int broken;     /* actions that began before what they wait for had ended, or lie outside of the step */
+} timed_steps;
+
+/* What an action waits for is done when it begins, and what was sent begins before it has arrived, on the clock that
+ * the ranks share. */
+static int count_broken(const weft_timeline *t)
+{
+    const weft_program *program = t->program;
+    int broken = 0;
+    for (int32_t l = 0; l < program->rank_lanes[program->ranks]; l++) {
+        const weft_lane *lane = &program->lanes[l];
+        for (uint32_t k = 0; k < lane->count; k++) {
+            uint32_t a = lane->first + k;
+            broken += t->end[a] < t->begin[a] || (k > 0 && t->begin[a] < t->end[a - 1]);
+            for (uint32_t i = program->after_first[a]; i < program->after_first[a + 1]; i++)
+                broken += t->begin[a] < t->end[program->after[i]];
+            if (lane->match >= 0) broken += t->end[a] < t->begin[program->lanes[lane->match].first + k];
+        }
+    }
+    return broken;
+}
+
+static weft_status on_timeline(void *context, const weft_timeline_record *record, weft_error *error)
+{
+    (void)error;
+    timed_steps *seen = context;
+    size_t used = strlen(seen->seen);
+    snprintf(seen->seen + used, sizeof seen->seen - used, "%s%lld%s%s", used ? " " : "", (long long)record->step,
+             record->kept ? "k" : "", record->drawn ? "d" : "");
+    seen->broken += count_broken(record->measured);
+    /* Another rank may begin a moment before the one whose step this is. */
+    seen->broken += record->begin > 0.05 || record->end < record->measured->end[0] || record->end <= record->begin;
+    return WEFT_OK;
+}
+
+/* As trials, which leave no folder. */
+static void expect_timelines(const char *keys, int64_t steps, const char *wanted)
+{
+    char yaml[768];
+    snprintf(yaml, sizeof yaml,
+             "run: {folder: %s/timed, %s}\nmodel: {layers: 4, width: 32, heads: 2, context: 16}\ndata: {path: %s}\n"
+             "batch: {microbatches: 4}\nparallel: {pipeline: 2, loops: 2}\ndevice: reference\n",
+             folder, keys, corpus);
+    weft_config config;
+    weft_error error;
+    weft_job *job = NULL;
+    timed_steps seen = {0};
+    weft_train_options options = {.trial_steps = steps, .observer = {.context = &seen, .timeline = on_timeline}};
+    assert_int_equal(weft_config_load_text(&config, yaml, strlen(yaml), "test", NULL, 0, &error), WEFT_OK);
+    assert_int_equal(weft_job_create(&config, &job, &error), WEFT_OK);
+    if (weft_train(job, &options, &error) != WEFT_OK) fail_msg("%s", error.text);
+    assert_string_equal(seen.seen, wanted);
+    assert_int_equal(seen.broken, 0);
+    weft_job_destroy(job);
+    weft_config_fini(&config);
+}
+
+/* Steps spread over the run are timed, and the drawn one beside them. */
+static void test_timelines(void **state)
+{
+    (void)state;
+    expect_timelines("steps: 7, timelines: 3", 7, "3k 6k 7kd");
+    expect_timelines("steps: 7, timelines: 3, timeline_step: 2", 7, "2kd 3k 6k");
+    expect_timelines("steps: 4, timelines: 100", 4, "1k 2k 3k 4kd");
+    expect_timelines("steps: 4, timelines: 0", 4, "4d");
+    expect_timelines("steps: 40", 6, "1k 2k 3k 4k 5k 6kd");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_slow_rank),
         cmocka_unit_test(test_uneven_stages),
         cmocka_unit_test(test_trial),
+        cmocka_unit_test(test_timelines),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,0 +1,177 @@
+/* weft timeline: a measured step of a run beside what the steps before it let expect. */
+#include "cli/timeline.h"
+
+#include "base/file.h"
+#include "cli/pictures.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Leaves steps up to the one looked at. */
+static weft_status choose_step(weft_step_forecast *it, const weft_arguments *arguments, weft_error *error)
+{
+    int64_t wanted = it->steps[it->step_count - 1];
+    TRY(weft_arguments_int(arguments, "step", wanted, 1, INT64_MAX, &wanted, error));
+    size_t at = 0, count = it->step_count;
+    while (at + 1 < count && it->steps[at] < wanted) at++;
+    if (it->steps[at] != wanted) {
+        size_t near = at > 0 && wanted - it->steps[at - 1] < llabs(it->steps[at] - wanted) ? at - 1 : at;
+        FAIL(error, WEFT_INVALID,
+             "--step: step %lld was not timed; %zu steps from %lld to %lld were, the nearest is %lld",
+             (long long)wanted, count, (long long)it->steps[0], (long long)it->steps[count - 1],
+             (long long)it->steps[near]);
+    }
+    if (at == 0)
+        FAIL(error, WEFT_INVALID, "%s: no step before step %lld was timed, there is nothing to predict it from",
+             it->run, (long long)wanted);
+    it->step_count = at + 1;
+    return WEFT_OK;
+}
+
+static weft_status read_steps(weft_step_forecast *it, weft_error *error)
+{
+    TRY(weft_arena_take(&it->arena, it->step_count, sizeof *it->timelines, &it->timelines, error));
+    TRY(weft_arena_take(&it->arena, it->step_count, sizeof *it->records, &it->records, error));
+    for (size_t i = 0; i < it->step_count; i++) {
+        TRY(weft_timeline_init(&it->timelines[i], it->job->train, error));
+        TRY(weft_timelines_read(it->run, it->steps[i], &it->timelines[i], &it->records[i], error));
+    }
+    return WEFT_OK;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sorts in place. */
+static double median(double *values, size_t count)
+{
+    qsort(values, count, sizeof *values, by_value);
+    return (values[(count - 1) / 2] + values[count / 2]) / 2;
+}
+
+static weft_status view(const weft_timeline *timeline, weft_arena *arena, weft_step_view *out, weft_error *error)
+{
+    int32_t P = timeline->program->ranks;
+    weft_bubble_rank *ranks = NULL;
+    TRY(weft_arena_take(arena, (size_t)P, sizeof *ranks, &ranks, error));
+    *out = (weft_step_view){.timeline = timeline};
+    weft_bubble_measure(timeline, &out->program, &out->bubble, ranks);
+    for (int32_t rank = 0; rank < P && out->program > 0; rank++)
+        for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++)
+            out->cause[cause] += ranks[rank].cause[cause] / (out->program * P);
+    return WEFT_OK;
+}
+
+static weft_status forecast(weft_step_forecast *it, weft_error *error)
+{
+    size_t earlier = it->step_count - 1;
+    double *outside = NULL, *step = NULL;
+    TRY(weft_arena_take(&it->arena, it->step_count, sizeof *outside, &outside, error));
+    TRY(weft_arena_take(&it->arena, it->step_count, sizeof *step, &step, error));
+    for (size_t i = 0; i < it->step_count; i++) {
+        TRY(view(&it->timelines[i], &it->arena, &it->measured, error));
+        step[i] = it->measured.step = it->records[i].end - it->records[i].begin;
+        outside[i] = it->measured.outside = step[i] - it->measured.program;
+    }
+    TRY(weft_fit_init(&it->fit, it->timelines, (int32_t)earlier, it->job->input_share, error));
+    TRY(weft_timeline_init(&it->simulated, it->job->train, error));
+    TRY(weft_simulate(it->job->train, &it->fit.costs, &it->simulated, error));
+    TRY(view(&it->simulated, &it->arena, &it->predicted, error));
+    it->predicted.outside = median(outside, earlier);
+    it->predicted.step = it->predicted.program + it->predicted.outside;
+    it->median = median(step, it->step_count);
+    return WEFT_OK;
+}
+
+static weft_status draw(const weft_step_forecast *it, const weft_arguments *arguments, weft_error *error)
+{
+    const weft_schedule *schedule = it->job->schedule;
+    char title[256], measured[128], predicted[128];
+    snprintf(title, sizeof title, "%s, P = %d, %d stages, M = %d", schedule->name, schedule->ranks, schedule->stages,
+             schedule->microbatches);
+    snprintf(measured, sizeof measured, "measured, step %lld", (long long)it->steps[it->step_count - 1]);
+    snprintf(predicted, sizeof predicted, "predicted from steps %lld to %lld", (long long)it->steps[0],
+             (long long)it->steps[it->step_count - 2]);
+    weft_picture above = {.title = title, .caption = measured, .unit = "ms", .unit_scale = 1e3}, below = above;
+    below.caption = predicted;
+    const weft_panel panels[] = {{it->measured.timeline, &above}, {it->predicted.timeline, &below}};
+    return weft_cli_pictures_stack(arguments, panels, 2, error);
+}
+
+typedef void printer(const weft_step_forecast *it, weft_text *out);
+
+/* path NULL: standard output. */
+static weft_status print(const weft_step_forecast *it, printer *write, const char *path, weft_error *error)
+{
+    weft_text text;
+    weft_text_init(&text);
+    write(it, &text);
+    weft_status status = weft_text_check(&text, error);
+    if (status == WEFT_OK && path) status = weft_file_write(path, text.bytes, text.length, error);
+    if (status == WEFT_OK && !path) status = weft_cli_print(&text, error);
+    weft_text_fini(&text);
+    return status;
+}
+
+static weft_status show(weft_step_forecast *it, const weft_arguments *arguments, weft_error *error)
+{
+    TRY(weft_timelines_open(it->run, &it->arena, &it->config, &it->steps, &it->step_count, error));
+    TRY(choose_step(it, arguments, error));
+    TRY(weft_job_create(&it->config, &it->job, error));
+    TRY(weft_cli_pictures_check(arguments, it->job->train, error));
+    TRY(read_steps(it, error));
+    TRY(forecast(it, error));
+    TRY(draw(it, arguments, error));
+    const char *costs = weft_arguments_get(arguments, "costs-out");
+    if (costs) TRY(print(it, weft_step_forecast_print_costs, costs, error));
+    bool json = weft_arguments_has(arguments, "json");
+    return print(it, json ? weft_step_forecast_print_json : weft_step_forecast_print, NULL, error);
+}
+
+static weft_status run(const weft_arguments *arguments, int *out_exit, weft_error *error)
+{
+    (void)out_exit;
+    weft_step_forecast it = {.run = arguments->operands[0]};
+    weft_arena_init(&it.arena);
+    weft_status status = show(&it, arguments, error);
+    weft_timeline_fini(&it.simulated);
+    weft_fit_fini(&it.fit);
+    for (size_t i = 0; it.timelines && i < it.step_count; i++) weft_timeline_fini(&it.timelines[i]);
+    weft_job_destroy(it.job);
+    weft_config_fini(&it.config);
+    weft_arena_fini(&it.arena);
+    return status;
+}
+
+static void details(weft_text *out)
+{
+    weft_text_add(
+        out, "RUN is a run folder. While it trains, weft keeps the measured timelines of some steps (run.timelines);\n"
+             "from those before the step that is looked at come the costs of every action, and from them the\n"
+             "simulated step. docs/timeline.md tells how to read the comparison.\n");
+}
+
+static const weft_option options[] = {
+    {"step", "N", "the step to look at, one that was timed (default: the last)"},
+    {"svg", "FILE", "draw the measured step above the predicted one"},
+    {"html", "FILE", "draw both as a page to zoom and hover in a browser"},
+    {"trace", "FILE", "write both for ui.perfetto.dev and chrome://tracing"},
+    {"costs-out", "FILE", "write the fitted costs, in seconds, as --costs of weft simulate reads them"},
+    {"json", NULL, "print an object (docs/cli.md)"},
+    {NULL, NULL, NULL},
+};
+
+const weft_verb weft_verb_timeline = {
+    .name = "timeline",
+    .summary = "Compares a measured step of a run with its simulation, costs fitted from earlier steps",
+    .usage = "RUN [--step N] [--svg FILE] [--html FILE] [--trace FILE] [--costs-out FILE] [--json]",
+    .options = options,
+    .least = 1,
+    .most = 1,
+    .details = details,
+    .run = run,
+};

@@ -1,0 +1,91 @@
+/* Which steps are timed, and how their times come together on one axis. */
+#include "base/clock.h"
+#include "train/executor.h"
+#include "train/loop.h"
+
+enum { ROW_BYTES = 48 }; /* of an action in a file */
+
+static const int64_t most_bytes = 64 << 20;
+
+int64_t weft_loop_timeline_every(const weft_job *job, int64_t steps)
+{
+    int64_t count = job->config->run.timelines, most = most_bytes / (ROW_BYTES * (int64_t)job->train->action_count);
+    if (count > most) count = most;
+    return count > 0 ? (steps + count - 1) / count : 0;
+}
+
+weft_status weft_loop_prepare_timing(weft_loop *loop, weft_error *error)
+{
+    const weft_job *job = loop->job;
+    uint32_t own = weft_executor_count(loop->worker->train);
+    loop->clock = job->config->transport == WEFT_CONFIG_LOCAL ? 1 : weft_clock_identity();
+    TRY(weft_arena_take(&loop->arena, own, sizeof *loop->own_begin, &loop->own_begin, error));
+    TRY(weft_arena_take(&loop->arena, own, sizeof *loop->own_end, &loop->own_end, error));
+    TRY(weft_arena_take(&loop->arena, (size_t)job->ranks, sizeof *loop->starts, &loop->starts, error));
+    return weft_timeline_init(&loop->measured, job->train, error);
+}
+
+/* Each rank's times count from its own start. */
+static weft_status gather_times(weft_loop *loop, weft_error *error)
+{
+    const weft_job *job = loop->job;
+    weft_worker *worker = loop->worker;
+    weft_executor_times(worker->train, loop->own_begin, loop->own_end);
+    for (int32_t r = 0; r < job->ranks; r++) {
+        uint32_t count = 0;
+        for (int32_t i = job->train->rank_lanes[r]; i < job->train->rank_lanes[r + 1]; i++)
+            count += job->train->lanes[i].count;
+        worker->equal_bytes[r] = count * sizeof(double);
+    }
+    const double *parts[2] = {loop->own_begin, loop->own_end};
+    double *all[2] = {loop->measured.begin, loop->measured.end};
+    for (int i = 0; i < 2; i++) {
+        weft_request request = -1;
+        TRY(worker->transport->operations->gather(worker->transport, NULL, WEFT_GROUP_ALL, parts[i],
+                                                  worker->equal_bytes, all[i], &request, error));
+        TRY(weft_worker_await(worker, request, "times", error));
+    }
+    return WEFT_OK;
+}
+
+static void shift(const weft_timeline *timeline, int32_t rank, double seconds)
+{
+    const weft_program *program = timeline->program;
+    for (int32_t l = program->rank_lanes[rank]; l < program->rank_lanes[rank + 1]; l++) {
+        const weft_lane *lane = &program->lanes[l];
+        for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
+            timeline->begin[a] += seconds;
+            timeline->end[a] += seconds;
+        }
+    }
+}
+
+/* Ranks that share a clock lie as they did; without one all began together, as far as anybody knows. */
+static weft_status align(weft_loop *loop, double *out_zero, weft_error *error)
+{
+    const weft_job *job = loop->job;
+    weft_start own = {(double)weft_executor_start(loop->worker->train) * 1e-9, loop->clock}, *all = loop->starts;
+    TRY(weft_worker_gather(loop->worker, &own, sizeof own, all, "starts of their programs", error));
+    bool shared = loop->clock != 0;
+    double zero = all[0].seconds;
+    for (int32_t r = 0; r < job->ranks; r++) {
+        shared &= all[r].clock == loop->clock;
+        if (all[r].seconds < zero) zero = all[r].seconds;
+    }
+    *out_zero = shared ? zero : own.seconds;
+    for (int32_t r = 0; shared && r < job->ranks; r++) shift(&loop->measured, r, all[r].seconds - zero);
+    return WEFT_OK;
+}
+
+weft_status weft_loop_share_timeline(weft_loop *loop, weft_timeline_record *record, weft_error *error)
+{
+    double zero = 0;
+    TRY(gather_times(loop, error));
+    TRY(align(loop, &zero, error));
+    record->begin = loop->step_begin - zero;
+    record->end = loop->step_end - zero;
+    record->measured = &loop->measured;
+    const weft_observer *observer = &loop->options->observer;
+    if (loop->worker->rank != 0 || !observer->timeline) return WEFT_OK;
+    return observer->timeline(observer->context, record, error);
+}

@@ -1,0 +1,1 @@
+sed -i 's/layers/layres/' measured/timelines/config.yaml; weft timeline measured

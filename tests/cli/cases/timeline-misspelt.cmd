@@ -1,0 +1,1 @@
+weft timeline measured --stop 1

@@ -1,0 +1,1 @@
+rm measured/timelines/step-*; weft timeline measured

@@ -1,0 +1,1 @@
+sed -i 's/microbatches: 2/microbatches: 3/' measured/timelines/config.yaml; weft timeline measured

@@ -1,0 +1,1 @@
+rm measured/timelines/step-*[123].csv; weft timeline measured
