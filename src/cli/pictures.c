@@ -29,13 +29,19 @@ weft_status weft_cli_unit(const weft_arguments *arguments, const char **out, wef
 }
 
 /* A file is replaced when the new one is complete; a device or a pipe must not be. */
+weft_status weft_cli_output_check(const weft_arguments *arguments, const char *option, weft_error *error)
+{
+    struct stat status;
+    const char *path = weft_arguments_get(arguments, option);
+    if (path && stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        FAIL(error, WEFT_INVALID, "--%s: %s is there and is not a regular file", option, path);
+    return WEFT_OK;
+}
+
 static weft_status check_form(const weft_arguments *arguments, const form *kind, const weft_program *program,
                               weft_error *error)
 {
-    struct stat status;
-    const char *path = weft_arguments_get(arguments, kind->option);
-    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
-        FAIL(error, WEFT_INVALID, "--%s: %s is there and is not a regular file", kind->option, path);
+    TRY(weft_cli_output_check(arguments, kind->option, error));
     if (program->action_count > kind->most_actions)
         FAIL(error, WEFT_INVALID, "--%s: %u actions are more than %u, too many to draw", kind->option,
              (unsigned)program->action_count, (unsigned)kind->most_actions);

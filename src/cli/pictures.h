@@ -16,6 +16,9 @@
 /* Static: s, ms or us. */
 weft_status weft_cli_unit(const weft_arguments *arguments, const char **out, weft_error *error) WEFT_CHECKED;
 
+/* WEFT_INVALID when the file of an option, if it is given, can not be one that is replaced. */
+weft_status weft_cli_output_check(const weft_arguments *arguments, const char *option, weft_error *error) WEFT_CHECKED;
+
 /* WEFT_INVALID for an unknown unit, and for more actions than a picture that is asked for can hold. */
 weft_status weft_cli_pictures_check(const weft_arguments *arguments, const weft_program *program,
                                     weft_error *error) WEFT_CHECKED;

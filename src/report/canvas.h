@@ -48,6 +48,11 @@ void weft_canvas_add_time(const weft_canvas *canvas, double seconds, weft_text *
 /* Title, caption with the bubble, legend; sets canvas->top. */
 void weft_canvas_draw_head(weft_canvas *canvas);
 
+/* The smallest of 1, 2 and 5 times a power of ten that divides length, which is above 0, into at most ten parts. */
+double weft_canvas_tick(double length);
+/* Digits that multiples of tick need behind the point. */
+int weft_canvas_tick_decimals(double tick);
+
 /* Grid lines and tick labels; returns the lowest y that it used. */
 double weft_canvas_draw_axis(const weft_canvas *canvas);
 

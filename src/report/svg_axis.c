@@ -1,7 +1,6 @@
 #include "report/canvas.h"
 
-/* The smallest of 1, 2 and 5 times a power of ten that divides length into at most ten parts. */
-static double round_tick(double length)
+double weft_canvas_tick(double length)
 {
     static const double factors[] = {1, 2, 5};
     double power = 1;
@@ -11,8 +10,7 @@ static double round_tick(double length)
             if (factors[i] * power * 10 >= length) return factors[i] * power;
 }
 
-/* Digits that multiples of tick need behind the point. */
-static int tick_decimals(double tick)
+int weft_canvas_tick_decimals(double tick)
 {
     int decimals = 0;
     for (; tick < 0.999 && decimals < 15; tick *= 10) decimals++;
@@ -24,8 +22,8 @@ double weft_canvas_draw_axis(const weft_canvas *canvas)
     weft_text *out = canvas->out;
     double bottom = weft_canvas_bottom(canvas), scale = canvas->picture->unit_scale, length = canvas->span * scale;
     if (length > 1e-300 && length < 1e300) {
-        double tick = round_tick(length);
-        int decimals = tick_decimals(tick);
+        double tick = weft_canvas_tick(length);
+        int decimals = weft_canvas_tick_decimals(tick);
         for (int i = 0; i * tick <= length * (1 + 1e-9); i++) {
             double x = weft_canvas_x(canvas, i * tick / scale);
             weft_text_add(out,

@@ -58,7 +58,7 @@ weft_status weft_executor_create(weft_worker *worker, const weft_program *progra
 {
     weft_executor *executor = NULL;
     TRY(weft_arena_take(&worker->arena, 1, sizeof *executor, &executor, error));
-    *executor = (weft_executor){.worker = worker, .program = program, .stages = stages};
+    *executor = (weft_executor){.worker = worker, .program = program, .stages = stages, .last_finished = -1};
     int32_t lane = program->rank_lanes[worker->rank];
     executor->lane_count = program->rank_lanes[worker->rank + 1] - lane;
     TRY(weft_arena_take(&worker->arena, (size_t)executor->lane_count, sizeof *executor->lanes, &executor->lanes,
@@ -354,7 +354,7 @@ static void between(void *context)
     executor->status = advance_messages(executor, &moved, &executor->error);
 }
 
-static const lane_state *lane_of(const weft_executor *executor, uint32_t action)
+static lane_state *lane_of(const weft_executor *executor, uint32_t action)
 {
     int32_t i = 0;
     while (action - executor->lanes[i].lane->first >= executor->lanes[i].lane->count) i++;
@@ -454,6 +454,26 @@ weft_status weft_executor_run(weft_executor *executor, weft_error *error)
     }
     device->between = NULL;
     return status;
+}
+
+weft_status weft_executor_run_alone(weft_executor *executor, uint32_t action, double *out_seconds, weft_error *error)
+{
+    lane_state *lane = lane_of(executor, action);
+    char what[32];
+    describe(executor, action, what, sizeof what);
+    lane->next = action;
+    double since = weft_clock_seconds();
+    TRY(start_action(executor, lane, error));
+    for (;;) {
+        bool done = false;
+        TRY(poll_action(executor, lane, &done, error));
+        if (done) break;
+        TRY(weft_waiting_pause(executor->worker, what, &since, error));
+    }
+    const weft_event *begin = &executor->begin[action - executor->first],
+                     *end = &executor->end[action - executor->first];
+    *out_seconds = (double)(end->nanoseconds - begin->nanoseconds) * 1e-9;
+    return WEFT_OK;
 }
 
 void weft_executor_times(const weft_executor *executor, double *begin, double *end)

@@ -1,6 +1,7 @@
 #include "train/loop.h"
 
 #include "base/clock.h"
+#include "train/calibrate.h"
 #include "train/executor.h"
 #include "train/rate.h"
 
@@ -311,23 +312,29 @@ static weft_status evaluate(weft_loop *loop, int64_t step, bool *stop, weft_erro
     return observer->evaluated(observer->context, &record, error);
 }
 
-static weft_status run_step(weft_loop *loop, int64_t step, bool *out_stop, weft_error *error)
+weft_status weft_loop_pose(weft_loop *loop, int64_t step, weft_error *error)
 {
     const weft_config *config = loop->job->config;
+    loop->worker->step = step;
+    TRY(read_batch(loop, WEFT_DATA_TRAIN, (step - 1) * config->batch.microbatches * config->batch.sequences, error));
+    loop->targets = count_targets(loop);
+    loop->worker->scale = 1.0f / (float)loop->targets;
+    write_scalars(loop, step);
+    return WEFT_OK;
+}
+
+static weft_status run_step(weft_loop *loop, int64_t step, bool *out_stop, weft_error *error)
+{
     weft_worker *worker = loop->worker;
     loop->step_begin = weft_clock_seconds();
-    worker->step = step;
-    TRY(read_batch(loop, WEFT_DATA_TRAIN, (step - 1) * config->batch.microbatches * config->batch.sequences, error));
-    int64_t targets = count_targets(loop);
-    worker->scale = 1.0f / (float)targets;
-    write_scalars(loop, step);
+    TRY(weft_loop_pose(loop, step, error));
     TRY(weft_worker_run(worker, false, error));
     TRY(exchange_controls(loop, weft_executor_busy(worker->train), "end of the step", out_stop, error));
     loop->step_end = weft_clock_seconds();
     weft_step_scalars scalars;
     worker->device->operations->copy(worker->device, NULL, &scalars, worker->scalars, sizeof scalars);
     TRY(check_finite(loop, &scalars, error));
-    loop->loss = sum_losses(loop) / (double)targets;
+    loop->loss = sum_losses(loop) / (double)loop->targets;
     return tell_step(loop, step, loop->step_end - loop->step_begin, &scalars, error);
 }
 
@@ -352,8 +359,13 @@ static weft_status run_steps(weft_loop *loop, weft_error *error)
     bool stop = false;
     int64_t steps = count_steps(loop), drawn = config->run.timeline_step ? config->run.timeline_step : steps;
     int64_t every = weft_loop_timeline_every(loop->job, steps);
+    if (loop->options->calibrate_seconds > 0) {
+        TRY(weft_loop_calibrate(loop, error));
+        TRY(exchange_controls(loop, 0, "end of the calibration", &stop, error));
+    }
     loop->loop_begin = weft_clock_seconds();
-    for (int64_t step = loop->start + 1; step <= steps && !stop; step++) {
+    int64_t step = loop->start + 1;
+    for (; step <= steps && !stop; step++) {
         bool kept = every > 0 && (step == drawn || is_due(every, step)), timed = kept || step == drawn;
         /* Each rank's times count from its own start: in a step that is timed all start together. */
         if (timed) TRY(exchange_controls(loop, 0, "start of a step that is timed", &stop, error));
@@ -361,8 +373,8 @@ static weft_status run_steps(weft_loop *loop, weft_error *error)
         weft_timeline_record record = {.step = step, .drawn = step == drawn, .kept = kept};
         if (timed) TRY(weft_loop_share_timeline(loop, &record, error));
         if (!is_trial(loop)) TRY(keep(loop, step, &stop, error));
-        loop->stopped = stop && step < steps;
     }
+    loop->stopped = step <= steps;
     return WEFT_OK;
 }
 

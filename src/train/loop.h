@@ -39,6 +39,7 @@ typedef struct weft_loop {
     double *bubble;         /* (P) */
     double peak;            /* flop/s of all workers */
     int64_t start, saved;   /* steps done before this run; the last one in a checkpoint */
+    int64_t targets;        /* of the batch */
     double loss;            /* of the last step */
     bool stopped;           /* before all steps were done, by a wish to stop */
     double loop_begin, step_begin, step_end;
@@ -58,6 +59,8 @@ weft_status weft_loop_prepare_timing(weft_loop *loop, weft_error *error) WEFT_CH
 int64_t weft_loop_timeline_every(const weft_job *job, int64_t steps);
 /* Brings the times of the last step's actions together and tells the observer; collective. */
 weft_status weft_loop_share_timeline(weft_loop *loop, weft_timeline_record *record, weft_error *error) WEFT_CHECKED;
+/* Makes the worker ready for a step, counted from 1: batch, scale of the loss gradient, step scalars. */
+weft_status weft_loop_pose(weft_loop *loop, int64_t step, weft_error *error) WEFT_CHECKED;
 
 /* save.c: one checkpoint of all workers; collective. */
 weft_status weft_loop_save(weft_loop *loop, int64_t step, weft_error *error) WEFT_CHECKED;

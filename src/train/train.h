@@ -19,11 +19,18 @@ typedef struct weft_run_start {
     int64_t train_blocks, held_out_blocks;
 } weft_run_start;
 
+/* What the parts of a step took when they ran alone, before the first step. */
+typedef struct weft_calibration {
+    weft_costs costs; /* seconds; of the job's train program */
+    double between;   /* seconds of a step outside its program: reading the batch, telling each other how it went */
+} weft_calibration;
+
 /* Every member may be NULL. A member that fails ends the run (a full disk, say). Told by rank 0; but note, when a run
  * is asked to stop while it waits, by every process: give those of other ranks an observer with note only. */
 typedef struct weft_observer {
     void *context;
     weft_status (*started)(void *context, const weft_run_start *start, weft_error *error);
+    weft_status (*calibrated)(void *context, const weft_calibration *calibration, weft_error *error);
     weft_status (*step)(void *context, const weft_step_record *record, weft_error *error);
     weft_status (*evaluated)(void *context, const weft_evaluation_record *record, weft_error *error);
     weft_status (*saved)(void *context, int64_t step, weft_error *error);
@@ -35,6 +42,7 @@ typedef struct weft_train_options {
     bool resume;                       /* go on from the latest checkpoint of run.folder, or start when there is none */
     const volatile sig_atomic_t *stop; /* non-zero: finish the step, write a checkpoint, return WEFT_OK; may be NULL */
     double peak_seconds; /* for how long the device's best matrix product is measured at the start; 0: not */
+    double calibrate_seconds; /* for how long the parts of a step are timed alone, before the first; 0: not */
     /* Above 0 the run is a trial of so many steps from the start, for what they take: run.folder is neither read nor
      * written, nothing is saved or evaluated. 0: the whole run. */
     int64_t trial_steps;

@@ -69,12 +69,16 @@ weft_status test_train(test_run *run, const char *corpus, const char *const *ove
     weft_job *job = NULL;
     TRY(weft_config_load_text(&config, base_config, strlen(base_config), "test.yaml", all, count, error));
     weft_status status = weft_job_create(&config, &job, error);
-    weft_train_options options = {
-        .resume = run->resume,
-        .stop = &run->stop,
-        .trial_steps = run->trial_steps,
-        .stopped = &run->stopped,
-        .observer = {.context = run, .step = on_step, .evaluated = on_evaluated, .note = on_note}};
+    weft_train_options options = {.resume = run->resume,
+                                  .stop = &run->stop,
+                                  .trial_steps = run->trial_steps,
+                                  .calibrate_seconds = run->calibrate_seconds,
+                                  .stopped = &run->stopped,
+                                  .observer = {.context = run,
+                                               .calibrated = run->calibrated,
+                                               .step = on_step,
+                                               .evaluated = on_evaluated,
+                                               .note = on_note}};
     if (status == WEFT_OK) status = weft_train(job, &options, error);
     weft_job_destroy(job);
     weft_config_fini(&config);

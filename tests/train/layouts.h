@@ -17,6 +17,8 @@ typedef struct test_run {
     int64_t stop_after; /* asks to stop once this step was seen; 0: never */
     int64_t trial_steps;
     bool stopped;
+    double calibrate_seconds;
+    weft_status (*calibrated)(void *run, const weft_calibration *calibration, weft_error *error);
 } test_run;
 
 /* Writes a text of a few hundred kilobytes that a small model can learn. */

@@ -392,6 +392,50 @@ static void test_timelines(void **state)
     expect_timelines("steps: 40", 6, "1k 2k 3k 4k 5k 6kd");
 }
 
+enum { CALIBRATED_STAGES = 4 };
+
+static weft_status check_calibration(void *context, const weft_calibration *told, weft_error *error)
+{
+    (void)error;
+    const weft_costs *costs = &told->costs;
+    assert_int_equal(((test_run *)context)->steps, 0); /* before the first step */
+    for (int s = 0; s < CALIBRATED_STAGES; s++) {
+        assert_true(costs->forward[s] > 0 && costs->forward[s] < 1);
+        assert_true(costs->backward_input[s] > 0 && costs->backward_weight[s] > 0);
+        assert_true(costs->update[s] > 0);
+        assert_true(s == 0 || s + 1 == CALIBRATED_STAGES || costs->messages[s] > 0);
+    }
+    assert_true(costs->collectives[WEFT_NORM] > 0 && costs->collectives[WEFT_METRICS] > 0);
+    assert_true(costs->collectives[WEFT_REDUCE_TIED] > 0);
+    assert_true(told->between > 0);
+    ((test_run *)context)->held_out = -2; /* told */
+    return WEFT_OK;
+}
+
+/* What parts of a step take is found without leaving a trace in the bits. */
+static void test_calibration(void **state)
+{
+    (void)state;
+    static const char *const schedules[] = {"breadth-first", "zb-v", "breadth-first-split"};
+    weft_error error;
+    for (size_t i = 0; i < sizeof schedules / sizeof *schedules; i++) {
+        char schedule[64];
+        snprintf(schedule, sizeof schedule, "parallel.schedule=%s", schedules[i]);
+        const char *overrides[] = {"device=reference", "parallel.pipeline=2", "parallel.loops=2", schedule, NULL};
+        test_run plain = {.trial_steps = 3};
+        test_run timed = {.trial_steps = 3, .calibrate_seconds = 1e-3, .calibrated = check_calibration};
+        assert_int_equal(test_train(&plain, corpus, overrides, &error), WEFT_OK);
+        assert_int_equal(test_train(&timed, corpus, overrides, &error), WEFT_OK);
+        assert_true(timed.held_out == -2);
+        assert_memory_equal(plain.losses, timed.losses, sizeof plain.losses);
+    }
+    test_run stopped = {.trial_steps = 3, .calibrate_seconds = 1e-3, .stop = 1};
+    const char *overrides[] = {"device=reference", "parallel.pipeline=2", NULL};
+    assert_int_equal(test_train(&stopped, corpus, overrides, &error), WEFT_OK);
+    assert_true(stopped.stopped);
+    assert_int_equal(stopped.steps, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -406,6 +450,7 @@ int main(void)
         cmocka_unit_test(test_uneven_stages),
         cmocka_unit_test(test_trial),
         cmocka_unit_test(test_timelines),
+        cmocka_unit_test(test_calibration),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

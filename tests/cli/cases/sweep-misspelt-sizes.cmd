@@ -1,0 +1,1 @@
+weft sweep train.yaml microbatches=1,2

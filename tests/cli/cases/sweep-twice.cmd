@@ -1,0 +1,1 @@
+weft sweep train.yaml microbatch=2,1,2
