@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 static const char operand[] = "microbatch";
-static const double seconds_of_peak = 0.5, seconds_of_calibration = 0.5;
+static const double seconds_of_peak = 0.6, seconds_of_calibration = 0.5;
 
 enum { MOST_STEPS = 100000 };
 
@@ -222,8 +222,8 @@ static weft_status check_sizes(const weft_cli_sizes *sizes, weft_error *error)
 {
     for (int i = 0; i < sizes->count; i++)
         if (sizes->rows[i].outcome == WEFT_SWEEP_NOT_RUN) return WEFT_OK;
-    FAIL(error, WEFT_INVALID, "no size fits: at %lld sequences a micro-batch %s", (long long)sizes->rows[0].microbatch,
-         sizes->rows[0].reason);
+    FAIL(error, WEFT_INVALID, "no size fits: at %lld sequence%s a micro-batch %s", (long long)sizes->rows[0].microbatch,
+         sizes->rows[0].microbatch == 1 ? "" : "s", sizes->rows[0].reason);
 }
 
 static weft_status prepare(sweeper *self, const weft_config *config, const char *list, weft_error *error)

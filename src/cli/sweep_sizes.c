@@ -91,7 +91,8 @@ static weft_status make_job(weft_cli_sizes *sizes, int i, const weft_config *con
     own->batch.microbatches = sizes->rows[i].microbatches;
     own->memory_limit = 0;
     if (weft_job_create(own, &sizes->jobs[i], error) == WEFT_OK) return WEFT_OK;
-    return weft_error_context(error, "at %lld sequences a micro-batch", (long long)own->batch.sequences);
+    return weft_error_context(error, "at %lld sequence%s a micro-batch", (long long)own->batch.sequences,
+                              own->batch.sequences == 1 ? "" : "s");
 }
 
 /* Workers that are threads share this machine's memory. A system that promises more than it has would not refuse. */

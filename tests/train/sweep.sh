@@ -57,7 +57,7 @@ done
 [ "$(ls "$work/taken")" = metrics.jsonl ] && [ "$(cat "$work/taken/metrics.jsonl")" = mine ] || die "the run folder changed"
 ok "the run folder is left alone"
 
-"$weft" sweep "$work/run.yaml" microbatch=1,2,4,8 --steps 1 --warmup 0 memory_limit=2300KiB --csv "$work/limit.csv" \
+"$weft" sweep "$work/run.yaml" microbatch=1,2,4,8 device=reference --steps 1 --warmup 0 memory_limit=2300KiB --csv "$work/limit.csv" \
     > "$work/limit.log" 2>&1 || die "a sweep with a memory limit"
 column "$work/limit.csv" outcome | tr '\n' ' ' > "$work/outcomes.log"
 grep -Eq '^(measured )+(too large )+$' "$work/outcomes.log" || die "a memory limit does not part the sizes"
@@ -102,7 +102,7 @@ if command -v mpirun > /dev/null 2>&1; then
     timeout -k 5 60 mpirun -n 2 "$weft" sweep "$work/run.yaml" microbatch=1,2 device=reference transport=mpi \
         parallel.pipeline=2 --steps 1 --warmup 0 --csv "$work/mpi.csv" > "$work/mpi.log" 2>&1
     status=$?
-    grep -q 'without MPI' "$work/mpi.log" && exit 0 # such a build
+    grep -q 'no MPI' "$work/mpi.log" && exit 0 # such a build
     [ $status -eq 0 ] || die "a sweep under mpirun ended with status $status"
     check_figures "$work/mpi.csv" no
     [ "$(grep -c '^best ' "$work/mpi.log")" -eq 1 ] || die "not rank 0 alone prints"

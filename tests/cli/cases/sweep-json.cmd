@@ -1,1 +1,1 @@
-weft sweep train.yaml microbatch=1,2 --steps 1 --warmup 0 --json 2>log | grep -o "\"[a-z_]*\": *[a-z{[]*"; test ! -e run || echo written
+weft sweep train.yaml microbatch=1,2 --steps 1 --warmup 0 --json 2>log | grep -o "\"[a-z_]*\":"; test ! -e run || echo written
