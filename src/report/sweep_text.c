@@ -51,6 +51,13 @@ void weft_sweep_text_row(const weft_sweep *sweep, const weft_sweep_row *row, wef
         weft_text_add(out, "   not run\n");
 }
 
+static bool is_beyond_peak(const weft_sweep *sweep)
+{
+    for (int i = 0; i < sweep->count; i++)
+        if (sweep->rows[i].outcome == WEFT_SWEEP_MEASURED && sweep->rows[i].measured.busy_peak_share > 1) return true;
+    return false;
+}
+
 void weft_sweep_text_end(const weft_sweep *sweep, weft_text *out)
 {
     int best = weft_sweep_best(sweep), predicted = weft_sweep_predicted_best(sweep);
@@ -66,4 +73,7 @@ void weft_sweep_text_end(const weft_sweep *sweep, weft_text *out)
     weft_text_add(out, "\nlarger    ");
     weft_sweep_explain(sweep, true, out);
     weft_text_add(out, "\n");
+    if (is_beyond_peak(sweep))
+        weft_text_add(out, "note: a share of the peak above 1: the machine did something else while the peak was "
+                           "measured\n");
 }

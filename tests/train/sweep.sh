@@ -97,9 +97,7 @@ for signal in INT TERM; do
 done
 
 if command -v mpirun > /dev/null 2>&1; then
-    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
-    export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
-    timeout -k 5 60 mpirun -n 2 "$weft" sweep "$work/run.yaml" microbatch=1,2 device=reference transport=mpi \
+    "$(dirname "$0")/../transport/run_mpi.sh" 2 "$weft" sweep "$work/run.yaml" microbatch=1,2 device=reference transport=mpi \
         parallel.pipeline=2 --steps 1 --warmup 0 --csv "$work/mpi.csv" > "$work/mpi.log" 2>&1
     status=$?
     grep -q 'no MPI' "$work/mpi.log" && exit 0 # such a build
