@@ -90,6 +90,7 @@ static weft_status make_job(weft_cli_sizes *sizes, int i, const weft_config *con
     own->batch.sequences = sizes->rows[i].microbatch;
     own->batch.microbatches = sizes->rows[i].microbatches;
     own->memory_limit = 0;
+    own->run.timelines = 0;
     if (weft_job_create(own, &sizes->jobs[i], error) == WEFT_OK) return WEFT_OK;
     return weft_error_context(error, "at %lld sequence%s a micro-batch", (long long)own->batch.sequences,
                               own->batch.sequences == 1 ? "" : "s");
