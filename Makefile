@@ -32,6 +32,9 @@ check-tsan: $(TSAN)/build.ninja ## the tests of suite tsan under the thread sani
 bench: ## runs the benchmarks
 	@BUILD=$(BUILD) ./dev bench
 
+docs: all ## writes the figures and pictures in docs/ anew
+	@tools/make_docs.sh $(BUILD)/weft docs docs
+
 install: all ## installs the command, the library and its header
 	@meson install -C $(BUILD) --no-rebuild
 
@@ -42,4 +45,4 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' $(firstword $(MAKEFILE_LIST)) | while read -r name text; do \
 		printf 'make %-12s %s\n' "$$name" "$$text"; done
 
-.PHONY: all check check-asan check-tsan bench install clean help
+.PHONY: all check check-asan check-tsan bench docs install clean help

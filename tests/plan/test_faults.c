@@ -1,5 +1,6 @@
 /* The n-th allocation fails, for every n: the cause is reported and nothing is lost (the leak checker watches). */
 #include "../program/build.h"
+#include "plan/search.h"
 #include "plan/split.h"
 
 #include <setjmp.h>
@@ -58,8 +59,41 @@ static void test_every_allocation(void **state)
     weft_schedule_destroy(schedule);
 }
 
+/* What the search remembers may be forgotten: there a failure is no error. */
+static void test_every_allocation_of_a_search(void **state)
+{
+    (void)state;
+    static const int32_t stage_rank[] = {0, 1, 1, 0};
+    static const double ones[] = {1, 1, 1, 1};
+    weft_costs costs = {.forward = ones, .backward_input = ones, .backward_weight = ones, .message = 0.5};
+    weft_search_problem problem = {.ranks = 2,
+                                   .stages = 4,
+                                   .microbatches = 3,
+                                   .stage_rank = stage_rank,
+                                   .placement = "v",
+                                   .costs = &costs,
+                                   .cap = 3,
+                                   .seconds = 60};
+    int failures = 0, errors = 0;
+    for (bool all = false; !all; failures++) {
+        weft_search_result result;
+        weft_error error;
+        weft_error_clear(&error);
+        allocations_left = failures;
+        weft_status status = weft_search(&problem, &result, &error);
+        all = allocations_left > 0;
+        allocations_left = -1;
+        if (status == WEFT_OK) assert_true(result.optimal);
+        if (status != WEFT_OK) assert_int_equal(status, WEFT_NO_MEMORY);
+        errors += status != WEFT_OK;
+        weft_search_result_fini(&result);
+    }
+    assert_true(errors > 100);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_allocation)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_allocation),
+                                       cmocka_unit_test(test_every_allocation_of_a_search)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,232 @@
+#include "plan/search_state.h"
+
+#include <math.h>
+
+static weft_status allocate(weft_search_state *state, weft_error *error)
+{
+    size_t S = (size_t)state->S, SM = S * (size_t)state->M;
+    TRY(weft_allocate(S, sizeof *state->local, &state->local, error));
+    TRY(weft_allocate((size_t)state->P, sizeof *state->ranks, &state->ranks, error));
+    TRY(weft_allocate(2 * S, sizeof *state->lane_free, &state->lane_free, error));
+    for (int pass = 0; pass < PASSES; pass++) {
+        TRY(weft_allocate(S, sizeof(double), &state->cost[pass], error));
+        TRY(weft_allocate(S, sizeof(double), &state->latency[pass], error));
+        TRY(weft_allocate(S, sizeof(int32_t), &state->lane[pass], error));
+        TRY(weft_allocate(S, sizeof(int32_t), &state->done[pass], error));
+        TRY(weft_allocate(SM, sizeof(double), &state->tail[pass], error));
+        TRY(weft_allocate(SM, sizeof(double), &state->head[pass], error));
+        TRY(weft_allocate(SM, sizeof(double), &state->arrive[pass], error));
+    }
+    return WEFT_OK;
+}
+
+static void list_local(weft_search_state *state)
+{
+    int32_t count = 0;
+    for (int32_t r = 0; r < state->P; r++) {
+        state->ranks[r] = (weft_search_rank){.first = count, .deadline = INFINITY};
+        for (int32_t s = 0; s < state->S; s++)
+            if (state->stage_rank[s] == r) state->local[count++] = s;
+        state->ranks[r].count = count - state->ranks[r].first;
+    }
+}
+
+/* Messages between the same two ranks share a lane, one for each direction of the model. */
+static void connect(weft_search_state *state, int32_t stage, weft_search_pass pass, const weft_costs *costs)
+{
+    int32_t step = pass == PASS_F ? 1 : -1, to = stage + step;
+    state->lane[pass][stage] = -1;
+    if (to < 0 || to >= state->S || state->stage_rank[to] == state->stage_rank[stage]) return;
+    state->latency[pass][stage] = costs->messages ? costs->messages[stage] : costs->message;
+    for (int32_t s = 0; s < state->S; s++)
+        if (state->lane[pass][s] >= 0 && state->stage_rank[s] == state->stage_rank[stage] &&
+            state->stage_rank[s + step] == state->stage_rank[to])
+            state->lane[pass][stage] = state->lane[pass][s];
+    if (state->lane[pass][stage] < 0) state->lane[pass][stage] = state->lanes++;
+}
+
+weft_status weft_search_state_init(weft_search_state *state, const weft_search_problem *problem, weft_error *error)
+{
+    const weft_costs *costs = problem->costs;
+    *state = (weft_search_state){.P = problem->ranks,
+                                 .S = problem->stages,
+                                 .M = problem->microbatches,
+                                 .passes = problem->whole ? 2 : 3,
+                                 .stage_rank = problem->stage_rank};
+    int32_t all = state->S * state->M;
+    state->cap = problem->cap && problem->cap < all ? (int32_t)problem->cap : all;
+    state->left = all * state->passes;
+    TRY(allocate(state, error));
+    list_local(state);
+    for (int32_t s = 0; s < state->S; s++) {
+        state->cost[PASS_F][s] = costs->forward[s];
+        state->cost[PASS_I][s] = costs->backward_input[s] + (problem->whole ? costs->backward_weight[s] : 0);
+        state->cost[PASS_W][s] = costs->backward_weight[s];
+        for (int32_t pass = PASS_F; pass <= PASS_I; pass++) state->lane[pass][s] = -1;
+    }
+    for (int32_t s = 0; s < state->S; s++)
+        for (int32_t pass = PASS_F; pass <= PASS_I; pass++) connect(state, s, (weft_search_pass)pass, costs);
+    weft_search_tails(state);
+    return WEFT_OK;
+}
+
+void weft_search_state_fini(weft_search_state *state)
+{
+    weft_free(state->local);
+    weft_free(state->ranks);
+    weft_free(state->lane_free);
+    for (int pass = 0; pass < PASSES; pass++) {
+        weft_free(state->cost[pass]);
+        weft_free(state->latency[pass]);
+        weft_free(state->lane[pass]);
+        weft_free(state->done[pass]);
+        weft_free(state->tail[pass]);
+        weft_free(state->head[pass]);
+        weft_free(state->arrive[pass]);
+    }
+}
+
+/* When the next pass of a stage could begin but for its rank; INFINITY while something before it has not run. What ran
+ * on the same rank needs no look: the rank is free only behind it. */
+static double ready(const weft_search_state *state, int32_t stage, weft_search_pass pass)
+{
+    int32_t m = state->done[pass][stage];
+    const weft_search_rank *rank = &state->ranks[state->stage_rank[stage]];
+    if (m == state->M) return INFINITY;
+    if (pass == PASS_F) {
+        if (rank->held == state->cap) return INFINITY;
+        if (stage == 0) return 0;
+        return m < state->done[PASS_F][stage - 1] ? state->arrive[PASS_F][weft_search_at(state, stage - 1, m)]
+                                                  : INFINITY;
+    }
+    if (m == state->done[pass - 1][stage]) return INFINITY;
+    if (pass == PASS_W || stage + 1 == state->S) return 0;
+    return m < state->done[PASS_I][stage + 1] ? state->arrive[PASS_I][weft_search_at(state, stage + 1, m)] : INFINITY;
+}
+
+static uint32_t bit(const weft_search_state *state, int32_t local, int32_t pass)
+{
+    return 1u << (local * state->passes + pass);
+}
+
+static double next_of(const weft_search_state *state, const weft_search_rank *rank)
+{
+    double next = INFINITY;
+    for (int32_t i = 0; i < rank->count; i++)
+        for (int32_t pass = 0; pass < state->passes; pass++) {
+            if (rank->excluded & bit(state, i, pass)) continue;
+            double time = ready(state, state->local[rank->first + i], (weft_search_pass)pass);
+            if (time < rank->free) time = rank->free;
+            if (time < next) next = time;
+        }
+    return next;
+}
+
+double weft_search_next(const weft_search_state *state, int32_t *out_rank)
+{
+    double next = INFINITY;
+    *out_rank = -1;
+    for (int32_t r = 0; r < state->P; r++) {
+        double time = next_of(state, &state->ranks[r]);
+        if (time >= next) continue;
+        next = time;
+        *out_rank = r;
+    }
+    for (int32_t r = 0; r < state->P; r++)
+        if (state->ranks[r].deadline <= next) return INFINITY;
+    return next;
+}
+
+/*
+ * A pass that a waiting rank passes over could run in the gap if it ended before the gap does, and would only help:
+ * later passes begin when they did. But another forward pass may take the memory that a forward pass of another stage
+ * on the rank would have found free, and its message may stand in the way of the one that goes by the same lane.
+ */
+static double deadline_of(const weft_search_state *state, const weft_search_rank *rank, int32_t stage,
+                          weft_search_pass pass, double begin)
+{
+    double end = begin + state->cost[pass][stage];
+    if (rank->count == 1 || pass == PASS_W) return end;
+    if (pass == PASS_F && state->cap < rank->count * state->M) return INFINITY;
+    int32_t lane = state->lane[pass][stage];
+    if (lane >= 0 && state->lane_free[lane] > end) end = state->lane_free[lane];
+    return end + state->latency[pass][stage];
+}
+
+int32_t weft_search_moves(const weft_search_state *state, int32_t number, double time, weft_search_move *out)
+{
+    const weft_search_rank *rank = &state->ranks[number];
+    int32_t count = 0;
+    bool others = false;
+    for (int32_t i = 0; i < rank->count; i++)
+        for (int32_t pass = 0; pass < state->passes; pass++) {
+            int32_t stage = state->local[rank->first + i];
+            if (rank->excluded & bit(state, i, pass)) continue;
+            if (ready(state, stage, (weft_search_pass)pass) <= time)
+                out[count++] = (weft_search_move){.rank = number,
+                                                  .stage = stage,
+                                                  .microbatch = state->done[pass][stage],
+                                                  .pass = (weft_search_pass)pass};
+            else
+                others = others || state->done[pass][stage] < state->M;
+        }
+    if (others) out[count++] = (weft_search_move){.rank = number, .stage = -1};
+    return count;
+}
+
+static void wait(weft_search_state *state, weft_search_rank *rank, double time)
+{
+    for (int32_t i = 0; i < rank->count; i++)
+        for (int32_t pass = 0; pass < state->passes; pass++) {
+            int32_t stage = state->local[rank->first + i];
+            double begin = ready(state, stage, (weft_search_pass)pass);
+            if (begin > time || rank->excluded & bit(state, i, pass)) continue;
+            if (begin < rank->free) begin = rank->free;
+            rank->excluded |= bit(state, i, pass);
+            double deadline = deadline_of(state, rank, stage, (weft_search_pass)pass, begin);
+            if (deadline < rank->deadline) rank->deadline = deadline;
+        }
+}
+
+/* What F and I make arrives when the lane has carried what went before. */
+static void send(weft_search_state *state, int32_t stage, weft_search_pass pass, double end)
+{
+    int32_t lane = state->lane[pass][stage];
+    double *arrive = &state->arrive[pass][weft_search_at(state, stage, state->done[pass][stage])];
+    *arrive = end;
+    if (lane < 0) return;
+    double begin = end > state->lane_free[lane] ? end : state->lane_free[lane];
+    *arrive = state->lane_free[lane] = begin + state->latency[pass][stage];
+}
+
+void weft_search_apply(weft_search_state *state, const weft_search_move *move, double time, weft_search_undo *undo)
+{
+    weft_search_rank *rank = &state->ranks[move->rank];
+    undo->rank = *rank;
+    undo->lane_free = 0;
+    if (move->stage < 0) {
+        wait(state, rank, time);
+        return;
+    }
+    int32_t lane = move->pass < PASS_W ? state->lane[move->pass][move->stage] : -1;
+    if (lane >= 0) undo->lane_free = state->lane_free[lane];
+    double end = time + state->cost[move->pass][move->stage];
+    if (move->pass < PASS_W) send(state, move->stage, move->pass, end);
+    state->done[move->pass][move->stage]++;
+    state->left--;
+    rank->free = end;
+    rank->excluded = 0;
+    rank->deadline = INFINITY;
+    if (move->pass == PASS_F) rank->held++;
+    if ((int32_t)move->pass == state->passes - 1) rank->held--;
+}
+
+void weft_search_take_back(weft_search_state *state, const weft_search_move *move, const weft_search_undo *undo)
+{
+    state->ranks[move->rank] = undo->rank;
+    if (move->stage < 0) return;
+    int32_t lane = move->pass < PASS_W ? state->lane[move->pass][move->stage] : -1;
+    if (lane >= 0) state->lane_free[lane] = undo->lane_free;
+    state->done[move->pass][move->stage]--;
+    state->left++;
+}

@@ -1,0 +1,1 @@
+weft search --microbatches 2

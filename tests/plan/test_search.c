@@ -1,0 +1,335 @@
+/* The search against all orders there are, where they can be counted, and against every kind of schedule elsewhere. */
+#include "../program/build.h"
+#include "plan/search.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { STAGES = 8, ORDERS = 4096, LENGTH = 16 };
+
+typedef struct case_costs {
+    double forward[STAGES], input[STAGES], weight[STAGES], messages[STAGES];
+    weft_costs view;
+} case_costs;
+
+static void roll_costs(dice *d, case_costs *out)
+{
+    static const double some[] = {0, 0.5, 1, 1, 1.25, 2, 3};
+    bool equal = dice_roll(d, 2), messages = dice_roll(d, 2);
+    for (int s = 0; s < STAGES; s++) {
+        bool again = equal && s > 0;
+        out->forward[s] = again ? out->forward[0] : some[dice_roll(d, 7)];
+        out->input[s] = again ? out->input[0] : some[dice_roll(d, 7)];
+        out->weight[s] = again ? out->weight[0] : some[dice_roll(d, 7)];
+        out->messages[s] = messages ? some[dice_roll(d, 7)] : 0;
+    }
+    out->view = (weft_costs){.forward = out->forward,
+                             .backward_input = out->input,
+                             .backward_weight = out->weight,
+                             .messages = out->messages};
+}
+
+/* A schedule of any kind that goes with every placement: for its stage_rank. */
+static weft_schedule *place(int32_t P, int32_t V, const char *placement, int32_t M)
+{
+    weft_schedule_options options = {
+        .kind = "sequential", .ranks = P, .loops = V, .microbatches = M, .placement = placement};
+    weft_schedule *schedule = NULL;
+    weft_error error;
+    if (weft_schedule_create(&options, &schedule, &error) != WEFT_OK) fail_msg("%s", error.text);
+    return schedule;
+}
+
+static weft_search_problem pose(const weft_schedule *places, const char *placement, const case_costs *costs,
+                                int64_t cap, bool whole)
+{
+    return (weft_search_problem){.ranks = places->ranks,
+                                 .stages = places->stages,
+                                 .microbatches = places->microbatches,
+                                 .stage_rank = places->stage_rank,
+                                 .placement = placement,
+                                 .costs = &costs->view,
+                                 .cap = cap,
+                                 .whole = whole,
+                                 .seconds = 60};
+}
+
+/* Step time and most held of a schedule; INFINITY when it cannot end. */
+static double judge(const weft_schedule *schedule, const weft_costs *costs, int64_t *out_held)
+{
+    weft_program *program = NULL;
+    weft_timeline timeline = {0};
+    weft_bubble_rank ranks[STAGES];
+    double step = INFINITY, bubble;
+    weft_error error;
+    *out_held = 0;
+    if (weft_program_create(schedule, &(weft_lower_options){0}, &program, &error) != WEFT_OK) return step;
+    assert_int_equal(weft_program_verify(program, &error), WEFT_OK);
+    assert_int_equal(weft_timeline_init(&timeline, program, &error), WEFT_OK);
+    assert_int_equal(weft_simulate(program, costs, &timeline, &error), WEFT_OK);
+    weft_bubble_measure(&timeline, &step, &bubble, ranks);
+    for (int32_t r = 0; r < schedule->ranks; r++)
+        if (ranks[r].peak_activations > *out_held) *out_held = ranks[r].peak_activations;
+    weft_timeline_fini(&timeline);
+    weft_program_destroy(program);
+    return step;
+}
+
+/* All orders of the passes of one rank. */
+typedef struct orders {
+    weft_action rows[ORDERS][LENGTH];
+    int32_t count, length;
+    int32_t chains, passes, M; /* a chain is a stage and a micro-batch */
+    const int32_t *stages;
+    bool whole, ascending;
+    int64_t cap;
+} orders;
+
+static bool may_run(const orders *all, const int32_t *done, int32_t chain)
+{
+    for (int32_t c = chain / all->M * all->M; c < chain && all->ascending; c++)
+        if (done[c] <= done[chain]) return false;
+    return done[chain] < all->passes;
+}
+
+static void list_orders(orders *all, weft_action *row, int32_t *done, int32_t used, int64_t held)
+{
+    static const weft_action_kind split[] = {WEFT_F, WEFT_I, WEFT_W}, whole[] = {WEFT_F, WEFT_B};
+    if (all->cap && held > all->cap) return;
+    if (used == all->length) {
+        assert_true(all->count < ORDERS);
+        memcpy(all->rows[all->count++], row, (size_t)used * sizeof *row);
+        return;
+    }
+    for (int32_t c = 0; c < all->chains; c++) {
+        if (!may_run(all, done, c)) continue;
+        int32_t pass = done[c]++;
+        row[used] = (weft_action){.kind = (all->whole ? whole[pass] : split[pass]) & 0x7f,
+                                  .stage = (uint32_t)all->stages[c / all->M] & 0xffffff,
+                                  .microbatch = (uint32_t)(c % all->M)};
+        list_orders(all, row, done, used + 1, held + (pass == 0) - (pass == all->passes - 1));
+        done[c]--;
+    }
+}
+
+static orders all_orders[3];
+
+static void list_rank(const weft_search_problem *problem, int32_t rank, bool ascending)
+{
+    static int32_t stages[3][STAGES];
+    orders *all = &all_orders[rank];
+    weft_action row[LENGTH];
+    int32_t done[LENGTH] = {0}, count = 0;
+    for (int32_t s = 0; s < problem->stages; s++)
+        if (problem->stage_rank[s] == rank) stages[rank][count++] = s;
+    int32_t passes = problem->whole ? 2 : 3, chains = count * problem->microbatches;
+    all->count = 0;
+    all->length = chains * passes;
+    all->chains = chains;
+    all->passes = passes;
+    all->M = problem->microbatches;
+    all->stages = stages[rank];
+    all->whole = problem->whole;
+    all->ascending = ascending;
+    all->cap = problem->cap;
+    assert_true(all->length <= LENGTH);
+    list_orders(all, row, done, 0, 0);
+}
+
+/* The least step time of all orders of all ranks. */
+static double try_all(const weft_search_problem *problem, weft_schedule *schedule, int32_t rank, size_t used)
+{
+    int64_t held;
+    if (rank == problem->ranks) return judge(schedule, problem->costs, &held);
+    const orders *all = &all_orders[rank];
+    double best = INFINITY;
+    schedule->first[rank + 1] = used + (size_t)all->length;
+    for (int32_t i = 0; i < all->count; i++) {
+        memcpy(schedule->actions + used, all->rows[i], (size_t)all->length * sizeof(weft_action));
+        best = fmin(best, try_all(problem, schedule, rank + 1, used + (size_t)all->length));
+    }
+    return best;
+}
+
+static double brute_force(const weft_search_problem *problem, bool ascending)
+{
+    weft_action actions[3 * LENGTH];
+    size_t first[4] = {0};
+    int32_t stage_rank[STAGES];
+    memcpy(stage_rank, problem->stage_rank, (size_t)problem->stages * sizeof *stage_rank);
+    weft_schedule schedule = {.ranks = problem->ranks,
+                              .stages = problem->stages,
+                              .microbatches = problem->microbatches,
+                              .stage_rank = stage_rank,
+                              .first = first,
+                              .actions = actions};
+    for (int32_t r = 0; r < problem->ranks; r++) list_rank(problem, r, ascending);
+    return try_all(problem, &schedule, 0, 0);
+}
+
+static void check_sound(const weft_search_problem *problem, const weft_search_result *found)
+{
+    int64_t held = 0;
+    assert_true(fabs(judge(found->schedule, problem->costs, &held) - found->step_time) < 1e-9);
+    assert_true(found->bound <= found->step_time);
+    assert_true(!problem->cap || held <= problem->cap);
+    for (int32_t i = 0; i < found->row_count; i++) {
+        assert_true(found->step_time <= found->rows[i].step_time);
+        assert_true(!problem->cap || found->rows[i].held <= problem->cap);
+        assert_true(i == 0 || found->rows[i - 1].step_time <= found->rows[i].step_time);
+    }
+}
+
+static const struct {
+    int32_t P, V, M;
+    const char *placement;
+    bool whole, ascending; /* only ascending orders are counted, where all would be too many */
+    int rounds;
+} tiny[] = {
+    {2, 1, 2, "loop", false, false, 40}, {2, 1, 3, "loop", false, true, 12},  {3, 1, 2, "loop", false, true, 40},
+    {2, 2, 1, "loop", false, true, 40},  {2, 2, 1, "v", false, true, 40},     {2, 1, 4, "loop", true, true, 40},
+    {3, 1, 3, "loop", true, true, 40},   {2, 2, 2, "loop", true, true, 1},    {2, 2, 2, "v", true, true, 1},
+    {2, 0, 2, "0,1,0", true, true, 30},  {1, 3, 1, "loop", false, false, 10}, {2, 1, 3, "loop", true, false, 2},
+};
+
+static void test_all_orders(void **state)
+{
+    (void)state;
+    dice d = {3};
+    for (size_t i = 0; i < sizeof tiny / sizeof *tiny; i++)
+        for (int round = 0; round < tiny[i].rounds; round++) {
+            case_costs costs;
+            roll_costs(&d, &costs);
+            weft_schedule *places = place(tiny[i].P, tiny[i].V, tiny[i].placement, tiny[i].M);
+            int64_t least = tiny[i].V ? tiny[i].V : 2;
+            int64_t cap = least + dice_roll(&d, (uint32_t)(least * tiny[i].M));
+            weft_search_problem problem =
+                pose(places, tiny[i].placement, &costs, dice_roll(&d, 4) ? cap : 0, tiny[i].whole);
+            weft_search_result found;
+            weft_error error;
+            if (weft_search(&problem, &found, &error) != WEFT_OK) fail_msg("%s", error.text);
+            check_sound(&problem, &found);
+            double best = brute_force(&problem, tiny[i].ascending);
+            assert_true(found.optimal);
+            if (fabs(found.step_time - best) > 1e-6)
+                fail_msg("case %zu, round %d: found %g, the best is %g", i, round, found.step_time, best);
+            weft_search_result_fini(&found);
+            weft_schedule_destroy(places);
+        }
+}
+
+/* Equal costs, P = 2 to 4 and M = 2 to 6, in the memory of 1F1B, less and more: proved, and more memory is never worse.
+ */
+static void test_gaps_of_kinds(void **state)
+{
+    (void)state;
+    double ones[STAGES] = {1, 1, 1, 1, 1, 1, 1, 1};
+    case_costs costs = {.view = {.forward = ones, .backward_input = ones, .backward_weight = ones, .message = 0.25}};
+    printf("P M cap  best  by the best kind\n");
+    for (int32_t P = 2; P <= 4; P++)
+        for (int32_t M = 2; M <= 6; M += 2) {
+            weft_schedule *places = place(P, 1, "loop", M);
+            double before = INFINITY;
+            for (int32_t cap = 1; cap <= P + 1; cap++) {
+                weft_search_problem problem = pose(places, "loop", &costs, cap, false);
+                weft_search_result found;
+                weft_error error;
+                assert_int_equal(weft_search(&problem, &found, &error), WEFT_OK);
+                check_sound(&problem, &found);
+                assert_true(found.optimal);
+                assert_true(found.step_time <= before);
+                before = found.step_time;
+                printf("%d %d  %d  %5.2f  %s + %.1f %%\n", (int)P, (int)M, (int)cap, found.step_time,
+                       found.rows[0].kind, 100 * (found.rows[0].step_time / found.step_time - 1));
+                weft_search_result_fini(&found);
+            }
+            weft_schedule_destroy(places);
+        }
+}
+
+/* 1F1B is the best there is in its memory when backward passes are whole: so says the source, and so does the search.
+ */
+static void test_1f1b_is_best(void **state)
+{
+    (void)state;
+    double forward[] = {1, 1, 1, 1}, half[] = {1, 1, 1, 1};
+    case_costs costs = {.view = {.forward = forward, .backward_input = half, .backward_weight = half}};
+    for (int32_t P = 2; P <= 4; P++) {
+        weft_schedule *places = place(P, 1, "linear", 6);
+        weft_search_problem problem = pose(places, "linear", &costs, P, true);
+        weft_search_result found;
+        weft_error error;
+        assert_int_equal(weft_search(&problem, &found, &error), WEFT_OK);
+        assert_true(found.optimal);
+        assert_string_equal(found.rows[0].kind, "1f1b");
+        assert_true(fabs(found.step_time - 3 * (6 + P - 1)) < 1e-9);
+        assert_true(found.rows[0].step_time == found.step_time);
+        weft_search_result_fini(&found);
+        weft_schedule_destroy(places);
+    }
+}
+
+/* Without time there are still the best kind and a bound below it; with time neither gets worse. */
+static void test_time_limit(void **state)
+{
+    (void)state;
+    dice d = {4};
+    for (int round = 0; round < 30; round++) {
+        case_costs costs;
+        roll_costs(&d, &costs);
+        int32_t P = 2 + (int32_t)dice_roll(&d, 2);
+        const char *placement = dice_roll(&d, 2) ? "v" : "loop";
+        weft_schedule *places = place(P, 2, placement, 3);
+        weft_search_problem problem = pose(places, placement, &costs, 2 + dice_roll(&d, 5), dice_roll(&d, 2));
+        weft_search_result none, some;
+        weft_error error;
+        problem.seconds = 0;
+        assert_int_equal(weft_search(&problem, &none, &error), WEFT_OK);
+        problem.seconds = 0.05;
+        assert_int_equal(weft_search(&problem, &some, &error), WEFT_OK);
+        check_sound(&problem, &none);
+        check_sound(&problem, &some);
+        assert_true(none.bound <= some.bound && none.step_time >= some.step_time);
+        assert_true(none.row_count > 0 && none.step_time == none.rows[0].step_time);
+        weft_search_result_fini(&none);
+        weft_search_result_fini(&some);
+        weft_schedule_destroy(places);
+    }
+}
+
+static void check_refused(int32_t P, int32_t V, int32_t M, int64_t cap, const char *message)
+{
+    case_costs costs = {.view = {0}};
+    weft_schedule *places = place(P, V, "loop", M);
+    weft_search_problem problem = pose(places, "loop", &costs, cap, false);
+    weft_search_result found;
+    weft_error error;
+    assert_int_equal(weft_search(&problem, &found, &error), WEFT_INVALID);
+    if (!strstr(error.text, message)) fail_msg("%s", error.text);
+    assert_null(found.schedule);
+    weft_schedule_destroy(places);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    check_refused(4, 2, 33, 0, "8 stages x 33 micro-batches are too many");
+    check_refused(2, 9, 2, 0, "a rank with 9 stages is too much");
+    check_refused(2, 3, 2, 2, "a rank with 3 stages holds 3 micro-batch stages at least; the cap is 2");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_orders), cmocka_unit_test(test_gaps_of_kinds), cmocka_unit_test(test_1f1b_is_best),
+        cmocka_unit_test(test_time_limit), cmocka_unit_test(test_refusals),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

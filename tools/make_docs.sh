@@ -1,0 +1,96 @@
+#!/bin/sh
+# make_docs.sh WEFT PAGES OUT: what weft itself tells in the pages. Copies schedules.md and search.md from folder PAGES to
+# folder OUT with their generated parts written anew, and draws OUT/pictures. The two folders may be the same.
+set -eu
+weft=$1 pages=$2 out=$3
+P=4 M=8
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$out/pictures"
+
+# Every kind: stages a rank, flags, then bubble and memory as the page has them: the formula, and as awk computes it. A
+# span is a bubble from a rank's own start to its own end, a step one of the whole step.
+kinds='
+sequential|1||step|P - 1|P-1|V|V
+gpipe|1||step|(P - 1) / M|(P-1)/M|M V|M*V
+1f1b|1||step|(P - 1) / M|(P-1)/M|min(M, P) V|P*V
+depth-first|2||step|(P - 1) / (M V)|(P-1)/(M*V)|at most V P + P - 1|V*P+P-1
+breadth-first|2||step|(P - 1) / (M V)|(P-1)/(M*V)|M V|M*V
+breadth-first-descending|2||step|(P - 1) / (M V)|(P-1)/(M*V)|M V|M*V
+hybrid|2|--group 8|step|(P - 1) / (M V)|(P-1)/(M*V)|at most (V - 1) K + 2 P - 1|(V-1)*8+2*P-1
+zb-h1|1||span|(P - 1)(F + I - W) / (M (F + I + W))|(P-1)*(F+I-W)/(M*(F+I+W))|min(M, P) V|P*V
+zb-h2|1||span|(P - 1)(F + I - 2 W) / (M (F + I + W))|(P-1)*(F+I-2*W)/(M*(F+I+W))|(2 P - 1) V|(2*P-1)*V
+interleaved-zero-bubble|2||span|(P - 1)(F + I - W) / (M V (F + I + W))|(P-1)*(F+I-W)/(M*V*(F+I+W))|V P|V*P
+breadth-first-split|2||span|(P - 1)(F + I - 2 W) / (M V (F + I + W))|(P-1)*(F+I-2*W)/(M*V*(F+I+W))|(V - 1) M + 2 P - 1|(V-1)*M+2*P-1
+zb-v|2||span|0|0|2 min(M, P)|2*P
+v-half|2||span|(P - 1) / (2 M)|(P-1)/(2*M)|at most P + 2|P+2
+v-min|2||span|2 (P - 1) / (3 M), a pass more or less|2*(P-1)/(3*M)|at most 2 floor((P + 1) / 3) + 2|2*int((P+1)/3)+2
+dualpipe-v|2||span|(P - 1)(F&B + I - 2 W) / (2 M (F + I + W))|(P-1)*(F+I+W+I-2*W)/(2*M*(F+I+W))|2 P + 1|2*P+1
+'
+
+known=$("$weft" simulate --help | sed '1,/^kinds:/d' | awk '{ print $1 }' | sort)
+listed=$(printf '%s' "$kinds" | sed '/^$/d; s/|.*//' | sort)
+[ "$known" = "$listed" ] || { echo "make_docs.sh: lists kinds other than those there are" >&2; exit 1; }
+
+# figures FILE.json SPAN|STEP: the step time, the bubble over compute time, the bubble as a share of the step, most held
+figures() {
+    awk -v which="$2" '
+        function number(key) { match($0, "\"" key "\": *[-0-9.e]+"); return substr($0, RSTART + length(key) + 4, RLENGTH - length(key) - 4) + 0 }
+        /"step_time"/ { step = number("step_time") }
+        /"bubble_fraction"/ { share = number("bubble_fraction") }
+        /"peak_activations"/ { gsub(/.*\[|\].*/, ""); n = split($0, held, ", "); for (i = 1; i <= n; i++) if (held[i] + 0 > most) most = held[i] + 0 }
+        /"busy"/ { busy = number("busy"); span = number("end") - number("begin"); if (span > longest) longest = span }
+        END { printf "%g|%.4g|%.1f|%d\n", step, (which == "span" ? longest : step) / busy - 1, 100 * share, most }' "$1"
+}
+
+# Both parts below read: kind|loops|flags|which|formula|value|formula|value|step|bubble|share|held
+printf '%s' "$kinds" | sed '/^$/d' | while IFS='|' read -r kind loops flags which bubble bubble_value held held_value; do
+    cost=$(awk "BEGIN { print 1 / $loops }")
+    # shellcheck disable=SC2086 # flags are words
+    "$weft" simulate "$kind" --pipeline $P --loops "$loops" --microbatches $M $flags --forward "$cost" \
+        --backward-input "$cost" --backward-weight "$cost" --json --svg "$out/pictures/$kind.svg" >"$work/$kind.json"
+    values=$(awk "BEGIN { P = $P; M = $M; V = $loops; F = I = W = 1 / V; printf \"%.4g|%d\", $bubble_value, $held_value }")
+    echo "$kind|$loops|$flags|$which|$bubble|${values%|*}|$held|${values#*|}|$(figures "$work/$kind.json" "$which")"
+done >"$work/rows"
+
+{
+    echo '| kind | V | step | idle share | bubble by formula | simulated | held by formula | simulated |'
+    echo '| --- | --- | --- | --- | --- | --- | --- | --- |'
+    awk -F'|' '{ printf "| [%s](#%s) | %s | %s s | %s %% | %s | %s | %s | %s |\n", $1, $1, $2, $9, $11, $6, $10, $8, $12 }' \
+        "$work/rows"
+    awk -F'|' '{
+        printf "\n### %s\n\n![%s at P = 4, M = 8](pictures/%s.svg)\n\n", $1, $1, $1
+        printf "Bubble%s: %s", $4 == "span" ? ", own start to own end" : "", $5
+        if ($5 != $6) printf " = %s", $6
+        printf "; simulated %s. Held: %s = %s; simulated %s.\n", $10, $7, $8, $12
+    }' "$work/rows"
+} >"$work/pictures"
+
+{
+    echo '| P | M | cap | least time | nearest kind | above it | 1f1b above it |'
+    echo '| --- | --- | --- | --- | --- | --- | --- |'
+    for ranks in 2 3 4; do
+        for cap in $((ranks - 1)) $ranks $((ranks + 1)) $((2 * ranks - 1)); do
+            [ "$ranks-$cap" != "${last:-}" ] || continue
+            last=$ranks-$cap
+            "$weft" search --pipeline $ranks --microbatches $((2 * ranks)) --memory-cap "$cap" --comm 0.1 --seconds 600 |
+                awk -v sizes="$ranks | $((2 * ranks)) | $cap" '
+                    /^step/ { step = $2; sub(/,$/, "", step) }
+                    $4 == "%" && nearest == "" { nearest = $1; gap = $3 }
+                    $1 == "1f1b" { of_1f1b = $3 " %" }
+                    END { printf "| %s | %s | `%s` | %s %% | %s |\n", sizes, step, nearest, gap, of_1f1b == "" ? "holds more" : of_1f1b }'
+        done
+    done
+} >"$work/table"
+
+# part PAGE NAME FILE: the lines between the marks of that name, from the file
+part() {
+    awk -v name="$2" -v file="$3" '
+        $0 == "<!-- " name ": written by make docs -->" { print; while ((getline line < file) > 0) print line; skip = 1; found = 1 }
+        $0 == "<!-- end -->" { skip = 0 }
+        !skip { print }
+        END { exit !found }' "$pages/$1" >"$work/page" || { echo "make_docs.sh: $1 has no place for $2" >&2; exit 1; }
+    cp "$work/page" "$out/$1"
+}
+part schedules.md pictures "$work/pictures"
+part search.md table "$work/table"
