@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -28,6 +29,20 @@ weft_status weft_cli_unit(const weft_arguments *arguments, const char **out, wef
     FAIL(error, WEFT_INVALID, "--unit: expects s, ms or us, not '%s'", name);
 }
 
+/* Known before the work, not after. */
+static weft_status check_folder(const char *option, const char *path, weft_error *error)
+{
+    struct stat status;
+    char folder[4200];
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path) return WEFT_OK;
+    if (snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path) >= (int)sizeof folder)
+        FAIL(error, WEFT_INVALID, "--%s: the path is too long", option);
+    if (stat(folder, &status) != 0 || !S_ISDIR(status.st_mode))
+        FAIL(error, WEFT_INVALID, "--%s: there is no folder %s", option, folder);
+    return WEFT_OK;
+}
+
 /* A file is replaced when the new one is complete; a device or a pipe must not be. */
 weft_status weft_cli_output_check(const weft_arguments *arguments, const char *option, weft_error *error)
 {
@@ -35,6 +50,7 @@ weft_status weft_cli_output_check(const weft_arguments *arguments, const char *o
     const char *path = weft_arguments_get(arguments, option);
     if (path && stat(path, &status) == 0 && !S_ISREG(status.st_mode))
         FAIL(error, WEFT_INVALID, "--%s: %s is there and is not a regular file", option, path);
+    if (path) TRY(check_folder(option, path, error));
     return WEFT_OK;
 }
 

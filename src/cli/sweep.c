@@ -27,6 +27,7 @@ typedef struct sweeper {
     weft_cli_sizes sizes;
     weft_sweep sweep;
     int at;          /* the size that runs */
+    int shown;       /* rows of the table that were printed */
     sample *samples; /* (steps) of it */
     int64_t count;
     int32_t rank;   /* of this process; only rank 0 shows anything */
@@ -127,13 +128,14 @@ static weft_status keep(const sweeper *self, weft_error *error)
     return write_file(self, "csv", weft_sweep_csv, error);
 }
 
-static weft_status show_row(sweeper *self, const weft_sweep_row *row, weft_error *error)
+/* The next row of the table. */
+static weft_status show_row(sweeper *self, weft_error *error)
 {
     weft_text text;
     weft_text_init(&text);
     if (!self->headed) weft_sweep_text_head(&self->sweep, &text);
     self->headed = true;
-    weft_sweep_text_row(&self->sweep, row, &text);
+    weft_sweep_text_row(&self->sweep, &self->sizes.rows[self->shown++], &text);
     weft_status status = weft_text_check(&text, error);
     if (status == WEFT_OK && (fputs(weft_text_get(&text), self->progress) < 0 || fflush(self->progress) != 0))
         status = weft_fail(error, WEFT_FAILED, "cannot write the table");
@@ -182,7 +184,7 @@ static weft_status run_sizes(sweeper *self, weft_error *error)
         }
         if (self->sweep.stopped) break;
         if (self->rank != 0) continue;
-        TRY(show_row(self, row, error));
+        TRY(show_row(self, error));
         TRY(keep(self, error));
     }
     return WEFT_OK;
@@ -193,7 +195,7 @@ static weft_status finish(sweeper *self, weft_error *error)
 {
     bool json = weft_arguments_has(self->arguments, "json");
     weft_text text;
-    for (int i = self->at; i < self->sizes.count; i++) TRY(show_row(self, &self->sizes.rows[i], error));
+    while (self->shown < self->sizes.count) TRY(show_row(self, error));
     TRY(keep(self, error));
     weft_text_init(&text);
     (json ? weft_sweep_json : weft_sweep_text_end)(&self->sweep, &text);
@@ -270,6 +272,8 @@ static weft_status split_operands(const weft_arguments *arguments, const char **
     size_t length = strlen(operand);
     *out_list = NULL;
     *out_count = 0;
+    if (strncmp(arguments->operands[0], operand, length) == 0 && arguments->operands[0][length] == '=')
+        FAIL(error, WEFT_INVALID, "the first operand is FILE.yaml, not '%.60s'", arguments->operands[0]);
     for (int i = 1; i < arguments->operand_count; i++) {
         const char *word = arguments->operands[i];
         if (strncmp(word, operand, length) == 0 && word[length] == '=')

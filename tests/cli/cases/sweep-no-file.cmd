@@ -1,0 +1,1 @@
+weft sweep microbatch=1,2
