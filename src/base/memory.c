@@ -2,8 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { ALIGNMENT = 64, BLOCK_BYTES = 64 * 1024 };
+enum { ALIGNMENT = 64, BLOCK_BYTES = 64 * 1024, PAGE_BYTES = 2 << 20, LARGE_BYTES = 32 << 20 };
 
 struct weft_arena_block {
     struct weft_arena_block *next;
@@ -12,9 +13,20 @@ struct weft_arena_block {
 
 static bool round_up(size_t bytes, size_t *out)
 {
-    if (bytes > SIZE_MAX - ALIGNMENT) return false;
+    if (bytes > SIZE_MAX - PAGE_BYTES) return false;
     *out = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     return true;
+}
+
+/* In large pages, of which the system hands out gigabytes several times faster; where it has none, in others. */
+static void *take_large(size_t bytes)
+{
+    bytes = (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    void *memory = aligned_alloc(PAGE_BYTES, bytes);
+#ifdef MADV_HUGEPAGE
+    if (memory) (void)madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+    return memory;
 }
 
 weft_status weft_allocate(size_t count, size_t size, void *out_pointer, weft_error *error)
@@ -22,7 +34,7 @@ weft_status weft_allocate(size_t count, size_t size, void *out_pointer, weft_err
     void *memory = NULL;
     size_t bytes = 0;
     bool fits = !__builtin_mul_overflow(count, size, &bytes) && round_up(bytes ? bytes : 1, &bytes);
-    if (fits) memory = aligned_alloc(ALIGNMENT, bytes);
+    if (fits) memory = bytes < LARGE_BYTES ? aligned_alloc(ALIGNMENT, bytes) : take_large(bytes);
     if (memory) memset(memory, 0, bytes);
     memcpy(out_pointer, &memory, sizeof memory);
     if (!memory) FAIL(error, WEFT_NO_MEMORY, "out of memory: %zu x %zu bytes asked for", count, size);

@@ -8,18 +8,35 @@
 #include "report/report.h"
 
 #include <stdio.h>
+#include <string.h>
 
 typedef struct simulation {
-    weft_schedule *schedule;
+    weft_schedule *schedule; /* until the program is there: the order of millions of actions is large */
+    char name[sizeof((weft_schedule *)0)->name];
+    int32_t loops;
     weft_cli_costs costs;
     weft_program *program;
     weft_timeline timeline;
     weft_bubble_rank *ranks; /* (P) */
     const char *unit;        /* of all times */
     double step, bubble;
-    double cause[WEFT_BUBBLE_CAUSES];  /* shares of the step, means over ranks */
-    uint64_t count[WEFT_ACTION_KINDS]; /* actions of each kind */
+    double cause[WEFT_BUBBLE_CAUSES]; /* shares of the step, means over ranks */
+    uint64_t messages, gathers, reductions;
 } simulation;
+
+static void count_actions(simulation *it)
+{
+    const weft_program *program = it->program;
+    for (int32_t i = 0; i < program->rank_lanes[program->ranks]; i++) {
+        const weft_lane *lane = &program->lanes[i];
+        if (lane->kind == WEFT_PROGRAM_SEND_F || lane->kind == WEFT_PROGRAM_SEND_B) it->messages += lane->count;
+        if (lane->kind != WEFT_PROGRAM_REDUCE) continue;
+        for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
+            it->gathers += program->actions[a].kind == WEFT_UNSHARD;
+            it->reductions += program->actions[a].kind == WEFT_REDUCE_GRAD;
+        }
+    }
+}
 
 static void sum_up(simulation *it)
 {
@@ -28,7 +45,7 @@ static void sum_up(simulation *it)
     for (int32_t rank = 0; rank < P && it->step > 0; rank++)
         for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++)
             it->cause[cause] += it->ranks[rank].cause[cause] / (it->step * P);
-    for (uint32_t a = 0; a < it->program->action_count; a++) it->count[it->program->actions[a].kind]++;
+    count_actions(it);
 }
 
 /* An overlapped pair is one piece. Where nothing is said of its cost, parts that cannot begin together, as a file may
@@ -53,6 +70,10 @@ static weft_status simulate(simulation *it, const weft_arguments *arguments, wef
     weft_lower_options lower = {
         .update = it->costs.has_update, .norm = it->costs.has_update, .clip = it->costs.has_update};
     TRY(weft_program_create(it->schedule, &lower, &it->program, error));
+    memcpy(it->name, it->schedule->name, sizeof it->name);
+    it->loops = it->schedule->loops;
+    weft_schedule_destroy(it->schedule);
+    it->schedule = NULL;
     /* What weft generates is proved by its tests; what others wrote is not. */
     if (weft_cli_schedule_is_file(arguments)) TRY(weft_program_verify(it->program, error));
     TRY(weft_cli_pictures_check(arguments, it->program, error));
@@ -63,16 +84,11 @@ static weft_status simulate(simulation *it, const weft_arguments *arguments, wef
     return WEFT_OK;
 }
 
-static uint64_t messages(const simulation *it)
-{
-    return it->count[WEFT_SEND_F] + it->count[WEFT_SEND_B];
-}
-
 static void write_text(const simulation *it, weft_text *out)
 {
-    const weft_schedule *schedule = it->schedule;
-    weft_text_add(out, "schedule  %s, %d stages over %d ranks, %d micro-batches\n", schedule->name,
-                  (int)schedule->stages, (int)schedule->ranks, (int)schedule->microbatches);
+    const weft_program *program = it->program;
+    weft_text_add(out, "schedule  %s, %d stages over %d ranks, %d micro-batches\n", it->name, (int)program->stages,
+                  (int)program->ranks, (int)program->microbatches);
     weft_text_add(out, "step      %.6g %s\nbubble    %.2f %% of the step", it->step, it->unit, 100 * it->bubble);
     const char *separator = ": ";
     for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
@@ -82,10 +98,10 @@ static void write_text(const simulation *it, weft_text *out)
         separator = ", ";
     }
     weft_text_add(out, "\nprogram   %u actions, %llu messages, %llu gathers, %llu reductions\n",
-                  (unsigned)it->program->action_count, (unsigned long long)messages(it),
-                  (unsigned long long)it->count[WEFT_UNSHARD], (unsigned long long)it->count[WEFT_REDUCE_GRAD]);
+                  (unsigned)program->action_count, (unsigned long long)it->messages, (unsigned long long)it->gathers,
+                  (unsigned long long)it->reductions);
     weft_text_add(out, "\nrank        busy        idle       begin         end    held\n");
-    for (int32_t rank = 0; rank < schedule->ranks; rank++) {
+    for (int32_t rank = 0; rank < program->ranks; rank++) {
         const weft_bubble_rank *row = &it->ranks[rank];
         weft_text_add(out, "%4d  %10.6g  %10.6g  %10.6g  %10.6g  %6lld\n", (int)rank, row->busy, row->idle,
                       row->first_begin, row->last_end, (long long)row->peak_activations);
@@ -101,7 +117,7 @@ static void add_key(const char *key, double value, weft_text *out)
 static void add_ranks(const simulation *it, weft_text *out)
 {
     weft_text_add(out, "  \"ranks\": [\n");
-    for (int32_t rank = 0; rank < it->schedule->ranks; rank++) {
+    for (int32_t rank = 0; rank < it->program->ranks; rank++) {
         const weft_bubble_rank *row = &it->ranks[rank];
         weft_text_add(out, "    {");
         add_key("busy", row->busy, out);
@@ -111,18 +127,18 @@ static void add_ranks(const simulation *it, weft_text *out)
         add_key("begin", row->first_begin, out);
         weft_text_add(out, ", ");
         add_key("end", row->last_end, out);
-        weft_text_add(out, "}%s\n", rank + 1 < it->schedule->ranks ? "," : "");
+        weft_text_add(out, "}%s\n", rank + 1 < it->program->ranks ? "," : "");
     }
     weft_text_add(out, "  ]\n");
 }
 
 static void write_json(const simulation *it, weft_text *out)
 {
-    const weft_schedule *schedule = it->schedule;
+    const weft_program *program = it->program;
     weft_text_add(out, "{\n  \"schedule\": ");
-    weft_text_add_json(out, schedule->name);
+    weft_text_add_json(out, it->name);
     weft_text_add(out, ",\n  \"pipeline\": %d,\n  \"stages\": %d,\n  \"microbatches\": %d,\n  \"actions\": %u,\n  ",
-                  (int)schedule->ranks, (int)schedule->stages, (int)schedule->microbatches,
+                  (int)program->ranks, (int)program->stages, (int)program->microbatches,
                   (unsigned)it->program->action_count);
     add_key("step_time", it->step, out);
     weft_text_add(out, ",\n  ");
@@ -133,22 +149,22 @@ static void write_json(const simulation *it, weft_text *out)
         add_key(weft_bubble_cause_name((weft_bubble_cause)cause), it->cause[cause], out);
     }
     weft_text_add(out, "},\n  \"peak_activations\": [");
-    for (int32_t rank = 0; rank < schedule->ranks; rank++)
+    for (int32_t rank = 0; rank < program->ranks; rank++)
         weft_text_add(out, "%s%lld", rank ? ", " : "", (long long)it->ranks[rank].peak_activations);
     weft_text_add(out, "],\n  \"messages\": %llu,\n  \"gathers\": %llu,\n  \"reductions\": %llu,\n",
-                  (unsigned long long)messages(it), (unsigned long long)it->count[WEFT_UNSHARD],
-                  (unsigned long long)it->count[WEFT_REDUCE_GRAD]);
+                  (unsigned long long)it->messages, (unsigned long long)it->gathers,
+                  (unsigned long long)it->reductions);
     add_ranks(it, out);
     weft_text_add(out, "}\n");
 }
 
 static weft_status draw(const simulation *it, const weft_arguments *arguments, weft_error *error)
 {
-    const weft_schedule *schedule = it->schedule;
+    const weft_program *program = it->program;
     char title[128], loops[32] = "";
-    if (schedule->loops > 1) snprintf(loops, sizeof loops, ", %d loops", (int)schedule->loops);
-    snprintf(title, sizeof title, "%s, P = %d%s, M = %d", schedule->name, (int)schedule->ranks, loops,
-             (int)schedule->microbatches);
+    if (it->loops > 1) snprintf(loops, sizeof loops, ", %d loops", (int)it->loops);
+    snprintf(title, sizeof title, "%s, P = %d%s, M = %d", it->name, (int)program->ranks, loops,
+             (int)program->microbatches);
     weft_picture picture = {.title = title, .caption = "simulated"};
     return weft_cli_pictures_write(arguments, &it->timeline, &picture, error);
 }

@@ -6,17 +6,6 @@
 /* Up to here a missing action is worth finding by name; beyond, the table would be far larger than the program. */
 enum { SPARSE_LIMIT = 1 << 20 };
 
-static size_t cell(const weft_program *program, int32_t place, int32_t stage, int32_t microbatch)
-{
-    return ((size_t)place * (size_t)program->stages + (size_t)stage) * (size_t)program->microbatches +
-           (size_t)microbatch;
-}
-
-uint32_t weft_index_at(const weft_index *index, weft_place place, int32_t stage, int32_t microbatch)
-{
-    return index->at[cell(index->program, (int32_t)place, stage, microbatch)];
-}
-
 /* Which place an action takes, on which kind of lane, and how far its stage's peer is; -1 where it has no place. */
 typedef struct kind_row {
     int place;
@@ -78,7 +67,8 @@ static uint32_t *home_of(weft_index *index, int32_t rank, weft_action action)
 {
     const kind_row *row = &kind_rows[action.kind];
     if (row->place >= 0)
-        return &index->at[cell(index->program, row->place, (int32_t)action.stage, (int32_t)action.microbatch)];
+        return &index->at[weft_index_cell(index->program, (weft_place)row->place, (int32_t)action.stage,
+                                          (int32_t)action.microbatch)];
     switch (action.kind) {
     case WEFT_UPDATE:
         index->has_update = true;
@@ -164,19 +154,6 @@ void weft_index_fini(weft_index *index)
     weft_free(index->last_gradient);
     weft_free(index->rank_gradient);
     *index = (weft_index){0};
-}
-
-int32_t weft_program_lane(const weft_program *program, int32_t rank, uint32_t action)
-{
-    int32_t low = program->rank_lanes[rank], high = program->rank_lanes[rank + 1] - 1;
-    while (low < high) { /* the last lane that begins at or before the action: empty lanes share their beginning */
-        int32_t middle = low + (high - low + 1) / 2;
-        if (program->lanes[middle].first <= action)
-            low = middle;
-        else
-            high = middle - 1;
-    }
-    return low;
 }
 
 const char *weft_action_text(weft_action action, char buffer[WEFT_ACTION_TEXT])

@@ -47,7 +47,16 @@ weft_status weft_index_check(const weft_index *index, weft_error *error) WEFT_CH
 /* WEFT_INVALID when the k-th SEND and the k-th RECV of a lane pair carry different payloads. */
 weft_status weft_index_match(const weft_index *index, weft_error *error) WEFT_CHECKED;
 
-uint32_t weft_index_at(const weft_index *index, weft_place place, int32_t stage, int32_t microbatch);
+static inline size_t weft_index_cell(const weft_program *program, weft_place place, int32_t stage, int32_t microbatch)
+{
+    return ((size_t)place * (size_t)program->stages + (size_t)stage) * (size_t)program->microbatches +
+           (size_t)microbatch;
+}
+
+static inline uint32_t weft_index_at(const weft_index *index, weft_place place, int32_t stage, int32_t microbatch)
+{
+    return index->at[weft_index_cell(index->program, place, stage, microbatch)];
+}
 
 /* Actions of the same rank that must be done before the action begins. Returns their number. */
 enum { WEFT_NEEDS_LIMIT = 3 };
@@ -64,7 +73,18 @@ enum { WEFT_WRITES_LIMIT = 3 };
 int weft_index_writes(const weft_index *index, uint32_t action, weft_slot out[WEFT_WRITES_LIMIT]);
 
 /* The lane that holds an action of the rank. */
-int32_t weft_program_lane(const weft_program *program, int32_t rank, uint32_t action);
+static inline int32_t weft_program_lane(const weft_program *program, int32_t rank, uint32_t action)
+{
+    int32_t low = program->rank_lanes[rank], high = program->rank_lanes[rank + 1] - 1;
+    while (low < high) { /* the last lane that begins at or before the action: empty lanes share their beginning */
+        int32_t middle = low + (high - low + 1) / 2;
+        if (program->lanes[middle].first <= action)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
 
 /* Text of an action for messages, for example "2SEND_F0". */
 enum { WEFT_ACTION_TEXT = 48 };

@@ -4,28 +4,6 @@
 
 #include <math.h>
 
-weft_status weft_lower_needs(const weft_index *index, weft_edges *edges, weft_error *error)
-{
-    const weft_program *program = index->program;
-    char name[WEFT_ACTION_TEXT], other[WEFT_ACTION_TEXT];
-    for (int32_t lane = 0; lane < program->rank_lanes[program->ranks]; lane++) {
-        const weft_lane *row = &program->lanes[lane];
-        for (uint32_t a = row->first; a < row->first + row->count; a++) {
-            uint32_t needs[WEFT_NEEDS_LIMIT];
-            int count = weft_index_needs(index, row->rank, a, needs);
-            for (int i = 0; i < count; i++) {
-                bool same = needs[i] >= row->first && needs[i] < row->first + row->count;
-                if (!same) TRY(weft_edges_add(edges, needs[i], a, error));
-                if (same && needs[i] > a)
-                    FAIL(error, WEFT_INVALID, "rank %d runs %s before %s, which it needs", row->rank,
-                         weft_action_text(program->actions[a], name),
-                         weft_action_text(program->actions[needs[i]], other));
-            }
-        }
-    }
-    return WEFT_OK;
-}
-
 weft_status weft_lower_units(const weft_program *program, const double *stage_cost, uint64_t *stage_units,
                              weft_error *error)
 {
@@ -110,12 +88,11 @@ static weft_status lower_index(weft_program *program, const weft_index *index, c
                                weft_error *error)
 {
     weft_edges edges = {0};
-    weft_status status = weft_lower_needs(index, &edges, error);
-    if (status == WEFT_OK) status = weft_lower_after(program, &edges, error);
+    weft_status status = weft_lower_after(program, index, &edges, error);
     if (status == WEFT_OK && !options->sizes) status = weft_lower_times(program, NULL, NULL, error);
     if (status == WEFT_OK && options->sizes) {
         status = weft_lower_slots(program, index, options, &edges, error);
-        if (status == WEFT_OK) status = weft_lower_after(program, &edges, error);
+        if (status == WEFT_OK) status = weft_lower_after(program, index, &edges, error);
     }
     weft_free(edges.rows);
     return status;

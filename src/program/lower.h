@@ -4,7 +4,7 @@
 
 #include "program/index.h"
 
-/* Dependencies in the order in which they were found: `to` comes after `from`, another lane of the same rank. */
+/* What the reuse of buffers adds: `to` comes after `from`, another lane of the same rank. */
 typedef struct weft_edge {
     uint32_t from, to;
 } weft_edge;
@@ -20,11 +20,10 @@ weft_status weft_edges_add(weft_edges *edges, uint32_t from, uint32_t to, weft_e
 weft_status weft_lower_lanes(weft_program *program, const weft_schedule *schedule, const weft_lower_options *options,
                              weft_error *error) WEFT_CHECKED;
 
-/* What the meaning of the actions implies; WEFT_INVALID when it is against the order of a lane. */
-weft_status weft_lower_needs(const weft_index *index, weft_edges *edges, weft_error *error) WEFT_CHECKED;
-
-/* Fills after_first and after; leaves out what an earlier action of the lane has waited for already. */
-weft_status weft_lower_after(weft_program *program, const weft_edges *edges, weft_error *error) WEFT_CHECKED;
+/* Fills after_first and after from the meaning of the actions and the edges of reuse; leaves out what an earlier action
+ * of the lane has waited for already. WEFT_INVALID when the meaning is against the order of a lane. */
+weft_status weft_lower_after(weft_program *program, const weft_index *index, const weft_edges *reuse,
+                             weft_error *error) WEFT_CHECKED;
 
 /* Begin of each action with unlimited slots, in lowering's own units; begin may be NULL: only shows that there is such
  * an execution. */

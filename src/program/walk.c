@@ -171,6 +171,7 @@ static bool run_lane(weft_walk *walk, int32_t lane)
     const weft_program *program = walk->program;
     const weft_lane *row = &program->lanes[walk->lane_first + lane];
     weft_walk_lane *self = &walk->lanes[lane];
+    walk->looks++;
     if (self->cursor == row->first + row->count) {
         self->state = WEFT_WALK_DONE;
         return false;

@@ -36,6 +36,7 @@ typedef struct weft_walk {
     int32_t depth;
     int32_t expected[WEFT_ACTION_KINDS], arrived[WEFT_ACTION_KINDS]; /* members of collectives */
     uint64_t remaining;                                              /* actions */
+    uint64_t looks; /* how often a lane was looked at: a few times an action at most */
 
     /* The nodes just reached: node k holds the action first + k of each member. The SEND of a message comes first. */
     weft_walk_member *members;

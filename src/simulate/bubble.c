@@ -80,11 +80,10 @@ typedef struct extent {
 static extent passes(const weft_program *program, const weft_lane *lane)
 {
     extent out = {NOTHING, NOTHING};
-    for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
-        if (!is_pass(program->actions[a])) continue;
-        if (out.first == NOTHING) out.first = a;
-        out.last = a;
-    }
+    uint32_t first = lane->first, end = lane->first + lane->count;
+    while (first < end && !is_pass(program->actions[first])) first++;
+    while (end > first && !is_pass(program->actions[end - 1])) end--;
+    if (first < end) out = (extent){first, end - 1};
     return out;
 }
 
@@ -120,9 +119,14 @@ static void visit_rank(const visitor *v, int32_t rank, extent span)
 static void find_ends(visitor *v)
 {
     const weft_program *program = v->timeline->program;
-    for (uint32_t a = 0; a < program->action_count; a++) {
-        v->step = later(v->step, v->timeline->end[a]);
-        if (is_pass(program->actions[a])) v->drained = later(v->drained, v->timeline->end[a]);
+    const double *end = v->timeline->end;
+    for (int32_t l = 0; l < program->rank_lanes[program->ranks]; l++) {
+        const weft_lane *lane = &program->lanes[l];
+        for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
+            v->step = later(v->step, end[a]);
+            if (lane->kind == WEFT_PROGRAM_COMPUTE && is_pass(program->actions[a]))
+                v->drained = later(v->drained, end[a]);
+        }
     }
 }
 

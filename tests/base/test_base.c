@@ -42,6 +42,23 @@ static void test_impossible_allocation(void **state)
     assert_null(memory);
 }
 
+/* From a few pages to many: zeroed and aligned, whatever was there before. */
+static void test_sizes(void **state)
+{
+    (void)state;
+    weft_error error;
+    for (size_t size = 1 << 10; size < 100u << 20; size = size * 7 + 3)
+        for (int again = 0; again < 2; again++) {
+            unsigned char *memory = NULL;
+            assert_int_equal(weft_allocate(size, 1, &memory, &error), WEFT_OK);
+            assert_int_equal((uintptr_t)memory % 64, 0);
+            for (size_t i = 0; i < size; i += i < 4096 ? 1 : 4093) assert_true(memory[i] == 0);
+            assert_true(memory[size - 1] == 0);
+            memset(memory, 0xff, size);
+            weft_free(memory);
+        }
+}
+
 static void test_arena(void **state)
 {
     (void)state;
@@ -230,17 +247,12 @@ static void test_lock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_error_record),
-        cmocka_unit_test(test_impossible_allocation),
-        cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_numbers_and_names),
-        cmocka_unit_test(test_random),
-        cmocka_unit_test(test_permutation),
-        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_no_regular_file),
-        cmocka_unit_test(test_links),
-        cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_error_record), cmocka_unit_test(test_impossible_allocation),
+        cmocka_unit_test(test_sizes),        cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_text),         cmocka_unit_test(test_numbers_and_names),
+        cmocka_unit_test(test_random),       cmocka_unit_test(test_permutation),
+        cmocka_unit_test(test_files),        cmocka_unit_test(test_no_regular_file),
+        cmocka_unit_test(test_links),        cmocka_unit_test(test_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -176,7 +176,8 @@ static bool relax(const weft_program *p, const weft_costs *costs, double *begin)
             uint32_t a = lane->first + k;
             bool pair = costs->pairs && p->actions[a].paired;
             if (k && !pair) more |= raise_to(&begin[a], begin[a - 1] + lasts(p, costs, a - 1));
-            if (pair) more |= raise_to(&begin[a], begin[a - 1]) | raise_to(&begin[a - 1], begin[a]);
+            if (pair) more |= raise_to(&begin[a], begin[a - 1]);
+            if (pair) more |= raise_to(&begin[a - 1], begin[a]);
             for (uint32_t i = p->after_first[a]; i < p->after_first[a + 1]; i++)
                 more |= raise_to(&begin[a], begin[p->after[i]] + lasts(p, costs, p->after[i]));
             if (lane->match >= 0) more |= raise_to(&begin[a], begin[p->lanes[lane->match].first + k]);
