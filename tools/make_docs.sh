@@ -92,5 +92,6 @@ part() {
         END { exit !found }' "$pages/$1" >"$work/page" || { echo "make_docs.sh: $1 has no place for $2" >&2; exit 1; }
     cp "$work/page" "$out/$1"
 }
+"$weft" simulate "$pages/../examples/custom.csv" --svg "$out/pictures/custom.svg" >"$work/custom"
 part schedules.md pictures "$work/pictures"
 part search.md table "$work/table"
