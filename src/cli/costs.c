@@ -212,9 +212,11 @@ static weft_status read_all(weft_cli_costs *costs, const weft_arguments *argumen
                                 .backward_weight = values[BACKWARD_WEIGHT],
                                 .update = values[UPDATE],
                                 .messages = values[COMM],
+                                .gathers = values[GATHER],
+                                .reductions = values[REDUCE],
                                 .overlap = overlap ? values[OVERLAP] : NULL,
                                 .pairs = overlap};
-    /* Reductions are one for all stages: the slowest keeps the others waiting. */
+    /* NORM is one for all stages: the slowest keeps the others waiting. */
     for (int32_t stage = 0; stage < schedule->stages; stage++)
         if (values[REDUCE][stage] > costs->costs.reduce) costs->costs.reduce = values[REDUCE][stage];
     return WEFT_OK;

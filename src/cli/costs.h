@@ -17,8 +17,8 @@
         {"update", "X", "time of UPDATE of one stage; given, the step ends with NORM and UPDATE"},                     \
         {"overlap", "X", "time of an overlapped pair of F and B as one piece (default: its parts)"},                   \
         {"comm", "X", "latency of one message (default 0)"},                                                           \
-        {"gather", "X", "time of one gather of weights (default 0)"},                                                  \
-        {"reduce", "X", "time of one reduction or norm (default 0)"},                                                  \
+        {"gather", "X", "time of one gather of a stage's weights (default 0)"},                                        \
+        {"reduce", "X", "time of one reduction of a stage's gradients, or of the norm (default 0)"},                   \
     {                                                                                                                  \
         "costs", "FILE", "costs as YAML or JSON, by the names of the flags; flags win"                                 \
     }

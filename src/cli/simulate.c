@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "cli/costs.h"
 #include "cli/pictures.h"
+#include "cli/sharding.h"
 #include "cli/source.h"
 #include "report/report.h"
 
@@ -30,7 +31,7 @@ static void count_actions(simulation *it)
     for (int32_t i = 0; i < program->rank_lanes[program->ranks]; i++) {
         const weft_lane *lane = &program->lanes[i];
         if (lane->kind == WEFT_PROGRAM_SEND_F || lane->kind == WEFT_PROGRAM_SEND_B) it->messages += lane->count;
-        if (lane->kind != WEFT_PROGRAM_REDUCE) continue;
+        if (lane->kind != WEFT_PROGRAM_REDUCE && lane->kind != WEFT_PROGRAM_GATHER) continue;
         for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
             it->gathers += program->actions[a].kind == WEFT_UNSHARD;
             it->reductions += program->actions[a].kind == WEFT_REDUCE_GRAD;
@@ -69,6 +70,7 @@ static weft_status simulate(simulation *it, const weft_arguments *arguments, wef
     TRY(weft_cli_costs_init(&it->costs, arguments, it->schedule, error));
     weft_lower_options lower = {
         .update = it->costs.has_update, .norm = it->costs.has_update, .clip = it->costs.has_update};
+    TRY(weft_cli_sharding(arguments, &lower, error));
     TRY(weft_program_create(it->schedule, &lower, &it->program, error));
     memcpy(it->name, it->schedule->name, sizeof it->name);
     it->loops = it->schedule->loops;
@@ -195,8 +197,11 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
 }
 
 static const weft_option options[] = {
-    WEFT_CLI_SCHEDULE_OPTIONS, WEFT_CLI_COST_OPTIONS,
-    WEFT_CLI_PICTURE_OPTIONS,  {"json", NULL, "print an object (docs/cli.md)"},
+    WEFT_CLI_SCHEDULE_OPTIONS,
+    WEFT_CLI_SHARDING_OPTIONS,
+    WEFT_CLI_COST_OPTIONS,
+    WEFT_CLI_PICTURE_OPTIONS,
+    {"json", NULL, "print an object (docs/cli.md)"},
     {NULL, NULL, NULL},
 };
 
@@ -204,6 +209,7 @@ const weft_verb weft_verb_simulate = {
     .name = "simulate",
     .summary = "Simulates a schedule with given costs: step time, bubble by cause, memory; draws it",
     .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
+             "[--data N] [--shard X] [--buffers N] [--reduce-early] "
              "[--forward X] [--backward-input X] [--backward-weight X] [--comm X] [--update X] [--costs FILE] [--json] "
              "[--svg FILE] "
              "[--trace FILE]",

@@ -1,4 +1,5 @@
 /* weft verify: the proof that a schedule can run and computes the right thing, or a counter-example. */
+#include "cli/sharding.h"
 #include "cli/source.h"
 #include "program/program.h"
 
@@ -91,8 +92,9 @@ static weft_status prove(const weft_arguments *arguments, weft_error *error)
     int64_t cap = 0;
     weft_schedule *schedule = NULL;
     weft_program *program = NULL;
-    const weft_lower_options lower = {0};
+    weft_lower_options lower = {0};
     TRY(weft_arguments_int(arguments, "memory-cap", 0, 1, INT64_MAX, &cap, error));
+    TRY(weft_cli_sharding(arguments, &lower, error));
     TRY(weft_cli_schedule(arguments, 0, &schedule, error));
     weft_status status = weft_program_create(schedule, &lower, &program, error);
     if (status == WEFT_OK) status = weft_program_verify(program, error);
@@ -129,6 +131,7 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
 
 static const weft_option options[] = {
     WEFT_CLI_SCHEDULE_OPTIONS,
+    WEFT_CLI_SHARDING_OPTIONS,
     {"memory-cap", "N", "refuse more than N micro-batch stages held at once by a rank"},
     {"json", NULL, "print an object (docs/cli.md)"},
     {NULL, NULL, NULL},
@@ -138,6 +141,7 @@ const weft_verb weft_verb_verify = {
     .name = "verify",
     .summary = "Proves that a schedule can run and computes the right thing, or shows where it does not",
     .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
+             "[--data N] [--shard X] [--buffers N] [--reduce-early] "
              "[--memory-cap N] [--json]",
     .options = options,
     .least = 1,

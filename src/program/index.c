@@ -23,8 +23,8 @@ static const kind_row kind_rows[WEFT_ACTION_KINDS] = {
     [WEFT_RECV_F] = {WEFT_PLACE_RECV_F, WEFT_PROGRAM_RECV_F, -1, true},
     [WEFT_SEND_B] = {WEFT_PLACE_SEND_B, WEFT_PROGRAM_SEND_B, -1, false},
     [WEFT_RECV_B] = {WEFT_PLACE_RECV_B, WEFT_PROGRAM_RECV_B, 1, false},
-    [WEFT_UNSHARD] = {-1, WEFT_PROGRAM_REDUCE, 0, false},
-    [WEFT_RESHARD] = {-1, WEFT_PROGRAM_REDUCE, 0, false},
+    [WEFT_UNSHARD] = {-1, WEFT_PROGRAM_GATHER, 0, true},
+    [WEFT_RESHARD] = {-1, WEFT_PROGRAM_GATHER, 0, true},
     [WEFT_REDUCE_GRAD] = {-1, WEFT_PROGRAM_REDUCE, 0, false},
     [WEFT_REDUCE_TIED] = {-1, WEFT_PROGRAM_REDUCE, 0, false},
     [WEFT_NORM] = {-1, WEFT_PROGRAM_REDUCE, 0, false},
@@ -62,7 +62,7 @@ static weft_status place_check(const weft_program *program, const weft_lane *lan
     return WEFT_OK;
 }
 
-/* Where the action is recorded; NULL for a kind that width one does not use. */
+/* Where the action is recorded; NULL for a kind that may be there several times. */
 static uint32_t *home_of(weft_index *index, int32_t rank, weft_action action)
 {
     const kind_row *row = &kind_rows[action.kind];
@@ -94,9 +94,11 @@ static weft_status add(weft_index *index, const weft_lane *lane, uint32_t positi
     char name[WEFT_ACTION_TEXT], other[WEFT_ACTION_TEXT];
     TRY(place_check(program, lane, action, error));
     uint32_t *home = home_of(index, lane->rank, action);
-    if (!home)
+    if (!home && program->data <= 1)
         FAIL(error, WEFT_INVALID, "%s on rank %d: sharded data parallelism is not part of a program of width one",
              weft_action_text(action, name), lane->rank);
+    if (action.kind == WEFT_REDUCE_GRAD) index->reduced[action.stage] = index->rank_reduced[lane->rank] = position;
+    if (!home) return WEFT_OK;
     if (*home != WEFT_NO_ACTION) {
         weft_action old = program->actions[*home];
         if (old.kind == action.kind)
@@ -127,12 +129,14 @@ static weft_status fill(weft_index *index, weft_error *error)
         FAIL(error, WEFT_INVALID, "%u actions cannot be %d micro-batches through %d stages", program->action_count,
              program->microbatches, program->stages);
     TRY(take(&index->at, stages * (size_t)program->microbatches, places, error));
-    TRY(take(&index->last_gradient, stages, 2, error));
-    TRY(take(&index->rank_gradient, ranks, 4, error));
+    TRY(take(&index->last_gradient, stages, 3, error));
+    TRY(take(&index->rank_gradient, ranks, 5, error));
     index->update = index->last_gradient + stages;
+    index->reduced = index->update + stages;
     index->tied = index->rank_gradient + ranks;
     index->norm = index->tied + ranks;
     index->metrics = index->norm + ranks;
+    index->rank_reduced = index->metrics + ranks;
     for (int32_t lane = 0; lane < program->rank_lanes[program->ranks]; lane++) {
         const weft_lane *row = &program->lanes[lane];
         for (uint32_t i = 0; i < row->count; i++) TRY(add(index, row, row->first + i, error));
@@ -170,6 +174,6 @@ const char *weft_action_text(weft_action action, char buffer[WEFT_ACTION_TEXT])
 
 const char *weft_lane_kind_name(weft_lane_kind kind)
 {
-    static const char *const names[] = {"compute", "send-F", "recv-F", "send-B", "recv-B", "reduce"};
+    static const char *const names[] = {"compute", "send-F", "recv-F", "send-B", "recv-B", "reduce", "gather"};
     return names[kind];
 }

@@ -85,28 +85,25 @@ weft_status weft_lower_times(const weft_program *program, const double *stage_co
 }
 
 static weft_status lower_index(weft_program *program, const weft_index *index, const weft_lower_options *options,
-                               weft_error *error)
+                               weft_edges *edges, weft_error *error)
 {
-    weft_edges edges = {0};
-    weft_status status = weft_lower_after(program, index, &edges, error);
-    if (status == WEFT_OK && !options->sizes) status = weft_lower_times(program, NULL, NULL, error);
-    if (status == WEFT_OK && options->sizes) {
-        status = weft_lower_slots(program, index, options, &edges, error);
-        if (status == WEFT_OK) status = weft_lower_after(program, index, &edges, error);
-    }
-    weft_free(edges.rows);
-    return status;
+    TRY(weft_lower_after(program, index, edges, error));
+    if (!options->sizes) return weft_lower_times(program, NULL, NULL, error);
+    TRY(weft_lower_slots(program, index, options, edges, error));
+    return weft_lower_after(program, index, edges, error);
 }
 
 static weft_status lower(weft_program *program, const weft_schedule *schedule, const weft_lower_options *options,
                          weft_error *error)
 {
-    weft_index index;
-    TRY(weft_lower_lanes(program, schedule, options, error));
-    TRY(weft_index_init(&index, program, error));
-    weft_status status = weft_index_check(&index, error);
+    weft_index index = {0};
+    weft_edges edges = {0};
+    weft_status status = weft_lower_lanes(program, schedule, options, &edges, error);
+    if (status == WEFT_OK) status = weft_index_init(&index, program, error);
+    if (status == WEFT_OK) status = weft_index_check(&index, error);
     if (status == WEFT_OK) status = weft_index_match(&index, error);
-    if (status == WEFT_OK) status = lower_index(program, &index, options, error);
+    if (status == WEFT_OK) status = lower_index(program, &index, options, &edges, error);
+    weft_free(edges.rows);
     weft_index_fini(&index);
     return status;
 }

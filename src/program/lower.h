@@ -16,9 +16,29 @@ typedef struct weft_edges {
 
 weft_status weft_edges_add(weft_edges *edges, uint32_t from, uint32_t to, weft_error *error) WEFT_CHECKED;
 
-/* Lanes and actions of an empty program from a schedule. */
+/* Lanes and actions of an empty program from a schedule, and the waiting that sharding adds. */
 weft_status weft_lower_lanes(weft_program *program, const weft_schedule *schedule, const weft_lower_options *options,
-                             weft_error *error) WEFT_CHECKED;
+                             weft_edges *edges, weft_error *error) WEFT_CHECKED;
+
+/* An action of the gather or the reduce lane, and positions on its rank's compute lane, -1 for none. */
+typedef struct weft_shard_row {
+    weft_action action;
+    int64_t after, then; /* it comes after that action, which comes after it */
+} weft_shard_row;
+
+typedef struct weft_shard_rows {
+    weft_shard_row *rows;
+    uint32_t count;
+} weft_shard_rows;
+
+/* What sharded data parallelism adds to one rank. */
+typedef struct weft_shard_plan {
+    weft_shard_rows gather, reduce;
+} weft_shard_plan;
+
+weft_status weft_lower_shard_plan(const weft_schedule *schedule, const weft_lower_options *options, int32_t rank,
+                                  weft_shard_plan *out, weft_error *error) WEFT_CHECKED;
+void weft_lower_shard_plan_fini(weft_shard_plan *plan);
 
 /* Fills after_first and after from the meaning of the actions and the edges of reuse; leaves out what an earlier action
  * of the lane has waited for already. WEFT_INVALID when the meaning is against the order of a lane. */

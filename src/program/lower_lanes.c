@@ -14,7 +14,8 @@ typedef struct lowering {
     const weft_lower_options *options;
     stage_lanes *stages; /* (S) */
     bool update, norm, tied;
-    bool count_only; /* first pass: lanes[].count only; second pass: fill */
+    weft_shard_plan *plans; /* (P) NULL at a data-parallel width of one */
+    bool count_only;        /* first pass: lanes[].count only; second pass: fill */
 } lowering;
 
 static int compare_lanes(const void *left, const void *right)
@@ -48,8 +49,10 @@ static size_t list_lanes(const lowering *l, weft_lane *out)
     for (int32_t rank = 0; rank < program->ranks; rank++) {
         bool member = rank == program->stage_rank[0] || rank == program->stage_rank[program->stages - 1];
         out[count++] = (weft_lane){.kind = WEFT_PROGRAM_COMPUTE, .rank = rank, .peer = -1, .match = -1};
-        if (l->norm || l->options->metrics || (l->tied && member))
+        if (l->norm || l->options->metrics || (l->tied && member) || (l->plans && !program->forward_only))
             out[count++] = (weft_lane){.kind = WEFT_PROGRAM_REDUCE, .rank = rank, .peer = -1, .match = -1};
+        if (l->plans && program->shard != WEFT_SHARD_NONE)
+            out[count++] = (weft_lane){.kind = WEFT_PROGRAM_GATHER, .rank = rank, .peer = -1, .match = -1};
     }
     for (int32_t s = 0; s + 1 < program->stages; s++) {
         int32_t a = program->stage_rank[s], b = program->stage_rank[s + 1];
@@ -67,7 +70,7 @@ static size_t list_lanes(const lowering *l, weft_lane *out)
 static weft_status make_lanes(lowering *l, weft_error *error)
 {
     weft_program *program = l->program;
-    size_t limit = 2 * (size_t)program->ranks + 4 * (size_t)program->stages, kept = 0;
+    size_t limit = 3 * (size_t)program->ranks + 4 * (size_t)program->stages, kept = 0;
     TRY(weft_allocate(limit, sizeof *program->lanes, &program->lanes, error));
     TRY(weft_allocate((size_t)program->ranks + 1, sizeof(int32_t), &program->rank_lanes, error));
     size_t count = list_lanes(l, program->lanes);
@@ -171,7 +174,8 @@ static weft_status put_scheduled(lowering *l, int32_t rank, weft_action action, 
         FAIL(error, WEFT_INVALID, "rank %d runs %s, but there are %d stages", rank, weft_action_text(action, name),
              program->stages);
     if (action.kind == WEFT_UNSHARD || action.kind == WEFT_RESHARD || action.kind == WEFT_REDUCE_GRAD)
-        return WEFT_OK; /* nothing to do at a data-parallel width of one */
+        return WEFT_OK; /* weft's own come from the order of the passes; at a data-parallel width of one there are none
+                         */
     bool message = info->lane == WEFT_LANE_MESSAGE;
     if (info->operands != WEFT_OPERANDS_STAGE_MICROBATCH || (message && !l->schedule->has_messages))
         FAIL(error, WEFT_INVALID, "rank %d has %s, which is not an action of a schedule", rank,
@@ -194,6 +198,31 @@ static weft_status put_scheduled(lowering *l, int32_t rank, weft_action action, 
     return WEFT_OK;
 }
 
+static void put_rows(lowering *l, int32_t rank, weft_lane_kind kind, const weft_shard_rows *rows)
+{
+    if (!rows->count) return;
+    int32_t lane = find_lane(l->program, kind, rank, -1);
+    for (uint32_t i = 0; i < rows->count; i++)
+        put(l, lane, (weft_action_kind)rows->rows[i].action.kind, rows->rows[i].action.stage,
+            rows->rows[i].action.microbatch);
+}
+
+/* Rows come first on their lanes. */
+static weft_status add_edges(const lowering *l, int32_t rank, weft_lane_kind kind, const weft_shard_rows *rows,
+                             weft_edges *edges, weft_error *error)
+{
+    if (!rows->count) return WEFT_OK;
+    const weft_program *program = l->program;
+    uint32_t own = program->lanes[find_lane(program, kind, rank, -1)].first;
+    uint32_t compute = program->lanes[program->rank_lanes[rank]].first;
+    for (uint32_t i = 0; i < rows->count; i++) {
+        const weft_shard_row *row = &rows->rows[i];
+        if (row->after >= 0) TRY(weft_edges_add(edges, compute + (uint32_t)row->after, own + i, error));
+        if (row->then >= 0) TRY(weft_edges_add(edges, own + i, compute + (uint32_t)row->then, error));
+    }
+    return WEFT_OK;
+}
+
 /* The end of the step, after the schedule's own actions. */
 static void put_end(lowering *l)
 {
@@ -201,6 +230,8 @@ static void put_end(lowering *l)
     for (int32_t s = 0; s < program->stages && l->update; s++)
         put(l, program->rank_lanes[program->stage_rank[s]], WEFT_UPDATE, (uint32_t)s, 0);
     for (int32_t rank = 0; rank < program->ranks; rank++) {
+        if (l->plans) put_rows(l, rank, WEFT_PROGRAM_REDUCE, &l->plans[rank].reduce);
+        if (l->plans) put_rows(l, rank, WEFT_PROGRAM_GATHER, &l->plans[rank].gather);
         int32_t lane = find_lane(program, WEFT_PROGRAM_REDUCE, rank, -1);
         bool member = rank == program->stage_rank[0] || rank == program->stage_rank[program->stages - 1];
         if (l->tied && member) put(l, lane, WEFT_REDUCE_TIED, 0, 0);
@@ -223,7 +254,17 @@ static weft_status pass(lowering *l, bool count_only, weft_error *error)
     return WEFT_OK;
 }
 
-static weft_status check_shape(const weft_schedule *schedule, weft_error *error)
+static weft_status check_shard(const weft_lower_options *options, weft_error *error)
+{
+    if ((unsigned)options->shard >= WEFT_SHARDS || options->data < 0 || options->weight_buffers < 0 ||
+        options->gradient_buffers < 0)
+        FAIL(error, WEFT_INVALID, "the data-parallel width and the numbers of buffers must be 0 or more");
+    if (options->gradient_buffers > 0 && options->shard < WEFT_SHARD_GRADIENTS)
+        FAIL(error, WEFT_INVALID, "few gradient buffers need gradients that are sharded");
+    return WEFT_OK;
+}
+
+static weft_status check_shape(const weft_schedule *schedule, const weft_lower_options *options, weft_error *error)
 {
     if (schedule->ranks < 1 || schedule->stages < 1 || schedule->microbatches < 1)
         FAIL(error, WEFT_INVALID, "ranks, stages and micro-batches must be 1 or more");
@@ -231,9 +272,10 @@ static weft_status check_shape(const weft_schedule *schedule, weft_error *error)
         schedule->ranks > WEFT_STAGES_LIMIT)
         FAIL(error, WEFT_INVALID, "more than %d ranks or stages, or %d micro-batches", WEFT_STAGES_LIMIT,
              WEFT_MICROBATCHES_LIMIT);
-    /* Each scheduled action makes at most two messages; the rest is at most one a stage and three a rank. */
-    uint64_t most =
-        3 * (uint64_t)schedule->first[schedule->ranks] + (uint64_t)schedule->stages + 3 * (uint64_t)schedule->ranks;
+    /* Each scheduled action makes at most two messages, or with sharding three actions more; the rest is at most two a
+     * stage and three a rank. */
+    uint64_t most = (options->data > 1 ? 6 : 3) * (uint64_t)schedule->first[schedule->ranks] +
+                    2 * (uint64_t)schedule->stages + 3 * (uint64_t)schedule->ranks;
     if (schedule->first[schedule->ranks] > UINT32_MAX || most > UINT32_MAX - 2)
         FAIL(error, WEFT_INVALID, "the program has more than %u actions", UINT32_MAX - 2);
     for (int32_t s = 0; s < schedule->stages; s++)
@@ -243,9 +285,19 @@ static weft_status check_shape(const weft_schedule *schedule, weft_error *error)
     return WEFT_OK;
 }
 
-static weft_status build(lowering *l, weft_error *error)
+static weft_status make_plans(lowering *l, weft_error *error)
+{
+    if (l->program->data <= 1) return WEFT_OK;
+    TRY(weft_allocate((size_t)l->program->ranks, sizeof *l->plans, &l->plans, error));
+    for (int32_t rank = 0; rank < l->program->ranks; rank++)
+        TRY(weft_lower_shard_plan(l->schedule, l->options, rank, &l->plans[rank], error));
+    return WEFT_OK;
+}
+
+static weft_status build(lowering *l, weft_edges *edges, weft_error *error)
 {
     weft_program *program = l->program;
+    TRY(make_plans(l, error));
     TRY(make_lanes(l, error));
     TRY(make_stages(l, error));
     TRY(pass(l, true, error));
@@ -254,13 +306,19 @@ static weft_status build(lowering *l, weft_error *error)
         program->action_count += program->lanes[lane].count;
     }
     TRY(weft_allocate(program->action_count, sizeof *program->actions, &program->actions, error));
-    return pass(l, false, error);
+    TRY(pass(l, false, error));
+    for (int32_t rank = 0; l->plans && rank < program->ranks; rank++) {
+        TRY(add_edges(l, rank, WEFT_PROGRAM_REDUCE, &l->plans[rank].reduce, edges, error));
+        TRY(add_edges(l, rank, WEFT_PROGRAM_GATHER, &l->plans[rank].gather, edges, error));
+    }
+    return WEFT_OK;
 }
 
 weft_status weft_lower_lanes(weft_program *program, const weft_schedule *schedule, const weft_lower_options *options,
-                             weft_error *error)
+                             weft_edges *edges, weft_error *error)
 {
-    TRY(check_shape(schedule, error));
+    TRY(check_shape(schedule, options, error));
+    TRY(check_shard(options, error));
     bool train = !schedule->forward_only;
     lowering l = {.program = program,
                   .schedule = schedule,
@@ -273,9 +331,15 @@ weft_status weft_lower_lanes(weft_program *program, const weft_schedule *schedul
     program->microbatches = schedule->microbatches;
     program->forward_only = schedule->forward_only;
     program->clip = train && options->clip;
+    program->data = options->data > 1 ? options->data : 1;
+    program->shard = options->data > 1 ? options->shard : WEFT_SHARD_NONE;
+    program->weight_buffers = options->weight_buffers;
+    program->gradient_buffers = options->gradient_buffers;
     TRY(weft_allocate((size_t)program->stages, sizeof(int32_t), &program->stage_rank, error));
     for (int32_t s = 0; s < program->stages; s++) program->stage_rank[s] = schedule->stage_rank[s];
-    weft_status status = build(&l, error);
+    weft_status status = build(&l, edges, error);
+    for (int32_t rank = 0; l.plans && rank < program->ranks; rank++) weft_lower_shard_plan_fini(&l.plans[rank]);
+    weft_free(l.plans);
     weft_free(l.stages);
     return status;
 }

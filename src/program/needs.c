@@ -37,16 +37,22 @@ static int push(uint32_t action, int count, uint32_t *out)
     return count + 1;
 }
 
+/* Once the gradients of a stage are complete: over its micro-batches, and over the data-parallel group. */
+static uint32_t gradients_of(const weft_index *index, int32_t s)
+{
+    return index->program->data > 1 ? index->reduced[s] : index->last_gradient[s];
+}
+
 static int reduce_needs(const weft_index *index, int32_t rank, weft_action_kind kind, uint32_t *out)
 {
     const weft_program *program = index->program;
     int32_t last = program->stages - 1;
     int count = 0;
     if (kind == WEFT_REDUCE_TIED) {
-        if (program->stage_rank[0] == rank) count = push(index->last_gradient[0], count, out);
-        if (program->stage_rank[last] == rank) count = push(index->last_gradient[last], count, out);
+        if (program->stage_rank[0] == rank) count = push(gradients_of(index, 0), count, out);
+        if (program->stage_rank[last] == rank) count = push(gradients_of(index, last), count, out);
     } else if (kind == WEFT_NORM) {
-        count = push(index->rank_gradient[rank], count, out);
+        count = push((program->data > 1 ? index->rank_reduced : index->rank_gradient)[rank], count, out);
         count = push(index->tied[rank], count, out);
     } else if (kind == WEFT_METRICS) {
         if (program->stage_rank[last] == rank) count = push(index->last_forward, count, out);
@@ -57,7 +63,7 @@ static int reduce_needs(const weft_index *index, int32_t rank, weft_action_kind 
 
 static int update_needs(const weft_index *index, int32_t rank, int32_t s, uint32_t *out)
 {
-    int count = push(index->last_gradient[s], 0, out);
+    int count = push(gradients_of(index, s), 0, out);
     if (index->program->clip) count = push(index->norm[rank], count, out);
     if (s == 0 || s == index->program->stages - 1) count = push(index->tied[rank], count, out);
     return count;

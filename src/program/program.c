@@ -17,6 +17,12 @@ void weft_program_destroy(weft_program *program)
     weft_free(program);
 }
 
+const char *const *weft_shard_names(void)
+{
+    static const char *const names[] = {"none", "optimizer", "gradients", "weights", NULL};
+    return names;
+}
+
 const char *weft_slot_kind_name(weft_slot_kind kind)
 {
     static const char *const names[] = {"input", "output", "stash", "gradient", "gradient-out", "work"};

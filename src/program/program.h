@@ -19,8 +19,21 @@ typedef enum weft_lane_kind {
     WEFT_PROGRAM_RECV_F,
     WEFT_PROGRAM_SEND_B,
     WEFT_PROGRAM_RECV_B,
-    WEFT_PROGRAM_REDUCE
+    WEFT_PROGRAM_REDUCE,
+    WEFT_PROGRAM_GATHER,
+    WEFT_PROGRAM_LANES
 } weft_lane_kind;
+
+/* What data-parallel workers divide among themselves; each kind also divides what those before it do. */
+typedef enum weft_shard {
+    WEFT_SHARD_NONE,
+    WEFT_SHARD_OPTIMIZER, /* moments and master weights; UPDATE is followed by UNSHARD */
+    WEFT_SHARD_GRADIENTS, /* reduced gradients */
+    WEFT_SHARD_WEIGHTS,   /* weights: UNSHARD before use, RESHARD when the buffer is wanted for another stage */
+    WEFT_SHARDS
+} weft_shard;
+
+const char *const *weft_shard_names(void); /* (WEFT_SHARDS + 1) "none" to "weights", then NULL */
 
 typedef struct weft_lane {
     weft_lane_kind kind;
@@ -33,10 +46,10 @@ typedef struct weft_lane {
 
 /* What a slot is for. Stage s, micro-batch m; s - 1 and s + 1 are its neighbours. */
 typedef enum weft_slot_kind {
-    WEFT_SLOT_INPUT,        /* what F reads: written by RECV_F, or by F of s - 1 on the same rank; kept until B or W */
-    WEFT_SLOT_OUTPUT,       /* what F writes for another rank: until SEND_F is done */
-    WEFT_SLOT_STASH,        /* what F keeps for the backward pass (a forward program: scratch of F) */
-    WEFT_SLOT_GRADIENT,     /* gradient of the stage's output: written by RECV_B, or by B/I of s + 1; kept until B or W */
+    WEFT_SLOT_INPUT,    /* what F reads: written by RECV_F, or by F of s - 1 on the same rank; kept until B or W */
+    WEFT_SLOT_OUTPUT,   /* what F writes for another rank: until SEND_F is done */
+    WEFT_SLOT_STASH,    /* what F keeps for the backward pass (a forward program: scratch of F) */
+    WEFT_SLOT_GRADIENT, /* gradient of the stage's output: written by RECV_B, or by B/I of s + 1; kept until B or W */
     WEFT_SLOT_GRADIENT_OUT, /* gradient of the stage's input for another rank: until SEND_B is done */
     WEFT_SLOT_WORK,         /* what I keeps for W (only where the schedule splits the backward pass) */
     WEFT_SLOT_KINDS
@@ -62,33 +75,43 @@ typedef struct weft_slot_sizes {
 typedef struct weft_program {
     int32_t ranks, stages, microbatches;
     bool forward_only, clip;
-    int32_t *stage_rank;   /* (S) */
-    weft_lane *lanes;      /* grouped by rank; the first lane of a rank is its COMPUTE lane */
-    int32_t *rank_lanes;   /* (P + 1) lanes of rank r are rank_lanes[r] .. rank_lanes[r + 1] - 1 */
-    weft_action *actions;  /* grouped by lane */
-    uint32_t action_count; /* at most 2^32 - 2 */
-    uint32_t *after_first; /* (actions + 1) into after */
-    uint32_t *after;       /* actions of other lanes of the same rank that must be done first */
+    int32_t data; /* data-parallel width: every rank of the program is that many workers, which run the same actions */
+    weft_shard shard;
+    int32_t weight_buffers, gradient_buffers; /* of each rank; 0: one a stage */
+    int32_t *stage_rank;                      /* (S) */
+    weft_lane *lanes;                         /* grouped by rank; the first lane of a rank is its COMPUTE lane */
+    int32_t *rank_lanes;                      /* (P + 1) lanes of rank r are rank_lanes[r] .. rank_lanes[r + 1] - 1 */
+    weft_action *actions;                     /* grouped by lane */
+    uint32_t action_count;                    /* at most 2^32 - 2 */
+    uint32_t *after_first;                    /* (actions + 1) into after */
+    uint32_t *after;                          /* actions of other lanes of the same rank that must be done first */
 
     /* NULL where the program was lowered without sizes: */
     weft_buffer *buffers; /* by rank, ascending */
     int32_t buffer_count;
-    int32_t *slots;       /* (WEFT_SLOT_KINDS, S, M) buffer index, or -1: read through weft_program_slot */
-    size_t *arena_bytes;  /* (P) size of each rank's slot arena */
+    int32_t *slots;      /* (WEFT_SLOT_KINDS, S, M) buffer index, or -1: read through weft_program_slot */
+    size_t *arena_bytes; /* (P) size of each rank's slot arena */
 } weft_program;
 
 typedef struct weft_lower_options {
-    bool update;  /* UPDATE of every stage at the end */
-    bool norm;    /* NORM */
-    bool clip;    /* UPDATE waits for NORM */
-    bool tied;    /* REDUCE_TIED between the rank of stage 0 and the rank of stage S - 1 (one node on one rank if equal) */
+    bool update; /* UPDATE of every stage at the end */
+    bool norm;   /* NORM */
+    bool clip;   /* UPDATE waits for NORM */
+    bool tied; /* REDUCE_TIED between the rank of stage 0 and the rank of stage S - 1 (one node on one rank if equal) */
     bool metrics; /* METRICS at the end */
+    /* data > 1: REDUCE_GRAD once a step and stage, or, with gradient_buffers, whenever a buffer is wanted for another
+     * stage (only where gradients are sharded); UNSHARD and RESHARD by shard, with weight_buffers for gathered stages.
+     * 0 buffers: one a stage. Loads are the fewest that the order and the buffers allow. */
+    int32_t data;
+    weft_shard shard;
+    int32_t weight_buffers, gradient_buffers;
     const weft_slot_sizes *sizes; /* NULL: dependencies only, no slots */
     const double *stage_cost;     /* (S) time of F relative to each other, NULL for equal: which slots to share */
 } weft_lower_options;
 
-/* Lowers a schedule. Forward programs ignore update, norm, clip and tied; clip implies norm. WEFT_INVALID when the schedule cannot be executed, with the missing or circular actions named.
- * Cost: linear in the actions, times the lanes of a rank for slots. */
+/* Lowers a schedule. Forward programs ignore update, norm, clip and tied; clip implies norm. WEFT_INVALID when the
+ * schedule cannot be executed, with the missing or circular actions named. Cost: linear in the actions, times the lanes
+ * of a rank for slots. */
 weft_status weft_program_create(const weft_schedule *schedule, const weft_lower_options *options, weft_program **out,
                                 weft_error *error) WEFT_CHECKED;
 void weft_program_destroy(weft_program *program);
@@ -112,7 +135,8 @@ weft_status weft_program_verify(const weft_program *program, weft_error *error) 
 /* For people and tests: one line an action: rank, lane, action, after. */
 void weft_program_print(const weft_program *program, weft_text *out);
 
-/* When each action of a program began and ended: simulated or measured, the same type. Seconds from the step's start. */
+/* When each action of a program began and ended: simulated or measured, the same type. Seconds from the step's start.
+ */
 typedef struct weft_timeline {
     const weft_program *program; /* borrowed */
     double *begin, *end;         /* (actions) */

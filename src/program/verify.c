@@ -22,6 +22,7 @@ weft_status weft_program_verify(const weft_program *program, weft_error *error)
     if (status == WEFT_OK) status = weft_verify_progress(program, error);
     if (status == WEFT_OK) status = weft_verify_buffers(program, error);
     if (status == WEFT_OK) status = weft_verify_order(&index, error);
+    if (status == WEFT_OK) status = weft_verify_shard(program, error);
     weft_index_fini(&index);
     return status;
 }

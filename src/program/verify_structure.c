@@ -80,7 +80,7 @@ static weft_status check_lanes(const weft_program *program, weft_error *error)
         for (int32_t number = program->rank_lanes[rank]; number < program->rank_lanes[rank + 1]; number++) {
             const weft_lane *lane = &program->lanes[number];
             bool first = number == program->rank_lanes[rank];
-            if ((unsigned)lane->kind > WEFT_PROGRAM_REDUCE || lane->rank != rank)
+            if ((unsigned)lane->kind >= WEFT_PROGRAM_LANES || lane->rank != rank)
                 FAIL(error, WEFT_INVALID, "lane %d is not one of rank %d", number, rank);
             if (first != (lane->kind == WEFT_PROGRAM_COMPUTE))
                 FAIL(error, WEFT_INVALID, "rank %d must have one compute lane, its first", rank);

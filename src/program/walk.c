@@ -126,7 +126,8 @@ static void run_alone(weft_walk *walk, int32_t lane)
     const weft_lane *row = &walk->program->lanes[walk->lane_first + lane];
     uint32_t cursor = walk->lanes[lane].cursor, end = row->first + row->count, need;
     uint32_t at = cursor + width(walk, row, cursor);
-    while (at < end) {
+    bool meets = !walk->local && row->kind == WEFT_PROGRAM_REDUCE;
+    while (at < end && !(meets && is_collective((weft_action_kind)walk->program->actions[at].kind))) {
         uint32_t more = width(walk, row, at), can = 0;
         while (can < more && blocker(walk, row, at + can, &need) < 0) can++;
         if (can < more) break;

@@ -10,7 +10,13 @@
 #include "report/report.h"
 
 /* Thin strips under the compute bar of a rank. */
-typedef enum weft_strip { WEFT_STRIP_SEND, WEFT_STRIP_RECEIVE, WEFT_STRIP_COLLECTIVE, WEFT_STRIPS } weft_strip;
+typedef enum weft_strip {
+    WEFT_STRIP_SEND,
+    WEFT_STRIP_RECEIVE,
+    WEFT_STRIP_GATHER,
+    WEFT_STRIP_COLLECTIVE,
+    WEFT_STRIPS
+} weft_strip;
 
 typedef struct weft_canvas {
     weft_text *out;

@@ -5,6 +5,7 @@ void weft_report_add_lane(const weft_lane *lane, weft_text *out)
     static const char *const names[] = {
         [WEFT_PROGRAM_COMPUTE] = "compute", [WEFT_PROGRAM_SEND_F] = "send_f", [WEFT_PROGRAM_RECV_F] = "recv_f",
         [WEFT_PROGRAM_SEND_B] = "send_b",   [WEFT_PROGRAM_RECV_B] = "recv_b", [WEFT_PROGRAM_REDUCE] = "reduce",
+        [WEFT_PROGRAM_GATHER] = "gather",
     };
     weft_text_add(out, "%s", names[lane->kind]);
     if (lane->peer >= 0) weft_text_add(out, " %d", (int)lane->peer);

@@ -44,7 +44,7 @@ typedef struct weft_action {
     uint32_t kind : 7;
     uint32_t paired : 1; /* the second of an overlapped pair, whose first is the action before it */
     uint32_t stage : 24;
-    uint32_t microbatch; /* 0 where the kind has none */
+    uint32_t microbatch; /* UNSHARD, RESHARD, REDUCE_GRAD in a program: the buffer; 0 where the kind has none */
 } weft_action;
 
 /* Whether two actions of a rank can run as one overlapped pair: a forward and a backward pass (B or I) of different

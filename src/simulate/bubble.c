@@ -45,24 +45,53 @@ static uint32_t behind(const weft_timeline *timeline, const weft_lane *lane, uin
     return pair ? next + 1 : next;
 }
 
+static bool is_sharding(const weft_program *program, uint32_t action)
+{
+    weft_action_kind kind = (weft_action_kind)program->actions[action].kind;
+    return kind == WEFT_UNSHARD || kind == WEFT_REDUCE_GRAD;
+}
+
+/* Of what the gap's action waits for, sharding or all else: what ended last, NOTHING where there is none. */
+static uint32_t last_waited(const weft_timeline *timeline, const weft_bubble_gap *gap, bool sharding)
+{
+    const weft_program *program = timeline->program;
+    uint32_t last = NOTHING, stop = behind(timeline, &program->lanes[program->rank_lanes[gap->rank]], gap->before);
+    for (uint32_t i = program->after_first[gap->before]; i < program->after_first[stop]; i++)
+        if (is_sharding(program, program->after[i]) == sharding &&
+            (last == NOTHING || timeline->end[program->after[i]] > timeline->end[last]))
+            last = program->after[i];
+    return last;
+}
+
+/* Counts the end of the gap in which only weights, or a buffer for gradients, were missing; returns when it began. */
+static double explain_weights(const weft_timeline *timeline, weft_bubble_gap *gap)
+{
+    uint32_t weights = last_waited(timeline, gap, true), other = last_waited(timeline, gap, false);
+    if (weights == NOTHING) return gap->end;
+    double begin = other == NOTHING ? gap->begin : later(gap->begin, earlier(gap->end, timeline->end[other]));
+    if (timeline->end[weights] <= begin) return gap->end;
+    gap->waited = weights;
+    gap->cause[WEFT_BUBBLE_WEIGHTS] = gap->end - begin;
+    return begin;
+}
+
 /* Gap between two passes. What ended last of all that the action waited for tells the cause: another rank was still
  * computing until the sender's pass ended, and from then on the message was under way. */
 static void explain_gap(const weft_timeline *timeline, weft_bubble_gap *gap)
 {
     const weft_program *program = timeline->program;
-    uint32_t last = NOTHING, stop = behind(timeline, &program->lanes[program->rank_lanes[gap->rank]], gap->before);
-    for (uint32_t i = program->after_first[gap->before]; i < program->after_first[stop]; i++)
-        if (last == NOTHING || timeline->end[program->after[i]] > timeline->end[last]) last = program->after[i];
-    double computed = gap->begin;
+    double computed = gap->begin, arrived = explain_weights(timeline, gap);
+    uint32_t last = last_waited(timeline, gap, false);
     if (last != NOTHING && timeline->end[last] > gap->begin) {
         const weft_lane *lane = &program->lanes[weft_program_lane(program, gap->rank, last)];
         bool receives = lane->kind == WEFT_PROGRAM_RECV_F || lane->kind == WEFT_PROGRAM_RECV_B;
-        gap->waited = last;
-        gap->source = receives ? producer(program, lane, last) : NOTHING;
-        if (gap->source != NOTHING) computed = later(gap->begin, earlier(gap->end, timeline->end[gap->source]));
+        if (gap->waited == NOTHING) gap->waited = last;
+        uint32_t source = receives ? producer(program, lane, last) : NOTHING;
+        if (source != NOTHING) computed = later(gap->begin, earlier(arrived, timeline->end[source]));
+        if (gap->waited == last) gap->source = source;
     }
     gap->cause[WEFT_BUBBLE_IMBALANCE] = computed - gap->begin;
-    gap->cause[WEFT_BUBBLE_MESSAGE] = gap->end - computed;
+    gap->cause[WEFT_BUBBLE_MESSAGE] = arrived - computed;
 }
 
 /* Idle time behind the rank's last pass: drain while any rank still computes, then the end of the step. */
@@ -103,7 +132,7 @@ static void visit_rank(const visitor *v, int32_t rank, extent span)
         if (!(v->timeline->begin[a] > at)) continue;
         weft_bubble_gap gap = {rank, a, NOTHING, NOTHING, at, v->timeline->begin[a], {0}};
         if (a == lane->first && is_pass(program->actions[a]))
-            gap.cause[WEFT_BUBBLE_FILL] = gap.end;
+            gap.cause[WEFT_BUBBLE_FILL] = explain_weights(v->timeline, &gap);
         else if (span.last != NOTHING && a <= span.last)
             explain_gap(v->timeline, &gap);
         else

@@ -74,7 +74,7 @@ static weft_status add_node(const weft_timeline *timeline, const weft_walk *walk
     const weft_program *program = timeline->program;
     weft_action action = program->actions[walk->members[0].first + k];
     if (action.kind == WEFT_SEND_F || action.kind == WEFT_SEND_B) return add_message(timeline, walk, k, all, error);
-    bool each = weft_action_info_get((weft_action_kind)action.kind)->lane == WEFT_LANE_COMPUTE;
+    bool each = weft_action_info_get((weft_action_kind)action.kind)->operands != WEFT_OPERANDS_NONE;
     double begin = ready(timeline, walk, k);
     for (int32_t n = 0; n < walk->member_count; n++) {
         double seconds = timeline->end[walk->members[n].first + k] - begin;
@@ -156,7 +156,8 @@ static void fill(weft_fit *fit, int32_t stages, const double *table, const doubl
 {
     size_t S = (size_t)stages;
     double *forward = fit->values, *input = forward + S, *weight = forward + 2 * S, *update = forward + 3 * S,
-           *messages = forward + 4 * S, *collectives = forward + 5 * S;
+           *messages = forward + 4 * S, *gathers = forward + 5 * S, *reductions = forward + 6 * S,
+           *collectives = forward + 7 * S;
     for (size_t s = 0; s < S; s++) {
         double whole = table[WEFT_B * S + s], share = input_share ? input_share[s] : 0.5;
         bool split = table[WEFT_I * S + s] >= 0;
@@ -164,6 +165,8 @@ static void fill(weft_fit *fit, int32_t stages, const double *table, const doubl
         input[s] = first_known(table[WEFT_I * S + s], whole < 0 ? 0 : share * whole, 0);
         weight[s] = first_known(table[WEFT_W * S + s], split || whole < 0 ? 0 : whole - input[s], 0);
         update[s] = first_known(table[WEFT_UPDATE * S + s], 0, 0);
+        gathers[s] = first_known(table[WEFT_UNSHARD * S + s], 0, 0);
+        reductions[s] = first_known(table[WEFT_REDUCE_GRAD * S + s], 0, 0);
         messages[s] = first_known(table[MESSAGE * S + s], table[ANY_MESSAGE * S + s], table[ALL_MESSAGES * S]);
     }
     for (size_t kind = 0; kind < WEFT_ACTION_KINDS; kind++) {
@@ -177,6 +180,8 @@ static void fill(weft_fit *fit, int32_t stages, const double *table, const doubl
                               .update = update,
                               .message = first_known(table[ALL_MESSAGES * S], 0, 0),
                               .messages = messages,
+                              .gathers = gathers,
+                              .reductions = reductions,
                               .reduce = collectives[WEFT_NORM],
                               .collectives = collectives};
 }
@@ -189,7 +194,7 @@ weft_status weft_fit_init(weft_fit *fit, const weft_timeline *timelines, int32_t
     samples all = {0};
     double *table = NULL;
     weft_status status =
-        weft_allocate(5 * (size_t)stages + WEFT_ACTION_KINDS, sizeof *fit->values, &fit->values, error);
+        weft_allocate(7 * (size_t)stages + WEFT_ACTION_KINDS, sizeof *fit->values, &fit->values, error);
     if (status == WEFT_OK)
         status = weft_allocate((size_t)WEFT_ACTION_KINDS * (size_t)stages, sizeof *table, &table, error);
     if (status == WEFT_OK) status = collect(timelines, count, &all, error);

@@ -23,6 +23,12 @@ double weft_costs_of(const weft_costs *costs, weft_action action)
         return costs->messages ? costs->messages[s - 1] : costs->message;
     case WEFT_RECV_B:
         return costs->messages ? costs->messages[s + 1] : costs->message;
+    case WEFT_UNSHARD:
+        return costs->gathers ? costs->gathers[s] : 0;
+    case WEFT_RESHARD:
+        return 0;
+    case WEFT_REDUCE_GRAD:
+        return costs->reductions ? costs->reductions[s] : costs->reduce;
     default:
         return costs->collectives ? costs->collectives[action.kind] : costs->reduce;
     }

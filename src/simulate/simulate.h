@@ -15,6 +15,8 @@ typedef struct weft_costs {
     const double *forward, *backward_input, *backward_weight; /* (S) of one micro-batch */
     const double *update;                                     /* (S) or NULL for 0 */
     double message, reduce;                                   /* latency of one message; time of one collective */
+    const double *gathers;                                    /* (S) UNSHARD of a stage; NULL: 0 */
+    const double *reductions;                                 /* (S) REDUCE_GRAD of a stage; NULL: reduce */
     const double *messages;                                   /* (S) by the stage that sends; NULL: message for all */
     const double *collectives;                                /* (WEFT_ACTION_KINDS) by kind; NULL: reduce for all */
     const double *overlap; /* (S) of a pair, by the stage of its F; NULL: the sum of its parts */
@@ -34,7 +36,7 @@ typedef enum weft_bubble_cause {
     WEFT_BUBBLE_DRAIN,     /* after its last F, B, I or W while others still compute */
     WEFT_BUBBLE_IMBALANCE, /* waiting for an action of another rank that is still computing */
     WEFT_BUBBLE_MESSAGE,   /* waiting for a message whose sender has finished computing it */
-    WEFT_BUBBLE_WEIGHTS,   /* waiting for weights */
+    WEFT_BUBBLE_WEIGHTS,   /* waiting for weights, or for a gradient buffer that is being reduced */
     WEFT_BUBBLE_UPDATE,    /* waiting for NORM or another collective before UPDATE, and after the last action */
     WEFT_BUBBLE_CAUSES
 } weft_bubble_cause;

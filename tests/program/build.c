@@ -187,7 +187,13 @@ void build_sizes(dice *d, int32_t stages, stage_sizes *out)
 
 weft_lower_options build_options(dice *d, const stage_sizes *sizes)
 {
+    weft_shard shard = (weft_shard)dice_roll(d, WEFT_SHARDS);
+    int32_t data = dice_roll(d, 2) ? 1 : 2 + (int32_t)dice_roll(d, 3);
     return (weft_lower_options){.update = dice_roll(d, 4) > 0,
+                                .data = data,
+                                .shard = shard,
+                                .weight_buffers = (int32_t)dice_roll(d, 4),
+                                .gradient_buffers = shard >= WEFT_SHARD_GRADIENTS ? (int32_t)dice_roll(d, 4) : 0,
                                 .norm = dice_roll(d, 2),
                                 .clip = dice_roll(d, 2),
                                 .tied = dice_roll(d, 2),

@@ -13,6 +13,13 @@ typedef struct content {
     bool whole;
 } content;
 
+/* A buffer for gathered weights, or for gradients that wait for their reduction. */
+typedef struct shard_buffer {
+    int stage;             /* -1: empty */
+    bool moves;            /* it is being gathered or reduced */
+    uint32_t microbatches; /* bits: whose gradients are in it */
+} shard_buffer;
+
 typedef struct board {
     const weft_program *program;
     const expectation *expected;
@@ -23,6 +30,8 @@ typedef struct board {
     int priority[LANES];
     int forwards[PLACES], inputs[PLACES], weights[PLACES]; /* ended */
     int updates[64], norms[64], tieds[64], metrics[64];
+    shard_buffer gathered[64][64], gradients[64][64]; /* by rank and buffer */
+    int reduced[PLACES], refreshed[64];
     const char *complaint;
 } board;
 
@@ -102,6 +111,92 @@ static int compute_writes(board *b, weft_action_kind kind, int32_t s, int32_t m,
     return count;
 }
 
+static int32_t lane_of_kind(const weft_program *p, int32_t rank, weft_lane_kind kind)
+{
+    for (int32_t lane = p->rank_lanes[rank]; lane < p->rank_lanes[rank + 1]; lane++)
+        if (p->lanes[lane].kind == kind) return lane;
+    return -1;
+}
+
+/* The buffer of the first REDUCE_GRAD of the stage that comes after the action on its rank; -1: there is none. */
+static int target(const board *b, int32_t rank, uint32_t action)
+{
+    const weft_program *p = b->program;
+    const weft_lane *compute = &p->lanes[p->rank_lanes[rank]];
+    int32_t number = lane_of_kind(p, rank, WEFT_PROGRAM_REDUCE);
+    uint32_t waited = 0;
+    for (uint32_t k = 0; number >= 0 && k < p->lanes[number].count; k++) {
+        uint32_t a = p->lanes[number].first + k;
+        for (uint32_t i = p->after_first[a]; i < p->after_first[a + 1]; i++)
+            if (p->after[i] < compute->first + compute->count && p->after[i] >= waited) waited = p->after[i] + 1;
+        if (p->actions[a].kind == WEFT_REDUCE_GRAD && p->actions[a].stage == p->actions[action].stage &&
+            waited > action)
+            return (int)p->actions[a].microbatch;
+    }
+    return -1;
+}
+
+/* Reads of gathered weights and writes of gradients, when a pass begins and when it ends. */
+static void pass_shards(board *b, int32_t rank, uint32_t action, bool ends)
+{
+    weft_action a = b->program->actions[action];
+    bool there = b->program->shard != WEFT_SHARD_WEIGHTS || a.kind == WEFT_W;
+    for (int i = 0; i < 64; i++) there |= b->gathered[rank][i].stage == (int)a.stage && !b->gathered[rank][i].moves;
+    if (!there) complain(b, "reads weights that are not there");
+    if (a.kind != WEFT_B && a.kind != WEFT_W) return;
+    int number = target(b, rank, action);
+    if (number < 0) {
+        complain(b, "gradients that nobody reduces");
+        return;
+    }
+    shard_buffer *buffer = &b->gradients[rank][number];
+    if (buffer->moves || (buffer->stage >= 0 && buffer->stage != (int)a.stage))
+        complain(b, "its gradients have no room");
+    buffer->stage = (int)a.stage;
+    if (ends) buffer->microbatches |= 1u << a.microbatch;
+}
+
+static bool reads_now(const board *b, int32_t rank, int stage)
+{
+    int32_t lane = b->program->rank_lanes[rank];
+    weft_action a = b->program->actions[b->cursor[lane]];
+    return b->running[lane] && (int)a.stage == stage && (a.kind == WEFT_F || a.kind == WEFT_B || a.kind == WEFT_I);
+}
+
+static void gather(board *b, int32_t rank, weft_action a, bool ends)
+{
+    shard_buffer *buffer = &b->gathered[rank][a.microbatch];
+    bool refresh = b->program->shard != WEFT_SHARD_WEIGHTS;
+    if (refresh) {
+        if (!b->updates[a.stage] || a.kind != WEFT_UNSHARD) complain(b, "gathers weights that are old");
+        b->refreshed[a.stage] += ends;
+        return;
+    }
+    if (a.kind == WEFT_RESHARD) {
+        if (!ends && buffer->stage != (int)a.stage) complain(b, "drops weights that are not there");
+        if (reads_now(b, rank, (int)a.stage)) complain(b, "drops weights that are read");
+        *buffer = (shard_buffer){.stage = ends ? -1 : (int)a.stage};
+        return;
+    }
+    if (!ends && buffer->stage >= 0) complain(b, "gathers into a buffer that is taken");
+    if (b->updates[a.stage]) complain(b, "gathers after the update");
+    *buffer = (shard_buffer){.stage = (int)a.stage, .moves = !ends};
+}
+
+static void reduce(board *b, int32_t rank, weft_action a, bool ends)
+{
+    shard_buffer *buffer = &b->gradients[rank][a.microbatch];
+    if (!ends) {
+        if (buffer->stage != (int)a.stage || !buffer->microbatches) complain(b, "reduces gradients that are not there");
+        buffer->moves = true;
+        return;
+    }
+    for (int m = 0; m < b->program->microbatches; m++)
+        if (buffer->microbatches >> m & 1 && b->reduced[at(b, (int)a.stage, m)]++)
+            complain(b, "reduces gradients twice");
+    *buffer = (shard_buffer){.stage = -1};
+}
+
 static void pass(board *b, int32_t rank, weft_action a, bool ends)
 {
     weft_action_kind kind = (weft_action_kind)a.kind;
@@ -123,7 +218,8 @@ static void pass(board *b, int32_t rank, weft_action a, bool ends)
 static void need_gradients(board *b, int32_t s)
 {
     for (int32_t m = 0; m < b->program->microbatches; m++)
-        if (b->weights[at(b, s, m)] != 1) complain(b, "gradients are used before they are complete");
+        if ((b->program->data > 1 ? b->reduced : b->weights)[at(b, s, m)] != 1)
+            complain(b, "gradients are used before they are complete");
 }
 
 static void update(board *b, int32_t rank, int32_t s, bool ends)
@@ -210,13 +306,13 @@ static int group(const board *b, int32_t lane, int32_t out[LANES])
         out[count++] = row->match;
         return ready(b, row->match) ? count : 0;
     }
-    if (row->kind != WEFT_PROGRAM_REDUCE) return count;
     weft_action_kind kind = (weft_action_kind)current(b, lane).kind;
+    if (row->kind != WEFT_PROGRAM_REDUCE || kind == WEFT_REDUCE_GRAD) return count;
     count = 0;
     for (int32_t rank = 0; rank < p->ranks; rank++) {
-        int32_t other = p->rank_lanes[rank + 1] - 1;
+        int32_t other = lane_of_kind(p, rank, WEFT_PROGRAM_REDUCE);
         if (!is_member(b, kind, rank)) continue;
-        if (p->lanes[other].kind != WEFT_PROGRAM_REDUCE || !ready(b, other) || current(b, other).kind != kind) return 0;
+        if (other < 0 || !ready(b, other) || current(b, other).kind != kind) return 0;
         out[count++] = other;
     }
     return count;
@@ -230,12 +326,17 @@ static void act(board *b, int32_t lane, const int32_t *lanes, int count, bool en
         bool sends = row->kind == WEFT_PROGRAM_SEND_F || row->kind == WEFT_PROGRAM_SEND_B;
         weft_action other = current(b, row->match);
         transfer(b, sends ? a : other, sends ? other : a, ends);
+    } else if (row->kind == WEFT_PROGRAM_GATHER) {
+        gather(b, row->rank, a, ends);
+    } else if (a.kind == WEFT_REDUCE_GRAD) {
+        reduce(b, row->rank, a, ends);
     } else if (row->kind == WEFT_PROGRAM_REDUCE) {
         for (int i = 0; i < count; i++) collective(b, b->program->lanes[lanes[i]].rank, (weft_action_kind)a.kind, ends);
     } else if (a.kind == WEFT_UPDATE) {
         update(b, row->rank, (int32_t)a.stage, ends);
     } else {
         pass(b, row->rank, a, ends);
+        if (b->program->data > 1) pass_shards(b, row->rank, b->cursor[lane], ends);
     }
 }
 
@@ -250,8 +351,10 @@ static bool event(board *b, bool starve)
         if (b->running[lane]) {
             members[count++] = lane;
             if (row->match >= 0) members[count++] = row->match;
-            for (int32_t i = 0; row->kind == WEFT_PROGRAM_REDUCE && i < lanes; i++)
-                if (i != lane && b->program->lanes[i].kind == WEFT_PROGRAM_REDUCE && b->running[i])
+            bool together = row->kind == WEFT_PROGRAM_REDUCE && current(b, lane).kind != WEFT_REDUCE_GRAD;
+            for (int32_t i = 0; together && i < lanes; i++)
+                if (i != lane && b->program->lanes[i].kind == WEFT_PROGRAM_REDUCE && b->running[i] &&
+                    current(b, i).kind == current(b, lane).kind)
                     members[count++] = i;
         } else if (!ready(b, lane) || !(count = group(b, lane, members))) {
             continue;
@@ -285,9 +388,15 @@ static void check_end(board *b)
                 complain(b, "a pass is missing");
         }
         if (b->updates[s] != b->expected->update) complain(b, "an update is missing");
+        bool refreshes = p->shard == WEFT_SHARD_OPTIMIZER || p->shard == WEFT_SHARD_GRADIENTS;
+        if (b->refreshed[s] != (refreshes && b->expected->update)) complain(b, "new weights are not gathered");
+        for (int32_t m = 0; p->data > 1 && m < p->microbatches; m++)
+            if (b->reduced[at(b, s, m)] != !p->forward_only) complain(b, "gradients are not reduced");
     }
     for (int32_t rank = 0; rank < p->ranks; rank++) {
         if (b->norms[rank] != b->expected->norm) complain(b, "a norm is missing");
+        for (int i = 0; i < 64; i++)
+            if (b->gathered[rank][i].stage >= 0) complain(b, "weights stay gathered");
         if (b->metrics[rank] != b->expected->metrics) complain(b, "metrics are missing");
         if (b->tieds[rank] != (b->expected->tied && is_member(b, WEFT_REDUCE_TIED, rank)))
             complain(b, "a shared sum is missing");
@@ -300,9 +409,15 @@ static bool fits_lane(const weft_program *p, const weft_lane *lane, weft_action 
         [WEFT_SEND_F] = WEFT_PROGRAM_SEND_F,      [WEFT_RECV_F] = WEFT_PROGRAM_RECV_F,
         [WEFT_SEND_B] = WEFT_PROGRAM_SEND_B,      [WEFT_RECV_B] = WEFT_PROGRAM_RECV_B,
         [WEFT_REDUCE_TIED] = WEFT_PROGRAM_REDUCE, [WEFT_NORM] = WEFT_PROGRAM_REDUCE,
-        [WEFT_METRICS] = WEFT_PROGRAM_REDUCE,
+        [WEFT_METRICS] = WEFT_PROGRAM_REDUCE,     [WEFT_REDUCE_GRAD] = WEFT_PROGRAM_REDUCE,
+        [WEFT_UNSHARD] = WEFT_PROGRAM_GATHER,     [WEFT_RESHARD] = WEFT_PROGRAM_GATHER,
     };
     if (a.kind >= WEFT_ACTION_KINDS || home[a.kind] != lane->kind) return false;
+    if (a.kind == WEFT_UNSHARD || a.kind == WEFT_RESHARD || a.kind == WEFT_REDUCE_GRAD) {
+        int32_t limit = a.kind == WEFT_REDUCE_GRAD ? p->gradient_buffers : p->weight_buffers;
+        return (int32_t)a.stage < p->stages && p->stage_rank[a.stage] == lane->rank && p->data > 1 &&
+               a.microbatch < (uint32_t)(limit ? limit : p->stages);
+    }
     if ((int32_t)a.stage >= p->stages || (int32_t)a.microbatch >= p->microbatches) return false;
     return lane->match < 0 || p->stage_rank[a.stage] == lane->rank;
 }
@@ -317,6 +432,7 @@ const char *oracle_run(const weft_program *program, const expectation *expected,
     b->d.state = seed * 2654435761u + 1;
     b->buffers = calloc((size_t)program->buffer_count + 1, sizeof *b->buffers);
     b->own = calloc((size_t)WEFT_SLOT_KINDS * PLACES, sizeof *b->own);
+    for (int32_t i = 0; i < 64 * 64; i++) b->gathered[i / 64][i % 64].stage = b->gradients[i / 64][i % 64].stage = -1;
     for (int32_t lane = 0; lane < lanes; lane++) {
         const weft_lane *row = &program->lanes[lane];
         b->cursor[lane] = row->first;

@@ -14,7 +14,8 @@
 enum { MOST = 64 };
 
 typedef struct known {
-    double forward[MOST], input[MOST], weight[MOST], update[MOST], messages[MOST], share[MOST];
+    double forward[MOST], input[MOST], weight[MOST], update[MOST], messages[MOST], share[MOST], gathers[MOST],
+        reductions[MOST];
     double collectives[WEFT_ACTION_KINDS];
     weft_costs costs;
 } known;
@@ -27,6 +28,8 @@ static void roll(dice *d, known *out)
         out->weight[s] = 0.5 + dice_roll(d, 1000) * 1e-3;
         out->update[s] = 0.1 + dice_roll(d, 1000) * 1e-4;
         out->messages[s] = dice_roll(d, 100) * 1e-3;
+        out->gathers[s] = dice_roll(d, 100) * 1e-3;
+        out->reductions[s] = dice_roll(d, 100) * 1e-3;
         out->share[s] = out->input[s] / (out->input[s] + out->weight[s]);
     }
     for (int kind = 0; kind < WEFT_ACTION_KINDS; kind++) out->collectives[kind] = dice_roll(d, 100) * 1e-3;
@@ -35,6 +38,8 @@ static void roll(dice *d, known *out)
                               .backward_weight = out->weight,
                               .update = out->update,
                               .messages = out->messages,
+                              .gathers = out->gathers,
+                              .reductions = out->reductions,
                               .collectives = out->collectives};
 }
 
@@ -76,9 +81,11 @@ static void compare_costs(const weft_program *program, const weft_costs *found, 
         if (kind == WEFT_I || kind == WEFT_B) same(program, action, "I", found->backward_input[s], wanted->input[s]);
         if (kind == WEFT_W || kind == WEFT_B) same(program, action, "W", found->backward_weight[s], wanted->weight[s]);
         if (kind == WEFT_UPDATE) same(program, action, "UPDATE", found->update[s], wanted->update[s]);
+        if (kind == WEFT_UNSHARD) same(program, action, "UNSHARD", found->gathers[s], wanted->gathers[s]);
+        if (kind == WEFT_REDUCE_GRAD) same(program, action, "REDUCE_GRAD", found->reductions[s], wanted->reductions[s]);
         if (kind == WEFT_SEND_F || kind == WEFT_SEND_B)
             same(program, action, "message", found->messages[s], wanted->messages[s]);
-        if (kind > WEFT_RECV_B && kind != WEFT_UPDATE)
+        if (kind >= WEFT_REDUCE_TIED && kind != WEFT_UPDATE)
             same(program, action, "collective", found->collectives[kind], wanted->collectives[kind]);
     }
 }

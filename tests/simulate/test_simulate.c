@@ -129,6 +129,9 @@ static double cost_of(const weft_costs *costs, weft_action a)
     if (a.kind == WEFT_W) return costs->backward_weight[a.stage];
     if (a.kind == WEFT_B) return costs->backward_input[a.stage] + costs->backward_weight[a.stage];
     if (a.kind == WEFT_UPDATE) return costs->update[a.stage];
+    if (a.kind == WEFT_UNSHARD) return costs->gathers ? costs->gathers[a.stage] : 0;
+    if (a.kind == WEFT_RESHARD) return 0;
+    if (a.kind == WEFT_REDUCE_GRAD) return costs->reductions ? costs->reductions[a.stage] : costs->reduce;
     if (a.kind > WEFT_RECV_B) return costs->collectives ? costs->collectives[a.kind] : costs->reduce;
     if (!costs->messages) return costs->message;
     int sender = a.kind == WEFT_RECV_F ? -1 : a.kind == WEFT_RECV_B;
@@ -143,6 +146,8 @@ static weft_costs random_costs(dice *d, double (*cost)[64])
                         .backward_input = cost[1],
                         .backward_weight = cost[2],
                         .update = cost[3],
+                        .gathers = dice_roll(d, 2) ? cost[1] : NULL,
+                        .reductions = dice_roll(d, 2) ? cost[2] : NULL,
                         .message = dice_roll(d, 3),
                         .reduce = dice_roll(d, 3),
                         .collectives = dice_roll(d, 2) ? collectives : NULL};
@@ -181,7 +186,8 @@ static bool relax(const weft_program *p, const weft_costs *costs, double *begin)
             for (uint32_t i = p->after_first[a]; i < p->after_first[a + 1]; i++)
                 more |= raise_to(&begin[a], begin[p->after[i]] + lasts(p, costs, p->after[i]));
             if (lane->match >= 0) more |= raise_to(&begin[a], begin[p->lanes[lane->match].first + k]);
-            for (uint32_t b = 0; lane->kind == WEFT_PROGRAM_REDUCE && b < p->action_count; b++)
+            bool all = lane->kind == WEFT_PROGRAM_REDUCE && p->actions[a].kind != WEFT_REDUCE_GRAD;
+            for (uint32_t b = 0; all && b < p->action_count; b++)
                 if (p->actions[b].kind == p->actions[a].kind) more |= raise_to(&begin[a], begin[b]);
         }
     }

@@ -1,0 +1,160 @@
+/* Gathers and reductions of sharded data parallelism: which stage is in which buffer, and what waits for what. */
+#include "program/lower.h"
+#include "program/paging.h"
+
+#include <stdlib.h>
+
+/* The compute lane of one rank while its rows are made. */
+typedef struct order {
+    const weft_action *actions; /* (count) F, B, I, W */
+    uint32_t count;
+    int32_t stages;
+    int32_t *use;       /* (count) stage of each use */
+    bool *together;     /* (count) begins as one with the use before it */
+    uint32_t *position; /* (count) where on the compute lane */
+} order;
+
+static bool uses_weights(weft_action action)
+{
+    return action.kind == WEFT_F || action.kind == WEFT_B || action.kind == WEFT_I;
+}
+
+static bool writes_gradients(weft_action action)
+{
+    return action.kind == WEFT_B || action.kind == WEFT_W;
+}
+
+/* Stays in positions of the compute lane. */
+static weft_status plan_stays(order *o, bool (*counts)(weft_action), int32_t buffers, weft_paging_stay **out,
+                              uint32_t *out_count, weft_error *error)
+{
+    uint32_t uses = 0;
+    for (uint32_t i = 0; i < o->count; i++) {
+        if (!counts(o->actions[i])) continue;
+        o->use[uses] = (int32_t)o->actions[i].stage;
+        o->together[uses] = o->actions[i].paired && uses > 0 && o->position[uses - 1] + 1 == i;
+        o->position[uses++] = i;
+    }
+    TRY(weft_paging_plan(o->use, o->together, uses, o->stages, buffers > 0 ? buffers : o->stages, out, out_count,
+                         error));
+    for (uint32_t i = 0; i < *out_count; i++) {
+        weft_paging_stay *stay = &(*out)[i];
+        stay->first = o->position[stay->first];
+        stay->last = o->position[stay->last];
+        if (stay->before >= 0) stay->before = o->position[stay->before];
+        if (stay->then >= 0) stay->then = o->position[stay->then];
+    }
+    return WEFT_OK;
+}
+
+static weft_action stage_action(weft_action_kind kind, int32_t stage, int32_t buffer)
+{
+    return (weft_action){.kind = kind, .stage = (uint32_t)stage & 0xffffff, .microbatch = (uint32_t)buffer};
+}
+
+static int by_last(const void *left, const void *right)
+{
+    const weft_paging_stay *a = left, *b = right;
+    return a->last < b->last ? -1 : a->last > b->last;
+}
+
+static void push(weft_shard_rows *rows, weft_action action, int64_t after, int64_t then)
+{
+    rows->rows[rows->count++] = (weft_shard_row){action, after, then};
+}
+
+/* Gathers begin as soon as a buffer is free, which is when the last use of what was there is done. */
+static weft_status make_gathers(order *o, int32_t buffers, weft_shard_rows *out, weft_error *error)
+{
+    weft_paging_stay *stays = NULL;
+    uint32_t count = 0;
+    TRY(plan_stays(o, uses_weights, buffers, &stays, &count, error));
+    weft_status status = weft_allocate(2 * (size_t)count, sizeof *out->rows, &out->rows, error);
+    if (status == WEFT_OK) {
+        for (uint32_t i = 0; i < count; i++) {
+            if (stays[i].before >= 0)
+                push(out, stage_action(WEFT_RESHARD, (int32_t)o->actions[stays[i].before].stage, stays[i].buffer),
+                     stays[i].before, -1);
+            push(out, stage_action(WEFT_UNSHARD, stays[i].stage, stays[i].buffer), -1, stays[i].first);
+        }
+        if (count) qsort(stays, count, sizeof *stays, by_last);
+        for (uint32_t i = 0; i < count; i++)
+            if (stays[i].then < 0)
+                push(out, stage_action(WEFT_RESHARD, stays[i].stage, stays[i].buffer), stays[i].last, -1);
+    }
+    weft_free(stays);
+    return status;
+}
+
+/* Reductions follow right after the last backward pass that writes their buffer. */
+static weft_status make_reductions(order *o, int32_t buffers, weft_shard_rows *out, weft_error *error)
+{
+    weft_paging_stay *stays = NULL;
+    uint32_t count = 0;
+    TRY(plan_stays(o, writes_gradients, buffers, &stays, &count, error));
+    weft_status status = weft_allocate(count, sizeof *out->rows, &out->rows, error);
+    if (status == WEFT_OK && count) {
+        qsort(stays, count, sizeof *stays, by_last);
+        for (uint32_t i = 0; i < count; i++)
+            push(out, stage_action(WEFT_REDUCE_GRAD, stays[i].stage, stays[i].buffer), stays[i].last, stays[i].then);
+    }
+    weft_free(stays);
+    return status;
+}
+
+/* Whole weights that outlive the step are gathered again once they are new: after UPDATE, in its order of stages. */
+static weft_status make_refreshes(const order *o, const int32_t *stage_rank, int32_t rank, weft_shard_rows *out,
+                                  weft_error *error)
+{
+    int64_t update = o->count; /* they follow the passes */
+    TRY(weft_allocate((size_t)o->stages, sizeof *out->rows, &out->rows, error));
+    for (int32_t s = 0; s < o->stages; s++)
+        if (stage_rank[s] == rank) push(out, stage_action(WEFT_UNSHARD, s, 0), update++, -1);
+    return WEFT_OK;
+}
+
+static weft_status make_rows(order *o, const weft_schedule *schedule, const weft_lower_options *options, int32_t rank,
+                             weft_shard_plan *out, weft_error *error)
+{
+    bool train = !schedule->forward_only;
+    if (options->shard == WEFT_SHARD_WEIGHTS)
+        TRY(make_gathers(o, options->weight_buffers, &out->gather, error));
+    else if (options->shard != WEFT_SHARD_NONE && train && options->update)
+        TRY(make_refreshes(o, schedule->stage_rank, rank, &out->gather, error));
+    return train ? make_reductions(o, options->gradient_buffers, &out->reduce, error) : WEFT_OK;
+}
+
+weft_status weft_lower_shard_plan(const weft_schedule *schedule, const weft_lower_options *options, int32_t rank,
+                                  weft_shard_plan *out, weft_error *error)
+{
+    size_t first = schedule->first[rank], count = schedule->first[rank + 1] - first, kept = 0;
+    order o = {.stages = schedule->stages};
+    weft_action *actions = NULL;
+    *out = (weft_shard_plan){0};
+    weft_status status = weft_allocate(count, sizeof *actions, &actions, error);
+    if (status == WEFT_OK) status = weft_allocate(count, sizeof *o.use, &o.use, error);
+    if (status == WEFT_OK) status = weft_allocate(count, sizeof *o.together, &o.together, error);
+    if (status == WEFT_OK) status = weft_allocate(count, sizeof *o.position, &o.position, error);
+    if (status == WEFT_OK) {
+        for (size_t i = 0; i < count; i++) {
+            weft_action action = schedule->actions[first + i];
+            if (action.kind == WEFT_F || action.kind == WEFT_B || action.kind == WEFT_I || action.kind == WEFT_W)
+                actions[kept++] = action;
+        }
+        o.actions = actions;
+        o.count = (uint32_t)kept;
+        status = make_rows(&o, schedule, options, rank, out, error);
+    }
+    weft_free(actions);
+    weft_free(o.use);
+    weft_free(o.together);
+    weft_free(o.position);
+    return status;
+}
+
+void weft_lower_shard_plan_fini(weft_shard_plan *plan)
+{
+    weft_free(plan->gather.rows);
+    weft_free(plan->reduce.rows);
+    *plan = (weft_shard_plan){0};
+}

@@ -1,0 +1,257 @@
+/* Sharded data parallelism of one rank: what is proved uses the order of the lanes and the `after` edges between them.
+ */
+#include "program/verify.h"
+
+enum { NEVER = -1 };
+
+/* The weights of a stage while the gather lane is walked. */
+typedef struct stay {
+    int64_t unshard; /* position on the gather lane; NEVER: they are not there */
+    uint32_t buffer; /* where they lie */
+    int64_t last;    /* the last compute action that reads them */
+} stay;
+
+/* Where the gradients of a stage go while the compute lane is walked. */
+typedef struct collection {
+    int64_t reduction; /* position on the reduce lane; NEVER: none yet */
+    int64_t previous;  /* the reduction that empties the buffer before; NEVER: none */
+} collection;
+
+typedef struct shard_check {
+    const weft_program *program;
+    int32_t rank;
+    const weft_lane *compute, *gather, *reduce; /* NULL: there is none */
+    uint32_t *gathered, *reduced; /* (compute) actions of that lane that are done before a compute action begins */
+    uint32_t *before_gather, *before_reduce; /* (gather), (reduce) compute actions done before it begins */
+    stay *stays;                             /* (S) */
+    int64_t *tenants;                        /* (S) by buffer: the stage that is there, or NEVER */
+    collection *collections;                 /* (S) */
+} shard_check;
+
+static const weft_lane *find(const weft_program *program, int32_t rank, weft_lane_kind kind)
+{
+    for (int32_t lane = program->rank_lanes[rank]; lane < program->rank_lanes[rank + 1]; lane++)
+        if (program->lanes[lane].kind == kind) return &program->lanes[lane];
+    return NULL;
+}
+
+/* For each action of a lane, how many of the other's are done before it begins. */
+static weft_status list_before(const weft_program *program, const weft_lane *lane, const weft_lane *other,
+                               uint32_t **out, weft_error *error)
+{
+    if (!lane || !other) return WEFT_OK;
+    TRY(weft_allocate(lane->count, sizeof **out, out, error));
+    uint32_t most = 0;
+    for (uint32_t k = 0; k < lane->count; k++) {
+        uint32_t action = lane->first + k;
+        for (uint32_t i = program->after_first[action]; i < program->after_first[action + 1]; i++) {
+            uint32_t place = program->after[i] - other->first;
+            if (place < other->count && place >= most) most = place + 1;
+        }
+        (*out)[k] = most;
+    }
+    return WEFT_OK;
+}
+
+static weft_action action_at(const shard_check *c, const weft_lane *lane, int64_t k)
+{
+    return c->program->actions[lane->first + (uint32_t)k];
+}
+
+static void forget(shard_check *c)
+{
+    for (int32_t s = 0; s < c->program->stages; s++) {
+        c->stays[s] = (stay){NEVER, 0, NEVER};
+        c->collections[s] = (collection){NEVER, NEVER};
+        c->tenants[s] = NEVER;
+    }
+}
+
+static weft_status gather_one(shard_check *c, uint32_t k, weft_error *error)
+{
+    char name[WEFT_ACTION_TEXT], other[WEFT_ACTION_TEXT];
+    weft_action action = action_at(c, c->gather, k);
+    stay *own = &c->stays[action.stage];
+    bool gathers = action.kind == WEFT_UNSHARD;
+    weft_action_text(action, name);
+    if (gathers == (own->unshard != NEVER))
+        FAIL(error, WEFT_INVALID, "rank %d runs %s, but the weights of stage %u are %s", c->rank, name,
+             (unsigned)action.stage, gathers ? "there already" : "not there");
+    if (!gathers && own->last >= (int64_t)c->before_gather[k])
+        FAIL(error, WEFT_INVALID, "rank %d: nothing makes %s wait for %s, which reads the weights", c->rank, name,
+             weft_action_text(action_at(c, c->compute, own->last), other));
+    if (gathers && c->tenants[action.microbatch] != NEVER)
+        FAIL(error, WEFT_INVALID, "rank %d runs %s into buffer %u, which stage %lld is in", c->rank, name,
+             action.microbatch, (long long)c->tenants[action.microbatch]);
+    c->tenants[gathers ? action.microbatch : own->buffer] = gathers ? (int64_t)action.stage : NEVER;
+    *own = gathers ? (stay){k, action.microbatch, NEVER} : (stay){NEVER, 0, NEVER};
+    return WEFT_OK;
+}
+
+static bool reads_weights(weft_action action)
+{
+    return action.kind == WEFT_F || action.kind == WEFT_B || action.kind == WEFT_I;
+}
+
+/* Readers find the weights there; each RESHARD, met later on the gather lane, comes after them. */
+static weft_status check_weights(shard_check *c, weft_error *error)
+{
+    char name[WEFT_ACTION_TEXT];
+    uint32_t walked = 0, gathers = c->gather ? c->gather->count : 0;
+    for (uint32_t k = 0; k < c->compute->count; k++) {
+        weft_action action = action_at(c, c->compute, k);
+        if (!reads_weights(action)) continue;
+        while (walked < gathers && walked < c->gathered[k]) TRY(gather_one(c, walked++, error));
+        if (c->stays[action.stage].unshard == NEVER)
+            FAIL(error, WEFT_INVALID, "rank %d: nothing makes %s wait for the weights of stage %u", c->rank,
+                 weft_action_text(action, name), (unsigned)action.stage);
+        c->stays[action.stage].last = k;
+    }
+    while (walked < gathers) TRY(gather_one(c, walked++, error));
+    for (int32_t s = 0; s < c->program->stages; s++)
+        if (c->stays[s].unshard != NEVER)
+            FAIL(error, WEFT_INVALID, "rank %d never drops the weights of stage %d", c->rank, s);
+    return WEFT_OK;
+}
+
+/* Where whole weights stay: gathered once, from shards that are new. */
+static weft_status check_refreshes(shard_check *c, weft_error *error)
+{
+    char name[WEFT_ACTION_TEXT];
+    for (uint32_t k = 0; c->gather && k < c->gather->count; k++) {
+        weft_action action = action_at(c, c->gather, k);
+        stay *own = &c->stays[action.stage];
+        if (action.kind != WEFT_UNSHARD || own->unshard != NEVER)
+            FAIL(error, WEFT_INVALID, "rank %d runs %s, but whole weights are gathered once, after UPDATE", c->rank,
+                 weft_action_text(action, name));
+        own->unshard = k;
+    }
+    for (uint32_t k = 0; k < c->compute->count; k++) {
+        weft_action action = action_at(c, c->compute, k);
+        if (action.kind != WEFT_UPDATE) continue;
+        int64_t unshard = c->stays[action.stage].unshard;
+        if (unshard == NEVER || c->before_gather[unshard] <= k)
+            FAIL(error, WEFT_INVALID, "rank %d: the weights of stage %u are not gathered after its UPDATE", c->rank,
+                 (unsigned)action.stage);
+    }
+    return WEFT_OK;
+}
+
+static int64_t next_reduction(const shard_check *c, uint32_t stage, int64_t from)
+{
+    for (int64_t r = from; c->reduce && r < (int64_t)c->reduce->count; r++) {
+        weft_action action = action_at(c, c->reduce, r);
+        if (action.kind == WEFT_REDUCE_GRAD && action.stage == stage) return r;
+    }
+    return NEVER;
+}
+
+static int64_t previous_tenant(const shard_check *c, int64_t r)
+{
+    uint32_t buffer = action_at(c, c->reduce, r).microbatch;
+    while (--r >= 0) {
+        weft_action action = action_at(c, c->reduce, r);
+        if (action.kind == WEFT_REDUCE_GRAD && action.microbatch == buffer) return r;
+    }
+    return NEVER;
+}
+
+static weft_status check_gradient(shard_check *c, uint32_t k, weft_error *error)
+{
+    char name[WEFT_ACTION_TEXT], other[WEFT_ACTION_TEXT];
+    weft_action action = action_at(c, c->compute, k);
+    collection *own = &c->collections[action.stage];
+    weft_action_text(action, name);
+    if (own->reduction == NEVER || c->before_reduce[own->reduction] <= k) {
+        own->reduction = next_reduction(c, action.stage, own->reduction + 1);
+        if (own->reduction == NEVER)
+            FAIL(error, WEFT_INVALID, "rank %d never reduces the gradients of %s", c->rank, name);
+        if (c->before_reduce[own->reduction] <= k)
+            FAIL(error, WEFT_INVALID, "rank %d: nothing makes %uREDUCE_GRAD wait for %s", c->rank,
+                 (unsigned)action.stage, name);
+        own->previous = previous_tenant(c, own->reduction);
+    }
+    if (own->previous != NEVER && (int64_t)c->reduced[k] <= own->previous)
+        FAIL(error, WEFT_INVALID, "rank %d: nothing makes %s wait for %s, which empties its buffer", c->rank, name,
+             weft_action_text(action_at(c, c->reduce, own->previous), other));
+    return WEFT_OK;
+}
+
+/* Every gradient goes into one reduction, the next of its stage, once the buffer is free; none goes without. */
+static weft_status check_gradients(shard_check *c, weft_error *error)
+{
+    char name[WEFT_ACTION_TEXT];
+    for (uint32_t k = 0; k < c->compute->count; k++) {
+        weft_action action = action_at(c, c->compute, k);
+        if (action.kind == WEFT_B || action.kind == WEFT_W) TRY(check_gradient(c, k, error));
+    }
+    for (int64_t r = 0; c->reduce && r < (int64_t)c->reduce->count; r++) {
+        weft_action action = action_at(c, c->reduce, r);
+        if (action.kind == WEFT_REDUCE_GRAD && r > c->collections[action.stage].reduction)
+            FAIL(error, WEFT_INVALID, "rank %d runs %s with no new gradients", c->rank, weft_action_text(action, name));
+    }
+    return WEFT_OK;
+}
+
+/* limit 0: one buffer a stage. */
+static weft_status check_buffers(const shard_check *c, const weft_lane *lane, int32_t limit, weft_error *error)
+{
+    char name[WEFT_ACTION_TEXT];
+    uint32_t buffers = (uint32_t)(limit > 0 && limit < c->program->stages ? limit : c->program->stages);
+    for (uint32_t k = 0; lane && k < lane->count; k++) {
+        weft_action action = action_at(c, lane, k);
+        bool buffered = action.kind == WEFT_UNSHARD || action.kind == WEFT_RESHARD || action.kind == WEFT_REDUCE_GRAD;
+        if (buffered && action.microbatch >= buffers)
+            FAIL(error, WEFT_INVALID, "rank %d: %s is about buffer %u, but there are %u", c->rank,
+                 weft_action_text(action, name), action.microbatch, buffers);
+    }
+    return WEFT_OK;
+}
+
+static weft_status check_rank(shard_check *c, weft_error *error)
+{
+    const weft_program *program = c->program;
+    forget(c);
+    TRY(list_before(program, c->compute, c->gather, &c->gathered, error));
+    TRY(list_before(program, c->compute, c->reduce, &c->reduced, error));
+    TRY(list_before(program, c->gather, c->compute, &c->before_gather, error));
+    TRY(list_before(program, c->reduce, c->compute, &c->before_reduce, error));
+    TRY(check_buffers(c, c->gather, program->weight_buffers, error));
+    TRY(check_buffers(c, c->reduce, program->gradient_buffers, error));
+    if (program->shard == WEFT_SHARD_WEIGHTS) TRY(check_weights(c, error));
+    if (program->shard == WEFT_SHARD_OPTIMIZER || program->shard == WEFT_SHARD_GRADIENTS)
+        TRY(check_refreshes(c, error));
+    return program->forward_only ? WEFT_OK : check_gradients(c, error);
+}
+
+static weft_status check_ranks(const weft_program *program, shard_check *c, weft_error *error)
+{
+    weft_status status = WEFT_OK;
+    TRY(weft_allocate((size_t)program->stages, sizeof *c->stays, &c->stays, error));
+    TRY(weft_allocate((size_t)program->stages, sizeof *c->tenants, &c->tenants, error));
+    TRY(weft_allocate((size_t)program->stages, sizeof *c->collections, &c->collections, error));
+    for (int32_t rank = 0; rank < program->ranks && status == WEFT_OK; rank++) {
+        c->rank = rank;
+        c->compute = find(program, rank, WEFT_PROGRAM_COMPUTE);
+        c->gather = find(program, rank, WEFT_PROGRAM_GATHER);
+        c->reduce = find(program, rank, WEFT_PROGRAM_REDUCE);
+        c->gathered = c->reduced = c->before_gather = c->before_reduce = NULL;
+        status = check_rank(c, error);
+        weft_free(c->gathered);
+        weft_free(c->reduced);
+        weft_free(c->before_gather);
+        weft_free(c->before_reduce);
+    }
+    return status;
+}
+
+weft_status weft_verify_shard(const weft_program *program, weft_error *error)
+{
+    if (program->data <= 1) return WEFT_OK;
+    shard_check check = {.program = program};
+    weft_status status = check_ranks(program, &check, error);
+    weft_free(check.stays);
+    weft_free(check.tenants);
+    weft_free(check.collections);
+    return status;
+}

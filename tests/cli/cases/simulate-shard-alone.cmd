@@ -1,0 +1,1 @@
+weft simulate 1f1b --pipeline 4 --microbatches 8 --shard weights

@@ -1,0 +1,1 @@
+weft simulate breadth-first --pipeline 4 --loops 4 --microbatches 8 --data 2 --shard weights --gather 1 --reduce 1.5 --json

@@ -1,0 +1,1 @@
+weft verify depth-first --pipeline 4 --loops 4 --microbatches 8 --data 2 --shard weights --reduce-early
