@@ -1,6 +1,7 @@
 #include "plan/search.h"
 
 #include "base/clock.h"
+#include "base/random.h"
 #include "plan/search_state.h"
 
 #include <math.h>
@@ -22,7 +23,13 @@
  */
 typedef enum answer { ANSWER_NO, ANSWER_YES, ANSWER_NONE } answer;
 
-enum { MOVES = PASSES * WEFT_SEARCH_LOCAL_LIMIT + 1, FIRST_BUDGET = 20000, CLOCK_EVERY = 256 };
+enum {
+    MOVES = PASSES * WEFT_SEARCH_LOCAL_LIMIT + 1,
+    FIRST_BUDGET = 20000,
+    DIVES = 200,
+    DIVE_BUDGET = 400,
+    CLOCK_EVERY = 256
+};
 
 typedef struct search {
     const weft_search_problem *problem;
@@ -35,6 +42,8 @@ typedef struct search {
     size_t *next;             /* (P) while the order is written */
     double limit, next_bound; /* of the probe; the least bound above the limit */
     uint64_t nodes, budget;   /* of the probe */
+    uint64_t dives;           /* made so far */
+    bool dives_now;           /* this probe is one */
     double stop;              /* clock */
 } search;
 
@@ -84,6 +93,18 @@ static void sort_moves(const search *it, weft_search_move *moves, int32_t count)
     }
 }
 
+/* Now and then another move comes first; how often differs from dive to dive. */
+static void shuffle(const search *it, weft_search_move *moves, int32_t count)
+{
+    weft_random_key key = weft_random_key_make(it->dives, "dive");
+    uint64_t bits = weft_random_bits(key, (uint64_t)it->state.left), seldom = 2 + it->dives % 16;
+    if (count < 2 || (bits & 0xffff) % seldom) return;
+    int32_t other = 1 + (int32_t)((bits >> 16) % (uint64_t)(count - 1));
+    weft_search_move move = moves[0];
+    moves[0] = moves[other];
+    moves[other] = move;
+}
+
 /* The moves whose bounds are within the limit, sorted; the others count for next_bound. */
 static int32_t choose_moves(search *it, int32_t rank, double time, weft_search_move *moves)
 {
@@ -96,6 +117,7 @@ static int32_t choose_moves(search *it, int32_t rank, double time, weft_search_m
             it->next_bound = moves[i].bound;
     }
     sort_moves(it, moves, kept);
+    if (it->dives_now) shuffle(it, moves, kept);
     return kept;
 }
 
@@ -278,6 +300,19 @@ static bool is_done(const search *it)
     return it->result->step_time - it->result->bound <= 5 * slack(it) || weft_clock_seconds() >= it->stop;
 }
 
+/* Many short looks for an order that is better than the best so far, each in another part of what there is: whoever
+ * goes through it in order stays for long where nothing is to be found. */
+static weft_status dive(search *it, answer *out, weft_error *error)
+{
+    it->dives_now = true;
+    for (int i = 0; i < DIVES && *out == ANSWER_NONE && !is_done(it); i++) {
+        it->dives++;
+        *out = probe(it, it->result->step_time - 3 * slack(it), DIVE_BUDGET);
+    }
+    it->dives_now = false;
+    return learn(it, *out, error);
+}
+
 /* Limits at the bound, half way and just below the best so far; more work for each when none gives an answer. */
 static weft_status refine(search *it, weft_error *error)
 {
@@ -289,6 +324,7 @@ static weft_status refine(search *it, weft_error *error)
             found = probe(it, limit, budget);
             TRY(learn(it, found, error));
         }
+        if (found == ANSWER_NONE) TRY(dive(it, &found, error));
         if (found == ANSWER_NONE) budget *= 4;
     }
     return WEFT_OK;

@@ -171,13 +171,45 @@ static void test_refusals(void **state)
     }
 }
 
+/* Whatever is said for a placement is taken whole or refused in one line. */
+static void test_any_text(void **state)
+{
+    (void)state;
+    static const char odd[] = "0139,, -x";
+    const char *const *kinds = weft_schedule_kind_names();
+    uint32_t count = 0;
+    uint64_t counter = 1u << 20;
+    int taken = 0, refusals = 0;
+    while (kinds[count]) count++;
+    for (int round = 0; round < 20000; round++) {
+        char text[16] = "";
+        uint32_t length = 1 + roll(&counter, 11);
+        int32_t P = 1 + (int32_t)roll(&counter, 3);
+        for (uint32_t i = 0; i < length; i++) {
+            text[i] = i % 2 ? ',' : (char)('0' + roll(&counter, (uint32_t)P));
+            if (roll(&counter, 20) == 0) text[i] = odd[roll(&counter, sizeof odd - 1)];
+        }
+        weft_schedule *schedule = NULL;
+        weft_error error;
+        if (create(kinds[roll(&counter, count)], text, P, 0, 1 + (int32_t)roll(&counter, 9), &schedule, &error)) {
+            check_complete(schedule);
+            taken++;
+        } else {
+            assert_int_equal(error.status, WEFT_INVALID);
+            assert_null(strchr(error.text, '\n'));
+            refusals++;
+        }
+        weft_schedule_destroy(schedule);
+    }
+    if (taken < 500 || refusals < 5000) fail_msg("%d taken, %d refused", taken, refusals);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_lists_of_the_placements),
-        cmocka_unit_test(test_any_list),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_golden),   cmocka_unit_test(test_lists_of_the_placements),
+        cmocka_unit_test(test_any_list), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_any_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
