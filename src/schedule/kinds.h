@@ -9,6 +9,9 @@
 
 #include "schedule/schedule.h"
 
+/* Actions are numbered with 32 bits in a program, and lowering adds messages: three for each compute action at most. */
+#define WEFT_PASSES_LIMIT ((int64_t)1 << 30)
+
 /* Stage s of S = P V is on rank s / V, on rank s mod P, or goes back and forth: 0 .. P - 1, P - 1 .. 0, ...; or a list
  * says it. A list that is one of the others under other names for the ranks counts as that one, and as linear when the
  * stages of each rank follow each other, however many they are. */

@@ -126,9 +126,10 @@ static int32_t count_rounds(int32_t stages, const int32_t *stage_rank, const int
 }
 
 /* Local stages of each rank, one after the other. */
-static weft_status list_stages(weft_places *places, int32_t ranks, int32_t stages, const int32_t *stage_rank,
-                               weft_error *error)
+static weft_status list_stages(weft_places *places, const weft_schedule_options *options, int32_t stages,
+                               const int32_t *stage_rank, weft_error *error)
 {
+    int32_t ranks = options->ranks;
     TRY(weft_allocate((size_t)stages, sizeof *places->local, &places->local, error));
     for (int32_t s = 0; s < stages; s++) places->first[places->number[stage_rank[s]] + 1]++;
     for (int32_t r = 0; r < ranks; r++) places->first[r + 1] += places->first[r];
@@ -139,14 +140,14 @@ static weft_status list_stages(weft_places *places, int32_t ranks, int32_t stage
 }
 
 /* The same with a place for each round, whether the rank has a stage in it or not. */
-static weft_status list_rounds(weft_places *places, int32_t ranks, int32_t stages, const int32_t *stage_rank,
-                               weft_error *error)
+static weft_status list_rounds(weft_places *places, const weft_schedule_options *options, int32_t stages,
+                               const int32_t *stage_rank, weft_error *error)
 {
-    int32_t rounds = count_rounds(stages, stage_rank, places->number), round = 0;
-    if ((int64_t)rounds * ranks > WEFT_STAGES_LIMIT)
+    int32_t ranks = options->ranks, rounds = count_rounds(stages, stage_rank, places->number), round = 0;
+    if ((int64_t)rounds * ranks > WEFT_PASSES_LIMIT / options->microbatches)
         FAIL(error, WEFT_INVALID,
-             "placement: %d rounds through %d ranks are too many for this kind; take breadth-first", (int)rounds,
-             (int)ranks);
+             "placement: %d rounds through %d ranks with %d micro-batches are too many for %s; take breadth-first",
+             (int)rounds, (int)ranks, (int)options->microbatches, options->kind);
     size_t count = (size_t)rounds * (size_t)ranks;
     TRY(weft_allocate(count, sizeof *places->local, &places->local, error));
     for (size_t i = 0; i < count; i++) places->local[i] = -1;
@@ -173,7 +174,7 @@ weft_status weft_places_init(weft_places *out, const weft_schedule_options *opti
     TRY(number_ranks(P, stages, stage_rank, out->number, error));
     if (list) placement = recognize(P, stages, stage_rank, out->number);
     TRY(check_kind(options, kind, placement, stages, error));
-    return (kind->rounds ? list_rounds : list_stages)(out, P, stages, stage_rank, error);
+    return (kind->rounds ? list_rounds : list_stages)(out, options, stages, stage_rank, error);
 }
 
 void weft_places_fini(weft_places *places)

@@ -9,9 +9,6 @@ static const weft_action_info action_table[WEFT_ACTION_KINDS] = {
 #undef ACTION
 };
 
-/* Actions are numbered with 32 bits in a program, and lowering adds messages: three for each compute action at most. */
-#define ACTIONS_LIMIT ((int64_t)1 << 30)
-
 const weft_action_info *weft_action_info_get(weft_action_kind kind)
 {
     return &action_table[kind];
@@ -82,9 +79,9 @@ static weft_status check_sizes(const weft_schedule_options *options, const weft_
         if (sizes[i].value < sizes[i].least)
             FAIL(error, WEFT_INVALID, "the %s is %d; it must be at least 1", sizes[i].name, (int)sizes[i].value);
     TRY(weft_placement_stages(options, out_stages, error));
-    if (*out_stages * passes(kind) > ACTIONS_LIMIT / options->microbatches)
+    if (*out_stages * passes(kind) > WEFT_PASSES_LIMIT / options->microbatches)
         FAIL(error, WEFT_INVALID, "%lld stages x %d micro-batches need more than %lld actions; take fewer of either",
-             (long long)*out_stages, (int)options->microbatches, (long long)ACTIONS_LIMIT);
+             (long long)*out_stages, (int)options->microbatches, (long long)WEFT_PASSES_LIMIT);
     if (kind->loops && *out_stages != options->ranks * kind->loops)
         FAIL(error, WEFT_INVALID, "%s has %d stages on each rank; %d ranks have %lld, not %d", kind->name,
              (int)kind->loops, (int)options->ranks, (long long)kind->loops * options->ranks, (int)*out_stages);

@@ -156,6 +156,7 @@ static const struct {
     {{"depth-first", 2, 0, 4, "0,0,1", 0}, "which is placement linear: "},
     {{"zb-v", 2, 0, 4, "0,1,0", 0}, "zb-v has 2 stages on each rank; 2 ranks have 4, not 3"},
     {{"v-min", 2, 0, 4, "0,0,1,0", 0}, "v-min does not go with this list: it turns round on the last rank"},
+    {{"depth-first", 4096, 2, 512, "v", 0}, "4097 rounds through 4096 ranks with 512 micro-batches are too many"},
     {{"gpipe", 2, 1, 4, "ring", 0}, "the placements are linear, loop, v, or the rank of each stage, such as 0,1,1,0"},
 };
 
