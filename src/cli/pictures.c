@@ -29,6 +29,11 @@ weft_status weft_cli_unit(const weft_arguments *arguments, const char **out, wef
     FAIL(error, WEFT_INVALID, "--unit: expects s, ms or us, not '%s'", name);
 }
 
+double weft_cli_unit_seconds(const char *unit)
+{
+    return strcmp(unit, "us") == 0 ? 1e-6 : strcmp(unit, "ms") == 0 ? 1e-3 : 1;
+}
+
 /* Known before the work, not after. */
 static weft_status check_folder(const char *option, const char *path, weft_error *error)
 {

@@ -15,6 +15,7 @@
 
 /* Static: s, ms or us. */
 weft_status weft_cli_unit(const weft_arguments *arguments, const char **out, weft_error *error) WEFT_CHECKED;
+double weft_cli_unit_seconds(const char *unit); /* of one s, ms or us */
 
 /* WEFT_INVALID when the file of an option, if it is given, can not be one that is replaced. */
 weft_status weft_cli_output_check(const weft_arguments *arguments, const char *option, weft_error *error) WEFT_CHECKED;

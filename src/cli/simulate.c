@@ -41,11 +41,8 @@ static void count_actions(simulation *it)
 
 static void sum_up(simulation *it)
 {
-    int32_t P = it->program->ranks;
     weft_bubble_measure(&it->timeline, &it->step, &it->bubble, it->ranks);
-    for (int32_t rank = 0; rank < P && it->step > 0; rank++)
-        for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++)
-            it->cause[cause] += it->ranks[rank].cause[cause] / (it->step * P);
+    weft_bubble_shares(it->ranks, it->program->ranks, it->step, it->cause);
     count_actions(it);
 }
 

@@ -55,14 +55,11 @@ static double median(double *values, size_t count)
 
 static weft_status view(const weft_timeline *timeline, weft_arena *arena, weft_step_view *out, weft_error *error)
 {
-    int32_t P = timeline->program->ranks;
     weft_bubble_rank *ranks = NULL;
-    TRY(weft_arena_take(arena, (size_t)P, sizeof *ranks, &ranks, error));
+    TRY(weft_arena_take(arena, (size_t)timeline->program->ranks, sizeof *ranks, &ranks, error));
     *out = (weft_step_view){.timeline = timeline};
     weft_bubble_measure(timeline, &out->program, &out->bubble, ranks);
-    for (int32_t rank = 0; rank < P && out->program > 0; rank++)
-        for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++)
-            out->cause[cause] += ranks[rank].cause[cause] / (out->program * P);
+    weft_bubble_shares(ranks, timeline->program->ranks, out->program, out->cause);
     return WEFT_OK;
 }
 

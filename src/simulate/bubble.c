@@ -221,3 +221,12 @@ void weft_bubble_measure(const weft_timeline *timeline, double *out_step_time, d
     *out_step_time = v.step;
     *out_bubble_fraction = v.step > 0 ? idle / (v.step * program->ranks) : 0;
 }
+
+void weft_bubble_shares(const weft_bubble_rank *ranks, int32_t count, double step_time, double out[WEFT_BUBBLE_CAUSES])
+{
+    for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
+        out[cause] = 0;
+        for (int32_t rank = 0; rank < count && step_time > 0; rank++)
+            out[cause] += ranks[rank].cause[cause] / (step_time * count);
+    }
+}

@@ -68,4 +68,7 @@ typedef struct weft_bubble_rank {
 void weft_bubble_measure(const weft_timeline *timeline, double *out_step_time, double *out_bubble_fraction,
                          weft_bubble_rank *ranks);
 
+/* Of a step, how much of it the ranks stood still by each cause: means over the ranks. */
+void weft_bubble_shares(const weft_bubble_rank *ranks, int32_t count, double step_time, double out[WEFT_BUBBLE_CAUSES]);
+
 #endif

@@ -1,5 +1,6 @@
 #include "train/rehearse.h"
 
+#include "base/clock.h"
 #include "train/crew.h"
 #include "train/executor.h"
 #include "train/worker.h"
@@ -7,6 +8,7 @@
 /* What ranks tell each other around every step. */
 typedef struct {
     int64_t stop, start; /* start: of the step, in weft_clock_nanoseconds */
+    uint64_t clock;      /* that it was taken by; 0: not known */
 } note;
 
 typedef struct {
@@ -16,6 +18,7 @@ typedef struct {
     weft_worker *worker;       /* owned */
     weft_arena arena;
     note *notes;                 /* (P) */
+    uint64_t clock;              /* this process's */
     uint32_t count;              /* actions of this rank */
     double *own_begin, *own_end; /* (count) */
     weft_timeline measured;      /* rank 0 */
@@ -30,6 +33,7 @@ typedef struct {
 static weft_status prepare(actor *self, int32_t rank, weft_error *error)
 {
     const weft_job *job = self->job;
+    self->clock = job->config->transport == WEFT_CONFIG_LOCAL ? 1 : weft_clock_identity();
     TRY(weft_worker_create(job, rank, self->transport, false, &self->worker, error));
     self->count = weft_executor_count(self->worker->train);
     TRY(weft_arena_take(&self->arena, self->count, sizeof *self->own_begin, &self->own_begin, error));
@@ -41,7 +45,7 @@ static weft_status prepare(actor *self, int32_t rank, weft_error *error)
 static weft_status exchange(actor *self, const char *what, weft_error *error)
 {
     const volatile sig_atomic_t *stop = self->rehearsal->stop;
-    note own = {.stop = stop && *stop, .start = weft_executor_start(self->worker->train)};
+    note own = {.stop = stop && *stop, .start = weft_executor_start(self->worker->train), .clock = self->clock};
     return weft_worker_gather(self->worker, &own, sizeof own, self->notes, what, error);
 }
 
@@ -74,13 +78,14 @@ static weft_status receive_times(actor *self, int32_t rank, weft_error *error)
     return WEFT_OK;
 }
 
-/* Seconds by which this rank began after the first one. */
+/* Seconds by which this rank began after the first one; 0 where nobody can tell. */
 static double lag(const actor *self)
 {
     int64_t first = self->notes[0].start;
-    if (self->job->config->transport == WEFT_CONFIG_MPI) return 0;
-    for (int32_t r = 1; r < self->job->ranks; r++)
+    for (int32_t r = 0; r < self->job->ranks; r++) {
+        if (self->notes[r].clock != self->clock || !self->clock) return 0;
         if (self->notes[r].start < first) first = self->notes[r].start;
+    }
     return (double)(self->notes[self->worker->rank].start - first) * 1e-9;
 }
 

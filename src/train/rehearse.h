@@ -15,7 +15,7 @@ typedef struct weft_rehearsal {
     int64_t steps;
     const volatile sig_atomic_t *stop; /* non-zero: finish the step and return WEFT_OK; may be NULL */
     /* Told on rank 0 after each step, counted from 1. The measured timeline is borrowed; its seconds count from when
-     * the first rank began or, under MPI, where machines have clocks of their own, from each rank's own beginning. */
+     * the first rank began or, where machines have clocks of their own, from each rank's own beginning. */
     weft_status (*step)(void *context, int64_t step, const weft_timeline *measured, weft_error *error);
     void *context;
 } weft_rehearsal;

@@ -87,6 +87,7 @@ static void tell(weft_mpi *mpi, int32_t peer, weft_mpi_kind kind, int32_t round)
     memcpy(note->text, control->text, sizeof note->text);
     int code =
         MPI_Isend(note, (int)sizeof *note, MPI_BYTE, peer, CONTROL_TAG, control->communicator, &control->sends[index]);
+    weft_mpi_ring(mpi, peer);
     if (code == MPI_SUCCESS) return;
     control->sends[index] = MPI_REQUEST_NULL; /* a lost peer: whoever waits for it finds out by its timeout */
     mpi->broken = true;
@@ -128,26 +129,37 @@ weft_status weft_mpi_control_drive(weft_mpi *mpi, weft_error *error)
     }
 }
 
-weft_status weft_mpi_barrier(weft_transport *transport, double timeout, weft_error *error)
+static weft_status await_barrier(weft_mpi *mpi, double timeout, weft_error *error)
 {
-    weft_mpi *mpi = (weft_mpi *)transport;
     weft_mpi_control *control = &mpi->control;
     double deadline = weft_clock_seconds() + weft_transport_clamp(timeout);
-    TRY(weft_mpi_check_stop(mpi, error));
-    int code = MPI_SUCCESS;
-    if (control->barrier == MPI_REQUEST_NULL) code = MPI_Ibarrier(control->communicator, &control->barrier);
-    weft_mpi_awake(mpi);
     for (int done = 0;;) {
-        if (code == MPI_SUCCESS) code = MPI_Test(&control->barrier, &done, MPI_STATUS_IGNORE);
+        weft_mpi_listen(mpi);
+        int code = MPI_Test(&control->barrier, &done, MPI_STATUS_IGNORE);
         if (code != MPI_SUCCESS) return weft_mpi_fail(mpi, code, "barrier", error);
         if (done) return WEFT_OK;
         TRY(weft_mpi_drive(mpi, error));
         TRY(weft_mpi_check_stop(mpi, error));
         if (weft_clock_seconds() >= deadline)
             FAIL(error, WEFT_TIMEOUT, "mpi: barrier: not all of %" PRId32 " workers arrived within %.1f s",
-                 transport->size, timeout);
+                 mpi->base.size, timeout);
         weft_mpi_nap(mpi, deadline);
     }
+}
+
+weft_status weft_mpi_barrier(weft_transport *transport, double timeout, weft_error *error)
+{
+    weft_mpi *mpi = (weft_mpi *)transport;
+    weft_mpi_control *control = &mpi->control;
+    TRY(weft_mpi_check_stop(mpi, error));
+    int code = MPI_SUCCESS;
+    if (control->barrier == MPI_REQUEST_NULL) code = MPI_Ibarrier(control->communicator, &control->barrier);
+    if (code != MPI_SUCCESS) return weft_mpi_fail(mpi, code, "barrier", error);
+    weft_mpi_awake(mpi);
+    mpi->silent_parts++;
+    weft_status status = await_barrier(mpi, timeout, error);
+    mpi->silent_parts--;
+    return status;
 }
 
 void weft_mpi_publish(weft_transport *transport, const char *text)
@@ -174,8 +186,11 @@ void weft_mpi_interrogate(weft_transport *transport, double seconds, weft_transp
     control->round++;
     tell_others(mpi, WEFT_MPI_QUERY, control->round);
     weft_mpi_awake(mpi);
-    while (weft_mpi_drive(mpi, NULL) == WEFT_OK && !all_heard(mpi) && weft_clock_seconds() < deadline)
+    weft_mpi_listen(mpi);
+    while (weft_mpi_drive(mpi, NULL) == WEFT_OK && !all_heard(mpi) && weft_clock_seconds() < deadline) {
         weft_mpi_nap(mpi, deadline);
+        weft_mpi_listen(mpi);
+    }
     control->asking = false;
     control->heard[transport->rank].answered = true;
     memcpy(control->heard[transport->rank].text, control->text, sizeof control->text);

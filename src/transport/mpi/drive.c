@@ -45,6 +45,11 @@ static void finish_part(weft_mpi *mpi, int index, const MPI_Status *status, int 
         request->code = code;
     }
     request->finished = weft_clock_nanoseconds();
+    mpi->expects = false;
+    if (part->silent) {
+        mpi->silent_parts--;
+        weft_mpi_ring(mpi, part->peer);
+    }
     if (--request->open > 0 && !has_failed(request)) return;
     mpi->moved = true;
     weft_mpi_awake(mpi);
@@ -81,8 +86,9 @@ static weft_status finish_parts(weft_mpi *mpi, weft_error *error)
 
 weft_status weft_mpi_drive(weft_mpi *mpi, weft_error *error)
 {
-    TRY(finish_parts(mpi, error));
+    /* Control first: Open MPI's MPI_Testsome looks at the requests before it makes progress, and not again. */
     TRY(weft_mpi_control_drive(mpi, error));
+    TRY(finish_parts(mpi, error));
     mpi->driven = weft_clock_nanoseconds();
     return WEFT_OK;
 }

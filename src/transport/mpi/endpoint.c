@@ -7,20 +7,7 @@
 
 enum { PIECE_LIMIT = 1 << 30 };
 
-static const double shortest_nap = 20e-6, longest_nap = 500e-6; /* seconds */
-static const double farewell = 10;                              /* seconds that destroy waits for the others */
-
-void weft_mpi_awake(weft_mpi *mpi)
-{
-    mpi->nap = shortest_nap;
-}
-
-void weft_mpi_nap(weft_mpi *mpi, double deadline)
-{
-    double left = deadline - weft_clock_seconds();
-    if (left > 0) weft_clock_sleep(left < mpi->nap ? left : mpi->nap);
-    mpi->nap = 2 * mpi->nap < longest_nap ? 2 * mpi->nap : longest_nap;
-}
+static const double farewell = 10; /* seconds that destroy waits for the others */
 
 void weft_mpi_transport_limit(weft_transport *transport, size_t bytes)
 {
@@ -39,6 +26,7 @@ static weft_status wait(weft_transport *transport, double seconds, weft_error *e
     weft_mpi *mpi = (weft_mpi *)transport;
     double deadline = weft_clock_seconds() + weft_transport_clamp(seconds);
     for (;;) {
+        weft_mpi_listen(mpi);
         TRY(progress(transport, error));
         if (mpi->moved || weft_clock_seconds() >= deadline) break;
         weft_mpi_nap(mpi, deadline);
@@ -80,6 +68,7 @@ static void destroy(weft_transport *transport)
         !mpi->broken && mpi->control.stopped_by < 0 && weft_mpi_barrier(transport, farewell, NULL) == WEFT_OK;
     weft_mpi_withdraw(mpi);
     weft_mpi_control_fini(mpi);
+    weft_mpi_bells_fini(mpi, together);
     if (together) free_communicators(mpi);
     free_tables(mpi);
     weft_free(mpi);
@@ -170,6 +159,7 @@ static weft_status connect_world(weft_mpi *mpi, weft_error *error)
 static weft_status connect_all(weft_mpi *mpi, weft_error *error)
 {
     TRY(connect_world(mpi, error));
+    TRY(weft_mpi_bells_init(mpi, error));
     TRY(weft_mpi_control_init(mpi, error));
     TRY(connect_groups(mpi, error));
     return warm_up(mpi, error);
@@ -190,7 +180,8 @@ weft_status weft_mpi_transport_create(const weft_group *groups, int32_t group_co
     mpi->control.stopped_by = mpi->spare = -1;
     mpi->piece_limit = PIECE_LIMIT;
     mpi->collective_limit = INT_MAX;
-    mpi->nap = shortest_nap;
+    mpi->bell_window = MPI_WIN_NULL;
+    weft_mpi_awake(mpi);
     weft_status status = copy_groups(mpi, groups, group_count, error);
     if (status == WEFT_OK) status = connect_all(mpi, error);
     if (status != WEFT_OK) {

@@ -18,6 +18,7 @@ typedef struct weft_mpi_part {
     int32_t request, peer;
     int expected; /* bytes that a receive must bring; -1 for anything else */
     size_t whole; /* bytes of the message that this is a piece of */
+    bool silent;  /* MPI moves it on without anybody's bell ringing */
 } weft_mpi_part;
 
 typedef struct weft_mpi_request {
@@ -79,15 +80,31 @@ typedef struct weft_mpi {
     MPI_Status *statuses;
     size_t part_count, handle_capacity, part_capacity, index_capacity, status_capacity;
     weft_mpi_control control;
-    bool moved;     /* a request was done since the last wait */
-    bool broken;    /* something failed: nothing collective any more */
+    bool moved;  /* a request was done since the last wait */
+    bool broken; /* something failed: nothing collective any more */
+    /* bell.c */
+    struct weft_mpi_bell **bells; /* (size) NULL for workers of other machines */
+    MPI_Win bell_window;
+    bool alone_on_machine; /* all workers share it */
+    size_t silent_parts;
+    uint32_t heard; /* how often its own bell had rung when it last listened */
+    bool expects;   /* something to arrive: its bell has rung since anything did */
     double nap;     /* seconds of the next sleep */
     int64_t driven; /* when progress was last made, by weft_clock_nanoseconds */
 } weft_mpi;
 
+/* bell.c */
+weft_status weft_mpi_bells_init(weft_mpi *mpi, weft_error *error) WEFT_CHECKED; /* collective */
+void weft_mpi_bells_fini(weft_mpi *mpi, bool together);
+void weft_mpi_ring(weft_mpi *mpi, int32_t peer); /* after something that it may be waiting for */
+void weft_mpi_ring_group(weft_mpi *mpi, const weft_group *group);
+void weft_mpi_awake(weft_mpi *mpi); /* the next nap is the shortest again */
+/* Listen, look for what has arrived, and when nothing has, nap: until this worker's bell rings again, or for 20 us to
+ * 500 us, twice as long each time; longer where nothing comes without ringing. */
+void weft_mpi_listen(weft_mpi *mpi);
+void weft_mpi_nap(weft_mpi *mpi, double deadline);
+
 /* endpoint.c */
-void weft_mpi_awake(weft_mpi *mpi);                /* the next sleep is the shortest again */
-void weft_mpi_nap(weft_mpi *mpi, double deadline); /* sleeps 20 us to 500 us, twice as long each time */
 /* For tests: as if MPI counts ended at this many bytes. The same on every worker, before the first message. */
 void weft_mpi_transport_limit(weft_transport *transport, size_t bytes);
 

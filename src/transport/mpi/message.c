@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { SMALL = 4096 }; /* bytes that MPI libraries send at once between processes of a machine */
+
 /*
  * A message of at most limit bytes is one piece. A longer one has limit + (number of further pieces) bytes in its first
  * piece and limit bytes in each further one as long as there are any left: so messages of different sizes differ in the
@@ -45,10 +47,16 @@ static weft_status take_request(weft_mpi *mpi, int32_t tag, weft_request *out, w
     return WEFT_OK;
 }
 
-static void add_part(weft_mpi *mpi, weft_request request, int32_t peer, int expected, size_t whole)
+/* A small message is handed over when it is sent, and its receive is nothing to the sender. A large one, or a part of a
+ * collective, takes steps of MPI's own on both sides. */
+static void add_part(weft_mpi *mpi, weft_request request, weft_mpi_part part)
 {
-    mpi->parts[mpi->part_count++] = (weft_mpi_part){request, peer, expected, whole};
+    part.request = request;
+    part.silent = part.whole > SMALL;
+    mpi->silent_parts += part.silent;
+    mpi->parts[mpi->part_count++] = part;
     mpi->requests[request].open++;
+    if (part.silent || part.expected < 0) weft_mpi_ring(mpi, part.peer);
 }
 
 typedef struct weft_mpi_route {
@@ -67,7 +75,7 @@ static weft_status post_send(weft_mpi *mpi, weft_request request, const weft_mpi
         int code = MPI_Isend(bytes, (int)size, MPI_BYTE, route->place, route->tag, route->communicator,
                              &mpi->handles[mpi->part_count]);
         if (code != MPI_SUCCESS) return weft_mpi_fail(mpi, code, "MPI_Isend", error);
-        add_part(mpi, request, route->peer, -1, count);
+        add_part(mpi, request, (weft_mpi_part){.peer = route->peer, .expected = -1, .whole = count});
         if (size > 0) bytes += size;
         left -= size;
     }
@@ -84,7 +92,7 @@ static weft_status post_receive(weft_mpi *mpi, weft_request request, const weft_
         int code = MPI_Irecv(bytes, (int)size, MPI_BYTE, route->place, route->tag, route->communicator,
                              &mpi->handles[mpi->part_count]);
         if (code != MPI_SUCCESS) return weft_mpi_fail(mpi, code, "MPI_Irecv", error);
-        add_part(mpi, request, route->peer, (int)size, count);
+        add_part(mpi, request, (weft_mpi_part){.peer = route->peer, .expected = (int)size, .whole = count});
         if (size > 0) bytes += size;
         left -= size;
     }
@@ -143,7 +151,8 @@ static weft_status gather_at_once(weft_mpi *mpi, weft_request request, weft_mpi_
     int code = MPI_Iallgatherv(source, own, MPI_BYTE, out_bytes, table, table + members, MPI_BYTE, group->communicator,
                                &mpi->handles[mpi->part_count]);
     if (code != MPI_SUCCESS) return weft_mpi_fail(mpi, code, "MPI_Iallgatherv", error);
-    add_part(mpi, request, mpi->base.rank, -1, 0);
+    add_part(mpi, request, (weft_mpi_part){.peer = mpi->base.rank, .expected = -1, .whole = SIZE_MAX});
+    weft_mpi_ring_group(mpi, &group->group);
     return WEFT_OK;
 }
 

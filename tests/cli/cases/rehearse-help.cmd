@@ -1,0 +1,1 @@
+weft rehearse --help

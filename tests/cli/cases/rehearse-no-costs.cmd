@@ -1,0 +1,1 @@
+weft rehearse 1f1b --pipeline 2 --microbatches 4

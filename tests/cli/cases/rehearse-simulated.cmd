@@ -1,0 +1,1 @@
+weft rehearse gpipe --pipeline 2 --microbatches 4 --unit us --forward 200 --backward-input 200 --backward-weight 200 --json | grep '"simulated"'

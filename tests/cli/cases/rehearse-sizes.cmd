@@ -1,0 +1,1 @@
+weft rehearse train.yaml --pipeline 3 --forward 1

@@ -1,0 +1,53 @@
+#!/bin/sh
+# weft rehearse by hand: kinds, files and configurations, both transports, and what a signal leaves. No times are judged.
+. "$(dirname "$0")/common.sh"
+costs="--unit us --forward 300 --backward-input 200 --backward-weight 100 --comm 50"
+
+# figure KEY FILE: a number at the top level of an object
+figure() {
+    sed -n "s/^  \"$1\": \([^,]*\),\$/\1/p" "$2"
+}
+
+"$weft" rehearse breadth-first --pipeline 4 --loops 2 --microbatches 8 $costs --steps 3 --json --svg "$work/a.svg" \
+    --html "$work/a.html" --trace "$work/a.json" > "$work/kind.log" || die "a kind"
+[ "$(figure steps "$work/kind.log")" = 3 ] && [ "$(figure stopped "$work/kind.log")" = false ] || die "steps of a kind"
+grep -q 'rehearsed, step' "$work/a.svg" && grep -q 'simulated' "$work/a.html" && grep -q traceEvents "$work/a.json" ||
+    die "pictures"
+simulated=$("$weft" simulate breadth-first --pipeline 4 --loops 2 --microbatches 8 $costs --json |
+    sed -n 's/^  "actions": \([0-9]*\),$/\1/p')
+[ "$(figure actions "$work/kind.log")" = "$simulated" ] || die "another program than simulate's"
+ok "kind and pictures"
+
+"$weft" schedule zb-h1 --pipeline 3 --microbatches 5 --format csv > "$work/zb.csv"
+"$weft" rehearse "$work/zb.csv" $costs --update 100 --steps 2 > "$work/file.log" || die "a schedule file"
+grep -q '^rehearsed  2 steps, transport local$' "$work/file.log" || die "text of a schedule file"
+ok "schedule file"
+
+# A configuration's own step: with the shared weight, the norm and the losses.
+"$weft" rehearse "$work/run.yaml" parallel.pipeline=2 parallel.loops=2 $costs --reduce 100 --steps 2 --json \
+    > "$work/yaml.log" || die "a configuration"
+[ "$(figure steps "$work/yaml.log")" = 2 ] && [ ! -e run ] || die "a configuration leaves something behind"
+ok "configuration"
+
+for signal in INT TERM; do
+    sh -c 'trap - INT; exec "$@"' sh "$weft" rehearse 1f1b --pipeline 4 --microbatches 8 $costs --steps 1000 --json \
+        > "$work/signal.log" 2> "$work/signal-errors.log" &
+    child=$!
+    sleep 0.5
+    kill -$signal $child
+    wait $child
+    status=$?
+    [ $status -eq 0 ] || die "SIG$signal ended the rehearsal with status $status"
+    [ "$(figure stopped "$work/signal.log")" = true ] && [ "$(figure steps "$work/signal.log")" -ge 1 ] ||
+        die "SIG$signal left no results"
+done
+ok "signals"
+
+if [ "${2:-}" = mpi ]; then
+    "$(dirname "$0")/../transport/run_mpi.sh" 4 "$weft" rehearse zb-v --pipeline 4 --microbatches 8 $costs \
+        --transport mpi --steps 2 --json > "$work/mpi.log" 2>&1
+    status=$?
+    [ $status -eq 77 ] || { [ $status -eq 0 ] && [ "$(figure steps "$work/mpi.log")" = 2 ]; } || die "transport mpi"
+    ok "transport mpi"
+fi
+echo "$passed passed"
