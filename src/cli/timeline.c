@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { DRAWS = 98, MOST_ACTIONS = 50000000 }; /* of drawn steps; of all of them together */
+
 /* Leaves steps up to the one looked at. */
 static weft_status choose_step(weft_step_forecast *it, const weft_arguments *arguments, weft_error *error)
 {
@@ -63,6 +65,35 @@ static weft_status view(const weft_timeline *timeline, weft_arena *arena, weft_s
     return WEFT_OK;
 }
 
+static double last_end(const weft_timeline *timeline)
+{
+    double end = 0;
+    for (uint32_t a = 0; a < timeline->program->action_count; a++)
+        if (timeline->end[a] > end) end = timeline->end[a];
+    return end;
+}
+
+typedef struct drawn_step {
+    double seconds; /* first, for by_value */
+    uint64_t number;
+} drawn_step;
+
+/* Of many drawn steps the middle one. */
+static weft_status predict(weft_step_forecast *it, weft_error *error)
+{
+    uint64_t actions = it->job->train->action_count,
+             count = MOST_ACTIONS / actions < DRAWS ? MOST_ACTIONS / actions : DRAWS;
+    drawn_step *steps = NULL;
+    TRY(weft_arena_take(&it->arena, count + 1, sizeof *steps, &steps, error));
+    for (uint64_t i = 0; i <= count; i++) {
+        TRY(weft_draw_step(&it->draw, i, &it->drawn, error));
+        steps[i] = (drawn_step){last_end(&it->drawn), i};
+    }
+    qsort(steps, count + 1, sizeof *steps, by_value);
+    TRY(weft_draw_step(&it->draw, steps[count / 2].number, &it->drawn, error));
+    return view(&it->drawn, &it->arena, &it->predicted, error);
+}
+
 static weft_status forecast(weft_step_forecast *it, weft_error *error)
 {
     size_t earlier = it->step_count - 1;
@@ -75,9 +106,11 @@ static weft_status forecast(weft_step_forecast *it, weft_error *error)
         outside[i] = it->measured.outside = step[i] - it->measured.program;
     }
     TRY(weft_fit_init(&it->fit, it->timelines, (int32_t)earlier, it->job->input_share, error));
-    TRY(weft_timeline_init(&it->simulated, it->job->train, error));
-    TRY(weft_simulate(it->job->train, &it->fit.costs, &it->simulated, error));
-    TRY(view(&it->simulated, &it->arena, &it->predicted, error));
+    TRY(weft_draw_init(&it->draw, it->timelines, (int32_t)earlier, error));
+    TRY(weft_timeline_init(&it->drawn, it->job->train, error));
+    TRY(weft_simulate(it->job->train, &it->fit.costs, &it->drawn, error));
+    it->steady = last_end(&it->drawn);
+    TRY(predict(it, error));
     it->predicted.outside = median(outside, earlier);
     it->predicted.step = it->predicted.program + it->predicted.outside;
     it->median = median(step, it->step_count);
@@ -135,7 +168,8 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     weft_step_forecast it = {.run = arguments->operands[0]};
     weft_arena_init(&it.arena);
     weft_status status = show(&it, arguments, error);
-    weft_timeline_fini(&it.simulated);
+    weft_timeline_fini(&it.drawn);
+    weft_draw_fini(&it.draw);
     weft_fit_fini(&it.fit);
     for (size_t i = 0; it.timelines && i < it.step_count; i++) weft_timeline_fini(&it.timelines[i]);
     weft_job_destroy(it.job);

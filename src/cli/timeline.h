@@ -7,6 +7,7 @@
 #define WEFT_CLI_TIMELINE_H
 
 #include "cli/timelines.h"
+#include "simulate/draw.h"
 #include "simulate/fit.h"
 
 /* A step, measured or predicted; seconds. */
@@ -27,8 +28,10 @@ typedef struct weft_step_forecast {
     weft_timeline *timelines;      /* (step_count) */
     weft_timeline_record *records; /* (step_count) */
     weft_fit fit;
-    weft_timeline simulated;
+    weft_draw draw;
+    weft_timeline drawn;
     weft_step_view measured, predicted;
+    double steady; /* program time when every action takes its fitted cost, always */
     double median; /* seconds of all these steps */
 } weft_step_forecast;
 

@@ -29,6 +29,7 @@ static void add_comparison(const weft_step_forecast *it, weft_text *out)
     snprintf(name, sizeof name, "step %lld", (long long)it->steps[it->step_count - 1]);
     add_time(name, measured->step, predicted->step, out);
     add_time("  program", measured->program, predicted->program, out);
+    weft_text_add(out, "%-22s %13s %10.3f ms\n", "    at steady costs", "", 1e3 * it->steady);
     weft_text_add(out, "%-22s %10.3f ms %10.3f ms\n", "  outside the program", 1e3 * measured->outside,
                   1e3 * predicted->outside);
     snprintf(name, sizeof name, "median of %zu steps", it->step_count);
@@ -132,6 +133,7 @@ void weft_step_forecast_print_json(const weft_step_forecast *it, weft_text *out)
     weft_text_add(out, "]");
     add_view("measured", &it->measured, out);
     add_view("predicted", &it->predicted, out);
+    add_key(",\n  ", "steady_program_time", it->steady, out);
     add_key(",\n  ", "median_step_time", it->median, out);
     add_key(",\n  ", "difference", it->predicted.step / it->measured.step - 1, out);
     add_key(",\n  ", "difference_to_median", it->predicted.step / it->median - 1, out);

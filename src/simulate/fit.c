@@ -1,11 +1,11 @@
 #include "simulate/fit.h"
 
-#include "program/walk.h"
+#include "simulate/measured.h"
 
 #include <stdlib.h>
 
-/* Kinds of samples besides those of weft_action_kind; messages that an idle receiver got stand under SEND_F. */
-enum { MESSAGE = WEFT_SEND_F, ANY_MESSAGE = WEFT_SEND_B, ALL_MESSAGES = WEFT_RECV_F };
+/* Messages of a stage stand under SEND_F, also those back; those of all stages under this kind. */
+enum { ALL_MESSAGES = WEFT_RECV_F };
 
 typedef struct sample {
     uint32_t kind, stage;
@@ -22,65 +22,20 @@ typedef struct samples {
 static weft_status add(samples *all, uint32_t kind, uint32_t stage, double seconds, weft_error *error)
 {
     TRY(weft_grow(&all->rows, &all->capacity, all->count + 1, sizeof *all->rows, error));
-    all->rows[all->count++] = (sample){kind, stage, all->step, seconds > 0 ? seconds : 0};
+    all->rows[all->count++] = (sample){kind, stage, all->step, seconds};
     return WEFT_OK;
-}
-
-/* When all that node k of those reached waits for was done. */
-static double ready(const weft_timeline *timeline, const weft_walk *walk, uint32_t k)
-{
-    const weft_program *program = timeline->program;
-    double time = 0;
-    for (int32_t n = 0; n < walk->member_count; n++) {
-        uint32_t action = walk->members[n].first + k;
-        if (action > program->lanes[walk->members[n].lane].first && timeline->end[action - 1] > time)
-            time = timeline->end[action - 1];
-        for (uint32_t i = program->after_first[action]; i < program->after_first[action + 1]; i++)
-            if (timeline->end[program->after[i]] > time) time = timeline->end[program->after[i]];
-    }
-    return time;
-}
-
-/* Whether the rank was in the middle of a compute action. */
-static bool computes(const weft_timeline *timeline, int32_t rank, double time)
-{
-    const weft_lane *lane = &timeline->program->lanes[timeline->program->rank_lanes[rank]];
-    uint32_t low = lane->first, high = lane->first + lane->count; /* the first that ends after it */
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (timeline->end[middle] > time)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low < lane->first + lane->count && timeline->begin[low] < time;
-}
-
-static weft_status add_message(const weft_timeline *timeline, const weft_walk *walk, uint32_t k, samples *all,
-                               weft_error *error)
-{
-    const weft_program *program = timeline->program;
-    uint32_t stage = program->actions[walk->members[0].first + k].stage;
-    double end = timeline->end[walk->members[1].first + k], seconds = end - ready(timeline, walk, k);
-    bool idle = !computes(timeline, program->lanes[walk->members[1].lane].rank, end);
-    if (idle) TRY(add(all, MESSAGE, stage, seconds, error));
-    TRY(add(all, ANY_MESSAGE, stage, seconds, error));
-    return add(all, ALL_MESSAGES, 0, seconds, error);
 }
 
 static weft_status add_node(const weft_timeline *timeline, const weft_walk *walk, uint32_t k, samples *all,
                             weft_error *error)
 {
-    const weft_program *program = timeline->program;
-    weft_action action = program->actions[walk->members[0].first + k];
-    if (action.kind == WEFT_SEND_F || action.kind == WEFT_SEND_B) return add_message(timeline, walk, k, all, error);
+    weft_action action = timeline->program->actions[walk->members[0].first + k];
+    double seconds = weft_measured_seconds(timeline, walk, k);
     bool each = weft_action_info_get((weft_action_kind)action.kind)->operands != WEFT_OPERANDS_NONE;
-    double begin = ready(timeline, walk, k);
-    for (int32_t n = 0; n < walk->member_count; n++) {
-        double seconds = timeline->end[walk->members[n].first + k] - begin;
-        TRY(add(all, action.kind, each ? action.stage : 0, seconds, error));
-    }
-    return WEFT_OK;
+    if (action.kind != WEFT_SEND_F && action.kind != WEFT_SEND_B)
+        return add(all, action.kind, each ? action.stage : 0, seconds, error);
+    TRY(add(all, WEFT_SEND_F, action.stage, seconds, error));
+    return add(all, ALL_MESSAGES, 0, seconds, error);
 }
 
 static weft_status collect(const weft_timeline *timelines, int32_t count, samples *all, weft_error *error)
@@ -146,10 +101,9 @@ static void take_medians(samples *all, int32_t stages, double *table)
     }
 }
 
-static double first_known(double a, double b, double c)
+static double known(double a, double otherwise)
 {
-    if (a >= 0) return a;
-    return b >= 0 ? b : c >= 0 ? c : 0;
+    return a >= 0 ? a : otherwise;
 }
 
 static void fill(weft_fit *fit, int32_t stages, const double *table, const double *input_share)
@@ -158,27 +112,28 @@ static void fill(weft_fit *fit, int32_t stages, const double *table, const doubl
     double *forward = fit->values, *input = forward + S, *weight = forward + 2 * S, *update = forward + 3 * S,
            *messages = forward + 4 * S, *gathers = forward + 5 * S, *reductions = forward + 6 * S,
            *collectives = forward + 7 * S;
+    double message = known(table[ALL_MESSAGES * S], 0);
     for (size_t s = 0; s < S; s++) {
         double whole = table[WEFT_B * S + s], share = input_share ? input_share[s] : 0.5;
         bool split = table[WEFT_I * S + s] >= 0;
-        forward[s] = first_known(table[WEFT_F * S + s], 0, 0);
-        input[s] = first_known(table[WEFT_I * S + s], whole < 0 ? 0 : share * whole, 0);
-        weight[s] = first_known(table[WEFT_W * S + s], split || whole < 0 ? 0 : whole - input[s], 0);
-        update[s] = first_known(table[WEFT_UPDATE * S + s], 0, 0);
-        gathers[s] = first_known(table[WEFT_UNSHARD * S + s], 0, 0);
-        reductions[s] = first_known(table[WEFT_REDUCE_GRAD * S + s], 0, 0);
-        messages[s] = first_known(table[MESSAGE * S + s], table[ANY_MESSAGE * S + s], table[ALL_MESSAGES * S]);
+        forward[s] = known(table[WEFT_F * S + s], 0);
+        input[s] = known(table[WEFT_I * S + s], whole < 0 ? 0 : share * whole);
+        weight[s] = known(table[WEFT_W * S + s], split || whole < 0 ? 0 : whole - input[s]);
+        update[s] = known(table[WEFT_UPDATE * S + s], 0);
+        gathers[s] = known(table[WEFT_UNSHARD * S + s], 0);
+        reductions[s] = known(table[WEFT_REDUCE_GRAD * S + s], 0);
+        messages[s] = known(table[WEFT_SEND_F * S + s], message);
     }
     for (size_t kind = 0; kind < WEFT_ACTION_KINDS; kind++) {
         weft_action_lane lane = weft_action_info_get((weft_action_kind)kind)->lane;
         if (lane == WEFT_LANE_GATHER || lane == WEFT_LANE_REDUCE)
-            collectives[kind] = first_known(table[kind * S], 0, 0);
+            collectives[kind] = known(table[kind * S], 0);
     }
     fit->costs = (weft_costs){.forward = forward,
                               .backward_input = input,
                               .backward_weight = weight,
                               .update = update,
-                              .message = first_known(table[ALL_MESSAGES * S], 0, 0),
+                              .message = message,
                               .messages = messages,
                               .gathers = gathers,
                               .reductions = reductions,

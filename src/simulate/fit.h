@@ -24,8 +24,7 @@ typedef struct weft_fit {
  * held up as a whole does not count. timelines: (count >= 1), of one program.
  *
  * input_share: (S) which part of B is I, or NULL for half of it; only for stages whose backward passes were all
- * measured whole. A message counts where its receiver had nothing else to do, for another one may lie there unnoticed;
- * where there is none, all count. A stage that sends nothing gets the median of all messages. */
+ * measured whole. A stage that sends nothing gets the mean of all messages. */
 weft_status weft_fit_init(weft_fit *fit, const weft_timeline *timelines, int32_t count, const double *input_share,
                           weft_error *error) WEFT_CHECKED;
 void weft_fit_fini(weft_fit *fit);

@@ -34,6 +34,11 @@ double weft_costs_of(const weft_costs *costs, weft_action action)
     }
 }
 
+static double duration(const weft_costs *costs, const weft_program *program, uint32_t action)
+{
+    return costs->actions ? costs->actions[action] : weft_costs_of(costs, program->actions[action]);
+}
+
 static double pair_duration(const weft_costs *costs, weft_action first, weft_action second)
 {
     if (!costs->overlap) return weft_costs_of(costs, first) + weft_costs_of(costs, second);
@@ -63,8 +68,7 @@ static void time_alone(const weft_walk *walk, const weft_costs *costs, weft_time
     for (uint32_t a = member->first; a < stop; a++) {
         bool pair = walk->pairs && a + 1 < stop && program->actions[a + 1].paired;
         time = begin[a] = after(program, a, pair ? 2 : 1, end, time);
-        time += pair ? pair_duration(costs, program->actions[a], program->actions[a + 1])
-                     : weft_costs_of(costs, program->actions[a]);
+        time += pair ? pair_duration(costs, program->actions[a], program->actions[a + 1]) : duration(costs, program, a);
         end[a] = time;
         if (!pair) continue;
         begin[a + 1] = begin[a];
@@ -83,7 +87,7 @@ static void time_together(const weft_walk *walk, const weft_costs *costs, weft_t
     for (uint32_t k = 0; k < walk->nodes; k++) {
         for (int32_t i = 0; i < walk->member_count; i++)
             time = after(program, walk->members[i].first + k, 1, timeline->end, time);
-        double end = time + weft_costs_of(costs, program->actions[walk->members[0].first + k]);
+        double end = time + duration(costs, program, walk->members[0].first + k);
         for (int32_t i = 0; i < walk->member_count; i++) {
             timeline->begin[walk->members[i].first + k] = time;
             timeline->end[walk->members[i].first + k] = end;

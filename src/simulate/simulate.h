@@ -21,6 +21,7 @@ typedef struct weft_costs {
     const double *collectives;                                /* (WEFT_ACTION_KINDS) by kind; NULL: reduce for all */
     const double *overlap; /* (S) of a pair, by the stage of its F; NULL: the sum of its parts */
     bool pairs;
+    const double *actions; /* (actions) of one program: how long each takes, and all above says nothing; or NULL */
 } weft_costs;
 
 /* How long the action occupies its lane once it can begin: a message when both its ends are ready. */

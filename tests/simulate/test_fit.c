@@ -1,6 +1,7 @@
-/* Fitted costs: what was simulated is found again, for every kind of schedule; what a measured step has besides does
- * not mislead. */
+/* Fitted costs and drawn steps: what was simulated is found again, for every kind of schedule; what a measured step has
+ * besides does not mislead. */
 #include "../program/build.h"
+#include "simulate/draw.h"
 #include "simulate/fit.h"
 
 #include <math.h>
@@ -90,6 +91,30 @@ static void compare_costs(const weft_program *program, const weft_costs *found, 
     }
 }
 
+static void same_times(const weft_schedule *schedule, const weft_timeline *a, const weft_timeline *b)
+{
+    for (uint32_t i = 0; i < a->program->action_count; i++)
+        if (fabs(a->begin[i] - b->begin[i]) > 1e-9 || fabs(a->end[i] - b->end[i]) > 1e-9)
+            fail_msg("%s: action %u lies at %g-%g, then at %g-%g", schedule->name, i, a->begin[i], a->end[i],
+                     b->begin[i], b->end[i]);
+}
+
+/* Where all passes of a stage take the same, there is one step to draw. */
+static void check_drawn(const weft_schedule *schedule, const weft_timeline *only)
+{
+    weft_draw draw;
+    weft_timeline drawn;
+    weft_error error = {0};
+    assert_int_equal(weft_timeline_init(&drawn, only->program, &error), WEFT_OK);
+    assert_int_equal(weft_draw_init(&draw, only, 1, &error), WEFT_OK);
+    for (uint64_t number = 0; number < 3; number++) {
+        if (weft_draw_step(&draw, number, &drawn, &error) != WEFT_OK) fail_msg("%s", error.text);
+        same_times(schedule, only, &drawn);
+    }
+    weft_draw_fini(&draw);
+    weft_timeline_fini(&drawn);
+}
+
 static void check_schedule(const weft_schedule *schedule, const weft_lower_options *options, dice *d)
 {
     known costs;
@@ -101,10 +126,8 @@ static void check_schedule(const weft_schedule *schedule, const weft_lower_optio
     fit_all(&fit, &first, 1, costs.share);
     compare_costs(program, &fit.costs, &costs);
     simulate(program, &fit.costs, &again);
-    for (uint32_t a = 0; a < program->action_count; a++)
-        if (fabs(first.begin[a] - again.begin[a]) > 1e-9 || fabs(first.end[a] - again.end[a]) > 1e-9)
-            fail_msg("%s: action %u lies at %g-%g, then at %g-%g", schedule->name, a, first.begin[a], first.end[a],
-                     again.begin[a], again.end[a]);
+    same_times(schedule, &first, &again);
+    check_drawn(schedule, &first);
     weft_fit_fini(&fit);
     weft_timeline_fini(&first);
     weft_timeline_fini(&again);
@@ -220,9 +243,8 @@ static void test_mean(void **state)
     weft_schedule_destroy(schedule);
 }
 
-/* A worker takes a moment between two actions, and notices a message only when it has finished what it does: the first
- * is in the cost of the later action, the second is no latency. */
-static void test_one_thread(void **state)
+/* A worker takes a moment between two actions, and before it notices a message: both are in the costs. */
+static void test_moments(void **state)
 {
     (void)state;
     double one[] = {1, 1}, two[] = {2, 2};
@@ -233,13 +255,12 @@ static void test_one_thread(void **state)
     weft_fit fit;
     simulate(program, &costs, &timeline);
     timeline.begin[find(program, WEFT_F, 0, 1)] += 0.25; /* begins late, ends as before: 1 from when it could */
-    uint32_t unnoticed = find(program, WEFT_RECV_F, 1, 1), busy = find(program, WEFT_F, 1, 0);
-    timeline.begin[busy] -= 0.0625; /* rank 1 is busy when the second micro-batch arrives */
-    timeline.end[busy] += 0.5;
-    timeline.end[unnoticed] = timeline.end[busy] - 0.0625;
+    uint32_t noticed = find(program, WEFT_RECV_F, 1, 2);
+    timeline.begin[find(program, WEFT_SEND_F, 0, 2)] += 0.0625; /* so does the message, and is noticed late */
+    timeline.end[noticed] += 0.375;
     fit_all(&fit, &timeline, 1, NULL);
     assert_true(fit.costs.forward[0] == 1);
-    assert_true(fit.costs.messages[0] == 0.125 && fit.costs.messages[1] == 0.125);
+    assert_true(fit.costs.messages[0] == 0.25 && fit.costs.messages[1] == 0.125);
     assert_true(fit.costs.backward_input[0] == 1.5 && fit.costs.backward_weight[0] == 1.5); /* no share given: half */
     weft_fit_fini(&fit);
     weft_timeline_fini(&timeline);
@@ -274,6 +295,62 @@ static void test_absent(void **state)
     weft_schedule_destroy(schedule);
 }
 
+/* Every drawn step has the times of one measured step, in another order: of two, one twice as fast as the other. Ranks
+ * that wait for the longer of two passes lose more than the mean tells. */
+static void test_drawn(void **state)
+{
+    (void)state;
+    enum { M = 8, STEPS = 2, DRAWN = 200 };
+    weft_schedule *schedule = create("1f1b", 3, M);
+    weft_program *program = lower(schedule, &(weft_lower_options){.update = true, .clip = true});
+    weft_timeline steps[STEPS], drawn;
+    weft_error error = {0};
+    double seconds[4096], update[] = {0.25, 0.25, 0.25};
+    weft_costs plain = {.actions = seconds}, fitted;
+    assert_true(program->action_count < 4096);
+    for (int t = 0; t < STEPS; t++) {
+        for (uint32_t a = 0; a < program->action_count; a++) {
+            weft_action action = program->actions[a];
+            bool pass = action.kind == WEFT_F || action.kind == WEFT_B;
+            seconds[a] = pass ? (1 + action.microbatch % 2) * (t + 1) : action.kind == WEFT_UPDATE ? update[0] : 0.125;
+        }
+        simulate(program, &plain, &steps[t]);
+    }
+    weft_fit fit;
+    weft_draw draw;
+    fit_all(&fit, steps, STEPS, NULL);
+    fitted = fit.costs;
+    assert_true(fabs(fitted.forward[1] - 2.25) < 1e-9); /* 1.5 and 3 */
+    assert_int_equal(weft_draw_init(&draw, steps, STEPS, &error), WEFT_OK);
+    assert_int_equal(weft_timeline_init(&drawn, program, &error), WEFT_OK);
+    int slow = 0, longer = 0;
+    uint32_t last = find(program, WEFT_B, 0, M - 1);
+    simulate(program, &fitted, &drawn);
+    double steady = drawn.end[last];
+    for (uint64_t number = 0; number < DRAWN; number++) {
+        assert_int_equal(weft_draw_step(&draw, number, &drawn, &error), WEFT_OK);
+        int kind = 0; /* of the step that it has the times of */
+        for (uint32_t a = program->lanes[0].first; a < program->lanes[0].first + program->lanes[0].count; a++) {
+            if (program->actions[a].kind == WEFT_UPDATE) continue;
+            double took = drawn.end[a] - drawn.begin[a];
+            int fast = fabs(took - 1) < 1e-9 ? 1 : fabs(took - 4) < 1e-9 ? 2 : fabs(took - 2) < 1e-9 ? kind : 3;
+            if (!kind) kind = fast;
+            assert_int_equal(fast, kind);
+        }
+        slow += kind == 2;
+        /* Against its own mean: the slow step's is 4/3 of the fitted, the fast one's 2/3. */
+        longer += drawn.end[last] > steady * (kind == 2 ? 4 : 2) / 3;
+    }
+    assert_in_range(slow, DRAWN / 4, DRAWN * 3 / 4);
+    assert_true(longer > DRAWN * 3 / 4);
+    weft_draw_fini(&draw);
+    weft_fit_fini(&fit);
+    weft_timeline_fini(&drawn);
+    for (int t = 0; t < STEPS; t++) weft_timeline_fini(&steps[t]);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+}
+
 static int allocations_left = -1; /* -1: never fail */
 
 void *__real_aligned_alloc(size_t alignment, size_t size);
@@ -302,13 +379,16 @@ static void test_every_allocation(void **state)
         weft_fit fit;
         weft_error error = {0};
         allocations_left = failures;
+        weft_draw draw = {0};
         weft_status status = weft_fit_init(&fit, &timeline, 1, NULL, &error);
+        if (status == WEFT_OK) status = weft_draw_init(&draw, &timeline, 1, &error);
         allocations_left = -1;
+        weft_draw_fini(&draw);
         weft_fit_fini(&fit);
         if (status == WEFT_OK) break;
         assert_int_equal(status, WEFT_NO_MEMORY);
     }
-    assert_true(failures > 3);
+    assert_true(failures > 8);
     weft_timeline_fini(&timeline);
     weft_program_destroy(program);
     weft_schedule_destroy(schedule);
@@ -317,10 +397,9 @@ static void test_every_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_kind),       cmocka_unit_test(test_random),
-        cmocka_unit_test(test_disturbed),        cmocka_unit_test(test_mean),
-        cmocka_unit_test(test_one_thread),       cmocka_unit_test(test_absent),
-        cmocka_unit_test(test_every_allocation),
+        cmocka_unit_test(test_every_kind), cmocka_unit_test(test_random),           cmocka_unit_test(test_disturbed),
+        cmocka_unit_test(test_mean),       cmocka_unit_test(test_moments),          cmocka_unit_test(test_absent),
+        cmocka_unit_test(test_drawn),      cmocka_unit_test(test_every_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
