@@ -126,8 +126,7 @@ static void fill(weft_fit *fit, int32_t stages, const double *table, const doubl
     }
     for (size_t kind = 0; kind < WEFT_ACTION_KINDS; kind++) {
         weft_action_lane lane = weft_action_info_get((weft_action_kind)kind)->lane;
-        if (lane == WEFT_LANE_GATHER || lane == WEFT_LANE_REDUCE)
-            collectives[kind] = known(table[kind * S], 0);
+        if (lane == WEFT_LANE_GATHER || lane == WEFT_LANE_REDUCE) collectives[kind] = known(table[kind * S], 0);
     }
     fit->costs = (weft_costs){.forward = forward,
                               .backward_input = input,
