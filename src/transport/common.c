@@ -8,7 +8,7 @@ weft_status weft_transport_check_message(const weft_transport *transport, int32_
     if (peer < 0 || peer >= transport->size)
         FAIL(error, WEFT_INVALID, "transport: there is no worker %" PRId32 "; ranks are 0 to %" PRId32, peer,
              transport->size - 1);
-    if (tag < 0 || tag > tag_limit)
+    if (tag > tag_limit)
         FAIL(error, WEFT_INVALID, "transport: tag %" PRId32 " is outside 0 to %" PRId32, tag, tag_limit);
     if (!bytes && count > 0) FAIL(error, WEFT_INVALID, "transport: no buffer given for %zu bytes", count);
     return WEFT_OK;
@@ -41,6 +41,33 @@ int32_t weft_transport_place(const weft_group *group, int32_t rank)
     return -1;
 }
 
+weft_status weft_transport_find_place(const weft_group *group, int32_t index, int32_t rank, int32_t *out_place,
+                                      weft_error *error)
+{
+    *out_place = -1;
+    if (!group) FAIL(error, WEFT_INVALID, "transport: there is no group %" PRId32, index);
+    *out_place = weft_transport_place(group, rank);
+    if (*out_place < 0)
+        FAIL(error, WEFT_INVALID, "transport: worker %" PRId32 " is not in group %" PRId32, rank, index);
+    return WEFT_OK;
+}
+
+int32_t weft_transport_tag_group(int32_t tag)
+{
+    return -1 - tag;
+}
+
+weft_status weft_transport_check_pair(const weft_group *group, int32_t tag, int32_t rank, int32_t peer,
+                                      int32_t *out_place, weft_error *error)
+{
+    int32_t index = weft_transport_tag_group(tag);
+    TRY(weft_transport_find_place(group, index, rank, out_place, error));
+    TRY(weft_transport_find_place(group, index, peer, out_place, error));
+    if (peer == rank)
+        FAIL(error, WEFT_INVALID, "transport: worker %" PRId32 " sends itself nothing in group %" PRId32, rank, index);
+    return WEFT_OK;
+}
+
 size_t weft_transport_total(const size_t *counts, int32_t count, int32_t place, size_t *out_offset)
 {
     size_t total = 0;
@@ -59,9 +86,13 @@ weft_status weft_transport_fail_stopped(int32_t by, const char *text, weft_error
 
 weft_status weft_transport_fail_size(int32_t peer, int32_t tag, size_t expected, const char *actual, weft_error *error)
 {
-    if (tag < 0)
+    if (tag == WEFT_TRANSPORT_GATHER)
         FAIL(error, WEFT_FAILED, "transport: gather with worker %" PRId32 ": expected %zu bytes, got %s", peer,
              expected, actual);
+    if (tag < 0)
+        FAIL(error, WEFT_FAILED,
+             "transport: receive from worker %" PRId32 " in group %" PRId32 ": expected %zu bytes, got %s", peer,
+             weft_transport_tag_group(tag), expected, actual);
     FAIL(error, WEFT_FAILED, "transport: receive from worker %" PRId32 ", tag %" PRId32 ": expected %zu bytes, got %s",
          peer, tag, expected, actual);
 }

@@ -8,7 +8,7 @@
 
 #include "transport/transport.h"
 
-/* WEFT_INVALID for a peer outside the world, a tag outside 0 .. tag_limit, or no buffer for a count over 0. */
+/* WEFT_INVALID for a peer outside the world, a tag over tag_limit, or no buffer for a count over 0. */
 weft_status weft_transport_check_message(const weft_transport *transport, int32_t peer, int32_t tag, int32_t tag_limit,
                                          const void *bytes, size_t count, weft_error *error) WEFT_CHECKED;
 
@@ -19,6 +19,21 @@ weft_status weft_transport_check_groups(int32_t size, const weft_group *groups, 
 /* The place of rank in the group, or -1. */
 int32_t weft_transport_place(const weft_group *group, int32_t rank);
 
+/* The same; WEFT_INVALID where rank is no member, or group is NULL because there is none of this index. */
+weft_status weft_transport_find_place(const weft_group *group, int32_t index, int32_t rank, int32_t *out_place,
+                                      weft_error *error) WEFT_CHECKED;
+
+/* The group that a tag belongs to (weft_group_tag). tag < 0. */
+int32_t weft_transport_tag_group(int32_t tag);
+
+/* For a message in a group (or NULL): its tag; the peer's place in it. WEFT_INVALID unless rank and peer are two
+ * members. */
+weft_status weft_transport_check_pair(const weft_group *group, int32_t tag, int32_t rank, int32_t peer,
+                                      int32_t *out_place, weft_error *error) WEFT_CHECKED;
+
+/* Tells gathers from messages where an error is described. */
+enum { WEFT_TRANSPORT_GATHER = INT32_MIN };
+
 /* Offset of each member's part and, as the result, the total of counts; SIZE_MAX when it does not fit. offset of place.
  */
 size_t weft_transport_total(const size_t *counts, int32_t count, int32_t place, size_t *out_offset);
@@ -26,7 +41,7 @@ size_t weft_transport_total(const size_t *counts, int32_t count, int32_t place, 
 /* The error of a worker that was told to stop; text: what the stopping worker had published, may be "". */
 weft_status weft_transport_fail_stopped(int32_t by, const char *text, weft_error *error);
 
-/* A receive posted for `expected` bytes met a message of another size; tag < 0: a gather. */
+/* A receive posted for `expected` bytes met a message of another size; tag may be WEFT_TRANSPORT_GATHER. */
 weft_status weft_transport_fail_size(int32_t peer, int32_t tag, size_t expected, const char *actual, weft_error *error);
 
 /* Seconds as a waiting function may use them: not negative, not NaN, at most eleven days. */

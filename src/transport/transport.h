@@ -1,13 +1,20 @@
 /*
- * A transport moves bytes between workers: a const table over local/ (threads of one process) and mpi/.
+ * A transport moves bytes between workers: a const table over local/ (threads of one process) and mpi/,
+ * and delay/ wrapped round either.
  *
  * One endpoint per worker. All calls return at once except wait, barrier and create; progress is made inside test,
  * progress and wait. Messages of one (sender, receiver, tag) arrive in order; nothing relies on buffering: a send
- * is done only when its bytes may be reused, and may need its receive to be posted first. Buffers stay the caller's and
- * untouched until the request is done. A size mismatch between send and receive is an error at the receiver.
+ * is done only when its bytes may be reused, and may need its receive to be posted first. Buffers, and
+ * counts of gathers, stay the caller's and untouched until the request is done. A size mismatch between send and
+ * receive is an error at the receiver.
+ *
+ * Collectives are made of these: gather is one of the operations, sums are in reduce.h. Members of a group start what
+ * they do with it in one order; what may overtake each other needs a group of its own, even one of the same members.
+ * Different groups are independent.
  *
  * Owns: an endpoint owns its connections and requests.  Lifetime: create to destroy; destroy is collective when no
- * error happened.  Threads: an endpoint belongs to one thread (interrogate, publish and stop included).
+ * error happened, releases what this worker borrowed and waits until nobody borrows from it.  Threads: an endpoint
+ * belongs to one thread (interrogate, publish and stop included).
  */
 #ifndef WEFT_TRANSPORT_TRANSPORT_H
 #define WEFT_TRANSPORT_TRANSPORT_H
@@ -19,6 +26,13 @@ struct weft_stream; /* device/: the stream a transfer is ordered on; CPU devices
 
 typedef int32_t weft_request; /* >= 0; freed by the test that finds it done */
 
+/* Tags from 0 on are for any two workers. This one is for members of the group, apart from all others and from gathers.
+ */
+static inline int32_t weft_group_tag(int32_t group)
+{
+    return -1 - group;
+}
+
 enum { WEFT_TRANSPORT_REPORT = 160 };
 
 /* What a worker last finished and what it waits for, in words: for messages about stalls. */
@@ -29,12 +43,19 @@ typedef struct weft_transport_report {
 
 typedef struct weft_transport_operations {
     void (*destroy)(weft_transport *transport); /* accepts NULL */
-    weft_status (*send)(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag, const void *bytes,
-                        size_t count, weft_request *out, weft_error *error);
-    weft_status (*receive)(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag, void *bytes,
-                           size_t count, weft_request *out, weft_error *error);
-    /* Every member of the group gives count bytes (its own entry of counts) and gets all parts in member order, packed, in
-     * out_bytes. Members call the gathers of one group in one order. counts: (members). group: index given at create. */
+    weft_status (*send)(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
+                        const void *bytes, size_t count, weft_request *out, weft_error *error);
+    weft_status (*receive)(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
+                           void *bytes, size_t count, weft_request *out, weft_error *error);
+    /* A receive without a copy: the test that finds it done sets *where to the bytes in the sender's memory, which stay
+     * there until release (any request that holds bytes has to be released); the sender's request is done only then.
+     * where: the caller's, until that test. Both are NULL where workers do not share memory: use receive. */
+    weft_status (*borrow)(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
+                          size_t count, const void **where, weft_request *out, weft_error *error);
+    weft_status (*release)(weft_transport *transport, weft_request request, weft_error *error);
+    /* Every member of the group gives count bytes (its own entry of counts) and gets all parts in member order, packed,
+     * in out_bytes. Members call the gathers of one group in one order. counts: (members). group: index given at
+     * create. */
     weft_status (*gather)(weft_transport *transport, struct weft_stream *stream, int32_t group, const void *bytes,
                           const size_t *counts, void *out_bytes, weft_request *out, weft_error *error);
     weft_status (*test)(weft_transport *transport, weft_request request, bool *out_done, weft_error *error);
@@ -56,8 +77,8 @@ typedef struct weft_transport_operations {
 struct weft_transport {
     const weft_transport_operations *operations;
     int32_t rank, size;
-    /* weft_clock_nanoseconds when the request that test last found done was done: local, when its bytes were there, perhaps
-     * by another thread; mpi, when this worker noticed. */
+    /* weft_clock_nanoseconds when the request that test last found done was done: local, when its bytes were there,
+     * perhaps by another thread; mpi, when this worker noticed. */
     int64_t finished;
 };
 
@@ -71,8 +92,16 @@ typedef struct weft_local_hub weft_local_hub;
 weft_status weft_local_hub_create(int32_t size, const weft_group *groups, int32_t group_count, weft_local_hub **out,
                                   weft_error *error) WEFT_CHECKED;
 void weft_local_hub_destroy(weft_local_hub *hub); /* after all endpoints */
-void weft_local_hub_stop(weft_local_hub *hub); /* every endpoint gets WEFT_STOPPED; for a hub whose workers could not all start */
-weft_status weft_local_transport_create(weft_local_hub *hub, int32_t rank, weft_transport **out, weft_error *error) WEFT_CHECKED;
+void weft_local_hub_stop(
+    weft_local_hub *hub); /* every endpoint gets WEFT_STOPPED; for a hub whose workers could not all start */
+weft_status weft_local_transport_create(weft_local_hub *hub, int32_t rank, weft_transport **out,
+                                        weft_error *error) WEFT_CHECKED;
+
+/* delay: holds back every message and gather of another transport, and the news that it is done, each for a random time
+ * of up to `longest` seconds, a function of seed, rank and count: order is kept only where the contract promises it.
+ * For tests: it may change nothing but time. Takes the inner endpoint over when it succeeds. */
+weft_status weft_delay_transport_create(weft_transport *inner, uint64_t seed, double longest, weft_transport **out,
+                                        weft_error *error) WEFT_CHECKED;
 
 /* mpi: the process's one endpoint over MPI_COMM_WORLD. */
 bool weft_mpi_available(void); /* false in a build without MPI: the others then fail with WEFT_INVALID */
@@ -81,7 +110,7 @@ bool weft_mpi_launched(void);  /* started by mpirun or srun, from the environmen
 weft_status weft_mpi_start(int32_t *out_rank, int32_t *out_size, weft_error *error) WEFT_CHECKED;
 weft_status weft_mpi_transport_create(const weft_group *groups, int32_t group_count, weft_transport **out,
                                       weft_error *error) WEFT_CHECKED;
-void weft_mpi_finish(void);       /* MPI_Finalize when started; collective */
-void weft_mpi_abort(int code);    /* ends every process of the world; may not return */
+void weft_mpi_finish(void);    /* MPI_Finalize when started; collective */
+void weft_mpi_abort(int code); /* ends every process of the world; may not return */
 
 #endif

@@ -1,4 +1,7 @@
+#include "sum_lane.h"
 #include "transport_cases.h"
+
+#include "base/clock.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -10,7 +13,9 @@
 
 #include <cmocka.h>
 
-enum { MOST = 5 };
+enum { MOST = 6 };
+
+static double longest; /* seconds of delay; 0: the local transport itself */
 
 /* The linker puts these in front of the library's allocator (see meson.build). */
 weft_status __real_weft_allocate(size_t count, size_t size, void *out_pointer, weft_error *error);
@@ -42,7 +47,7 @@ weft_status __wrap_weft_grow(void *pointer, size_t *capacity, size_t need, size_
 
 typedef struct worker {
     weft_local_hub *hub;
-    bool (*run)(weft_transport *transport, char *why);
+    transport_case one;
     int32_t rank;
     char why[TRANSPORT_CASE_TEXT];
 } worker;
@@ -56,12 +61,16 @@ static void *work(void *pointer)
         snprintf(w->why, sizeof w->why, "%s", error.text);
         return NULL;
     }
-    if (!w->run(transport, w->why)) fprintf(stderr, "worker %d: %s\n", w->rank, w->why);
+    if (longest > 0 && weft_delay_transport_create(transport, 1, longest, &transport, &error) != WEFT_OK)
+        snprintf(w->why, sizeof w->why, "%s", error.text);
+    else if (!w->one.run(transport, w->why))
+        fprintf(stderr, "worker %d: %s\n", w->rank, w->why);
     transport->operations->destroy(transport);
+    if (w->one.after) w->one.after(w->rank);
     return NULL;
 }
 
-static void run_workers(int32_t size, bool (*run)(weft_transport *transport, char *why))
+static void run_workers(int32_t size, transport_case one)
 {
     weft_error error;
     weft_local_hub *hub = NULL;
@@ -71,7 +80,7 @@ static void run_workers(int32_t size, bool (*run)(weft_transport *transport, cha
     pthread_t threads[MOST];
     static worker workers[MOST];
     for (int32_t i = 0; i < size; i++) {
-        workers[i] = (worker){.hub = hub, .run = run, .rank = i};
+        workers[i] = (worker){.hub = hub, .one = one, .rank = i};
         assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
     }
     for (int32_t i = 0; i < size; i++) pthread_join(threads[i], NULL);
@@ -81,13 +90,12 @@ static void run_workers(int32_t size, bool (*run)(weft_transport *transport, cha
 
 static void test_cases(void **state)
 {
-    static const int32_t sizes[] = {1, 2, 4, 5};
     const transport_case *one = *state;
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) run_workers(sizes[i], one->run);
+    for (int32_t size = 1; size <= MOST; size++) run_workers(size, *one);
 }
 
-/* One step of a ring: a message to the right, one from the left, a gather of everybody. */
-static bool ring_step(weft_transport *t, char *why)
+/* One step of a ring: a message to the right, one from the left, a gather and a sum of everybody. */
+static bool ring_step(weft_transport *t, sum_lane *lane, char *why)
 {
     weft_error error;
     unsigned char in[64] = {0}, out[64] = {0}, all[64 * MOST] = {0};
@@ -103,27 +111,45 @@ static bool ring_step(weft_transport *t, char *why)
             status = o->test(t, requests[i], &done, &error);
             if (status == WEFT_OK && !done) status = o->wait(t, 1, &error);
         }
+    if (status == WEFT_OK) status = weft_reducer_all(lane->reducer, lane->values, lane->total, &error);
+    if (status == WEFT_OK) status = sum_finish(lane, &error);
     if (status == WEFT_OK) status = o->barrier(t, 60, &error);
     if (status != WEFT_OK) snprintf(why, TRANSPORT_CASE_TEXT, "%s", error.text);
     return status == WEFT_OK;
 }
 
-static bool ring_without_allocation(weft_transport *t, char *why)
+static bool ring_steps(weft_transport *t, sum_lane *lane, char *why)
 {
     for (int step = 0; step < 3; step++)
-        if (!ring_step(t, why)) return false;
+        if (!ring_step(t, lane, why)) return false;
     int before = atomic_load(&allocations);
     for (int step = 0; step < 200; step++)
-        if (!ring_step(t, why)) return false;
+        if (!ring_step(t, lane, why)) return false;
     if (atomic_load(&allocations) == before) return true;
     snprintf(why, TRANSPORT_CASE_TEXT, "%d allocations in the steady state", atomic_load(&allocations) - before);
     return false;
 }
 
+static bool ring_without_allocation(weft_transport *t, char *why)
+{
+    weft_error error;
+    sum_lane lane;
+    transport_case_groups groups;
+    transport_case_groups_init(&groups, t->size);
+    weft_status status = sum_open(&lane, t, &groups.groups[3], 3, 100, &error);
+    for (int32_t i = 0; i < t->size; i++) lane.counts[i] = 500;
+    if (status == WEFT_OK) status = sum_begin(&lane, SUM_ALL, 1, &error);
+    if (status == WEFT_OK) status = sum_finish(&lane, &error);
+    if (status != WEFT_OK) snprintf(why, TRANSPORT_CASE_TEXT, "%s", error.text);
+    bool right = status == WEFT_OK && ring_steps(t, &lane, why);
+    sum_close(&lane);
+    return right;
+}
+
 static void test_steady_state(void **state)
 {
     (void)state;
-    run_workers(4, ring_without_allocation);
+    run_workers(4, (transport_case){.run = ring_without_allocation});
 }
 
 /* Every allocation fails once: a clear error each time, nothing leaked (the sanitizer build looks), then it works. */
@@ -138,12 +164,18 @@ static void test_no_memory(void **state)
         transport_case_groups groups;
         transport_case_groups_init(&groups, 1);
         char byte = 0;
+        float number = 0;
         weft_request request = -1;
         atomic_store(&allocations, 0);
         atomic_store(&allowed, n);
         weft_status status = weft_local_hub_create(1, groups.groups, TRANSPORT_CASE_GROUPS, &hub, &error);
         if (status == WEFT_OK) status = weft_local_transport_create(hub, 0, &transport, &error);
         if (status == WEFT_OK) status = transport->operations->send(transport, NULL, 0, 0, &byte, 1, &request, &error);
+        weft_reducer *reducer = NULL;
+        weft_reducer_options options = {
+            .transport = transport, .group = 3, .members = groups.groups[3], .chunk = 1, .workspace = &number};
+        if (status == WEFT_OK) status = weft_reducer_create(&options, &reducer, &error);
+        weft_reducer_destroy(reducer);
         worked = status == WEFT_OK;
         assert_true(worked || status == WEFT_NO_MEMORY);
         if (transport) transport->operations->destroy(transport);
@@ -159,7 +191,13 @@ static bool leave_early(weft_transport *t, char *why)
     static unsigned char bytes[MOST][MOST][2][1 << 16]; /* (rank, peer, direction) */
     weft_error error;
     weft_request request;
+    const void *where[MOST];
+    bool done;
     for (int32_t i = 0; i < t->size; i++) {
+        if (t->operations->borrow(t, NULL, i, 1, 1 << 16, &where[i], &request, &error) != WEFT_OK) return false;
+        if (t->operations->send(t, NULL, i, 1, bytes[t->rank][i][1], 1 << 16, &request, &error) != WEFT_OK)
+            return false;
+        if (t->operations->test(t, request, &done, &error) != WEFT_OK) return false;
         if (t->operations->receive(t, NULL, i, 0, bytes[t->rank][i][0], 1 << 16, &request, &error) != WEFT_OK)
             return false;
         if (t->operations->send(t, NULL, i, 0, bytes[t->rank][i][1], 1 << 16, &request, &error) != WEFT_OK)
@@ -172,7 +210,49 @@ static bool leave_early(weft_transport *t, char *why)
 static void test_destroy_while_busy(void **state)
 {
     (void)state;
-    for (int round = 0; round < 100; round++) run_workers(4, leave_early);
+    for (int round = 0; round < 100; round++) run_workers(4, (transport_case){.run = leave_early});
+}
+
+static atomic_bool lent, returned; /* worker 1 holds worker 0's bytes; and not any more */
+
+/* Worker 0 stops the run and leaves while worker 1 reads its memory. */
+static bool leave_while_lending(weft_transport *t, char *why)
+{
+    static unsigned char bytes[100];
+    const weft_transport_operations *o = t->operations;
+    weft_error error;
+    weft_request request = -1;
+    const void *where = NULL;
+    weft_status status = t->rank == 0 ? post_send(t, 1, 0, bytes, sizeof bytes, &request, &error)
+                                      : o->borrow(t, NULL, 0, 0, sizeof bytes, &where, &request, &error);
+    if (status == WEFT_OK && t->rank == 1) status = finish_one(t, request, &error);
+    if (t->rank == 1) atomic_store(&lent, true);
+    while (!atomic_load(&lent)) weft_clock_sleep(0.001);
+    if (t->rank == 0) o->stop(t);
+    if (t->rank == 1) {
+        status = await_stop(t, &error);
+        weft_clock_sleep(0.05); /* it still reads */
+        atomic_store(&returned, true);
+    }
+    if (status == (t->rank == 0 ? WEFT_OK : WEFT_STOPPED)) return true;
+    snprintf(why, TRANSPORT_CASE_TEXT, "%s", error.text);
+    return false;
+}
+
+static void look_returned(int32_t rank)
+{
+    if (rank == 0 && !atomic_load(&returned)) atomic_store(&lent, false);
+}
+
+/* Destroying an endpoint waits for those who have borrowed from it, who may end without a release. */
+static void test_destroy_while_lending(void **state)
+{
+    (void)state;
+    atomic_store(&lent, false);
+    atomic_store(&returned, false);
+    run_workers(2, (transport_case){.run = leave_while_lending, .after = look_returned});
+    assert_true(atomic_load(&returned));
+    assert_true(atomic_load(&lent)); /* else worker 0 was gone too early */
 }
 
 static bool wait_for_hub_stop(weft_transport *t, char *why)
@@ -195,7 +275,7 @@ static void test_hub_stop(void **state)
     static worker waiter;
     pthread_t thread;
     assert_int_equal(weft_local_hub_create(2, NULL, 0, &hub, &error), WEFT_OK);
-    waiter = (worker){.hub = hub, .run = wait_for_hub_stop, .rank = 0};
+    waiter = (worker){.hub = hub, .one = {.run = wait_for_hub_stop}, .rank = 0};
     assert_int_equal(pthread_create(&thread, NULL, work, &waiter), 0);
     weft_local_hub_stop(hub);
     pthread_join(thread, NULL);
@@ -229,21 +309,26 @@ static void test_bad_worlds(void **state)
     weft_local_hub_destroy(hub);
 }
 
-int main(void)
+/* With an argument, seconds: the cases alone, on delay transports over the local one with that longest delay. */
+int main(int argc, char **argv)
 {
     atomic_store(&allowed, -1);
     static const struct CMUnitTest own[] = {
-        cmocka_unit_test(test_steady_state),       cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_destroy_while_busy), cmocka_unit_test(test_hub_stop),
-        cmocka_unit_test(test_bad_worlds),
+        cmocka_unit_test(test_steady_state),          cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_destroy_while_busy),    cmocka_unit_test(test_hub_stop),
+        cmocka_unit_test(test_destroy_while_lending), cmocka_unit_test(test_bad_worlds),
     };
     enum { OWN = sizeof own / sizeof own[0], ROOM = 64 };
     struct CMUnitTest tests[ROOM] = {0};
+    size_t count = argc > 1 ? 0 : OWN;
+    if (argc > 1) longest = strtod(argv[1], NULL);
     if (OWN + transport_case_count > ROOM) return 1;
-    memcpy(tests, own, sizeof own);
-    for (int i = 0; i < transport_case_count; i++)
-        tests[OWN + i] = (struct CMUnitTest){.name = transport_cases[i].name,
+    memcpy(tests, own, count * sizeof *own);
+    for (int i = 0; i < transport_case_count; i++) {
+        if (longest > 0 && transport_cases[i].at_once) continue;
+        tests[count++] = (struct CMUnitTest){.name = transport_cases[i].name,
                                              .test_func = test_cases,
                                              .initial_state = (void *)(uintptr_t)&transport_cases[i]};
-    return _cmocka_run_group_tests("transport local", tests, (size_t)(OWN + transport_case_count), NULL, NULL);
+    }
+    return _cmocka_run_group_tests(argc > 1 ? "transport delay" : "transport local", tests, count, NULL, NULL);
 }

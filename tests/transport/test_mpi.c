@@ -1,7 +1,7 @@
 /*
- * The transport cases over MPI: started by run_mpi.sh, one process a worker. With an argument: messages and gathers
- * over so many bytes travel in pieces, as those over 2^31 bytes do. Exit status 0 when every case passed on every
- * worker.
+ * The transport cases over MPI: started by run_mpi.sh, one process a worker. Arguments: messages and
+ * gathers over so many bytes travel in pieces, as those over 2^31 bytes do (0: as they do anyway); seconds of the
+ * longest delay when the cases run on a delay transport over it. Exit status 0 when every case passed on every worker.
  */
 #include "transport/mpi/endpoint.h"
 #include "transport_cases.h"
@@ -19,7 +19,7 @@ static bool say(char *why, const char *text)
     return false;
 }
 
-static bool run_case(const transport_case *one, size_t limit, char *why)
+static bool run_case(const transport_case *one, size_t limit, double longest, char *why)
 {
     weft_error error;
     weft_transport *transport = NULL;
@@ -30,9 +30,12 @@ static bool run_case(const transport_case *one, size_t limit, char *why)
     if (weft_mpi_transport_create(groups.groups, TRANSPORT_CASE_GROUPS, &transport, &error) != WEFT_OK)
         return say(why, error.text);
     if (limit > 0) weft_mpi_transport_limit(transport, limit);
+    if (longest > 0 && weft_delay_transport_create(transport, 1, longest, &transport, &error) != WEFT_OK)
+        return say(why, error.text);
     bool passed = one->run(transport, why);
     double begin = weft_clock_seconds();
     if (passed) transport->operations->destroy(transport);
+    if (passed && one->after) one->after(rank);
     if (weft_clock_seconds() - begin > 5) return say(why, "destroy hung");
     return passed;
 }
@@ -96,17 +99,20 @@ static void end_all(int32_t rank, const char *name, const char *why)
 
 int main(int argc, char **argv)
 {
-    static const transport_case own[] = {{"silent peer", run_silent_peer}, {"busy end", run_busy_end}};
+    static const transport_case own[] = {{.name = "silent peer", .run = run_silent_peer},
+                                         {.name = "busy end", .run = run_busy_end}};
     char why[TRANSPORT_CASE_TEXT] = "";
     size_t limit = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
+    double longest = argc > 2 ? strtod(argv[2], NULL) : 0;
     int32_t rank = 0, size = 0;
     weft_error error;
     if (weft_mpi_start(&rank, &size, &error) != WEFT_OK) end_all(rank, "start", error.text);
     if (!weft_mpi_available()) end_all(rank, "available", "MPI was started, but is said to be absent");
     for (int i = 0; i < transport_case_count; i++)
-        if (!run_case(&transport_cases[i], limit, why)) end_all(rank, transport_cases[i].name, why);
+        if (!(longest > 0 && transport_cases[i].at_once) && !run_case(&transport_cases[i], limit, longest, why))
+            end_all(rank, transport_cases[i].name, why);
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-        if (!run_case(&own[i], limit, why)) end_all(rank, own[i].name, why);
+        if (!run_case(&own[i], limit, longest, why)) end_all(rank, own[i].name, why);
     weft_mpi_finish();
     if (rank == 0) printf("%d workers passed %d cases\n", size, transport_case_count + 2);
     return 0;

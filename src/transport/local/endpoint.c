@@ -18,21 +18,39 @@ static void destroy(weft_transport *transport)
     weft_free(local);
 }
 
+static const weft_group *find_group(const weft_local *local, int32_t group)
+{
+    return group >= 0 && group < local->hub->group_count ? &local->hub->groups[group] : NULL;
+}
+
+/* A request with the operands of a message; the caller says which way it goes, and posts it. */
+static weft_status begin(weft_local *local, int32_t peer, int32_t tag, const void *bytes, size_t count,
+                         weft_local_request **out, weft_error *error)
+{
+    int32_t place = 0;
+    TRY(weft_transport_check_message(&local->base, peer, tag, INT32_MAX, bytes, count, error));
+    if (tag < 0)
+        TRY(weft_transport_check_pair(find_group(local, weft_transport_tag_group(tag)), tag, local->base.rank, peer,
+                                      &place, error));
+    TRY(weft_local_reserve(local, 1, error));
+    weft_local_request *request = weft_local_take(local);
+    request->peer = peer;
+    request->tag = tag;
+    request->count = count;
+    *out = request;
+    return WEFT_OK;
+}
+
 static weft_status send(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
                         const void *bytes, size_t count, weft_request *out, weft_error *error)
 {
     (void)stream;
-    weft_local *local = (weft_local *)transport;
-    TRY(weft_transport_check_message(transport, peer, tag, INT32_MAX, bytes, count, error));
-    TRY(weft_local_reserve(local, 1, error));
-    weft_local_request *request = weft_local_take(local);
+    weft_local_request *request = NULL;
+    TRY(begin((weft_local *)transport, peer, tag, bytes, count, &request, error));
     *out = request->index;
     request->sends = true;
-    request->peer = peer;
-    request->tag = tag;
     request->source = bytes;
-    request->count = count;
-    weft_local_post(local, request);
+    weft_local_post((weft_local *)transport, request);
     return WEFT_OK;
 }
 
@@ -40,16 +58,49 @@ static weft_status receive(weft_transport *transport, struct weft_stream *stream
                            void *bytes, size_t count, weft_request *out, weft_error *error)
 {
     (void)stream;
-    weft_local *local = (weft_local *)transport;
-    TRY(weft_transport_check_message(transport, peer, tag, INT32_MAX, bytes, count, error));
-    TRY(weft_local_reserve(local, 1, error));
-    weft_local_request *request = weft_local_take(local);
+    weft_local_request *request = NULL;
+    TRY(begin((weft_local *)transport, peer, tag, bytes, count, &request, error));
     *out = request->index;
-    request->peer = peer;
-    request->tag = tag;
     request->target = bytes;
-    request->count = count;
-    weft_local_post(local, request);
+    weft_local_post((weft_local *)transport, request);
+    return WEFT_OK;
+}
+
+static weft_status borrow(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
+                          size_t count, const void **where, weft_request *out, weft_error *error)
+{
+    (void)stream;
+    weft_local_request *request = NULL;
+    TRY(begin((weft_local *)transport, peer, tag, where, count, &request, error));
+    *out = request->index;
+    request->borrows = true;
+    request->where = where;
+    weft_local_post((weft_local *)transport, request);
+    return WEFT_OK;
+}
+
+static weft_status find_request(const weft_local *local, weft_request index, weft_local_request **out,
+                                weft_error *error)
+{
+    if (index < 0 || (size_t)index >= local->count)
+        FAIL(error, WEFT_INVALID, "transport: there is no request %" PRId32, index);
+    *out = local->table[index];
+    return WEFT_OK;
+}
+
+static weft_status release(weft_transport *transport, weft_request index, weft_error *error)
+{
+    weft_local *local = (weft_local *)transport;
+    weft_local_request *request = NULL;
+    TRY(find_request(local, index, &request, error));
+    weft_local_box *box = weft_local_box_get(local);
+    pthread_mutex_lock(&box->mutex);
+    bool held = request->state == WEFT_LOCAL_HELD;
+    weft_local_request *lender = request->lender;
+    if (held) weft_local_spare(box, request);
+    pthread_mutex_unlock(&box->mutex);
+    if (!held) FAIL(error, WEFT_INVALID, "transport: request %" PRId32 " holds nothing that was borrowed", index);
+    weft_local_complete(local->hub, lender, WEFT_LOCAL_DONE);
     return WEFT_OK;
 }
 
@@ -61,6 +112,9 @@ typedef struct weft_local_gather {
     int32_t place, tag;
     weft_local_request *whole;
 } weft_local_gather;
+
+/* Bytes of a part up to which the side that arrives second copies; more is copied by whoever gets it. */
+enum { COPIED_AT_ONCE = 1 << 16 };
 
 /* One part from and one to every other member; they match like messages, so gathers of a group stay in order. */
 static void post_parts(weft_local *local, const weft_local_gather *gather)
@@ -75,6 +129,7 @@ static void post_parts(weft_local *local, const weft_local_gather *gather)
             to->sends = true;
             to->source = gather->bytes;
             to->count = gather->counts[gather->place];
+            from->borrows = gather->counts[i] > COPIED_AT_ONCE;
             from->target = gather->out + offset;
             from->count = gather->counts[i];
             weft_local_post(local, to);
@@ -84,20 +139,6 @@ static void post_parts(weft_local *local, const weft_local_gather *gather)
     }
 }
 
-static weft_status check_gather(weft_local *local, int32_t group, const size_t *counts, int32_t *out_place,
-                                size_t *out_offset, weft_error *error)
-{
-    if (group < 0 || group >= local->hub->group_count)
-        FAIL(error, WEFT_INVALID, "transport: there is no group %" PRId32, group);
-    const weft_group *members = &local->hub->groups[group];
-    *out_place = weft_transport_place(members, local->base.rank);
-    if (*out_place < 0)
-        FAIL(error, WEFT_INVALID, "transport: worker %" PRId32 " is not in group %" PRId32, local->base.rank, group);
-    if (weft_transport_total(counts, members->count, *out_place, out_offset) == SIZE_MAX)
-        FAIL(error, WEFT_INVALID, "transport: the counts of a gather in group %" PRId32 " overflow", group);
-    return WEFT_OK;
-}
-
 static weft_status gather(weft_transport *transport, struct weft_stream *stream, int32_t group, const void *bytes,
                           const size_t *counts, void *out_bytes, weft_request *out, weft_error *error)
 {
@@ -105,45 +146,49 @@ static weft_status gather(weft_transport *transport, struct weft_stream *stream,
     weft_local *local = (weft_local *)transport;
     int32_t place = 0;
     size_t offset = 0;
-    TRY(check_gather(local, group, counts, &place, &offset, error));
-    const weft_group *members = &local->hub->groups[group];
-    int32_t parts = 2 * (members->count - 1);
+    const weft_group *members = find_group(local, group);
+    TRY(weft_transport_find_place(members, group, transport->rank, &place, error));
+    if (weft_transport_total(counts, members->count, place, &offset) == SIZE_MAX)
+        FAIL(error, WEFT_INVALID, "transport: the counts of a gather in group %" PRId32 " overflow", group);
+    int32_t parts = 2 * (members->count - 1), tag = WEFT_TRANSPORT_GATHER + 1 + group; /* no message's */
     TRY(weft_local_reserve(local, (size_t)parts + 1, error));
     weft_local_request *whole = weft_local_take(local);
     *out = whole->index;
     whole->remaining = parts;
     whole->odd_peer = -1;
-    whole->tag = -1 - group;
+    whole->tag = WEFT_TRANSPORT_GATHER;
     unsigned char *own = (unsigned char *)out_bytes + offset;
     if (counts[place] > 0 && own != bytes) memcpy(own, bytes, counts[place]);
     if (parts == 0) {
         weft_local_complete(local->hub, whole, WEFT_LOCAL_DONE);
         return WEFT_OK;
     }
-    post_parts(local, &(weft_local_gather){members, bytes, counts, out_bytes, place, -1 - group, whole});
+    post_parts(local, &(weft_local_gather){members, bytes, counts, out_bytes, place, tag, whole});
     return WEFT_OK;
 }
 
 static weft_status test(weft_transport *transport, weft_request index, bool *out_done, weft_error *error)
 {
     weft_local *local = (weft_local *)transport;
+    weft_local_request *request = NULL, found = {0};
     *out_done = false;
-    if (index < 0 || (size_t)index >= local->count)
-        FAIL(error, WEFT_INVALID, "transport: there is no request %" PRId32, index);
+    TRY(find_request(local, index, &request, error));
     TRY(weft_local_check_stop(local, error));
     weft_local_box *box = weft_local_box_get(local);
-    weft_local_request *request = local->table[index], found = {0};
+    weft_local_copy_ready(local, request);
     pthread_mutex_lock(&box->mutex);
     weft_local_state state = request->state;
     if (state == WEFT_LOCAL_DONE || state == WEFT_LOCAL_MISMATCH) {
         found = *request; /* no other thread has a hand on it any more */
-        request->state = WEFT_LOCAL_FREE;
-        request->next = box->spare;
-        box->spare = request;
-        box->spare_count++;
+        if (found.lender)
+            request->state = WEFT_LOCAL_HELD;
+        else
+            weft_local_spare(box, request);
     }
     pthread_mutex_unlock(&box->mutex);
-    if (state == WEFT_LOCAL_FREE) FAIL(error, WEFT_INVALID, "transport: request %" PRId32 " is not under way", index);
+    if (state == WEFT_LOCAL_FREE || state == WEFT_LOCAL_HELD)
+        FAIL(error, WEFT_INVALID, "transport: request %" PRId32 " is not under way", index);
+    if (found.lender) *found.where = found.source;
     *out_done = state != WEFT_LOCAL_PENDING;
     if (*out_done) transport->finished = found.finished;
     if (state != WEFT_LOCAL_MISMATCH) return WEFT_OK;
@@ -196,6 +241,8 @@ static const weft_transport_operations local_operations = {
     .destroy = destroy,
     .send = send,
     .receive = receive,
+    .borrow = borrow,
+    .release = release,
     .gather = gather,
     .test = test,
     .progress = progress,

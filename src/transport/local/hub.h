@@ -3,8 +3,8 @@
  *
  * A message is a rendezvous: the side that arrives second takes the first one's request off the receiver's list (from
  * then on nobody else can find it), copies outside of every lock, and then marks both done, each under its owner's
- * lock. Lists of a box are guarded by the box of the receiver, the state of a request by the box of its owner. No
- * thread ever holds two locks.
+ * lock. A borrow gets the address instead of a copy, and marks the send done when it is released. Lists of a box are
+ * guarded by the box of the receiver, the state of a request by the box of its owner. No thread ever holds two locks.
  *
  * Owns: the hub owns boxes, lists and copies of the groups; an endpoint owns its requests.  Threads: as marked.
  */
@@ -20,25 +20,30 @@ typedef enum weft_local_state {
     WEFT_LOCAL_PENDING,
     WEFT_LOCAL_DONE,
     WEFT_LOCAL_MISMATCH, /* done, but the sender's count was another */
+    WEFT_LOCAL_HELD,     /* a borrow that was found done and is not released */
 } weft_local_state;
 
 typedef struct weft_local_request {
     /* Written by the owner before posting. */
-    int32_t index, owner, peer, tag; /* tag < 0: part of a gather of group -1 - tag */
-    bool sends;
+    int32_t index, owner, peer, tag;
+    bool sends, borrows; /* borrows: it gets the address of the bytes, which the owner copies or hands out */
     const void *source;
     void *target;
+    const void **where; /* of the caller's borrow: gets source from the test */
     size_t count;
     struct weft_local_request *parent; /* the gather that this is a part of */
+    /* Of a borrow, written by whoever matches it: the send that is not done before the release. */
+    struct weft_local_request *lender;
     /* Guarded by the receiver's box. */
     bool linked;
-    struct weft_local_request
-        *next; /* in the receiver's list; while free, in the owner's, guarded by the owner's box */
+    /* In the receiver's list; while free or ready, in the owner's, guarded by the owner's box. */
+    struct weft_local_request *next;
     /* Guarded by the owner's box. */
     weft_local_state state;
-    int64_t finished;  /* weft_clock_nanoseconds when it was done */
-    int32_t remaining; /* parts of a gather under way */
-    int32_t odd_peer;  /* on a mismatch: who sent, what was expected, what came */
+    int64_t finished;                 /* weft_clock_nanoseconds when it was done */
+    int32_t remaining;                /* parts of a gather under way */
+    struct weft_local_request *ready; /* parts of a gather that the owner may copy, by next */
+    int32_t odd_peer;                 /* on a mismatch: who sent, what was expected, what came */
     size_t odd_expected, odd_count;
 } weft_local_request;
 
@@ -99,7 +104,12 @@ weft_local_request *weft_local_take(weft_local *local); /* pending, everything e
 void weft_local_post(weft_local *local, weft_local_request *mine);
 /* Marks a request done (state DONE or MISMATCH) and wakes its owner; the caller must not touch it afterwards. */
 void weft_local_complete(weft_local_hub *hub, weft_local_request *request, weft_local_state state);
-/* Takes back everything pending and frees the table; waits for copies that others are making. */
+/* Copies what is ready of a gather: each worker its own parts, so that all copy at the same time. */
+void weft_local_copy_ready(weft_local *local, weft_local_request *whole);
+/* Back to the spare ones. Called with the owner's box held. */
+void weft_local_spare(weft_local_box *box, weft_local_request *request);
+/* Takes back everything pending and frees the table; waits for copies that others make and for what they have borrowed.
+ */
 void weft_local_withdraw(weft_local *local);
 
 #endif

@@ -103,6 +103,12 @@ static weft_local_list *list_of(weft_local_hub *hub, const weft_local_request *r
 static void hand_over(weft_local_hub *hub, weft_local_request *from, weft_local_request *to)
 {
     bool fits = from->count == to->count;
+    if (fits && to->borrows) {
+        to->source = from->source;
+        to->lender = from;
+        weft_local_complete(hub, to, WEFT_LOCAL_DONE);
+        return;
+    }
     if (fits && to->count > 0 && from->source != to->target) memcpy(to->target, from->source, to->count);
     if (!fits) to->odd_count = from->count;
     weft_local_complete(hub, to, fits ? WEFT_LOCAL_DONE : WEFT_LOCAL_MISMATCH);
@@ -125,6 +131,14 @@ void weft_local_post(weft_local *local, weft_local_request *mine)
         hand_over(hub, other, mine);
 }
 
+void weft_local_spare(weft_local_box *box, weft_local_request *request)
+{
+    request->state = WEFT_LOCAL_FREE;
+    request->next = box->spare;
+    box->spare = request;
+    box->spare_count++;
+}
+
 /* A part of a gather is done: its request goes back to the spare ones. Called with the owner's box held. */
 static void finish_part(weft_local_box *box, weft_local_request *part, weft_local_state state)
 {
@@ -135,10 +149,7 @@ static void finish_part(weft_local_box *box, weft_local_request *part, weft_loca
         whole->odd_expected = part->count;
         whole->odd_count = part->odd_count;
     }
-    part->state = WEFT_LOCAL_FREE;
-    part->next = box->spare;
-    box->spare = part;
-    box->spare_count++;
+    weft_local_spare(box, part);
 }
 
 void weft_local_complete(weft_local_hub *hub, weft_local_request *request, weft_local_state state)
@@ -147,7 +158,11 @@ void weft_local_complete(weft_local_hub *hub, weft_local_request *request, weft_
     int64_t now = weft_clock_nanoseconds();
     pthread_mutex_lock(&box->mutex);
     weft_local_request *whole = request->parent;
-    if (whole) {
+    if (whole && request->lender) {
+        request->state = state;
+        request->next = whole->ready;
+        whole->ready = request;
+    } else if (whole) {
         finish_part(box, request, state);
         if (whole->remaining == 0) whole->state = whole->odd_peer >= 0 ? WEFT_LOCAL_MISMATCH : WEFT_LOCAL_DONE;
         whole->finished = now;
@@ -157,9 +172,30 @@ void weft_local_complete(weft_local_hub *hub, weft_local_request *request, weft_
         request->state = state;
         request->finished = now;
     }
-    if (!whole || whole->remaining == 0) box->events++;
+    if (!whole || whole->ready || whole->remaining == 0) box->events++;
     pthread_cond_signal(&box->moved);
     pthread_mutex_unlock(&box->mutex);
+}
+
+static weft_local_request *pop_ready(weft_local_box *box, weft_local_request *whole)
+{
+    pthread_mutex_lock(&box->mutex);
+    weft_local_request *part = whole->ready;
+    if (part) whole->ready = part->next;
+    pthread_mutex_unlock(&box->mutex);
+    return part;
+}
+
+void weft_local_copy_ready(weft_local *local, weft_local_request *whole)
+{
+    weft_local_box *box = weft_local_box_get(local);
+    for (weft_local_request *part = pop_ready(box, whole); part; part = pop_ready(box, whole)) {
+        weft_local_request *lender = part->lender;
+        if (part->count > 0) memcpy(part->target, part->source, part->count);
+        part->lender = NULL;
+        weft_local_complete(local->hub, part, WEFT_LOCAL_DONE);
+        weft_local_complete(local->hub, lender, WEFT_LOCAL_DONE);
+    }
 }
 
 static void withdraw_one(weft_local_hub *hub, weft_local_request *request)
@@ -170,7 +206,7 @@ static void withdraw_one(weft_local_hub *hub, weft_local_request *request)
     if (mine) unlink_request(list_of(hub, request), request);
     pthread_mutex_unlock(&box->mutex);
     if (mine) return;
-    /* Not on a list and not done: another worker is copying from or to its buffer at this moment. */
+    /* Not on a list and not done: another worker copies from or to its buffer at this moment, or has borrowed it. */
     box = &hub->boxes[request->owner];
     pthread_mutex_lock(&box->mutex);
     while (request->state == WEFT_LOCAL_PENDING) pthread_cond_wait(&box->moved, &box->mutex);
@@ -185,11 +221,34 @@ static bool is_pending_message(weft_local_box *box, const weft_local_request *re
     return pending;
 }
 
+/* The send that a borrow keeps from being done, or NULL. */
+static weft_local_request *take_lender(weft_local_box *box, weft_local_request *request)
+{
+    pthread_mutex_lock(&box->mutex);
+    bool holds = request->state == WEFT_LOCAL_DONE || request->state == WEFT_LOCAL_HELD;
+    weft_local_request *lender = holds ? request->lender : NULL;
+    request->lender = NULL;
+    pthread_mutex_unlock(&box->mutex);
+    return lender;
+}
+
+static void withdraw_all(weft_local *local, bool borrows)
+{
+    weft_local_box *box = weft_local_box_get(local);
+    for (size_t i = 0; i < local->count; i++) {
+        weft_local_request *request = local->table[i];
+        if (request->borrows != borrows) continue;
+        if (is_pending_message(box, request)) withdraw_one(local->hub, request);
+        weft_local_request *lender = take_lender(box, request);
+        if (lender) weft_local_complete(local->hub, lender, WEFT_LOCAL_DONE);
+    }
+}
+
 void weft_local_withdraw(weft_local *local)
 {
     weft_local_box *box = weft_local_box_get(local);
-    for (size_t i = 0; i < local->count; i++)
-        if (is_pending_message(box, local->table[i])) withdraw_one(local->hub, local->table[i]);
+    withdraw_all(local, true); /* first: of two workers that leave, neither waits for what the other still holds */
+    withdraw_all(local, false);
     pthread_mutex_lock(&box->mutex);
     box->spare = NULL;
     box->spare_count = 0;

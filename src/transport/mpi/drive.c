@@ -130,7 +130,7 @@ static weft_status give_up(weft_mpi *mpi, weft_request index, weft_error *error)
     for (size_t i = 0; i < mpi->part_count; i++)
         if (mpi->parts[i].request == index && mpi->parts[i].expected >= 0) weft_mpi_cancel(&mpi->handles[i]);
     if (request->odd) return fail_size(mpi, request, error);
-    return weft_mpi_fail(mpi, request->code, request->tag < 0 ? "a gather" : "a message", error);
+    return weft_mpi_fail(mpi, request->code, request->tag == WEFT_TRANSPORT_GATHER ? "a gather" : "a message", error);
 }
 
 weft_status weft_mpi_test(weft_transport *transport, weft_request index, bool *out_done, weft_error *error)

@@ -23,7 +23,7 @@ typedef struct weft_mpi_part {
 
 typedef struct weft_mpi_request {
     bool busy, odd;      /* odd: a receive met another size */
-    int32_t tag;         /* -1: a gather */
+    int32_t tag;         /* or WEFT_TRANSPORT_GATHER */
     int32_t group, open; /* open: parts under way */
     int32_t next;        /* of the spare requests */
     int code;            /* of the first part that failed, MPI_SUCCESS when none did */

@@ -99,14 +99,36 @@ static weft_status post_receive(weft_mpi *mpi, weft_request request, const weft_
     return WEFT_OK;
 }
 
+enum { GATHER_TAG = 0, GROUP_TAG = 1 }; /* on the communicator of a group */
+
+static weft_mpi_group *find_group(weft_mpi *mpi, int32_t group)
+{
+    return group >= 0 && group < mpi->group_count ? &mpi->groups[group] : NULL;
+}
+
+/* Checks a message's operands and finds the way that it goes. */
+static weft_status find_route(weft_mpi *mpi, int32_t peer, int32_t tag, const void *bytes, size_t count,
+                              weft_mpi_route *out, weft_error *error)
+{
+    TRY(weft_transport_check_message(&mpi->base, peer, tag, mpi->tag_limit, bytes, count, error));
+    *out = (weft_mpi_route){mpi->messages, peer, tag, peer};
+    if (tag >= 0) return WEFT_OK;
+    const weft_mpi_group *group = find_group(mpi, weft_transport_tag_group(tag));
+    int32_t place = -1;
+    TRY(weft_transport_check_pair(group ? &group->group : NULL, tag, mpi->base.rank, peer, &place, error));
+    *out = (weft_mpi_route){group->communicator, place, GROUP_TAG, peer};
+    return WEFT_OK;
+}
+
 weft_status weft_mpi_send(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
                           const void *bytes, size_t count, weft_request *out, weft_error *error)
 {
     (void)stream;
     weft_mpi *mpi = (weft_mpi *)transport;
-    TRY(weft_transport_check_message(transport, peer, tag, mpi->tag_limit, bytes, count, error));
+    weft_mpi_route route;
+    TRY(find_route(mpi, peer, tag, bytes, count, &route, error));
     TRY(take_request(mpi, tag, out, error));
-    return post_send(mpi, *out, &(weft_mpi_route){mpi->messages, peer, tag, peer}, bytes, count, error);
+    return post_send(mpi, *out, &route, bytes, count, error);
 }
 
 weft_status weft_mpi_receive(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
@@ -114,9 +136,10 @@ weft_status weft_mpi_receive(weft_transport *transport, struct weft_stream *stre
 {
     (void)stream;
     weft_mpi *mpi = (weft_mpi *)transport;
-    TRY(weft_transport_check_message(transport, peer, tag, mpi->tag_limit, bytes, count, error));
+    weft_mpi_route route;
+    TRY(find_route(mpi, peer, tag, bytes, count, &route, error));
     TRY(take_request(mpi, tag, out, error));
-    return post_receive(mpi, *out, &(weft_mpi_route){mpi->messages, peer, tag, peer}, bytes, count, error);
+    return post_receive(mpi, *out, &route, bytes, count, error);
 }
 
 /* MPI reads counts and displacements until the gather is done, so they need a place of their own. */
@@ -161,7 +184,7 @@ static weft_status gather_in_pieces(weft_mpi *mpi, weft_request request, weft_mp
 {
     size_t offset = 0;
     for (int32_t i = 0; i < group->group.count; i++) {
-        weft_mpi_route route = {group->communicator, i, 0, group->group.members[i]};
+        weft_mpi_route route = {group->communicator, i, GATHER_TAG, group->group.members[i]};
         if (i == group->place) {
             if (counts[i] > 0 && bytes != out_bytes + offset) memcpy(out_bytes + offset, bytes, counts[i]);
         } else {
@@ -178,15 +201,13 @@ weft_status weft_mpi_gather(weft_transport *transport, struct weft_stream *strea
 {
     (void)stream;
     weft_mpi *mpi = (weft_mpi *)transport;
-    if (group < 0 || group >= mpi->group_count)
-        FAIL(error, WEFT_INVALID, "transport: there is no group %" PRId32, group);
-    weft_mpi_group *members = &mpi->groups[group];
-    if (members->place < 0)
-        FAIL(error, WEFT_INVALID, "transport: worker %" PRId32 " is not in group %" PRId32, transport->rank, group);
-    size_t offset = 0, total = weft_transport_total(counts, members->group.count, members->place, &offset);
+    weft_mpi_group *members = find_group(mpi, group);
+    int32_t place = -1;
+    TRY(weft_transport_find_place(members ? &members->group : NULL, group, transport->rank, &place, error));
+    size_t offset = 0, total = weft_transport_total(counts, members->group.count, place, &offset);
     if (total == SIZE_MAX)
         FAIL(error, WEFT_INVALID, "transport: the counts of a gather in group %" PRId32 " overflow", group);
-    TRY(take_request(mpi, -1, out, error));
+    TRY(take_request(mpi, WEFT_TRANSPORT_GATHER, out, error));
     mpi->requests[*out].group = group;
     if (members->group.count > 1 && total <= mpi->collective_limit)
         return gather_at_once(mpi, *out, members, bytes, counts, out_bytes, error);

@@ -1,0 +1,372 @@
+#include "transport/reduce.h"
+
+#include "transport/common.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { AHEAD = 2 }; /* pieces of a member's values under way: one is added while the next arrives */
+
+/* What two members tell each other before a sum; a difference would else be a wrong sum, or a message that never comes.
+ */
+typedef struct weft_reducer_greeting {
+    uint64_t all, chunk, mine, yours; /* all: 1 for an all-reduce; floats in the parts of sender and receiver */
+} weft_reducer_greeting;
+
+typedef struct weft_reducer_member {
+    size_t offset, count; /* its part of the values, in floats */
+    size_t sent;          /* pieces of that part that were posted to it */
+    weft_reducer_greeting told, heard;
+    weft_request tells, hears, sends[AHEAD], receives[AHEAD]; /* -1: not under way */
+    weft_request held;                                        /* what it lends for the own part, */
+    const void *where;                                        /* and where that is */
+} weft_reducer_member;
+
+typedef enum weft_reducer_stage { STAGE_NONE, STAGE_ADD, STAGE_GATHER } weft_reducer_stage;
+
+struct weft_reducer {
+    weft_reducer_options options;
+    int32_t place;
+    bool borrows; /* then a part is one piece, else a piece is one chunk */
+    int32_t *ranks;
+    weft_reducer_member *members;
+    size_t *bytes; /* (members) counts of the gather */
+    weft_reducer_stage stage;
+    const float *values;
+    float *out;           /* the own part's sum */
+    float *all;           /* of an all-reduce: the values, else NULL */
+    size_t piece, pieces; /* of the own part: being added, and how many there are */
+    size_t position;      /* floats of the piece that were added */
+    int32_t open;         /* requests under way */
+    weft_request gather;
+    bool moved; /* by this poll */
+};
+
+size_t weft_reducer_workspace(int32_t members, size_t chunk)
+{
+    return (AHEAD * ((size_t)members - 1) + 1) * chunk * sizeof(float);
+}
+
+void weft_reducer_destroy(weft_reducer *reducer)
+{
+    if (!reducer) return;
+    weft_free(reducer->bytes);
+    weft_free(reducer->members);
+    weft_free(reducer->ranks);
+    weft_free(reducer);
+}
+
+static weft_status allocate(weft_reducer *r, weft_error *error)
+{
+    size_t count = (size_t)r->options.members.count;
+    TRY(weft_allocate(count, sizeof *r->ranks, &r->ranks, error));
+    TRY(weft_allocate(count, sizeof *r->members, &r->members, error));
+    TRY(weft_allocate(count, sizeof *r->bytes, &r->bytes, error));
+    memcpy(r->ranks, r->options.members.members, count * sizeof *r->ranks);
+    r->options.members.members = r->ranks;
+    return WEFT_OK;
+}
+
+weft_status weft_reducer_create(const weft_reducer_options *options, weft_reducer **out, weft_error *error)
+{
+    *out = NULL;
+    int32_t place = -1;
+    TRY(weft_transport_find_place(&options->members, options->group, options->transport->rank, &place, error));
+    if (options->chunk < 1 || !options->workspace)
+        FAIL(error, WEFT_INVALID, "transport: the sums of group %" PRId32 " have no workspace", options->group);
+    weft_reducer *r = NULL;
+    TRY(weft_allocate(1, sizeof *r, &r, error));
+    r->options = *options;
+    r->place = place;
+    r->borrows = options->transport->operations->borrow != NULL;
+    weft_status status = allocate(r, error);
+    if (status != WEFT_OK) {
+        weft_reducer_destroy(r);
+        return status;
+    }
+    *out = r;
+    return WEFT_OK;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Floats of a piece of a part; that of the last may be fewer. */
+static size_t piece_size(const weft_reducer *r, size_t part)
+{
+    return r->borrows ? part : r->options.chunk;
+}
+
+static size_t count_pieces(const weft_reducer *r, size_t part)
+{
+    return part == 0 ? 0 : (part - 1) / piece_size(r, part) + 1;
+}
+
+/* First float of a piece of a part. */
+static size_t find_piece(const weft_reducer *r, size_t part, size_t piece, size_t *out_count)
+{
+    size_t begin = piece * piece_size(r, part);
+    *out_count = smaller(piece_size(r, part), part - begin);
+    return begin;
+}
+
+/* Where the messages of a member for a piece arrive. */
+static float *slot(const weft_reducer *r, int32_t member, size_t piece)
+{
+    size_t others = (size_t)r->options.members.count - 1, index = (size_t)(member < r->place ? member : member - 1);
+    return r->options.workspace + (piece % AHEAD * others + index) * r->options.chunk;
+}
+
+static weft_status post_receive(weft_reducer *r, int32_t member, size_t piece, weft_error *error)
+{
+    weft_transport *t = r->options.transport;
+    weft_reducer_member *m = &r->members[member];
+    weft_request *request = &m->receives[piece % AHEAD];
+    int32_t rank = r->ranks[member], tag = weft_group_tag(r->options.group);
+    size_t count = 0;
+    find_piece(r, r->members[r->place].count, piece, &count);
+    if (r->borrows)
+        TRY(t->operations->borrow(t, r->options.stream, rank, tag, count * sizeof(float), &m->where, request, error));
+    else
+        TRY(t->operations->receive(t, r->options.stream, rank, tag, slot(r, member, piece), count * sizeof(float),
+                                   request, error));
+    m->held = *request;
+    r->open++;
+    return WEFT_OK;
+}
+
+/* A piece of the own part from every other member. */
+static weft_status post_piece(weft_reducer *r, size_t piece, weft_error *error)
+{
+    for (int32_t i = 0; i < r->options.members.count && piece < r->pieces; i++)
+        if (i != r->place) TRY(post_receive(r, i, piece, error));
+    return WEFT_OK;
+}
+
+/* As many pieces of the member's part as may be under way. */
+static weft_status post_sends(weft_reducer *r, int32_t member, weft_error *error)
+{
+    weft_transport *t = r->options.transport;
+    weft_reducer_member *m = &r->members[member];
+    while (m->sent < count_pieces(r, m->count) && m->sends[m->sent % AHEAD] < 0) {
+        size_t count = 0, begin = find_piece(r, m->count, m->sent, &count);
+        TRY(t->operations->send(t, r->options.stream, r->ranks[member], weft_group_tag(r->options.group),
+                                r->values + m->offset + begin, count * sizeof(float), &m->sends[m->sent % AHEAD],
+                                error));
+        m->sent++;
+        r->open++;
+    }
+    return WEFT_OK;
+}
+
+static weft_status greet(weft_reducer *r, int32_t member, weft_error *error)
+{
+    weft_transport *t = r->options.transport;
+    weft_reducer_member *m = &r->members[member];
+    int32_t rank = r->ranks[member], tag = weft_group_tag(r->options.group);
+    m->told = (weft_reducer_greeting){
+        .all = r->all != NULL, .chunk = r->options.chunk, .mine = r->members[r->place].count, .yours = m->count};
+    TRY(t->operations->receive(t, r->options.stream, rank, tag, &m->heard, sizeof m->heard, &m->hears, error));
+    r->open++;
+    TRY(t->operations->send(t, r->options.stream, rank, tag, &m->told, sizeof m->told, &m->tells, error));
+    r->open++;
+    return WEFT_OK;
+}
+
+/* counts are in the members already. */
+static weft_status begin(weft_reducer *r, const float *values, float *out, weft_error *error)
+{
+    size_t own = r->members[r->place].count;
+    r->stage = STAGE_ADD;
+    r->values = values;
+    r->out = out;
+    r->gather = -1;
+    r->open = 0;
+    r->piece = r->position = 0;
+    bool there = r->options.members.count == 1 && out == values;
+    r->pieces = there ? 0 : count_pieces(r, own);
+    size_t offset = 0;
+    for (int32_t i = 0; i < r->options.members.count; i++) {
+        size_t count = r->members[i].count;
+        r->members[i] = (weft_reducer_member){
+            .offset = offset, .count = count, .tells = -1, .hears = -1, .sends = {-1, -1}, .receives = {-1, -1}};
+        offset += count;
+        if (i != r->place) TRY(greet(r, i, error));
+    }
+    for (size_t piece = 0; piece < AHEAD; piece++) TRY(post_piece(r, piece, error));
+    for (int32_t i = 0; i < r->options.members.count; i++)
+        if (i != r->place) TRY(post_sends(r, i, error));
+    return WEFT_OK;
+}
+
+static weft_status check_idle(const weft_reducer *r, weft_error *error)
+{
+    if (r->stage == STAGE_NONE) return WEFT_OK;
+    FAIL(error, WEFT_INVALID, "transport: the last sum of group %" PRId32 " is still under way", r->options.group);
+}
+
+weft_status weft_reducer_scatter(weft_reducer *r, const float *values, const size_t *counts, float *out,
+                                 weft_error *error)
+{
+    size_t offset = 0;
+    TRY(check_idle(r, error));
+    if (weft_transport_total(counts, r->options.members.count, r->place, &offset) > SIZE_MAX / sizeof(float))
+        FAIL(error, WEFT_INVALID, "transport: the counts of a sum in group %" PRId32 " overflow", r->options.group);
+    for (int32_t i = 0; i < r->options.members.count; i++) r->members[i].count = counts[i];
+    r->all = NULL;
+    return begin(r, values, out, error);
+}
+
+weft_status weft_reducer_all(weft_reducer *r, float *values, size_t count, weft_error *error)
+{
+    enum { LINE = 16 }; /* floats of a cache line: no two members' parts share one */
+    size_t members = (size_t)r->options.members.count, left = count;
+    TRY(check_idle(r, error));
+    size_t part = (count / members + (count % members != 0) + LINE - 1) / LINE * LINE, offset = 0;
+    for (size_t i = 0; i < members; i++) {
+        r->members[i].count = smaller(left, part);
+        r->bytes[i] = r->members[i].count * sizeof(float);
+        if (i < (size_t)r->place) offset += r->members[i].count;
+        left -= r->members[i].count;
+    }
+    r->all = values;
+    return begin(r, values, values + offset, error);
+}
+
+/* Once a request is done it becomes -1. */
+static weft_status settle(weft_reducer *r, weft_request *request, weft_error *error)
+{
+    if (*request < 0) return WEFT_OK;
+    bool done = false;
+    TRY(r->options.transport->operations->test(r->options.transport, *request, &done, error));
+    if (!done) return WEFT_OK;
+    *request = -1;
+    r->open--;
+    r->moved = true;
+    return WEFT_OK;
+}
+
+static weft_status check_greeting(const weft_reducer *r, int32_t member, weft_error *error)
+{
+    static const char *const names[] = {"a reduce-scatter", "an all-reduce"};
+    const weft_reducer_greeting *told = &r->members[member].told, *heard = &r->members[member].heard;
+    int32_t rank = r->ranks[member], group = r->options.group;
+    if (heard->all != told->all)
+        FAIL(error, WEFT_FAILED, "transport: group %" PRId32 ": worker %" PRId32 " began %s, this worker %s", group,
+             rank, names[heard->all == 1], names[told->all]);
+    if (heard->chunk == told->chunk && heard->mine == told->yours && heard->yours == told->mine) return WEFT_OK;
+    FAIL(error, WEFT_FAILED,
+         "transport: sum in group %" PRId32 ": worker %" PRId32 " counts %" PRIu64 " floats for itself and %" PRIu64
+         " for this worker in chunks of %" PRIu64 "; this worker %" PRIu64 ", %" PRIu64 " and %" PRIu64,
+         group, rank, heard->mine, heard->yours, heard->chunk, told->yours, told->mine, told->chunk);
+}
+
+static weft_status settle_member(weft_reducer *r, int32_t member, weft_error *error)
+{
+    weft_reducer_member *m = &r->members[member];
+    bool greeted = m->hears < 0;
+    TRY(settle(r, &m->hears, error));
+    if (!greeted && m->hears < 0) TRY(check_greeting(r, member, error));
+    TRY(settle(r, &m->tells, error));
+    for (int i = 0; i < AHEAD; i++) {
+        TRY(settle(r, &m->sends[i], error));
+        TRY(settle(r, &m->receives[i], error));
+    }
+    return post_sends(r, member, error);
+}
+
+static bool has_arrived(const weft_reducer *r)
+{
+    if (r->piece == r->pieces) return false;
+    for (int32_t i = 0; i < r->options.members.count; i++)
+        if (r->members[i].receives[r->piece % AHEAD] >= 0) return false;
+    return true;
+}
+
+/* A member's values at a position of the piece, which begins at `begin` of the own part. */
+static const float *source(const weft_reducer *r, int32_t member, size_t begin)
+{
+    const weft_reducer_member *m = &r->members[member];
+    if (member == r->place) return r->values + m->offset + begin + r->position;
+    return (r->borrows ? (const float *)m->where : slot(r, member, r->piece)) + r->position;
+}
+
+/* In member order. The sum may take the place of the own values, so what is not the last addition goes elsewhere. */
+static void add_chunk(weft_reducer *r, size_t begin, size_t count)
+{
+    weft_device *device = r->options.device;
+    int32_t members = r->options.members.count;
+    float *partial = r->options.workspace + AHEAD * ((size_t)members - 1) * r->options.chunk;
+    float *out = r->out + begin + r->position;
+    const float *sum = source(r, 0, begin);
+    if (members == 1) device->operations->copy(device, r->options.stream, out, sum, count * sizeof(float));
+    for (int32_t i = 1; i < members; i++) {
+        float *to = i == members - 1 ? out : partial;
+        device->operations->add_fp32(device, r->options.stream, (int64_t)count, sum, source(r, i, begin), to);
+        sum = to;
+    }
+}
+
+/* Adds a chunk; after the last of a piece its place is free for the next but one. */
+static weft_status advance(weft_reducer *r, weft_error *error)
+{
+    weft_transport *t = r->options.transport;
+    size_t size = 0, begin = find_piece(r, r->members[r->place].count, r->piece, &size);
+    size_t count = smaller(size - r->position, r->options.chunk);
+    add_chunk(r, begin, count);
+    r->moved = true;
+    r->position += count;
+    if (r->position < size) return WEFT_OK;
+    for (int32_t i = 0; i < r->options.members.count && r->borrows; i++)
+        if (i != r->place) TRY(t->operations->release(t, r->members[i].held, error));
+    r->position = 0;
+    return post_piece(r, r->piece++ + AHEAD, error);
+}
+
+/* All values have left and all have come: the members' sums go round. */
+static weft_status finish_adding(weft_reducer *r, weft_error *error)
+{
+    weft_transport *t = r->options.transport;
+    r->stage = STAGE_NONE;
+    if (!r->all) return WEFT_OK;
+    r->stage = STAGE_GATHER;
+    r->open++;
+    return t->operations->gather(t, r->options.stream, r->options.group, r->out, r->bytes, r->all, &r->gather, error);
+}
+
+weft_status weft_reducer_poll(weft_reducer *r, weft_reducer_state *out, weft_error *error)
+{
+    *out = WEFT_REDUCER_WAITS;
+    r->moved = false;
+    if (r->stage == STAGE_ADD) {
+        for (int32_t i = 0; i < r->options.members.count; i++)
+            if (i != r->place) TRY(settle_member(r, i, error));
+        if (has_arrived(r)) TRY(advance(r, error));
+        if (r->piece == r->pieces && r->open == 0) TRY(finish_adding(r, error));
+    }
+    if (r->stage == STAGE_GATHER) {
+        TRY(settle(r, &r->gather, error));
+        if (r->gather < 0) r->stage = STAGE_NONE;
+    }
+    if (r->stage == STAGE_NONE)
+        *out = WEFT_REDUCER_DONE;
+    else if (r->moved)
+        *out = WEFT_REDUCER_MOVED;
+    return WEFT_OK;
+}
+
+/* What does not come is the cause; what does not leave may be its effect. */
+int32_t weft_reducer_awaited(const weft_reducer *r)
+{
+    if (r->stage != STAGE_ADD) return -1;
+    for (int32_t i = 0; i < r->options.members.count; i++) {
+        const weft_reducer_member *m = &r->members[i];
+        if (i != r->place && (m->hears >= 0 || m->receives[r->piece % AHEAD] >= 0)) return r->ranks[i];
+    }
+    for (int32_t i = 0; i < r->options.members.count; i++)
+        for (int k = 0; k < AHEAD && i != r->place; k++)
+            if (r->members[i].sends[k] >= 0) return r->ranks[i];
+    return -1;
+}

@@ -1,0 +1,65 @@
+/*
+ * Sums over the members of a group: reduce-scatter and all-reduce, fp32, over any transport.
+ *
+ * Every member receives the others' values of its own part and adds them in member order, ((m0 + m1) + m2) + ..., so
+ * that the bits depend on the values and the group's width only; not on timing, transport, split or chunk. The
+ * all-reduce is that, then a gather. A reducer runs the sums of one group, one at a time, which all members start in
+ * one order; those of different groups are independent and may be under way together. Nothing else uses its group
+ * (transport.h).
+ *
+ * Nothing here waits. poll looks what has arrived, adds one chunk at most and posts what comes next; messages in
+ * between are the transport's. Where workers share memory a member reads the others' values in place; else they come in
+ * messages of one chunk, two ahead of the addition, into the workspace.
+ *
+ * Owns: its tables; borrows transport, device and workspace.  Lifetime: after an error, a stop too, a reducer can only
+ * be destroyed, and only after its transport: it, the workspace and the values of all sums begun are the transport's
+ * till then.  Threads: the transport's.
+ */
+#ifndef WEFT_TRANSPORT_REDUCE_H
+#define WEFT_TRANSPORT_REDUCE_H
+
+#include "device/device.h"
+#include "transport/transport.h"
+
+typedef struct weft_reducer weft_reducer;
+
+typedef struct weft_reducer_options {
+    weft_transport *transport;
+    weft_device *device; /* adds and copies; all values are in its memory */
+    weft_stream *stream;
+    int32_t group;      /* as the transport was created with */
+    weft_group members; /* kept by copy */
+    size_t chunk;       /* floats, >= 1; the same on all members */
+    float *workspace;   /* weft_reducer_workspace bytes, used only while a sum is under way */
+} weft_reducer_options;
+
+/* Bytes for a group of so many members: (2 members - 1) chunks; where workers share memory the last chunk alone is
+ * used. */
+size_t weft_reducer_workspace(int32_t members, size_t chunk);
+
+weft_status weft_reducer_create(const weft_reducer_options *options, weft_reducer **out,
+                                weft_error *error) WEFT_CHECKED;
+void weft_reducer_destroy(weft_reducer *reducer); /* accepts NULL */
+
+/* Begins out = sum of the members' own parts of values. values: every member's part after one another, in member order;
+ * counts: (members) floats of each part, may be 0, the same on all members, read before it returns. out: floats of the
+ * own part; it may be the own part of values. Both stay the reducer's until the sum is done. */
+weft_status weft_reducer_scatter(weft_reducer *reducer, const float *values, const size_t *counts, float *out,
+                                 weft_error *error) WEFT_CHECKED;
+
+/* Begins values = sum of the members' values, on every member. values: (count), the reducer's until the sum is done. */
+weft_status weft_reducer_all(weft_reducer *reducer, float *values, size_t count, weft_error *error) WEFT_CHECKED;
+
+typedef enum weft_reducer_state {
+    WEFT_REDUCER_WAITS, /* for other members: sleep in the transport's wait if there is nothing else to do */
+    WEFT_REDUCER_MOVED, /* there may be more to do at once: do not sleep */
+    WEFT_REDUCER_DONE,  /* nothing is under way */
+} weft_reducer_state;
+
+/* Does what can be done now, one chunk of additions at most. WEFT_FAILED when the members disagree about the sum. */
+weft_status weft_reducer_poll(weft_reducer *reducer, weft_reducer_state *out, weft_error *error) WEFT_CHECKED;
+
+/* A member that the sum under way waits for, for messages about stalls: its rank, or -1 where that is not known. */
+int32_t weft_reducer_awaited(const weft_reducer *reducer);
+
+#endif
