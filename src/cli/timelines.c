@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define FILE_NAME "step-%08lld.csv"
+
 enum { PATH_BYTES = 4200 };
 
 static const char *folder_of(const char *run, char path[PATH_BYTES])
@@ -24,22 +26,18 @@ static const char *config_of(const char *run, char path[PATH_BYTES])
 
 static const char *file_of(const char *run, int64_t step, char path[PATH_BYTES])
 {
-    snprintf(path, PATH_BYTES, "%s/timelines/step-%08lld.csv", run, (long long)step);
+    snprintf(path, PATH_BYTES, "%s/timelines/" FILE_NAME, run, (long long)step);
     return path;
 }
 
 /* The step of a file that weft_timelines_keep wrote; 0 for all others. */
 static int64_t step_of(const char *name)
 {
-    static const char before[] = "step-", after[] = ".csv";
-    size_t length = strlen(name), most = sizeof before + sizeof after + 20;
-    char digits[32] = "";
-    int64_t step = 0;
-    if (length < sizeof before + sizeof after || length > most || strncmp(name, before, sizeof before - 1) != 0)
-        return 0;
-    if (strcmp(name + length - (sizeof after - 1), after) != 0) return 0;
-    memcpy(digits, name + sizeof before - 1, length - (sizeof before - 1) - (sizeof after - 1));
-    return digits[0] >= '0' && digits[0] <= '9' && weft_parse_int(digits, &step) ? step : 0;
+    char again[64];
+    long long step = 0;
+    if (sscanf(name, "step-%lld.csv", &step) != 1 || step < 1) return 0;
+    snprintf(again, sizeof again, FILE_NAME, step);
+    return strcmp(name, again) == 0 ? step : 0;
 }
 
 static weft_status list_steps(const char *run, weft_arena *arena, int64_t **out_steps, size_t *out_count,

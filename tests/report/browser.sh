@@ -2,7 +2,7 @@
 # browser.sh WEFT TEST_HTML: pages of timelines in a real browser without a screen: no error, and what a pointer is told.
 # Skipped (77) where there is no chromium.
 set -eu
-weft=$(realpath "$1") test_html=$(realpath "$2")
+weft=$(realpath "$1") test_html=$(realpath "$2") measured=$(realpath "$(dirname "$0")/../cli/files/measured")
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
 [ -n "$browser" ] || { echo "no chromium here"; exit 77; }
 scratch=$(mktemp -d)
@@ -92,6 +92,17 @@ lines.push('below: ' + tip.textContent);
 finish();"
 expect 'visible 0F3: forward, rank 0 | 7 s to 9.5 s, takes 2.5 s'
 expect 'below: 3B1: backward, rank 0'
+
+# A measured step above its prediction, in milliseconds.
+"$weft" timeline "$measured" --html measured.html >/dev/null
+visit measured.html "$tools
+lines.push('panels ' + weft.panels.length + ': ' + weft.panels.map(p => p.caption).join(' | '));
+hover(0, 0, 0.001); hover(1, 0, 0.001); hover(0, 0, 0.012);
+finish();"
+expect 'panels 2: measured, step 4 | predicted from steps 1 to 3'
+expect 'visible 0F0: forward, rank 0 | 0.0085 ms to 1.93684 ms, takes 1.92834 ms'
+expect 'visible 0F0: forward, rank 0 | 0 ms to'
+expect 'waited for 0RECV_B0, which brings 1B0 of rank 1 (ended 15.805 ms)'
 
 # A thousand ranks.
 "$weft" simulate 1f1b --pipeline 1000 --microbatches 16 --html many.html >/dev/null

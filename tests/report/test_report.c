@@ -212,6 +212,47 @@ static void test_extremes(void **state)
     }
 }
 
+/* Two timelines, the second twice as long: on one axis, under each other in the picture and as other ranks in the trace. */
+static void test_stack(void **state)
+{
+    (void)state;
+    scene once, twice;
+    weft_text text;
+    scene_init(&once, "1f1b", 2, 1, 3, 1e-3);
+    scene_init(&twice, "1f1b", 2, 1, 3, 2e-3);
+    weft_picture measured = {.title = "run", .caption = "measured", .unit = "ms", .unit_scale = 1e3}, predicted = measured;
+    predicted.caption = "predicted \"so\"";
+    const weft_panel panels[] = {{&once.timeline, &measured}, {&twice.timeline, &predicted}};
+    weft_text_init(&text);
+    weft_report_svg_stack(panels, 2, &text);
+    check_well_formed(weft_text_get(&text));
+    check_renders(&text);
+    assert_int_equal(count_of(weft_text_get(&text), "<title>"), 2 * once.program->action_count);
+    const char *second = strstr(weft_text_get(&text), "<g transform=\"translate(0 ");
+    assert_non_null(second);
+    assert_non_null(strstr(second, "predicted"));
+    /* F of the first micro-batch: 1 ms of the first step, 2 ms of the second, whose end is that of both axes. */
+    double step = 0, bubble = 0;
+    weft_bubble_rank ranks[2];
+    weft_bubble_measure(&twice.timeline, &step, &bubble, ranks);
+    const double pixels = (1104 - 76) / step;
+    for (int i = 0; i < 2; i++) {
+        char width[32];
+        snprintf(width, sizeof width, "width=\"%.2f\"", pixels * (i + 1) * 1e-3);
+        assert_non_null(strstr(i ? second : weft_text_get(&text), width));
+    }
+    text.length = 0;
+    weft_report_trace_stack(panels, 2, &text);
+    assert_int_equal(count_of(weft_text_get(&text), "\"ph\":\"X\""), 2 * once.program->action_count);
+    assert_int_equal(count_of(weft_text_get(&text), "\"name\":\"rank 1, measured\""), 1);
+    assert_int_equal(count_of(weft_text_get(&text), "\"name\":\"rank 1, predicted \\\"so\\\"\""), 1);
+    assert_non_null(strstr(weft_text_get(&text), "{\"ph\":\"X\",\"pid\":3,"));
+    assert_null(strstr(weft_text_get(&text), "\"pid\":4"));
+    weft_text_fini(&text);
+    scene_fini(&once);
+    scene_fini(&twice);
+}
+
 static void test_csv(void **state)
 {
     (void)state;
@@ -493,6 +534,7 @@ int main(void)
         cmocka_unit_test(test_every_action_is_drawn),
         cmocka_unit_test(test_caption_bubble),
         cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_stack),
         cmocka_unit_test(test_csv),
         cmocka_unit_test(test_trace),
         cmocka_unit_test(test_progress),

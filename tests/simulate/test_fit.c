@@ -325,7 +325,7 @@ static void test_drawn(void **state)
     assert_int_equal(weft_timeline_init(&drawn, program, &error), WEFT_OK);
     int slow = 0, longer = 0;
     uint32_t last = find(program, WEFT_B, 0, M - 1);
-    simulate(program, &fitted, &drawn);
+    assert_int_equal(weft_simulate(program, &fitted, &drawn, &error), WEFT_OK);
     double steady = drawn.end[last];
     for (uint64_t number = 0; number < DRAWN; number++) {
         assert_int_equal(weft_draw_step(&draw, number, &drawn, &error), WEFT_OK);

@@ -5,7 +5,8 @@
 train() { # LOG ARGUMENTS...
     log=$1
     shift
-    "$weft" train "$work/run.yaml" run.folder="$work/run" parallel.pipeline=2 parallel.loops=2 "$@" > "$work/$log.log" 2>&1
+    "$weft" train "$work/run.yaml" run.folder="$work/run" parallel.pipeline=2 parallel.loops=2 device=reference run.evaluate_batches=1 \
+        "$@" > "$work/$log.log" 2>&1
 }
 
 steps() { # of the timelines, on one line
