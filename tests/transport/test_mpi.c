@@ -40,31 +40,43 @@ static bool run_case(const transport_case *one, size_t limit, double longest, ch
     return passed;
 }
 
-/* Worker 1 makes no transport call, as if it computed, until the file is there. */
-static weft_status ask_a_silent_peer(weft_transport *t, const char *path, bool *out_right, weft_error *error)
+static void await_file(const char *path)
+{
+    double begin = weft_clock_seconds();
+    while (!weft_path_exists(path) && weft_clock_seconds() - begin < PATIENCE) weft_clock_sleep(0.005);
+}
+
+/* Worker 1 makes no transport call, as if it computed, from when it writes its file until worker 0's is there. */
+static weft_status ask_a_silent_peer(weft_transport *t, const char *silent, const char *asked, bool *out_right,
+                                     weft_error *error)
 {
     weft_transport_report reports[TRANSPORT_CASE_MEMBERS];
-    TRY(t->operations->barrier(t, 60, error));
-    double begin = weft_clock_seconds();
-    while (t->rank == 1 && !weft_path_exists(path) && weft_clock_seconds() - begin < 60) weft_clock_sleep(0.005);
+    TRY(t->operations->barrier(t, PATIENCE, error));
+    if (t->rank == 1) {
+        TRY(weft_file_write(silent, "", 0, error));
+        await_file(asked);
+    }
     if (t->rank == 0) {
+        await_file(silent);
         t->operations->interrogate(t, 0.2, reports);
         *out_right = reports[0].answered && !reports[1].answered;
-        TRY(weft_file_write(path, "", 0, error));
+        TRY(weft_file_write(asked, "", 0, error));
     }
-    return t->operations->barrier(t, 60, error);
+    return t->operations->barrier(t, PATIENCE, error);
 }
 
 static bool run_silent_peer(weft_transport *t, char *why)
 {
     weft_error error;
     bool right = true;
-    char path[64];
+    char silent[64], asked[64];
     if (t->size == 1) return true;
     /* The parent of all workers is the launcher's own process on this machine. */
-    snprintf(path, sizeof path, "/tmp/weft-transport-test-%ld", (long)getppid());
-    weft_status status = ask_a_silent_peer(t, path, &right, &error);
-    if (t->rank == 0) unlink(path);
+    snprintf(silent, sizeof silent, "/tmp/weft-transport-test-%ld-silent", (long)getppid());
+    snprintf(asked, sizeof asked, "/tmp/weft-transport-test-%ld-asked", (long)getppid());
+    weft_status status = ask_a_silent_peer(t, silent, asked, &right, &error);
+    if (t->rank == 0) unlink(asked);
+    if (t->rank == 0) unlink(silent);
     if (status != WEFT_OK) return say(why, error.text);
     return right || say(why, "a worker that makes no transport call seems to have answered");
 }
