@@ -1,8 +1,10 @@
 /*
  * Checkpoints: RUN/step-00000100/ with checkpoint.yaml (configuration, state, list of files with sizes and XXH3
- * checksums) and safetensors files with whole tensors by name: weights-KKKKK-of-NNNNN.safetensors and moment1-...,
- * moment2-..., one of each kind a writing rank. Complete or absent: written to step-00000100.tmp, synced, renamed.
- * docs/checkpoint.md is the format.
+ * checksums) and safetensors files with tensors by name, whole or in parts: weights-KKKKK-of-NNNNN.safetensors and
+ * moment1-..., moment2-..., one of each kind a writing rank. Complete or absent: written to step-00000100.tmp, synced,
+ * proved to hold each element of each tensor once, renamed. docs/checkpoint.md is the format.
+ *
+ * How tensors are cut into pieces and which rank writes which means nothing to those who read.
  *
  * Threads: each function may be called by one thread at a time per folder.
  */
@@ -30,16 +32,30 @@ typedef struct weft_checkpoint_state {
     double loss;               /* of the last step */
 } weft_checkpoint_state;
 
+/* Elements from .. from + count - 1 of a tensor of this shape, in row-major order. Everything is borrowed. */
+typedef struct weft_checkpoint_piece {
+    const char *name; /* of the tensor; printable ASCII without '#' */
+    int32_t dimensions;
+    const int64_t *shape; /* of the whole tensor */
+    int64_t from, count;
+    const float *values; /* count of them; may be NULL when count is 0 */
+} weft_checkpoint_piece;
+
 /* Empties and makes FOLDER/step-XXXXXXXX.tmp. One rank calls it, before the others write. */
 weft_status weft_checkpoint_begin(const char *folder, int64_t step, weft_error *error) WEFT_CHECKED;
 
-/* Writes this rank's tensors of one kind (fp32, global order) into the .tmp folder. count 0 writes nothing. */
+/* Writes this rank's pieces of one kind, in the order given, into the .tmp folder; ranks may write side by side. A part
+ * without elements is left out; when nothing is left, no file is written and out's name is empty. WEFT_INVALID: a range
+ * that does not lie in its shape, a name that no tensor can have, two pieces of a tensor with the same first element. */
 weft_status weft_checkpoint_write(const char *folder, int64_t step, weft_checkpoint_kind kind, int32_t rank, int32_t ranks,
-                                  const weft_tensor_entry *tensors, size_t count, weft_checkpoint_file *out,
+                                  const weft_checkpoint_piece *pieces, size_t count, weft_checkpoint_file *out,
                                   weft_error *error) WEFT_CHECKED;
 
-/* Writes checkpoint.yaml (config_yaml: text of weft_config_dump), syncs and renames. One rank, after all have written. Then removes
- * the oldest complete checkpoints beyond keep (keep < 1 keeps all) and left-over .tmp folders of earlier steps. */
+/* Writes checkpoint.yaml (config_yaml: text of weft_config_dump), proves from the files' headers that the pieces of all
+ * ranks make whole tensors (else WEFT_FAILED, naming tensor and elements), syncs and renames. One rank, after all have
+ * written. On error the .tmp folder is gone and no earlier checkpoint has changed. After the renaming it removes the
+ * oldest complete checkpoints beyond keep (keep < 1 keeps all), the one it replaced and left-over .tmp folders of
+ * earlier steps; what cannot be removed is no error: it is in nobody's way, and the next call tries again. */
 weft_status weft_checkpoint_publish(const char *folder, const weft_checkpoint_state *state, const char *config_yaml,
                                     const weft_checkpoint_file *files, size_t file_count, int64_t keep,
                                     weft_error *error) WEFT_CHECKED;
@@ -47,22 +63,25 @@ void weft_checkpoint_discard(const char *folder, int64_t step); /* removes the .
 
 typedef struct weft_checkpoint weft_checkpoint;
 
-/* path: a checkpoint folder, or a run folder (its latest complete checkpoint). Sizes and checksums of every file are
- * proved before anything is handed out: WEFT_INVALID names file and offset or checksum. */
+/* path: a checkpoint folder, or a run folder (its latest complete checkpoint). Before anything is handed out, size and
+ * checksum of every file are proved, and that the pieces of each tensor hold each of its elements once: WEFT_INVALID
+ * names file and offset or checksum, or tensor and elements. */
 weft_status weft_checkpoint_open(const char *path, weft_checkpoint **out, weft_error *error) WEFT_CHECKED;
 void weft_checkpoint_close(weft_checkpoint *checkpoint);
 const char *weft_checkpoint_path(const weft_checkpoint *checkpoint);
 const char *weft_checkpoint_config(const weft_checkpoint *checkpoint); /* YAML text */
 const weft_checkpoint_state *weft_checkpoint_get_state(const weft_checkpoint *checkpoint);
 
-/* Copies a whole tensor; WEFT_INVALID when it is missing or its shape differs. */
+/* Copies elements from .. from + count - 1 of a tensor, touching nothing but what holds them. WEFT_INVALID when the
+ * tensor is missing, its shape differs, or the range does not lie in it. */
 weft_status weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name,
-                                 int32_t dimensions, const int64_t *shape, float *out, weft_error *error) WEFT_CHECKED;
+                                 int32_t dimensions, const int64_t *shape, int64_t from, int64_t count, float *out,
+                                 weft_error *error) WEFT_CHECKED;
 
 /* Whether a run folder holds a complete checkpoint. */
 bool weft_checkpoint_exists(const char *folder);
 
-/* Bit for bit over steps, names, shapes and bytes of all three kinds; file layout does not matter. *out_same, and when false
+/* Bit for bit over steps, names, shapes and bytes of all three kinds; pieces and files do not matter. *out_same, and when false
  * the first difference in words (kind, tensor, element, both values) in out_text. */
 weft_status weft_checkpoint_compare(const char *a, const char *b, bool *out_same, weft_text *out_text,
                                     weft_error *error) WEFT_CHECKED;

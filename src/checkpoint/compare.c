@@ -4,45 +4,72 @@
 #include <inttypes.h>
 #include <string.h>
 
-static void print_value(const weft_tensor_entry *entry, size_t element, weft_text *out)
+/* The piece that holds an element, at or behind *at. */
+static const weft_stored_piece *piece_of(const weft_stored_tensor *tensor, int64_t element, size_t *at)
 {
+    while (tensor->pieces[*at].from + tensor->pieces[*at].count <= element) ++*at;
+    return &tensor->pieces[*at];
+}
+
+static const unsigned char *value_of(const weft_stored_piece *piece, int64_t element)
+{
+    return piece->values + (size_t)(element - piece->from) * sizeof(float);
+}
+
+static void print_value(const weft_stored_tensor *tensor, int64_t element, weft_text *out)
+{
+    size_t at = 0;
     float value;
     uint32_t bits;
-    const unsigned char *at = (const unsigned char *)entry->data + element * sizeof value;
-    memcpy(&value, at, sizeof value);
-    memcpy(&bits, at, sizeof bits);
+    const unsigned char *bytes = value_of(piece_of(tensor, element, &at), element);
+    memcpy(&value, bytes, sizeof value);
+    memcpy(&bits, bytes, sizeof bits);
     weft_text_add(out, "%.9g (0x%08" PRIx32 ")", (double)value, bits);
 }
 
-static size_t first_difference(const weft_tensor_entry *a, const weft_tensor_entry *b)
+static int64_t first_difference(const unsigned char *left, const unsigned char *right)
 {
-    const unsigned char *left = a->data, *right = b->data;
     size_t at = 0;
     while (left[at] == right[at]) at++;
-    return at / sizeof(float);
+    return (int64_t)(at / sizeof(float));
 }
 
-static bool same_bytes(const weft_tensor_entry *a, const weft_tensor_entry *b)
+/* The first element whose bits differ, or -1: over each stretch that lies in one piece of either. */
+static int64_t differs_at(const weft_stored_tensor *a, const weft_stored_tensor *b)
 {
-    return a->bytes == 0 || memcmp(a->data, b->data, a->bytes) == 0;
+    size_t i = 0, j = 0;
+    for (int64_t at = 0, next = 0; at < a->pieces->elements; at = next) {
+        const weft_stored_piece *left = piece_of(a, at, &i), *right = piece_of(b, at, &j);
+        int64_t ends[] = {left->from + left->count, right->from + right->count};
+        next = ends[0] < ends[1] ? ends[0] : ends[1];
+        const unsigned char *mine = value_of(left, at), *other = value_of(right, at);
+        if (memcmp(mine, other, (size_t)(next - at) * sizeof(float)) != 0) return at + first_difference(mine, other);
+    }
+    return -1;
+}
+
+static void print_shape(const weft_stored_piece *piece, weft_text *out)
+{
+    weft_shape_print(piece->dimensions, piece->shape, out);
 }
 
 /* Appends what differs; nothing when the tensors are the same. */
-static void compare_tensors(const weft_tensor_entry *a, const weft_tensor_entry *b, const char *kind, weft_text *out)
+static void compare_tensors(const weft_stored_tensor *a, const weft_stored_tensor *b, const char *kind, weft_text *out)
 {
-    if (a->dimensions != b->dimensions || memcmp(a->shape, b->shape, sizeof a->shape) != 0) {
-        weft_text_add(out, "%s of \"%s\" differ in shape: ", kind, a->name);
-        weft_shape_print(a, out);
+    const weft_stored_piece *left = a->pieces, *right = b->pieces;
+    if (left->dimensions != right->dimensions || memcmp(left->shape, right->shape, sizeof left->shape) != 0) {
+        weft_text_add(out, "%s of \"%s\" differ in shape: ", kind, left->name);
+        print_shape(left, out);
         weft_text_add(out, " and ");
-        weft_shape_print(b, out);
+        print_shape(right, out);
         return;
     }
-    if (same_bytes(a, b)) return;
-    size_t element = first_difference(a, b);
-    weft_text_add(out, "%s of \"%s\" differ first at element %zu", kind, a->name, element);
-    if (a->dimensions > 1) {
-        size_t columns = (size_t)a->shape[a->dimensions - 1];
-        weft_text_add(out, " (row %zu, column %zu)", element / columns, element % columns);
+    int64_t element = differs_at(a, b);
+    if (element < 0) return;
+    weft_text_add(out, "%s of \"%s\" differ first at element %" PRId64, kind, left->name, element);
+    if (left->dimensions > 1) {
+        int64_t columns = left->shape[left->dimensions - 1];
+        weft_text_add(out, " (row %" PRId64 ", column %" PRId64 ")", element / columns, element % columns);
     }
     weft_text_add(out, ": ");
     print_value(a, element, out);
@@ -53,16 +80,17 @@ static void compare_tensors(const weft_tensor_entry *a, const weft_tensor_entry 
 /* Walks both sorted lists; stops at the first difference. */
 static void compare_kind(const weft_checkpoint *a, const weft_checkpoint *b, weft_checkpoint_kind kind, weft_text *out)
 {
-    size_t counts[2] = {0}, i = 0, j = 0, before = out->length;
-    const weft_tensor_entry *const *left = weft_checkpoint_tensors(a, kind, &counts[0]);
-    const weft_tensor_entry *const *right = weft_checkpoint_tensors(b, kind, &counts[1]);
-    const char *name = weft_checkpoint_kind_name(kind);
-    while (out->length == before && !out->failed && (i < counts[0] || j < counts[1])) {
-        int order = i == counts[0] ? 1 : j == counts[1] ? -1 : strcmp(left[i]->name, right[j]->name);
+    size_t i = 0, j = 0, before = out->length;
+    const weft_pieces *left = weft_checkpoint_pieces(a, kind), *right = weft_checkpoint_pieces(b, kind);
+    const char *word = weft_checkpoint_kind_name(kind);
+    while (out->length == before && !out->failed && (i < left->tensor_count || j < right->tensor_count)) {
+        const char *mine = i < left->tensor_count ? left->tensors[i].pieces->name : NULL;
+        const char *other = j < right->tensor_count ? right->tensors[j].pieces->name : NULL;
+        int order = !mine ? 1 : !other ? -1 : strcmp(mine, other);
         if (order == 0)
-            compare_tensors(left[i++], right[j++], name, out);
+            compare_tensors(&left->tensors[i++], &right->tensors[j++], word, out);
         else
-            weft_text_add(out, "%s of \"%s\" are in %s only", name, order < 0 ? left[i]->name : right[j]->name,
+            weft_text_add(out, "%s of \"%s\" are in %s only", word, order < 0 ? mine : other,
                           weft_checkpoint_path(order < 0 ? a : b));
     }
 }

@@ -4,20 +4,14 @@
 #include "checkpoint/step.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-typedef struct tensor_list {
-    const weft_tensor_entry **entries;
-    size_t count, capacity;
-} tensor_list;
 
 struct weft_checkpoint {
     weft_text path;
     weft_manifest manifest;
     weft_safetensors **files; /* one for each of the manifest's, in its order */
-    tensor_list kinds[WEFT_CHECKPOINT_KINDS];
+    weft_pieces kinds[WEFT_CHECKPOINT_KINDS];
 };
 
 static weft_status check_size(const char *path, const weft_checkpoint_file *file, weft_error *error)
@@ -48,54 +42,24 @@ static weft_status prove_file(const char *path, const weft_checkpoint_file *file
     return WEFT_OK;
 }
 
-static weft_status add_tensors(weft_checkpoint *checkpoint, const char *path, const weft_safetensors *file,
-                               weft_checkpoint_kind kind, weft_error *error)
-{
-    tensor_list *list = &checkpoint->kinds[kind];
-    size_t count = weft_safetensors_count(file);
-    TRY(weft_grow(&list->entries, &list->capacity, list->count + count, sizeof *list->entries, error));
-    for (size_t i = 0; i < count; i++) {
-        const weft_tensor_entry *entry = weft_safetensors_get(file, i);
-        if (entry->element != WEFT_FP32)
-            FAIL(error, WEFT_INVALID, "%s: tensor \"%s\" is %s, but checkpoints hold fp32 only", path, entry->name,
-                 weft_element_name(entry->element));
-        list->entries[list->count++] = entry;
-    }
-    return WEFT_OK;
-}
-
-static weft_status open_file(weft_checkpoint *checkpoint, size_t index, weft_error *error)
+/* The bytes of the file are proved only where `whole`; what its header says always is. */
+static weft_status open_file(weft_checkpoint *checkpoint, size_t index, bool whole, weft_error *error)
 {
     const weft_checkpoint_file *file = &checkpoint->manifest.files[index];
+    const char *folder = weft_text_get(&checkpoint->path);
     weft_checkpoint_kind kind = WEFT_CHECKPOINT_WEIGHTS;
     if (!weft_checkpoint_file_kind(file->name, &kind))
         FAIL(error, WEFT_INVALID, "%s: not a file of a checkpoint", file->name);
     weft_text path;
     weft_text_init(&path);
-    weft_text_add(&path, "%s/%s", weft_text_get(&checkpoint->path), file->name);
+    weft_text_add(&path, "%s/%s", folder, file->name);
     weft_status status = weft_text_check(&path, error);
-    if (status == WEFT_OK) status = prove_file(weft_text_get(&path), file, error);
+    if (status == WEFT_OK && whole) status = prove_file(weft_text_get(&path), file, error);
     if (status == WEFT_OK) status = weft_safetensors_open(weft_text_get(&path), &checkpoint->files[index], error);
     if (status == WEFT_OK)
-        status = add_tensors(checkpoint, weft_text_get(&path), checkpoint->files[index], kind, error);
+        status = weft_pieces_add(&checkpoint->kinds[kind], checkpoint->files[index], folder, file->name, error);
     weft_text_fini(&path);
     return status;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp((*(const weft_tensor_entry *const *)a)->name, (*(const weft_tensor_entry *const *)b)->name);
-}
-
-static weft_status sort_tensors(weft_checkpoint *checkpoint, weft_checkpoint_kind kind, weft_error *error)
-{
-    tensor_list *list = &checkpoint->kinds[kind];
-    if (list->count) qsort(list->entries, list->count, sizeof *list->entries, by_name);
-    for (size_t i = 1; i < list->count; i++)
-        if (strcmp(list->entries[i - 1]->name, list->entries[i]->name) == 0)
-            FAIL(error, WEFT_INVALID, "%s: tensor \"%s\" is in two files of %s", weft_text_get(&checkpoint->path),
-                 list->entries[i]->name, weft_checkpoint_kind_name(kind));
-    return WEFT_OK;
 }
 
 /* An unfinished folder may look complete and yet hold less than was meant. */
@@ -138,14 +102,14 @@ static weft_status open_manifest(weft_checkpoint *checkpoint, weft_error *error)
     return status;
 }
 
-static weft_status open_folder(weft_checkpoint *checkpoint, const char *path, weft_error *error)
+static weft_status open_files(weft_checkpoint *checkpoint, bool whole, weft_error *error)
 {
-    TRY(find_folder(path, &checkpoint->path, error));
     TRY(open_manifest(checkpoint, error));
     TRY(weft_allocate(checkpoint->manifest.count, sizeof(weft_safetensors *), &checkpoint->files, error));
-    for (size_t i = 0; i < checkpoint->manifest.count; i++) TRY(open_file(checkpoint, i, error));
+    for (size_t i = 0; i < checkpoint->manifest.count; i++) TRY(open_file(checkpoint, i, whole, error));
     for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS; kind++)
-        TRY(sort_tensors(checkpoint, (weft_checkpoint_kind)kind, error));
+        TRY(weft_pieces_prove(&checkpoint->kinds[kind], weft_text_get(&checkpoint->path),
+                              weft_checkpoint_kind_name((weft_checkpoint_kind)kind), error));
     return WEFT_OK;
 }
 
@@ -154,7 +118,8 @@ weft_status weft_checkpoint_open(const char *path, weft_checkpoint **out, weft_e
     *out = NULL;
     weft_checkpoint *checkpoint = NULL;
     TRY(weft_allocate(1, sizeof *checkpoint, &checkpoint, error));
-    weft_status status = open_folder(checkpoint, path, error);
+    weft_status status = find_folder(path, &checkpoint->path, error);
+    if (status == WEFT_OK) status = open_files(checkpoint, true, error);
     if (status == WEFT_OK)
         *out = checkpoint;
     else
@@ -162,10 +127,21 @@ weft_status weft_checkpoint_open(const char *path, weft_checkpoint **out, weft_e
     return status;
 }
 
+weft_status weft_checkpoint_prove(const char *folder, weft_error *error)
+{
+    weft_checkpoint *checkpoint = NULL;
+    TRY(weft_allocate(1, sizeof *checkpoint, &checkpoint, error));
+    weft_text_add(&checkpoint->path, "%s", folder);
+    weft_status status = weft_text_check(&checkpoint->path, error);
+    if (status == WEFT_OK) status = open_files(checkpoint, false, error);
+    weft_checkpoint_close(checkpoint);
+    return status;
+}
+
 void weft_checkpoint_close(weft_checkpoint *checkpoint)
 {
     if (!checkpoint) return;
-    for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS; kind++) weft_free(checkpoint->kinds[kind].entries);
+    for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS; kind++) weft_pieces_fini(&checkpoint->kinds[kind]);
     for (size_t i = 0; checkpoint->files && i < checkpoint->manifest.count; i++)
         weft_safetensors_close(checkpoint->files[i]);
     weft_free(checkpoint->files);
@@ -189,28 +165,20 @@ const weft_checkpoint_state *weft_checkpoint_get_state(const weft_checkpoint *ch
     return &checkpoint->manifest.state;
 }
 
-const weft_tensor_entry *const *weft_checkpoint_tensors(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind,
-                                                        size_t *out_count)
+const weft_pieces *weft_checkpoint_pieces(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind)
 {
-    *out_count = checkpoint->kinds[kind].count;
-    return checkpoint->kinds[kind].entries;
-}
-
-void weft_shape_print(const weft_tensor_entry *entry, weft_text *out)
-{
-    weft_text_add(out, "(");
-    for (int32_t i = 0; i < entry->dimensions; i++) weft_text_add(out, "%s%" PRId64, i ? ", " : "", entry->shape[i]);
-    weft_text_add(out, ")");
+    return &checkpoint->kinds[kind];
 }
 
 static weft_status shapes_differ(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind,
-                                 const weft_tensor_entry *wanted, const weft_tensor_entry *found, weft_error *error)
+                                 const weft_stored_piece *found, int32_t dimensions, const int64_t *shape,
+                                 weft_error *error)
 {
     weft_text text;
     weft_text_init(&text);
-    weft_shape_print(found, &text);
+    weft_shape_print(found->dimensions, found->shape, &text);
     weft_text_add(&text, ", but the model needs ");
-    weft_shape_print(wanted, &text);
+    weft_shape_print(dimensions, shape, &text);
     weft_status status = weft_text_check(&text, error);
     if (status == WEFT_OK)
         status = weft_fail(error, WEFT_INVALID, "%s: %s of \"%s\" have the shape %s", weft_checkpoint_path(checkpoint),
@@ -219,23 +187,39 @@ static weft_status shapes_differ(const weft_checkpoint *checkpoint, weft_checkpo
     return status;
 }
 
-weft_status weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name,
-                                 int32_t dimensions, const int64_t *shape, float *out, weft_error *error)
+/* The part of the range that each piece holds. */
+static void copy_range(const weft_stored_tensor *tensor, int64_t from, int64_t count, float *out)
 {
-    weft_tensor_entry wanted = {.name = name, .dimensions = dimensions};
+    for (size_t i = 0; i < tensor->count; i++) {
+        const weft_stored_piece *piece = &tensor->pieces[i];
+        int64_t begin = piece->from > from ? piece->from : from;
+        int64_t end = piece->from + piece->count < from + count ? piece->from + piece->count : from + count;
+        if (begin >= end) continue;
+        memcpy(out + (begin - from), piece->values + (size_t)(begin - piece->from) * sizeof *out,
+               (size_t)(end - begin) * sizeof *out);
+    }
+}
+
+weft_status weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name,
+                                 int32_t dimensions, const int64_t *shape, int64_t from, int64_t count, float *out,
+                                 weft_error *error)
+{
     if (dimensions < 0 || dimensions > WEFT_TENSOR_DIMENSIONS)
         FAIL(error, WEFT_INVALID, "tensor \"%s\": %" PRId32 " dimensions, at most %d are allowed", name, dimensions,
              WEFT_TENSOR_DIMENSIONS);
-    for (int32_t i = 0; i < dimensions; i++) wanted.shape[i] = shape[i];
-    const weft_tensor_entry *key = &wanted, **found = NULL;
-    const tensor_list *list = &checkpoint->kinds[kind];
-    if (list->count) found = bsearch(&key, list->entries, list->count, sizeof *list->entries, by_name);
+    const weft_stored_tensor *found = weft_pieces_find(&checkpoint->kinds[kind], name);
     if (!found)
         FAIL(error, WEFT_INVALID, "%s: no tensor \"%s\" among its %s", weft_checkpoint_path(checkpoint), name,
              weft_checkpoint_kind_name(kind));
-    bool same = (*found)->dimensions == dimensions && memcmp((*found)->shape, wanted.shape, sizeof wanted.shape) == 0;
-    if (!same) return shapes_differ(checkpoint, kind, &wanted, *found, error);
-    memcpy(out, (*found)->data, (*found)->bytes);
+    const weft_stored_piece *first = found->pieces;
+    bool same = first->dimensions == dimensions;
+    for (int32_t i = 0; i < dimensions && same; i++) same = first->shape[i] == shape[i];
+    if (!same) return shapes_differ(checkpoint, kind, first, dimensions, shape, error);
+    if (from < 0 || count < 0 || count > first->elements || from > first->elements - count)
+        FAIL(error, WEFT_INVALID,
+             "%s: %s of \"%s\" are %" PRId64 " elements: %" PRId64 " from element %" PRId64 " cannot be read",
+             weft_checkpoint_path(checkpoint), weft_checkpoint_kind_name(kind), name, first->elements, count, from);
+    copy_range(found, from, count, out);
     return WEFT_OK;
 }
 

@@ -1,14 +1,13 @@
-/* What an open checkpoint holds, for the comparison. Threads: any may read. */
+/* What an open checkpoint holds, for the comparison; the proof of one that is being written. Threads: any may read. */
 #ifndef WEFT_CHECKPOINT_OPEN_H
 #define WEFT_CHECKPOINT_OPEN_H
 
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/pieces.h"
 
-/* The tensors of one kind over all files, sorted by name; no name twice. Borrowed. */
-const weft_tensor_entry *const *weft_checkpoint_tensors(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind,
-                                                        size_t *out_count);
+/* Of one kind over all files, proved. Borrowed. */
+const weft_pieces *weft_checkpoint_pieces(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind);
 
-/* "(2, 3)" */
-void weft_shape_print(const weft_tensor_entry *entry, weft_text *out);
+/* That manifest and headers of files in this folder, finished or not, make whole tensors. Reads no values. */
+weft_status weft_checkpoint_prove(const char *folder, weft_error *error) WEFT_CHECKED;
 
 #endif

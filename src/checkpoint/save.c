@@ -1,4 +1,5 @@
 #include "checkpoint/manifest.h"
+#include "checkpoint/open.h"
 #include "checkpoint/step.h"
 
 #include <errno.h>
@@ -34,13 +35,23 @@ static void pair_fini(pair *paths)
     weft_text_fini(&paths->to);
 }
 
+/* For what is in nobody's way and will be tried again. */
+static void remove_if_possible(const char *path)
+{
+    weft_status status = weft_folder_remove(path, NULL);
+    (void)status;
+}
+
 /* A replacement that was cut short left the old checkpoint aside: it comes back unless the new one is in place. */
 static weft_status settle(const char *folder, int64_t step, weft_error *error)
 {
     pair paths;
     weft_status status = pair_init(&paths, folder, step, WEFT_STEP_OLD, "", error);
     const char *old = weft_text_get(&paths.from), *place = weft_text_get(&paths.to);
-    if (status == WEFT_OK) status = weft_path_exists(place) ? weft_folder_remove(old, error) : move(old, place, error);
+    if (status == WEFT_OK && weft_path_exists(place))
+        remove_if_possible(old);
+    else if (status == WEFT_OK)
+        status = move(old, place, error);
     pair_fini(&paths);
     return status;
 }
@@ -74,35 +85,52 @@ weft_status weft_checkpoint_begin(const char *folder, int64_t step, weft_error *
     return status;
 }
 
-static weft_status check_tensors(const weft_tensor_entry *tensors, size_t count, weft_error *error)
+static weft_status write_entries(const char *folder, int64_t step, const weft_tensor_entry *entries, size_t count,
+                                 weft_checkpoint_file *file, weft_error *error)
 {
-    for (size_t i = 0; i < count; i++)
-        if (tensors[i].element != WEFT_FP32)
-            FAIL(error, WEFT_INVALID, "tensor \"%s\": checkpoints hold fp32 only, not %s", tensors[i].name,
-                 weft_element_name(tensors[i].element));
+    weft_text path;
+    weft_text_init(&path);
+    weft_status status = weft_step_path(folder, step, WEFT_STEP_TMP, &path, error);
+    weft_text_add(&path, "/%s", file->name);
+    if (status == WEFT_OK) status = weft_text_check(&path, error);
+    if (status == WEFT_OK)
+        status = weft_safetensors_write(weft_text_get(&path), entries, count, &file->checksum, &file->bytes, error);
+    weft_text_fini(&path);
+    return status;
+}
+
+static weft_status make_entries(const weft_checkpoint_piece *pieces, size_t count, weft_arena *arena,
+                                weft_tensor_entry **out, size_t *out_count, weft_error *error)
+{
+    TRY(weft_arena_take(arena, count, sizeof **out, out, error));
+    for (size_t i = 0; i < count; i++) {
+        weft_tensor_entry *entry = &(*out)[*out_count];
+        TRY(weft_piece_entry(&pieces[i], arena, entry, error));
+        bool whole = entry->name == pieces[i].name; /* also when that is nothing; a part of nothing is left out */
+        *out_count += whole || entry->bytes > 0;
+    }
     return WEFT_OK;
 }
 
 weft_status weft_checkpoint_write(const char *folder, int64_t step, weft_checkpoint_kind kind, int32_t rank,
-                                  int32_t ranks, const weft_tensor_entry *tensors, size_t count,
+                                  int32_t ranks, const weft_checkpoint_piece *pieces, size_t count,
                                   weft_checkpoint_file *out, weft_error *error)
 {
     *out = (weft_checkpoint_file){0};
-    if (count == 0) return WEFT_OK;
     if (rank < 0 || rank >= ranks || ranks > WEFT_CHECKPOINT_RANKS)
         FAIL(error, WEFT_INVALID, "rank %" PRId32 " of %" PRId32 " cannot write a checkpoint", rank, ranks);
-    TRY(check_tensors(tensors, count, error));
     weft_checkpoint_file file = {0};
     weft_checkpoint_file_name(kind, rank, ranks, &file);
-    weft_text path;
-    weft_text_init(&path);
-    weft_status status = weft_step_path(folder, step, WEFT_STEP_TMP, &path, error);
-    weft_text_add(&path, "/%s", file.name);
-    if (status == WEFT_OK) status = weft_text_check(&path, error);
-    if (status == WEFT_OK)
-        status = weft_safetensors_write(weft_text_get(&path), tensors, count, &file.checksum, &file.bytes, error);
-    if (status == WEFT_OK) *out = file;
-    weft_text_fini(&path);
+    weft_arena arena;
+    weft_arena_init(&arena);
+    weft_tensor_entry *entries = NULL;
+    size_t kept = 0;
+    weft_status status = make_entries(pieces, count, &arena, &entries, &kept, error);
+    if (status == WEFT_OK && kept > 0) {
+        status = write_entries(folder, step, entries, kept, &file, error);
+        if (status == WEFT_OK) *out = file;
+    }
+    weft_arena_fini(&arena);
     return status;
 }
 
@@ -147,6 +175,16 @@ static weft_status write_manifest(const char *tmp, const weft_text *text, const 
     return status;
 }
 
+/* A gap between the pieces of the ranks would be found when it is too late: it is their fault, not the user's. */
+static weft_status prove(const char *tmp, weft_error *error)
+{
+    weft_error found;
+    weft_error_clear(&found);
+    weft_status status = weft_checkpoint_prove(tmp, &found);
+    if (status == WEFT_OK) return WEFT_OK;
+    return weft_fail(error, status == WEFT_INVALID ? WEFT_FAILED : status, "%s", found.text);
+}
+
 static weft_status finish(const char *tmp, const weft_checkpoint_state *state, const char *config,
                           const weft_checkpoint_file *files, size_t count, weft_error *error)
 {
@@ -158,6 +196,7 @@ static weft_status finish(const char *tmp, const weft_checkpoint_state *state, c
     weft_status status = weft_text_check(&text, error);
     if (status == WEFT_OK) status = write_manifest(tmp, &text, config, error);
     weft_text_fini(&text);
+    if (status == WEFT_OK) status = prove(tmp, error);
     return status;
 }
 
@@ -178,22 +217,20 @@ static weft_status install(const char *folder, const char *tmp, int64_t step, we
             weft_error_context(error, "the checkpoint of this step is now %s", old);
     }
     if (status == WEFT_OK) status = weft_folder_sync(folder, error);
-    if (replaces && status == WEFT_OK) status = weft_folder_remove(old, error);
+    if (replaces && status == WEFT_OK) remove_if_possible(old);
     pair_fini(&paths);
     return status;
 }
 
-/* By way of .tmp, so that a checkpoint is complete or gone at every instant. */
-static weft_status remove_step(const char *folder, int64_t step, weft_error *error)
+/* Makes an unfinished folder of it, so that a checkpoint is complete or gone at every instant of its removal. */
+static void retire(const char *folder, int64_t step)
 {
     pair paths;
-    weft_status status = pair_init(&paths, folder, step, "", WEFT_STEP_TMP, error);
+    weft_status status = pair_init(&paths, folder, step, "", WEFT_STEP_TMP, NULL);
     const char *place = weft_text_get(&paths.from), *tmp = weft_text_get(&paths.to);
-    if (status == WEFT_OK) status = weft_folder_remove(tmp, error);
-    if (status == WEFT_OK && weft_path_exists(place)) status = move(place, tmp, error);
-    if (status == WEFT_OK) status = weft_folder_remove(tmp, error);
+    if (status == WEFT_OK) status = weft_folder_remove(tmp, NULL);
+    if (status == WEFT_OK) (void)rename(place, tmp);
     pair_fini(&paths);
-    return status;
 }
 
 static weft_status is_complete(const char *folder, int64_t step, bool *out, weft_error *error)
@@ -231,25 +268,18 @@ static weft_status list_earlier(const char *folder, int64_t step, const char *su
     return WEFT_OK;
 }
 
-static weft_status prune(const char *folder, int64_t step, int64_t keep, weft_error *error)
+/* Without a status: the new checkpoint is in place, and what stays now is tried again at the next. */
+static void prune(const char *folder, int64_t step, int64_t keep)
 {
     weft_arena arena;
     weft_arena_init(&arena);
     int64_t *steps = NULL;
     size_t count = 0;
-    weft_status status = list_earlier(folder, step, "", &arena, &steps, &count, error);
-    for (size_t i = 0; keep > 0 && i + (size_t)keep - 1 < count && status == WEFT_OK; i++)
-        status = remove_step(folder, steps[i], error);
-    if (status == WEFT_OK) status = list_earlier(folder, step, WEFT_STEP_TMP, &arena, &steps, &count, error);
-    weft_text path;
-    weft_text_init(&path);
-    for (size_t i = 0; i < count && status == WEFT_OK; i++) {
-        status = weft_step_path(folder, steps[i], WEFT_STEP_TMP, &path, error);
-        if (status == WEFT_OK) status = weft_folder_remove(weft_text_get(&path), error);
-    }
-    weft_text_fini(&path);
+    weft_status status = list_earlier(folder, step, "", &arena, &steps, &count, NULL);
+    for (size_t i = 0; status == WEFT_OK && keep > 0 && i + (size_t)keep - 1 < count; i++) retire(folder, steps[i]);
+    status = list_earlier(folder, step, WEFT_STEP_TMP, &arena, &steps, &count, NULL);
+    for (size_t i = 0; status == WEFT_OK && i < count; i++) weft_checkpoint_discard(folder, steps[i]);
     weft_arena_fini(&arena);
-    return status;
 }
 
 weft_status weft_checkpoint_publish(const char *folder, const weft_checkpoint_state *state, const char *config_yaml,
@@ -266,10 +296,10 @@ weft_status weft_checkpoint_publish(const char *folder, const weft_checkpoint_st
         weft_checkpoint_discard(folder, state->step);
         weft_error_context(error, "the checkpoint of step %" PRId64 " was not written, the one before it stays",
                            state->step);
-    } else if ((status = prune(folder, state->step, keep, error)) != WEFT_OK)
-        weft_error_context(error, "the checkpoint of step %" PRId64 " is written, but older ones cannot be removed",
-                           state->step);
-    return status;
+        return status;
+    }
+    prune(folder, state->step, keep);
+    return WEFT_OK;
 }
 
 /* What cannot be removed is left: an unfinished folder is never read, and the next of this step empties it. */
@@ -277,8 +307,6 @@ void weft_checkpoint_discard(const char *folder, int64_t step)
 {
     weft_text path;
     weft_text_init(&path);
-    weft_status status = weft_step_path(folder, step, WEFT_STEP_TMP, &path, NULL);
-    if (status == WEFT_OK) status = weft_folder_remove(weft_text_get(&path), NULL);
-    (void)status;
+    if (weft_step_path(folder, step, WEFT_STEP_TMP, &path, NULL) == WEFT_OK) remove_if_possible(weft_text_get(&path));
     weft_text_fini(&path);
 }

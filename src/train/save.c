@@ -23,22 +23,21 @@ static weft_status write_kind(weft_loop *loop, int64_t step, weft_checkpoint_kin
     const weft_job *job = loop->job;
     const weft_worker *worker = loop->worker;
     float *const *const tensors[WEFT_CHECKPOINT_KINDS] = {worker->weight, worker->moment1, worker->moment2};
-    weft_tensor_entry *entries = NULL;
+    weft_checkpoint_piece *pieces = NULL;
     size_t count = 0;
-    TRY(weft_allocate((size_t)job->parameter_count, sizeof *entries, &entries, error));
+    TRY(weft_allocate((size_t)job->parameter_count, sizeof *pieces, &pieces, error));
     for (int32_t p = 0; p < job->parameter_count; p++) {
         if (!weft_worker_saves(worker, p)) continue;
         const weft_parameter *parameter = &job->parameters[p];
-        entries[count++] = (weft_tensor_entry){.name = parameter->name,
-                                               .element = WEFT_FP32,
-                                               .dimensions = parameter->dimensions,
-                                               .shape = {parameter->shape[0], parameter->shape[1]},
-                                               .data = tensors[kind][p],
-                                               .bytes = (size_t)parameter->elements * sizeof(float)};
+        pieces[count++] = (weft_checkpoint_piece){.name = parameter->name,
+                                                  .dimensions = parameter->dimensions,
+                                                  .shape = parameter->shape,
+                                                  .count = parameter->elements,
+                                                  .values = tensors[kind][p]};
     }
-    weft_status status = weft_checkpoint_write(job->config->run.folder, step, kind, worker->rank, job->ranks, entries,
-                                               count, out, error);
-    weft_free(entries);
+    weft_status status =
+        weft_checkpoint_write(job->config->run.folder, step, kind, worker->rank, job->ranks, pieces, count, out, error);
+    weft_free(pieces);
     return status;
 }
 

@@ -217,7 +217,7 @@ static weft_status load_parameter(weft_worker *worker, const weft_checkpoint *ch
     for (int k = 0; k < WEFT_CHECKPOINT_KINDS; k++) {
         if (!kinds[k]) continue;
         TRY(weft_checkpoint_read(checkpoint, (weft_checkpoint_kind)k, source->name, source->dimensions, source->shape,
-                                 kinds[k], error));
+                                 0, source->elements, kinds[k], error));
     }
     round_storage(worker, p);
     return WEFT_OK;

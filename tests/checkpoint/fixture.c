@@ -1,5 +1,7 @@
 #include "fixture.h"
 
+#include "checkpoint/manifest.h"
+
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -39,25 +41,35 @@ void fixture_remove(fixture *self)
     assert_int_equal(weft_folder_remove(self->run, &error), WEFT_OK);
 }
 
-void fixture_entries(const fixture *self, weft_checkpoint_kind kind, weft_tensor_entry out[FIXTURE_TENSORS])
+void fixture_parts(const fixture *self, weft_checkpoint_kind kind, int32_t rank, int32_t ranks,
+                   weft_checkpoint_piece out[FIXTURE_TENSORS])
 {
     for (int i = 0; i < FIXTURE_TENSORS; i++) {
-        out[i] = (weft_tensor_entry){.name = layout[i].name, .dimensions = layout[i].dimensions};
-        memcpy(out[i].shape, layout[i].shape, sizeof out[i].shape);
-        out[i].data = self->values[kind] + layout[i].first;
-        out[i].bytes = layout[i].count * sizeof(float);
+        int64_t count = (int64_t)layout[i].count, from = count * rank / ranks;
+        out[i] = (weft_checkpoint_piece){.name = layout[i].name,
+                                         .dimensions = layout[i].dimensions,
+                                         .shape = layout[i].shape,
+                                         .from = from,
+                                         .count = count * (rank + 1) / ranks - from,
+                                         .values = self->values[kind] + layout[i].first + from};
     }
+}
+
+void fixture_pieces(const fixture *self, weft_checkpoint_kind kind, weft_checkpoint_piece out[FIXTURE_TENSORS])
+{
+    fixture_parts(self, kind, 0, 1, out);
 }
 
 static weft_status write_all(const fixture *self, const char *folder, int64_t step, int32_t ranks,
                              weft_checkpoint_file *files, weft_error *error)
 {
     for (int32_t rank = 0; rank < ranks; rank++) {
-        int32_t first = FIXTURE_TENSORS * rank / ranks, last = FIXTURE_TENSORS * (rank + 1) / ranks;
+        int32_t first = self->cut ? 0 : FIXTURE_TENSORS * rank / ranks;
+        int32_t last = self->cut ? FIXTURE_TENSORS : FIXTURE_TENSORS * (rank + 1) / ranks;
         for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS; kind++) {
-            weft_tensor_entry entries[FIXTURE_TENSORS];
-            fixture_entries(self, (weft_checkpoint_kind)kind, entries);
-            TRY(weft_checkpoint_write(folder, step, (weft_checkpoint_kind)kind, rank, ranks, entries + first,
+            weft_checkpoint_piece pieces[FIXTURE_TENSORS];
+            fixture_parts(self, (weft_checkpoint_kind)kind, self->cut ? rank : 0, self->cut ? ranks : 1, pieces);
+            TRY(weft_checkpoint_write(folder, step, (weft_checkpoint_kind)kind, rank, ranks, pieces + first,
                                       (size_t)(last - first), files++, error));
         }
     }
@@ -81,6 +93,35 @@ weft_status fixture_save(const fixture *self, const char *folder, int64_t step, 
     return status;
 }
 
+void fixture_list(const char *folder, int64_t step, const weft_checkpoint_file *files, size_t count)
+{
+    weft_checkpoint_state state = {.step = step, .data_fingerprint = UINT64_C(0xfedcba9876543210), .loss = 1.0 / 3};
+    weft_text text;
+    weft_text_init(&text);
+    weft_manifest_print(&state, fixture_config, files, count, &text);
+    FILE *file = fopen(fixture_path(folder, step, WEFT_MANIFEST_NAME), "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text.bytes, 1, text.length, file), text.length);
+    assert_int_equal(fclose(file), 0);
+    weft_text_fini(&text);
+}
+
+void fixture_forge(const char *folder, int64_t step, const weft_tensor_entry *tensors, int32_t count)
+{
+    enum { MOST = 8 };
+    assert_in_range(count, 1, MOST);
+    weft_checkpoint_file files[MOST] = {0};
+    weft_error error;
+    assert_int_equal(weft_folder_create(fixture_path(folder, step, ""), &error), WEFT_OK);
+    for (int32_t i = 0; i < count; i++) {
+        weft_checkpoint_file_name(WEFT_CHECKPOINT_WEIGHTS, i, count, &files[i]);
+        if (weft_safetensors_write(fixture_path(folder, step, files[i].name), &tensors[i], 1, &files[i].checksum,
+                                   &files[i].bytes, &error) != WEFT_OK)
+            fail_msg("%s", error.text);
+    }
+    fixture_list(folder, step, files, (size_t)count);
+}
+
 void fixture_check(const fixture *self, const char *path, int64_t step)
 {
     weft_checkpoint *checkpoint = NULL;
@@ -93,14 +134,14 @@ void fixture_check(const fixture *self, const char *path, int64_t step)
     assert_true(state->loss == 1.0 / 3);
     assert_string_equal(weft_checkpoint_config(checkpoint), fixture_config);
     for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS; kind++) {
-        weft_tensor_entry entries[FIXTURE_TENSORS];
-        fixture_entries(self, (weft_checkpoint_kind)kind, entries);
+        weft_checkpoint_piece pieces[FIXTURE_TENSORS];
+        fixture_pieces(self, (weft_checkpoint_kind)kind, pieces);
         for (int i = 0; i < FIXTURE_TENSORS; i++) {
             float values[FIXTURE_FLOATS];
-            if (weft_checkpoint_read(checkpoint, (weft_checkpoint_kind)kind, entries[i].name, entries[i].dimensions,
-                                     entries[i].shape, values, &error) != WEFT_OK)
+            if (weft_checkpoint_read(checkpoint, (weft_checkpoint_kind)kind, pieces[i].name, pieces[i].dimensions,
+                                     pieces[i].shape, 0, pieces[i].count, values, &error) != WEFT_OK)
                 fail_msg("%s", error.text);
-            assert_memory_equal(values, entries[i].data, entries[i].bytes);
+            assert_memory_equal(values, pieces[i].values, (size_t)pieces[i].count * sizeof(float));
         }
     }
     weft_checkpoint_close(checkpoint);

@@ -1,4 +1,4 @@
-/* A small made-up model whose checkpoints are written by any number of ranks. */
+/* A small made-up model whose checkpoints are written by any number of ranks, whole tensors or a part of each. */
 #ifndef WEFT_TESTS_CHECKPOINT_FIXTURE_H
 #define WEFT_TESTS_CHECKPOINT_FIXTURE_H
 
@@ -9,20 +9,29 @@ enum { FIXTURE_TENSORS = 4, FIXTURE_FLOATS = 60 };
 extern const char fixture_config[];
 
 typedef struct fixture {
-    weft_tensor_entry entries[FIXTURE_TENSORS]; /* data point into values */
     float values[WEFT_CHECKPOINT_KINDS][FIXTURE_FLOATS];
     char run[64], folder[96]; /* a fresh folder; the run folder in it */
+    bool cut;                 /* every rank writes a part of every tensor */
 } fixture;
 
 void fixture_make(fixture *self); /* values are a function of their place */
 void fixture_remove(fixture *self);
 
-/* The tensors of one kind, as its writer names them. */
-void fixture_entries(const fixture *self, weft_checkpoint_kind kind, weft_tensor_entry out[FIXTURE_TENSORS]);
+/* The tensors of one kind, as its writer names them: whole, or the parts of one of so many ranks. */
+void fixture_pieces(const fixture *self, weft_checkpoint_kind kind, weft_checkpoint_piece out[FIXTURE_TENSORS]);
+void fixture_parts(const fixture *self, weft_checkpoint_kind kind, int32_t rank, int32_t ranks,
+                   weft_checkpoint_piece out[FIXTURE_TENSORS]);
 
 /* Begins, writes as `ranks` ranks and publishes; discards after an error. */
 weft_status fixture_save(const fixture *self, const char *folder, int64_t step, int32_t ranks, int64_t keep,
                          weft_error *error);
+
+/* Puts a checkpoint into the folder as anyone could make one, past all proofs: tensor i of safetensors into file i of
+ * the weights, with checksums that fit. */
+void fixture_forge(const char *folder, int64_t step, const weft_tensor_entry *tensors, int32_t count);
+
+/* Writes step's manifest over these files. */
+void fixture_list(const char *folder, int64_t step, const weft_checkpoint_file *files, size_t count);
 
 /* Fails the test with the message unless everything in the checkpoint is this model's. */
 void fixture_check(const fixture *self, const char *path, int64_t step);

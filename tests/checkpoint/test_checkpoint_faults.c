@@ -38,6 +38,13 @@ static int setup(void **state)
     return 0;
 }
 
+static int setup_cut(void **state)
+{
+    setup(state);
+    model.cut = true;
+    return 0;
+}
+
 static int teardown(void **state)
 {
     (void)state;
@@ -245,42 +252,18 @@ static void test_mutated_manifests(void **state)
     weft_text_fini(&whole);
 }
 
-static void test_tensors_of_wrong_kind(void **state)
-{
-    (void)state;
-    weft_checkpoint_file files[2];
-    weft_checkpoint_state nothing = {.step = 1};
-    weft_error error;
-    weft_tensor_entry entries[FIXTURE_TENSORS];
-    fixture_entries(&model, WEFT_CHECKPOINT_WEIGHTS, entries);
-    assert_int_equal(weft_checkpoint_begin(model.folder, 1, &error), WEFT_OK);
-    for (int32_t rank = 0; rank < 2; rank++) /* the same tensors twice */
-        assert_int_equal(
-            weft_checkpoint_write(model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, rank, 2, entries, 1, &files[rank], &error),
-            WEFT_OK);
-    assert_int_equal(weft_checkpoint_publish(model.folder, &nothing, "", files, 2, 0, &error), WEFT_OK);
-    refused(model.folder, "tensor \"embedding\" is in two files of weights");
-    assert_int_equal(weft_checkpoint_write(model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, 2, 2, entries, 1, files, &error),
-                     WEFT_INVALID);
-    entries[0].element = WEFT_BF16;
-    assert_int_equal(weft_checkpoint_write(model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, 0, 2, entries, 1, files, &error),
-                     WEFT_INVALID);
-    assert_non_null(strstr(error.text, "fp32 only"));
-    assert_int_equal(weft_checkpoint_begin(model.folder, -1, &error), WEFT_INVALID);
-}
-
 static void test_lost_file_of_a_rank(void **state)
 {
     (void)state;
     weft_checkpoint_file file;
     weft_checkpoint_state nothing = {.step = 1};
     weft_error error;
-    weft_tensor_entry entries[FIXTURE_TENSORS];
-    fixture_entries(&model, WEFT_CHECKPOINT_WEIGHTS, entries);
+    weft_checkpoint_piece pieces[FIXTURE_TENSORS];
+    fixture_pieces(&model, WEFT_CHECKPOINT_WEIGHTS, pieces);
     for (int lose = 0; lose < 2; lose++) {
         assert_int_equal(weft_checkpoint_begin(model.folder, 1, &error), WEFT_OK);
         assert_int_equal(
-            weft_checkpoint_write(model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, 0, 1, entries, 4, &file, &error), WEFT_OK);
+            weft_checkpoint_write(model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, 0, 1, pieces, 4, &file, &error), WEFT_OK);
         char path[256];
         snprintf(path, sizeof path, "%s/%s", fixture_path(model.folder, 1, ".tmp"), file.name);
         if (lose)
@@ -413,15 +396,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_damaged_tensors, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_tensors, setup_cut, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_manifest, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wrong_places, setup, teardown),
         cmocka_unit_test_setup_teardown(test_malformed_manifests, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mutated_manifests, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_tensors_of_wrong_kind, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost_file_of_a_rank, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full_disk, setup_cut, teardown),
         cmocka_unit_test_setup_teardown(test_names_that_are_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory, setup_cut, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

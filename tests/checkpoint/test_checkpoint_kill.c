@@ -11,20 +11,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ROUNDS = 30, MOST_ROUNDS = 100, ENOUGH_STEPS = 5, FLOATS = 3000, KEEP = 2 };
+enum { ROUNDS = 30, MOST_ROUNDS = 100, ENOUGH_STEPS = 5, FLOATS = 3000, RANKS = 2, KEEP = 2 };
 
-/* Every number of a checkpoint is its step. */
+/* Every number of a checkpoint is its step; two ranks hold a part each. */
 static weft_status save(const char *folder, int64_t step, weft_error *error)
 {
     static float values[FLOATS];
     for (int i = 0; i < FLOATS; i++) values[i] = (float)step;
-    weft_tensor_entry entry = {.name = "w", .dimensions = 1, .shape = {FLOATS}, .data = values, .bytes = sizeof values};
-    weft_checkpoint_file files[WEFT_CHECKPOINT_KINDS];
+    const int64_t shape[] = {FLOATS};
+    weft_checkpoint_piece parts[RANKS];
+    for (int i = 0; i < RANKS; i++)
+        parts[i] = (weft_checkpoint_piece){"w", 1, shape, FLOATS / RANKS * i, FLOATS / RANKS, values};
+    weft_checkpoint_file files[RANKS * WEFT_CHECKPOINT_KINDS];
     weft_checkpoint_state state = {.step = step};
     TRY(weft_checkpoint_begin(folder, step, error));
-    for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS; kind++)
-        TRY(weft_checkpoint_write(folder, step, (weft_checkpoint_kind)kind, 0, 1, &entry, 1, &files[kind], error));
-    return weft_checkpoint_publish(folder, &state, "steps: many\n", files, WEFT_CHECKPOINT_KINDS, KEEP, error);
+    for (int i = 0; i < RANKS * WEFT_CHECKPOINT_KINDS; i++)
+        TRY(weft_checkpoint_write(folder, step, (weft_checkpoint_kind)(i / RANKS), i % RANKS, RANKS, &parts[i % RANKS],
+                                  1, &files[i], error));
+    return weft_checkpoint_publish(folder, &state, "steps: many\n", files, RANKS * WEFT_CHECKPOINT_KINDS, KEEP, error);
 }
 
 static weft_status check(const char *folder, int64_t *out_step, weft_error *error)
@@ -36,7 +40,7 @@ static weft_status check(const char *folder, int64_t *out_step, weft_error *erro
     weft_status status = WEFT_OK;
     *out_step = weft_checkpoint_get_state(checkpoint)->step;
     for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS && status == WEFT_OK; kind++) {
-        status = weft_checkpoint_read(checkpoint, (weft_checkpoint_kind)kind, "w", 1, shape, values, error);
+        status = weft_checkpoint_read(checkpoint, (weft_checkpoint_kind)kind, "w", 1, shape, 0, FLOATS, values, error);
         for (int i = 0; i < FLOATS && status == WEFT_OK; i++)
             if (values[i] != (float)*out_step)
                 status = weft_fail(error, WEFT_FAILED, "a number of another step: %g", (double)values[i]);
