@@ -46,10 +46,8 @@ static void finish_part(weft_mpi *mpi, int index, const MPI_Status *status, int 
     }
     request->finished = weft_clock_nanoseconds();
     mpi->expects = false;
-    if (part->silent) {
-        mpi->silent_parts--;
-        weft_mpi_ring(mpi, part->peer);
-    }
+    mpi->silent_parts -= part->silent;
+    if (part->large) weft_mpi_ring(mpi, part->peer);
     if (--request->open > 0 && !has_failed(request)) return;
     mpi->moved = true;
     weft_mpi_awake(mpi);

@@ -18,7 +18,8 @@ typedef struct weft_mpi_part {
     int32_t request, peer;
     int expected; /* bytes that a receive must bring; -1 for anything else */
     size_t whole; /* bytes of the message that this is a piece of */
-    bool silent;  /* MPI moves it on without anybody's bell ringing */
+    bool large;   /* both sides take steps in it */
+    bool silent;  /* its end may come without a bell */
 } weft_mpi_part;
 
 typedef struct weft_mpi_request {

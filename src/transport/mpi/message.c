@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { SMALL = 4096 }; /* bytes that MPI libraries send at once between processes of a machine */
+enum { SMALL = 256 }; /* bytes that MPI libraries write into the other process's memory at once */
 
 /*
  * A message of at most limit bytes is one piece. A longer one has limit + (number of further pieces) bytes in its first
@@ -47,16 +47,17 @@ static weft_status take_request(weft_mpi *mpi, int32_t tag, weft_request *out, w
     return WEFT_OK;
 }
 
-/* A small message is handed over when it is sent, and its receive is nothing to the sender. A large one, or a part of a
- * collective, takes steps of MPI's own on both sides. */
+/* A small message comes with its bell. What is larger, or belongs to a collective, takes steps of MPI's own on both
+ * sides, and so may the end of any send. */
 static void add_part(weft_mpi *mpi, weft_request request, weft_mpi_part part)
 {
     part.request = request;
-    part.silent = part.whole > SMALL;
+    part.large = part.whole > SMALL;
+    part.silent = part.large || part.expected < 0;
     mpi->silent_parts += part.silent;
     mpi->parts[mpi->part_count++] = part;
     mpi->requests[request].open++;
-    if (part.silent || part.expected < 0) weft_mpi_ring(mpi, part.peer);
+    if (part.silent) weft_mpi_ring(mpi, part.peer);
 }
 
 typedef struct weft_mpi_route {
