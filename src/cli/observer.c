@@ -76,7 +76,7 @@ static void tell_start(const weft_run_observer *self, int64_t dropped)
         fprintf(self->progress, "note: %lld kept timelines were measured with another configuration and are dropped\n",
                 (long long)dropped);
     fprintf(self->progress, "training %lld parameters on %d worker%s, %lld blocks to learn, %lld held out",
-            (long long)self->job->elements, self->job->ranks, self->job->ranks == 1 ? "" : "s",
+            (long long)self->job->elements, self->job->workers, self->job->workers == 1 ? "" : "s",
             (long long)start->train_blocks, (long long)start->held_out_blocks);
     if (start->peak > 0) fprintf(self->progress, "; measured peak %.1f Gflop/s", start->peak * 1e-9);
     fprintf(self->progress, "\n");

@@ -144,6 +144,17 @@ static weft_status check_stages(const weft_config *config, weft_error *error)
     return WEFT_OK;
 }
 
+static weft_status check_sharding(const weft_config *config, weft_error *error)
+{
+    if (config->parallel.data == 1 && config->parallel.shard != WEFT_CONFIG_SHARD_NONE)
+        return weft_config_complain(config, "parallel.shard", error,
+                                    "needs workers to divide among: set parallel.data to 2 or more");
+    if (config->parallel.reduce == WEFT_CONFIG_REDUCE_EARLY && config->parallel.shard < WEFT_CONFIG_SHARD_GRADIENTS)
+        return weft_config_complain(config, "parallel.reduce", error,
+                                    "early needs parallel.shard gradients or weights: others keep whole gradients");
+    return WEFT_OK;
+}
+
 static weft_status check_steps(const weft_config *config, weft_error *error)
 {
     int64_t steps = config->run.steps, warmup = config->optimizer.warmup;
@@ -178,6 +189,7 @@ static weft_status load(weft_config *config, const char *text, size_t length, co
     TRY(resolve(config, name, error));
     TRY(check_model(config, error));
     TRY(check_stages(config, error));
+    TRY(check_sharding(config, error));
     return check_steps(config, error);
 }
 

@@ -22,6 +22,13 @@ typedef enum { WEFT_CONFIG_AUTO, WEFT_CONFIG_TEXT, WEFT_CONFIG_NANOGPT, WEFT_CON
 typedef enum { WEFT_CONFIG_CONSTANT, WEFT_CONFIG_LINEAR, WEFT_CONFIG_COSINE, WEFT_CONFIG_WSD } weft_config_decay;
 typedef enum { WEFT_CONFIG_RECOMPUTE_NONE, WEFT_CONFIG_RECOMPUTE_FULL } weft_config_recompute;
 typedef enum { WEFT_CONFIG_ELEMENT_FP32, WEFT_CONFIG_ELEMENT_BF16 } weft_config_element; /* = weft_element */
+typedef enum {
+    WEFT_CONFIG_SHARD_NONE,
+    WEFT_CONFIG_SHARD_OPTIMIZER,
+    WEFT_CONFIG_SHARD_GRADIENTS,
+    WEFT_CONFIG_SHARD_WEIGHTS
+} weft_config_shard; /* = weft_shard of program/ */
+typedef enum { WEFT_CONFIG_REDUCE_ONCE, WEFT_CONFIG_REDUCE_EARLY } weft_config_reduce;
 typedef enum { WEFT_CONFIG_DIALECT_CURRENT, WEFT_CONFIG_DIALECT_2024 } weft_config_dialect; /* = weft_csv_dialect */
 typedef enum { WEFT_CONFIG_LOCAL, WEFT_CONFIG_MPI } weft_config_transport;
 
@@ -59,7 +66,10 @@ typedef struct weft_config {
         double beta1, beta2, epsilon, weight_decay, clip; /* clip 0: none */
     } optimizer;
     struct {
-        int64_t pipeline, loops, group;
+        int64_t pipeline, loops, group, data;
+        int64_t shard;   /* weft_config_shard */
+        int64_t reduce;  /* weft_config_reduce */
+        int64_t buffers; /* stages of a worker with whole weights, or with gradients, at once */
         const char *schedule;  /* a kind or FILE.csv */
         const char *placement; /* linear, loop, v, a list of ranks, or auto */
         int64_t dialect;         /* weft_config_dialect of a schedule file */

@@ -14,9 +14,10 @@ typedef struct order {
     uint32_t *position; /* (count) where on the compute lane */
 } order;
 
+/* W too: it makes what a norm put out again. */
 static bool uses_weights(weft_action action)
 {
-    return action.kind == WEFT_F || action.kind == WEFT_B || action.kind == WEFT_I;
+    return action.kind == WEFT_F || action.kind == WEFT_B || action.kind == WEFT_I || action.kind == WEFT_W;
 }
 
 static bool writes_gradients(weft_action action)

@@ -90,7 +90,7 @@ static weft_status gather_one(shard_check *c, uint32_t k, weft_error *error)
 
 static bool reads_weights(weft_action action)
 {
-    return action.kind == WEFT_F || action.kind == WEFT_B || action.kind == WEFT_I;
+    return action.kind == WEFT_F || action.kind == WEFT_B || action.kind == WEFT_I || action.kind == WEFT_W;
 }
 
 /* Readers find the weights there; each RESHARD, met later on the gather lane, comes after them. */

@@ -261,11 +261,12 @@ static weft_status time_between(calibration *it, weft_error *error)
 
 static void clear_moments(weft_worker *worker)
 {
-    const weft_job *job = worker->job;
-    for (int32_t p = 0; p < job->parameter_count; p++) {
-        size_t bytes = (size_t)job->parameters[p].elements * sizeof(float);
-        if (worker->moment1[p]) worker->device->operations->zero(worker->device, NULL, worker->moment1[p], bytes);
-        if (worker->moment2[p]) worker->device->operations->zero(worker->device, NULL, worker->moment2[p], bytes);
+    const weft_device_operations *operations = worker->device->operations;
+    for (int32_t u = 0; u < worker->job->unit_count; u++) {
+        const weft_unit_memory *unit = &worker->units[u];
+        size_t bytes = worker->job->units[u].floats * sizeof(float);
+        if (unit->moment1) operations->zero(worker->device, NULL, unit->moment1, bytes);
+        if (unit->moment2) operations->zero(worker->device, NULL, unit->moment2, bytes);
     }
 }
 

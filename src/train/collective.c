@@ -1,13 +1,24 @@
 #include "train/collective.h"
+#include "transport/reduce.h"
+
+static int32_t tied_parameter(const weft_worker *worker)
+{
+    const weft_job *job = worker->job;
+    return worker->rank == job->stages[0].rank ? job->tied_embedding : job->tied_head;
+}
+
+/* Elements of the shared weight that this worker sums; its partner in the other stage has the same share. */
+static size_t tied_elements(const weft_worker *worker)
+{
+    weft_share share = weft_share_of(worker->job, worker->job->tied_embedding, worker->data);
+    return (size_t)(share.to - share.from);
+}
 
 /* Posts the exchange of the next piece of the shared gradient; what is left after the last piece is zero. */
 static weft_status exchange_piece(weft_collective *collective, weft_worker *worker, weft_error *error)
 {
-    const weft_job *job = worker->job;
-    bool holds_embedding = worker->rank == job->stages[0].rank;
-    const float *own = worker->gradient[holds_embedding ? job->tied_embedding : job->tied_head] + collective->position;
-    size_t left = (size_t)job->parameters[job->tied_embedding].elements - collective->position;
-    size_t most = WEFT_JOB_TIED_CHUNK / sizeof(float);
+    const float *own = weft_worker_own(worker, tied_parameter(worker)).gradient + collective->position;
+    size_t left = tied_elements(worker) - collective->position, most = WEFT_JOB_TIED_CHUNK / sizeof(float);
     collective->piece = left < most ? left : most;
     size_t bytes = collective->piece * sizeof(float);
     const weft_transport_operations *transport = worker->transport->operations;
@@ -21,14 +32,13 @@ static weft_status exchange_piece(weft_collective *collective, weft_worker *work
 /* Total = embedding part + head part, on both holders. */
 static weft_status add_piece(weft_collective *collective, weft_worker *worker, bool *out_done, weft_error *error)
 {
-    const weft_job *job = worker->job;
-    bool holds_embedding = worker->rank == job->stages[0].rank;
-    float *own = worker->gradient[holds_embedding ? job->tied_embedding : job->tied_head] + collective->position;
+    bool holds_embedding = worker->rank == worker->job->stages[0].rank;
+    float *own = weft_worker_own(worker, tied_parameter(worker)).gradient + collective->position;
     const float *other = worker->exchange;
     worker->device->operations->add_fp32(worker->device, NULL, (int64_t)collective->piece,
                                          holds_embedding ? own : other, holds_embedding ? other : own, own);
     collective->position += collective->piece;
-    *out_done = collective->position == (size_t)job->parameters[job->tied_embedding].elements;
+    *out_done = collective->position == tied_elements(worker);
     return *out_done ? WEFT_OK : exchange_piece(collective, worker, error);
 }
 
@@ -36,14 +46,15 @@ static weft_status start_tied(weft_collective *collective, weft_worker *worker, 
 {
     const weft_job *job = worker->job;
     collective->position = 0;
+    if (tied_elements(worker) == 0) return WEFT_OK;
     if (!job->tied_alias) return exchange_piece(collective, worker, error);
-    float *embedding = worker->gradient[job->tied_embedding];
-    worker->device->operations->add_fp32(worker->device, NULL, job->parameters[job->tied_embedding].elements, embedding,
-                                         worker->gradient[job->tied_head], embedding);
+    float *embedding = weft_worker_own(worker, job->tied_embedding).gradient;
+    worker->device->operations->add_fp32(worker->device, NULL, (int64_t)tied_elements(worker), embedding,
+                                         weft_worker_own(worker, job->tied_head).gradient, embedding);
     return WEFT_OK;
 }
 
-/* Own sums in the order stage, parameter, block; the gather puts the ranks' parts behind one another. */
+/* Own sums in the order stage, parameter, block; the gather puts the workers' parts behind one another. */
 static weft_status start_norm(weft_collective *collective, weft_worker *worker, weft_error *error)
 {
     const weft_job *job = worker->job;
@@ -52,13 +63,14 @@ static weft_status start_norm(weft_collective *collective, weft_worker *worker, 
         const weft_job_stage *stage = &job->stages[s];
         if (stage->rank != worker->rank) continue;
         for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++) {
-            if (job->parameters[p].tied) continue;
-            worker->device->operations->square_sums(worker->device, NULL, job->parameters[p].elements,
-                                                    worker->gradient[p], next);
-            next += job->block_first[p + 1] - job->block_first[p];
+            weft_share blocks = weft_share_blocks(job, p, worker->data), share = weft_share_of(job, p, worker->data);
+            if (blocks.from == blocks.to) continue;
+            worker->device->operations->square_sums(worker->device, NULL, share.to - share.from,
+                                                    weft_worker_own(worker, p).gradient, next);
+            next += blocks.to - blocks.from;
         }
     }
-    if (job->ranks == 1) {
+    if (job->workers == 1) {
         worker->device->operations->copy(worker->device, NULL, worker->all_sums, worker->own_sums,
                                          worker->sum_bytes[0]);
         return WEFT_OK;
@@ -68,21 +80,30 @@ static weft_status start_norm(weft_collective *collective, weft_worker *worker, 
                                                  worker->sum_bytes, worker->all_sums, &collective->requests[0], error);
 }
 
+/* One worker's sums to their places in the order of all parameters. */
+static const double *place_sums(weft_worker *worker, int32_t rank, int32_t data, const double *next)
+{
+    const weft_job *job = worker->job;
+    for (int32_t s = 0; s < job->stage_count; s++) {
+        const weft_job_stage *stage = &job->stages[s];
+        if (stage->rank != rank) continue;
+        for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++) {
+            weft_share blocks = weft_share_blocks(job, p, data);
+            if (blocks.from == blocks.to) continue;
+            worker->device->operations->copy(worker->device, NULL,
+                                             worker->ordered_sums + job->block_first[p] + blocks.from, next,
+                                             (size_t)(blocks.to - blocks.from) * sizeof(double));
+            next += blocks.to - blocks.from;
+        }
+    }
+    return next;
+}
+
 static void finish_norm(weft_worker *worker)
 {
     const weft_job *job = worker->job;
     const double *next = worker->all_sums;
-    for (int32_t r = 0; r < job->ranks; r++) {
-        for (int32_t s = 0; s < job->stage_count; s++) {
-            const weft_job_stage *stage = &job->stages[s];
-            if (stage->rank != r || stage->parameter_count == 0) continue;
-            int32_t first = job->block_first[stage->parameter_first];
-            int32_t count = job->block_first[stage->parameter_first + stage->parameter_count] - first;
-            worker->device->operations->copy(worker->device, NULL, worker->ordered_sums + first, next,
-                                             (size_t)count * sizeof(double));
-            next += count;
-        }
-    }
+    for (int32_t w = 0; w < job->workers; w++) next = place_sums(worker, w / job->data, w % job->data, next);
     worker->device->operations->norm_finish(worker->device, NULL, job->block_first[job->parameter_count],
                                             worker->ordered_sums, worker->scalars);
 }
@@ -90,7 +111,7 @@ static void finish_norm(weft_worker *worker)
 static weft_status start_metrics(weft_collective *collective, weft_worker *worker, weft_error *error)
 {
     const weft_job *job = worker->job;
-    if (job->ranks == 1) {
+    if (job->workers == 1) {
         worker->device->operations->copy(worker->device, NULL, worker->batch_losses, worker->losses,
                                          worker->loss_bytes[0]);
         return WEFT_OK;
@@ -101,19 +122,35 @@ static weft_status start_metrics(weft_collective *collective, weft_worker *worke
                                                  error);
 }
 
-weft_status weft_collective_start(weft_collective *collective, weft_worker *worker, weft_action_kind kind,
+weft_status weft_collective_start(weft_collective *collective, weft_worker *worker, weft_action action, bool overwrites,
                                   weft_error *error)
 {
-    *collective = (weft_collective){.kind = kind, .requests = {-1, -1}};
-    if (kind == WEFT_REDUCE_TIED) return start_tied(collective, worker, error);
-    if (kind == WEFT_NORM) return start_norm(collective, worker, error);
-    if (kind == WEFT_METRICS) return start_metrics(collective, worker, error);
-    FAIL(error, WEFT_FAILED, "rank %d cannot run %s", worker->rank, weft_action_info_get(kind)->name);
+    *collective = (weft_collective){.action = action, .requests = {-1, -1}, .overwrites = overwrites};
+    switch ((weft_action_kind)action.kind) {
+    case WEFT_UNSHARD:
+    case WEFT_REDUCE_GRAD:
+        return weft_collective_start_unit(collective, worker, error);
+    case WEFT_RESHARD: /* the page is simply free */
+        return WEFT_OK;
+    case WEFT_REDUCE_TIED:
+        return start_tied(collective, worker, error);
+    case WEFT_NORM:
+        return start_norm(collective, worker, error);
+    case WEFT_METRICS:
+        return start_metrics(collective, worker, error);
+    default:
+        FAIL(error, WEFT_FAILED, "rank %d cannot run %s", worker->number,
+             weft_action_info_get((weft_action_kind)action.kind)->name);
+    }
 }
 
-weft_status weft_collective_poll(weft_collective *collective, weft_worker *worker, bool *out_done, weft_error *error)
+weft_status weft_collective_poll(weft_collective *collective, weft_worker *worker, bool *out_done, bool *out_moved,
+                                 weft_error *error)
 {
-    *out_done = false;
+    weft_action_kind kind = (weft_action_kind)collective->action.kind;
+    *out_done = *out_moved = false;
+    if (kind == WEFT_UNSHARD || kind == WEFT_REDUCE_GRAD)
+        return weft_collective_poll_unit(collective, worker, out_done, out_moved, error);
     for (int i = 0; i < 2; i++) {
         if (collective->requests[i] < 0) continue;
         bool done = false;
@@ -121,9 +158,14 @@ weft_status weft_collective_poll(weft_collective *collective, weft_worker *worke
         if (!done) return WEFT_OK;
         collective->requests[i] = -1;
     }
-    *out_done = true;
-    if (collective->kind == WEFT_REDUCE_TIED && collective->waiting)
-        return add_piece(collective, worker, out_done, error);
-    if (collective->kind == WEFT_NORM) finish_norm(worker);
+    *out_done = *out_moved = true;
+    if (kind == WEFT_REDUCE_TIED && collective->waiting) return add_piece(collective, worker, out_done, error);
+    if (kind == WEFT_NORM) finish_norm(worker);
     return WEFT_OK;
+}
+
+int32_t weft_collective_awaited(const weft_collective *collective, const weft_worker *worker)
+{
+    if (collective->action.kind == WEFT_REDUCE_TIED) return weft_worker_tied_peer(worker);
+    return collective->action.kind == WEFT_REDUCE_GRAD ? weft_reducer_awaited(worker->reducer) : -1;
 }

@@ -1,7 +1,7 @@
 /*
  * The collective actions of a program as small state machines, so that one thread can drive them between device
- * operations: REDUCE_TIED, NORM and METRICS. Sums are taken in a fixed order by every member, never by a library's
- * reduction. Internal to train/.
+ * operations: UNSHARD, REDUCE_GRAD, REDUCE_TIED, NORM and METRICS. Sums are taken in a fixed order by every member,
+ * never by a library's reduction. Internal to train/.
  */
 #ifndef WEFT_TRAIN_COLLECTIVE_H
 #define WEFT_TRAIN_COLLECTIVE_H
@@ -9,16 +9,28 @@
 #include "train/worker.h"
 
 typedef struct weft_collective {
-    weft_action_kind kind;
-    bool waiting;             /* for requests */
+    weft_action action;
+    bool waiting;             /* for other workers */
     weft_request requests[2]; /* -1: none or done */
+    int32_t unit;             /* UNSHARD, REDUCE_GRAD: the one under way */
+    bool overwrites;          /* REDUCE_GRAD: the first of the stage in this step */
     size_t position;          /* REDUCE_TIED: elements already exchanged */
     size_t piece;             /* and on the way */
 } weft_collective;
 
-weft_status weft_collective_start(weft_collective *collective, weft_worker *worker, weft_action_kind kind,
+/* overwrites: of REDUCE_GRAD. */
+weft_status weft_collective_start(weft_collective *collective, weft_worker *worker, weft_action action, bool overwrites,
                                   weft_error *error) WEFT_CHECKED;
-weft_status weft_collective_poll(weft_collective *collective, weft_worker *worker, bool *out_done,
+/* *out_moved: something happened, there may be more to do at once. */
+weft_status weft_collective_poll(weft_collective *collective, weft_worker *worker, bool *out_done, bool *out_moved,
                                  weft_error *error) WEFT_CHECKED;
+/* The worker that it waits for, for messages; -1: all. */
+int32_t weft_collective_awaited(const weft_collective *collective, const weft_worker *worker);
+
+/* share_data.c: UNSHARD and REDUCE_GRAD, over the data-parallel workers of the rank, unit by unit. */
+weft_status weft_collective_start_unit(weft_collective *collective, weft_worker *worker,
+                                       weft_error *error) WEFT_CHECKED;
+weft_status weft_collective_poll_unit(weft_collective *collective, weft_worker *worker, bool *out_done, bool *out_moved,
+                                      weft_error *error) WEFT_CHECKED;
 
 #endif

@@ -1,5 +1,7 @@
 #include "train/crew.h"
 
+#include "train/worker.h"
+
 #include <pthread.h>
 
 typedef struct {
@@ -12,12 +14,21 @@ typedef struct {
     weft_error error;
 } local_worker;
 
-static weft_status everyone(weft_arena *arena, int32_t ranks, weft_group *out, weft_error *error)
+/* Everybody, and the data-parallel workers of each pipeline rank, once for gathers and once for sums. */
+static weft_status form_groups(const weft_job *job, weft_arena *arena, const weft_group **out, int32_t *out_count,
+                               weft_error *error)
 {
     int32_t *members = NULL;
-    TRY(weft_arena_take(arena, (size_t)ranks, sizeof *members, &members, error));
-    for (int32_t r = 0; r < ranks; r++) members[r] = r;
-    *out = (weft_group){.members = members, .count = ranks};
+    weft_group *groups = NULL;
+    TRY(weft_arena_take(arena, (size_t)job->workers, sizeof *members, &members, error));
+    TRY(weft_arena_take(arena, 1 + 2 * (size_t)job->ranks, sizeof *groups, &groups, error));
+    for (int32_t w = 0; w < job->workers; w++) members[w] = w;
+    groups[WEFT_GROUP_ALL] = (weft_group){.members = members, .count = job->workers};
+    for (int32_t r = 0; r < job->ranks; r++)
+        groups[weft_group_gather(r)] = groups[weft_group_reduce(r)] =
+            (weft_group){.members = members + r * job->data, .count = job->data};
+    *out = groups;
+    *out_count = job->data > 1 ? 1 + 2 * job->ranks : 1;
     return WEFT_OK;
 }
 
@@ -46,11 +57,12 @@ static weft_status first_cause(const local_worker *workers, int32_t ranks, weft_
     return cause->status;
 }
 
-static weft_status run_local(const weft_crew *crew, int32_t ranks, const weft_group *group, weft_error *error)
+static weft_status run_local(const weft_crew *crew, int32_t ranks, const weft_group *groups, int32_t group_count,
+                             weft_error *error)
 {
     weft_local_hub *hub = NULL;
     local_worker *workers = NULL;
-    weft_status status = weft_local_hub_create(ranks, group, 1, &hub, error);
+    weft_status status = weft_local_hub_create(ranks, groups, group_count, &hub, error);
     if (status == WEFT_OK) status = weft_allocate((size_t)ranks, sizeof *workers, &workers, error);
     for (int32_t r = 0; r < ranks && status == WEFT_OK; r++) {
         workers[r] = (local_worker){.crew = crew, .hub = hub, .rank = r};
@@ -69,15 +81,16 @@ static weft_status run_local(const weft_crew *crew, int32_t ranks, const weft_gr
     return status;
 }
 
-static weft_status run_mpi(const weft_crew *crew, const weft_job *job, const weft_group *group, weft_error *error)
+static weft_status run_mpi(const weft_crew *crew, const weft_job *job, const weft_group *groups, int32_t group_count,
+                           weft_error *error)
 {
     int32_t rank = 0, size = 0;
     weft_transport *transport = NULL;
     TRY(weft_mpi_start(&rank, &size, error));
-    if (size != job->ranks)
+    if (size != job->workers)
         return weft_config_complain(job->config, "parallel.pipeline", error,
-                                    "%d workers, but the launcher started %d processes", job->ranks, size);
-    TRY(weft_mpi_transport_create(group, 1, &transport, error));
+                                    "%d workers, but the launcher started %d processes", job->workers, size);
+    TRY(weft_mpi_transport_create(groups, group_count, &transport, error));
     weft_status status = crew->work(crew->context, rank, transport, error);
     crew->leave(crew->context, rank);
     return status;
@@ -86,12 +99,13 @@ static weft_status run_mpi(const weft_crew *crew, const weft_job *job, const wef
 weft_status weft_crew_run(const weft_job *job, const weft_crew *crew, weft_error *error)
 {
     weft_arena arena;
-    weft_group group = {0};
+    const weft_group *groups = NULL;
+    int32_t count = 0;
     weft_arena_init(&arena);
-    weft_status status = everyone(&arena, job->ranks, &group, error);
+    weft_status status = form_groups(job, &arena, &groups, &count, error);
     if (status == WEFT_OK)
-        status = job->config->transport == WEFT_CONFIG_MPI ? run_mpi(crew, job, &group, error)
-                                                           : run_local(crew, job->ranks, &group, error);
+        status = job->config->transport == WEFT_CONFIG_MPI ? run_mpi(crew, job, groups, count, error)
+                                                           : run_local(crew, job->workers, groups, count, error);
     weft_arena_fini(&arena);
     return status;
 }

@@ -12,7 +12,7 @@
 
 typedef struct weft_crew {
     void *context;
-    /* What the worker of this rank does; takes the transport. After an error it has told the others to stop. */
+    /* What worker number `rank` does; takes the transport. After an error it has told the others to stop. */
     weft_status (*work)(void *context, int32_t rank, weft_transport *transport, weft_error *error);
     /* Gives back what work took, the transport too. Called for every rank of this process once all have returned, also
      * where work was not reached: a peer may still have been copying out of a failed worker's memory. */

@@ -21,10 +21,12 @@ struct weft_executor {
     weft_stage **stages;
     lane_state *lanes; /* lanes[0] is the compute lane */
     int32_t lane_count;
-    uint32_t first, count;   /* this rank's actions */
-    uint32_t left;           /* not yet done in this run */
-    bool *done;              /* (count) */
-    bool *overwrites;        /* (count) a stage's first B or W of a step overwrites the gradients, later ones add */
+    uint32_t first, count; /* this rank's actions */
+    uint32_t left;         /* not yet done in this run */
+    bool *done;            /* (count) */
+    bool *overwrites; /* (count) a stage's first B or W of a step, or since its REDUCE_GRAD, overwrites the gradients,
+                         later ones add; the same for a stage's first REDUCE_GRAD */
+    int32_t *pages;   /* (count) where B and W add gradients, if that is on pages */
     weft_event *begin, *end; /* (count) */
     int64_t start;           /* nanoseconds when the run began */
     double last_progress;
@@ -37,19 +39,56 @@ struct weft_executor {
 
 static void between(void *context);
 
-static weft_status find_overwrites(weft_executor *executor, weft_error *error)
+/* What a REDUCE_GRAD takes: the gradients of its stage from `from` to before `past` on the compute lane. */
+static void take_gradients(weft_executor *executor, weft_action reduction, uint32_t from, uint32_t past)
+{
+    bool first = true;
+    for (uint32_t i = from; i < past; i++) {
+        weft_action action = executor->program->actions[executor->first + i];
+        if (action.stage != reduction.stage || (action.kind != WEFT_B && action.kind != WEFT_W)) continue;
+        executor->overwrites[i] = first;
+        executor->pages[i] = (int32_t)reduction.microbatch;
+        first = false;
+    }
+}
+
+/* since: (S) zeros; which gradients of a stage are reduced. */
+static void find_reductions(weft_executor *executor, uint32_t *since)
 {
     const weft_program *program = executor->program;
-    bool *seen = NULL;
-    TRY(weft_arena_take(&executor->worker->arena, executor->count, sizeof *executor->overwrites, &executor->overwrites,
-                        error));
-    TRY(weft_arena_take(&executor->worker->arena, (size_t)program->stages, sizeof *seen, &seen, error));
-    for (uint32_t i = 0; i < executor->lanes[0].lane->count; i++) {
-        weft_action action = program->actions[executor->first + i];
-        if (action.kind != WEFT_B && action.kind != WEFT_W) continue;
-        executor->overwrites[i] = !seen[action.stage];
-        seen[action.stage] = true;
+    uint32_t waited = 0, compute = executor->lanes[0].lane->count;
+    for (int32_t l = 1; l < executor->lane_count; l++) {
+        const weft_lane *lane = executor->lanes[l].lane;
+        for (uint32_t a = lane->first; lane->kind == WEFT_PROGRAM_REDUCE && a < lane->first + lane->count; a++) {
+            for (uint32_t i = program->after_first[a]; i < program->after_first[a + 1]; i++) {
+                uint32_t place = program->after[i] - executor->first;
+                if (place < compute && place >= waited) waited = place + 1;
+            }
+            weft_action action = program->actions[a];
+            if (action.kind != WEFT_REDUCE_GRAD) continue;
+            executor->overwrites[a - executor->first] = since[action.stage] == 0;
+            take_gradients(executor, action, since[action.stage], waited);
+            since[action.stage] = waited;
+        }
     }
+}
+
+static void find_firsts(weft_executor *executor, uint32_t *seen)
+{
+    for (uint32_t i = 0; i < executor->lanes[0].lane->count; i++) {
+        weft_action action = executor->program->actions[executor->first + i];
+        if (action.kind == WEFT_B || action.kind == WEFT_W) executor->overwrites[i] = seen[action.stage]++ == 0;
+    }
+}
+
+static weft_status find_overwrites(weft_executor *executor, weft_error *error)
+{
+    weft_arena *arena = &executor->worker->arena;
+    uint32_t *stages = NULL;
+    TRY(weft_arena_take(arena, executor->count, sizeof *executor->overwrites, &executor->overwrites, error));
+    TRY(weft_arena_take(arena, executor->count, sizeof *executor->pages, &executor->pages, error));
+    TRY(weft_arena_take(arena, (size_t)executor->program->stages, sizeof *stages, &stages, error));
+    (executor->program->data > 1 ? find_reductions : find_firsts)(executor, stages);
     return WEFT_OK;
 }
 
@@ -152,11 +191,13 @@ static void update_stage(weft_worker *worker, const weft_job_stage *stage)
     const weft_job *job = worker->job;
     for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++) {
         const weft_parameter *parameter = &job->parameters[p];
-        if (parameter->tied && job->tied_alias) continue;
+        weft_share share = weft_share_of(job, p, worker->data);
+        if ((parameter->tied && job->tied_alias) || share.from == share.to) continue;
+        weft_own own = weft_worker_own(worker, p);
         bool rounds = job->options.element != WEFT_FP32;
-        worker->device->operations->adamw(worker->device, NULL, parameter->elements, worker->scalars, parameter->decay,
-                                          worker->gradient[p], worker->weight[p], worker->moment1[p],
-                                          worker->moment2[p], rounds ? worker->storage[p] : NULL);
+        worker->device->operations->adamw(worker->device, NULL, share.to - share.from, worker->scalars,
+                                          parameter->decay, own.gradient, own.weight, own.moment1, own.moment2,
+                                          rounds ? own.storage : NULL);
     }
 }
 
@@ -190,6 +231,8 @@ static void run_compute(weft_executor *executor, uint32_t index)
         if (!worker->diagnose) update_stage(worker, &worker->job->stages[s]);
         return;
     }
+    if (worker->job->gradient_pages && (action.kind == WEFT_B || action.kind == WEFT_W))
+        weft_worker_use_gradient_page(worker, s, executor->pages[index - executor->first]);
     weft_stage_buffers buffers = buffers_of(executor, s, m);
     weft_stage *stage = executor->stages[s];
     if (action.kind == WEFT_F) {
@@ -232,11 +275,11 @@ static weft_status start_message(weft_executor *executor, lane_state *lane, weft
                    weft_element_bytes(executor->worker->job->options.element);
     bool sends = lane->lane->kind == WEFT_PROGRAM_SEND_F || lane->lane->kind == WEFT_PROGRAM_SEND_B;
     void *memory = slot_memory(executor, slot);
+    int32_t peer = weft_worker_at(executor->worker, lane->lane->peer);
     if (sends)
-        return transport->operations->send(transport, NULL, lane->lane->peer, lane->lane->tag, memory, bytes,
-                                           &lane->request, error);
-    return transport->operations->receive(transport, NULL, lane->lane->peer, lane->lane->tag, memory, bytes,
-                                          &lane->request, error);
+        return transport->operations->send(transport, NULL, peer, lane->lane->tag, memory, bytes, &lane->request,
+                                           error);
+    return transport->operations->receive(transport, NULL, peer, lane->lane->tag, memory, bytes, &lane->request, error);
 }
 
 /* When all that the lane's next action waits for was done, whenever this thread came round to it. */
@@ -272,15 +315,20 @@ static void record_own(weft_executor *executor, const lane_state *lane)
     record_end(executor, lane->next, since);
 }
 
+static bool is_collective(const lane_state *lane)
+{
+    return lane->lane->kind == WEFT_PROGRAM_REDUCE || lane->lane->kind == WEFT_PROGRAM_GATHER;
+}
+
 static weft_status start_action(weft_executor *executor, lane_state *lane, weft_error *error)
 {
     weft_device *device = executor->worker->device;
     device->operations->event_record(device, NULL, &executor->begin[lane->next - executor->first]);
     lane->active = true;
     lane->arrived = false;
-    if (lane->lane->kind == WEFT_PROGRAM_REDUCE)
-        return weft_collective_start(&lane->collective, executor->worker,
-                                     (weft_action_kind)executor->program->actions[lane->next].kind, error);
+    if (is_collective(lane))
+        return weft_collective_start(&lane->collective, executor->worker, executor->program->actions[lane->next],
+                                     executor->overwrites[lane->next - executor->first], error);
     if (lane->lane->kind != WEFT_PROGRAM_COMPUTE) return start_message(executor, lane, error);
     publish_compute(executor, lane->next);
     run_compute(executor, lane->next);
@@ -289,14 +337,14 @@ static weft_status start_action(weft_executor *executor, lane_state *lane, weft_
     return weft_device_check(device, error);
 }
 
-static weft_status poll_transport(weft_executor *executor, lane_state *lane, weft_error *error)
+static weft_status poll_transport(weft_executor *executor, lane_state *lane, bool *moved, weft_error *error)
 {
     weft_transport *transport = executor->worker->transport;
-    bool reduces = lane->lane->kind == WEFT_PROGRAM_REDUCE;
+    bool reduces = is_collective(lane), stirred = false;
     if (reduces) {
-        size_t position = lane->collective.position;
-        TRY(weft_collective_poll(&lane->collective, executor->worker, &lane->arrived, error));
-        if (lane->collective.position != position) executor->last_progress = weft_clock_seconds();
+        TRY(weft_collective_poll(&lane->collective, executor->worker, &lane->arrived, &stirred, error));
+        if (stirred) executor->last_progress = weft_clock_seconds();
+        *moved |= stirred;
     } else {
         TRY(transport->operations->test(transport, lane->request, &lane->arrived, error));
     }
@@ -308,10 +356,11 @@ static weft_status poll_transport(weft_executor *executor, lane_state *lane, wef
     return WEFT_OK;
 }
 
-static weft_status poll_action(weft_executor *executor, lane_state *lane, bool *out_done, weft_error *error)
+static weft_status poll_action(weft_executor *executor, lane_state *lane, bool *out_done, bool *moved,
+                               weft_error *error)
 {
     weft_device *device = executor->worker->device;
-    if (!lane->arrived) TRY(poll_transport(executor, lane, error));
+    if (!lane->arrived) TRY(poll_transport(executor, lane, moved, error));
     *out_done = lane->arrived && device->operations->event_done(device, &executor->end[lane->next - executor->first]);
     return WEFT_OK;
 }
@@ -327,7 +376,7 @@ static weft_status advance(weft_executor *executor, lane_state *lane, bool *move
             *moved = true;
         }
         bool done = false;
-        TRY(poll_action(executor, lane, &done, error));
+        TRY(poll_action(executor, lane, &done, moved, error));
         if (!done) return WEFT_OK;
         finish_action(executor, lane);
         *moved = true;
@@ -382,8 +431,8 @@ static void publish_waiting(weft_executor *executor)
     const weft_worker *worker = executor->worker;
     char what[32], with[32] = " of all ranks";
     describe(executor, lane->next, what, sizeof what);
-    int32_t peer = lane->lane->peer;
-    if (executor->program->actions[lane->next].kind == WEFT_REDUCE_TIED) peer = weft_worker_tied_peer(worker);
+    int32_t peer = lane->lane->peer >= 0 ? weft_worker_at(worker, lane->lane->peer) : -1;
+    if (is_collective(lane)) peer = weft_collective_awaited(&lane->collective, worker);
     if (peer >= 0) snprintf(with, sizeof with, " with rank %d", peer);
     snprintf(executor->waiting, sizeof executor->waiting, "%s%s", what, with);
     publish(executor, weft_waiting_waits, executor->waiting);
@@ -465,8 +514,8 @@ weft_status weft_executor_run_alone(weft_executor *executor, uint32_t action, do
     double since = weft_clock_seconds();
     TRY(start_action(executor, lane, error));
     for (;;) {
-        bool done = false;
-        TRY(poll_action(executor, lane, &done, error));
+        bool done = false, moved = false;
+        TRY(poll_action(executor, lane, &done, &moved, error));
         if (done) break;
         TRY(weft_waiting_pause(executor->worker, what, &since, error));
     }

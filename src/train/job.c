@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "plan/split.h"
+#include "train/share.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -29,7 +30,7 @@ static weft_status choose_device(weft_job *job, weft_error *error)
                                     "%s computes nothing and needs costs: 'weft rehearse' runs it", config->device);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int64_t threads = config->threads;
-    if (threads == 0) threads = cores / config->parallel.pipeline;
+    if (threads == 0) threads = cores / (config->parallel.pipeline * config->parallel.data);
     job->options.element = (weft_element)config->element;
     job->options.threads = (int32_t)(threads < 1 ? 1 : threads);
     return WEFT_OK;
@@ -105,12 +106,36 @@ static weft_lower_options lower_options(const weft_job *job, const weft_slot_siz
         options.sizes = sizes;
         return options;
     }
+    const weft_config *config = job->config;
+    int32_t buffers = (int32_t)config->parallel.buffers;
+    bool early = config->parallel.reduce == WEFT_CONFIG_REDUCE_EARLY;
     return (weft_lower_options){.update = true,
                                 .norm = true,
-                                .clip = job->config->optimizer.clip > 0,
+                                .clip = config->optimizer.clip > 0,
                                 .tied = job->tied,
                                 .metrics = true,
+                                .data = (int32_t)config->parallel.data,
+                                .shard = (weft_shard)config->parallel.shard,
+                                .weight_buffers = config->parallel.shard == WEFT_CONFIG_SHARD_WEIGHTS ? buffers : 0,
+                                .gradient_buffers = early ? buffers : 0,
                                 .sizes = sizes};
+}
+
+static int32_t count_pages(const weft_job *job, int32_t buffers)
+{
+    return buffers < 1 || buffers > job->stage_count ? job->stage_count : buffers;
+}
+
+/* Who else works on each pipeline rank, and what they divide. */
+static void arrange_data(weft_job *job)
+{
+    weft_lower_options options = lower_options(job, NULL);
+    job->data = options.data > 1 ? options.data : 1;
+    job->shard = options.data > 1 ? options.shard : WEFT_SHARD_NONE;
+    job->workers = job->ranks * job->data;
+    job->weight_pages = job->shard == WEFT_SHARD_WEIGHTS ? count_pages(job, options.weight_buffers) : 0;
+    job->gradient_pages =
+        options.data > 1 && options.gradient_buffers > 0 ? count_pages(job, options.gradient_buffers) : 0;
 }
 
 /* Flops stand for time: only their ratios matter for the split and the predicted bubble. */
@@ -222,7 +247,12 @@ static weft_status lower(weft_job *job, const weft_schedule *schedule, bool forw
     }
     weft_slot_sizes sizes = {.input = bytes, .stash = bytes + S, .work = bytes + 2 * S};
     weft_lower_options options = lower_options(job, &sizes);
-    if (forward) options = (weft_lower_options){.metrics = true, .sizes = &sizes};
+    if (forward)
+        options = (weft_lower_options){.metrics = true,
+                                       .data = options.data,
+                                       .shard = options.shard,
+                                       .weight_buffers = options.weight_buffers,
+                                       .sizes = &sizes};
     options.stage_cost = job->options.costs ? job->options.costs->forward : stage_cost;
     TRY(weft_program_create(schedule, &options, out, error));
     for (int32_t r = 0; r < job->ranks; r++)
@@ -240,34 +270,44 @@ static weft_status lower_programs(weft_job *job, const double *stage_cost, weft_
     return status;
 }
 
+/* What the worker with the largest share of a unit has of it; carve_unit of the worker is the same sum. */
+static void count_unit(const weft_job *job, int32_t u, weft_job_memory *memory)
+{
+    const weft_job_unit *unit = &job->units[u];
+    size_t element = weft_element_bytes(job->options.element), share = 0;
+    for (int32_t d = 0; d < job->data; d++) {
+        size_t own = weft_share_end(job, u, d) - weft_share_begin(job, u, d);
+        if (own > share) share = own;
+    }
+    memory->gradients += (job->gradient_pages ? share : unit->floats) * sizeof(float);
+    if (unit->weights != u) return;
+    bool whole = job->shard != WEFT_SHARD_WEIGHTS, rounds = element != sizeof(float);
+    memory->weights += (whole ? unit->floats : share) * element + (rounds ? share * sizeof(float) : 0);
+    memory->optimizer += share * 2 * sizeof(float);
+}
+
 static void count_memory(weft_job *job)
 {
     const weft_config *config = job->config;
     size_t element = weft_element_bytes(job->options.element);
     size_t batch =
         (size_t)(config->batch.microbatches * config->batch.sequences * config->batch.tokens) * 2 * sizeof(int32_t);
-    for (int32_t s = 0; s < job->stage_count; s++) {
-        weft_job_memory *memory = &job->memory[job->stages[s].rank];
-        const weft_job_stage *stage = &job->stages[s];
-        for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++) {
-            size_t padded = weft_job_padded(job->parameters[p].elements);
-            memory->gradients += padded * sizeof(float);
-            if (job->parameters[p].tied && job->tied_alias) continue;
-            memory->weights += padded * (sizeof(float) + (element == sizeof(float) ? 0 : element));
-            memory->optimizer += padded * 2 * sizeof(float);
-        }
-    }
+    for (int32_t u = 0; u < job->unit_count; u++)
+        count_unit(job, u, &job->memory[job->stages[job->units[u].stage].rank]);
     size_t results = (size_t)config->batch.microbatches * sizeof(float) + sizeof(weft_step_scalars) +
                      3 * (size_t)job->block_first[job->parameter_count] * sizeof(double);
     for (int32_t r = 0; r < job->ranks; r++) {
         weft_job_memory *memory = &job->memory[r];
-        size_t train[WEFT_SLOT_KINDS];
+        size_t train[WEFT_SLOT_KINDS], page = weft_share_page_floats(job, r);
         weft_program_memory(job->train, r, train);
+        memory->weights += (size_t)job->weight_pages * page * element;
+        memory->gradients += (size_t)job->gradient_pages * page * sizeof(float);
         memory->messages = train[WEFT_SLOT_OUTPUT] + train[WEFT_SLOT_GRADIENT] + train[WEFT_SLOT_GRADIENT_OUT];
         memory->activations = job->slots[r] - memory->messages;
         bool tied =
             job->tied && !job->tied_alias && (r == job->stages[0].rank || r == job->stages[job->stage_count - 1].rank);
-        memory->workspace = job->scratch[r] + batch + results + (tied ? WEFT_JOB_TIED_CHUNK : 0);
+        memory->workspace =
+            job->scratch[r] + batch + results + (tied ? WEFT_JOB_TIED_CHUNK : 0) + weft_share_workspace(job);
         memory->total = memory->weights + memory->gradients + memory->optimizer + memory->activations +
                         memory->messages + memory->workspace;
     }
@@ -349,6 +389,7 @@ static weft_status build(const weft_config *config, weft_job *job, weft_error *e
     if (!job->schedule) TRY(weft_job_schedule(config, &job->schedule, error));
     job->ranks = job->schedule->ranks;
     job->stage_count = job->schedule->stages;
+    arrange_data(job);
     TRY(weft_model_parameters(&config->model, &job->arena, &job->parameters, &job->parameter_count, error));
     TRY(find_tied(job, error));
     size_t ranks = (size_t)job->ranks;
@@ -362,6 +403,7 @@ static weft_status build(const weft_config *config, weft_job *job, weft_error *e
     TRY(pose_split(job, &problem, error));
     TRY(choose_layers(job, &problem, layers, error));
     fill_stages(job, layers);
+    TRY(weft_share_units(job, error));
     double *cost = NULL;
     size_t S = (size_t)job->stage_count;
     TRY(weft_arena_take(&job->arena, 4 * S, sizeof *cost, &cost, error));
@@ -374,7 +416,7 @@ static weft_status build(const weft_config *config, weft_job *job, weft_error *e
     TRY(lower_programs(job, cost, error));
     TRY(predict(job, &problem, layers, cost, error));
     count_memory(job);
-    double tokens = (double)(config->batch.microbatches * config->batch.sequences * config->batch.tokens);
+    double tokens = (double)(job->data * config->batch.microbatches * config->batch.sequences * config->batch.tokens);
     job->step_flops = tokens * weft_model_flops_per_token(&config->model, config->batch.tokens);
     return WEFT_OK;
 }

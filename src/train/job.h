@@ -30,6 +30,8 @@ typedef struct weft_job_stage {
     int64_t elements; /* parameters of the stage; a tied head counts in the first stage only */
 } weft_job_stage;
 
+typedef struct weft_job_unit weft_job_unit; /* train/share.h */
+
 typedef struct weft_job {
     const weft_config *config;
     weft_arena arena;
@@ -42,6 +44,15 @@ typedef struct weft_job {
     weft_schedule *schedule;
     weft_program *train, *forward;
     int32_t ranks, stage_count;
+    int32_t data,
+        workers; /* data-parallel width; ranks x data. Worker w is number w % data of pipeline rank w / data */
+    weft_shard shard;
+    int32_t weight_pages, gradient_pages; /* of a worker, each for one stage; 0: every stage has its own */
+    weft_job_unit *units;                 /* (unit_count) what is gathered and reduced at once, by stage */
+    int32_t unit_count;
+    int32_t *stage_units;              /* (S + 1) units of stage s are stage_units[s] .. stage_units[s + 1] - 1 */
+    int32_t *unit_of;                  /* (parameters) */
+    size_t *offsets;                   /* (parameters) floats from the beginning of the unit */
     weft_job_stage *stages;            /* (S) */
     weft_job_memory *memory;           /* (P) */
     size_t *slots, *scratch;           /* (P) bytes of the slot arena and of kernel scratch; parts of memory */

@@ -32,7 +32,8 @@ static void print_memory(const weft_job *job, weft_text *out)
                       mebibytes(m->messages), mebibytes(m->workspace), mebibytes(m->total));
         all += m->total;
     }
-    weft_text_add(out, "all workers %.1f MiB\n", mebibytes(all));
+    if (job->data > 1) weft_text_add(out, "each of the %d workers of a rank: at most the above\n", job->data);
+    weft_text_add(out, "all workers %.1f MiB\n", mebibytes(all * (size_t)job->data));
 }
 
 void weft_job_print(const weft_job *job, weft_text *out)
@@ -44,11 +45,14 @@ void weft_job_print(const weft_job *job, weft_text *out)
     weft_text_add(out, "batch      %lld micro-batches of %lld sequences of %lld tokens\n",
                   (long long)config->batch.microbatches, (long long)config->batch.sequences,
                   (long long)config->batch.tokens);
-    weft_text_add(out, "workers    %d x %s, %s, %d thread%s each, over %s\n", job->ranks, job->device->name,
+    weft_text_add(out, "workers    %d x %s, %s, %d thread%s each, over %s\n", job->workers, job->device->name,
                   weft_element_name(job->options.element), job->options.threads, job->options.threads == 1 ? "" : "s",
                   config->transport == WEFT_CONFIG_MPI ? "mpi" : "local");
     weft_text_add(out, "schedule   %s, %d stages over %d ranks, recomputation %s\n", job->schedule->name,
                   job->stage_count, job->ranks, config->recompute == WEFT_CONFIG_RECOMPUTE_FULL ? "full" : "none");
+    if (job->data > 1)
+        weft_text_add(out, "data       %d pipelines side by side, shard %s, %s\n", job->data,
+                      weft_shard_names()[job->shard], job->gradient_pages ? "reduced early" : "reduced once a step");
     weft_text_add(out, "program    %u actions, verified\n", job->train->action_count);
     if (!job->schedule->ascending)
         weft_text_add(out, "note       gradients do not arrive in ascending micro-batch order: the bits differ from "
@@ -88,10 +92,11 @@ void weft_job_print_json(const weft_job *job, weft_text *out)
     weft_text_add(out, "{\"parameters\": %lld, \"schedule\": ", (long long)job->elements);
     weft_text_add_json(out, job->schedule->name);
     weft_text_add(out,
-                  ", \"ranks\": %d, \"stage_count\": %d, \"microbatches\": %d, \"actions\": %u, \"verified\": true, "
+                  ", \"ranks\": %d, \"data\": %d, \"workers\": %d, \"stage_count\": %d, \"microbatches\": %d, "
+                  "\"actions\": %u, \"verified\": true, "
                   "\"ascending\": %s",
-                  job->ranks, job->stage_count, job->schedule->microbatches, job->train->action_count,
-                  job->schedule->ascending ? "true" : "false");
+                  job->ranks, job->data, job->workers, job->stage_count, job->schedule->microbatches,
+                  job->train->action_count, job->schedule->ascending ? "true" : "false");
     weft_text_add(out,
                   ", \"predicted_bubble\": %.6f, \"predicted_efficiency\": %.6f, \"step_flops\": %.6e, \"stages\": [",
                   job->predicted_bubble, job->predicted_efficiency, job->step_flops);
@@ -100,5 +105,5 @@ void weft_job_print_json(const weft_job *job, weft_text *out)
     json_memory(job, out);
     size_t all = 0;
     for (int32_t r = 0; r < job->ranks; r++) all += job->memory[r].total;
-    weft_text_add(out, "], \"total_bytes\": %zu}\n", all);
+    weft_text_add(out, "], \"total_bytes\": %zu}\n", all * (size_t)job->data);
 }

@@ -11,7 +11,7 @@
 
 weft_status weft_loop_known(const weft_loop *loop, weft_error *error)
 {
-    if (loop->worker->rank != 0) error->status = WEFT_STOPPED;
+    if (loop->worker->number != 0) error->status = WEFT_STOPPED;
     return error->status;
 }
 
@@ -26,9 +26,9 @@ static weft_status exchange_openings(weft_loop *loop, weft_error *error)
 {
     const weft_job *job = loop->job;
     opening own = {.start = loop->start, .data = weft_data_fingerprint(loop->data)}, *all = NULL;
-    TRY(weft_arena_take(&loop->arena, (size_t)job->ranks, sizeof *all, &all, error));
+    TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *all, &all, error));
     TRY(weft_worker_gather(loop->worker, &own, sizeof own, all, "beginning of the run", error));
-    for (int32_t r = 0; r < job->ranks; r++) {
+    for (int32_t r = 0; r < job->workers; r++) {
         if (all[r].start == all[0].start && all[r].data == all[0].data) continue;
         weft_fail(error, WEFT_INVALID,
                   "rank %d starts at step %lld, rank 0 at step %lld%s: all must see one run.folder and one data.path",
@@ -46,9 +46,9 @@ static weft_status measure_peak(weft_loop *loop, weft_error *error)
     double own = 0, *all = NULL, seconds = loop->options->peak_seconds;
     if (!job->device->measure_peak || !(seconds > 0)) return WEFT_OK;
     TRY(job->device->measure_peak(&job->options, seconds, &own, error));
-    TRY(weft_arena_take(&loop->arena, (size_t)job->ranks, sizeof *all, &all, error));
+    TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *all, &all, error));
     TRY(weft_worker_gather(loop->worker, &own, sizeof own, all, "measured peaks", error));
-    for (int32_t r = 0; r < job->ranks; r++) loop->peak += all[r];
+    for (int32_t r = 0; r < job->workers; r++) loop->peak += all[r];
     return WEFT_OK;
 }
 
@@ -58,8 +58,9 @@ static weft_status prepare(weft_loop *loop, int32_t rank, weft_error *error)
     loop->transport->operations->publish(loop->transport, "step 0, last finished nothing, runs preparations");
     TRY(weft_worker_create(job, rank, loop->transport, false, &loop->worker, error));
     loop->worker->options = loop->options;
-    TRY(weft_arena_take(&loop->arena, (size_t)job->ranks, sizeof *loop->controls, &loop->controls, error));
-    TRY(weft_arena_take(&loop->arena, (size_t)job->ranks, sizeof *loop->bubble, &loop->bubble, error));
+    TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->controls, &loop->controls, error));
+    TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->bubble, &loop->bubble, error));
+    TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->counts, &loop->counts, error));
     TRY(weft_loop_prepare_timing(loop, error));
     if (loop->resumed) {
         TRY(weft_worker_load(loop->worker, loop->resumed, error));
@@ -87,7 +88,7 @@ static void tell_note(const weft_loop *loop, const char *text, int length)
     const weft_observer *observer = &loop->options->observer;
     char line[512];
     snprintf(line, sizeof line, "%.*s", length, text);
-    if (loop->worker->rank == 0 && observer->note) observer->note(observer->context, line);
+    if (loop->worker->number == 0 && observer->note) observer->note(observer->context, line);
 }
 
 static void tell_notes(const weft_loop *loop)
@@ -106,7 +107,7 @@ static void tell_notes(const weft_loop *loop)
 static weft_status tell_start(weft_loop *loop, weft_error *error)
 {
     const weft_observer *observer = &loop->options->observer;
-    if (loop->worker->rank != 0 || !observer->started) return WEFT_OK;
+    if (loop->worker->number != 0 || !observer->started) return WEFT_OK;
     weft_run_start start = {.resumed_step = loop->start,
                             .resumed_path = loop->resumed ? weft_checkpoint_path(loop->resumed) : NULL,
                             .peak = loop->peak,
@@ -115,33 +116,53 @@ static weft_status tell_start(weft_loop *loop, weft_error *error)
     return observer->started(observer->context, &start, error);
 }
 
-/* Micro-batch by micro-batch, so that a bad token can be placed. */
+/* This worker's share of the batch that begins with block `first`. Micro-batch by micro-batch, so that a bad token can
+ * be placed. */
 static weft_status read_batch(weft_loop *loop, weft_data_part part, int64_t first, weft_error *error)
 {
     const weft_config *config = loop->job->config;
     int64_t B = config->batch.sequences, size = B * config->batch.tokens;
+    int64_t before = loop->worker->data * config->batch.microbatches;
     for (int64_t m = 0; m < config->batch.microbatches; m++) {
-        if (weft_data_read(loop->data, part, first + m * B, B, loop->worker->tokens + m * size,
+        if (weft_data_read(loop->data, part, first + (before + m) * B, B, loop->worker->tokens + m * size,
                            loop->worker->targets + m * size, error) == WEFT_OK)
             continue;
-        return weft_error_context(error, "rank %d, step %lld, stage 0, micro-batch %lld", loop->worker->rank,
+        return weft_error_context(error, "rank %d, step %lld, stage 0, micro-batch %lld", loop->worker->number,
                                   (long long)loop->worker->step, (long long)m);
     }
     return WEFT_OK;
 }
 
-static int64_t count_targets(const weft_loop *loop)
+/* Blocks of the whole batch. */
+static int64_t batch_blocks(const weft_loop *loop)
 {
     const weft_config *config = loop->job->config;
-    int64_t size = config->batch.microbatches * config->batch.sequences * config->batch.tokens, count = 0;
-    for (int64_t i = 0; i < size; i++) count += loop->worker->targets[i] >= 0;
-    return count;
+    return loop->job->data * config->batch.microbatches * config->batch.sequences;
+}
+
+/* Of the whole batch: each worker knows its own share, and the workers of the first rank have all of it. */
+static weft_status count_targets(weft_loop *loop, int64_t *out, weft_error *error)
+{
+    const weft_config *config = loop->job->config;
+    int64_t size = config->batch.microbatches * config->batch.sequences * config->batch.tokens, own = 0;
+    for (int64_t i = 0; i < size; i++) own += loop->worker->targets[i] >= 0;
+    *out = own;
+    if (loop->job->data == 1) return WEFT_OK;
+    TRY(weft_worker_gather(loop->worker, &own, sizeof own, loop->counts, "numbers of targets", error));
+    *out = 0;
+    for (int32_t d = 0; d < loop->job->data; d++) *out += loop->counts[d];
+    return WEFT_OK;
+}
+
+static int64_t count_losses(const weft_loop *loop)
+{
+    return loop->job->data * loop->job->config->batch.microbatches;
 }
 
 static double sum_losses(const weft_loop *loop)
 {
     double sum = 0;
-    for (int64_t m = 0; m < loop->job->config->batch.microbatches; m++) sum += loop->worker->batch_losses[m];
+    for (int64_t m = 0; m < count_losses(loop); m++) sum += loop->worker->batch_losses[m];
     return sum;
 }
 
@@ -169,12 +190,14 @@ static const char *comfort(const weft_loop *loop)
 
 static weft_status check_losses(const weft_loop *loop, const char *which, weft_error *error)
 {
-    int32_t last = loop->job->stage_count - 1;
-    for (int64_t m = 0; m < loop->job->config->batch.microbatches; m++) {
-        if (isfinite(loop->worker->batch_losses[m])) continue;
+    const weft_job *job = loop->job;
+    int32_t last = job->stage_count - 1;
+    int64_t M = job->config->batch.microbatches;
+    for (int64_t i = 0; i < count_losses(loop); i++) {
+        if (isfinite(loop->worker->batch_losses[i])) continue;
         weft_fail(error, WEFT_FAILED, "rank %d, step %lld, stage %d, micro-batch %lld: the %s is not finite%s",
-                  loop->job->stages[last].rank, (long long)loop->worker->step, last, (long long)m, which,
-                  comfort(loop));
+                  job->stages[last].rank * job->data + (int32_t)(i / M), (long long)loop->worker->step, last,
+                  (long long)(i % M), which, comfort(loop));
         return weft_loop_known(loop, error);
     }
     return WEFT_OK;
@@ -193,10 +216,10 @@ static weft_status report_bad_gradient(weft_loop *loop, weft_error *error)
     TRY(weft_worker_run(worker, false, error));
     bad_gradient own = {.stage = worker->bad_stage, .microbatch = worker->bad_microbatch}, *all = NULL;
     memcpy(own.parameter, worker->bad_parameter, sizeof own.parameter);
-    TRY(weft_arena_take(&loop->arena, (size_t)loop->job->ranks, sizeof *all, &all, error));
+    TRY(weft_arena_take(&loop->arena, (size_t)loop->job->workers, sizeof *all, &all, error));
     TRY(weft_worker_gather(worker, &own, sizeof own, all, "diagnoses", error));
     const bad_gradient *found = NULL; /* the backward pass meets the highest stage of the lowest micro-batch first */
-    for (int32_t r = 0; r < loop->job->ranks; r++) {
+    for (int32_t r = 0; r < loop->job->workers; r++) {
         if (all[r].stage < 0) continue;
         if (!found || all[r].microbatch < found->microbatch ||
             (all[r].microbatch == found->microbatch && all[r].stage > found->stage))
@@ -205,8 +228,8 @@ static weft_status report_bad_gradient(weft_loop *loop, weft_error *error)
     if (found)
         weft_fail(error, WEFT_FAILED,
                   "rank %d, step %lld, stage %d, micro-batch %d: the gradient of %s is not finite%s",
-                  loop->job->stages[found->stage].rank, (long long)worker->step, found->stage, found->microbatch,
-                  found->parameter, comfort(loop));
+                  (int32_t)(found - all), (long long)worker->step, found->stage, found->microbatch, found->parameter,
+                  comfort(loop));
     else
         weft_fail(error, WEFT_FAILED,
                   "step %lld: the gradient norm is not finite (both parts of the shared weight's "
@@ -238,8 +261,8 @@ static weft_status report_unclipped(weft_loop *loop, weft_error *error)
     weft_fail(error, WEFT_FAILED,
               "rank %d, step %lld, stage %d: the gradient of %s is not finite (set optimizer.clip to learn the "
               "micro-batch)%s",
-              job->stages[s].rank, (long long)loop->worker->step, s, p < 0 ? "the model" : job->parameters[p].name,
-              comfort(loop));
+              job->stages[s].rank * job->data, (long long)loop->worker->step, s,
+              p < 0 ? "the model" : job->parameters[p].name, comfort(loop));
     return weft_loop_known(loop, error);
 }
 
@@ -256,7 +279,7 @@ static weft_status exchange_controls(weft_loop *loop, double busy, const char *w
     weft_control own = {.stop = loop->options->stop && *loop->options->stop, .busy = busy};
     TRY(weft_worker_gather(loop->worker, &own, sizeof own, loop->controls, what, error));
     *out_stop = false;
-    for (int32_t r = 0; r < loop->job->ranks; r++) *out_stop |= loop->controls[r].stop != 0;
+    for (int32_t r = 0; r < loop->job->workers; r++) *out_stop |= loop->controls[r].stop != 0;
     return WEFT_OK;
 }
 
@@ -265,10 +288,10 @@ static weft_status tell_step(weft_loop *loop, int64_t step, double seconds, cons
 {
     const weft_observer *observer = &loop->options->observer;
     const weft_config *config = loop->job->config;
-    if (loop->worker->rank != 0 || !observer->step) return WEFT_OK;
-    for (int32_t r = 0; r < loop->job->ranks; r++)
+    if (loop->worker->number != 0 || !observer->step) return WEFT_OK;
+    for (int32_t r = 0; r < loop->job->workers; r++)
         loop->bubble[r] = seconds > 0 ? fmax(0, 1 - loop->controls[r].busy / seconds) : 0;
-    double tokens = (double)(config->batch.microbatches * config->batch.sequences * config->batch.tokens);
+    double tokens = (double)(batch_blocks(loop) * config->batch.tokens);
     double mean_seconds = (weft_clock_seconds() - loop->loop_begin) / (double)(step - loop->start);
     weft_step_record record = {.step = step,
                                .steps = count_steps(loop),
@@ -280,7 +303,7 @@ static weft_status tell_step(weft_loop *loop, int64_t step, double seconds, cons
                                .flops_per_second = loop->job->step_flops / seconds,
                                .peak = loop->peak,
                                .seconds_left = mean_seconds * (double)(count_steps(loop) - step),
-                               .ranks = loop->job->ranks,
+                               .ranks = loop->job->workers,
                                .bubble = loop->bubble};
     return observer->step(observer->context, &record, error);
 }
@@ -289,8 +312,7 @@ static weft_status tell_step(weft_loop *loop, int64_t step, double seconds, cons
 static weft_status evaluate(weft_loop *loop, int64_t step, bool *stop, weft_error *error)
 {
     const weft_config *config = loop->job->config;
-    int64_t sequences = config->batch.microbatches * config->batch.sequences,
-            blocks = weft_data_blocks(loop->data, WEFT_DATA_HELD_OUT);
+    int64_t sequences = batch_blocks(loop), targets = 0, blocks = weft_data_blocks(loop->data, WEFT_DATA_HELD_OUT);
     int64_t batches = (blocks + sequences - 1) / sequences, tokens = 0, i = 0;
     if (config->run.evaluate_batches > 0 && config->run.evaluate_batches < batches)
         batches = config->run.evaluate_batches;
@@ -301,10 +323,11 @@ static weft_status evaluate(weft_loop *loop, int64_t step, bool *stop, weft_erro
         TRY(check_losses(loop, "held-out loss", error));
         TRY(exchange_controls(loop, 0, "end of a held-out batch", stop, error));
         sum += sum_losses(loop);
-        tokens += count_targets(loop);
+        TRY(count_targets(loop, &targets, error));
+        tokens += targets;
     }
     const weft_observer *observer = &loop->options->observer;
-    if (i < batches || tokens == 0 || loop->worker->rank != 0 || !observer->evaluated) return WEFT_OK;
+    if (i < batches || tokens == 0 || loop->worker->number != 0 || !observer->evaluated) return WEFT_OK;
     int64_t bytes = weft_data_bytes_per_token(loop->data);
     double loss = sum / (double)tokens;
     weft_evaluation_record record = {
@@ -314,10 +337,9 @@ static weft_status evaluate(weft_loop *loop, int64_t step, bool *stop, weft_erro
 
 weft_status weft_loop_pose(weft_loop *loop, int64_t step, weft_error *error)
 {
-    const weft_config *config = loop->job->config;
     loop->worker->step = step;
-    TRY(read_batch(loop, WEFT_DATA_TRAIN, (step - 1) * config->batch.microbatches * config->batch.sequences, error));
-    loop->targets = count_targets(loop);
+    TRY(read_batch(loop, WEFT_DATA_TRAIN, (step - 1) * batch_blocks(loop), error));
+    TRY(count_targets(loop, &loop->targets, error));
     loop->worker->scale = 1.0f / (float)loop->targets;
     write_scalars(loop, step);
     return WEFT_OK;

@@ -34,12 +34,13 @@ typedef struct weft_loop {
     weft_timeline measured;
     double *own_begin, *own_end;
     uint64_t clock;
-    weft_start *starts;     /* (P) */
-    weft_control *controls; /* (P) */
-    double *bubble;         /* (P) */
+    weft_start *starts;     /* (workers) */
+    weft_control *controls; /* (workers) */
+    double *bubble;         /* (workers) */
     double peak;            /* flop/s of all workers */
     int64_t start, saved;   /* steps done before this run; the last one in a checkpoint */
     int64_t targets;        /* of the batch */
+    int64_t *counts;        /* (workers) targets of each one's share */
     double loss;            /* of the last step */
     bool stopped;           /* before all steps were done, by a wish to stop */
     double loop_begin, step_begin, step_end;

@@ -17,7 +17,7 @@ typedef struct {
     weft_transport *transport; /* owned */
     weft_worker *worker;       /* owned */
     weft_arena arena;
-    note *notes;                 /* (P) */
+    note *notes;                 /* (workers) */
     uint64_t clock;              /* this process's */
     uint32_t count;              /* actions of this rank */
     double *own_begin, *own_end; /* (count) */
@@ -27,7 +27,7 @@ typedef struct {
 typedef struct {
     const weft_job *job;
     const weft_rehearsal *rehearsal;
-    actor *actors; /* (P) */
+    actor *actors; /* (workers) */
 } cast;
 
 static weft_status prepare(actor *self, int32_t rank, weft_error *error)
@@ -38,7 +38,7 @@ static weft_status prepare(actor *self, int32_t rank, weft_error *error)
     self->count = weft_executor_count(self->worker->train);
     TRY(weft_arena_take(&self->arena, self->count, sizeof *self->own_begin, &self->own_begin, error));
     TRY(weft_arena_take(&self->arena, self->count, sizeof *self->own_end, &self->own_end, error));
-    TRY(weft_arena_take(&self->arena, (size_t)job->ranks, sizeof *self->notes, &self->notes, error));
+    TRY(weft_arena_take(&self->arena, (size_t)job->workers, sizeof *self->notes, &self->notes, error));
     return rank == 0 ? weft_timeline_init(&self->measured, job->train, error) : WEFT_OK;
 }
 
@@ -71,8 +71,8 @@ static weft_status receive_times(actor *self, int32_t rank, weft_error *error)
     double *parts[] = {self->measured.begin + first, self->measured.end + first};
     for (int i = 0; i < 2; i++) {
         weft_request request = -1;
-        TRY(self->transport->operations->receive(self->transport, NULL, rank, WEFT_TAG_TIMES, parts[i],
-                                                 count * sizeof(double), &request, error));
+        TRY(self->transport->operations->receive(self->transport, NULL, rank * self->job->data, WEFT_TAG_TIMES,
+                                                 parts[i], count * sizeof(double), &request, error));
         TRY(weft_worker_await(self->worker, request, "times", error));
     }
     return WEFT_OK;
@@ -82,16 +82,16 @@ static weft_status receive_times(actor *self, int32_t rank, weft_error *error)
 static double lag(const actor *self)
 {
     int64_t first = self->notes[0].start;
-    for (int32_t r = 0; r < self->job->ranks; r++) {
+    for (int32_t r = 0; r < self->job->workers; r++) {
         if (self->notes[r].clock != self->clock || !self->clock) return 0;
         if (self->notes[r].start < first) first = self->notes[r].start;
     }
-    return (double)(self->notes[self->worker->rank].start - first) * 1e-9;
+    return (double)(self->notes[self->worker->number].start - first) * 1e-9;
 }
 
 static weft_status share_times(actor *self, int64_t step, weft_error *error)
 {
-    bool collects = self->worker->rank == 0;
+    bool collects = self->worker->number == 0;
     double *begin = collects ? self->measured.begin : self->own_begin;
     double *end = collects ? self->measured.end : self->own_end, late = lag(self);
     weft_executor_times(self->worker->train, begin, end); /* rank 0's actions are the program's first */
@@ -99,6 +99,7 @@ static weft_status share_times(actor *self, int64_t step, weft_error *error)
         begin[i] += late;
         end[i] += late;
     }
+    if (self->worker->data > 0) return WEFT_OK; /* the first pipeline speaks for all */
     if (!collects) return send_times(self, error);
     for (int32_t r = 1; r < self->job->ranks; r++) TRY(receive_times(self, r, error));
     return self->rehearsal->step(self->rehearsal->context, step, &self->measured, error);
@@ -107,7 +108,7 @@ static weft_status share_times(actor *self, int64_t step, weft_error *error)
 /* All ranks see the same notes, and so end with the same step; the first one is always run. */
 static bool is_asked_to_stop(const actor *self)
 {
-    for (int32_t r = 0; r < self->job->ranks; r++)
+    for (int32_t r = 0; r < self->job->workers; r++)
         if (self->notes[r].stop) return true;
     return false;
 }
@@ -149,7 +150,7 @@ static void leave(void *context, int32_t rank)
 weft_status weft_rehearse(const weft_job *job, const weft_rehearsal *rehearsal, weft_error *error)
 {
     cast all = {.job = job, .rehearsal = rehearsal};
-    TRY(weft_allocate((size_t)job->ranks, sizeof *all.actors, &all.actors, error));
+    TRY(weft_allocate((size_t)job->workers, sizeof *all.actors, &all.actors, error));
     weft_crew crew = {.context = &all, .work = work, .leave = leave};
     weft_status status = weft_crew_run(job, &crew, error);
     weft_free(all.actors);

@@ -8,8 +8,8 @@ static const struct {
     const char *begins;
     bool must_match;
 } compared[] = {
-    {"model.", true},         {"run.seed", false}, {"batch.", false},
-    {"data.held_out", false}, {"element", false},  {"optimizer.", false},
+    {"model.", true},   {"run.seed", false},   {"batch.", false},        {"data.held_out", false},
+    {"element", false}, {"optimizer.", false}, {"parallel.data", false},
 };
 
 /* One line of weft_config_dump. */

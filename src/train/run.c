@@ -21,7 +21,7 @@ static weft_status open_data(const weft_config *config, weft_data **out, weft_er
 
 typedef struct {
     weft_loop common;
-    weft_loop *loops; /* (P) */
+    weft_loop *loops; /* (workers) */
     bool stopped;
 } trainees;
 
@@ -46,7 +46,7 @@ weft_status weft_train(const weft_job *job, const weft_train_options *options, w
     weft_checkpoint *resumed = NULL;
     weft_text notes;
     weft_text_init(&notes);
-    weft_status status = weft_allocate((size_t)job->ranks, sizeof *all.loops, &all.loops, error);
+    weft_status status = weft_allocate((size_t)job->workers, sizeof *all.loops, &all.loops, error);
     if (status == WEFT_OK) status = open_data(job->config, &data, error);
     all.common.data = data;
     if (status == WEFT_OK && options->trial_steps <= 0)

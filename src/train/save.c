@@ -9,7 +9,7 @@ typedef struct {
 static weft_status agree(weft_loop *loop, save_part *own, save_part *all, const char *what, weft_error *error)
 {
     TRY(weft_worker_gather(loop->worker, own, sizeof *own, all, what, error));
-    for (int32_t r = 0; r < loop->job->ranks; r++) {
+    for (int32_t r = 0; r < loop->job->workers; r++) {
         if (all[r].error.status == WEFT_OK) continue;
         *error = all[r].error;
         return weft_loop_known(loop, error);
@@ -22,21 +22,24 @@ static weft_status write_kind(weft_loop *loop, int64_t step, weft_checkpoint_kin
 {
     const weft_job *job = loop->job;
     const weft_worker *worker = loop->worker;
-    float *const *const tensors[WEFT_CHECKPOINT_KINDS] = {worker->weight, worker->moment1, worker->moment2};
     weft_checkpoint_piece *pieces = NULL;
     size_t count = 0;
     TRY(weft_allocate((size_t)job->parameter_count, sizeof *pieces, &pieces, error));
     for (int32_t p = 0; p < job->parameter_count; p++) {
-        if (!weft_worker_saves(worker, p)) continue;
+        weft_share share = weft_worker_saves(worker, p);
+        if (share.from == share.to) continue;
         const weft_parameter *parameter = &job->parameters[p];
+        weft_own own = weft_worker_own(worker, p);
+        const float *const values[WEFT_CHECKPOINT_KINDS] = {own.weight, own.moment1, own.moment2};
         pieces[count++] = (weft_checkpoint_piece){.name = parameter->name,
                                                   .dimensions = parameter->dimensions,
                                                   .shape = parameter->shape,
-                                                  .count = parameter->elements,
-                                                  .values = tensors[kind][p]};
+                                                  .from = share.from,
+                                                  .count = share.to - share.from,
+                                                  .values = values[kind]};
     }
-    weft_status status =
-        weft_checkpoint_write(job->config->run.folder, step, kind, worker->rank, job->ranks, pieces, count, out, error);
+    weft_status status = weft_checkpoint_write(job->config->run.folder, step, kind, worker->number, job->workers,
+                                               pieces, count, out, error);
     weft_free(pieces);
     return status;
 }
@@ -46,7 +49,7 @@ static weft_status publish(weft_loop *loop, int64_t step, const save_part *all, 
     const weft_config *config = loop->job->config;
     weft_checkpoint_state state = {
         .step = step, .data_fingerprint = weft_data_fingerprint(loop->data), .loss = loop->loss};
-    size_t ranks = (size_t)loop->job->ranks;
+    size_t ranks = (size_t)loop->job->workers;
     weft_checkpoint_file *files = NULL;
     TRY(weft_allocate(ranks * WEFT_CHECKPOINT_KINDS, sizeof *files, &files, error));
     size_t count = 0;
@@ -69,27 +72,27 @@ static weft_status publish(weft_loop *loop, int64_t step, const save_part *all, 
 static weft_status write_all(weft_loop *loop, int64_t step, save_part *all, weft_error *error)
 {
     save_part own = {0};
-    if (loop->worker->rank == 0 && weft_checkpoint_begin(loop->job->config->run.folder, step, &own.error) != WEFT_OK)
+    if (loop->worker->number == 0 && weft_checkpoint_begin(loop->job->config->run.folder, step, &own.error) != WEFT_OK)
         weft_error_context(&own.error, "rank 0");
     TRY(agree(loop, &own, all, "beginning of a checkpoint", error));
     for (int k = 0; k < WEFT_CHECKPOINT_KINDS && own.error.status == WEFT_OK; k++)
         if (write_kind(loop, step, (weft_checkpoint_kind)k, &own.files[k], &own.error) != WEFT_OK)
-            weft_error_context(&own.error, "rank %d", loop->worker->rank);
+            weft_error_context(&own.error, "rank %d", loop->worker->number);
     return agree(loop, &own, all, "files of a checkpoint", error);
 }
 
 static weft_status publish_all(weft_loop *loop, int64_t step, save_part *all, weft_error *error)
 {
     save_part own = {0};
-    if (loop->worker->rank == 0) (void)publish(loop, step, all, &own.error);
+    if (loop->worker->number == 0) (void)publish(loop, step, all, &own.error);
     return agree(loop, &own, all, "end of a checkpoint", error);
 }
 
 weft_status weft_loop_save(weft_loop *loop, int64_t step, weft_error *error)
 {
     save_part *all = NULL;
-    bool leads = loop->worker->rank == 0;
-    TRY(weft_allocate((size_t)loop->job->ranks, sizeof *all, &all, error));
+    bool leads = loop->worker->number == 0;
+    TRY(weft_allocate((size_t)loop->job->workers, sizeof *all, &all, error));
     weft_status status = write_all(loop, step, all, error);
     if (status != WEFT_OK && leads) weft_checkpoint_discard(loop->job->config->run.folder, step);
     if (status != WEFT_OK && status != WEFT_STOPPED)

@@ -21,21 +21,22 @@ weft_status weft_loop_prepare_timing(weft_loop *loop, weft_error *error)
     loop->clock = job->config->transport == WEFT_CONFIG_LOCAL ? 1 : weft_clock_identity();
     TRY(weft_arena_take(&loop->arena, own, sizeof *loop->own_begin, &loop->own_begin, error));
     TRY(weft_arena_take(&loop->arena, own, sizeof *loop->own_end, &loop->own_end, error));
-    TRY(weft_arena_take(&loop->arena, (size_t)job->ranks, sizeof *loop->starts, &loop->starts, error));
+    TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->starts, &loop->starts, error));
     return weft_timeline_init(&loop->measured, job->train, error);
 }
 
-/* Each rank's times count from its own start. */
+/* Of the first pipeline: the others run the same actions. Each rank's times count from its own start. */
 static weft_status gather_times(weft_loop *loop, weft_error *error)
 {
     const weft_job *job = loop->job;
     weft_worker *worker = loop->worker;
     weft_executor_times(worker->train, loop->own_begin, loop->own_end);
+    for (int32_t w = 0; w < job->workers; w++) worker->equal_bytes[w] = 0;
     for (int32_t r = 0; r < job->ranks; r++) {
         uint32_t count = 0;
         for (int32_t i = job->train->rank_lanes[r]; i < job->train->rank_lanes[r + 1]; i++)
             count += job->train->lanes[i].count;
-        worker->equal_bytes[r] = count * sizeof(double);
+        worker->equal_bytes[r * job->data] = count * sizeof(double);
     }
     const double *parts[2] = {loop->own_begin, loop->own_end};
     double *all[2] = {loop->measured.begin, loop->measured.end};
@@ -68,12 +69,12 @@ static weft_status align(weft_loop *loop, double *out_zero, weft_error *error)
     TRY(weft_worker_gather(loop->worker, &own, sizeof own, all, "starts of their programs", error));
     bool shared = loop->clock != 0;
     double zero = all[0].seconds;
-    for (int32_t r = 0; r < job->ranks; r++) {
-        shared &= all[r].clock == loop->clock;
-        if (all[r].seconds < zero) zero = all[r].seconds;
+    for (int32_t w = 0; w < job->workers; w++) {
+        shared &= all[w].clock == loop->clock;
+        if (all[w].seconds < zero) zero = all[w].seconds;
     }
     *out_zero = shared ? zero : own.seconds;
-    for (int32_t r = 0; shared && r < job->ranks; r++) shift(&loop->measured, r, all[r].seconds - zero);
+    for (int32_t r = 0; shared && r < job->ranks; r++) shift(&loop->measured, r, all[r * job->data].seconds - zero);
     return WEFT_OK;
 }
 
@@ -86,6 +87,6 @@ weft_status weft_loop_share_timeline(weft_loop *loop, weft_timeline_record *reco
     record->end = loop->step_end - zero;
     record->measured = &loop->measured;
     const weft_observer *observer = &loop->options->observer;
-    if (loop->worker->rank != 0 || !observer->timeline) return WEFT_OK;
+    if (loop->worker->number != 0 || !observer->timeline) return WEFT_OK;
     return observer->timeline(observer->context, record, error);
 }

@@ -41,7 +41,7 @@ typedef struct weft_observer {
 typedef struct weft_train_options {
     bool resume;                       /* go on from the latest checkpoint of run.folder, or start when there is none */
     const volatile sig_atomic_t *stop; /* non-zero: finish the step, write a checkpoint, return WEFT_OK; may be NULL */
-    double peak_seconds; /* for how long the device's best matrix product is measured at the start; 0: not */
+    double peak_seconds;      /* for how long the device's best matrix product is measured at the start; 0: not */
     double calibrate_seconds; /* for how long the parts of a step are timed alone, before the first; 0: not */
     /* Above 0 the run is a trial of so many steps from the start, for what they take: run.folder is neither read nor
      * written, nothing is saved or evaluated. 0: the whole run. */

@@ -24,10 +24,11 @@ static void tell_stop(weft_worker *worker, const char *what)
 {
     const weft_train_options *options = worker->options;
     if (worker->told_stop || !options || !options->stop || !*options->stop || !options->observer.note) return;
-    if (worker->rank != 0 && worker->job->config->transport == WEFT_CONFIG_LOCAL) return; /* the observer is rank 0's */
+    if (worker->number != 0 && worker->job->config->transport == WEFT_CONFIG_LOCAL)
+        return; /* the observer is rank 0's */
     worker->told_stop = true;
     char line[256];
-    snprintf(line, sizeof line, "rank %d, step %lld: asked to stop while waiting for %s", worker->rank,
+    snprintf(line, sizeof line, "rank %d, step %lld: asked to stop while waiting for %s", worker->number,
              (long long)worker->step, what);
     options->observer.note(options->observer.context, line);
 }
@@ -37,7 +38,7 @@ static void describe_others(const weft_worker *worker, char *out, size_t size)
 {
     size_t used = 0;
     for (int pass = 0; pass < 2; pass++) {
-        for (int32_t r = 0; r < worker->job->ranks && used < size; r++) {
+        for (int32_t r = 0; r < worker->job->workers && used < size; r++) {
             const weft_transport_report *report = &worker->reports[r];
             if (report->answered != (pass == 1)) continue;
             int wrote =
@@ -51,8 +52,8 @@ static bool somebody_computes(const weft_worker *worker)
 {
     char sign[16];
     snprintf(sign, sizeof sign, ", %s ", weft_waiting_runs);
-    for (int32_t r = 0; r < worker->job->ranks; r++)
-        if (r != worker->rank && worker->reports[r].answered && strstr(worker->reports[r].text, sign)) return true;
+    for (int32_t r = 0; r < worker->job->workers; r++)
+        if (r != worker->number && worker->reports[r].answered && strstr(worker->reports[r].text, sign)) return true;
     return false;
 }
 
@@ -70,6 +71,6 @@ weft_status weft_waiting_pause(weft_worker *worker, const char *what, double *si
     }
     char others[WEFT_ERROR_TEXT / 2] = "";
     describe_others(worker, others, sizeof others);
-    FAIL(error, WEFT_TIMEOUT, "rank %d, step %lld: nothing moved for %.0f s while waiting for %s%s", worker->rank,
+    FAIL(error, WEFT_TIMEOUT, "rank %d, step %lld: nothing moved for %.0f s while waiting for %s%s", worker->number,
          (long long)worker->step, limit, what, others);
 }

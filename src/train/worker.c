@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "train/executor.h"
+#include "transport/reduce.h"
 #include "train/waiting.h"
 
 #include <stdio.h>
@@ -25,22 +26,99 @@ static void *carve(cursor *at, size_t bytes)
     return piece;
 }
 
-static void carve_parameter(weft_worker *worker, cursor *at, int32_t p, bool sampling)
+/* count_unit of the job is the same sum. */
+static void carve_unit(weft_worker *worker, cursor *at, int32_t u, bool sampling)
 {
     const weft_job *job = worker->job;
-    size_t padded = weft_job_padded(job->parameters[p].elements);
-    bool rounds = job->options.element != WEFT_FP32;
-    if (!sampling) worker->gradient[p] = carve(at, padded * sizeof(float));
-    if (job->parameters[p].tied && job->tied_alias) {
-        worker->weight[p] = worker->weight[job->tied_embedding];
-        worker->storage[p] = worker->storage[job->tied_embedding];
+    const weft_job_unit *unit = &job->units[u];
+    weft_unit_memory *own = &worker->units[u];
+    size_t begin = weft_share_begin(job, u, worker->data), share = weft_share_end(job, u, worker->data) - begin;
+    size_t element = weft_element_bytes(job->options.element);
+    bool rounds = job->options.element != WEFT_FP32, whole = job->shard != WEFT_SHARD_WEIGHTS;
+    if (!sampling && job->gradient_pages) {
+        own->reduced = carve(at, share * sizeof(float));
+    } else if (!sampling) {
+        own->gradient = carve(at, unit->floats * sizeof(float));
+        own->reduced = at->base ? own->gradient + begin : NULL;
+    }
+    if (unit->weights != u) {
+        const weft_unit_memory *source = &worker->units[unit->weights];
+        own->master = source->master;
+        own->own_storage = source->own_storage;
+        own->storage = source->storage;
         return;
     }
-    worker->weight[p] = carve(at, padded * sizeof(float));
-    worker->storage[p] = rounds ? carve(at, padded * weft_element_bytes(job->options.element)) : worker->weight[p];
+    unsigned char *storage = carve(at, (whole ? unit->floats : share) * element);
+    own->storage = whole ? storage : NULL;
+    own->own_storage = whole && storage ? storage + begin * element : storage;
+    own->master = rounds ? carve(at, share * sizeof(float)) : own->own_storage;
     if (sampling) return;
-    worker->moment1[p] = carve(at, padded * sizeof(float));
-    worker->moment2[p] = carve(at, padded * sizeof(float));
+    own->moment1 = carve(at, share * sizeof(float));
+    own->moment2 = carve(at, share * sizeof(float));
+}
+
+/* Where the parameters of a unit lie, each behind the one before. */
+static void point_storage(weft_worker *worker, int32_t u, void *storage)
+{
+    const weft_job_unit *unit = &worker->job->units[u];
+    size_t element = weft_element_bytes(worker->job->options.element);
+    for (int32_t p = unit->parameter_first; storage && p < unit->parameter_first + unit->parameter_count; p++)
+        worker->storage[p] = (unsigned char *)storage + worker->job->offsets[p] * element;
+}
+
+static void point_gradient(weft_worker *worker, int32_t u, float *gradient)
+{
+    const weft_job_unit *unit = &worker->job->units[u];
+    for (int32_t p = unit->parameter_first; gradient && p < unit->parameter_first + unit->parameter_count; p++)
+        worker->gradient[p] = gradient + worker->job->offsets[p];
+}
+
+void weft_worker_use_weight_page(weft_worker *worker, int32_t stage, int32_t page)
+{
+    const weft_job *job = worker->job;
+    size_t element = weft_element_bytes(job->options.element);
+    unsigned char *at = worker->weight_pages + (size_t)page * weft_share_page_floats(job, worker->rank) * element;
+    for (int32_t u = job->stage_units[stage]; u < job->stage_units[stage + 1]; u++) {
+        point_storage(worker, u, at);
+        at += job->units[u].floats * element;
+    }
+}
+
+float *weft_worker_gradient_on(const weft_worker *worker, int32_t unit, int32_t page)
+{
+    const weft_job *job = worker->job;
+    if (!job->gradient_pages) return worker->units[unit].gradient;
+    float *at = worker->gradient_pages + (size_t)page * weft_share_page_floats(job, worker->rank);
+    for (int32_t u = job->stage_units[job->units[unit].stage]; u < unit; u++) at += job->units[u].floats;
+    return at;
+}
+
+void weft_worker_use_gradient_page(weft_worker *worker, int32_t stage, int32_t page)
+{
+    const weft_job *job = worker->job;
+    for (int32_t u = job->stage_units[stage]; u < job->stage_units[stage + 1]; u++)
+        point_gradient(worker, u, weft_worker_gradient_on(worker, u, page));
+}
+
+weft_own weft_worker_own(const weft_worker *worker, int32_t p)
+{
+    const weft_job *job = worker->job;
+    int32_t u = job->unit_of[p];
+    const weft_unit_memory *unit = &worker->units[u];
+    weft_share share = weft_share_of(job, p, worker->data);
+    if (share.from == share.to || !unit->master) return (weft_own){0};
+    size_t at = job->offsets[p] + (size_t)share.from - weft_share_begin(job, u, worker->data);
+    size_t element = weft_element_bytes(job->options.element);
+    return (weft_own){.weight = unit->master + at,
+                      .moment1 = unit->moment1 ? unit->moment1 + at : NULL,
+                      .moment2 = unit->moment2 ? unit->moment2 + at : NULL,
+                      .gradient = unit->reduced ? unit->reduced + at : NULL,
+                      .storage = (unsigned char *)unit->own_storage + at * element};
+}
+
+int32_t weft_worker_at(const weft_worker *worker, int32_t rank)
+{
+    return rank * worker->job->data + worker->data;
 }
 
 static bool shares_with_another(const weft_worker *worker)
@@ -53,7 +131,7 @@ static bool shares_with_another(const weft_worker *worker)
 int32_t weft_worker_tied_peer(const weft_worker *worker)
 {
     int32_t first = worker->job->stages[0].rank, last = worker->job->stages[worker->job->stage_count - 1].rank;
-    return worker->rank == first ? last : first;
+    return weft_worker_at(worker, worker->rank == first ? last : first);
 }
 
 static void carve_all(weft_worker *worker, cursor *at, bool sampling)
@@ -61,11 +139,12 @@ static void carve_all(weft_worker *worker, cursor *at, bool sampling)
     const weft_job *job = worker->job;
     const weft_config *config = job->config;
     size_t batch = (size_t)(config->batch.microbatches * config->batch.sequences * config->batch.tokens);
-    for (int32_t s = 0; s < job->stage_count; s++) {
-        const weft_job_stage *stage = &job->stages[s];
-        for (int32_t p = 0; p < stage->parameter_count && holds(worker, s); p++)
-            carve_parameter(worker, at, stage->parameter_first + p, sampling);
-    }
+    for (int32_t u = 0; u < job->unit_count; u++)
+        if (holds(worker, job->units[u].stage)) carve_unit(worker, at, u, sampling);
+    size_t page = weft_share_page_floats(job, worker->rank);
+    worker->weight_pages = carve(at, (size_t)job->weight_pages * page * weft_element_bytes(job->options.element));
+    worker->gradient_pages = sampling ? NULL : carve(at, (size_t)job->gradient_pages * page * sizeof(float));
+    worker->reduce_workspace = sampling ? NULL : carve(at, weft_share_workspace(job));
     size_t blocks = (size_t)job->block_first[job->parameter_count];
     worker->slots = carve(at, job->slots[worker->rank]);
     worker->scratch = carve(at, job->scratch[worker->rank]);
@@ -84,20 +163,21 @@ static void carve_all(weft_worker *worker, cursor *at, bool sampling)
 
 static weft_status take_tables(weft_worker *worker, weft_error *error)
 {
-    size_t parameters = (size_t)worker->job->parameter_count, stages = (size_t)worker->job->stage_count;
+    const weft_job *job = worker->job;
+    size_t parameters = (size_t)job->parameter_count, stages = (size_t)job->stage_count, workers = (size_t)job->workers;
     weft_arena *arena = &worker->arena;
-    TRY(weft_arena_take(arena, parameters, sizeof *worker->weight, &worker->weight, error));
+    TRY(weft_arena_take(arena, (size_t)job->unit_count, sizeof *worker->units, &worker->units, error));
     TRY(weft_arena_take(arena, parameters, sizeof *worker->gradient, &worker->gradient, error));
-    TRY(weft_arena_take(arena, parameters, sizeof *worker->moment1, &worker->moment1, error));
-    TRY(weft_arena_take(arena, parameters, sizeof *worker->moment2, &worker->moment2, error));
     TRY(weft_arena_take(arena, parameters, sizeof *worker->storage, &worker->storage, error));
     TRY(weft_arena_take(arena, stages, sizeof *worker->train_stages, &worker->train_stages, error));
     TRY(weft_arena_take(arena, stages, sizeof *worker->forward_stages, &worker->forward_stages, error));
-    TRY(weft_arena_take(arena, (size_t)worker->job->ranks, sizeof *worker->sum_bytes, &worker->sum_bytes, error));
-    TRY(weft_arena_take(arena, (size_t)worker->job->ranks, sizeof *worker->loss_bytes, &worker->loss_bytes, error));
-    TRY(weft_arena_take(arena, (size_t)worker->job->ranks, sizeof *worker->equal_bytes, &worker->equal_bytes, error));
-    TRY(weft_arena_take(arena, (size_t)worker->job->ranks, sizeof *worker->reports, &worker->reports, error));
-    return weft_arena_take(arena, (size_t)worker->job->config->batch.microbatches, sizeof *worker->batch_losses,
+    TRY(weft_arena_take(arena, workers, sizeof *worker->sum_bytes, &worker->sum_bytes, error));
+    TRY(weft_arena_take(arena, workers, sizeof *worker->loss_bytes, &worker->loss_bytes, error));
+    TRY(weft_arena_take(arena, workers, sizeof *worker->equal_bytes, &worker->equal_bytes, error));
+    TRY(weft_arena_take(arena, workers, sizeof *worker->reports, &worker->reports, error));
+    TRY(weft_arena_take(arena, (size_t)job->data, sizeof *worker->share_bytes, &worker->share_bytes, error));
+    TRY(weft_arena_take(arena, (size_t)job->data, sizeof *worker->share_floats, &worker->share_floats, error));
+    return weft_arena_take(arena, (size_t)(job->data * job->config->batch.microbatches), sizeof *worker->batch_losses,
                            &worker->batch_losses, error);
 }
 
@@ -106,12 +186,39 @@ static void count_collectives(weft_worker *worker)
     const weft_job *job = worker->job;
     for (int32_t s = 0; s < job->stage_count; s++) {
         const weft_job_stage *stage = &job->stages[s];
-        int32_t blocks = job->block_first[stage->parameter_first + stage->parameter_count] -
-                         job->block_first[stage->parameter_first];
-        worker->sum_bytes[stage->rank] += (size_t)blocks * sizeof(double);
+        for (int32_t d = 0; d < job->data; d++)
+            for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++) {
+                weft_share blocks = weft_share_blocks(job, p, d);
+                worker->sum_bytes[stage->rank * job->data + d] += (size_t)(blocks.to - blocks.from) * sizeof(double);
+            }
     }
-    worker->loss_bytes[job->stages[job->stage_count - 1].rank] =
-        (size_t)job->config->batch.microbatches * sizeof(float);
+    for (int32_t d = 0; d < job->data; d++)
+        worker->loss_bytes[job->stages[job->stage_count - 1].rank * job->data + d] =
+            (size_t)job->config->batch.microbatches * sizeof(float);
+}
+
+static void point_all(weft_worker *worker)
+{
+    for (int32_t u = 0; u < worker->job->unit_count; u++) {
+        point_storage(worker, u, worker->units[u].storage);
+        point_gradient(worker, u, worker->units[u].gradient);
+    }
+}
+
+static weft_status create_reducer(weft_worker *worker, weft_error *error)
+{
+    const weft_job *job = worker->job;
+    if (job->data == 1) return WEFT_OK;
+    int32_t *members = NULL;
+    TRY(weft_arena_take(&worker->arena, (size_t)job->data, sizeof *members, &members, error));
+    for (int32_t d = 0; d < job->data; d++) members[d] = worker->rank * job->data + d;
+    weft_reducer_options options = {.transport = worker->transport,
+                                    .device = worker->device,
+                                    .group = weft_group_reduce(worker->rank),
+                                    .members = {members, job->data},
+                                    .chunk = WEFT_SHARE_CHUNK,
+                                    .workspace = worker->reduce_workspace};
+    return weft_reducer_create(&options, &worker->reducer, error);
 }
 
 static weft_status create_stages(weft_worker *worker, bool sampling, weft_error *error)
@@ -140,24 +247,28 @@ static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
     carve_all(worker, &count, sampling);
     void *memory = NULL;
     if (worker->device->operations->allocate(worker->device, WEFT_MEMORY_DEVICE, count.used, &memory, error) != WEFT_OK)
-        return weft_error_context(error, "rank %d cannot have its %.1f MiB", worker->rank,
+        return weft_error_context(error, "rank %d cannot have its %.1f MiB", worker->number,
                                   (double)count.used / 1048576);
     worker->memory = memory;
     cursor at = {.base = memory};
     carve_all(worker, &at, sampling);
+    point_all(worker);
     TRY(create_stages(worker, sampling, error));
+    if (!sampling) TRY(create_reducer(worker, error));
     TRY(weft_executor_create(worker, job->forward, worker->forward_stages, &worker->forward, error));
     return sampling ? WEFT_OK : weft_executor_create(worker, job->train, worker->train_stages, &worker->train, error);
 }
 
-weft_status weft_worker_create(const weft_job *job, int32_t rank, weft_transport *transport, bool sampling,
+weft_status weft_worker_create(const weft_job *job, int32_t number, weft_transport *transport, bool sampling,
                                weft_worker **out, weft_error *error)
 {
     weft_worker *worker = NULL;
     *out = NULL;
     TRY(weft_allocate(1, sizeof *worker, &worker, error));
     worker->job = job;
-    worker->rank = rank;
+    worker->number = number;
+    worker->rank = number / job->data;
+    worker->data = number % job->data;
     worker->transport = transport;
     weft_arena_init(&worker->arena);
     weft_status status = build(worker, sampling, error);
@@ -175,59 +286,111 @@ void weft_worker_destroy(weft_worker *worker)
         weft_stage_destroy(worker->forward_stages[s]);
         weft_stage_destroy(worker->train_stages[s]);
     }
+    weft_reducer_destroy(worker->reducer);
     if (worker->memory) worker->device->operations->release(worker->device, worker->memory);
     if (worker->device) worker->device->operations->destroy(worker->device);
     weft_arena_fini(&worker->arena);
     weft_free(worker);
 }
 
-bool weft_worker_saves(const weft_worker *worker, int32_t parameter)
+weft_share weft_worker_saves(const weft_worker *worker, int32_t parameter)
 {
-    return worker->weight[parameter] && !worker->job->parameters[parameter].tied;
-}
-
-static void round_storage(weft_worker *worker, int32_t p)
-{
-    if (worker->job->options.element == WEFT_FP32) return;
-    worker->device->operations->round(worker->device, NULL, worker->job->parameters[p].elements, worker->weight[p],
-                                      worker->storage[p]);
+    const weft_job *job = worker->job;
+    bool once = job->shard != WEFT_SHARD_NONE || worker->data == 0;
+    if (!once || job->parameters[parameter].tied || !worker->units[job->unit_of[parameter]].master)
+        return (weft_share){0, 0};
+    return weft_share_of(job, parameter, worker->data);
 }
 
 static bool needs_own_copy(const weft_worker *worker, int32_t p)
 {
-    return worker->weight[p] && !(worker->job->parameters[p].tied && worker->job->tied_alias);
+    int32_t u = worker->job->unit_of[p];
+    return worker->units[u].master && worker->job->units[u].weights == u;
+}
+
+static void copy(weft_worker *worker, void *to, const void *from, size_t bytes)
+{
+    if (to != from) worker->device->operations->copy(worker->device, NULL, to, from, bytes);
+}
+
+/* Own masters, and what kernels read of the parameter for good, from all of its elements. */
+static void place_weights(weft_worker *worker, int32_t p, const float *whole)
+{
+    const weft_job *job = worker->job;
+    const weft_device_operations *operations = worker->device->operations;
+    weft_share share = weft_share_of(job, p, worker->data);
+    weft_own own = weft_worker_own(worker, p);
+    size_t count = (size_t)(share.to - share.from);
+    bool rounds = job->options.element != WEFT_FP32;
+    if (count > 0) copy(worker, own.weight, whole + share.from, count * sizeof(float));
+    if (job->shard == WEFT_SHARD_WEIGHTS) {
+        if (rounds && count > 0) operations->round(worker->device, NULL, (int64_t)count, own.weight, own.storage);
+    } else if (rounds) {
+        operations->round(worker->device, NULL, job->parameters[p].elements, whole, worker->storage[p]);
+    } else {
+        copy(worker, worker->storage[p], whole, (size_t)job->parameters[p].elements * sizeof(float));
+    }
+}
+
+/* Room for all elements of any parameter, where a worker has only its share of them. */
+static weft_status take_room(const weft_worker *worker, float **out, weft_error *error)
+{
+    const weft_job *job = worker->job;
+    int64_t most = 0;
+    *out = NULL;
+    for (int32_t p = 0; p < job->parameter_count; p++)
+        if (needs_own_copy(worker, p) && job->parameters[p].elements > most) most = job->parameters[p].elements;
+    if (job->shard == WEFT_SHARD_NONE) return WEFT_OK;
+    return weft_allocate((size_t)most, sizeof **out, out, error);
+}
+
+static float *whole_of(const weft_worker *worker, int32_t p, float *room)
+{
+    return room ? room : weft_worker_own(worker, p).weight;
 }
 
 weft_status weft_worker_init_weights(weft_worker *worker, weft_error *error)
 {
     const weft_job *job = worker->job;
+    float *room = NULL;
+    TRY(take_room(worker, &room, error));
     for (int32_t p = 0; p < job->parameter_count; p++) {
         if (!needs_own_copy(worker, p)) continue;
-        weft_parameter_init(&job->parameters[p], (uint64_t)job->config->run.seed, worker->weight[p]);
-        round_storage(worker, p);
+        float *whole = whole_of(worker, p, room);
+        weft_parameter_init(&job->parameters[p], (uint64_t)job->config->run.seed, whole);
+        place_weights(worker, p, whole);
     }
+    weft_free(room);
     return weft_device_check(worker->device, error);
 }
 
-static weft_status load_parameter(weft_worker *worker, const weft_checkpoint *checkpoint, int32_t p, weft_error *error)
+static weft_status load_parameter(weft_worker *worker, const weft_checkpoint *checkpoint, int32_t p, float *room,
+                                  weft_error *error)
 {
     const weft_job *job = worker->job;
     const weft_parameter *source = &job->parameters[job->parameters[p].tied ? job->tied_embedding : p];
-    float *const kinds[WEFT_CHECKPOINT_KINDS] = {worker->weight[p], worker->moment1[p], worker->moment2[p]};
-    for (int k = 0; k < WEFT_CHECKPOINT_KINDS; k++) {
-        if (!kinds[k]) continue;
-        TRY(weft_checkpoint_read(checkpoint, (weft_checkpoint_kind)k, source->name, source->dimensions, source->shape,
-                                 0, source->elements, kinds[k], error));
-    }
-    round_storage(worker, p);
-    return WEFT_OK;
+    weft_share share = weft_share_of(job, p, worker->data);
+    weft_own own = weft_worker_own(worker, p);
+    float *whole = whole_of(worker, p, room);
+    TRY(weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_WEIGHTS, source->name, source->dimensions, source->shape, 0,
+                             source->elements, whole, error));
+    place_weights(worker, p, whole);
+    if (!own.moment1 || share.from == share.to) return WEFT_OK;
+    TRY(weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, source->name, source->dimensions, source->shape,
+                             share.from, share.to - share.from, own.moment1, error));
+    return weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT2, source->name, source->dimensions, source->shape,
+                                share.from, share.to - share.from, own.moment2, error);
 }
 
 weft_status weft_worker_load(weft_worker *worker, const weft_checkpoint *checkpoint, weft_error *error)
 {
-    for (int32_t p = 0; p < worker->job->parameter_count; p++)
-        if (needs_own_copy(worker, p)) TRY(load_parameter(worker, checkpoint, p, error));
-    return weft_device_check(worker->device, error);
+    float *room = NULL;
+    TRY(take_room(worker, &room, error));
+    weft_status status = WEFT_OK;
+    for (int32_t p = 0; p < worker->job->parameter_count && status == WEFT_OK; p++)
+        if (needs_own_copy(worker, p)) status = load_parameter(worker, checkpoint, p, room, error);
+    weft_free(room);
+    return status == WEFT_OK ? weft_device_check(worker->device, error) : status;
 }
 
 weft_status weft_worker_run(weft_worker *worker, bool forward, weft_error *error)
@@ -255,7 +418,7 @@ static weft_status reserve_parts(weft_worker *worker, size_t bytes, weft_error *
 {
     if (bytes <= worker->part_capacity) return WEFT_OK;
     TRY(weft_arena_take(&worker->arena, bytes, 1, &worker->part, error));
-    TRY(weft_arena_take(&worker->arena, bytes, (size_t)worker->job->ranks, &worker->parts, error));
+    TRY(weft_arena_take(&worker->arena, bytes, (size_t)worker->job->workers, &worker->parts, error));
     worker->part_capacity = bytes;
     return WEFT_OK;
 }
@@ -263,18 +426,18 @@ static weft_status reserve_parts(weft_worker *worker, size_t bytes, weft_error *
 weft_status weft_worker_gather(weft_worker *worker, const void *part, size_t bytes, void *all, const char *what,
                                weft_error *error)
 {
-    int32_t ranks = worker->job->ranks;
-    if (ranks == 1) {
+    int32_t workers = worker->job->workers;
+    if (workers == 1) {
         memcpy(all, part, bytes);
         return WEFT_OK;
     }
     TRY(reserve_parts(worker, bytes, error));
     memcpy(worker->part, part, bytes);
-    for (int32_t r = 0; r < ranks; r++) worker->equal_bytes[r] = bytes;
+    for (int32_t w = 0; w < workers; w++) worker->equal_bytes[w] = bytes;
     weft_request request = -1;
     TRY(worker->transport->operations->gather(worker->transport, NULL, WEFT_GROUP_ALL, worker->part,
                                               worker->equal_bytes, worker->parts, &request, error));
     TRY(weft_worker_await(worker, request, what, error));
-    memcpy(all, worker->parts, bytes * (size_t)ranks);
+    memcpy(all, worker->parts, bytes * (size_t)workers);
     return WEFT_OK;
 }

@@ -10,24 +10,53 @@
 
 #include "checkpoint/checkpoint.h"
 #include "data/data.h"
+#include "train/share.h"
 #include "train/train.h"
 #include "transport/transport.h"
 
 enum { WEFT_GROUP_ALL = 0, WEFT_TAG_TIED = 20000, WEFT_TAG_TIMES };
 
+/* The data-parallel workers of a pipeline rank, once for gathers and once for sums. */
+static inline int32_t weft_group_gather(int32_t rank)
+{
+    return 1 + 2 * rank;
+}
+
+static inline int32_t weft_group_reduce(int32_t rank)
+{
+    return 2 + 2 * rank;
+}
+
+/* What a worker has of a unit (train/share.h). own: its share, the whole where nothing is divided. */
+typedef struct weft_unit_memory {
+    float *gradient;                   /* whole, while it is added up; NULL where it is on a page */
+    float *reduced;                    /* own, of the whole batch; may be part of gradient */
+    float *master, *moment1, *moment2; /* own */
+    void *own_storage;                 /* own; what kernels read, fp32: master */
+    void *storage;                     /* whole; NULL where it is on a page */
+} weft_unit_memory;
+
 typedef struct weft_executor weft_executor;
 
 typedef struct weft_worker {
     const weft_job *job;
-    int32_t rank;
+    int32_t rank;   /* in the pipeline: that of the program */
+    int32_t data;   /* among the data-parallel workers of this rank */
+    int32_t number; /* of all workers: what the transport and messages call its rank */
     weft_device *device;
     weft_transport *transport;
     weft_arena arena;      /* host side tables */
     unsigned char *memory; /* one device allocation; everything below points into it */
 
-    /* (parameters) NULL where this worker does not hold the parameter */
-    float **weight, **gradient, **moment1, **moment2;
-    void **storage; /* what kernels read: weight itself for fp32 */
+    weft_unit_memory *units; /* (units) all NULL where another rank has the unit */
+    /* (parameters) What kernels read, and where they add gradients: whole. NULL where this worker has none, or where
+     * they are on a page that another stage is on. */
+    void **storage;
+    float **gradient;
+    unsigned char *weight_pages;
+    float *gradient_pages;
+    struct weft_reducer *reducer; /* NULL at a data-parallel width of one */
+    float *reduce_workspace;
 
     unsigned char *slots;                       /* the slot arena of the programs */
     void *scratch, *exchange;                   /* kernel workspace; one piece of the other side's shared gradient */
@@ -35,16 +64,17 @@ typedef struct weft_worker {
     float *losses;                              /* (M) written by the last stage */
     double *own_sums, *all_sums, *ordered_sums; /* norm blocks: own, as gathered by rank, in global order */
     weft_step_scalars *scalars;
-    float *batch_losses; /* (M) on the host, after METRICS */
+    float *batch_losses; /* (data, M) on the host, after METRICS */
     void *logits;        /* sampling: (B, V) storage, else NULL */
     int64_t logits_position;
-    size_t *sum_bytes, *loss_bytes; /* (P) what each rank gives in NORM and METRICS */
-    size_t *equal_bytes;            /* (P) what each rank gives in a gather between programs */
+    size_t *sum_bytes, *loss_bytes;     /* (workers) what each gives in NORM and METRICS */
+    size_t *equal_bytes;                /* (workers) what each gives in a gather between programs */
+    size_t *share_bytes, *share_floats; /* (data) what each gives in UNSHARD, and gets in REDUCE_GRAD */
     /* What such a gather sends and receives. The worker's own: after an error another rank may still copy from or to it
      * while the caller has long returned. */
-    unsigned char *part, *parts; /* (part_capacity), (P, part_capacity) */
+    unsigned char *part, *parts; /* (part_capacity), (workers, part_capacity) */
     size_t part_capacity;
-    weft_transport_report *reports; /* (P) of the last interrogation */
+    weft_transport_report *reports; /* (workers) of the last interrogation */
 
     const weft_train_options *options; /* the run's; NULL: sampling */
     bool told_stop;                    /* that it was asked to stop while it waited */
@@ -59,8 +89,8 @@ typedef struct weft_worker {
     char bad_parameter[64];
 } weft_worker;
 
-/* sampling: no gradients, moments or train program; logits are allocated. */
-weft_status weft_worker_create(const weft_job *job, int32_t rank, weft_transport *transport, bool sampling,
+/* number: of all workers. sampling: no gradients, moments or train program; logits are allocated. */
+weft_status weft_worker_create(const weft_job *job, int32_t number, weft_transport *transport, bool sampling,
                                weft_worker **out, weft_error *error) WEFT_CHECKED;
 void weft_worker_destroy(weft_worker *worker);
 
@@ -68,8 +98,24 @@ void weft_worker_destroy(weft_worker *worker);
 weft_status weft_worker_init_weights(weft_worker *worker, weft_error *error) WEFT_CHECKED;
 weft_status weft_worker_load(weft_worker *worker, const weft_checkpoint *checkpoint, weft_error *error) WEFT_CHECKED;
 
-/* Whether this worker writes the parameter to checkpoints (holds it, and is not the second holder of a tied weight). */
-bool weft_worker_saves(const weft_worker *worker, int32_t parameter);
+/* The elements of a parameter that this worker writes to checkpoints: every element is written by one worker. */
+weft_share weft_worker_saves(const weft_worker *worker, int32_t parameter);
+
+/* This worker's share of a parameter (weft_share_of): the first element of each. NULL where it has none. */
+typedef struct weft_own {
+    float *weight, *moment1, *moment2, *gradient;
+    void *storage;
+} weft_own;
+weft_own weft_worker_own(const weft_worker *worker, int32_t parameter);
+
+/* Lets kernels of a stage read gathered weights from a page, or add gradients on one. */
+void weft_worker_use_weight_page(weft_worker *worker, int32_t stage, int32_t page);
+void weft_worker_use_gradient_page(weft_worker *worker, int32_t stage, int32_t page);
+/* The whole gradients of a unit; without pages its own. */
+float *weft_worker_gradient_on(const weft_worker *worker, int32_t unit, int32_t page);
+
+/* The worker of another pipeline rank in the same pipeline. */
+int32_t weft_worker_at(const weft_worker *worker, int32_t rank);
 
 /* Runs the train or the forward program once over the batch in tokens and targets. */
 weft_status weft_worker_run(weft_worker *worker, bool forward, weft_error *error) WEFT_CHECKED;

@@ -140,7 +140,7 @@ static int target(const board *b, int32_t rank, uint32_t action)
 static void pass_shards(board *b, int32_t rank, uint32_t action, bool ends)
 {
     weft_action a = b->program->actions[action];
-    bool there = b->program->shard != WEFT_SHARD_WEIGHTS || a.kind == WEFT_W;
+    bool there = b->program->shard != WEFT_SHARD_WEIGHTS;
     for (int i = 0; i < 64; i++) there |= b->gathered[rank][i].stage == (int)a.stage && !b->gathered[rank][i].moves;
     if (!there) complain(b, "reads weights that are not there");
     if (a.kind != WEFT_B && a.kind != WEFT_W) return;
@@ -160,7 +160,7 @@ static bool reads_now(const board *b, int32_t rank, int stage)
 {
     int32_t lane = b->program->rank_lanes[rank];
     weft_action a = b->program->actions[b->cursor[lane]];
-    return b->running[lane] && (int)a.stage == stage && (a.kind == WEFT_F || a.kind == WEFT_B || a.kind == WEFT_I);
+    return b->running[lane] && (int)a.stage == stage && a.kind != WEFT_UPDATE;
 }
 
 static void gather(board *b, int32_t rank, weft_action a, bool ends)

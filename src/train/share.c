@@ -1,0 +1,127 @@
+#include "train/share.h"
+
+#include "transport/reduce.h"
+
+static bool is_divided(const weft_job *job)
+{
+    return job->data > 1 && job->shard != WEFT_SHARD_NONE;
+}
+
+static bool is_shared_weight(const weft_job *job, int32_t p)
+{
+    return job->tied && (p == job->tied_embedding || p == job->tied_head);
+}
+
+/* The first place at or behind `wanted` where a tensor or a block of one begins; the end of the unit if there is none.
+ */
+static size_t cut_at(const weft_job *job, const weft_job_unit *unit, size_t wanted)
+{
+    for (int32_t p = unit->parameter_first; p < unit->parameter_first + unit->parameter_count; p++) {
+        size_t begin = job->offsets[p], elements = (size_t)job->parameters[p].elements;
+        if (begin >= wanted) return begin;
+        size_t blocks = (wanted - begin + WEFT_NORM_BLOCK - 1) / WEFT_NORM_BLOCK;
+        if (blocks * WEFT_NORM_BLOCK < elements) return begin + blocks * WEFT_NORM_BLOCK;
+    }
+    return unit->floats;
+}
+
+static weft_status cut(weft_job *job, weft_job_unit *unit, weft_error *error)
+{
+    TRY(weft_arena_take(&job->arena, (size_t)job->data + 1, sizeof *unit->cut, &unit->cut, error));
+    for (int32_t d = 1; d < job->data; d++)
+        unit->cut[d] = cut_at(job, unit, unit->floats * (size_t)d / (size_t)job->data);
+    unit->cut[job->data] = unit->floats;
+    return WEFT_OK;
+}
+
+static void add_unit(weft_job *job, int32_t stage, int32_t first, int32_t count)
+{
+    int32_t number = job->unit_count++;
+    weft_job_unit *unit = &job->units[number];
+    *unit = (weft_job_unit){.stage = stage, .parameter_first = first, .parameter_count = count, .weights = number};
+    for (int32_t p = first; p < first + count; p++) {
+        job->unit_of[p] = number;
+        job->offsets[p] = unit->floats;
+        unit->floats += weft_job_padded(job->parameters[p].elements);
+    }
+}
+
+static void add_stage(weft_job *job, int32_t s)
+{
+    const weft_job_stage *stage = &job->stages[s];
+    int32_t first = stage->parameter_first, past = first + stage->parameter_count;
+    job->stage_units[s] = job->unit_count;
+    while (first < past) {
+        int32_t next = first + 1;
+        while (next < past && !is_shared_weight(job, first) && !is_shared_weight(job, next)) next++;
+        add_unit(job, s, first, next - first);
+        first = next;
+    }
+}
+
+weft_status weft_share_units(weft_job *job, weft_error *error)
+{
+    size_t stages = (size_t)job->stage_count, parameters = (size_t)job->parameter_count;
+    TRY(weft_arena_take(&job->arena, 3 * stages, sizeof *job->units, &job->units, error));
+    TRY(weft_arena_take(&job->arena, stages + 1, sizeof *job->stage_units, &job->stage_units, error));
+    TRY(weft_arena_take(&job->arena, parameters, sizeof *job->unit_of, &job->unit_of, error));
+    TRY(weft_arena_take(&job->arena, parameters, sizeof *job->offsets, &job->offsets, error));
+    for (int32_t s = 0; s < job->stage_count; s++) add_stage(job, s);
+    job->stage_units[stages] = job->unit_count;
+    if (job->tied_alias) job->units[job->unit_of[job->tied_head]].weights = job->unit_of[job->tied_embedding];
+    for (int32_t u = 0; u < job->unit_count; u++) TRY(cut(job, &job->units[u], error));
+    return WEFT_OK;
+}
+
+size_t weft_share_begin(const weft_job *job, int32_t unit, int32_t data)
+{
+    return is_divided(job) ? job->units[unit].cut[data] : 0;
+}
+
+size_t weft_share_end(const weft_job *job, int32_t unit, int32_t data)
+{
+    return is_divided(job) ? job->units[unit].cut[data + 1] : job->units[unit].floats;
+}
+
+static int64_t clamp(int64_t value, int64_t most)
+{
+    return value < 0 ? 0 : value > most ? most : value;
+}
+
+weft_share weft_share_of(const weft_job *job, int32_t parameter, int32_t data)
+{
+    int32_t unit = job->unit_of[parameter];
+    int64_t offset = (int64_t)job->offsets[parameter], elements = job->parameters[parameter].elements;
+    return (weft_share){clamp((int64_t)weft_share_begin(job, unit, data) - offset, elements),
+                        clamp((int64_t)weft_share_end(job, unit, data) - offset, elements)};
+}
+
+size_t weft_share_stage_floats(const weft_job *job, int32_t stage)
+{
+    size_t floats = 0;
+    for (int32_t u = job->stage_units[stage]; u < job->stage_units[stage + 1]; u++) floats += job->units[u].floats;
+    return floats;
+}
+
+size_t weft_share_page_floats(const weft_job *job, int32_t rank)
+{
+    size_t most = 0;
+    for (int32_t s = 0; s < job->stage_count; s++) {
+        size_t floats = weft_share_stage_floats(job, s);
+        if (job->stages[s].rank == rank && floats > most) most = floats;
+    }
+    return most;
+}
+
+size_t weft_share_workspace(const weft_job *job)
+{
+    return job->data > 1 ? weft_reducer_workspace(job->data, WEFT_SHARE_CHUNK) : 0;
+}
+
+weft_share weft_share_blocks(const weft_job *job, int32_t parameter, int32_t data)
+{
+    if (job->parameters[parameter].tied || (!is_divided(job) && data > 0)) return (weft_share){0, 0};
+    weft_share share = weft_share_of(job, parameter, data);
+    if (share.from == share.to) return (weft_share){0, 0};
+    return (weft_share){share.from / WEFT_NORM_BLOCK, (share.to + WEFT_NORM_BLOCK - 1) / WEFT_NORM_BLOCK};
+}

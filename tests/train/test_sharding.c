@@ -1,0 +1,260 @@
+/*
+ * Data parallelism: for a fixed width, whatever the workers divide, the schedule, the pipeline, its loops and the
+ * transport leave the same losses and checkpoints, bit for bit; early reductions agree within rounding; and the width
+ * itself changes no more than that.
+ *
+ * Usage: test_sharding local FOLDER, or under mpirun -n N: test_sharding mpi FOLDER, which runs the layouts of N
+ * workers.
+ */
+#include "layouts.h"
+
+#include "base/file.h"
+#include "checkpoint/checkpoint.h"
+#include "transport/transport.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct suite {
+    const char *transport, *folder;
+    char corpus[512];
+    int32_t process, workers; /* workers 0: any number */
+    int passed, failed, runs;
+} suite;
+
+typedef struct layout {
+    const char *schedule;
+    int data, pipeline, loops;
+    const char *shard, *reduce;
+    int buffers;
+    const char *element, *recompute;
+} layout;
+
+static void check(suite *self, bool good, const char *name, const char *why)
+{
+    self->passed += good;
+    self->failed += !good;
+    if (!good) fprintf(stderr, "FAILED %s: %s\n", name, why);
+}
+
+static void name_layout(const layout *l, char *out, size_t size)
+{
+    snprintf(out, size, "%s-D%d-P%d-V%d-%s-%s-%d-%s-%s", l->schedule, l->data, l->pipeline, l->loops, l->shard,
+             l->reduce, l->buffers, l->element, l->recompute);
+}
+
+/* steps 0: those of the base configuration. */
+static weft_status train(suite *self, const layout *l, const char *transport, int64_t steps, test_run *run,
+                         weft_error *error)
+{
+    char set[11][64];
+    const char *overrides[TEST_RUN_OVERRIDES];
+    int count = 0;
+    snprintf(set[count++], 64, "parallel.schedule=%s", l->schedule);
+    snprintf(set[count++], 64, "parallel.data=%d", l->data);
+    snprintf(set[count++], 64, "parallel.pipeline=%d", l->pipeline);
+    snprintf(set[count++], 64, "parallel.loops=%d", l->loops);
+    snprintf(set[count++], 64, "parallel.shard=%s", l->shard);
+    snprintf(set[count++], 64, "parallel.reduce=%s", l->reduce);
+    snprintf(set[count++], 64, "parallel.buffers=%d", l->buffers);
+    snprintf(set[count++], 64, "element=%s", l->element);
+    snprintf(set[count++], 64, "recompute=%s", l->recompute);
+    snprintf(set[count++], 64, "transport=%s", transport);
+    if (steps) snprintf(set[count++], 64, "run.steps=%d", (int)steps);
+    for (int i = 0; i < count; i++) overrides[i] = set[i];
+    overrides[count] = NULL;
+    weft_error_clear(error);
+    return test_train(run, self->corpus, overrides, error);
+}
+
+static bool same_checkpoints(const char *a, const char *b, char *why, size_t size)
+{
+    bool same = false;
+    weft_text difference;
+    weft_error error;
+    weft_text_init(&difference);
+    if (weft_checkpoint_compare(a, b, &same, &difference, &error) != WEFT_OK)
+        snprintf(why, size, "%s", error.text);
+    else
+        snprintf(why, size, "%s", weft_text_get(&difference));
+    weft_text_fini(&difference);
+    return same;
+}
+
+static bool same_losses(const test_run *a, const test_run *b)
+{
+    return a->steps == b->steps && memcmp(&a->held_out, &b->held_out, sizeof a->held_out) == 0 &&
+           memcmp(a->losses, b->losses, sizeof a->losses) == 0;
+}
+
+static double farthest(const test_run *a, const test_run *b)
+{
+    double most = fabs(a->held_out - b->held_out) / a->held_out;
+    for (int64_t i = 1; i <= a->steps; i++) most = fmax(most, fabs(a->losses[i] - b->losses[i]) / a->losses[i]);
+    return a->steps == b->steps ? most : HUGE_VAL;
+}
+
+/* Every process makes its own, on one pipeline rank without sharding; data-parallel workers as threads. */
+static test_run baseline(suite *self, int data, const char *element)
+{
+    test_run run = {0};
+    weft_error error;
+    layout l = {"gpipe", data, 1, 1, "none", "once", 2, element, "none"};
+    snprintf(run.folder, sizeof run.folder, "%s/baseline-%d-%s-%d", self->folder, data, element, (int)self->process);
+    if (train(self, &l, "local", 0, &run, &error) != WEFT_OK) {
+        fprintf(stderr, "baseline: %s\n", error.text);
+        exit(1);
+    }
+    return run;
+}
+
+/* What rounding of sums in another order may do; weights that are stored in bf16 may then round the other way. */
+static double tolerance(const layout *l)
+{
+    return strcmp(l->element, "bf16") == 0 ? 1e-3 : 1e-5;
+}
+
+/* The groups of micro-batches that an early reduction takes are those of one reduction where the backward passes of a
+ * stage are behind one another. */
+static bool reduces_once(const layout *l)
+{
+    return strcmp(l->reduce, "once") == 0 || strcmp(l->schedule, "breadth-first") == 0;
+}
+
+static void run_layout(suite *self, const layout *l, const test_run *base)
+{
+    char name[256], why[512] = "other losses";
+    test_run run = {0};
+    weft_error error;
+    if (self->workers && l->data * l->pipeline != self->workers) return;
+    name_layout(l, name, sizeof name);
+    snprintf(run.folder, sizeof run.folder, "%s/%s-%s", self->folder, self->transport, name);
+    weft_status status = train(self, l, self->transport, 0, &run, &error);
+    if (self->process != 0) return;
+    self->runs++;
+    if (status != WEFT_OK)
+        check(self, false, name, error.text);
+    else if (reduces_once(l))
+        check(self, same_losses(base, &run) && same_checkpoints(base->folder, run.folder, why, sizeof why), name, why);
+    else
+        check(self, farthest(base, &run) < tolerance(l), name, "losses differ by more than rounding makes them");
+}
+
+static const char *const shards[] = {"none", "optimizer", "gradients", "weights"};
+
+/* Shards, buffers and reductions of one pipeline. */
+static void run_shards(suite *self, const test_run *base, layout l)
+{
+    for (int shard = 0; shard < 4; shard++)
+        for (int early = 0; early < (shard >= 2 ? 2 : 1); early++)
+            for (int buffers = 1; buffers <= (shard == 3 || early ? 2 : 1); buffers++) {
+                l.shard = shards[shard];
+                l.reduce = early ? "early" : "once";
+                l.buffers = buffers;
+                run_layout(self, &l, base);
+            }
+}
+
+static void run_widths(suite *self, const char *element, int most)
+{
+    static const struct {
+        const char *schedule;
+        int pipeline, loops;
+    } pipelines[] = {{"gpipe", 1, 1},         {"1f1b", 2, 1},          {"1f1b", 2, 2},  {"depth-first", 2, 2},
+                     {"breadth-first", 1, 4}, {"breadth-first", 2, 2}, {"zb-h1", 2, 1}, {"breadth-first-split", 2, 2},
+                     {"zb-v", 2, 2}};
+    for (int data = 2; data <= most; data++) {
+        test_run base = baseline(self, data, element);
+        for (size_t i = 0; i < sizeof pipelines / sizeof *pipelines; i++) {
+            if (self->workers && data * pipelines[i].pipeline != self->workers) continue;
+            layout l = {
+                pipelines[i].schedule,  data, pipelines[i].pipeline, pipelines[i].loops, "none", "once", 2, element,
+                i % 2 ? "full" : "none"};
+            run_shards(self, &base, l);
+        }
+    }
+}
+
+/* Eight layouts, one step each, every one from the checkpoint of the one before. */
+static void walk_chain(suite *self)
+{
+    static const layout chain[] = {
+        {"gpipe", 2, 1, 1, "none", "once", 2, "bf16", "none"},
+        {"breadth-first", 2, 2, 2, "weights", "once", 2, "bf16", "none"},
+        {"1f1b", 2, 2, 1, "optimizer", "once", 2, "bf16", "full"},
+        {"depth-first", 2, 2, 2, "weights", "once", 1, "bf16", "none"},
+        {"breadth-first", 2, 1, 4, "gradients", "early", 1, "bf16", "none"},
+        {"zb-h1", 2, 4, 1, "weights", "once", 2, "bf16", "none"},
+        {"breadth-first-split", 2, 2, 2, "gradients", "once", 2, "bf16", "none"},
+        {"breadth-first", 2, 4, 2, "weights", "early", 2, "bf16", "none"},
+    };
+    enum { LINKS = sizeof chain / sizeof *chain };
+    test_run straight = {0}, walked = {0};
+    char why[512] = "";
+    weft_error error;
+    snprintf(straight.folder, sizeof straight.folder, "%s/straight", self->folder);
+    snprintf(walked.folder, sizeof walked.folder, "%s/walked", self->folder);
+    weft_status status = train(self, &chain[0], "local", LINKS, &straight, &error);
+    for (int i = 0; i < LINKS && status == WEFT_OK; i++) {
+        walked.resume = i > 0;
+        walked.stop = 0;
+        walked.stop_after = i + 1;
+        status = train(self, &chain[i], "local", LINKS, &walked, &error);
+    }
+    if (status != WEFT_OK)
+        check(self, false, "chain", error.text);
+    else
+        check(self, same_checkpoints(straight.folder, walked.folder, why, sizeof why), "chain", why);
+}
+
+/* The same batch on more workers with fewer micro-batches each. */
+static void compare_widths(suite *self)
+{
+    static const char *const shares[][2] = {{"1", "6"}, {"2", "3"}, {"3", "2"}, {"6", "1"}};
+    test_run one = {0};
+    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
+        char data[64], microbatches[64];
+        test_run run = {0};
+        weft_error error;
+        snprintf(data, sizeof data, "parallel.data=%s", shares[i][0]);
+        snprintf(microbatches, sizeof microbatches, "batch.microbatches=%s", shares[i][1]);
+        const char *overrides[] = {data,
+                                   microbatches,
+                                   "run.steps=20",
+                                   "optimizer.learning_rate=1e-3",
+                                   i % 2 ? "parallel.shard=weights" : "threads=1",
+                                   NULL};
+        snprintf(run.folder, sizeof run.folder, "%s/width-%s", self->folder, shares[i][0]);
+        weft_error_clear(&error);
+        if (test_train(&run, self->corpus, overrides, &error) != WEFT_OK)
+            check(self, false, data, error.text);
+        else if (i == 0)
+            one = run;
+        else
+            check(self, farthest(&one, &run) < 1e-5, data, "losses differ from those of one worker by more than 1e-5");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3) return 2;
+    suite self = {.transport = argv[1], .folder = argv[2]};
+    weft_error error;
+    bool mpi = strcmp(argv[1], "mpi") == 0;
+    if (mpi && weft_mpi_start(&self.process, &self.workers, &error) != WEFT_OK) return 1;
+    if (weft_folder_create(argv[2], &error) != WEFT_OK) return 1;
+    snprintf(self.corpus, sizeof self.corpus, "%s/corpus-%d.txt", argv[2], (int)self.process);
+    test_write_corpus(self.corpus);
+    run_widths(&self, "fp32", 3);
+    run_widths(&self, "bf16", 2);
+    if (mpi) {
+        weft_mpi_finish();
+    } else {
+        walk_chain(&self);
+        compare_widths(&self);
+    }
+    if (self.process == 0) printf("%d passed, %d failed\n", self.passed, self.failed);
+    return self.failed != 0 || (self.process == 0 && self.passed == 0);
+}
