@@ -49,28 +49,45 @@ static bool has(const weft_program *program, weft_action_kind kind)
     return false;
 }
 
+/* Costs by stage that only some programs have. */
+static void add_optional(const weft_program *program, weft_action_kind kind, const char *text, weft_text *out)
+{
+    if (has(program, kind)) weft_text_add(out, "%s", text);
+}
+
+static void add_head(const weft_program *program, weft_text *out)
+{
+    weft_text_add(out, "\nstage  rank     forward%s      update     message",
+                  has(program, WEFT_I) ? "  back input  back weight" : "     backward");
+    add_optional(program, WEFT_UNSHARD, "      gather", out);
+    add_optional(program, WEFT_REDUCE_GRAD, "      reduce", out);
+    weft_text_add(out, "   (ms)\n");
+}
+
+static void add_stage(const weft_program *program, const weft_costs *costs, int32_t s, weft_text *out)
+{
+    weft_text_add(out, "%5d  %4d  %10.3f", (int)s, (int)program->stage_rank[s], 1e3 * costs->forward[s]);
+    if (has(program, WEFT_I))
+        weft_text_add(out, "  %10.3f  %11.3f", 1e3 * costs->backward_input[s], 1e3 * costs->backward_weight[s]);
+    else
+        weft_text_add(out, "  %11.3f", 1e3 * (costs->backward_input[s] + costs->backward_weight[s]));
+    weft_text_add(out, "  %10.3f  %10.3f", 1e3 * costs->update[s], 1e3 * costs->messages[s]);
+    if (has(program, WEFT_UNSHARD)) weft_text_add(out, "  %10.3f", 1e3 * costs->gathers[s]);
+    if (has(program, WEFT_REDUCE_GRAD)) weft_text_add(out, "  %10.3f", 1e3 * costs->reductions[s]);
+    weft_text_add(out, "\n");
+}
+
 static void add_costs(const weft_step_forecast *it, weft_text *out)
 {
+    static const weft_action_kind whole[] = {WEFT_REDUCE_TIED, WEFT_NORM, WEFT_METRICS};
     const weft_program *program = it->job->train;
-    const weft_costs *costs = &it->fit.costs;
-    bool split = has(program, WEFT_I);
-    weft_text_add(out, "\nstage  rank     forward  %s      update     message   (ms)\n",
-                  split ? "back input  back weight" : "   backward");
-    for (int32_t s = 0; s < program->stages; s++) {
-        weft_text_add(out, "%5d  %4d  %10.3f", (int)s, (int)program->stage_rank[s], 1e3 * costs->forward[s]);
-        if (split)
-            weft_text_add(out, "  %10.3f  %11.3f", 1e3 * costs->backward_input[s], 1e3 * costs->backward_weight[s]);
-        else
-            weft_text_add(out, "  %11.3f", 1e3 * (costs->backward_input[s] + costs->backward_weight[s]));
-        weft_text_add(out, "  %10.3f  %10.3f\n", 1e3 * costs->update[s], 1e3 * costs->messages[s]);
-    }
+    add_head(program, out);
+    for (int32_t s = 0; s < program->stages; s++) add_stage(program, &it->fit.costs, s, out);
     weft_text_add(out, "\n");
-    for (int kind = 0; kind < WEFT_ACTION_KINDS; kind++) {
-        weft_action_lane lane = weft_action_info_get((weft_action_kind)kind)->lane;
-        if ((lane != WEFT_LANE_GATHER && lane != WEFT_LANE_REDUCE) || !has(program, (weft_action_kind)kind)) continue;
-        weft_text_add(out, "%-11s %8.3f ms\n", weft_action_info_get((weft_action_kind)kind)->name,
-                      1e3 * costs->collectives[kind]);
-    }
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+        if (has(program, whole[i]))
+            weft_text_add(out, "%-11s %8.3f ms\n", weft_action_info_get(whole[i])->name,
+                          1e3 * it->fit.costs.collectives[whole[i]]);
 }
 
 void weft_step_forecast_print(const weft_step_forecast *it, weft_text *out)
@@ -143,6 +160,8 @@ void weft_step_forecast_print_json(const weft_step_forecast *it, weft_text *out)
     add_list(",\n    ", "\"backward_weight\"", costs->backward_weight, S, out);
     add_list(",\n    ", "\"update\"", costs->update, S, out);
     add_list(",\n    ", "\"comm\"", costs->messages, S, out);
+    add_list(",\n    ", "\"gather\"", costs->gathers, S, out);
+    add_list(",\n    ", "\"reduce_grad\"", costs->reductions, S, out);
     add_key(",\n    ", "reduce_tied", costs->collectives[WEFT_REDUCE_TIED], out);
     add_key(", ", "norm", costs->collectives[WEFT_NORM], out);
     add_key(", ", "metrics", costs->collectives[WEFT_METRICS], out);
@@ -163,6 +182,12 @@ void weft_step_forecast_print_costs(const weft_step_forecast *it, weft_text *out
     add_list("\n", "backward-weight", costs->backward_weight, S, out);
     add_list("\n", "update", costs->update, S, out);
     add_list("\n", "comm", costs->messages, S, out);
+    if (has(it->job->train, WEFT_UNSHARD)) add_list("\n", "gather", costs->gathers, S, out);
+    if (has(it->job->train, WEFT_REDUCE_GRAD)) {
+        add_list("\n", "reduce", costs->reductions, S, out);
+        weft_text_add(out, "\n");
+        return;
+    }
     weft_text_add(out, "\nreduce: ");
     add_number(costs->collectives[WEFT_REDUCE_TIED] + costs->collectives[WEFT_NORM], out);
     weft_text_add(out, " # the shared weight's gradients and the norm\n");
