@@ -1,6 +1,8 @@
 #include "train/collective.h"
 #include "transport/reduce.h"
 
+#include <stdio.h>
+
 static int32_t tied_parameter(const weft_worker *worker)
 {
     const weft_job *job = worker->job;
@@ -164,8 +166,23 @@ weft_status weft_collective_poll(weft_collective *collective, weft_worker *worke
     return WEFT_OK;
 }
 
-int32_t weft_collective_awaited(const weft_collective *collective, const weft_worker *worker)
+/* The one other worker that it waits for; -1: several, or all. */
+static int32_t awaited_peer(const weft_collective *collective, const weft_worker *worker)
 {
+    int32_t peer = -1, width = worker->job->data;
     if (collective->action.kind == WEFT_REDUCE_TIED) return weft_worker_tied_peer(worker);
-    return collective->action.kind == WEFT_REDUCE_GRAD ? weft_reducer_awaited(worker->reducer) : -1;
+    if (collective->action.kind == WEFT_REDUCE_GRAD) peer = weft_reducer_awaited(worker->reducer);
+    return peer < 0 && width == 2 ? worker->number + 1 - 2 * worker->data : peer;
+}
+
+void weft_collective_awaited(const weft_collective *collective, const weft_worker *worker, char *out, size_t size)
+{
+    weft_action_kind kind = (weft_action_kind)collective->action.kind;
+    int32_t first = worker->rank * worker->job->data, peer = awaited_peer(collective, worker);
+    if (kind == WEFT_NORM || kind == WEFT_METRICS)
+        snprintf(out, size, "of all ranks");
+    else if (peer >= 0)
+        snprintf(out, size, "with rank %d", peer);
+    else
+        snprintf(out, size, "of ranks %d to %d", first, first + worker->job->data - 1);
 }

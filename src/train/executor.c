@@ -31,7 +31,7 @@ struct weft_executor {
     int64_t start;           /* nanoseconds when the run began */
     double last_progress;
     int64_t last_finished; /* action, or -1 */
-    char waiting[64];      /* for what, in words, since nothing moves */
+    char waiting[80];      /* for what, in words, since nothing moves */
     bool polling;          /* the between hook must not enter itself */
     weft_status status;    /* of what the hook met */
     weft_error error;
@@ -425,16 +425,21 @@ static const lane_state *waiting_lane(const weft_executor *executor)
     return lane;
 }
 
+/* What the lane's action is and whom it waits for. */
+static void describe_waiting(weft_executor *executor, const lane_state *lane)
+{
+    char what[32], who[40] = "on this rank";
+    describe(executor, lane->next, what, sizeof what);
+    if (is_collective(lane))
+        weft_collective_awaited(&lane->collective, executor->worker, who, sizeof who);
+    else if (lane->lane->peer >= 0)
+        snprintf(who, sizeof who, "with rank %d", weft_worker_at(executor->worker, lane->lane->peer));
+    snprintf(executor->waiting, sizeof executor->waiting, "%s %s", what, who);
+}
+
 static void publish_waiting(weft_executor *executor)
 {
-    const lane_state *lane = waiting_lane(executor);
-    const weft_worker *worker = executor->worker;
-    char what[32], with[32] = " of all ranks";
-    describe(executor, lane->next, what, sizeof what);
-    int32_t peer = lane->lane->peer >= 0 ? weft_worker_at(worker, lane->lane->peer) : -1;
-    if (is_collective(lane)) peer = weft_collective_awaited(&lane->collective, worker);
-    if (peer >= 0) snprintf(with, sizeof with, " with rank %d", peer);
-    snprintf(executor->waiting, sizeof executor->waiting, "%s%s", what, with);
+    describe_waiting(executor, waiting_lane(executor));
     publish(executor, weft_waiting_waits, executor->waiting);
 }
 
@@ -508,8 +513,6 @@ weft_status weft_executor_run(weft_executor *executor, weft_error *error)
 weft_status weft_executor_run_alone(weft_executor *executor, uint32_t action, double *out_seconds, weft_error *error)
 {
     lane_state *lane = lane_of(executor, action);
-    char what[32];
-    describe(executor, action, what, sizeof what);
     lane->next = action;
     double since = weft_clock_seconds();
     TRY(start_action(executor, lane, error));
@@ -517,7 +520,8 @@ weft_status weft_executor_run_alone(weft_executor *executor, uint32_t action, do
         bool done = false, moved = false;
         TRY(poll_action(executor, lane, &done, &moved, error));
         if (done) break;
-        TRY(weft_waiting_pause(executor->worker, what, &since, error));
+        describe_waiting(executor, lane);
+        TRY(weft_waiting_pause(executor->worker, executor->waiting, &since, error));
     }
     const weft_event *begin = &executor->begin[action - executor->first],
                      *end = &executor->end[action - executor->first];
