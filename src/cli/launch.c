@@ -35,10 +35,11 @@ static weft_status check(const weft_config *config, weft_error *error)
     if (!mpi && weft_mpi_launched())
         return weft_config_complain(config, "transport", error,
                                     "local, but a launcher started this process: add transport=mpi");
-    if (mpi && !weft_mpi_launched() && config->parallel.pipeline > 1)
+    int64_t workers = config->parallel.pipeline * config->parallel.data;
+    if (mpi && !weft_mpi_launched() && workers > 1)
         return weft_config_complain(config, "transport", error,
                                     "mpi, but no launcher started this process: run mpirun -n %lld weft ...",
-                                    (long long)config->parallel.pipeline);
+                                    (long long)workers);
     return WEFT_OK;
 }
 

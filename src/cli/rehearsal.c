@@ -14,6 +14,8 @@ static weft_cli_step measure(const weft_cli_rehearsal *it, const weft_timeline *
     weft_bubble_measure(timeline, &seconds, &step.idle, it->ranks);
     weft_bubble_shares(it->ranks, timeline->program->ranks, seconds, step.cause);
     step.time = seconds / it->unit_seconds;
+    step.gathers = weft_hidden_measure(timeline, WEFT_UNSHARD);
+    step.reductions = weft_hidden_measure(timeline, WEFT_REDUCE_GRAD);
     return step;
 }
 
@@ -88,6 +90,13 @@ static const char *transport_name(const weft_cli_rehearsal *it)
     return it->job->config->transport == WEFT_CONFIG_MPI ? "mpi" : "local";
 }
 
+static void add_hidden(const char *name, const weft_hidden *simulated, const weft_hidden *rehearsed, weft_text *out)
+{
+    if (simulated->seconds > 0)
+        weft_text_add(out, "%s%8.2f %%  %8.2f %% of the time of %llu\n", name, 100 * weft_hidden_share(simulated),
+                      100 * weft_hidden_share(rehearsed), (unsigned long long)simulated->count);
+}
+
 void weft_cli_rehearsal_text(const weft_cli_rehearsal *it, weft_text *out)
 {
     const weft_schedule *schedule = it->job->schedule;
@@ -106,6 +115,8 @@ void weft_cli_rehearsal_text(const weft_cli_rehearsal *it, weft_text *out)
         weft_text_add(out, "  %-9s  %8.2f %%  %8.2f %%\n", weft_bubble_cause_name((weft_bubble_cause)cause),
                       100 * simulated->cause[cause], 100 * rehearsed->cause[cause]);
     }
+    add_hidden("gathers behind compute     ", &simulated->gathers, &rehearsed->gathers, out);
+    add_hidden("reductions behind compute  ", &simulated->reductions, &rehearsed->reductions, out);
 }
 
 static void add_key(const char *key, double value, weft_text *out)
@@ -125,7 +136,11 @@ static void add_step(const char *key, double time, const weft_cli_step *step, we
         if (cause) weft_text_add(out, ", ");
         add_key(weft_bubble_cause_name((weft_bubble_cause)cause), step->cause[cause], out);
     }
-    weft_text_add(out, "}},\n");
+    weft_text_add(out, "}, ");
+    add_key("gathers_hidden", weft_hidden_share(&step->gathers), out);
+    weft_text_add(out, ", ");
+    add_key("reductions_hidden", weft_hidden_share(&step->reductions), out);
+    weft_text_add(out, "},\n");
 }
 
 void weft_cli_rehearsal_json(const weft_cli_rehearsal *it, weft_text *out)
@@ -135,9 +150,11 @@ void weft_cli_rehearsal_json(const weft_cli_rehearsal *it, weft_text *out)
     weft_text_add_json(out, schedule->name);
     weft_text_add(out,
                   ",\n  \"pipeline\": %d,\n  \"stages\": %d,\n  \"microbatches\": %d,\n  \"actions\": %u,\n"
-                  "  \"transport\": \"%s\",\n  \"steps\": %zu,\n  \"stopped\": %s,\n",
+                  "  \"gathers\": %llu,\n  \"reductions\": %llu,\n  \"transport\": \"%s\",\n  \"steps\": %zu,\n  "
+                  "\"stopped\": %s,\n",
                   (int)schedule->ranks, (int)schedule->stages, (int)schedule->microbatches,
-                  (unsigned)it->job->train->action_count, transport_name(it), it->count,
+                  (unsigned)it->job->train->action_count, (unsigned long long)it->simulated.gathers.count,
+                  (unsigned long long)it->simulated.reductions.count, transport_name(it), it->count,
                   (int64_t)it->count < it->asked ? "true" : "false");
     add_step("simulated", it->simulated.time, &it->simulated, out);
     add_step("rehearsed", median(it), at_place(it, (it->count - 1) / 2), out);

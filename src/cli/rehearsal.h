@@ -12,6 +12,7 @@
 /* A step: its time in the unit, and the shares of it in which ranks were idle, means over the ranks. */
 typedef struct weft_cli_step {
     double time, idle, cause[WEFT_BUBBLE_CAUSES];
+    weft_hidden gathers, reductions;
 } weft_cli_step;
 
 typedef struct weft_cli_rehearsal {

@@ -3,6 +3,7 @@
 #include "cli/launch.h"
 #include "cli/pictures.h"
 #include "cli/rehearsal.h"
+#include "cli/sharding.h"
 #include "cli/source.h"
 
 #include "report/report.h"
@@ -11,13 +12,15 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RANKS_LIMIT = 1024, STAGES_LIMIT = 65536 }; /* a thread or a process each; a layer each */
+enum { WORKERS_LIMIT = 1024, STAGES_LIMIT = 65536 }; /* a thread or a process each; a layer each */
 
 typedef struct rehearsal {
     weft_config config;
     bool has_config;
-    weft_schedule *schedule; /* until the job takes it */
-    weft_cli_costs costs;    /* in the unit */
+    weft_schedule *schedule;  /* until the job takes it */
+    weft_lower_options lower; /* of a kind or a schedule file */
+    int64_t data;             /* pipelines side by side */
+    weft_cli_costs costs;     /* in the unit */
     weft_costs seconds;
     const char *unit;
     double unit_seconds;
@@ -35,7 +38,8 @@ static bool names_configuration(const weft_arguments *arguments)
 /* The file as training would read it says which schedule it is. */
 static weft_status read_schedule(rehearsal *it, const weft_arguments *arguments, weft_error *error)
 {
-    static const char *const sizes[] = {"pipeline", "loops", "microbatches", "placement", "group", "dialect"};
+    static const char *const sizes[] = {"pipeline", "loops", "microbatches", "placement", "group",
+                                        "dialect",  "data",  "shard",        "buffers",   "reduce-early"};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (weft_arguments_has(arguments, sizes[i]))
             FAIL(error, WEFT_INVALID, "--%s: %s says it; change its keys by key=value", sizes[i],
@@ -43,9 +47,17 @@ static weft_status read_schedule(rehearsal *it, const weft_arguments *arguments,
     weft_config config;
     TRY(weft_config_load(&config, arguments->operands[0], arguments->operands + 1, arguments->operand_count - 1,
                          error));
+    it->data = config.parallel.data;
     weft_status status = weft_job_schedule(&config, &it->schedule, error);
     weft_config_fini(&config);
     return status;
+}
+
+static weft_status read_flags(rehearsal *it, const weft_arguments *arguments, weft_error *error)
+{
+    TRY(weft_cli_sharding(arguments, &it->lower, error));
+    it->data = it->lower.data;
+    return weft_cli_schedule(arguments, 0, &it->schedule, error);
 }
 
 static weft_status find_schedule(rehearsal *it, const weft_arguments *arguments, weft_error *error)
@@ -54,10 +66,11 @@ static weft_status find_schedule(rehearsal *it, const weft_arguments *arguments,
     if (!configured && arguments->operand_count > 1)
         FAIL(error, WEFT_INVALID, "unexpected operand '%s'; key=value goes with FILE.yaml only",
              arguments->operands[1]);
-    TRY(configured ? read_schedule(it, arguments, error) : weft_cli_schedule(arguments, 0, &it->schedule, error));
-    if (it->schedule->ranks > RANKS_LIMIT || it->schedule->stages > STAGES_LIMIT)
-        FAIL(error, WEFT_INVALID, "%d stages over %d ranks are too many to rehearse: up to %d over %d are not",
-             (int)it->schedule->stages, (int)it->schedule->ranks, (int)STAGES_LIMIT, (int)RANKS_LIMIT);
+    TRY((configured ? read_schedule : read_flags)(it, arguments, error));
+    int64_t workers = it->data * it->schedule->ranks;
+    if (workers > WORKERS_LIMIT || it->schedule->stages > STAGES_LIMIT)
+        FAIL(error, WEFT_INVALID, "%d stages over %lld workers are too many to rehearse: up to %d over %d are not",
+             (int)it->schedule->stages, (long long)workers, (int)STAGES_LIMIT, (int)WORKERS_LIMIT);
     return WEFT_OK;
 }
 
@@ -69,11 +82,11 @@ static weft_status load_model(rehearsal *it, const weft_arguments *arguments, co
         "device=emulated",    "element=fp32",           "recompute=none",  "threads=1",         "memory_limit=0",
         "data.path=none",     "model.width=4",          "model.heads=1",   "model.kv_heads=0",  "model.feed_forward=4",
         "model.vocabulary=4", "model.position=learned", "model.context=1", "batch.sequences=1", "batch.tokens=1"};
-    enum { FIXED = sizeof fixed / sizeof *fixed, MORE = 7 };
+    enum { FIXED = sizeof fixed / sizeof *fixed, MORE = 8 };
     bool configured = names_configuration(arguments);
     int given = arguments->operand_count - 1, count = 0;
     const char **all = NULL, *transport = weft_arguments_get(arguments, "transport");
-    char layers[40], loops[40], own[4][40];
+    char layers[40], loops[40], own[5][40];
     TRY(weft_arena_take(&it->arena, (size_t)given + FIXED + MORE, sizeof *all, &all, error));
     for (int i = 0; i < given; i++) all[count++] = arguments->operands[1 + i];
     for (int i = 0; i < FIXED; i++) all[count++] = fixed[i];
@@ -89,7 +102,8 @@ static weft_status load_model(rehearsal *it, const weft_arguments *arguments, co
     snprintf(own[1], sizeof own[1], "parallel.pipeline=%d", (int)it->schedule->ranks);
     snprintf(own[2], sizeof own[2], "batch.microbatches=%d", (int)it->schedule->microbatches);
     snprintf(own[3], sizeof own[3], "model.tied=false");
-    for (int i = 1; i < 4; i++) all[count++] = own[i];
+    snprintf(own[4], sizeof own[4], "parallel.data=%lld", (long long)it->data);
+    for (int i = 1; i < 5; i++) all[count++] = own[i];
     return weft_config_load_text(&it->config, "{}", 2, "rehearsal", all, count, error);
 }
 
@@ -147,10 +161,9 @@ static weft_status prepare(rehearsal *it, const weft_arguments *arguments, weft_
     TRY(find_schedule(it, arguments, error));
     TRY(read_costs(it, arguments, error));
     TRY(make_model(it, arguments, error));
-    bool update = it->costs.has_update;
-    weft_lower_options bare = {.update = update, .norm = update, .clip = update};
+    it->lower.update = it->lower.norm = it->lower.clip = it->costs.has_update;
     weft_job_rehearsal how = {
-        .schedule = it->schedule, .costs = &it->seconds, .lower = names_configuration(arguments) ? NULL : &bare};
+        .schedule = it->schedule, .costs = &it->seconds, .lower = names_configuration(arguments) ? NULL : &it->lower};
     it->schedule = NULL;
     TRY(weft_job_create_rehearsal(&it->config, &how, &it->job, error));
     return weft_cli_pictures_check(arguments, it->job->train, error);
@@ -224,14 +237,15 @@ static void details(weft_text *out)
     weft_text_add(
         out,
         "The schedule's program is run step after step by the worker and the transport that train, on devices that\n"
-        "compute nothing: an action takes the time that its cost says. FILE.yaml is a configuration; schedule, sizes\n"
-        "and transport are its, the model and the data are left out. The first SIGINT or SIGTERM finishes the step\n"
-        "and shows the steps done, a second one ends at once.\n\n");
+        "compute nothing: an action takes the time that its cost says. FILE.yaml is a configuration; schedule, sizes,\n"
+        "sharding and transport are its, the model and the data are left out. The first SIGINT or SIGTERM finishes\n"
+        "the step and shows the steps done, a second one ends at once.\n\n");
     weft_cli_schedule_kinds(out);
 }
 
 static const weft_option options[] = {
     WEFT_CLI_SCHEDULE_OPTIONS,
+    WEFT_CLI_SHARDING_OPTIONS,
     WEFT_CLI_COST_OPTIONS,
     {"steps", "N", "steps to run, up to 1000 (5)"},
     {"transport", "local|mpi",
@@ -244,7 +258,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_rehearse = {
     .name = "rehearse",
     .summary = "Runs a schedule by the real worker on emulated devices, and compares it with its simulation",
-    .usage = "KIND|FILE.csv|FILE.yaml [key=value ...] [sizes and costs as simulate] [--steps N] "
+    .usage = "KIND|FILE.csv|FILE.yaml [key=value ...] [sizes, sharding and costs as simulate] [--steps N] "
              "[--transport local|mpi] [--unit s|ms|us] [--json] [--svg FILE] [--html FILE] [--trace FILE]",
     .options = options,
     .least = 1,

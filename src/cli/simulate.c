@@ -22,20 +22,16 @@ typedef struct simulation {
     const char *unit;        /* of all times */
     double step, bubble;
     double cause[WEFT_BUBBLE_CAUSES]; /* shares of the step, means over ranks */
-    uint64_t messages, gathers, reductions;
+    uint64_t messages;
+    weft_hidden gathers, reductions;
 } simulation;
 
-static void count_actions(simulation *it)
+static void count_messages(simulation *it)
 {
     const weft_program *program = it->program;
     for (int32_t i = 0; i < program->rank_lanes[program->ranks]; i++) {
         const weft_lane *lane = &program->lanes[i];
         if (lane->kind == WEFT_PROGRAM_SEND_F || lane->kind == WEFT_PROGRAM_SEND_B) it->messages += lane->count;
-        if (lane->kind != WEFT_PROGRAM_REDUCE && lane->kind != WEFT_PROGRAM_GATHER) continue;
-        for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
-            it->gathers += program->actions[a].kind == WEFT_UNSHARD;
-            it->reductions += program->actions[a].kind == WEFT_REDUCE_GRAD;
-        }
     }
 }
 
@@ -43,7 +39,9 @@ static void sum_up(simulation *it)
 {
     weft_bubble_measure(&it->timeline, &it->step, &it->bubble, it->ranks);
     weft_bubble_shares(it->ranks, it->program->ranks, it->step, it->cause);
-    count_actions(it);
+    count_messages(it);
+    it->gathers = weft_hidden_measure(&it->timeline, WEFT_UNSHARD);
+    it->reductions = weft_hidden_measure(&it->timeline, WEFT_REDUCE_GRAD);
 }
 
 /* An overlapped pair is one piece. Where nothing is said of its cost, parts that cannot begin together, as a file may
@@ -83,6 +81,19 @@ static weft_status simulate(simulation *it, const weft_arguments *arguments, wef
     return WEFT_OK;
 }
 
+static void write_hidden(const simulation *it, weft_text *out)
+{
+    const weft_hidden *parts[] = {&it->gathers, &it->reductions};
+    static const char *const names[] = {"gathers", "reductions"};
+    const char *separator = "hidden    ";
+    for (int i = 0; i < 2; i++) {
+        if (!(parts[i]->seconds > 0)) continue;
+        weft_text_add(out, "%s%s %.2f %%", separator, names[i], 100 * weft_hidden_share(parts[i]));
+        separator = ", ";
+    }
+    if (*separator == ',') weft_text_add(out, " of their time behind compute\n");
+}
+
 static void write_text(const simulation *it, weft_text *out)
 {
     const weft_program *program = it->program;
@@ -97,8 +108,9 @@ static void write_text(const simulation *it, weft_text *out)
         separator = ", ";
     }
     weft_text_add(out, "\nprogram   %u actions, %llu messages, %llu gathers, %llu reductions\n",
-                  (unsigned)program->action_count, (unsigned long long)it->messages, (unsigned long long)it->gathers,
-                  (unsigned long long)it->reductions);
+                  (unsigned)program->action_count, (unsigned long long)it->messages,
+                  (unsigned long long)it->gathers.count, (unsigned long long)it->reductions.count);
+    write_hidden(it, out);
     weft_text_add(out, "\nrank        busy        idle       begin         end    held\n");
     for (int32_t rank = 0; rank < program->ranks; rank++) {
         const weft_bubble_rank *row = &it->ranks[rank];
@@ -150,9 +162,13 @@ static void write_json(const simulation *it, weft_text *out)
     weft_text_add(out, "},\n  \"peak_activations\": [");
     for (int32_t rank = 0; rank < program->ranks; rank++)
         weft_text_add(out, "%s%lld", rank ? ", " : "", (long long)it->ranks[rank].peak_activations);
-    weft_text_add(out, "],\n  \"messages\": %llu,\n  \"gathers\": %llu,\n  \"reductions\": %llu,\n",
-                  (unsigned long long)it->messages, (unsigned long long)it->gathers,
-                  (unsigned long long)it->reductions);
+    weft_text_add(out, "],\n  \"messages\": %llu,\n  \"gathers\": %llu,\n  \"reductions\": %llu,\n  ",
+                  (unsigned long long)it->messages, (unsigned long long)it->gathers.count,
+                  (unsigned long long)it->reductions.count);
+    add_key("gathers_hidden", weft_hidden_share(&it->gathers), out);
+    weft_text_add(out, ",\n  ");
+    add_key("reductions_hidden", weft_hidden_share(&it->reductions), out);
+    weft_text_add(out, ",\n");
     add_ranks(it, out);
     weft_text_add(out, "}\n");
 }

@@ -72,4 +72,15 @@ void weft_bubble_measure(const weft_timeline *timeline, double *out_step_time, d
 /* Of a step, how much of it the ranks stood still by each cause: means over the ranks. */
 void weft_bubble_shares(const weft_bubble_rank *ranks, int32_t count, double step_time, double out[WEFT_BUBBLE_CAUSES]);
 
+/* Actions of one kind on the gather or the reduce lanes, and how much of their time is hidden: the compute lane of
+ * their rank runs something meanwhile. Sums over all ranks. */
+typedef struct weft_hidden {
+    uint64_t count;
+    double seconds, hidden;
+} weft_hidden;
+
+/* Works on simulated and measured timelines alike. kind: UNSHARD or REDUCE_GRAD. */
+weft_hidden weft_hidden_measure(const weft_timeline *timeline, weft_action_kind kind);
+double weft_hidden_share(const weft_hidden *part); /* NAN where there is no time to hide */
+
 #endif

@@ -11,7 +11,38 @@
 typedef struct result {
     double step, weights; /* step time; rank 0's waiting for weights */
     int gathers, reductions;
+    double hidden_gathers, hidden_reductions; /* time behind compute */
 } result;
+
+/* The measure by looking twice in every half unit: all times are halves here. */
+static double hidden_by_sampling(const weft_timeline *timeline, weft_action_kind kind)
+{
+    const weft_program *program = timeline->program;
+    double hidden = 0;
+    for (int32_t rank = 0; rank < program->ranks; rank++) {
+        const weft_lane *compute = &program->lanes[program->rank_lanes[rank]];
+        for (int32_t l = program->rank_lanes[rank] + 1; l < program->rank_lanes[rank + 1]; l++)
+            for (uint32_t a = program->lanes[l].first; a < program->lanes[l].first + program->lanes[l].count; a++) {
+                if ((weft_action_kind)program->actions[a].kind != kind) continue;
+                for (double at = timeline->begin[a] + 0.125; at < timeline->end[a]; at += 0.25) {
+                    uint32_t c = compute->first, past = compute->first + compute->count;
+                    while (c < past && (at < timeline->begin[c] || at > timeline->end[c])) c++;
+                    hidden += c < past ? 0.25 : 0;
+                }
+            }
+    }
+    return hidden;
+}
+
+static void check_hidden(const weft_timeline *timeline)
+{
+    for (int i = 0; i < 2; i++) {
+        weft_action_kind kind = i ? WEFT_REDUCE_GRAD : WEFT_UNSHARD;
+        weft_hidden part = weft_hidden_measure(timeline, kind);
+        assert_true(part.seconds == (double)part.count * (i ? 1.5 : 1));
+        assert_true(part.hidden == hidden_by_sampling(timeline, kind));
+    }
+}
 
 /* Gathers take 1, reductions 1.5, F 1 and B 2. */
 static result simulate(const weft_schedule_options *options, const weft_lower_options *lower)
@@ -33,7 +64,8 @@ static result simulate(const weft_schedule_options *options, const weft_lower_op
                         .backward_input = half,
                         .backward_weight = half,
                         .gathers = gathers,
-                        .reductions = reductions};
+                        .reductions = reductions,
+                        .pairs = true};
     assert_int_equal(weft_schedule_create(options, &schedule, &error), WEFT_OK);
     assert_int_equal(weft_program_create(schedule, lower, &program, &error), WEFT_OK);
     assert_int_equal(weft_program_verify(program, &error), WEFT_OK);
@@ -45,6 +77,9 @@ static result simulate(const weft_schedule_options *options, const weft_lower_op
         out.gathers += program->actions[a].kind == WEFT_UNSHARD;
         out.reductions += program->actions[a].kind == WEFT_REDUCE_GRAD;
     }
+    check_hidden(&timeline);
+    out.hidden_gathers = weft_hidden_measure(&timeline, WEFT_UNSHARD).hidden;
+    out.hidden_reductions = weft_hidden_measure(&timeline, WEFT_REDUCE_GRAD).hidden;
     weft_timeline_fini(&timeline);
     weft_program_destroy(program);
     weft_schedule_destroy(schedule);
@@ -62,6 +97,7 @@ static void one_buffer(void **state)
     assert_int_equal(r.gathers, 5);
     assert_int_equal(r.reductions, 3);
     assert_true(r.weights == 5);
+    assert_true(r.hidden_gathers == 0);
     assert_true(r.step == 9 + 5 + 1.5);
 }
 
@@ -72,6 +108,8 @@ static void two_buffers(void **state)
     weft_lower_options lower = {.data = 2, .shard = WEFT_SHARD_WEIGHTS, .weight_buffers = 2};
     result r = simulate(&three_stages, &lower);
     assert_int_equal(r.gathers, 4);
+    assert_true(r.hidden_gathers == 3);
+    assert_true(r.hidden_reductions == 2 * 1.5); /* all but that of the stage that ends the step */
     assert_true(r.weights == 1);
     assert_true(r.step == 9 + 1 + 1.5);
 }
@@ -125,6 +163,16 @@ static void breadth_first_gathers_least(void **state)
     }
 }
 
+/* Parts of a pair run at the same time: what is behind both is counted once. */
+static void pairs_hide_once(void **state)
+{
+    (void)state;
+    weft_lower_options lower = {.data = 2, .shard = WEFT_SHARD_WEIGHTS, .weight_buffers = 2};
+    weft_schedule_options options = {.kind = "dualpipe-v", .ranks = 2, .loops = 2, .microbatches = 8};
+    result r = simulate(&options, &lower);
+    assert_true(r.hidden_reductions > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +181,7 @@ int main(void)
         cmocka_unit_test(whole_weights),
         cmocka_unit_test(early_reduction),
         cmocka_unit_test(breadth_first_gathers_least),
+        cmocka_unit_test(pairs_hide_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,6 +29,13 @@ ok "schedule file"
 [ "$(figure steps "$work/yaml.log")" = 2 ] && [ ! -e run ] || die "a configuration leaves something behind"
 ok "configuration"
 
+"$weft" rehearse "$work/run.yaml" parallel.pipeline=2 parallel.loops=2 parallel.data=2 parallel.shard=weights \
+    parallel.reduce=early parallel.buffers=1 $costs --gather 100 --reduce 200 --steps 2 --json > "$work/sharded.log" ||
+    die "a sharded configuration"
+[ "$(figure gathers "$work/sharded.log")" -gt 4 ] && [ "$(figure reductions "$work/sharded.log")" -ge 4 ] ||
+    die "gathers and reductions of a sharded configuration"
+ok "sharded configuration"
+
 for signal in INT TERM; do
     sh -c 'trap - INT; exec "$@"' sh "$weft" rehearse 1f1b --pipeline 4 --microbatches 8 $costs --steps 1000 --json \
         > "$work/signal.log" 2> "$work/signal-errors.log" &

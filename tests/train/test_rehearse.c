@@ -69,7 +69,7 @@ static weft_status watch(void *context, int64_t step, const weft_timeline *measu
 
 typedef struct {
     double forward[STAGES_LIMIT], backward_input[STAGES_LIMIT], backward_weight[STAGES_LIMIT], update[STAGES_LIMIT];
-    double messages[STAGES_LIMIT];
+    double messages[STAGES_LIMIT], gathers[STAGES_LIMIT], reductions[STAGES_LIMIT];
     weft_costs costs;
 } cost_table;
 
@@ -82,46 +82,64 @@ static void fill_costs(cost_table *table)
         table->backward_weight[s] = 1e-4 * (s % 4);
         table->update[s] = 2e-4;
         table->messages[s] = 5e-5 * (s % 3);
+        table->gathers[s] = 2e-4 + 3e-5 * (s % 4);
+        table->reductions[s] = 4e-4 - 5e-5 * (s % 3);
     }
     table->costs = (weft_costs){.forward = table->forward,
                                 .backward_input = table->backward_input,
                                 .backward_weight = table->backward_weight,
                                 .update = table->update,
                                 .reduce = 3e-4,
-                                .messages = table->messages};
+                                .messages = table->messages,
+                                .gathers = table->gathers,
+                                .reductions = table->reductions};
 }
 
-static void load(weft_config *config, int32_t stages, bool tied)
+/* parallel: more keys of it. */
+static void load(weft_config *config, int32_t stages, bool tied, const char *parallel)
 {
     char text[512];
     weft_error error;
     snprintf(text, sizeof text,
              "data: {path: none}\nmodel: {layers: %d, width: 4, heads: 1, feed_forward: 4, vocabulary: 4, context: 1, "
-             "tied: %s}\nbatch: {microbatches: %d, sequences: 1}\nparallel: {pipeline: %d}\ndevice: emulated\n"
+             "tied: %s}\nbatch: {microbatches: %d, sequences: 1}\nparallel: {pipeline: %d%s}\ndevice: emulated\n"
              "timeout: 20\n",
-             stages, tied ? "true" : "false", MICROBATCHES, RANKS);
+             stages, tied ? "true" : "false", MICROBATCHES, RANKS, parallel);
     assert_int_equal(weft_config_load_text(config, text, strlen(text), "test", NULL, 0, &error), WEFT_OK);
 }
 
-/* lower NULL: all that training needs. */
-static void rehearse(const char *kind, const weft_lower_options *lower, int64_t stop_after)
+typedef struct {
+    const char *kind;
+    int32_t loops;                   /* 0: the kind's own */
+    const weft_lower_options *lower; /* NULL: all that training needs */
+    const char *parallel;            /* more keys of the configuration */
+    int64_t stop_after;
+} play;
+
+static void perform(const play *it)
 {
     cost_table table;
     weft_error error;
     weft_config config;
     weft_job *job = NULL;
-    weft_schedule_options options = {.kind = kind, .ranks = RANKS, .microbatches = MICROBATCHES};
-    weft_job_rehearsal how = {.costs = &table.costs, .lower = lower};
+    weft_schedule_options options = {
+        .kind = it->kind, .ranks = RANKS, .loops = it->loops, .microbatches = MICROBATCHES};
+    weft_job_rehearsal how = {.costs = &table.costs, .lower = it->lower};
     fill_costs(&table);
     assert_int_equal(weft_schedule_create(&options, &how.schedule, &error), WEFT_OK);
-    load(&config, how.schedule->stages, lower == NULL);
+    load(&config, how.schedule->stages, it->lower == NULL, it->parallel ? it->parallel : "");
     assert_int_equal(weft_job_create_rehearsal(&config, &how, &job, &error), WEFT_OK);
-    audience people = {.job = job, .costs = &table.costs, .stop_after = stop_after};
+    audience people = {.job = job, .costs = &table.costs, .stop_after = it->stop_after};
     weft_rehearsal rehearsal = {.steps = STEPS, .stop = &people.stop, .step = watch, .context = &people};
-    if (weft_rehearse(job, &rehearsal, &error) != WEFT_OK) fail_msg("%s: %s", kind, error.text);
-    assert_int_equal(people.steps, stop_after ? stop_after : STEPS);
+    if (weft_rehearse(job, &rehearsal, &error) != WEFT_OK) fail_msg("%s: %s", it->kind, error.text);
+    assert_int_equal(people.steps, it->stop_after ? it->stop_after : STEPS);
     weft_job_destroy(job);
     weft_config_fini(&config);
+}
+
+static void rehearse(const char *kind, const weft_lower_options *lower, int64_t stop_after)
+{
+    perform(&(play){.kind = kind, .lower = lower, .stop_after = stop_after});
 }
 
 static void test_every_kind(void **state)
@@ -138,6 +156,22 @@ static void test_whole_step(void **state)
     rehearse("breadth-first", NULL, 0);
     rehearse("zb-v", NULL, 0); /* the tied weight is on one rank */
     rehearse("1f1b", &(weft_lower_options){.update = true, .norm = true, .clip = true}, 0);
+}
+
+/* Whatever two pipelines side by side divide, and however often: gathers and reductions take their time. */
+static void test_every_shard(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"breadth-first", "1f1b"};
+    for (int i = 0; i < 8; i++) {
+        weft_lower_options lower = {.data = 2, .shard = (weft_shard)(i % 4), .update = i % 2 == 0};
+        lower.weight_buffers = lower.shard == WEFT_SHARD_WEIGHTS ? 1 : 0;
+        lower.gradient_buffers = lower.shard >= WEFT_SHARD_GRADIENTS && i < 4 ? 1 : 0;
+        for (int k = 0; k < 2; k++) perform(&(play){.kind = kinds[k], .loops = 2, .lower = &lower});
+    }
+    perform(
+        &(play){.kind = "depth-first", .loops = 2, .parallel = ", data: 3, shard: weights, buffers: 1, reduce: early"});
+    perform(&(play){.kind = "zb-h1", .parallel = ", data: 2, shard: optimizer"});
 }
 
 static void test_stops_after_a_step(void **state)
@@ -162,7 +196,7 @@ static void test_failure_ends_all(void **state)
     weft_config config;
     weft_job *job = NULL;
     fill_costs(&table);
-    load(&config, RANKS, false);
+    load(&config, RANKS, false, "");
     weft_job_rehearsal how = {.costs = &table.costs};
     assert_int_equal(weft_job_create_rehearsal(&config, &how, &job, &error), WEFT_OK);
     weft_rehearsal rehearsal = {.steps = STEPS, .step = refuse};
@@ -179,7 +213,7 @@ static void test_needs_costs(void **state)
     weft_error error;
     weft_config config;
     weft_job *job = NULL;
-    load(&config, RANKS, false);
+    load(&config, RANKS, false, "");
     assert_int_equal(weft_job_create(&config, &job, &error), WEFT_INVALID);
     assert_non_null(strstr(error.text, "device"));
     assert_non_null(strstr(error.text, "weft rehearse"));
@@ -189,9 +223,9 @@ static void test_needs_costs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_kind),         cmocka_unit_test(test_whole_step),
-        cmocka_unit_test(test_stops_after_a_step), cmocka_unit_test(test_failure_ends_all),
-        cmocka_unit_test(test_needs_costs),
+        cmocka_unit_test(test_every_kind),       cmocka_unit_test(test_whole_step),
+        cmocka_unit_test(test_every_shard),      cmocka_unit_test(test_stops_after_a_step),
+        cmocka_unit_test(test_failure_ends_all), cmocka_unit_test(test_needs_costs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

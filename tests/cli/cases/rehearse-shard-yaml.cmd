@@ -1,0 +1,1 @@
+weft rehearse train.yaml --shard weights --forward 1

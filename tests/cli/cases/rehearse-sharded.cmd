@@ -1,0 +1,1 @@
+weft rehearse 1f1b --pipeline 2 --loops 2 --microbatches 4 --data 2 --shard weights --buffers 1 --reduce-early --unit us --forward 200 --backward-input 200 --backward-weight 200 --gather 100 --reduce 100 --steps 1 --json | grep -E '^  .(actions|gathers|reductions)'
