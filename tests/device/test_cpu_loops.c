@@ -72,8 +72,9 @@ static void call_softmax(const weft_cpu_loops *loops, scene *s)
 static void call_loss(const weft_cpu_loops *loops, scene *s)
 {
     memcpy(s->storage[0], s->input[0], sizeof s->storage[0]);
-    s->number = loops->cross_entropy(COUNT, s->storage[0], 77, 0.5f, true) +
-                loops->cross_entropy(COUNT, s->input[1], COUNT - 1, 0.5f, false);
+    float row[COUNT];
+    s->number = loops->cross_entropy(COUNT, s->storage[0], 77, 0.5f, true, row) +
+                loops->cross_entropy(COUNT, s->input[1], COUNT - 1, 0.5f, false, row);
 }
 
 static void call_adamw(const weft_cpu_loops *loops, scene *s)

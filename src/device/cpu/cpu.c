@@ -115,6 +115,7 @@ static void destroy(weft_device *device)
     weft_cpu *cpu = weft_cpu_of(device);
     weft_onednn_destroy(cpu->onednn);
     weft_free(cpu->losses);
+    weft_free(cpu->rows);
     weft_free(cpu);
 }
 

@@ -20,6 +20,8 @@ typedef struct weft_cpu {
     size_t element_bytes;
     double *losses; /* one a row of the loss */
     size_t losses_capacity;
+    float *rows; /* one row of logits for each thread */
+    size_t rows_capacity;
     bool in_between; /* the transport may use this device's operations meanwhile */
 } weft_cpu;
 

@@ -410,32 +410,36 @@ static float dot(int64_t count, const void *a_, const void *b_)
     return sum;
 }
 
-/* Blocks are summed in fp32 and added in double, so that a long row loses nothing. */
-static double exponential_sum(int64_t count, const storage *x, float maximum)
+/* e^(x - maximum), kept for the gradient. Blocks are summed in fp32 and added in double, so that a long row loses
+ * nothing.
+ */
+static double exponential_sum(int64_t count, const storage *x, float maximum, float *kept)
 {
     double total = 0.0;
     for (int64_t begin = 0; begin < count; begin += SUM_BLOCK) {
         int64_t end = count - begin < SUM_BLOCK ? count : begin + SUM_BLOCK;
         float sum = 0.0f;
 #pragma omp simd reduction(+ : sum)
-        for (int64_t i = begin; i < end; i++) sum += exponential(load(x[i]) - maximum);
+        for (int64_t i = begin; i < end; i++) {
+            kept[i] = exponential(load(x[i]) - maximum);
+            sum += kept[i];
+        }
         total += (double)sum;
     }
     return total;
 }
 
-static double cross_entropy(int64_t V, void *logits_, int32_t target, float scale, bool gradient)
+static double cross_entropy(int64_t V, void *logits_, int32_t target, float scale, bool gradient, float *row)
 {
     storage *logits = logits_;
     float maximum = row_maximum(V, logits);
-    double sum = exponential_sum(V, logits, maximum);
+    double sum = exponential_sum(V, logits, maximum, row);
     double loss = log(sum) + (double)maximum - (double)load(logits[target]);
     if (!gradient) return loss;
     float factor = (float)((double)scale / sum);
-    float wanted = FMA(exponential(load(logits[target]) - maximum), factor, -scale);
 #pragma omp simd
-    for (int64_t i = 0; i < V; i++) logits[i] = store(exponential(load(logits[i]) - maximum) * factor);
-    logits[target] = store(wanted);
+    for (int64_t i = 0; i < V; i++) logits[i] = store(row[i] * factor);
+    logits[target] = store(FMA(row[target], factor, -scale));
     return loss;
 }
 

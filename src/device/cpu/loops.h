@@ -55,7 +55,8 @@ typedef struct weft_cpu_loops {
     float (*dot)(int64_t count, const void *a, const void *b);
 
     /* One row of logits; returns -log softmax[target]. */
-    double (*cross_entropy)(int64_t V, void *logits, int32_t target, float scale, bool gradient);
+    /* row: (V) scratch */
+    double (*cross_entropy)(int64_t V, void *logits, int32_t target, float scale, bool gradient, float *row);
 
     double (*square_sum)(int64_t count, const float *x);
     void (*adamw)(int64_t count, const weft_step_scalars *scalars, bool decay, const float *gradient, float *weight,

@@ -3,6 +3,8 @@
 
 #include "base/memory.h"
 
+#include <omp.h>
+
 /* Elements of a range begin at a multiple of GRAIN, so that two threads do not write one cache line. COLUMN_GRAIN
  * keeps a column range's rows whole lines in bf16. */
 enum { GRAIN = 1024, COLUMN_GRAIN = 32 };
@@ -209,10 +211,15 @@ void weft_cpu_cross_entropy(weft_device *device, weft_stream *stream, int64_t N,
     weft_cpu *cpu = weft_cpu_of(device);
     if (weft_grow(&cpu->losses, &cpu->losses_capacity, (size_t)N, sizeof *cpu->losses, &device->error) != WEFT_OK)
         return;
+    if (weft_grow(&cpu->rows, &cpu->rows_capacity, (size_t)(V * device->threads), sizeof *cpu->rows, &device->error) !=
+        WEFT_OK)
+        return;
 #pragma omp parallel for num_threads(device->threads) schedule(static)
     for (int64_t row = 0; row < N; row++) {
         void *line = weft_cpu_at_mutable(cpu, logits, row * V);
-        cpu->losses[row] = targets[row] < 0 ? 0.0 : cpu->loops->cross_entropy(V, line, targets[row], scale, gradient);
+        float *own = cpu->rows + V * omp_get_thread_num();
+        cpu->losses[row] =
+            targets[row] < 0 ? 0.0 : cpu->loops->cross_entropy(V, line, targets[row], scale, gradient, own);
         if (gradient && targets[row] < 0) memset(line, 0, (size_t)V * cpu->element_bytes);
     }
     double sum = 0.0;
