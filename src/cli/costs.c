@@ -12,6 +12,9 @@ typedef enum cost { FORWARD, BACKWARD_INPUT, BACKWARD_WEIGHT, UPDATE, OVERLAP, C
 static const char *const names[COSTS] = {"forward", "backward-input", "backward-weight", "update",
                                          "overlap", "comm",           "gather",          "reduce"};
 
+/* No sum of so many as a program can have is infinite. */
+static const double most_time = 1e100;
+
 /* What was given: the numbers as text with commas, and where they stood. */
 typedef struct given {
     const char *numbers; /* NULL: not given */
@@ -149,6 +152,7 @@ static weft_status take_number(const given *row, const char **at, double *out, w
     snprintf(word, sizeof word, "%.*s", (int)(length < 63 ? length : 63), *at);
     if (length > 63 || !weft_parse_double(word, out) || *out < 0)
         FAIL(error, WEFT_INVALID, "%s: expects a number from 0 up, not '%s'", row->place, word);
+    if (*out > most_time) FAIL(error, WEFT_INVALID, "%s: %s is more than %g", row->place, word, most_time);
     *at = (*at)[length] ? *at + length + 1 : NULL;
     return WEFT_OK;
 }

@@ -53,6 +53,7 @@ weft_status weft_cli_output_check(const weft_arguments *arguments, const char *o
 {
     struct stat status;
     const char *path = weft_arguments_get(arguments, option);
+    if (path && !*path) FAIL(error, WEFT_INVALID, "--%s: expects the name of a file, not ''", option);
     if (path && stat(path, &status) == 0 && !S_ISREG(status.st_mode))
         FAIL(error, WEFT_INVALID, "--%s: %s is there and is not a regular file", option, path);
     if (path) TRY(check_folder(option, path, error));
@@ -69,13 +70,27 @@ static weft_status check_form(const weft_arguments *arguments, const form *kind,
     return WEFT_OK;
 }
 
+/* The second file would replace the first. */
+static weft_status check_distinct(const weft_arguments *arguments, weft_error *error)
+{
+    for (int i = 0; i < FORMS; i++)
+        for (int j = 0; j < i; j++) {
+            const char *one = weft_arguments_get(arguments, forms[j].option);
+            const char *other = weft_arguments_get(arguments, forms[i].option);
+            if (one && other && strcmp(one, other) == 0)
+                FAIL(error, WEFT_INVALID, "--%s and --%s both name %s; give each a file of its own", forms[j].option,
+                     forms[i].option, one);
+        }
+    return WEFT_OK;
+}
+
 weft_status weft_cli_pictures_check(const weft_arguments *arguments, const weft_program *program, weft_error *error)
 {
     const char *unit = NULL;
     TRY(weft_cli_unit(arguments, &unit, error));
     for (int i = 0; i < FORMS; i++)
         if (weft_arguments_has(arguments, forms[i].option)) TRY(check_form(arguments, &forms[i], program, error));
-    return WEFT_OK;
+    return check_distinct(arguments, error);
 }
 
 static weft_status write_file(const form *kind, const char *path, const weft_panel *panels, int count,

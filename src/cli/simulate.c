@@ -223,9 +223,9 @@ const weft_verb weft_verb_simulate = {
     .summary = "Simulates a schedule with given costs: step time, bubble by cause, memory; draws it",
     .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
              "[--data N] [--shard X] [--buffers N] [--reduce-early] "
-             "[--forward X] [--backward-input X] [--backward-weight X] [--comm X] [--update X] [--costs FILE] [--json] "
-             "[--svg FILE] "
-             "[--trace FILE]",
+             "[--forward X] [--backward-input X] [--backward-weight X] [--comm X] [--update X] [--overlap X] "
+             "[--gather X] [--reduce X] [--costs FILE] [--unit s|ms|us] [--json] "
+             "[--svg FILE] [--html FILE] [--trace FILE]",
     .options = options,
     .least = 1,
     .most = 1,

@@ -20,9 +20,9 @@ static weft_status measure_rank(const weft_program *program, int32_t rank, int64
         if (action.kind == WEFT_F && ++held > *out_peak) *out_peak = held;
         if (cap && held > cap)
             FAIL(error, WEFT_INVALID,
-                 "rank %d holds %lld micro-batch stages with %uF%u, action %u of its compute lane; the cap is %lld",
-                 (int)rank, (long long)held, (unsigned)action.stage, (unsigned)action.microbatch,
-                 (unsigned)(a - lane->first), (long long)cap);
+                 "rank %d holds %lld micro-batch stages with %uF%u, pass %u of its %u; the cap is %lld", (int)rank,
+                 (long long)held, (unsigned)action.stage, (unsigned)action.microbatch, (unsigned)(a - lane->first) + 1,
+                 (unsigned)lane->count, (long long)cap);
         bool frees = program->forward_only ? action.kind == WEFT_F : action.kind == WEFT_B || action.kind == WEFT_W;
         if (frees) held--;
     }

@@ -88,45 +88,74 @@ static weft_status check_ends(const weft_csv_reader *reader)
     return WEFT_OK;
 }
 
-static int compare_backward(const void *a_pointer, const void *b_pointer)
+static int compare_group(const void *a_pointer, const void *b_pointer)
 {
-    const weft_csv_action *a = a_pointer, *b = b_pointer;
+    const weft_csv_action *a = *(const weft_csv_action *const *)a_pointer;
+    const weft_csv_action *b = *(const weft_csv_action *const *)b_pointer;
     if (a->action.stage != b->action.stage) return a->action.stage < b->action.stage ? -1 : 1;
     if (a->action.microbatch != b->action.microbatch) return a->action.microbatch < b->action.microbatch ? -1 : 1;
-    return (a->action.kind > b->action.kind) - (a->action.kind < b->action.kind);
+    return (a > b) - (a < b);
 }
 
-/* sorted: B, I and W actions by stage, micro-batch and kind. */
-static weft_status find_old_dialect(const weft_csv_reader *reader, const weft_csv_action *sorted, size_t count)
+static weft_status check_dialect(const weft_csv_reader *reader, const weft_csv_action *const *of_kind)
 {
-    for (size_t i = 0, end; i < count; i = end) {
-        bool has[WEFT_W + 1] = {false};
-        for (end = i; end < count && sorted[end].action.stage == sorted[i].action.stage &&
-                      sorted[end].action.microbatch == sorted[i].action.microbatch;
-             end++)
-            has[sorted[end].action.kind] = true;
-        if (has[WEFT_B] && has[WEFT_W] && !has[WEFT_I])
-            return reject(
-                reader, &sorted[end - 1],
-                "goes with a B of the same stage and micro-batch and no I: this looks like the dialect of 2024, "
-                "where B is the gradient of the input only; name it (--dialect 2024, parallel.dialect=2024), or write "
-                "I "
-                "for B");
+    if (reader->dialect != WEFT_CSV_CURRENT || !of_kind[WEFT_B] || !of_kind[WEFT_W] || of_kind[WEFT_I]) return WEFT_OK;
+    return reject(reader, of_kind[WEFT_W],
+                  "goes with a B of the same stage and micro-batch and no I: this looks like the dialect of 2024, "
+                  "where B is the gradient of the input only; name it (--dialect 2024, parallel.dialect=2024), or "
+                  "write I for B");
+}
+
+static weft_status reject_order(const weft_csv_reader *reader, const weft_csv_action *first,
+                                const weft_csv_action *second)
+{
+    weft_text why;
+    weft_text_init(&why);
+    weft_text_add(&why, "comes before ");
+    print_cell(reader, first->action, &why);
+    weft_text_add(&why, ", which it needs");
+    weft_status status = reject(reader, second, weft_text_get(&why));
+    weft_text_fini(&why);
+    return status;
+}
+
+/* A row with communication is executed as written: a message stands behind what makes it and before what reads it. */
+static weft_status check_row_order(const weft_csv_reader *reader, const weft_csv_action *const *of_kind)
+{
+    static const struct {
+        weft_action_kind first, second;
+    } rules[] = {{WEFT_RECV_F, WEFT_F}, {WEFT_F, WEFT_SEND_F}, {WEFT_RECV_B, WEFT_B},
+                 {WEFT_RECV_B, WEFT_I}, {WEFT_B, WEFT_SEND_B}, {WEFT_I, WEFT_SEND_B}};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        const weft_csv_action *first = of_kind[rules[i].first], *second = of_kind[rules[i].second];
+        if (first && second && first > second) return reject_order(reader, first, second);
     }
     return WEFT_OK;
 }
 
-static weft_status check_dialect(const weft_csv_reader *reader)
+/* sorted: all actions by stage and micro-batch. Doubled ones are found when the program is verified. */
+static weft_status check_groups(const weft_csv_reader *reader, const weft_csv_action *const *sorted)
 {
-    weft_csv_action *sorted = NULL;
-    size_t count = 0;
-    TRY(weft_allocate(reader->count, sizeof *sorted, &sorted, reader->error));
-    for (size_t i = 0; i < reader->count; i++) {
-        unsigned kind = reader->actions[i].action.kind;
-        if (kind == WEFT_B || kind == WEFT_I || kind == WEFT_W) sorted[count++] = reader->actions[i];
+    for (size_t i = 0, end; i < reader->count; i = end) {
+        const weft_csv_action *of_kind[WEFT_ACTION_KINDS] = {NULL};
+        for (end = i; end < reader->count && sorted[end]->action.stage == sorted[i]->action.stage &&
+                      sorted[end]->action.microbatch == sorted[i]->action.microbatch;
+             end++)
+            of_kind[sorted[end]->action.kind] = sorted[end];
+        TRY(check_dialect(reader, of_kind));
+        TRY(check_row_order(reader, of_kind));
     }
-    qsort(sorted, count, sizeof *sorted, compare_backward);
-    weft_status status = find_old_dialect(reader, sorted, count);
+    return WEFT_OK;
+}
+
+/* What the actions of one micro-batch in one stage say together. */
+static weft_status check_together(const weft_csv_reader *reader)
+{
+    const weft_csv_action **sorted = NULL;
+    TRY(weft_allocate(reader->count, sizeof *sorted, &sorted, reader->error));
+    for (size_t i = 0; i < reader->count; i++) sorted[i] = &reader->actions[i];
+    qsort(sorted, reader->count, sizeof *sorted, compare_group);
+    weft_status status = check_groups(reader, sorted);
     weft_free(sorted);
     return status;
 }
@@ -141,7 +170,7 @@ static weft_status check(const weft_csv_reader *reader, weft_schedule *schedule)
     for (size_t stage = 0; stage < room; stage++) schedule->stage_rank[stage]--; /* rows count from 1 */
     TRY(check_numbers(reader));
     TRY(check_ends(reader));
-    return reader->dialect == WEFT_CSV_CURRENT ? check_dialect(reader) : WEFT_OK;
+    return check_together(reader);
 }
 
 static weft_status fill(const weft_csv_reader *reader, weft_schedule *schedule)

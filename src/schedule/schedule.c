@@ -100,13 +100,16 @@ static weft_status choose_group(const weft_schedule_options *options, const weft
     if (!group) return WEFT_OK;
     if (!kind->grouped)
         FAIL(error, WEFT_INVALID, "%s has no groups to choose; leave the group size out, or take hybrid", kind->name);
-    if (group < options->ranks || (group > options->microbatches && group > options->ranks))
+    if (group == options->ranks || (group > options->ranks && group <= options->microbatches)) return WEFT_OK;
+    if (options->microbatches <= options->ranks)
         FAIL(error, WEFT_INVALID,
-             "groups of %d micro-batches make no sense: from %d (the pipeline length, depth-first) to %d (all "
-             "micro-batches, breadth-first)",
-             (int)group, (int)options->ranks,
-             (int)(options->microbatches > options->ranks ? options->microbatches : options->ranks));
-    return WEFT_OK;
+             "groups of %d micro-batches make no sense: %d micro-batches over %d ranks are one group; leave the size "
+             "out",
+             (int)group, (int)options->microbatches, (int)options->ranks);
+    FAIL(error, WEFT_INVALID,
+         "groups of %d micro-batches make no sense: from %d (the pipeline length, depth-first) to %d (all "
+         "micro-batches, breadth-first)",
+         (int)group, (int)options->ranks, (int)options->microbatches);
 }
 
 static weft_status allocate_arrays(weft_schedule *schedule, size_t actions, weft_error *error)

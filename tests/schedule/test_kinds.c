@@ -423,7 +423,7 @@ static const struct {
     {{"bredth-first", 2, 2, 4, NULL, 0}, "did you mean breadth-first"},
     {{"hybrid", 4, 2, 8, NULL, 3}, "groups of 3 micro-batches make no sense: from 4 "},
     {{"hybrid", 4, 2, 8, NULL, 9}, "to 8 "},
-    {{"hybrid", 4, 2, 3, NULL, 5}, "from 4 (the pipeline length, depth-first) to 4 "},
+    {{"hybrid", 4, 2, 3, NULL, 5}, "3 micro-batches over 4 ranks are one group; leave the size out"},
     {{"gpipe", 4, 1, 8, NULL, 4}, "gpipe has no groups to choose"},
     {{"1f1b", 2, 2, 4, "v", 0}, "take depth-first"},
     {{"dualpipe-v", 4, 2, 7, NULL, 0}, "dualpipe-v needs 2 micro-batches for each of 4 ranks, not 7 in all"},
