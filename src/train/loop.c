@@ -400,15 +400,26 @@ static weft_status run_steps(weft_loop *loop, weft_error *error)
     return WEFT_OK;
 }
 
+static weft_status slow_down(weft_loop *loop, weft_error *error)
+{
+    const weft_train_options *options = loop->options;
+    weft_transport *slower = NULL;
+    if (!(options->delay_longest > 0)) return WEFT_OK;
+    TRY(weft_delay_transport_create(loop->transport, options->delay_seed, options->delay_longest, &slower, error));
+    loop->transport = slower;
+    return WEFT_OK;
+}
+
 weft_status weft_loop_run(weft_loop *loop, int32_t rank, weft_transport *transport, weft_error *error)
 {
     loop->transport = transport;
     weft_arena_init(&loop->arena);
-    weft_status status = prepare(loop, rank, error);
+    weft_status status = slow_down(loop, error);
+    if (status == WEFT_OK) status = prepare(loop, rank, error);
     if (status == WEFT_OK) status = tell_start(loop, error);
     if (status == WEFT_OK) tell_notes(loop);
     if (status == WEFT_OK) status = run_steps(loop, error);
-    if (status != WEFT_OK && status != WEFT_STOPPED) transport->operations->stop(transport);
+    if (status != WEFT_OK && status != WEFT_STOPPED) loop->transport->operations->stop(loop->transport);
     return status;
 }
 

@@ -46,6 +46,10 @@ typedef struct weft_train_options {
     /* Above 0 the run is a trial of so many steps from the start, for what they take: run.folder is neither read nor
      * written, nothing is saved or evaluated. 0: the whole run. */
     int64_t trial_steps;
+    /* For tests: every message and gather is held back for a random time of up to so many seconds, a function of the
+     * seed (weft_delay_transport_create); 0: none. It may change nothing but time. */
+    double delay_longest;
+    uint64_t delay_seed;
     bool *stopped; /* set to whether a wish to stop, of any rank, ended the run; may be NULL */
     weft_observer observer;
 } weft_train_options;

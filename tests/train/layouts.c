@@ -1,6 +1,7 @@
 #include "layouts.h"
 
 #include "base/file.h"
+#include "checkpoint/checkpoint.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,13 +58,15 @@ static void on_note(void *context, const char *line)
 
 weft_status test_train(test_run *run, const char *corpus, const char *const *overrides, weft_error *error)
 {
-    char folder[600], data[600];
+    char folder[600], data[600], device[64];
     const char *all[TEST_RUN_OVERRIDES];
     int count = 0;
     snprintf(folder, sizeof folder, "run.folder=%s", run->folder);
     snprintf(data, sizeof data, "data.path=%s", corpus);
     all[count++] = folder;
     all[count++] = data;
+    snprintf(device, sizeof device, "device=%s", run->device ? run->device : "");
+    if (run->device) all[count++] = device;
     for (; *overrides && count < TEST_RUN_OVERRIDES; overrides++) all[count++] = *overrides;
     weft_config config;
     weft_job *job = NULL;
@@ -73,6 +76,8 @@ weft_status test_train(test_run *run, const char *corpus, const char *const *ove
                                   .stop = &run->stop,
                                   .trial_steps = run->trial_steps,
                                   .calibrate_seconds = run->calibrate_seconds,
+                                  .delay_longest = run->delay_longest,
+                                  .delay_seed = run->delay_seed,
                                   .stopped = &run->stopped,
                                   .observer = {.context = run,
                                                .calibrated = run->calibrated,
@@ -83,4 +88,55 @@ weft_status test_train(test_run *run, const char *corpus, const char *const *ove
     weft_job_destroy(job);
     weft_config_fini(&config);
     return status;
+}
+
+void test_layout_name(const test_layout *l, char *out, size_t size)
+{
+    snprintf(out, size, "%s-D%d-P%d-V%d-%s-%s-%d-%s-%s", l->schedule, l->data, l->pipeline, l->loops, l->shard,
+             l->reduce, l->buffers, l->element, l->recompute);
+}
+
+weft_status test_layout_train(test_run *run, const char *corpus, const test_layout *l, const char *transport,
+                              int64_t steps, weft_error *error)
+{
+    char set[11][64];
+    const char *overrides[TEST_RUN_OVERRIDES];
+    int count = 0;
+    snprintf(set[count++], 64, "parallel.schedule=%s", l->schedule);
+    snprintf(set[count++], 64, "parallel.data=%d", l->data);
+    snprintf(set[count++], 64, "parallel.pipeline=%d", l->pipeline);
+    snprintf(set[count++], 64, "parallel.loops=%d", l->loops);
+    snprintf(set[count++], 64, "parallel.shard=%s", l->shard);
+    snprintf(set[count++], 64, "parallel.reduce=%s", l->reduce);
+    snprintf(set[count++], 64, "parallel.buffers=%d", l->buffers);
+    snprintf(set[count++], 64, "element=%s", l->element);
+    snprintf(set[count++], 64, "recompute=%s", l->recompute);
+    snprintf(set[count++], 64, "transport=%s", transport);
+    if (steps) snprintf(set[count++], 64, "run.steps=%d", (int)steps);
+    for (int i = 0; i < count; i++) overrides[i] = set[i];
+    overrides[count] = NULL;
+    weft_error_clear(error);
+    return test_train(run, corpus, overrides, error);
+}
+
+bool test_checkpoints_agree(const char *a, const char *b, char *why, size_t size)
+{
+    bool same = false;
+    weft_text difference;
+    weft_error error;
+    weft_text_init(&difference);
+    if (weft_checkpoint_compare(a, b, &same, &difference, &error) != WEFT_OK)
+        snprintf(why, size, "%s", error.text);
+    else
+        snprintf(why, size, "%s", weft_text_get(&difference));
+    weft_text_fini(&difference);
+    return same;
+}
+
+bool test_runs_agree(const test_run *a, const test_run *b, char *why, size_t size)
+{
+    snprintf(why, size, "other losses");
+    return a->steps == b->steps && memcmp(&a->held_out, &b->held_out, sizeof a->held_out) == 0 &&
+           memcmp(a->losses, b->losses, sizeof a->losses) == 0 &&
+           test_checkpoints_agree(a->folder, b->folder, why, size);
 }

@@ -1,10 +1,14 @@
 #!/bin/sh
-# Usage: layouts.sh TEST_LAYOUTS local | mpi RANKS
+# Usage: layouts.sh TEST local [ARGUMENT...] | layouts.sh TEST mpi RANKS [ARGUMENT...]
 set -u
 work=$(mktemp -d "${TMPDIR:-/tmp}/weft-layouts-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-if [ "$2" = local ]; then
-    "$1" local "$work"
+program=$1 transport=$2
+shift 2
+if [ "$transport" = local ]; then
+    "$program" local "$work" "$@"
 else
-    "$(dirname "$0")/../transport/run_mpi.sh" "$3" "$1" mpi "$work"
+    ranks=$1
+    shift
+    "$(dirname "$0")/../transport/run_mpi.sh" "$ranks" "$program" mpi "$work" "$@"
 fi

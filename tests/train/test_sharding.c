@@ -9,7 +9,6 @@
 #include "layouts.h"
 
 #include "base/file.h"
-#include "checkpoint/checkpoint.h"
 #include "transport/transport.h"
 
 #include <math.h>
@@ -24,69 +23,11 @@ typedef struct suite {
     int passed, failed, runs;
 } suite;
 
-typedef struct layout {
-    const char *schedule;
-    int data, pipeline, loops;
-    const char *shard, *reduce;
-    int buffers;
-    const char *element, *recompute;
-} layout;
-
 static void check(suite *self, bool good, const char *name, const char *why)
 {
     self->passed += good;
     self->failed += !good;
     if (!good) fprintf(stderr, "FAILED %s: %s\n", name, why);
-}
-
-static void name_layout(const layout *l, char *out, size_t size)
-{
-    snprintf(out, size, "%s-D%d-P%d-V%d-%s-%s-%d-%s-%s", l->schedule, l->data, l->pipeline, l->loops, l->shard,
-             l->reduce, l->buffers, l->element, l->recompute);
-}
-
-/* steps 0: those of the base configuration. */
-static weft_status train(suite *self, const layout *l, const char *transport, int64_t steps, test_run *run,
-                         weft_error *error)
-{
-    char set[11][64];
-    const char *overrides[TEST_RUN_OVERRIDES];
-    int count = 0;
-    snprintf(set[count++], 64, "parallel.schedule=%s", l->schedule);
-    snprintf(set[count++], 64, "parallel.data=%d", l->data);
-    snprintf(set[count++], 64, "parallel.pipeline=%d", l->pipeline);
-    snprintf(set[count++], 64, "parallel.loops=%d", l->loops);
-    snprintf(set[count++], 64, "parallel.shard=%s", l->shard);
-    snprintf(set[count++], 64, "parallel.reduce=%s", l->reduce);
-    snprintf(set[count++], 64, "parallel.buffers=%d", l->buffers);
-    snprintf(set[count++], 64, "element=%s", l->element);
-    snprintf(set[count++], 64, "recompute=%s", l->recompute);
-    snprintf(set[count++], 64, "transport=%s", transport);
-    if (steps) snprintf(set[count++], 64, "run.steps=%d", (int)steps);
-    for (int i = 0; i < count; i++) overrides[i] = set[i];
-    overrides[count] = NULL;
-    weft_error_clear(error);
-    return test_train(run, self->corpus, overrides, error);
-}
-
-static bool same_checkpoints(const char *a, const char *b, char *why, size_t size)
-{
-    bool same = false;
-    weft_text difference;
-    weft_error error;
-    weft_text_init(&difference);
-    if (weft_checkpoint_compare(a, b, &same, &difference, &error) != WEFT_OK)
-        snprintf(why, size, "%s", error.text);
-    else
-        snprintf(why, size, "%s", weft_text_get(&difference));
-    weft_text_fini(&difference);
-    return same;
-}
-
-static bool same_losses(const test_run *a, const test_run *b)
-{
-    return a->steps == b->steps && memcmp(&a->held_out, &b->held_out, sizeof a->held_out) == 0 &&
-           memcmp(a->losses, b->losses, sizeof a->losses) == 0;
 }
 
 static double farthest(const test_run *a, const test_run *b)
@@ -101,9 +42,9 @@ static test_run baseline(suite *self, int data, const char *element)
 {
     test_run run = {0};
     weft_error error;
-    layout l = {"gpipe", data, 1, 1, "none", "once", 2, element, "none"};
+    test_layout l = {"gpipe", data, 1, 1, "none", "once", 2, element, "none"};
     snprintf(run.folder, sizeof run.folder, "%s/baseline-%d-%s-%d", self->folder, data, element, (int)self->process);
-    if (train(self, &l, "local", 0, &run, &error) != WEFT_OK) {
+    if (test_layout_train(&run, self->corpus, &l, "local", 0, &error) != WEFT_OK) {
         fprintf(stderr, "baseline: %s\n", error.text);
         exit(1);
     }
@@ -111,33 +52,33 @@ static test_run baseline(suite *self, int data, const char *element)
 }
 
 /* What rounding of sums in another order may do; weights that are stored in bf16 may then round the other way. */
-static double tolerance(const layout *l)
+static double tolerance(const test_layout *l)
 {
     return strcmp(l->element, "bf16") == 0 ? 1e-3 : 1e-5;
 }
 
 /* The groups of micro-batches that an early reduction takes are those of one reduction where the backward passes of a
  * stage are behind one another. */
-static bool reduces_once(const layout *l)
+static bool reduces_once(const test_layout *l)
 {
     return strcmp(l->reduce, "once") == 0 || strcmp(l->schedule, "breadth-first") == 0;
 }
 
-static void run_layout(suite *self, const layout *l, const test_run *base)
+static void run_layout(suite *self, const test_layout *l, const test_run *base)
 {
-    char name[256], why[512] = "other losses";
+    char name[256], why[512] = "";
     test_run run = {0};
     weft_error error;
     if (self->workers && l->data * l->pipeline != self->workers) return;
-    name_layout(l, name, sizeof name);
+    test_layout_name(l, name, sizeof name);
     snprintf(run.folder, sizeof run.folder, "%s/%s-%s", self->folder, self->transport, name);
-    weft_status status = train(self, l, self->transport, 0, &run, &error);
+    weft_status status = test_layout_train(&run, self->corpus, l, self->transport, 0, &error);
     if (self->process != 0) return;
     self->runs++;
     if (status != WEFT_OK)
         check(self, false, name, error.text);
     else if (reduces_once(l))
-        check(self, same_losses(base, &run) && same_checkpoints(base->folder, run.folder, why, sizeof why), name, why);
+        check(self, test_runs_agree(base, &run, why, sizeof why), name, why);
     else
         check(self, farthest(base, &run) < tolerance(l), name, "losses differ by more than rounding makes them");
 }
@@ -145,7 +86,7 @@ static void run_layout(suite *self, const layout *l, const test_run *base)
 static const char *const shards[] = {"none", "optimizer", "gradients", "weights"};
 
 /* Shards, buffers and reductions of one pipeline. */
-static void run_shards(suite *self, const test_run *base, layout l)
+static void run_shards(suite *self, const test_run *base, test_layout l)
 {
     for (int shard = 0; shard < 4; shard++)
         for (int early = 0; early < (shard >= 2 ? 2 : 1); early++)
@@ -169,7 +110,7 @@ static void run_widths(suite *self, const char *element, int most)
         test_run base = baseline(self, data, element);
         for (size_t i = 0; i < sizeof pipelines / sizeof *pipelines; i++) {
             if (self->workers && data * pipelines[i].pipeline != self->workers) continue;
-            layout l = {
+            test_layout l = {
                 pipelines[i].schedule,  data, pipelines[i].pipeline, pipelines[i].loops, "none", "once", 2, element,
                 i % 2 ? "full" : "none"};
             run_shards(self, &base, l);
@@ -180,7 +121,7 @@ static void run_widths(suite *self, const char *element, int most)
 /* Eight layouts, one step each, every one from the checkpoint of the one before. */
 static void walk_chain(suite *self)
 {
-    static const layout chain[] = {
+    static const test_layout chain[] = {
         {"gpipe", 2, 1, 1, "none", "once", 2, "bf16", "none"},
         {"breadth-first", 2, 2, 2, "weights", "once", 2, "bf16", "none"},
         {"1f1b", 2, 2, 1, "optimizer", "once", 2, "bf16", "full"},
@@ -196,17 +137,17 @@ static void walk_chain(suite *self)
     weft_error error;
     snprintf(straight.folder, sizeof straight.folder, "%s/straight", self->folder);
     snprintf(walked.folder, sizeof walked.folder, "%s/walked", self->folder);
-    weft_status status = train(self, &chain[0], "local", LINKS, &straight, &error);
+    weft_status status = test_layout_train(&straight, self->corpus, &chain[0], "local", LINKS, &error);
     for (int i = 0; i < LINKS && status == WEFT_OK; i++) {
         walked.resume = i > 0;
         walked.stop = 0;
         walked.stop_after = i + 1;
-        status = train(self, &chain[i], "local", LINKS, &walked, &error);
+        status = test_layout_train(&walked, self->corpus, &chain[i], "local", LINKS, &error);
     }
     if (status != WEFT_OK)
         check(self, false, "chain", error.text);
     else
-        check(self, same_checkpoints(straight.folder, walked.folder, why, sizeof why), "chain", why);
+        check(self, test_checkpoints_agree(straight.folder, walked.folder, why, sizeof why), "chain", why);
 }
 
 /* The same batch on more workers with fewer micro-batches each. */
