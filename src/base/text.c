@@ -47,6 +47,13 @@ void weft_text_add(weft_text *text, const char *format, ...)
     va_end(again);
 }
 
+void weft_text_add_count(weft_text *text, int64_t count, const char *noun)
+{
+    size_t length = strlen(noun);
+    bool hisses = length > 2 && strcmp(noun + length - 2, "ch") == 0;
+    weft_text_add(text, "%lld %s%s", (long long)count, noun, count == 1 ? "" : hisses ? "es" : "s");
+}
+
 /* Bytes of the well-formed UTF-8 character at c (Unicode 15, table 3-7), or 0. */
 static int utf8_length(const unsigned char *c)
 {

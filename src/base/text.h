@@ -20,6 +20,7 @@ void weft_text_fini(weft_text *text);
 /* Appends never fail on the spot: a writer appends everything and checks once. */
 void weft_text_add(weft_text *text, const char *format, ...) WEFT_PRINTF(2, 3);
 void weft_text_add_bytes(weft_text *text, const void *bytes, size_t count);
+void weft_text_add_count(weft_text *text, int64_t count, const char *noun); /* "1 rank", "2 batches" */
 void weft_text_add_json(weft_text *text, const char *string); /* with quotes and escapes; bytes that are not UTF-8
                                                                * become U+FFFD */
 void weft_text_add_xml(weft_text *text, const char *string);  /* escapes & < > " */

@@ -97,9 +97,13 @@ static void write_hidden(const simulation *it, weft_text *out)
 static void write_text(const simulation *it, weft_text *out)
 {
     const weft_program *program = it->program;
-    weft_text_add(out, "schedule  %s, %d stages over %d ranks, %d micro-batches\n", it->name, (int)program->stages,
-                  (int)program->ranks, (int)program->microbatches);
-    weft_text_add(out, "step      %.6g %s\nbubble    %.2f %% of the step", it->step, it->unit, 100 * it->bubble);
+    weft_text_add(out, "schedule  %s, ", it->name);
+    weft_text_add_count(out, program->stages, "stage");
+    weft_text_add(out, " over ");
+    weft_text_add_count(out, program->ranks, "rank");
+    weft_text_add(out, ", ");
+    weft_text_add_count(out, program->microbatches, "micro-batch");
+    weft_text_add(out, "\nstep      %.6g %s\nbubble    %.2f %% of the step", it->step, it->unit, 100 * it->bubble);
     const char *separator = ": ";
     for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
         if (it->cause[cause] < 5e-5) continue;

@@ -46,12 +46,22 @@ static weft_status measure(const weft_program *program, int64_t cap, findings *o
 static void write_text(const weft_schedule *schedule, const weft_program *program, const findings *found,
                        weft_text *out)
 {
-    weft_text_add(out,
-                  "verified: %u actions on %d ranks, %d stages, %d micro-batches: each passes each stage once%s, all "
-                  "that it needs comes before it, and no rank waits for ever; at most %lld micro-batch stages held on "
-                  "a rank",
-                  (unsigned)program->action_count, (int)program->ranks, (int)program->stages,
-                  (int)program->microbatches, program->forward_only ? " forward" : " each way", (long long)found->most);
+    const struct {
+        int64_t count;
+        const char *noun, *behind;
+    } sizes[] = {{program->action_count, "action", " on "},
+                 {program->ranks, "rank", ", "},
+                 {program->stages, "stage", ", "},
+                 {program->microbatches, "micro-batch", ": each passes each stage once"}};
+    weft_text_add(out, "verified: ");
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        weft_text_add_count(out, sizes[i].count, sizes[i].noun);
+        weft_text_add(out, "%s", sizes[i].behind);
+    }
+    weft_text_add(out, "%s, all that it needs comes before it, and no rank waits for ever; at most ",
+                  program->forward_only ? " forward" : " each way");
+    weft_text_add_count(out, found->most, "micro-batch stage");
+    weft_text_add(out, " held on a rank");
     if (!schedule->ascending) weft_text_add(out, "; gradients do not arrive in ascending micro-batch order");
     weft_text_add(out, "\n");
 }

@@ -19,17 +19,15 @@ static size_t widest_action(const weft_schedule *schedule)
     return widest;
 }
 
-static void add_count(weft_text *out, int32_t count, const char *one, const char *many)
-{
-    weft_text_add(out, ", %d %s", (int)count, count == 1 ? one : many);
-}
-
 static void add_header(const weft_schedule *schedule, weft_text *out)
 {
-    weft_text_add(out, "%s: %d %s", schedule->name, (int)schedule->ranks, schedule->ranks == 1 ? "rank" : "ranks");
-    if (schedule->loops > 1) add_count(out, schedule->loops, "loop", "loops");
-    add_count(out, schedule->stages, "stage", "stages");
-    add_count(out, schedule->microbatches, "micro-batch", "micro-batches");
+    weft_text_add(out, "%s: ", schedule->name);
+    weft_text_add_count(out, schedule->ranks, "rank");
+    if (schedule->loops > 1) weft_text_add(out, ", %d loops", (int)schedule->loops);
+    weft_text_add(out, ", ");
+    weft_text_add_count(out, schedule->stages, "stage");
+    weft_text_add(out, ", ");
+    weft_text_add_count(out, schedule->microbatches, "micro-batch");
     if (schedule->forward_only) weft_text_add(out, ", forward only");
     if (!schedule->ascending) weft_text_add(out, ", gradients not in ascending micro-batch order");
     weft_text_add(out, "\n");

@@ -85,6 +85,11 @@ static void test_text(void **state)
     weft_text_add_xml(&text, "<&>");
     assert_string_equal(weft_text_get(&text), "5 \"a\\\"b\\u000a\"&lt;&amp;&gt;");
     text.length = 0;
+    weft_text_add_count(&text, 1, "rank");
+    weft_text_add_count(&text, 0, "stage");
+    weft_text_add_count(&text, 2, "micro-batch");
+    assert_string_equal(weft_text_get(&text), "1 rank0 stages2 micro-batches");
+    text.length = 0;
     weft_text_add_json(&text, "\xc3\xa9\xff\xe2\x82");
     assert_string_equal(weft_text_get(&text), "\"\xc3\xa9\\ufffd\\ufffd\\ufffd\"");
     weft_text_fini(&text);
