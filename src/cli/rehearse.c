@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 enum { WORKERS_LIMIT = 1024, STAGES_LIMIT = 65536 }; /* a thread or a process each; a layer each */
+enum { LONGEST_SECONDS = 86400 };                    /* of an action */
 
 typedef struct rehearsal {
     weft_config config;
@@ -120,13 +121,23 @@ static weft_status make_model(rehearsal *it, const weft_arguments *arguments, we
     return status;
 }
 
+static weft_status check_seconds(double seconds, weft_error *error)
+{
+    if (seconds <= LONGEST_SECONDS) return WEFT_OK;
+    FAIL(error, WEFT_INVALID, "a time of %g s is too long to rehearse: up to %d s are not", seconds,
+         (int)LONGEST_SECONDS);
+}
+
 static weft_status to_seconds(rehearsal *it, const double *from, const double **out, weft_error *error)
 {
     double *to = NULL;
     if (!from) return WEFT_OK;
     size_t stages = (size_t)it->schedule->stages;
     TRY(weft_arena_take(&it->arena, stages, sizeof *to, &to, error));
-    for (size_t s = 0; s < stages; s++) to[s] = from[s] * it->unit_seconds;
+    for (size_t s = 0; s < stages; s++) {
+        to[s] = from[s] * it->unit_seconds;
+        TRY(check_seconds(to[s], error));
+    }
     *out = to;
     return WEFT_OK;
 }
@@ -144,6 +155,7 @@ static weft_status read_costs(rehearsal *it, const weft_arguments *arguments, we
     TRY(weft_cli_costs_init(&it->costs, arguments, it->schedule, error));
     const weft_costs *given = &it->costs.costs;
     it->seconds.reduce = given->reduce * it->unit_seconds;
+    TRY(check_seconds(it->seconds.reduce, error));
     TRY(to_seconds(it, given->forward, &it->seconds.forward, error));
     TRY(to_seconds(it, given->backward_input, &it->seconds.backward_input, error));
     TRY(to_seconds(it, given->backward_weight, &it->seconds.backward_weight, error));

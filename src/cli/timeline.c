@@ -153,6 +153,7 @@ static weft_status show(weft_step_forecast *it, const weft_arguments *arguments,
     TRY(choose_step(it, arguments, error));
     TRY(weft_job_create(&it->config, &it->job, error));
     TRY(weft_cli_pictures_check(arguments, it->job->train, error));
+    TRY(weft_cli_output_check(arguments, "costs-out", error));
     TRY(read_steps(it, error));
     TRY(forecast(it, error));
     TRY(draw(it, arguments, error));
