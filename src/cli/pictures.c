@@ -49,48 +49,49 @@ static weft_status check_folder(const char *option, const char *path, weft_error
 }
 
 /* A file is replaced when the new one is complete; a device or a pipe must not be. */
-weft_status weft_cli_output_check(const weft_arguments *arguments, const char *option, weft_error *error)
+static weft_status check_output(const char *option, const char *path, weft_error *error)
 {
     struct stat status;
-    const char *path = weft_arguments_get(arguments, option);
-    if (path && !*path) FAIL(error, WEFT_INVALID, "--%s: expects the name of a file, not ''", option);
-    if (path && stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+    if (!*path) FAIL(error, WEFT_INVALID, "--%s: expects the name of a file, not ''", option);
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
         FAIL(error, WEFT_INVALID, "--%s: %s is there and is not a regular file", option, path);
-    if (path) TRY(check_folder(option, path, error));
-    return WEFT_OK;
+    return check_folder(option, path, error);
 }
 
-static weft_status check_form(const weft_arguments *arguments, const form *kind, const weft_program *program,
-                              weft_error *error)
+static weft_status check_form(const form *kind, const weft_program *program, weft_error *error)
 {
-    TRY(weft_cli_output_check(arguments, kind->option, error));
     if (program->action_count > kind->most_actions)
         FAIL(error, WEFT_INVALID, "--%s: %u actions are more than %u, too many to draw", kind->option,
              (unsigned)program->action_count, (unsigned)kind->most_actions);
     return WEFT_OK;
 }
 
-/* The second file would replace the first. */
-static weft_status check_distinct(const weft_arguments *arguments, weft_error *error)
+/* Of two files by one name the second would replace the first. */
+weft_status weft_cli_outputs_check(const weft_arguments *arguments, const char *const *options, int count,
+                                   weft_error *error)
 {
-    for (int i = 0; i < FORMS; i++)
-        for (int j = 0; j < i; j++) {
-            const char *one = weft_arguments_get(arguments, forms[j].option);
-            const char *other = weft_arguments_get(arguments, forms[i].option);
-            if (one && other && strcmp(one, other) == 0)
-                FAIL(error, WEFT_INVALID, "--%s and --%s both name %s; give each a file of its own", forms[j].option,
-                     forms[i].option, one);
+    for (int i = 0; i < count; i++) {
+        const char *path = weft_arguments_get(arguments, options[i]);
+        if (path) TRY(check_output(options[i], path, error));
+        for (int j = 0; path && j < i; j++) {
+            const char *earlier = weft_arguments_get(arguments, options[j]);
+            if (earlier && strcmp(earlier, path) == 0)
+                FAIL(error, WEFT_INVALID, "--%s and --%s both name %s; give each a file of its own", options[j],
+                     options[i], path);
         }
+    }
     return WEFT_OK;
 }
 
 weft_status weft_cli_pictures_check(const weft_arguments *arguments, const weft_program *program, weft_error *error)
 {
-    const char *unit = NULL;
+    const char *unit = NULL, *options[FORMS];
     TRY(weft_cli_unit(arguments, &unit, error));
+    for (int i = 0; i < FORMS; i++) options[i] = forms[i].option;
+    TRY(weft_cli_outputs_check(arguments, options, FORMS, error));
     for (int i = 0; i < FORMS; i++)
-        if (weft_arguments_has(arguments, forms[i].option)) TRY(check_form(arguments, &forms[i], program, error));
-    return check_distinct(arguments, error);
+        if (weft_arguments_has(arguments, forms[i].option)) TRY(check_form(&forms[i], program, error));
+    return WEFT_OK;
 }
 
 static weft_status write_file(const form *kind, const char *path, const weft_panel *panels, int count,

@@ -17,8 +17,10 @@
 weft_status weft_cli_unit(const weft_arguments *arguments, const char **out, weft_error *error) WEFT_CHECKED;
 double weft_cli_unit_seconds(const char *unit); /* of one s, ms or us */
 
-/* WEFT_INVALID when the file of an option, if it is given, can not be one that is replaced. */
-weft_status weft_cli_output_check(const weft_arguments *arguments, const char *option, weft_error *error) WEFT_CHECKED;
+/* WEFT_INVALID when the file of one of the options, where they are given, can not be one that is replaced, or when two
+ * name the same. */
+weft_status weft_cli_outputs_check(const weft_arguments *arguments, const char *const *options, int count,
+                                   weft_error *error) WEFT_CHECKED;
 
 /* WEFT_INVALID for an unknown unit, and for more actions than a picture that is asked for can hold. */
 weft_status weft_cli_pictures_check(const weft_arguments *arguments, const weft_program *program,

@@ -233,8 +233,8 @@ static weft_status prepare(sweeper *self, const weft_config *config, const char 
     const weft_arguments *arguments = self->arguments;
     TRY(weft_arguments_int(arguments, "steps", 5, 1, MOST_STEPS, &self->sweep.steps, error));
     TRY(weft_arguments_int(arguments, "warmup", 2, 0, MOST_STEPS, &self->sweep.warmup, error));
-    TRY(weft_cli_output_check(arguments, "svg", error));
-    TRY(weft_cli_output_check(arguments, "csv", error));
+    static const char *const files[] = {"svg", "csv"};
+    TRY(weft_cli_outputs_check(arguments, files, sizeof files / sizeof *files, error));
     TRY(weft_cli_sizes_init(&self->sizes, config, list, error));
     TRY(check_sizes(&self->sizes, error));
     const weft_job *job = self->sizes.jobs[0];

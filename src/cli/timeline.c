@@ -149,11 +149,12 @@ static weft_status print(const weft_step_forecast *it, printer *write, const cha
 
 static weft_status show(weft_step_forecast *it, const weft_arguments *arguments, weft_error *error)
 {
+    static const char *const files[] = {"svg", "html", "trace", "costs-out"};
     TRY(weft_timelines_open(it->run, &it->arena, &it->config, &it->steps, &it->step_count, error));
     TRY(choose_step(it, arguments, error));
     TRY(weft_job_create(&it->config, &it->job, error));
     TRY(weft_cli_pictures_check(arguments, it->job->train, error));
-    TRY(weft_cli_output_check(arguments, "costs-out", error));
+    TRY(weft_cli_outputs_check(arguments, files, sizeof files / sizeof *files, error));
     TRY(read_steps(it, error));
     TRY(forecast(it, error));
     TRY(draw(it, arguments, error));

@@ -15,9 +15,9 @@ typedef struct weft_control {
     double busy; /* seconds of the compute lane */
 } weft_control;
 
-/* When a rank's program began, and by which clock (0: by nobody else's). */
+/* When a rank's step and its program began, and by which clock (0: by nobody else's). */
 typedef struct weft_start {
-    double seconds;
+    double step, program;
     uint64_t clock;
 } weft_start;
 

@@ -61,30 +61,31 @@ static void shift(const weft_timeline *timeline, int32_t rank, double seconds)
     }
 }
 
-/* Ranks that share a clock lie as they did; without one all began together, as far as anybody knows. */
-static weft_status align(weft_loop *loop, double *out_zero, weft_error *error)
+/* Ranks that share a clock lie as they did, and the step began with the first of them; without one all began together,
+ * as far as anybody knows. */
+static weft_status align(weft_loop *loop, weft_timeline_record *record, weft_error *error)
 {
     const weft_job *job = loop->job;
-    weft_start own = {(double)weft_executor_start(loop->worker->train) * 1e-9, loop->clock}, *all = loop->starts;
+    weft_start own = {loop->step_begin, (double)weft_executor_start(loop->worker->train) * 1e-9, loop->clock};
+    weft_start first = own, *all = loop->starts;
     TRY(weft_worker_gather(loop->worker, &own, sizeof own, all, "starts of their programs", error));
     bool shared = loop->clock != 0;
-    double zero = all[0].seconds;
-    for (int32_t w = 0; w < job->workers; w++) {
-        shared &= all[w].clock == loop->clock;
-        if (all[w].seconds < zero) zero = all[w].seconds;
+    for (int32_t w = 0; w < job->workers; w++) shared &= all[w].clock == loop->clock;
+    for (int32_t w = 0; shared && w < job->workers; w++) {
+        if (all[w].step < first.step) first.step = all[w].step;
+        if (all[w].program < first.program) first.program = all[w].program;
     }
-    *out_zero = shared ? zero : own.seconds;
-    for (int32_t r = 0; shared && r < job->ranks; r++) shift(&loop->measured, r, all[r * job->data].seconds - zero);
+    for (int32_t r = 0; shared && r < job->ranks; r++)
+        shift(&loop->measured, r, all[r * job->data].program - first.program);
+    record->begin = first.step - first.program;
+    record->end = loop->step_end - first.program;
     return WEFT_OK;
 }
 
 weft_status weft_loop_share_timeline(weft_loop *loop, weft_timeline_record *record, weft_error *error)
 {
-    double zero = 0;
     TRY(gather_times(loop, error));
-    TRY(align(loop, &zero, error));
-    record->begin = loop->step_begin - zero;
-    record->end = loop->step_end - zero;
+    TRY(align(loop, record, error));
     record->measured = &loop->measured;
     const weft_observer *observer = &loop->options->observer;
     if (loop->worker->number != 0 || !observer->timeline) return WEFT_OK;

@@ -1,1 +1,1 @@
-weft rehearse 1f1b --pipeline 2 --microbatches 4 --forward 1e300 --backward-input 1 --backward-weight 1
+weft rehearse 1f1b --pipeline 2 --microbatches 4 --forward 1e6 --backward-input 1 --backward-weight 1

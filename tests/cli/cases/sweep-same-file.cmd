@@ -1,0 +1,1 @@
+weft sweep train.yaml microbatch=1,2 --svg a --csv a

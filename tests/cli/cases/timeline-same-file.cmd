@@ -1,0 +1,1 @@
+weft timeline measured --svg t.svg --costs-out t.svg
