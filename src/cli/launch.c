@@ -19,7 +19,6 @@ const volatile sig_atomic_t *weft_cli_catch_signals(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is an error of its write */
     return &stop_signals;
 }
 

@@ -78,8 +78,9 @@ int main(int count, char **words)
     weft_error error;
     weft_error_clear(&error);
     if (!occupy_standard_descriptors()) return 1;
-    /* A reader that goes away makes writes fail; it does not kill a training run half way. */
+    /* A reader that goes away, or a file that grows too large, makes writes fail; neither kills a run half way. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     weft_status status = run(count, words, &verb, &exit_status, &error);
     if (fclose(stdout) != 0 && status == WEFT_OK)
         status = weft_fail(&error, WEFT_FAILED, "cannot write to standard output: %s", strerror(errno));

@@ -40,6 +40,9 @@ static weft_status generate(const weft_arguments *arguments, int64_t most_action
                             weft_error *error)
 {
     weft_schedule_options options;
+    if (strpbrk(arguments->operands[0], "./"))
+        FAIL(error, WEFT_INVALID, "\"%s\" is no kind of schedule, and no file of one: their names end with .csv",
+             arguments->operands[0]);
     TRY(read_options(arguments, &options, error));
     if (weft_arguments_has(arguments, "dialect"))
         FAIL(error, WEFT_INVALID, "--dialect: only a file has a dialect, and %s is a kind", options.kind);
