@@ -1,6 +1,6 @@
 #!/bin/sh
-# make_docs.sh WEFT PAGES OUT: what weft itself tells in the pages. Copies schedules.md and search.md from folder PAGES to
-# folder OUT with their generated parts written anew, and draws OUT/pictures. The two folders may be the same.
+# make_docs.sh WEFT PAGES OUT: what weft itself tells in the pages. Copies schedules.md, search.md and breadth-first.md from
+# folder PAGES to folder OUT with their generated parts written anew, and draws OUT/pictures. The two folders may be the same.
 set -eu
 weft=$1 pages=$2 out=$3
 P=4 M=8
@@ -109,3 +109,16 @@ part() {
 part pictures "$work/pictures" "$pages/schedules.md" "$out/schedules.md"
 part one "$work/one" "$pages/search.md" "$out/search.md"
 part two "$work/two" "$out/search.md" "$out/search.md"
+
+# Sharded: two stages a rank, and room for the weights and gradients of one.
+for kind in breadth-first 1f1b; do
+    "$weft" simulate $kind --pipeline $P --loops 2 --microbatches $M --data 2 --shard weights --buffers 1 --reduce-early \
+        --forward 10 --backward-input 10 --backward-weight 10 --comm 1 --gather 10 --reduce 20 --unit ms \
+        --svg "$out/pictures/sharded-$kind.svg" >"$work/sharded"
+done
+page=$pages/breadth-first.md
+for name in narrow roomy wide hidden; do
+    "$(dirname "$0")/breadth_first.sh" "$weft" simulated $name >"$work/$name"
+    part $name "$work/$name" "$page" "$out/breadth-first.md"
+    page=$out/breadth-first.md
+done
