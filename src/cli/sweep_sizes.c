@@ -64,8 +64,9 @@ static void name_divisors(int64_t batch, weft_text *out)
 static weft_status divide(weft_cli_sizes *sizes, const weft_config *config, weft_error *error)
 {
     if (config->parallel.data > 1)
-        return weft_config_complain(config, "parallel.data", error,
-                                    "a sweep measures one pipeline, whose workers share nothing with another: set it to 1");
+        return weft_config_complain(
+            config, "parallel.data", error,
+            "a sweep measures one pipeline, whose workers share nothing with another: set it to 1");
     int64_t batch = config->batch.sequences * config->batch.microbatches;
     for (int i = 0; i < sizes->count; i++) {
         weft_sweep_row *row = &sizes->rows[i];
