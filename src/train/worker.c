@@ -332,46 +332,34 @@ static void place_weights(weft_worker *worker, int32_t p, const float *whole)
     }
 }
 
-/* Room for all elements of any parameter, where a worker has only its share of them. */
-static weft_status take_room(const weft_worker *worker, float **out, weft_error *error)
+/* Room for all elements of a parameter: its masters, or, where a worker has only its share of them, its gradients,
+ * which the first backward pass overwrites. */
+static float *whole_of(const weft_worker *worker, int32_t p)
 {
     const weft_job *job = worker->job;
-    int64_t most = 0;
-    *out = NULL;
-    for (int32_t p = 0; p < job->parameter_count; p++)
-        if (needs_own_copy(worker, p) && job->parameters[p].elements > most) most = job->parameters[p].elements;
-    if (job->shard == WEFT_SHARD_NONE) return WEFT_OK;
-    return weft_allocate((size_t)most, sizeof **out, out, error);
-}
-
-static float *whole_of(const weft_worker *worker, int32_t p, float *room)
-{
-    return room ? room : weft_worker_own(worker, p).weight;
+    if (job->shard == WEFT_SHARD_NONE) return weft_worker_own(worker, p).weight;
+    return weft_worker_gradient_on(worker, job->unit_of[p], 0) + job->offsets[p];
 }
 
 weft_status weft_worker_init_weights(weft_worker *worker, weft_error *error)
 {
     const weft_job *job = worker->job;
-    float *room = NULL;
-    TRY(take_room(worker, &room, error));
     for (int32_t p = 0; p < job->parameter_count; p++) {
         if (!needs_own_copy(worker, p)) continue;
-        float *whole = whole_of(worker, p, room);
+        float *whole = whole_of(worker, p);
         weft_parameter_init(&job->parameters[p], (uint64_t)job->config->run.seed, whole);
         place_weights(worker, p, whole);
     }
-    weft_free(room);
     return weft_device_check(worker->device, error);
 }
 
-static weft_status load_parameter(weft_worker *worker, const weft_checkpoint *checkpoint, int32_t p, float *room,
-                                  weft_error *error)
+static weft_status load_parameter(weft_worker *worker, const weft_checkpoint *checkpoint, int32_t p, weft_error *error)
 {
     const weft_job *job = worker->job;
     const weft_parameter *source = &job->parameters[job->parameters[p].tied ? job->tied_embedding : p];
     weft_share share = weft_share_of(job, p, worker->data);
     weft_own own = weft_worker_own(worker, p);
-    float *whole = whole_of(worker, p, room);
+    float *whole = whole_of(worker, p);
     TRY(weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_WEIGHTS, source->name, source->dimensions, source->shape, 0,
                              source->elements, whole, error));
     place_weights(worker, p, whole);
@@ -384,13 +372,9 @@ static weft_status load_parameter(weft_worker *worker, const weft_checkpoint *ch
 
 weft_status weft_worker_load(weft_worker *worker, const weft_checkpoint *checkpoint, weft_error *error)
 {
-    float *room = NULL;
-    TRY(take_room(worker, &room, error));
-    weft_status status = WEFT_OK;
-    for (int32_t p = 0; p < worker->job->parameter_count && status == WEFT_OK; p++)
-        if (needs_own_copy(worker, p)) status = load_parameter(worker, checkpoint, p, room, error);
-    weft_free(room);
-    return status == WEFT_OK ? weft_device_check(worker->device, error) : status;
+    for (int32_t p = 0; p < worker->job->parameter_count; p++)
+        if (needs_own_copy(worker, p)) TRY(load_parameter(worker, checkpoint, p, error));
+    return weft_device_check(worker->device, error);
 }
 
 weft_status weft_worker_run(weft_worker *worker, bool forward, weft_error *error)

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The peak resident memory of a run of more than 50 million parameters is within 10 % of what --dry-run prints.
+# The peak resident memory of a run of more than 50 million parameters is within 10 % of what --dry-run prints, for every
+# kind of sharding too.
 . "$(dirname "$0")/common.sh"
 
 model="model.layers=8 model.width=640 model.heads=10 model.vocabulary=32000 model.feed_forward=0 model.context=256 batch.tokens=256
@@ -28,3 +29,10 @@ check bf16 element=bf16
 check recompute element=fp32 recompute=full
 check two-workers element=bf16 parallel.pipeline=2 parallel.loops=2
 check llama element=fp32 model.architecture=llama model.layers=9 parallel.pipeline=2 parallel.schedule=1f1b
+for shard in none optimizer gradients weights; do
+    check "shard-$shard" element=bf16 parallel.data=2 parallel.loops=2 parallel.shard=$shard
+done
+for shard in gradients weights; do
+    check "shard-$shard-early" element=bf16 parallel.data=2 parallel.loops=2 parallel.shard=$shard parallel.reduce=early parallel.buffers=1
+done
+check shard-weights-fp32 element=fp32 parallel.data=2 parallel.loops=2 parallel.shard=weights
