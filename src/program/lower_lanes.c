@@ -14,6 +14,7 @@ typedef struct lowering {
     const weft_lower_options *options;
     stage_lanes *stages; /* (S) */
     bool update, norm, tied;
+    int32_t *updates;       /* (S) the order of UPDATEs; NULL: there are none */
     weft_shard_plan *plans; /* (P) NULL at a data-parallel width of one */
     bool count_only;        /* first pass: lanes[].count only; second pass: fill */
 } lowering;
@@ -227,8 +228,8 @@ static weft_status add_edges(const lowering *l, int32_t rank, weft_lane_kind kin
 static void put_end(lowering *l)
 {
     const weft_program *program = l->program;
-    for (int32_t s = 0; s < program->stages && l->update; s++)
-        put(l, program->rank_lanes[program->stage_rank[s]], WEFT_UPDATE, (uint32_t)s, 0);
+    for (int32_t i = 0; i < program->stages && l->update; i++)
+        put(l, program->rank_lanes[program->stage_rank[l->updates[i]]], WEFT_UPDATE, (uint32_t)l->updates[i], 0);
     for (int32_t rank = 0; rank < program->ranks; rank++) {
         if (l->plans) put_rows(l, rank, WEFT_PROGRAM_REDUCE, &l->plans[rank].reduce);
         if (l->plans) put_rows(l, rank, WEFT_PROGRAM_GATHER, &l->plans[rank].gather);
@@ -285,18 +286,56 @@ static weft_status check_shape(const weft_schedule *schedule, const weft_lower_o
     return WEFT_OK;
 }
 
+/* A stage and when its gradients are complete. */
+typedef struct completion {
+    int32_t stage;
+    bool tied;   /* after REDUCE_TIED */
+    size_t last; /* action of the schedule that writes them */
+} completion;
+
+static int by_completion(const void *left, const void *right)
+{
+    const completion *a = left, *b = right;
+    if (a->tied != b->tied) return a->tied ? 1 : -1;
+    if (a->last != b->last) return a->last < b->last ? -1 : 1;
+    return a->stage < b->stage ? -1 : a->stage > b->stage;
+}
+
+/* On each rank the UPDATE whose gradients are complete first is first: without clipping none waits behind one that
+ * cannot begin yet. */
+static weft_status order_updates(lowering *l, weft_error *error)
+{
+    const weft_schedule *schedule = l->schedule;
+    size_t stages = (size_t)schedule->stages;
+    completion *rows = NULL;
+    if (!l->update) return WEFT_OK;
+    TRY(weft_allocate(stages, sizeof *l->updates, &l->updates, error));
+    TRY(weft_allocate(stages, sizeof *rows, &rows, error));
+    for (size_t s = 0; s < stages; s++)
+        rows[s] = (completion){.stage = (int32_t)s, .tied = l->tied && (s == 0 || s == stages - 1)};
+    for (size_t i = 0; i < schedule->first[schedule->ranks]; i++) {
+        weft_action action = schedule->actions[i];
+        if ((action.kind == WEFT_B || action.kind == WEFT_W) && action.stage < stages) rows[action.stage].last = i;
+    }
+    qsort(rows, stages, sizeof *rows, by_completion);
+    for (size_t i = 0; i < stages; i++) l->updates[i] = rows[i].stage;
+    weft_free(rows);
+    return WEFT_OK;
+}
+
 static weft_status make_plans(lowering *l, weft_error *error)
 {
     if (l->program->data <= 1) return WEFT_OK;
     TRY(weft_allocate((size_t)l->program->ranks, sizeof *l->plans, &l->plans, error));
     for (int32_t rank = 0; rank < l->program->ranks; rank++)
-        TRY(weft_lower_shard_plan(l->schedule, l->options, rank, &l->plans[rank], error));
+        TRY(weft_lower_shard_plan(l->schedule, l->options, rank, l->updates, &l->plans[rank], error));
     return WEFT_OK;
 }
 
 static weft_status build(lowering *l, weft_edges *edges, weft_error *error)
 {
     weft_program *program = l->program;
+    TRY(order_updates(l, error));
     TRY(make_plans(l, error));
     TRY(make_lanes(l, error));
     TRY(make_stages(l, error));
@@ -340,6 +379,7 @@ weft_status weft_lower_lanes(weft_program *program, const weft_schedule *schedul
     weft_status status = build(&l, edges, error);
     for (int32_t rank = 0; l.plans && rank < program->ranks; rank++) weft_lower_shard_plan_fini(&l.plans[rank]);
     weft_free(l.plans);
+    weft_free(l.updates);
     weft_free(l.stages);
     return status;
 }

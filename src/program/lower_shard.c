@@ -104,29 +104,29 @@ static weft_status make_reductions(order *o, int32_t buffers, weft_shard_rows *o
 }
 
 /* Whole weights that outlive the step are gathered again once they are new: after UPDATE, in its order of stages. */
-static weft_status make_refreshes(const order *o, const int32_t *stage_rank, int32_t rank, weft_shard_rows *out,
-                                  weft_error *error)
+static weft_status make_refreshes(const order *o, const int32_t *stage_rank, int32_t rank, const int32_t *updates,
+                                  weft_shard_rows *out, weft_error *error)
 {
     int64_t update = o->count; /* they follow the passes */
     TRY(weft_allocate((size_t)o->stages, sizeof *out->rows, &out->rows, error));
-    for (int32_t s = 0; s < o->stages; s++)
-        if (stage_rank[s] == rank) push(out, stage_action(WEFT_UNSHARD, s, 0), update++, -1);
+    for (int32_t i = 0; i < o->stages; i++)
+        if (stage_rank[updates[i]] == rank) push(out, stage_action(WEFT_UNSHARD, updates[i], 0), update++, -1);
     return WEFT_OK;
 }
 
 static weft_status make_rows(order *o, const weft_schedule *schedule, const weft_lower_options *options, int32_t rank,
-                             weft_shard_plan *out, weft_error *error)
+                             const int32_t *updates, weft_shard_plan *out, weft_error *error)
 {
     bool train = !schedule->forward_only;
     if (options->shard == WEFT_SHARD_WEIGHTS)
         TRY(make_gathers(o, options->weight_buffers, &out->gather, error));
-    else if (options->shard != WEFT_SHARD_NONE && train && options->update)
-        TRY(make_refreshes(o, schedule->stage_rank, rank, &out->gather, error));
+    else if (options->shard != WEFT_SHARD_NONE && updates)
+        TRY(make_refreshes(o, schedule->stage_rank, rank, updates, &out->gather, error));
     return train ? make_reductions(o, options->gradient_buffers, &out->reduce, error) : WEFT_OK;
 }
 
 weft_status weft_lower_shard_plan(const weft_schedule *schedule, const weft_lower_options *options, int32_t rank,
-                                  weft_shard_plan *out, weft_error *error)
+                                  const int32_t *updates, weft_shard_plan *out, weft_error *error)
 {
     size_t first = schedule->first[rank], count = schedule->first[rank + 1] - first, kept = 0;
     order o = {.stages = schedule->stages};
@@ -144,7 +144,7 @@ weft_status weft_lower_shard_plan(const weft_schedule *schedule, const weft_lowe
         }
         o.actions = actions;
         o.count = (uint32_t)kept;
-        status = make_rows(&o, schedule, options, rank, out, error);
+        status = make_rows(&o, schedule, options, rank, updates, out, error);
     }
     weft_free(actions);
     weft_free(o.use);

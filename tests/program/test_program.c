@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -182,6 +183,49 @@ static void test_end_of_step(void **state)
     weft_schedule_destroy(schedule);
 }
 
+/* The stages of a lane's actions of one kind, in order. */
+static void list_stages(const weft_program *program, int32_t rank, weft_lane_kind lane_kind, weft_action_kind kind,
+                        char out[64])
+{
+    int used = 0;
+    out[0] = 0;
+    for (int32_t l = program->rank_lanes[rank]; l < program->rank_lanes[rank + 1]; l++) {
+        const weft_lane *lane = &program->lanes[l];
+        for (uint32_t a = lane->first; lane->kind == lane_kind && a < lane->first + lane->count; a++)
+            if (program->actions[a].kind == kind)
+                used += snprintf(out + used, 64 - (size_t)used, "%u ", (unsigned)program->actions[a].stage);
+    }
+}
+
+/* The stage whose gradients are complete first is updated first, and gathered again first; those of a tied weight are
+ * complete last. */
+static void test_update_order(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *kind;
+        bool tied;
+        const char *order[2]; /* by rank */
+    } cases[] = {{"breadth-first", false, {"4 2 0 ", "5 3 1 "}},
+                 {"breadth-first", true, {"4 2 0 ", "3 1 5 "}},
+                 {"depth-first", true, {"4 2 0 ", "3 1 5 "}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        weft_schedule *schedule = create(cases[i].kind, 2, 3, 4, false);
+        weft_program *program = lower(
+            schedule,
+            &(weft_lower_options){.update = true, .tied = cases[i].tied, .data = 2, .shard = WEFT_SHARD_OPTIMIZER});
+        for (int32_t rank = 0; rank < 2; rank++) {
+            char updates[64], gathers[64];
+            list_stages(program, rank, WEFT_PROGRAM_COMPUTE, WEFT_UPDATE, updates);
+            list_stages(program, rank, WEFT_PROGRAM_GATHER, WEFT_UNSHARD, gathers);
+            assert_string_equal(updates, cases[i].order[rank]);
+            assert_string_equal(gathers, cases[i].order[rank]);
+        }
+        weft_program_destroy(program);
+        weft_schedule_destroy(schedule);
+    }
+}
+
 /* What cannot be executed is refused with the action that is missing or in the way. */
 static void refuse(weft_schedule *schedule, const char *words)
 {
@@ -295,9 +339,16 @@ static void test_pairs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kinds),  cmocka_unit_test(test_random_orders), cmocka_unit_test(test_messages_as_written),
-        cmocka_unit_test(test_memory), cmocka_unit_test(test_end_of_step),   cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_circle), cmocka_unit_test(test_pairs),         cmocka_unit_test(test_stage_costs),
+        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_random_orders),
+        cmocka_unit_test(test_messages_as_written),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_end_of_step),
+        cmocka_unit_test(test_update_order),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_circle),
+        cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_stage_costs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
