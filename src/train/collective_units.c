@@ -72,11 +72,12 @@ static void keep_sum(const weft_collective *collective, weft_worker *worker)
     size_t begin = weft_share_begin(job, unit, worker->data), count = weft_share_end(job, unit, worker->data) - begin;
     float *sum = weft_worker_gradient_on(worker, unit, (int32_t)collective->action.microbatch) + begin;
     float *kept = worker->units[unit].reduced;
-    if (!job->gradient_pages || count == 0) return;
-    if (collective->overwrites)
+    if (!job->gradient_pages) return;
+    if (count > 0 && collective->overwrites)
         worker->device->operations->copy(worker->device, NULL, kept, sum, count * sizeof(float));
-    else
+    else if (count > 0)
         worker->device->operations->add_fp32(worker->device, NULL, (int64_t)count, kept, sum, kept);
+    weft_worker_free_gradient_page(worker, unit, (int32_t)collective->action.microbatch);
 }
 
 static weft_status poll_sum(const weft_collective *collective, weft_worker *worker, bool *out_done, bool *out_moved,

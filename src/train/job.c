@@ -300,8 +300,8 @@ static void count_memory(weft_job *job)
         weft_job_memory *memory = &job->memory[r];
         size_t train[WEFT_SLOT_KINDS], page = weft_share_page_floats(job, r);
         weft_program_memory(job->train, r, train);
-        memory->weights += (size_t)job->weight_pages * page * element;
-        memory->gradients += (size_t)job->gradient_pages * page * sizeof(float);
+        memory->weights += (size_t)weft_share_pages(job, r, job->weight_pages) * page * element;
+        memory->gradients += (size_t)weft_share_pages(job, r, job->gradient_pages) * page * sizeof(float);
         memory->messages = train[WEFT_SLOT_OUTPUT] + train[WEFT_SLOT_GRADIENT] + train[WEFT_SLOT_GRADIENT_OUT];
         memory->activations = job->slots[r] - memory->messages;
         bool tied =

@@ -47,8 +47,9 @@ typedef struct weft_job {
     int32_t data,
         workers; /* data-parallel width; ranks x data. Worker w is number w % data of pipeline rank w / data */
     weft_shard shard;
-    int32_t weight_pages, gradient_pages; /* of a worker, each for one stage; 0: every stage has its own */
-    weft_job_unit *units;                 /* (unit_count) what is gathered and reduced at once, by stage */
+    int32_t weight_pages, gradient_pages; /* at most, of a worker, each for one stage; 0: every stage has its own */
+    bool poisons;         /* for tests: a page that is free holds no numbers, so that whoever reads it is found out */
+    weft_job_unit *units; /* (unit_count) what is gathered and reduced at once, by stage */
     int32_t unit_count;
     int32_t *stage_units;              /* (S + 1) units of stage s are stage_units[s] .. stage_units[s + 1] - 1 */
     int32_t *unit_of;                  /* (parameters) */

@@ -113,6 +113,13 @@ size_t weft_share_page_floats(const weft_job *job, int32_t rank)
     return most;
 }
 
+int32_t weft_share_pages(const weft_job *job, int32_t rank, int32_t most)
+{
+    int32_t stages = 0;
+    for (int32_t s = 0; s < job->stage_count; s++) stages += job->stages[s].rank == rank;
+    return most < stages ? most : stages;
+}
+
 size_t weft_share_workspace(const weft_job *job)
 {
     return job->data > 1 ? weft_reducer_workspace(job->data, WEFT_SHARE_CHUNK) : 0;

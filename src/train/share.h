@@ -41,6 +41,9 @@ size_t weft_share_end(const weft_job *job, int32_t unit, int32_t data);
 size_t weft_share_stage_floats(const weft_job *job, int32_t stage);
 size_t weft_share_page_floats(const weft_job *job, int32_t rank);
 
+/* Pages that a rank needs when so many may be used: it never fills more than it has stages. */
+int32_t weft_share_pages(const weft_job *job, int32_t rank, int32_t most);
+
 /* Bytes that the sums of gradients need. */
 size_t weft_share_workspace(const weft_job *job);
 enum { WEFT_SHARE_CHUNK = 1 << 17 }; /* floats that are added at once */

@@ -73,15 +73,42 @@ static void point_gradient(weft_worker *worker, int32_t u, float *gradient)
         worker->gradient[p] = gradient + worker->job->offsets[p];
 }
 
+static unsigned char *weight_page(const weft_worker *worker, int32_t page)
+{
+    size_t element = weft_element_bytes(worker->job->options.element);
+    return worker->weight_pages + (size_t)page * weft_share_page_floats(worker->job, worker->rank) * element;
+}
+
 void weft_worker_use_weight_page(weft_worker *worker, int32_t stage, int32_t page)
 {
     const weft_job *job = worker->job;
-    size_t element = weft_element_bytes(job->options.element);
-    unsigned char *at = worker->weight_pages + (size_t)page * weft_share_page_floats(job, worker->rank) * element;
+    unsigned char *at = weight_page(worker, page);
     for (int32_t u = job->stage_units[stage]; u < job->stage_units[stage + 1]; u++) {
         point_storage(worker, u, at);
-        at += job->units[u].floats * element;
+        at += job->units[u].floats * weft_element_bytes(job->options.element);
     }
+}
+
+/* Bits that are not a number in any element type. */
+static void poison(const weft_worker *worker, void *bytes, size_t count)
+{
+    if (worker->job->poisons && count > 0) memset(bytes, 0xff, count);
+}
+
+void weft_worker_free_weight_page(const weft_worker *worker, int32_t stage, int32_t page)
+{
+    size_t element = weft_element_bytes(worker->job->options.element);
+    poison(worker, weight_page(worker, page), weft_share_stage_floats(worker->job, stage) * element);
+}
+
+static void poison_pages(const weft_worker *worker)
+{
+    const weft_job *job = worker->job;
+    size_t page = weft_share_page_floats(job, worker->rank), element = weft_element_bytes(job->options.element);
+    poison(worker, worker->weight_pages,
+           (size_t)weft_share_pages(job, worker->rank, job->weight_pages) * page * element);
+    poison(worker, worker->gradient_pages,
+           (size_t)weft_share_pages(job, worker->rank, job->gradient_pages) * page * sizeof(float));
 }
 
 float *weft_worker_gradient_on(const weft_worker *worker, int32_t unit, int32_t page)
@@ -91,6 +118,11 @@ float *weft_worker_gradient_on(const weft_worker *worker, int32_t unit, int32_t 
     float *at = worker->gradient_pages + (size_t)page * weft_share_page_floats(job, worker->rank);
     for (int32_t u = job->stage_units[job->units[unit].stage]; u < unit; u++) at += job->units[u].floats;
     return at;
+}
+
+void weft_worker_free_gradient_page(const weft_worker *worker, int32_t unit, int32_t page)
+{
+    poison(worker, weft_worker_gradient_on(worker, unit, page), worker->job->units[unit].floats * sizeof(float));
 }
 
 void weft_worker_use_gradient_page(weft_worker *worker, int32_t stage, int32_t page)
@@ -141,9 +173,11 @@ static void carve_all(weft_worker *worker, cursor *at, bool sampling)
     size_t batch = (size_t)(config->batch.microbatches * config->batch.sequences * config->batch.tokens);
     for (int32_t u = 0; u < job->unit_count; u++)
         if (holds(worker, job->units[u].stage)) carve_unit(worker, at, u, sampling);
-    size_t page = weft_share_page_floats(job, worker->rank);
-    worker->weight_pages = carve(at, (size_t)job->weight_pages * page * weft_element_bytes(job->options.element));
-    worker->gradient_pages = sampling ? NULL : carve(at, (size_t)job->gradient_pages * page * sizeof(float));
+    size_t page = weft_share_page_floats(job, worker->rank), element = weft_element_bytes(job->options.element);
+    size_t weight_pages = (size_t)weft_share_pages(job, worker->rank, job->weight_pages);
+    size_t gradient_pages = (size_t)weft_share_pages(job, worker->rank, job->gradient_pages);
+    worker->weight_pages = carve(at, weight_pages * page * element);
+    worker->gradient_pages = sampling ? NULL : carve(at, gradient_pages * page * sizeof(float));
     worker->reduce_workspace = sampling ? NULL : carve(at, weft_share_workspace(job));
     size_t blocks = (size_t)job->block_first[job->parameter_count];
     worker->slots = carve(at, job->slots[worker->rank]);
@@ -156,9 +190,7 @@ static void carve_all(weft_worker *worker, cursor *at, bool sampling)
     worker->own_sums = carve(at, blocks * sizeof(double));
     worker->all_sums = carve(at, blocks * sizeof(double));
     worker->ordered_sums = carve(at, blocks * sizeof(double));
-    if (sampling)
-        worker->logits = carve(at, (size_t)(config->batch.sequences * config->model.vocabulary) *
-                                       weft_element_bytes(job->options.element));
+    if (sampling) worker->logits = carve(at, (size_t)(config->batch.sequences * config->model.vocabulary) * element);
 }
 
 static weft_status take_tables(weft_worker *worker, weft_error *error)
@@ -253,6 +285,7 @@ static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
     cursor at = {.base = memory};
     carve_all(worker, &at, sampling);
     point_all(worker);
+    poison_pages(worker);
     TRY(create_stages(worker, sampling, error));
     if (!sampling) TRY(create_reducer(worker, error));
     TRY(weft_executor_create(worker, job->forward, worker->forward_stages, &worker->forward, error));

@@ -111,6 +111,9 @@ weft_own weft_worker_own(const weft_worker *worker, int32_t parameter);
 /* Lets kernels of a stage read gathered weights from a page, or add gradients on one. */
 void weft_worker_use_weight_page(weft_worker *worker, int32_t stage, int32_t page);
 void weft_worker_use_gradient_page(weft_worker *worker, int32_t stage, int32_t page);
+/* Nobody reads a stage's weights, or a unit's gradients, on that page any more. */
+void weft_worker_free_weight_page(const weft_worker *worker, int32_t stage, int32_t page);
+void weft_worker_free_gradient_page(const weft_worker *worker, int32_t unit, int32_t page);
 /* The whole gradients of a unit; without pages its own. */
 float *weft_worker_gradient_on(const weft_worker *worker, int32_t unit, int32_t page);
 

@@ -72,6 +72,7 @@ weft_status test_train(test_run *run, const char *corpus, const char *const *ove
     weft_job *job = NULL;
     TRY(weft_config_load_text(&config, base_config, strlen(base_config), "test.yaml", all, count, error));
     weft_status status = weft_job_create(&config, &job, error);
+    if (status == WEFT_OK) job->poisons = run->poisons;
     weft_train_options options = {.resume = run->resume,
                                   .stop = &run->stop,
                                   .trial_steps = run->trial_steps,

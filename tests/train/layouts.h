@@ -12,7 +12,7 @@ typedef struct test_run {
     double losses[TEST_RUN_STEPS]; /* by step, from 1 */
     double held_out;
     int64_t steps; /* seen by the observer */
-    bool resume;
+    bool resume, poisons;
     volatile sig_atomic_t stop;
     char notes[2048];   /* what the observer was told, line by line */
     int64_t stop_after; /* asks to stop once this step was seen; 0: never */

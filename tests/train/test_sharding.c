@@ -1,7 +1,7 @@
 /*
  * Data parallelism: for a fixed width, whatever the workers divide, the schedule, the pipeline, its loops and the
  * transport leave the same losses and checkpoints, bit for bit; early reductions agree within rounding; and the width
- * itself changes no more than that.
+ * itself changes no more than that. Pages of weights and gradients hold no numbers but while their stage is there.
  *
  * Usage: test_sharding local FOLDER, or under mpirun -n N: test_sharding mpi FOLDER, which runs the layouts of N
  * workers.
@@ -67,7 +67,7 @@ static bool reduces_once(const test_layout *l)
 static void run_layout(suite *self, const test_layout *l, const test_run *base)
 {
     char name[256], why[512] = "";
-    test_run run = {0};
+    test_run run = {.poisons = true};
     weft_error error;
     if (self->workers && l->data * l->pipeline != self->workers) return;
     test_layout_name(l, name, sizeof name);
