@@ -144,8 +144,14 @@ static weft_status check_stages(const weft_config *config, weft_error *error)
     return WEFT_OK;
 }
 
+enum { WORKERS_LIMIT = 1 << 20 };
+
 static weft_status check_sharding(const weft_config *config, weft_error *error)
 {
+    int64_t workers = config->parallel.data * config->parallel.pipeline;
+    if (workers > WORKERS_LIMIT)
+        return weft_config_complain(config, "parallel.data", error, "%lld workers (data x pipeline) are more than %d",
+                                    (long long)workers, WORKERS_LIMIT);
     if (config->parallel.data == 1 && config->parallel.shard != WEFT_CONFIG_SHARD_NONE)
         return weft_config_complain(config, "parallel.shard", error,
                                     "needs workers to divide among: set parallel.data to 2 or more");

@@ -323,7 +323,7 @@ static size_t largest_worker(const weft_job *job)
 
 static weft_status build(const weft_config *config, weft_job *job, weft_error *error);
 
-/* The largest worker's bytes if one thing were changed; 0 when that is impossible. */
+/* The largest worker's bytes of another configuration; 0 when that is impossible. */
 static size_t total_if(const weft_config *changed)
 {
     weft_job other = {0};
@@ -339,26 +339,45 @@ static size_t total_if(const weft_config *changed)
     return total;
 }
 
+/* What may make a job fit, the least change first. */
+static const struct {
+    bool shard, early, recompute, single;
+    const char *advice;
+} remedies[] = {
+    {true, false, false, false, "parallel.shard=weights would fit"},
+    {false, false, true, false, "recompute=full would fit"},
+    {true, false, true, false, "parallel.shard=weights with recompute=full would fit"},
+    {true, true, true, false, "parallel.shard=weights with parallel.reduce=early and recompute=full would fit"},
+    {false, false, true, true, "recompute=full with batch.sequences=1 and as many more micro-batches would fit"},
+    {true, true, true, true,
+     "parallel.shard=weights with parallel.reduce=early, recompute=full, batch.sequences=1 and as many more "
+     "micro-batches would fit"},
+};
+
+static const char *find_remedy(const weft_config *config)
+{
+    for (size_t i = 0; i < sizeof remedies / sizeof *remedies; i++) {
+        weft_config changed = *config;
+        if (remedies[i].shard && config->parallel.data == 1) continue;
+        if (remedies[i].shard) changed.parallel.shard = WEFT_CONFIG_SHARD_WEIGHTS;
+        if (remedies[i].early) changed.parallel.reduce = WEFT_CONFIG_REDUCE_EARLY;
+        if (remedies[i].recompute) changed.recompute = WEFT_CONFIG_RECOMPUTE_FULL;
+        if (remedies[i].single) {
+            changed.batch.sequences = 1;
+            changed.batch.microbatches *= config->batch.sequences;
+        }
+        size_t total = total_if(&changed);
+        if (total && total <= (size_t)config->memory_limit) return remedies[i].advice;
+    }
+    return "split over more workers (parallel.pipeline) or choose a smaller model";
+}
+
 static weft_status refuse(const weft_job *job, size_t need, weft_error *error)
 {
     const weft_config *config = job->config;
-    size_t limit = (size_t)config->memory_limit;
-    weft_config changed = *config;
-    const char *advice = "split over more workers (parallel.pipeline) or choose a smaller model";
-    changed.recompute = WEFT_CONFIG_RECOMPUTE_FULL;
-    size_t total = config->recompute == WEFT_CONFIG_RECOMPUTE_FULL ? 0 : total_if(&changed);
-    if (total && total <= limit) {
-        advice = "recompute=full would fit";
-    } else {
-        changed.batch.sequences = 1;
-        changed.batch.microbatches = config->batch.microbatches * config->batch.sequences;
-        total = config->batch.sequences == 1 ? 0 : total_if(&changed);
-        if (total && total <= limit)
-            advice = "recompute=full with batch.sequences=1 and as many more micro-batches would fit";
-    }
     return weft_config_complain(config, "memory_limit", error,
                                 "the largest worker needs %.1f MiB, the limit is %.1f MiB; %s", (double)need / 1048576,
-                                (double)limit / 1048576, advice);
+                                (double)config->memory_limit / 1048576, find_remedy(config));
 }
 
 /* Sizes that are fine one by one can have products beyond 64 bits: what needs a petabyte is refused before it is
