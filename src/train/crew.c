@@ -88,8 +88,10 @@ static weft_status run_mpi(const weft_crew *crew, const weft_job *job, const wef
     weft_transport *transport = NULL;
     TRY(weft_mpi_start(&rank, &size, error));
     if (size != job->workers)
-        return weft_config_complain(job->config, "parallel.pipeline", error,
-                                    "%d workers, but the launcher started %d processes", job->workers, size);
+        return weft_config_complain(job->config, job->data > 1 ? "parallel.data" : "parallel.pipeline", error,
+                                    "%d workers, but the launcher started %d processes: run mpirun -n %d, or change "
+                                    "parallel.data x parallel.pipeline",
+                                    job->workers, size, job->workers);
     TRY(weft_mpi_transport_create(groups, group_count, &transport, error));
     weft_status status = crew->work(crew->context, rank, transport, error);
     crew->leave(crew->context, rank);

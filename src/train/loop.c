@@ -232,8 +232,8 @@ static weft_status report_bad_gradient(weft_loop *loop, weft_error *error)
                   comfort(loop));
     else
         weft_fail(error, WEFT_FAILED,
-                  "step %lld: the gradient norm is not finite (both parts of the shared weight's "
-                  "gradient are)%s",
+                  "step %lld: the gradient norm is not finite, though every worker's own gradients are: a sum of them "
+                  "overflows%s",
                   (long long)worker->step, comfort(loop));
     return weft_loop_known(loop, error);
 }
@@ -258,11 +258,16 @@ static weft_status report_unclipped(weft_loop *loop, weft_error *error)
                                            blocks * sizeof *sums);
     int32_t p = first_bad(job, sums), s = job->stage_count - 1;
     while (s > 0 && p < job->stages[s].parameter_first) s--;
+    int32_t rank = job->stages[s].rank * job->data;
+    char ranks[48];
+    if (job->data == 1)
+        snprintf(ranks, sizeof ranks, "rank %d", rank);
+    else /* it is their sum */
+        snprintf(ranks, sizeof ranks, "one of the ranks %d to %d", rank, rank + job->data - 1);
     weft_fail(error, WEFT_FAILED,
-              "rank %d, step %lld, stage %d: the gradient of %s is not finite (set optimizer.clip to learn the "
+              "%s, step %lld, stage %d: the gradient of %s is not finite (set optimizer.clip to learn the "
               "micro-batch)%s",
-              job->stages[s].rank * job->data, (long long)loop->worker->step, s,
-              p < 0 ? "the model" : job->parameters[p].name, comfort(loop));
+              ranks, (long long)loop->worker->step, s, p < 0 ? "the model" : job->parameters[p].name, comfort(loop));
     return weft_loop_known(loop, error);
 }
 

@@ -206,26 +206,35 @@ static void test_corrections(void **state)
     weft_checkpoint_close(checkpoint);
 }
 
-/* A run that diverges ends with rank, step and stage; without clipping the parameter is still found. */
+/* A run that diverges ends with rank, step and stage; without clipping the parameter is still found, of several
+ * pipelines the ranks that may have it. */
 static void test_not_finite(void **state)
 {
     (void)state;
     weft_error error;
-    const char *const clip[] = {"optimizer.clip=0", "optimizer.clip=1"};
-    for (int i = 0; i < 2; i++) {
+    static const struct {
+        const char *clip, *data, *shard, *words;
+    } cases[] = {{"optimizer.clip=0", "parallel.data=1", "parallel.shard=none", "stage 1: the gradient of layer."},
+                 {"optimizer.clip=1", "parallel.data=1", "parallel.shard=none", ": the gradient of layer."},
+                 {"optimizer.clip=0", "parallel.data=2", "parallel.shard=optimizer", "one of the ranks 2 to 3, step "},
+                 {"optimizer.clip=1", "parallel.data=2", "parallel.shard=weights", ": the gradient of layer."}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         test_run run = {0};
-        snprintf(run.folder, sizeof run.folder, "%s/diverged-%d", folder, i);
+        snprintf(run.folder, sizeof run.folder, "%s/diverged-%d", folder, (int)i);
         const char *overrides[] = {"device=reference",
                                    "model.init_deviation=100",
                                    "model.norm_epsilon=1e-12",
                                    "parallel.pipeline=2",
-                                   "optimizer.learning_rate=1e30",
+                                   "optimizer.learning_rate=1e10",
                                    "optimizer.warmup=0",
                                    "optimizer.weight_decay=0",
-                                   clip[i],
+                                   cases[i].clip,
+                                   cases[i].data,
+                                   cases[i].shard,
                                    NULL};
         assert_int_equal(test_train(&run, corpus, overrides, &error), WEFT_FAILED);
         assert_non_null(strstr(error.text, "not finite"));
+        if (!strstr(error.text, cases[i].words)) fail_msg("'%s' is not in '%s'", cases[i].words, error.text);
         assert_non_null(strstr(error.text, "stage"));
         assert_false(weft_checkpoint_exists(run.folder));
     }
