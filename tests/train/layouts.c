@@ -67,6 +67,7 @@ weft_status test_train(test_run *run, const char *corpus, const char *const *ove
     all[count++] = data;
     snprintf(device, sizeof device, "device=%s", run->device ? run->device : "");
     if (run->device) all[count++] = device;
+    for (const char *const *next = run->model; next && *next; next++) all[count++] = *next;
     for (; *overrides && count < TEST_RUN_OVERRIDES; overrides++) all[count++] = *overrides;
     weft_config config;
     weft_job *job = NULL;

@@ -9,6 +9,7 @@ enum { TEST_RUN_STEPS = 64, TEST_RUN_OVERRIDES = 24 };
 typedef struct test_run {
     char folder[512];              /* of its checkpoints */
     const char *device;            /* NULL: the configuration's own */
+    const char *const *model;      /* overrides that come first, NULL-terminated; NULL: none */
     double losses[TEST_RUN_STEPS]; /* by step, from 1 */
     double held_out;
     int64_t steps; /* seen by the observer */

@@ -38,12 +38,13 @@ static double farthest(const test_run *a, const test_run *b)
 }
 
 /* Every process makes its own, on one pipeline rank without sharding; data-parallel workers as threads. */
-static test_run baseline(suite *self, int data, const char *element)
+static test_run baseline(suite *self, int data, const char *element, const char *const *model)
 {
-    test_run run = {0};
+    test_run run = {.model = model};
     weft_error error;
     test_layout l = {"gpipe", data, 1, 1, "none", "once", 2, element, "none"};
-    snprintf(run.folder, sizeof run.folder, "%s/baseline-%d-%s-%d", self->folder, data, element, (int)self->process);
+    snprintf(run.folder, sizeof run.folder, "%s/baseline-%d-%s-%s-%d", self->folder, data, element,
+             model ? model[0] : "", (int)self->process);
     if (test_layout_train(&run, self->corpus, &l, "local", 0, &error) != WEFT_OK) {
         fprintf(stderr, "baseline: %s\n", error.text);
         exit(1);
@@ -67,11 +68,12 @@ static bool reduces_once(const test_layout *l)
 static void run_layout(suite *self, const test_layout *l, const test_run *base)
 {
     char name[256], why[512] = "";
-    test_run run = {.poisons = true};
+    test_run run = {.model = base->model, .poisons = true};
     weft_error error;
     if (self->workers && l->data * l->pipeline != self->workers) return;
     test_layout_name(l, name, sizeof name);
-    snprintf(run.folder, sizeof run.folder, "%s/%s-%s", self->folder, self->transport, name);
+    snprintf(run.folder, sizeof run.folder, "%s/%s-%s%s", self->folder, self->transport, name,
+             base->model ? base->model[0] : "");
     weft_status status = test_layout_train(&run, self->corpus, l, self->transport, 0, &error);
     if (self->process != 0) return;
     self->runs++;
@@ -107,7 +109,7 @@ static void run_widths(suite *self, const char *element, int most)
                      {"breadth-first", 1, 4}, {"breadth-first", 2, 2}, {"zb-h1", 2, 1}, {"breadth-first-split", 2, 2},
                      {"zb-v", 2, 2}};
     for (int data = 2; data <= most; data++) {
-        test_run base = baseline(self, data, element);
+        test_run base = baseline(self, data, element, NULL);
         for (size_t i = 0; i < sizeof pipelines / sizeof *pipelines; i++) {
             if (self->workers && data * pipelines[i].pipeline != self->workers) continue;
             test_layout l = {
@@ -115,6 +117,21 @@ static void run_widths(suite *self, const char *element, int most)
                 i % 2 ? "full" : "none"};
             run_shards(self, &base, l);
         }
+    }
+}
+
+/* Without clipping UPDATE waits for no norm; the head of a Llama is its own. */
+static void run_models(suite *self, const char *element)
+{
+    static const char *const unclipped[] = {"optimizer.clip=0", NULL},
+                             *const llama[] = {"model.architecture=llama", "model.kv_heads=2", "optimizer.clip=0",
+                                               NULL},
+                             *const *const models[] = {unclipped, llama};
+    if (self->workers && self->workers != 4) return;
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        test_run base = baseline(self, 2, element, models[i]);
+        run_shards(self, &base, (test_layout){"breadth-first", 2, 2, 2, "none", "once", 2, element, "none"});
+        run_shards(self, &base, (test_layout){"breadth-first-split", 2, 2, 4, "none", "once", 2, element, "full"});
     }
 }
 
@@ -190,6 +207,7 @@ int main(int argc, char **argv)
     test_write_corpus(self.corpus);
     run_widths(&self, "fp32", 3);
     run_widths(&self, "bf16", 2);
+    run_models(&self, "fp32");
     if (mpi) {
         weft_mpi_finish();
     } else {
