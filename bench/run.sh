@@ -66,6 +66,19 @@ for element in ${WEFT_BENCH_ELEMENTS:-fp32 bf16}; do
     done
 done
 
+echo
+echo "two data-parallel workers, one thread each, M = 4 each, against one worker with two threads, M = 4"
+echo "element  shard    throughput of one worker"
+for element in ${WEFT_BENCH_ELEMENTS:-fp32 bf16}; do
+    train one "$weft" train "$work/gpt2.yaml" batch.microbatches=4 threads=2 element=$element
+    one=$(value tokens_per_second "$work/one.json")
+    for shard in none weights; do
+        train two "$weft" train "$work/gpt2.yaml" batch.microbatches=4 element=$element parallel.data=2 parallel.shard=$shard threads=1
+        awk -v n=$element -v s=$shard -v two="$(value tokens_per_second "$work/two.json")" -v one="$one" \
+            'BEGIN { printf "%-7s  %-7s  %.3f\n", n, s, two / one }'
+    done
+done
+
 if [ -n "$operations" ]; then
     echo
     "$operations"
