@@ -56,13 +56,24 @@ static weft_status choose_writer(const weft_arguments *arguments, writer *out, w
     FAIL(error, WEFT_INVALID, "--format: expects csv, text or json, not '%s'", name);
 }
 
+static weft_status make_schedule(const weft_arguments *arguments, weft_schedule **out, weft_error *error)
+{
+    weft_schedule *passes = NULL;
+    TRY(weft_cli_schedule(arguments, MOST_ACTIONS, &passes, error));
+    *out = passes;
+    if (!weft_arguments_has(arguments, "communication") || passes->has_messages) return WEFT_OK;
+    weft_status status = weft_schedule_write_out_messages(passes, out, error);
+    weft_schedule_destroy(passes);
+    return status;
+}
+
 static weft_status run(const weft_arguments *arguments, int *out_exit, weft_error *error)
 {
     (void)out_exit;
     writer write = NULL;
     weft_schedule *schedule = NULL;
     TRY(choose_writer(arguments, &write, error));
-    TRY(weft_cli_schedule(arguments, MOST_ACTIONS, &schedule, error));
+    TRY(make_schedule(arguments, &schedule, error));
     weft_text text;
     weft_text_init(&text);
     write(schedule, &text);
@@ -75,6 +86,7 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
 static const weft_option options[] = {
     WEFT_CLI_SCHEDULE_OPTIONS,
     {"format", "csv|text|json", "csv as torch.distributed.pipelining reads it, text for people (default), or json"},
+    {"communication", NULL, "with sends and receives written out, not only what is computed"},
     {"json", NULL, "the same as --format json: print an object (docs/cli.md)"},
     {NULL, NULL, NULL},
 };
@@ -83,7 +95,7 @@ const weft_verb weft_verb_schedule = {
     .name = "schedule",
     .summary = "Prints a schedule, generated or from a file: what each pipeline rank computes, in order",
     .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
-             "[--format csv|text|json]",
+             "[--communication] [--format csv|text|json]",
     .options = options,
     .least = 1,
     .most = 1,

@@ -101,6 +101,12 @@ typedef enum weft_csv_dialect {
 /* source names the text in messages (file, row, column, token). */
 weft_status weft_schedule_read_csv(const char *text, size_t length, const char *source, weft_csv_dialect dialect,
                                    weft_schedule **out, weft_error *error) WEFT_CHECKED;
+/* The same schedule with its messages as actions: a SEND right behind the pass that makes it, and its RECV at the same
+ * time behind what the receiving rank has placed by then, as torch.distributed.pipelining lowers a file of passes.
+ * Overlapped pairs become two passes. The schedule is one of passes only. WEFT_INVALID for one that cannot run. */
+weft_status weft_schedule_write_out_messages(const weft_schedule *schedule, weft_schedule **out,
+                                             weft_error *error) WEFT_CHECKED;
+
 /* For people: a header line and one aligned row a rank. */
 void weft_schedule_write_text(const weft_schedule *schedule, weft_text *out);
 

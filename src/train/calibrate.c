@@ -264,7 +264,8 @@ static void clear_moments(weft_worker *worker)
     const weft_device_operations *operations = worker->device->operations;
     for (int32_t u = 0; u < worker->job->unit_count; u++) {
         const weft_unit_memory *unit = &worker->units[u];
-        size_t bytes = worker->job->units[u].floats * sizeof(float);
+        size_t bytes = (weft_share_end(worker->job, u, worker->data) - weft_share_begin(worker->job, u, worker->data)) *
+                       sizeof(float);
         if (unit->moment1) operations->zero(worker->device, NULL, unit->moment1, bytes);
         if (unit->moment2) operations->zero(worker->device, NULL, unit->moment2, bytes);
     }
@@ -273,7 +274,7 @@ static void clear_moments(weft_worker *worker)
 static weft_status tell(const calibration *it, weft_error *error)
 {
     const weft_observer *observer = &it->loop->options->observer;
-    if (it->worker->rank != 0 || !observer->calibrated) return WEFT_OK;
+    if (it->worker->number != 0 || !observer->calibrated) return WEFT_OK;
     weft_calibration told = {.costs = {.forward = it->costs + FORWARD * it->S,
                                        .backward_input = it->costs + INPUT * it->S,
                                        .backward_weight = it->costs + WEIGHT * it->S,

@@ -1,0 +1,1 @@
+weft schedule zb-v --pipeline 2 --microbatches 2 --format csv --communication
