@@ -34,7 +34,7 @@ static weft_status check(const weft_config *config, weft_error *error)
     if (!mpi && weft_mpi_launched())
         return weft_config_complain(config, "transport", error,
                                     "local, but a launcher started this process: add transport=mpi");
-    int64_t workers = config->parallel.pipeline * config->parallel.data;
+    int64_t workers = config->parallel.pipeline * config->parallel.data * config->parallel.tensor;
     if (mpi && !weft_mpi_launched() && workers > 1)
         return weft_config_complain(config, "transport", error,
                                     "mpi, but no launcher started this process: run mpirun -n %lld weft ...",

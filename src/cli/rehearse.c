@@ -80,9 +80,11 @@ static weft_status load_model(rehearsal *it, const weft_arguments *arguments, co
                               weft_error *error)
 {
     static const char *const fixed[] = {
-        "device=emulated",    "element=fp32",           "recompute=none",  "threads=1",         "memory_limit=0",
-        "data.path=none",     "model.width=4",          "model.heads=1",   "model.kv_heads=0",  "model.feed_forward=4",
-        "model.vocabulary=4", "model.position=learned", "model.context=1", "batch.sequences=1", "batch.tokens=1"};
+        "device=emulated",    "element=fp32",           "recompute=none",    "threads=1",
+        "memory_limit=0",     "data.path=none",         "model.width=4",     "model.heads=1",
+        "model.kv_heads=0",   "model.feed_forward=4",   "parallel.tensor=1", "optimizer.frozen=",
+        "model.vocabulary=4", "model.position=learned", "model.context=1",   "batch.sequences=1",
+        "batch.tokens=1"};
     enum { FIXED = sizeof fixed / sizeof *fixed, MORE = 8 };
     bool configured = names_configuration(arguments);
     int given = arguments->operand_count - 1, count = 0;

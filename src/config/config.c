@@ -148,10 +148,11 @@ enum { WORKERS_LIMIT = 1 << 20 };
 
 static weft_status check_sharding(const weft_config *config, weft_error *error)
 {
-    int64_t workers = config->parallel.data * config->parallel.pipeline;
+    int64_t workers = config->parallel.data * config->parallel.pipeline * config->parallel.tensor;
     if (workers > WORKERS_LIMIT)
-        return weft_config_complain(config, "parallel.data", error, "%lld workers (data x pipeline) are more than %d",
-                                    (long long)workers, WORKERS_LIMIT);
+        return weft_config_complain(config, "parallel.data", error,
+                                    "%lld workers (data x pipeline x tensor) are more than %d", (long long)workers,
+                                    WORKERS_LIMIT);
     if (config->parallel.data == 1 && config->parallel.shard != WEFT_CONFIG_SHARD_NONE)
         return weft_config_complain(config, "parallel.shard", error,
                                     "needs workers to divide among: set parallel.data to 2 or more");

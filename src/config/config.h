@@ -29,6 +29,14 @@ typedef enum {
     WEFT_CONFIG_SHARD_WEIGHTS
 } weft_config_shard; /* = weft_shard of program/ */
 typedef enum { WEFT_CONFIG_REDUCE_ONCE, WEFT_CONFIG_REDUCE_EARLY } weft_config_reduce;
+typedef enum {
+    WEFT_CONFIG_TENSOR_DATA_PIPELINE,
+    WEFT_CONFIG_TENSOR_PIPELINE_DATA,
+    WEFT_CONFIG_DATA_TENSOR_PIPELINE,
+    WEFT_CONFIG_DATA_PIPELINE_TENSOR,
+    WEFT_CONFIG_PIPELINE_TENSOR_DATA,
+    WEFT_CONFIG_PIPELINE_DATA_TENSOR
+} weft_config_order;
 typedef enum { WEFT_CONFIG_DIALECT_CURRENT, WEFT_CONFIG_DIALECT_2024 } weft_config_dialect; /* = weft_csv_dialect */
 typedef enum { WEFT_CONFIG_LOCAL, WEFT_CONFIG_MPI } weft_config_transport;
 
@@ -64,9 +72,11 @@ typedef struct weft_config {
         double learning_rate, minimum; /* minimum: share of learning_rate at the end of decay */
         int64_t warmup, decay, decay_steps; /* decay: weft_config_decay; decay_steps: of wsd, 0 = a fifth of the steps */
         double beta1, beta2, epsilon, weight_decay, clip; /* clip 0: none */
+        const char *frozen; /* patterns of names, separated by blanks */
     } optimizer;
     struct {
-        int64_t pipeline, loops, group, data;
+        int64_t pipeline, loops, group, data, tensor;
+        int64_t order;   /* weft_config_order */
         int64_t shard;   /* weft_config_shard */
         int64_t reduce;  /* weft_config_reduce */
         int64_t buffers; /* stages of a worker with whole weights, or with gradients, at once */

@@ -23,22 +23,40 @@ static void product(const weft_run *run, int64_t rows, void *logits)
 {
     weft_linear shape = run->stage->operations.head;
     shape.rows = rows;
-    run->op->linear_forward(run->device, run->stream, &shape, AT(HEAD_NORM), weft_run_weight(run, WEFT_HEAD_WEIGHT, 0),
-                            NULL, logits, run->workspace);
+    run->op->linear_forward(run->device, run->stream, &shape, weft_run_gather(run, AT(HEAD_NORM)),
+                            weft_run_weight(run, WEFT_HEAD_WEIGHT, 0), NULL, logits, run->workspace);
+}
+
+/* Every worker learns what the others know of each row, and so the loss of all of them. */
+static void divided_loss(const weft_run *run, bool gradient, float *out)
+{
+    const weft_stage_operations *shape = &run->stage->operations;
+    int64_t N = shape->head.rows, V = shape->head.out;
+    int32_t first = shape->embed.first;
+    run->op->loss_part(run->device, run->stream, N, V, first, AT(LOGITS), run->buffers->targets, AT(HEAD_STATISTICS));
+    const weft_stage_exchange *exchange = run->stage->weights.exchange;
+    if (exchange)
+        exchange->gather(exchange->context, run->stream, AT(HEAD_STATISTICS), (size_t)(3 * N) * sizeof(float),
+                         AT(HEAD_ALL_STATISTICS));
+    run->op->loss_finish(run->device, run->stream, N, V, first, run->stage->shape.slice.width, AT(LOGITS),
+                         run->buffers->targets, AT(HEAD_ALL_STATISTICS), run->buffers->scale, gradient, out);
 }
 
 static void loss(const weft_run *run, bool gradient, float *out)
 {
     const weft_linear *shape = &run->stage->operations.head;
-    run->op->cross_entropy(run->device, run->stream, shape->rows, shape->out, AT(LOGITS), run->buffers->targets,
-                           run->buffers->scale, gradient, out);
+    if (run->stage->shape.slice.width > 1)
+        divided_loss(run, gradient, out);
+    else
+        run->op->cross_entropy(run->device, run->stream, shape->rows, shape->out, AT(LOGITS), run->buffers->targets,
+                               run->buffers->scale, gradient, out);
 }
 
 void weft_head_forward(const weft_run *run)
 {
     const weft_stage_shape *shape = &run->stage->shape;
     int64_t rows = run->stage->operations.head.rows;
-    norm(run, rows, input(run));
+    norm(run, run->stage->operations.norm.rows, input(run));
     product(run, rows, AT(LOGITS));
     loss(run, !shape->recompute && !shape->forward_only, run->buffers->loss);
 }
@@ -61,12 +79,14 @@ void weft_head_backward_input(const weft_run *run)
 {
     const weft_stage_operations *shape = &run->stage->operations;
     if (run->stage->shape.recompute) {
-        norm(run, shape->head.rows, input(run));
+        norm(run, shape->norm.rows, input(run));
         product(run, shape->head.rows, AT(LOGITS));
         loss(run, true, AT(HEAD_LOSS));
     }
     run->op->linear_backward_input(run->device, run->stream, &shape->head, AT(LOGITS),
-                                   weft_run_weight(run, WEFT_HEAD_WEIGHT, 0), AT(HEAD_DNORM), run->workspace);
+                                   weft_run_weight(run, WEFT_HEAD_WEIGHT, 0), weft_run_part(run, AT(HEAD_DNORM)),
+                                   run->workspace);
+    weft_run_sum(run, AT(HEAD_DNORM));
     run->op->norm_backward_input(run->device, run->stream, &shape->norm, AT(HEAD_DNORM), input(run),
                                  weft_run_weight(run, WEFT_FINAL_NORM_WEIGHT, 0), AT(HEAD_MEAN), AT(HEAD_RSTD), NULL,
                                  weft_run_gradient_target(run, run->stage->shape.layer_count));
@@ -75,11 +95,17 @@ void weft_head_backward_input(const weft_run *run)
 void weft_head_backward_weight(const weft_run *run)
 {
     const weft_stage_operations *shape = &run->stage->operations;
-    bool accumulate = run->buffers->accumulate;
-    norm(run, shape->head.rows, input(run));
-    run->op->linear_backward_weight(run->device, run->stream, &shape->head, AT(LOGITS), AT(HEAD_NORM), accumulate,
-                                    weft_run_weight_gradient(run, WEFT_HEAD_WEIGHT, 0), NULL, run->workspace);
-    run->op->norm_backward_weight(run->device, run->stream, &shape->norm, AT(HEAD_DNORM), input(run), AT(HEAD_MEAN),
-                                  AT(HEAD_RSTD), accumulate, weft_run_weight_gradient(run, WEFT_FINAL_NORM_WEIGHT, 0),
-                                  weft_run_weight_gradient(run, WEFT_FINAL_NORM_BIAS, 0));
+    float *weight = weft_run_weight_gradient(run, WEFT_HEAD_WEIGHT, 0);
+    float *norm_weight = weft_run_weight_gradient(run, WEFT_FINAL_NORM_WEIGHT, 0);
+    float *norm_bias = weft_run_weight_gradient(run, WEFT_FINAL_NORM_BIAS, 0);
+    if (weight != NULL) {
+        norm(run, shape->norm.rows, input(run));
+        run->op->linear_backward_weight(run->device, run->stream, &shape->head, AT(LOGITS),
+                                        weft_run_gather(run, AT(HEAD_NORM)), run->buffers->accumulate, weight, NULL,
+                                        run->workspace);
+        weft_run_clear_padding(run, weight);
+    }
+    if (norm_weight != NULL || norm_bias != NULL)
+        run->op->norm_backward_weight(run->device, run->stream, &shape->norm, AT(HEAD_DNORM), input(run), AT(HEAD_MEAN),
+                                      AT(HEAD_RSTD), run->buffers->accumulate, norm_weight, norm_bias);
 }

@@ -8,6 +8,7 @@
 
 #define AT(region) weft_run_region(run, WEFT_REGION_##region, layer)
 #define WEIGHT(kind) weft_run_weight(run, WEFT_##kind, layer)
+#define SUMMED_BIAS(kind) weft_run_summed_bias(run, WEFT_##kind, layer)
 #define WEIGHT_GRADIENT(kind) weft_run_weight_gradient(run, WEFT_##kind, layer)
 
 static void norm1(const weft_run *run, int32_t layer)
@@ -33,13 +34,14 @@ static void attention_forward(const weft_run *run, int32_t layer)
 {
     const weft_stage_operations *shape = &run->stage->operations;
     norm1(run, layer);
-    run->op->linear_forward(run->device, run->stream, &shape->qkv, AT(NARROW), WEIGHT(QKV_WEIGHT), WEIGHT(QKV_BIAS),
-                            AT(QKV), run->workspace);
+    run->op->linear_forward(run->device, run->stream, &shape->qkv, weft_run_gather(run, AT(NARROW)), WEIGHT(QKV_WEIGHT),
+                            WEIGHT(QKV_BIAS), AT(QKV), run->workspace);
     rotate(run, 1, AT(QKV));
     run->op->attention_forward(run->device, run->stream, &shape->attention, AT(QKV), AT(ATTENTION), AT(LOGSUMEXP),
                                run->workspace);
     run->op->linear_forward(run->device, run->stream, &shape->output, AT(ATTENTION), WEIGHT(OUTPUT_WEIGHT),
-                            WEIGHT(OUTPUT_BIAS), AT(NARROW), run->workspace);
+                            SUMMED_BIAS(OUTPUT_BIAS), weft_run_part(run, AT(NARROW)), run->workspace);
+    weft_run_sum(run, AT(NARROW));
     run->op->add(run->device, run->stream, shape->norm.rows * shape->norm.width, weft_run_input(run, layer), AT(NARROW),
                  AT(MIDDLE));
 }
@@ -49,12 +51,13 @@ void weft_layer_forward(const weft_run *run, int32_t layer, bool output)
     const weft_stage_operations *shape = &run->stage->operations;
     attention_forward(run, layer);
     norm2(run, layer);
-    run->op->linear_forward(run->device, run->stream, &shape->up, AT(NARROW), WEIGHT(UP_WEIGHT), WEIGHT(UP_BIAS),
-                            AT(UP), run->workspace);
+    run->op->linear_forward(run->device, run->stream, &shape->up, weft_run_gather(run, AT(NARROW)), WEIGHT(UP_WEIGHT),
+                            WEIGHT(UP_BIAS), AT(UP), run->workspace);
     if (!output) return;
     run->op->activation_forward(run->device, run->stream, &shape->activation, AT(UP), AT(WIDE));
-    run->op->linear_forward(run->device, run->stream, &shape->down, AT(WIDE), WEIGHT(DOWN_WEIGHT), WEIGHT(DOWN_BIAS),
-                            AT(NARROW), run->workspace);
+    run->op->linear_forward(run->device, run->stream, &shape->down, AT(WIDE), WEIGHT(DOWN_WEIGHT),
+                            SUMMED_BIAS(DOWN_BIAS), weft_run_part(run, AT(NARROW)), run->workspace);
+    weft_run_sum(run, AT(NARROW));
     run->op->add(run->device, run->stream, shape->norm.rows * shape->norm.width, AT(MIDDLE), AT(NARROW),
                  weft_run_input_target(run, layer + 1));
 }
@@ -62,13 +65,14 @@ void weft_layer_forward(const weft_run *run, int32_t layer, bool output)
 static void attention_backward(const weft_run *run, int32_t layer)
 {
     const weft_stage_operations *shape = &run->stage->operations;
-    run->op->linear_backward_input(run->device, run->stream, &shape->output, AT(DMIDDLE), WEIGHT(OUTPUT_WEIGHT),
-                                   AT(NARROW), run->workspace);
+    run->op->linear_backward_input(run->device, run->stream, &shape->output, weft_run_gather(run, AT(DMIDDLE)),
+                                   WEIGHT(OUTPUT_WEIGHT), AT(NARROW), run->workspace);
     run->op->attention_backward(run->device, run->stream, &shape->attention, AT(QKV), AT(ATTENTION), AT(LOGSUMEXP),
                                 AT(NARROW), AT(DQKV), run->workspace);
     rotate(run, -1, AT(DQKV));
-    run->op->linear_backward_input(run->device, run->stream, &shape->qkv, AT(DQKV), WEIGHT(QKV_WEIGHT), AT(DNORM1),
-                                   run->workspace);
+    run->op->linear_backward_input(run->device, run->stream, &shape->qkv, AT(DQKV), WEIGHT(QKV_WEIGHT),
+                                   weft_run_part(run, AT(DNORM1)), run->workspace);
+    weft_run_sum(run, AT(DNORM1));
 }
 
 void weft_layer_backward_input(const weft_run *run, int32_t layer)
@@ -76,11 +80,12 @@ void weft_layer_backward_input(const weft_run *run, int32_t layer)
     const weft_stage_operations *shape = &run->stage->operations;
     const void *gradient = weft_run_gradient(run, layer + 1);
     if (run->stage->shape.recompute) weft_layer_forward(run, layer, false);
-    run->op->linear_backward_input(run->device, run->stream, &shape->down, gradient, WEIGHT(DOWN_WEIGHT), AT(WIDE),
-                                   run->workspace);
+    run->op->linear_backward_input(run->device, run->stream, &shape->down, weft_run_gather(run, gradient),
+                                   WEIGHT(DOWN_WEIGHT), AT(WIDE), run->workspace);
     run->op->activation_backward(run->device, run->stream, &shape->activation, AT(UP), AT(WIDE), AT(DUP));
-    run->op->linear_backward_input(run->device, run->stream, &shape->up, AT(DUP), WEIGHT(UP_WEIGHT), AT(DNORM2),
-                                   run->workspace);
+    run->op->linear_backward_input(run->device, run->stream, &shape->up, AT(DUP), WEIGHT(UP_WEIGHT),
+                                   weft_run_part(run, AT(DNORM2)), run->workspace);
+    weft_run_sum(run, AT(DNORM2));
     run->op->norm_backward_input(run->device, run->stream, &shape->norm, AT(DNORM2), AT(MIDDLE), WEIGHT(NORM2_WEIGHT),
                                  AT(MEAN2), AT(RSTD2), gradient, AT(DMIDDLE));
     attention_backward(run, layer);
@@ -89,25 +94,54 @@ void weft_layer_backward_input(const weft_run *run, int32_t layer)
                                  weft_run_gradient_target(run, layer));
 }
 
-void weft_layer_backward_weight(const weft_run *run, int32_t layer)
+/* Whether anything is frozen is the same on all workers, so they leave out the same exchanges. */
+#define WANTED(kind) (WEIGHT_GRADIENT(kind##_WEIGHT) != NULL || WEIGHT_GRADIENT(kind##_BIAS) != NULL)
+
+static void product_weight(const weft_run *run, const weft_linear *shape, const void *dy, const void *x, float *weight,
+                           float *bias)
+{
+    run->op->linear_backward_weight(run->device, run->stream, shape, dy, x, run->buffers->accumulate, weight, bias,
+                                    run->workspace);
+}
+
+static void mlp_backward_weight(const weft_run *run, int32_t layer)
 {
     const weft_stage_operations *shape = &run->stage->operations;
-    bool accumulate = run->buffers->accumulate;
-    run->op->activation_forward(run->device, run->stream, &shape->activation, AT(UP), AT(WIDE));
-    run->op->linear_backward_weight(run->device, run->stream, &shape->down, weft_run_gradient(run, layer + 1), AT(WIDE),
-                                    accumulate, WEIGHT_GRADIENT(DOWN_WEIGHT), WEIGHT_GRADIENT(DOWN_BIAS),
-                                    run->workspace);
-    norm2(run, layer);
-    run->op->linear_backward_weight(run->device, run->stream, &shape->up, AT(DUP), AT(NARROW), accumulate,
-                                    WEIGHT_GRADIENT(UP_WEIGHT), WEIGHT_GRADIENT(UP_BIAS), run->workspace);
-    run->op->norm_backward_weight(run->device, run->stream, &shape->norm, AT(DNORM2), AT(MIDDLE), AT(MEAN2), AT(RSTD2),
-                                  accumulate, WEIGHT_GRADIENT(NORM2_WEIGHT), WEIGHT_GRADIENT(NORM2_BIAS));
-    run->op->linear_backward_weight(run->device, run->stream, &shape->output, AT(DMIDDLE), AT(ATTENTION), accumulate,
-                                    WEIGHT_GRADIENT(OUTPUT_WEIGHT), WEIGHT_GRADIENT(OUTPUT_BIAS), run->workspace);
-    norm1(run, layer);
-    run->op->linear_backward_weight(run->device, run->stream, &shape->qkv, AT(DQKV), AT(NARROW), accumulate,
-                                    WEIGHT_GRADIENT(QKV_WEIGHT), WEIGHT_GRADIENT(QKV_BIAS), run->workspace);
-    run->op->norm_backward_weight(run->device, run->stream, &shape->norm, AT(DNORM1), weft_run_input(run, layer),
-                                  AT(MEAN1), AT(RSTD1), accumulate, WEIGHT_GRADIENT(NORM1_WEIGHT),
-                                  WEIGHT_GRADIENT(NORM1_BIAS));
+    if (WANTED(DOWN)) {
+        run->op->activation_forward(run->device, run->stream, &shape->activation, AT(UP), AT(WIDE));
+        product_weight(run, &shape->down, weft_run_gather(run, weft_run_gradient(run, layer + 1)), AT(WIDE),
+                       WEIGHT_GRADIENT(DOWN_WEIGHT), WEIGHT_GRADIENT(DOWN_BIAS));
+    }
+    if (WANTED(UP)) {
+        norm2(run, layer);
+        product_weight(run, &shape->up, AT(DUP), weft_run_gather(run, AT(NARROW)), WEIGHT_GRADIENT(UP_WEIGHT),
+                       WEIGHT_GRADIENT(UP_BIAS));
+    }
+    if (WANTED(NORM2))
+        run->op->norm_backward_weight(run->device, run->stream, &shape->norm, AT(DNORM2), AT(MIDDLE), AT(MEAN2),
+                                      AT(RSTD2), run->buffers->accumulate, WEIGHT_GRADIENT(NORM2_WEIGHT),
+                                      WEIGHT_GRADIENT(NORM2_BIAS));
+}
+
+static void attention_backward_weight(const weft_run *run, int32_t layer)
+{
+    const weft_stage_operations *shape = &run->stage->operations;
+    if (WANTED(OUTPUT))
+        product_weight(run, &shape->output, weft_run_gather(run, AT(DMIDDLE)), AT(ATTENTION),
+                       WEIGHT_GRADIENT(OUTPUT_WEIGHT), WEIGHT_GRADIENT(OUTPUT_BIAS));
+    if (WANTED(QKV)) {
+        norm1(run, layer);
+        product_weight(run, &shape->qkv, AT(DQKV), weft_run_gather(run, AT(NARROW)), WEIGHT_GRADIENT(QKV_WEIGHT),
+                       WEIGHT_GRADIENT(QKV_BIAS));
+    }
+    if (WANTED(NORM1))
+        run->op->norm_backward_weight(run->device, run->stream, &shape->norm, AT(DNORM1), weft_run_input(run, layer),
+                                      AT(MEAN1), AT(RSTD1), run->buffers->accumulate, WEIGHT_GRADIENT(NORM1_WEIGHT),
+                                      WEIGHT_GRADIENT(NORM1_BIAS));
+}
+
+void weft_layer_backward_weight(const weft_run *run, int32_t layer)
+{
+    mlp_backward_weight(run, layer);
+    attention_backward_weight(run, layer);
 }

@@ -12,6 +12,9 @@
  * operations. Measured on one core for a GPT-2 layer of 1024 tokens on the cpu device, that takes 0.3 % of the layer's
  * step in fp32 and 3 % in bf16. With recomputation: C storage elements.
  *
+ * Where layers are divided by t tensor-parallel workers, a region is either of own rows, B T / t of width C, or of all
+ * rows and 1 / t of its width: t times smaller both ways but for the exchange.
+ *
  * Threads: any.
  */
 #ifndef WEFT_MODEL_LAYOUT_H
@@ -23,6 +26,7 @@
 typedef enum weft_group {
     WEFT_GROUP_INPUT, /* the input of each layer, and of the head */
     WEFT_GROUP_INPUT_GRADIENT,
+    WEFT_GROUP_EXCHANGE, /* where layers are divided: what tensor-parallel workers pass to each other */
     WEFT_GROUP_KEPT,     /* of a layer: what forward leaves for backward */
     WEFT_GROUP_GRADIENT, /* of a layer: what the input gradient leaves for the weight gradient */
     WEFT_GROUP_SCRATCH,  /* of a layer: dead when it is done */
@@ -35,6 +39,7 @@ typedef enum weft_group {
 typedef enum weft_region {
     WEFT_REGION_INPUT,
     WEFT_REGION_INPUT_GRADIENT,
+    WEFT_REGION_EXCHANGE, /* (B T, C): the rows of all workers, or a product's part of their sum */
     WEFT_REGION_MEAN1,
     WEFT_REGION_RSTD1,
     WEFT_REGION_QKV, /* after the rotation */
@@ -57,6 +62,8 @@ typedef enum weft_region {
     WEFT_REGION_HEAD_DNORM,
     WEFT_REGION_HEAD_NORM,
     WEFT_REGION_HEAD_ROWS, /* sampling: the wanted row of each sequence */
+    WEFT_REGION_HEAD_STATISTICS,     /* of the loss, where the vocabulary is divided: own, */
+    WEFT_REGION_HEAD_ALL_STATISTICS, /* and of all workers */
     WEFT_REGION_HEAD_LOSS, /* where recomputation writes the loss that is known already */
     WEFT_REGIONS
 } weft_region;
@@ -95,6 +102,7 @@ weft_group weft_region_group(weft_region region);
 /* Shapes of the operations of a stage; shared by the layout (workspace) and the stage. */
 typedef struct weft_stage_operations {
     weft_norm norm;
+    weft_embed embed;
     weft_linear qkv, output, up, down, head;
     weft_attention attention;
     weft_rotary rotary;

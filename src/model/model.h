@@ -13,6 +13,38 @@
 #include "config/config.h"
 #include "device/device.h"
 
+/* One of the tensor-parallel workers that divide every layer: attention by heads, the feed-forward net by its inner
+ * width, embedding and head by the vocabulary (Megatron-LM, arXiv 1909.08053), and between them norms and sums by rows of
+ * the micro-batch (sequence parallelism, arXiv 2205.05198). Width 0 or 1: not divided. */
+typedef struct weft_slice {
+    int32_t index, width;
+} weft_slice;
+
+/* WEFT_INVALID with the reason when so many workers cannot divide the model, or the rows of a micro-batch. */
+weft_status weft_slice_check(const weft_model_config *model, int64_t rows, int32_t width,
+                             weft_error *error) WEFT_CHECKED;
+
+/* What each tensor-parallel worker has of a parameter. */
+typedef enum weft_split {
+    WEFT_SPLIT_NONE,   /* all of it, and computes its whole gradient */
+    WEFT_SPLIT_SUMMED, /* all of it, and computes its rows' part of the gradient */
+    WEFT_SPLIT_ROWS,   /* its share of the rows of each band; the last shares may be smaller */
+    WEFT_SPLIT_COLUMNS,
+} weft_split;
+
+static inline bool weft_split_divides(weft_split split)
+{
+    return split == WEFT_SPLIT_ROWS || split == WEFT_SPLIT_COLUMNS;
+}
+
+enum { WEFT_BANDS = 3, WEFT_PIECES = 3 * WEFT_BANDS };
+
+/* A piece of a whole tensor (R, W): rows runs of columns elements, each W further than the one before; from: the first
+ * element. One worker has it packed from its own element `at` on. A single run may go over several rows. */
+typedef struct weft_piece {
+    int64_t at, from, rows, columns;
+} weft_piece;
+
 typedef enum weft_init_kind { WEFT_INIT_NORMAL, WEFT_INIT_ZEROS, WEFT_INIT_ONES } weft_init_kind;
 
 typedef struct weft_parameter {
@@ -21,18 +53,25 @@ typedef struct weft_parameter {
     int32_t dimensions;
     int64_t shape[2];
     int64_t elements;
+    weft_split split;
+    int32_t width;   /* tensor-parallel workers */
+    int64_t bands[WEFT_BANDS]; /* rows that are divided by themselves: queries, keys, values; gate, up; else all */
+    int64_t own;     /* elements of one tensor-parallel worker, the same for all; those beyond the tensor are zero */
     bool decay;      /* false for norms and biases */
     bool tied;       /* head.weight of a tied model: the same numbers as embedding.token, a gradient of its own */
     weft_init_kind init;
     double deviation;
 } weft_parameter;
 
-/* All parameters in global order, taken from the arena; a tied model lists head.weight last with tied = true. */
-weft_status weft_model_parameters(const weft_model_config *model, weft_arena *arena, const weft_parameter **out,
-                                  int32_t *out_count, weft_error *error) WEFT_CHECKED;
+/* All parameters in global order as so many tensor-parallel workers divide them, taken from the arena; a tied model lists
+ * head.weight last with tied = true. WEFT_INVALID as weft_slice_check. */
+weft_status weft_model_parameters(const weft_model_config *model, int32_t width, weft_arena *arena,
+                                  const weft_parameter **out, int32_t *out_count, weft_error *error) WEFT_CHECKED;
 
-/* Element i of the parameter at the start of training, keyed by seed and name (a tied head: by embedding.token). */
-void weft_parameter_init(const weft_parameter *parameter, uint64_t seed, float *out);
+/* Own elements from .. to - 1 of slice index at the start of training: a function of seed, name (a tied head: that of
+ * embedding.token) and place in the whole tensor. */
+void weft_parameter_init(const weft_parameter *parameter, int32_t index, uint64_t seed, int64_t from, int64_t to,
+                         float *out);
 
 /* Matrix-product flops of one token's forward and backward: 6 per weight without the embedding look-up, plus causal
  * attention (6 L T H D: half of the full score and value products, forward and twice backward). */
@@ -45,9 +84,15 @@ typedef struct weft_flops {
 weft_flops weft_layer_flops(const weft_model_config *model, int64_t B, int64_t T);
 weft_flops weft_head_flops(const weft_model_config *model, int64_t B, int64_t T);
 
+/* Where slice `index` has its own elements from .. to - 1 in the whole tensor, ascending by `at`; what lies beyond the
+ * tensor is left out. Returns how many pieces. */
+int32_t weft_parameter_pieces(const weft_parameter *parameter, int32_t index, int64_t from, int64_t to,
+                              weft_piece out[WEFT_PIECES]);
+
 /* What a stage computes. */
 typedef struct weft_stage_shape {
     const weft_model_config *model; /* borrowed */
+    weft_slice slice;
     int32_t first_layer, layer_count;
     bool embedding, head; /* this is the first, the last stage */
     int64_t B, T;
@@ -57,8 +102,11 @@ typedef struct weft_stage_shape {
     weft_device_options options;
 } weft_stage_shape;
 
-/* Bytes, multiples of 64. stash and work are slots; workspace is shared by all stages of a worker. input: 0 for the
- * first stage. */
+/* Rows of a micro-batch that one tensor-parallel worker has between blocks, and that cross a stage boundary. */
+int64_t weft_stage_rows(const weft_stage_shape *shape);
+
+/* Bytes, multiples of 64, the same for all slices. stash and work are slots; workspace is shared by all stages of a
+ * worker. input: 0 for the first stage. */
 typedef struct weft_stage_bytes {
     size_t input, stash, work, workspace;
 } weft_stage_bytes;
@@ -66,11 +114,24 @@ weft_stage_bytes weft_stage_memory(const weft_stage_shape *shape);
 
 typedef struct weft_stage weft_stage;
 
+/* How tensor-parallel workers pass values between them in the middle of a pass: each calls the same functions in the same
+ * order. Like operations of a device they are ordered on the stream and leave errors in the device. */
+typedef struct weft_stage_exchange {
+    void *context;
+    /* whole: the parts of all workers, of so many bytes each, in order. */
+    void (*gather)(void *context, weft_stream *stream, const void *part, size_t bytes, void *whole);
+    /* part: this worker's part, of count storage elements, of the sum of the workers' whole (parts, count), added in
+     * order in fp32 and rounded once. */
+    void (*reduce)(void *context, weft_stream *stream, const void *whole, size_t count, void *part);
+} weft_stage_exchange;
+
 /* Weights and gradients of a stage's parameters, in global order: (stage parameters). storage is what the kernels read: equal to
- * the fp32 master where the element is fp32. Borrowed; the arrays must outlive the stage. */
+ * the fp32 master where the element is fp32. A gradient that is NULL is not computed. Borrowed; the arrays must outlive
+ * the stage. */
 typedef struct weft_stage_weights {
     const void *const *storage;
     float *const *gradient; /* NULL in forward-only runs */
+    const weft_stage_exchange *exchange; /* NULL: not divided, or by a device that computes nothing */
 } weft_stage_weights;
 
 /* Index range of a stage's parameters in the global order: embedding, its layers, final norm and head. */
@@ -81,15 +142,15 @@ weft_status weft_stage_create(const weft_stage_shape *shape, weft_device *device
                               weft_stage **out, weft_error *error) WEFT_CHECKED;
 void weft_stage_destroy(weft_stage *stage);
 
-/* Buffers of one action; only those that it uses are read. All device memory. */
+/* Buffers of one action; only those that it uses are read. All device memory. R: weft_stage_rows. */
 typedef struct weft_stage_buffers {
     const int32_t *tokens;  /* (B, T) first stage */
     const int32_t *targets; /* (B, T) last stage; < 0 is not counted */
-    const void *input;      /* (B T, C) */
-    void *output;           /* (B T, C); not the last stage */
+    const void *input;      /* (R, C) */
+    void *output;           /* (R, C); not the last stage */
     void *stash;
-    const void *gradient;   /* (B T, C) of the output; not the last stage */
-    void *gradient_out;     /* (B T, C) of the input; not the first stage */
+    const void *gradient;   /* (R, C) of the output; not the last stage */
+    void *gradient_out;     /* (R, C) of the input; not the first stage */
     void *work;             /* I and W */
     void *workspace;
     float *loss;            /* [0]: sum of this micro-batch's losses, nats; last stage */

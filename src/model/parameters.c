@@ -1,7 +1,5 @@
 #include "model/parameters.h"
 
-#include "base/random.h"
-
 #include <math.h>
 #include <stdio.h>
 
@@ -13,6 +11,7 @@ typedef struct kind_row {
     weft_width rows, columns; /* columns NONE: a vector */
     condition needs;
     weft_init_kind init;
+    weft_split split;
     bool residual; /* its product is added to the residual stream */
 } kind_row;
 
@@ -23,25 +22,30 @@ typedef struct kind_row {
 #define NORMAL WEFT_INIT_NORMAL
 #define ONES WEFT_INIT_ONES
 #define ZEROS WEFT_INIT_ZEROS
+#define WHOLE WEFT_SPLIT_NONE
+#define SUMMED WEFT_SPLIT_SUMMED
+#define ROWS WEFT_SPLIT_ROWS
+#define COLUMNS WEFT_SPLIT_COLUMNS
 
 static const kind_row rows[WEFT_PARAMETER_KINDS] = {
-    [WEFT_EMBEDDING_TOKEN] = {"embedding.token", EMBEDDING, WEFT_WIDTH_VOCABULARY, C, ALWAYS, NORMAL, false},
-    [WEFT_EMBEDDING_POSITION] = {"embedding.position", EMBEDDING, WEFT_WIDTH_CONTEXT, C, IF_LEARNED, NORMAL, false},
-    [WEFT_NORM1_WEIGHT] = {"norm1.weight", LAYER, C, WEFT_WIDTH_NONE, ALWAYS, ONES, false},
-    [WEFT_NORM1_BIAS] = {"norm1.bias", LAYER, C, WEFT_WIDTH_NONE, IF_NORM_BIAS, ZEROS, false},
-    [WEFT_QKV_WEIGHT] = {"attention.qkv.weight", LAYER, WEFT_WIDTH_QKV, C, ALWAYS, NORMAL, false},
-    [WEFT_QKV_BIAS] = {"attention.qkv.bias", LAYER, WEFT_WIDTH_QKV, WEFT_WIDTH_NONE, IF_BIAS, ZEROS, false},
-    [WEFT_OUTPUT_WEIGHT] = {"attention.output.weight", LAYER, C, C, ALWAYS, NORMAL, true},
-    [WEFT_OUTPUT_BIAS] = {"attention.output.bias", LAYER, C, WEFT_WIDTH_NONE, IF_BIAS, ZEROS, false},
-    [WEFT_NORM2_WEIGHT] = {"norm2.weight", LAYER, C, WEFT_WIDTH_NONE, ALWAYS, ONES, false},
-    [WEFT_NORM2_BIAS] = {"norm2.bias", LAYER, C, WEFT_WIDTH_NONE, IF_NORM_BIAS, ZEROS, false},
-    [WEFT_UP_WEIGHT] = {"mlp.up.weight", LAYER, WEFT_WIDTH_UP, C, ALWAYS, NORMAL, false},
-    [WEFT_UP_BIAS] = {"mlp.up.bias", LAYER, WEFT_WIDTH_UP, WEFT_WIDTH_NONE, IF_BIAS, ZEROS, false},
-    [WEFT_DOWN_WEIGHT] = {"mlp.down.weight", LAYER, C, WEFT_WIDTH_FORWARD, ALWAYS, NORMAL, true},
-    [WEFT_DOWN_BIAS] = {"mlp.down.bias", LAYER, C, WEFT_WIDTH_NONE, IF_BIAS, ZEROS, false},
-    [WEFT_FINAL_NORM_WEIGHT] = {"final_norm.weight", TAIL, C, WEFT_WIDTH_NONE, ALWAYS, ONES, false},
-    [WEFT_FINAL_NORM_BIAS] = {"final_norm.bias", TAIL, C, WEFT_WIDTH_NONE, IF_NORM_BIAS, ZEROS, false},
-    [WEFT_HEAD_WEIGHT] = {"head.weight", TAIL, WEFT_WIDTH_VOCABULARY, C, ALWAYS, NORMAL, false},
+    [WEFT_EMBEDDING_TOKEN] = {"embedding.token", EMBEDDING, WEFT_WIDTH_VOCABULARY, C, ALWAYS, NORMAL, ROWS, false},
+    [WEFT_EMBEDDING_POSITION] = {"embedding.position", EMBEDDING, WEFT_WIDTH_CONTEXT, C, IF_LEARNED, NORMAL, WHOLE,
+                                 false},
+    [WEFT_NORM1_WEIGHT] = {"norm1.weight", LAYER, C, WEFT_WIDTH_NONE, ALWAYS, ONES, SUMMED, false},
+    [WEFT_NORM1_BIAS] = {"norm1.bias", LAYER, C, WEFT_WIDTH_NONE, IF_NORM_BIAS, ZEROS, SUMMED, false},
+    [WEFT_QKV_WEIGHT] = {"attention.qkv.weight", LAYER, WEFT_WIDTH_QKV, C, ALWAYS, NORMAL, ROWS, false},
+    [WEFT_QKV_BIAS] = {"attention.qkv.bias", LAYER, WEFT_WIDTH_QKV, WEFT_WIDTH_NONE, IF_BIAS, ZEROS, ROWS, false},
+    [WEFT_OUTPUT_WEIGHT] = {"attention.output.weight", LAYER, C, WEFT_WIDTH_ATTENTION, ALWAYS, NORMAL, COLUMNS, true},
+    [WEFT_OUTPUT_BIAS] = {"attention.output.bias", LAYER, C, WEFT_WIDTH_NONE, IF_BIAS, ZEROS, WHOLE, false},
+    [WEFT_NORM2_WEIGHT] = {"norm2.weight", LAYER, C, WEFT_WIDTH_NONE, ALWAYS, ONES, SUMMED, false},
+    [WEFT_NORM2_BIAS] = {"norm2.bias", LAYER, C, WEFT_WIDTH_NONE, IF_NORM_BIAS, ZEROS, SUMMED, false},
+    [WEFT_UP_WEIGHT] = {"mlp.up.weight", LAYER, WEFT_WIDTH_UP, C, ALWAYS, NORMAL, ROWS, false},
+    [WEFT_UP_BIAS] = {"mlp.up.bias", LAYER, WEFT_WIDTH_UP, WEFT_WIDTH_NONE, IF_BIAS, ZEROS, ROWS, false},
+    [WEFT_DOWN_WEIGHT] = {"mlp.down.weight", LAYER, C, WEFT_WIDTH_FORWARD, ALWAYS, NORMAL, COLUMNS, true},
+    [WEFT_DOWN_BIAS] = {"mlp.down.bias", LAYER, C, WEFT_WIDTH_NONE, IF_BIAS, ZEROS, WHOLE, false},
+    [WEFT_FINAL_NORM_WEIGHT] = {"final_norm.weight", TAIL, C, WEFT_WIDTH_NONE, ALWAYS, ONES, SUMMED, false},
+    [WEFT_FINAL_NORM_BIAS] = {"final_norm.bias", TAIL, C, WEFT_WIDTH_NONE, IF_NORM_BIAS, ZEROS, SUMMED, false},
+    [WEFT_HEAD_WEIGHT] = {"head.weight", TAIL, WEFT_WIDTH_VOCABULARY, C, ALWAYS, NORMAL, ROWS, false},
 };
 
 #undef EMBEDDING
@@ -51,6 +55,10 @@ static const kind_row rows[WEFT_PARAMETER_KINDS] = {
 #undef NORMAL
 #undef ONES
 #undef ZEROS
+#undef WHOLE
+#undef SUMMED
+#undef ROWS
+#undef COLUMNS
 
 static bool present(const weft_model_config *model, condition needs)
 {
@@ -65,6 +73,16 @@ static bool present(const weft_model_config *model, condition needs)
         return model->bias && model->norm == WEFT_CONFIG_LAYERNORM;
     }
     return false;
+}
+
+const char *weft_parameter_kind_name(weft_parameter_kind kind)
+{
+    return rows[kind].name;
+}
+
+int64_t weft_band_share(const weft_parameter *parameter, int band)
+{
+    return (parameter->bands[band] + parameter->width - 1) / parameter->width;
 }
 
 weft_section weft_parameter_section(weft_parameter_kind kind)
@@ -94,8 +112,32 @@ int64_t weft_layer_matrix_elements(const weft_model_config *model)
     return elements;
 }
 
+/* The parts of a matrix that are divided each by itself. */
+static void describe_bands(const weft_model_config *model, const weft_model_sizes *sizes, const kind_row *row,
+                           weft_parameter *out)
+{
+    out->bands[0] = out->shape[0];
+    if (row->rows == WEFT_WIDTH_QKV) {
+        out->bands[0] = sizes->H * sizes->D;
+        out->bands[1] = out->bands[2] = sizes->G * sizes->D;
+    } else if (row->rows == WEFT_WIDTH_UP && model->activation == WEFT_CONFIG_SWIGLU) {
+        out->bands[0] = out->bands[1] = sizes->width[WEFT_WIDTH_FORWARD];
+    }
+}
+
+static void describe_split(const kind_row *row, int32_t width, weft_parameter *out)
+{
+    out->width = width > 1 ? width : 1;
+    out->split = width > 1 ? row->split : WEFT_SPLIT_NONE;
+    out->own = out->elements;
+    if (out->split == WEFT_SPLIT_COLUMNS) out->own = out->elements / width;
+    if (out->split != WEFT_SPLIT_ROWS) return;
+    out->own = 0;
+    for (int i = 0; i < WEFT_BANDS; i++) out->own += weft_band_share(out, i) * out->shape[1];
+}
+
 static void describe(const weft_model_config *model, const weft_model_sizes *sizes, weft_parameter_kind kind,
-                     int32_t layer, weft_parameter *out)
+                     int32_t layer, int32_t width, weft_parameter *out)
 {
     const kind_row *row = &rows[kind];
     *out = (weft_parameter){.layer = layer, .init = row->init};
@@ -109,6 +151,8 @@ static void describe(const weft_model_config *model, const weft_model_sizes *siz
     out->shape[0] = sizes->width[row->rows];
     out->shape[1] = sizes->width[row->columns];
     out->elements = out->shape[0] * out->shape[1];
+    describe_bands(model, sizes, row, out);
+    describe_split(row, width, out);
     out->decay = matrix;
     out->tied = kind == WEFT_HEAD_WEIGHT && model->tied;
     if (row->init != WEFT_INIT_NORMAL) return;
@@ -117,10 +161,11 @@ static void describe(const weft_model_config *model, const weft_model_sizes *siz
     out->deviation = row->residual ? deviation / sqrt(2.0 * (double)sizes->L) : deviation;
 }
 
-weft_status weft_model_parameters(const weft_model_config *model, weft_arena *arena, const weft_parameter **out,
-                                  int32_t *out_count, weft_error *error)
+weft_status weft_model_parameters(const weft_model_config *model, int32_t width, weft_arena *arena,
+                                  const weft_parameter **out, int32_t *out_count, weft_error *error)
 {
     TRY(weft_model_check(model, error));
+    TRY(weft_slice_check(model, 0, width, error));
     weft_model_sizes sizes = weft_model_sizes_make(model);
     weft_parameter_order order = weft_parameter_order_make(model);
     int64_t total = order.count[WEFT_SECTION_EMBEDDING] + sizes.L * order.count[WEFT_SECTION_LAYER] +
@@ -135,26 +180,12 @@ weft_status weft_model_parameters(const weft_model_config *model, weft_arena *ar
                                                           : WEFT_SECTION_TAIL;
         for (int kind = 0; kind < WEFT_PARAMETER_KINDS; kind++) {
             if (rows[kind].section != section || order.place[kind] < 0) continue;
-            describe(model, &sizes, (weft_parameter_kind)kind, layer, &list[count++]);
+            describe(model, &sizes, (weft_parameter_kind)kind, layer, width, &list[count++]);
         }
     }
     *out = list;
     *out_count = count;
     return WEFT_OK;
-}
-
-void weft_parameter_init(const weft_parameter *parameter, uint64_t seed, float *out)
-{
-    if (parameter->init != WEFT_INIT_NORMAL) {
-        float value = parameter->init == WEFT_INIT_ONES ? 1.0f : 0.0f;
-        for (int64_t i = 0; i < parameter->elements; i++) out[i] = value;
-        return;
-    }
-    const char *name = parameter->tied ? rows[WEFT_EMBEDDING_TOKEN].name : parameter->name;
-    weft_random_key key = weft_random_key_make(seed, name);
-    for (int64_t i = 0; i < parameter->elements; i++) {
-        out[i] = (float)(parameter->deviation * weft_random_normal(key, (uint64_t)i));
-    }
 }
 
 void weft_stage_parameters(const weft_stage_shape *shape, const weft_parameter *parameters, int32_t count,

@@ -5,15 +5,37 @@ weft_model_sizes weft_model_sizes_make(const weft_model_config *model)
     weft_model_sizes sizes = {.L = model->layers, .H = model->heads, .G = model->kv_heads};
     sizes.D = model->width / model->heads;
     sizes.width[WEFT_WIDTH_NONE] = 1;
-    sizes.width[WEFT_WIDTH_HIDDEN] = model->width;
+    sizes.width[WEFT_WIDTH_HIDDEN] = sizes.width[WEFT_WIDTH_ATTENTION] = model->width;
     sizes.width[WEFT_WIDTH_QKV] = (sizes.H + 2 * sizes.G) * sizes.D;
     sizes.width[WEFT_WIDTH_FORWARD] = model->feed_forward;
     sizes.width[WEFT_WIDTH_UP] =
         model->activation == WEFT_CONFIG_SWIGLU ? 2 * model->feed_forward : model->feed_forward;
     sizes.width[WEFT_WIDTH_HEADS] = sizes.H;
     sizes.width[WEFT_WIDTH_VOCABULARY] = model->vocabulary;
+    sizes.width[WEFT_WIDTH_STATISTICS] = 3;
     sizes.width[WEFT_WIDTH_CONTEXT] = model->context;
     return sizes;
+}
+
+weft_model_sizes weft_model_sizes_divide(const weft_model_config *model, int32_t width)
+{
+    static const weft_width divided[] = {WEFT_WIDTH_ATTENTION, WEFT_WIDTH_QKV, WEFT_WIDTH_FORWARD, WEFT_WIDTH_UP,
+                                         WEFT_WIDTH_HEADS};
+    weft_model_sizes sizes = weft_model_sizes_make(model);
+    if (width <= 1) return sizes;
+    sizes.H /= width;
+    sizes.G /= width;
+    for (size_t i = 0; i < sizeof divided / sizeof *divided; i++) sizes.width[divided[i]] /= width;
+    weft_slice_vocabulary(model, (weft_slice){0, width}, &sizes.width[WEFT_WIDTH_VOCABULARY]);
+    return sizes;
+}
+
+int64_t weft_slice_vocabulary(const weft_model_config *model, weft_slice slice, int64_t *out_count)
+{
+    int64_t V = model->vocabulary, width = slice.width > 1 ? slice.width : 1, share = (V + width - 1) / width;
+    int64_t first = share * slice.index < V ? share * slice.index : V;
+    *out_count = V - first < share ? V - first : share;
+    return first;
 }
 
 weft_status weft_model_check(const weft_model_config *model, weft_error *error)

@@ -11,12 +11,14 @@
 /* The second dimension of every matrix and buffer of the model is one of these. */
 typedef enum weft_width {
     WEFT_WIDTH_NONE,    /* 1: also "no second dimension" */
-    WEFT_WIDTH_HIDDEN,  /* C = H D */
+    WEFT_WIDTH_HIDDEN,  /* C */
+    WEFT_WIDTH_ATTENTION, /* H D, which is C unless divided */
     WEFT_WIDTH_QKV,     /* (H + 2 G) D */
     WEFT_WIDTH_FORWARD, /* F */
     WEFT_WIDTH_UP,      /* F, or 2 F for SwiGLU: gate, then up */
     WEFT_WIDTH_HEADS,   /* H */
     WEFT_WIDTH_VOCABULARY,
+    WEFT_WIDTH_STATISTICS, /* 3: what a part of the vocabulary tells of a row's loss (device.h) */
     WEFT_WIDTH_CONTEXT,
     WEFT_WIDTHS
 } weft_width;
@@ -28,6 +30,12 @@ typedef struct weft_model_sizes {
 
 /* model must have passed weft_model_check. */
 weft_model_sizes weft_model_sizes_make(const weft_model_config *model);
+
+/* The same of one tensor-parallel worker; of the vocabulary, the largest share. */
+weft_model_sizes weft_model_sizes_divide(const weft_model_config *model, int32_t width);
+
+/* Rows of the vocabulary that come before a slice, and that it has. */
+int64_t weft_slice_vocabulary(const weft_model_config *model, weft_slice slice, int64_t *out_count);
 
 /* WEFT_INVALID when the widths make no model: what the configuration's own checks let nobody write, but code could. */
 weft_status weft_model_check(const weft_model_config *model, weft_error *error) WEFT_CHECKED;

@@ -61,6 +61,11 @@ static int32_t parameter_index(const weft_run *run, weft_parameter_kind kind, in
     return first + order->place[kind];
 }
 
+const void *weft_run_summed_bias(const weft_run *run, weft_parameter_kind kind, int32_t layer)
+{
+    return run->stage->shape.slice.index == 0 ? weft_run_weight(run, kind, layer) : NULL;
+}
+
 const void *weft_run_weight(const weft_run *run, weft_parameter_kind kind, int32_t layer)
 {
     int32_t index = parameter_index(run, kind, layer);
@@ -79,6 +84,7 @@ static weft_status check_shape(const weft_stage_shape *shape, weft_error *error)
     TRY(weft_model_check(model, error));
     if (shape->B < 1 || shape->T < 1)
         FAIL(error, WEFT_INVALID, "a micro-batch needs at least one sequence of one token");
+    TRY(weft_slice_check(model, shape->B * shape->T, shape->slice.width, error));
     if (model->position == WEFT_CONFIG_LEARNED && shape->T > model->context)
         FAIL(error, WEFT_INVALID, "sequences of %lld tokens are longer than model.context, which is %lld",
              (long long)shape->T, (long long)model->context);
@@ -173,6 +179,12 @@ static weft_run begin(const weft_stage *stage, weft_stream *stream, const weft_s
     };
 }
 
+/* Of one tensor-parallel worker's rows of width C. */
+static int64_t own_elements(const weft_stage *stage)
+{
+    return stage->operations.norm.rows * stage->operations.norm.width;
+}
+
 /* A stage of nothing hands on what it got. */
 static bool nothing(const weft_stage *stage)
 {
@@ -184,27 +196,65 @@ static void pass_on(const weft_run *run, void *to, const void *from)
     run->op->copy(run->device, run->stream, to, from, run->stage->layout.group_bytes[WEFT_GROUP_INPUT]);
 }
 
+const void *weft_run_gather(const weft_run *run, const void *own)
+{
+    const weft_stage *stage = run->stage;
+    const weft_stage_exchange *exchange = stage->weights.exchange;
+    if (!exchange) return own;
+    void *whole = weft_run_region(run, WEFT_REGION_EXCHANGE, 0);
+    size_t element = weft_element_bytes(stage->shape.options.element);
+    exchange->gather(exchange->context, run->stream, own, (size_t)own_elements(stage) * element, whole);
+    return whole;
+}
+
+void *weft_run_part(const weft_run *run, void *own)
+{
+    return run->stage->weights.exchange ? weft_run_region(run, WEFT_REGION_EXCHANGE, 0) : own;
+}
+
+void weft_run_sum(const weft_run *run, void *own)
+{
+    const weft_stage_exchange *exchange = run->stage->weights.exchange;
+    if (!exchange) return;
+    const void *whole = weft_run_region(run, WEFT_REGION_EXCHANGE, 0);
+    exchange->reduce(exchange->context, run->stream, whole, (size_t)own_elements(run->stage), own);
+}
+
 static void embed_forward(const weft_run *run)
 {
+    void *own = weft_run_input_target(run, 0);
+    run->op->embed_forward(run->device, run->stream, &run->stage->operations.embed, run->buffers->tokens,
+                           weft_run_weight(run, WEFT_EMBEDDING_TOKEN, 0),
+                           weft_run_weight(run, WEFT_EMBEDDING_POSITION, 0), weft_run_part(run, own));
+    weft_run_sum(run, own);
+}
+
+void weft_run_clear_padding(const weft_run *run, float *gradient)
+{
     const weft_stage_shape *shape = &run->stage->shape;
-    run->op->embed_forward(run->device, run->stream, shape->B * shape->T, shape->T, shape->model->width,
-                           run->buffers->tokens, weft_run_weight(run, WEFT_EMBEDDING_TOKEN, 0),
-                           weft_run_weight(run, WEFT_EMBEDDING_POSITION, 0), weft_run_input_target(run, 0));
+    const weft_embed *embed = &run->stage->operations.embed;
+    int64_t share = 0;
+    weft_slice_vocabulary(shape->model, (weft_slice){0, shape->slice.width}, &share);
+    if (gradient == NULL || run->buffers->accumulate || share == embed->V) return;
+    size_t padding = (size_t)((share - embed->V) * embed->C) * sizeof *gradient;
+    run->op->zero(run->device, run->stream, gradient + embed->V * embed->C, padding);
 }
 
 static void embed_backward(const weft_run *run)
 {
-    const weft_stage_shape *shape = &run->stage->shape;
-    const weft_model_config *model = shape->model;
+    const weft_embed *embed = &run->stage->operations.embed;
+    float *token = weft_run_weight_gradient(run, WEFT_EMBEDDING_TOKEN, 0);
     float *position = weft_run_weight_gradient(run, WEFT_EMBEDDING_POSITION, 0);
-    if (position != NULL && !run->buffers->accumulate && shape->T < model->context) {
+    int64_t unused = run->stage->shape.model->context - embed->T;
+    if (token == NULL && position == NULL) return;
+    if (position != NULL && !run->buffers->accumulate && unused > 0) {
         /* The operation writes the positions in use only. */
-        int64_t rest = (model->context - shape->T) * model->width;
-        run->op->zero(run->device, run->stream, position + shape->T * model->width, (size_t)rest * sizeof *position);
+        run->op->zero(run->device, run->stream, position + embed->T * embed->C,
+                      (size_t)(unused * embed->C) * sizeof *position);
     }
-    run->op->embed_backward(run->device, run->stream, shape->B * shape->T, shape->T, model->width, model->vocabulary,
-                            run->buffers->tokens, weft_run_gradient(run, 0), run->buffers->accumulate,
-                            weft_run_weight_gradient(run, WEFT_EMBEDDING_TOKEN, 0), position);
+    run->op->embed_backward(run->device, run->stream, embed, run->buffers->tokens,
+                            weft_run_gather(run, weft_run_gradient(run, 0)), run->buffers->accumulate, token, position);
+    weft_run_clear_padding(run, token);
 }
 
 void weft_stage_forward(weft_stage *stage, weft_stream *stream, const weft_stage_buffers *buffers)

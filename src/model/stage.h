@@ -40,8 +40,21 @@ void *weft_run_input_target(const weft_run *run, int32_t index);
 const void *weft_run_gradient(const weft_run *run, int32_t index);
 void *weft_run_gradient_target(const weft_run *run, int32_t index);
 
-/* What the kernels read, and the accumulator; layer is ignored outside layers. NULL: the model has no such parameter.
- */
+/* What tensor-parallel workers pass to each other; without them values stay where they are. The rows of all workers from
+ * everybody's own; where a product writes whose sum over the workers is wanted; that sum, own rows of it. Gathered rows and
+ * parts of a sum lie in one place: each is gone when the next comes. */
+const void *weft_run_gather(const weft_run *run, const void *own);
+void *weft_run_part(const weft_run *run, void *own);
+void weft_run_sum(const weft_run *run, void *own);
+
+/* The bias of a product that is summed: one worker adds it. */
+const void *weft_run_summed_bias(const weft_run *run, weft_parameter_kind kind, int32_t layer);
+
+/* The rows of a vocabulary's gradient that no worker has. */
+void weft_run_clear_padding(const weft_run *run, float *gradient);
+
+/* What the kernels read, and the accumulator; layer is ignored outside layers. NULL: the model has no such parameter,
+ * or no gradient is wanted. */
 const void *weft_run_weight(const weft_run *run, weft_parameter_kind kind, int32_t layer);
 float *weft_run_weight_gradient(const weft_run *run, weft_parameter_kind kind, int32_t layer);
 

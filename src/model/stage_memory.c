@@ -1,6 +1,6 @@
 #include "model/layout.h"
 
-typedef enum row_count { TOKENS, SEQUENCES, ONCE } row_count;
+typedef enum row_count { TOKENS, OWN, SEQUENCES, SLICES, ONCE } row_count; /* OWN: of a tensor-parallel worker */
 
 typedef struct region_row {
     weft_group group;
@@ -14,30 +14,33 @@ typedef struct region_row {
 #define SCRATCH WEFT_GROUP_SCRATCH
 
 static const region_row regions[WEFT_REGIONS] = {
-    [WEFT_REGION_INPUT] = {WEFT_GROUP_INPUT, TOKENS, WEFT_WIDTH_HIDDEN, false},
-    [WEFT_REGION_INPUT_GRADIENT] = {WEFT_GROUP_INPUT_GRADIENT, TOKENS, WEFT_WIDTH_HIDDEN, false},
-    [WEFT_REGION_MEAN1] = {KEPT, TOKENS, WEFT_WIDTH_NONE, true},
-    [WEFT_REGION_RSTD1] = {KEPT, TOKENS, WEFT_WIDTH_NONE, true},
+    [WEFT_REGION_INPUT] = {WEFT_GROUP_INPUT, OWN, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_INPUT_GRADIENT] = {WEFT_GROUP_INPUT_GRADIENT, OWN, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_EXCHANGE] = {WEFT_GROUP_EXCHANGE, TOKENS, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_MEAN1] = {KEPT, OWN, WEFT_WIDTH_NONE, true},
+    [WEFT_REGION_RSTD1] = {KEPT, OWN, WEFT_WIDTH_NONE, true},
     [WEFT_REGION_QKV] = {KEPT, TOKENS, WEFT_WIDTH_QKV, false},
-    [WEFT_REGION_ATTENTION] = {KEPT, TOKENS, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_ATTENTION] = {KEPT, TOKENS, WEFT_WIDTH_ATTENTION, false},
     [WEFT_REGION_LOGSUMEXP] = {KEPT, TOKENS, WEFT_WIDTH_HEADS, true},
-    [WEFT_REGION_MIDDLE] = {KEPT, TOKENS, WEFT_WIDTH_HIDDEN, false},
-    [WEFT_REGION_MEAN2] = {KEPT, TOKENS, WEFT_WIDTH_NONE, true},
-    [WEFT_REGION_RSTD2] = {KEPT, TOKENS, WEFT_WIDTH_NONE, true},
+    [WEFT_REGION_MIDDLE] = {KEPT, OWN, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_MEAN2] = {KEPT, OWN, WEFT_WIDTH_NONE, true},
+    [WEFT_REGION_RSTD2] = {KEPT, OWN, WEFT_WIDTH_NONE, true},
     [WEFT_REGION_UP] = {KEPT, TOKENS, WEFT_WIDTH_UP, false},
     [WEFT_REGION_DUP] = {GRADIENT, TOKENS, WEFT_WIDTH_UP, false},
-    [WEFT_REGION_DNORM2] = {GRADIENT, TOKENS, WEFT_WIDTH_HIDDEN, false},
-    [WEFT_REGION_DMIDDLE] = {GRADIENT, TOKENS, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_DNORM2] = {GRADIENT, OWN, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_DMIDDLE] = {GRADIENT, OWN, WEFT_WIDTH_HIDDEN, false},
     [WEFT_REGION_DQKV] = {GRADIENT, TOKENS, WEFT_WIDTH_QKV, false},
-    [WEFT_REGION_DNORM1] = {GRADIENT, TOKENS, WEFT_WIDTH_HIDDEN, false},
-    [WEFT_REGION_NARROW] = {SCRATCH, TOKENS, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_DNORM1] = {GRADIENT, OWN, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_NARROW] = {SCRATCH, OWN, WEFT_WIDTH_HIDDEN, false},
     [WEFT_REGION_WIDE] = {SCRATCH, TOKENS, WEFT_WIDTH_FORWARD, false},
-    [WEFT_REGION_HEAD_MEAN] = {WEFT_GROUP_HEAD_KEPT, TOKENS, WEFT_WIDTH_NONE, true},
-    [WEFT_REGION_HEAD_RSTD] = {WEFT_GROUP_HEAD_KEPT, TOKENS, WEFT_WIDTH_NONE, true},
+    [WEFT_REGION_HEAD_MEAN] = {WEFT_GROUP_HEAD_KEPT, OWN, WEFT_WIDTH_NONE, true},
+    [WEFT_REGION_HEAD_RSTD] = {WEFT_GROUP_HEAD_KEPT, OWN, WEFT_WIDTH_NONE, true},
     [WEFT_REGION_LOGITS] = {WEFT_GROUP_HEAD_KEPT, TOKENS, WEFT_WIDTH_VOCABULARY, false},
-    [WEFT_REGION_HEAD_DNORM] = {WEFT_GROUP_HEAD_GRADIENT, TOKENS, WEFT_WIDTH_HIDDEN, false},
-    [WEFT_REGION_HEAD_NORM] = {WEFT_GROUP_HEAD_SCRATCH, TOKENS, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_HEAD_DNORM] = {WEFT_GROUP_HEAD_GRADIENT, OWN, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_HEAD_NORM] = {WEFT_GROUP_HEAD_SCRATCH, OWN, WEFT_WIDTH_HIDDEN, false},
     [WEFT_REGION_HEAD_ROWS] = {WEFT_GROUP_HEAD_SCRATCH, SEQUENCES, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_HEAD_STATISTICS] = {WEFT_GROUP_HEAD_SCRATCH, TOKENS, WEFT_WIDTH_STATISTICS, true},
+    [WEFT_REGION_HEAD_ALL_STATISTICS] = {WEFT_GROUP_HEAD_SCRATCH, SLICES, WEFT_WIDTH_STATISTICS, true},
     [WEFT_REGION_HEAD_LOSS] = {WEFT_GROUP_HEAD_SCRATCH, ONCE, WEFT_WIDTH_NONE, true},
 };
 
@@ -77,26 +80,27 @@ static const place_row places[MODES][WEFT_PASSES][WEFT_GROUPS] =
     {
         [KEEP] =
             {
-                [WEFT_PASS_FORWARD] = {STASH(ALL), NOWHERE, STASH(ALL), NOWHERE, SPACE(ONE), STASH(ONE), NOWHERE,
-                                       SPACE(ONE)},
-                [WEFT_PASS_BACKWARD] = {STASH(ALL), SPACE(TWO), STASH(ALL), SPACE(ONE), SPACE(ONE), STASH(ONE),
-                                        SPACE(ONE), SPACE(ONE)},
-                [WEFT_PASS_SPLIT] = {STASH(ALL), WORK(ALL), STASH(ALL), WORK(ALL), SPACE(ONE), STASH(ONE), WORK(ONE),
-                                     SPACE(ONE)},
+                [WEFT_PASS_FORWARD] = {STASH(ALL), NOWHERE, SPACE(ONE), STASH(ALL), NOWHERE, SPACE(ONE), STASH(ONE),
+                                       NOWHERE, SPACE(ONE)},
+                [WEFT_PASS_BACKWARD] = {STASH(ALL), SPACE(TWO), SPACE(ONE), STASH(ALL), SPACE(ONE), SPACE(ONE),
+                                        STASH(ONE), SPACE(ONE), SPACE(ONE)},
+                [WEFT_PASS_SPLIT] = {STASH(ALL), WORK(ALL), SPACE(ONE), STASH(ALL), WORK(ALL), SPACE(ONE),
+                                     STASH(ONE), WORK(ONE), SPACE(ONE)},
             },
         [RECOMPUTE] =
             {
-                [WEFT_PASS_FORWARD] = {STASH(ALL), NOWHERE, SPACE(ONE), NOWHERE, SPACE(ONE), SPACE(ONE), NOWHERE,
-                                       SPACE(ONE)},
+                [WEFT_PASS_FORWARD] = {STASH(ALL), NOWHERE, SPACE(ONE), SPACE(ONE), NOWHERE, SPACE(ONE), SPACE(ONE),
+                                       NOWHERE, SPACE(ONE)},
                 [WEFT_PASS_BACKWARD] =
-                    {STASH(ALL), SPACE(TWO), SPACE(ONE), SPACE(ONE), SPACE(ONE), SPACE(ONE), SPACE(ONE), SPACE(ONE)},
-                [WEFT_PASS_SPLIT] = {STASH(ALL), WORK(ALL), WORK(ALL), WORK(ALL), SPACE(ONE), WORK(ONE), WORK(ONE),
-                                     SPACE(ONE)},
+                    {STASH(ALL), SPACE(TWO), SPACE(ONE), SPACE(ONE), SPACE(ONE), SPACE(ONE), SPACE(ONE), SPACE(ONE),
+                     SPACE(ONE)},
+                [WEFT_PASS_SPLIT] = {STASH(ALL), WORK(ALL), SPACE(ONE), WORK(ALL), WORK(ALL), SPACE(ONE), WORK(ONE),
+                                     WORK(ONE), SPACE(ONE)},
             },
         [FORWARD_ONLY] =
             {
-                [WEFT_PASS_FORWARD] = {STASH(ONE), NOWHERE, STASH(ONE), NOWHERE, SPACE(ONE), STASH(ONE), NOWHERE,
-                                       SPACE(ONE)},
+                [WEFT_PASS_FORWARD] = {STASH(ONE), NOWHERE, SPACE(ONE), STASH(ONE), NOWHERE, SPACE(ONE), STASH(ONE),
+                                       NOWHERE, SPACE(ONE)},
             },
 };
 
@@ -120,53 +124,75 @@ weft_group weft_region_group(weft_region region)
     return regions[region].group;
 }
 
+static int32_t slice_width(const weft_stage_shape *shape)
+{
+    return shape->slice.width > 1 ? shape->slice.width : 1;
+}
+
+int64_t weft_stage_rows(const weft_stage_shape *shape)
+{
+    return shape->B * shape->T / slice_width(shape);
+}
+
 weft_stage_operations weft_stage_operations_make(const weft_stage_shape *shape)
 {
     const weft_model_config *model = shape->model;
-    weft_model_sizes sizes = weft_model_sizes_make(model);
+    weft_model_sizes sizes = weft_model_sizes_divide(model, shape->slice.width);
     int64_t N = shape->B * shape->T, C = sizes.width[WEFT_WIDTH_HIDDEN], F = sizes.width[WEFT_WIDTH_FORWARD];
-    int64_t qkv = sizes.width[WEFT_WIDTH_QKV];
+    int64_t qkv = sizes.width[WEFT_WIDTH_QKV], A = sizes.width[WEFT_WIDTH_ATTENTION], vocabulary = 0;
+    int64_t first = weft_slice_vocabulary(model, shape->slice, &vocabulary);
     return (weft_stage_operations){
-        .norm = {model->norm == WEFT_CONFIG_RMSNORM ? WEFT_RMSNORM : WEFT_LAYERNORM, N, C, (float)model->norm_epsilon},
+        .norm = {model->norm == WEFT_CONFIG_RMSNORM ? WEFT_RMSNORM : WEFT_LAYERNORM, weft_stage_rows(shape), C,
+                 (float)model->norm_epsilon},
+        .embed = {N, shape->T, C, vocabulary, (int32_t)first},
         .qkv = {N, C, qkv},
-        .output = {N, C, C},
+        .output = {N, A, C},
         .up = {N, C, sizes.width[WEFT_WIDTH_UP]},
         .down = {N, F, C},
-        .head = {N, C, sizes.width[WEFT_WIDTH_VOCABULARY]},
+        .head = {N, C, vocabulary},
         .attention = {shape->B, shape->T, sizes.H, sizes.G, sizes.D},
         .rotary = {shape->B, shape->T, sizes.H + sizes.G, sizes.D, qkv},
         .activation = {model->activation == WEFT_CONFIG_SWIGLU ? WEFT_SWIGLU : WEFT_GELU, N, F},
     };
 }
 
-/* The most that one operation of the stage needs of the device's own workspace. */
+static size_t linear_workspace(const weft_stage_shape *shape, weft_linear linear, int64_t rows)
+{
+    linear.rows = rows;
+    return shape->device->linear_workspace(&shape->options, &linear);
+}
+
+/* The most that one operation of the stage needs of the device's own workspace; the last slice has less vocabulary. */
 static size_t device_workspace(const weft_stage_shape *shape)
 {
-    weft_stage_operations operations = weft_stage_operations_make(shape);
     size_t most = 0;
-    if (shape->layer_count > 0) {
+    for (int32_t last = 0; last < 2; last++) {
+        weft_stage_shape slice = *shape;
+        slice.slice.index = last ? slice_width(shape) - 1 : 0;
+        weft_stage_operations operations = weft_stage_operations_make(&slice);
         const weft_linear *products[] = {&operations.qkv, &operations.output, &operations.up, &operations.down};
-        for (size_t i = 0; i < sizeof products / sizeof *products; i++)
-            most = larger(most, shape->device->linear_workspace(&shape->options, products[i]));
-        most = larger(most, shape->device->attention_workspace(&shape->options, &operations.attention));
-    }
-    if (shape->head) {
-        weft_linear sampled = operations.head;
-        sampled.rows = shape->B;
-        most = larger(most, shape->device->linear_workspace(&shape->options, &operations.head));
-        most = larger(most, shape->device->linear_workspace(&shape->options, &sampled));
+        for (size_t i = 0; i < sizeof products / sizeof *products && shape->layer_count > 0; i++)
+            most = larger(most, linear_workspace(shape, *products[i], products[i]->rows));
+        if (shape->layer_count > 0)
+            most = larger(most, shape->device->attention_workspace(&shape->options, &operations.attention));
+        if (shape->head) {
+            most = larger(most, linear_workspace(shape, operations.head, operations.head.rows));
+            most = larger(most, linear_workspace(shape, operations.head, shape->B)); /* sampling */
+        }
     }
     return round64(most);
 }
 
 static void measure_groups(const weft_stage_shape *shape, weft_layout *layout)
 {
-    weft_model_sizes sizes = weft_model_sizes_make(shape->model);
-    size_t element = weft_element_bytes(shape->options.element);
-    size_t row_counts[] = {(size_t)(shape->B * shape->T), (size_t)shape->B, 1};
+    weft_model_sizes sizes = weft_model_sizes_divide(shape->model, shape->slice.width);
+    size_t element = weft_element_bytes(shape->options.element), rows = (size_t)(shape->B * shape->T);
+    size_t own = (size_t)weft_stage_rows(shape), slices = (size_t)slice_width(shape);
+    size_t row_counts[] = {rows, own, (size_t)shape->B, rows * slices, 1};
     for (int r = 0; r < WEFT_REGIONS; r++) {
         const region_row *row = &regions[r];
         size_t bytes = row_counts[row->rows] * (size_t)sizes.width[row->width] * (row->fp32 ? sizeof(float) : element);
+        if (row->width == WEFT_WIDTH_STATISTICS && slices == 1) bytes = 0;
         layout->offset[r] = layout->group_bytes[row->group];
         layout->group_bytes[row->group] += round64(bytes);
     }
@@ -177,6 +203,7 @@ static void count_groups(const weft_stage_shape *shape, int32_t count[WEFT_GROUP
 {
     int32_t layers = shape->layer_count, boundaries = layers + shape->embedding + shape->head - 1;
     for (int g = 0; g < WEFT_GROUPS; g++) count[g] = g >= WEFT_GROUP_HEAD_KEPT ? shape->head : layers;
+    count[WEFT_GROUP_EXCHANGE] = slice_width(shape) > 1;
     count[WEFT_GROUP_INPUT] = count[WEFT_GROUP_INPUT_GRADIENT] = boundaries > 0 ? boundaries : 0;
 }
 

@@ -49,10 +49,8 @@ static weft_status make_noise(calibration *it, weft_error *error)
 static weft_status init(calibration *it, weft_loop *loop, weft_error *error)
 {
     const weft_job *job = loop->job;
-    const weft_config *config = job->config;
     *it = (calibration){.loop = loop, .worker = loop->worker, .program = job->train, .S = (size_t)job->stage_count};
-    it->boundary = (size_t)(config->batch.sequences * config->batch.tokens * config->model.width) *
-                   weft_element_bytes(job->options.element);
+    it->boundary = weft_job_boundary(job);
     size_t table = KINDS * it->S;
     weft_arena *arena = &loop->arena;
     TRY(weft_arena_take(arena, table, sizeof *it->sum, &it->sum, error));
@@ -67,7 +65,7 @@ static weft_status init(calibration *it, weft_loop *loop, weft_error *error)
 
 static bool is_elsewhere(const calibration *it, int32_t stage)
 {
-    return stage >= 0 && stage < it->program->stages && it->program->stage_rank[stage] != it->worker->rank;
+    return stage >= 0 && stage < it->program->stages && it->program->stage_rank[stage] != it->worker->at.rank;
 }
 
 static void fill_slot(const calibration *it, weft_slot_kind slot, weft_action action)
@@ -107,7 +105,7 @@ static bool is_sampled(const calibration *it, weft_action action)
 /* The compute lane in its order, without all other micro-batches: what a slot holds is still there when it is read. */
 static weft_status run_pass(calibration *it, weft_error *error)
 {
-    const weft_lane *lane = &it->program->lanes[it->program->rank_lanes[it->worker->rank]];
+    const weft_lane *lane = &it->program->lanes[it->program->rank_lanes[it->worker->at.rank]];
     memset(it->sum, 0, KINDS * it->S * sizeof *it->sum);
     memset(it->count, 0, KINDS * it->S * sizeof *it->count);
     for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
@@ -197,8 +195,8 @@ static weft_status time_messages(calibration *it, weft_error *error)
         if (!sends || lane->count == 0) continue;
         uint32_t action = UINT32_MAX;
         double seconds = 0;
-        if (lane->rank == it->worker->rank) action = lane->first;
-        if (lane->peer == it->worker->rank) action = program->lanes[lane->match].first;
+        if (lane->rank == it->worker->at.rank) action = lane->first;
+        if (lane->peer == it->worker->at.rank) action = program->lanes[lane->match].first;
         TRY(time_together(it, action, &seconds, error));
         for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
             it->messages[program->actions[a].stage] += seconds;
@@ -213,7 +211,7 @@ static weft_status time_messages(calibration *it, weft_error *error)
 static uint32_t find_collective(const calibration *it, weft_action_kind kind)
 {
     const weft_program *program = it->program;
-    int32_t rank = it->worker->rank;
+    int32_t rank = it->worker->at.rank;
     for (int32_t l = program->rank_lanes[rank]; l < program->rank_lanes[rank + 1]; l++)
         for (uint32_t a = program->lanes[l].first; a < program->lanes[l].first + program->lanes[l].count; a++)
             if (program->lanes[l].kind == WEFT_PROGRAM_REDUCE && program->actions[a].kind == kind) return a;
@@ -264,8 +262,9 @@ static void clear_moments(weft_worker *worker)
     const weft_device_operations *operations = worker->device->operations;
     for (int32_t u = 0; u < worker->job->unit_count; u++) {
         const weft_unit_memory *unit = &worker->units[u];
-        size_t bytes = (weft_share_end(worker->job, u, worker->data) - weft_share_begin(worker->job, u, worker->data)) *
-                       sizeof(float);
+        size_t bytes =
+            (weft_share_end(worker->job, u, worker->at.data) - weft_share_begin(worker->job, u, worker->at.data)) *
+            sizeof(float);
         if (unit->moment1) operations->zero(worker->device, NULL, unit->moment1, bytes);
         if (unit->moment2) operations->zero(worker->device, NULL, unit->moment2, bytes);
     }

@@ -6,13 +6,13 @@
 static int32_t tied_parameter(const weft_worker *worker)
 {
     const weft_job *job = worker->job;
-    return worker->rank == job->stages[0].rank ? job->tied_embedding : job->tied_head;
+    return worker->at.rank == job->stages[0].rank ? job->tied_embedding : job->tied_head;
 }
 
 /* Elements of the shared weight that this worker sums; its partner in the other stage has the same share. */
 static size_t tied_elements(const weft_worker *worker)
 {
-    weft_share share = weft_share_of(worker->job, worker->job->tied_embedding, worker->data);
+    weft_share share = weft_share_of(worker->job, worker->job->tied_embedding, worker->at.data);
     return (size_t)(share.to - share.from);
 }
 
@@ -34,7 +34,7 @@ static weft_status exchange_piece(weft_collective *collective, weft_worker *work
 /* Total = embedding part + head part, on both holders. */
 static weft_status add_piece(weft_collective *collective, weft_worker *worker, bool *out_done, weft_error *error)
 {
-    bool holds_embedding = worker->rank == worker->job->stages[0].rank;
+    bool holds_embedding = worker->at.rank == worker->job->stages[0].rank;
     float *own = weft_worker_own(worker, tied_parameter(worker)).gradient + collective->position;
     const float *other = worker->exchange;
     worker->device->operations->add_fp32(worker->device, NULL, (int64_t)collective->piece,
@@ -63,9 +63,10 @@ static weft_status start_norm(weft_collective *collective, weft_worker *worker, 
     double *next = worker->own_sums;
     for (int32_t s = 0; s < job->stage_count; s++) {
         const weft_job_stage *stage = &job->stages[s];
-        if (stage->rank != worker->rank) continue;
+        if (stage->rank != worker->at.rank) continue;
         for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++) {
-            weft_share blocks = weft_share_blocks(job, p, worker->data), share = weft_share_of(job, p, worker->data);
+            weft_share blocks = weft_share_blocks(job, p, worker->at.data, worker->at.tensor);
+            weft_share share = weft_share_of(job, p, worker->at.data);
             if (blocks.from == blocks.to) continue;
             worker->device->operations->square_sums(worker->device, NULL, share.to - share.from,
                                                     weft_worker_own(worker, p).gradient, next);
@@ -83,14 +84,14 @@ static weft_status start_norm(weft_collective *collective, weft_worker *worker, 
 }
 
 /* One worker's sums to their places in the order of all parameters. */
-static const double *place_sums(weft_worker *worker, int32_t rank, int32_t data, const double *next)
+static const double *place_sums(weft_worker *worker, weft_coordinates at, const double *next)
 {
     const weft_job *job = worker->job;
     for (int32_t s = 0; s < job->stage_count; s++) {
         const weft_job_stage *stage = &job->stages[s];
-        if (stage->rank != rank) continue;
+        if (stage->rank != at.rank) continue;
         for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++) {
-            weft_share blocks = weft_share_blocks(job, p, data);
+            weft_share blocks = weft_share_blocks(job, p, at.data, at.tensor);
             if (blocks.from == blocks.to) continue;
             worker->device->operations->copy(worker->device, NULL,
                                              worker->ordered_sums + job->block_first[p] + blocks.from, next,
@@ -105,7 +106,7 @@ static void finish_norm(weft_worker *worker)
 {
     const weft_job *job = worker->job;
     const double *next = worker->all_sums;
-    for (int32_t w = 0; w < job->workers; w++) next = place_sums(worker, w / job->data, w % job->data, next);
+    for (int32_t w = 0; w < job->workers; w++) next = place_sums(worker, weft_world_coordinates(job, w), next);
     worker->device->operations->norm_finish(worker->device, NULL, job->block_first[job->parameter_count],
                                             worker->ordered_sums, worker->scalars);
 }
@@ -167,23 +168,17 @@ weft_status weft_collective_poll(weft_collective *collective, weft_worker *worke
     return WEFT_OK;
 }
 
-/* The one other worker that it waits for; -1: several, or all. */
-static int32_t awaited_peer(const weft_collective *collective, const weft_worker *worker)
-{
-    int32_t peer = -1, width = worker->job->data;
-    if (collective->action.kind == WEFT_REDUCE_TIED) return weft_worker_tied_peer(worker);
-    if (collective->action.kind == WEFT_REDUCE_GRAD) peer = weft_reducer_awaited(worker->reducer);
-    return peer < 0 && width == 2 ? worker->number + 1 - 2 * worker->data : peer;
-}
-
 void weft_collective_awaited(const weft_collective *collective, const weft_worker *worker, char *out, size_t size)
 {
     weft_action_kind kind = (weft_action_kind)collective->action.kind;
-    int32_t first = worker->rank * worker->job->data, peer = awaited_peer(collective, worker);
+    const weft_reducer *reducer = collective->tensor ? worker->tensor_sum : worker->reducer;
+    int32_t peer = kind == WEFT_REDUCE_GRAD ? weft_reducer_awaited(reducer) : -1;
+    if (kind == WEFT_REDUCE_TIED) peer = weft_worker_tied_peer(worker);
     if (kind == WEFT_NORM || kind == WEFT_METRICS)
         snprintf(out, size, "of all ranks");
     else if (peer >= 0)
         snprintf(out, size, "with rank %d", peer);
     else
-        snprintf(out, size, "of ranks %d to %d", first, first + worker->job->data - 1);
+        weft_world_describe(worker->job, collective->tensor ? WEFT_WORLD_TENSOR_SUM : WEFT_WORLD_GATHER, worker->at,
+                            out, size);
 }

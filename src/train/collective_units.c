@@ -10,7 +10,7 @@ static int32_t last_unit(const weft_collective *collective, const weft_worker *w
 /* Where the whole of a unit lies: its parameters are behind one another. */
 static void *storage_of(const weft_worker *worker, int32_t unit)
 {
-    return worker->storage[worker->job->units[unit].parameter_first];
+    return worker->storage[worker->job->units[unit].first];
 }
 
 static weft_status start_gather(weft_collective *collective, weft_worker *worker, weft_error *error)
@@ -20,9 +20,9 @@ static weft_status start_gather(weft_collective *collective, weft_worker *worker
     size_t element = weft_element_bytes(job->options.element);
     for (int32_t d = 0; d < job->data; d++)
         worker->share_bytes[d] = (weft_share_end(job, unit, d) - weft_share_begin(job, unit, d)) * element;
-    return worker->transport->operations->gather(worker->transport, NULL, weft_group_gather(worker->rank),
-                                                 worker->units[unit].own_storage, worker->share_bytes,
-                                                 storage_of(worker, unit), &collective->requests[0], error);
+    return worker->transport->operations->gather(
+        worker->transport, NULL, weft_world_group(job, WEFT_WORLD_GATHER, worker->at), worker->units[unit].own_storage,
+        worker->share_bytes, storage_of(worker, unit), &collective->requests[0], error);
 }
 
 static weft_status start_sum(weft_collective *collective, weft_worker *worker, weft_error *error)
@@ -30,10 +30,11 @@ static weft_status start_sum(weft_collective *collective, weft_worker *worker, w
     const weft_job *job = worker->job;
     int32_t unit = collective->unit;
     float *values = weft_worker_gradient_on(worker, unit, (int32_t)collective->action.microbatch);
+    if (collective->tensor) return weft_reducer_all(worker->tensor_sum, values, job->units[unit].floats, error);
     if (job->shard == WEFT_SHARD_NONE) return weft_reducer_all(worker->reducer, values, job->units[unit].floats, error);
     for (int32_t d = 0; d < job->data; d++)
         worker->share_floats[d] = weft_share_end(job, unit, d) - weft_share_begin(job, unit, d);
-    float *own = values + weft_share_begin(job, unit, worker->data);
+    float *own = values + weft_share_begin(job, unit, worker->at.data);
     return weft_reducer_scatter(worker->reducer, values, worker->share_floats, own, error);
 }
 
@@ -41,15 +42,23 @@ static weft_status start_sum(weft_collective *collective, weft_worker *worker, w
 static bool is_idle(const weft_collective *collective, const weft_job *job)
 {
     const weft_job_unit *unit = &job->units[collective->unit];
-    bool elsewhere = collective->action.kind == WEFT_UNSHARD && !job->weight_pages && unit->weights != collective->unit;
-    return unit->floats == 0 || elsewhere;
+    bool gathers = collective->action.kind == WEFT_UNSHARD;
+    bool elsewhere = gathers && !job->weight_pages && unit->weights != collective->unit;
+    bool nobody = !gathers && (unit->frozen || (collective->tensor ? !unit->summed : job->data == 1));
+    return unit->floats == 0 || elsewhere || nobody;
 }
 
-/* Goes to the next unit of the stage that has anything to do. */
+/* Goes to the next unit of the stage that has anything to do: first over tensor-parallel workers, where there are any.
+ */
 static weft_status start_next(weft_collective *collective, weft_worker *worker, weft_error *error)
 {
     int32_t past = last_unit(collective, worker);
     while (collective->unit < past && is_idle(collective, worker->job)) collective->unit++;
+    if (collective->unit == past && collective->tensor) {
+        collective->tensor = false;
+        collective->unit = worker->job->stage_units[collective->action.stage];
+        while (collective->unit < past && is_idle(collective, worker->job)) collective->unit++;
+    }
     collective->waiting = collective->unit < past;
     if (!collective->waiting) return WEFT_OK;
     return (collective->action.kind == WEFT_UNSHARD ? start_gather : start_sum)(collective, worker, error);
@@ -61,6 +70,7 @@ weft_status weft_collective_start_unit(weft_collective *collective, weft_worker 
     bool gathers = collective->action.kind == WEFT_UNSHARD;
     if (gathers && worker->job->weight_pages) weft_worker_use_weight_page(worker, stage, page);
     collective->unit = worker->job->stage_units[stage];
+    collective->tensor = !gathers && worker->job->tensor > 1;
     return start_next(collective, worker, error);
 }
 
@@ -69,7 +79,8 @@ static void keep_sum(const weft_collective *collective, weft_worker *worker)
 {
     const weft_job *job = worker->job;
     int32_t unit = collective->unit;
-    size_t begin = weft_share_begin(job, unit, worker->data), count = weft_share_end(job, unit, worker->data) - begin;
+    size_t begin = weft_share_begin(job, unit, worker->at.data),
+           count = weft_share_end(job, unit, worker->at.data) - begin;
     float *sum = weft_worker_gradient_on(worker, unit, (int32_t)collective->action.microbatch) + begin;
     float *kept = worker->units[unit].reduced;
     if (!job->gradient_pages) return;
@@ -84,10 +95,10 @@ static weft_status poll_sum(const weft_collective *collective, weft_worker *work
                             weft_error *error)
 {
     weft_reducer_state state = WEFT_REDUCER_WAITS;
-    TRY(weft_reducer_poll(worker->reducer, &state, error));
+    TRY(weft_reducer_poll(collective->tensor ? worker->tensor_sum : worker->reducer, &state, error));
     *out_moved = state != WEFT_REDUCER_WAITS;
     *out_done = state == WEFT_REDUCER_DONE;
-    if (*out_done) keep_sum(collective, worker);
+    if (*out_done && !collective->tensor) keep_sum(collective, worker);
     return WEFT_OK;
 }
 

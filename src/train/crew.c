@@ -14,24 +14,6 @@ typedef struct {
     weft_error error;
 } local_worker;
 
-/* Everybody, and the data-parallel workers of each pipeline rank, once for gathers and once for sums. */
-static weft_status form_groups(const weft_job *job, weft_arena *arena, const weft_group **out, int32_t *out_count,
-                               weft_error *error)
-{
-    int32_t *members = NULL;
-    weft_group *groups = NULL;
-    TRY(weft_arena_take(arena, (size_t)job->workers, sizeof *members, &members, error));
-    TRY(weft_arena_take(arena, 1 + 2 * (size_t)job->ranks, sizeof *groups, &groups, error));
-    for (int32_t w = 0; w < job->workers; w++) members[w] = w;
-    groups[WEFT_GROUP_ALL] = (weft_group){.members = members, .count = job->workers};
-    for (int32_t r = 0; r < job->ranks; r++)
-        groups[weft_group_gather(r)] = groups[weft_group_reduce(r)] =
-            (weft_group){.members = members + r * job->data, .count = job->data};
-    *out = groups;
-    *out_count = job->data > 1 ? 1 + 2 * job->ranks : 1;
-    return WEFT_OK;
-}
-
 static void *local_main(void *argument)
 {
     local_worker *self = argument;
@@ -81,6 +63,12 @@ static weft_status run_local(const weft_crew *crew, int32_t ranks, const weft_gr
     return status;
 }
 
+/* The key that is most likely to be changed. */
+static const char *widest(const weft_job *job)
+{
+    return job->data > 1 ? "parallel.data" : job->tensor > 1 ? "parallel.tensor" : "parallel.pipeline";
+}
+
 static weft_status run_mpi(const weft_crew *crew, const weft_job *job, const weft_group *groups, int32_t group_count,
                            weft_error *error)
 {
@@ -88,9 +76,9 @@ static weft_status run_mpi(const weft_crew *crew, const weft_job *job, const wef
     weft_transport *transport = NULL;
     TRY(weft_mpi_start(&rank, &size, error));
     if (size != job->workers)
-        return weft_config_complain(job->config, job->data > 1 ? "parallel.data" : "parallel.pipeline", error,
+        return weft_config_complain(job->config, widest(job), error,
                                     "%d workers, but the launcher started %d processes: run mpirun -n %d, or change "
-                                    "parallel.data x parallel.pipeline",
+                                    "parallel.data x parallel.pipeline x parallel.tensor",
                                     job->workers, size, job->workers);
     TRY(weft_mpi_transport_create(groups, group_count, &transport, error));
     weft_status status = crew->work(crew->context, rank, transport, error);
@@ -104,7 +92,7 @@ weft_status weft_crew_run(const weft_job *job, const weft_crew *crew, weft_error
     const weft_group *groups = NULL;
     int32_t count = 0;
     weft_arena_init(&arena);
-    weft_status status = form_groups(job, &arena, &groups, &count, error);
+    weft_status status = weft_world_groups(job, &arena, &groups, &count, error);
     if (status == WEFT_OK)
         status = job->config->transport == WEFT_CONFIG_MPI ? run_mpi(crew, job, groups, count, error)
                                                            : run_local(crew, job->workers, groups, count, error);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "train/collective.h"
+#include "train/exchange.h"
 #include "train/waiting.h"
 
 #include <stdio.h>
@@ -98,8 +99,8 @@ weft_status weft_executor_create(weft_worker *worker, const weft_program *progra
     weft_executor *executor = NULL;
     TRY(weft_arena_take(&worker->arena, 1, sizeof *executor, &executor, error));
     *executor = (weft_executor){.worker = worker, .program = program, .stages = stages, .last_finished = -1};
-    int32_t lane = program->rank_lanes[worker->rank];
-    executor->lane_count = program->rank_lanes[worker->rank + 1] - lane;
+    int32_t lane = program->rank_lanes[worker->at.rank];
+    executor->lane_count = program->rank_lanes[worker->at.rank + 1] - lane;
     TRY(weft_arena_take(&worker->arena, (size_t)executor->lane_count, sizeof *executor->lanes, &executor->lanes,
                         error));
     executor->first = program->lanes[lane].first;
@@ -191,8 +192,8 @@ static void update_stage(weft_worker *worker, const weft_job_stage *stage)
     const weft_job *job = worker->job;
     for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++) {
         const weft_parameter *parameter = &job->parameters[p];
-        weft_share share = weft_share_of(job, p, worker->data);
-        if ((parameter->tied && job->tied_alias) || share.from == share.to) continue;
+        weft_share share = weft_share_of(job, p, worker->at.data);
+        if ((parameter->tied && job->tied_alias) || job->frozen[p] || share.from == share.to) continue;
         weft_own own = weft_worker_own(worker, p);
         bool rounds = job->options.element != WEFT_FP32;
         worker->device->operations->adamw(worker->device, NULL, share.to - share.from, worker->scalars,
@@ -208,12 +209,11 @@ static void diagnose_stage(weft_worker *worker, int32_t s, int32_t m)
     const weft_job_stage *stage = &job->stages[s];
     if (worker->bad_stage >= 0) return;
     for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++) {
-        double *sums = worker->ordered_sums;
-        int64_t blocks = (job->parameters[p].elements + WEFT_NORM_BLOCK - 1) / WEFT_NORM_BLOCK;
-        worker->device->operations->square_sums(worker->device, NULL, job->parameters[p].elements, worker->gradient[p],
+        double *sums = worker->ordered_sums, total = 0;
+        if (job->frozen[p]) continue;
+        worker->device->operations->square_sums(worker->device, NULL, job->parameters[p].own, worker->gradient[p],
                                                 sums);
-        double total = 0;
-        for (int64_t i = 0; i < blocks; i++) total += sums[i];
+        for (int32_t i = 0; i < weft_job_blocks(&job->parameters[p]); i++) total += sums[i];
         if (total - total == 0) continue;
         worker->bad_stage = s;
         worker->bad_microbatch = m;
@@ -270,9 +270,7 @@ static weft_status start_message(weft_executor *executor, lane_state *lane, weft
         break;
     }
     /* The slot may be larger than the message: both ends send the boundary's exact bytes. */
-    size_t bytes = (size_t)(executor->worker->job->config->batch.sequences *
-                            executor->worker->job->config->batch.tokens * executor->worker->job->config->model.width) *
-                   weft_element_bytes(executor->worker->job->options.element);
+    size_t bytes = weft_job_boundary(executor->worker->job);
     bool sends = lane->lane->kind == WEFT_PROGRAM_SEND_F || lane->lane->kind == WEFT_PROGRAM_SEND_B;
     void *memory = slot_memory(executor, slot);
     int32_t peer = weft_worker_at(executor->worker, lane->lane->peer);
@@ -403,6 +401,30 @@ static void between(void *context)
     executor->status = advance_messages(executor, &moved, &executor->error);
 }
 
+/* A pass waits for other tensor-parallel workers: what it may wait for in turn must move on. */
+static weft_status drive(void *context, bool *moved, weft_error *error)
+{
+    weft_executor *executor = context;
+    if (executor->status == WEFT_OK) return advance_messages(executor, moved, error);
+    *error = executor->error;
+    return executor->status;
+}
+
+static void tell_exchange(void *context, const char *whom)
+{
+    weft_executor *executor = context;
+    char what[32];
+    describe(executor, executor->lanes[0].next, what, sizeof what);
+    snprintf(executor->waiting, sizeof executor->waiting, "%s %s", what, whom);
+    publish(executor, weft_waiting_waits, executor->waiting);
+}
+
+static void tell_compute(void *context)
+{
+    const weft_executor *executor = context;
+    publish_compute(executor, executor->lanes[0].next);
+}
+
 static lane_state *lane_of(const weft_executor *executor, uint32_t action)
 {
     int32_t i = 0;
@@ -491,6 +513,8 @@ weft_status weft_executor_run(weft_executor *executor, weft_error *error)
     begin_run(executor);
     device->between = between;
     device->between_context = executor;
+    weft_exchange_attach(executor->worker->exchange,
+                         (weft_exchange_host){executor, drive, tell_exchange, tell_compute});
     weft_status status = WEFT_OK;
     bool told = false;
     while (executor->left > 0 && status == WEFT_OK) {
@@ -507,6 +531,7 @@ weft_status weft_executor_run(weft_executor *executor, weft_error *error)
             status = pause_run(executor, &told, error);
     }
     device->between = NULL;
+    weft_exchange_attach(executor->worker->exchange, (weft_exchange_host){0});
     return status;
 }
 

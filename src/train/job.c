@@ -2,10 +2,22 @@
 
 #include "base/file.h"
 #include "plan/split.h"
+#include "train/frozen.h"
 #include "train/share.h"
 
 #include <string.h>
 #include <unistd.h>
+
+int32_t weft_job_blocks(const weft_parameter *parameter)
+{
+    return (int32_t)((parameter->own + WEFT_NORM_BLOCK - 1) / WEFT_NORM_BLOCK);
+}
+
+size_t weft_job_boundary(const weft_job *job)
+{
+    size_t rows = (size_t)weft_stage_rows(&job->stages[0].train);
+    return rows * (size_t)job->config->model.width * weft_element_bytes(job->options.element);
+}
 
 size_t weft_job_padded(int64_t elements)
 {
@@ -30,7 +42,7 @@ static weft_status choose_device(weft_job *job, weft_error *error)
                                     "%s computes nothing and needs costs: 'weft rehearse' runs it", config->device);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int64_t threads = config->threads;
-    if (threads == 0) threads = cores / (config->parallel.pipeline * config->parallel.data);
+    if (threads == 0) threads = cores / (config->parallel.pipeline * config->parallel.data * config->parallel.tensor);
     job->options.element = (weft_element)config->element;
     job->options.threads = (int32_t)(threads < 1 ? 1 : threads);
     return WEFT_OK;
@@ -103,6 +115,7 @@ static weft_lower_options lower_options(const weft_job *job, const weft_slot_siz
 {
     if (job->lower) {
         weft_lower_options options = *job->lower;
+        options.data = job->data * job->tensor;
         options.sizes = sizes;
         return options;
     }
@@ -112,9 +125,9 @@ static weft_lower_options lower_options(const weft_job *job, const weft_slot_siz
     return (weft_lower_options){.update = true,
                                 .norm = true,
                                 .clip = config->optimizer.clip > 0,
-                                .tied = job->tied,
+                                .tied = job->tied && !job->frozen[job->tied_head],
                                 .metrics = true,
-                                .data = (int32_t)config->parallel.data,
+                                .data = job->data * job->tensor,
                                 .shard = (weft_shard)config->parallel.shard,
                                 .weight_buffers = config->parallel.shard == WEFT_CONFIG_SHARD_WEIGHTS ? buffers : 0,
                                 .gradient_buffers = early ? buffers : 0,
@@ -129,13 +142,24 @@ static int32_t count_pages(const weft_job *job, int32_t buffers)
 /* Who else works on each pipeline rank, and what they divide. */
 static void arrange_data(weft_job *job)
 {
+    const weft_config *config = job->config;
+    int32_t data = job->lower ? job->lower->data : (int32_t)config->parallel.data;
+    job->data = data > 1 ? data : 1;
+    job->workers = job->ranks * job->data * job->tensor;
     weft_lower_options options = lower_options(job, NULL);
-    job->data = options.data > 1 ? options.data : 1;
-    job->shard = options.data > 1 ? options.shard : WEFT_SHARD_NONE;
-    job->workers = job->ranks * job->data;
+    job->shard = job->data > 1 ? options.shard : WEFT_SHARD_NONE;
     job->weight_pages = job->shard == WEFT_SHARD_WEIGHTS ? count_pages(job, options.weight_buffers) : 0;
     job->gradient_pages =
-        options.data > 1 && options.gradient_buffers > 0 ? count_pages(job, options.gradient_buffers) : 0;
+        job->data > 1 && options.gradient_buffers > 0 ? count_pages(job, options.gradient_buffers) : 0;
+}
+
+static weft_status check_slices(const weft_config *config, weft_error *error)
+{
+    weft_error reason;
+    weft_error_clear(&reason);
+    int64_t rows = config->batch.sequences * config->batch.tokens;
+    if (weft_slice_check(&config->model, rows, (int32_t)config->parallel.tensor, &reason) == WEFT_OK) return WEFT_OK;
+    return weft_config_complain(config, "parallel.tensor", error, "%s", reason.text);
 }
 
 /* Flops stand for time: only their ratios matter for the split and the predicted bubble. */
@@ -193,6 +217,7 @@ static void fill_stages(weft_job *job, const int32_t *layers)
         stage->layer_count = layers[s];
         next += layers[s];
         stage->train = (weft_stage_shape){.model = &config->model,
+                                          .slice = {0, job->tensor},
                                           .first_layer = stage->first_layer,
                                           .layer_count = stage->layer_count,
                                           .embedding = s == 0,
@@ -218,8 +243,8 @@ static weft_status find_tied(weft_job *job, weft_error *error)
                         error));
     for (int32_t p = 0; p < job->parameter_count; p++) {
         const weft_parameter *parameter = &job->parameters[p];
-        int64_t blocks = parameter->tied ? 0 : (parameter->elements + WEFT_NORM_BLOCK - 1) / WEFT_NORM_BLOCK;
-        job->block_first[p + 1] = job->block_first[p] + (int32_t)blocks;
+        int32_t blocks = weft_job_blocks(parameter) * (weft_split_divides(parameter->split) ? job->tensor : 1);
+        job->block_first[p + 1] = job->block_first[p] + (parameter->tied || job->frozen[p] ? 0 : blocks);
         if (parameter->tied)
             job->tied_head = p;
         else
@@ -279,11 +304,11 @@ static void count_unit(const weft_job *job, int32_t u, weft_job_memory *memory)
         size_t own = weft_share_end(job, u, d) - weft_share_begin(job, u, d);
         if (own > share) share = own;
     }
-    memory->gradients += (job->gradient_pages ? share : unit->floats) * sizeof(float);
+    if (!unit->frozen) memory->gradients += (job->gradient_pages ? share : unit->floats) * sizeof(float);
     if (unit->weights != u) return;
     bool whole = job->shard != WEFT_SHARD_WEIGHTS, rounds = element != sizeof(float);
     memory->weights += (whole ? unit->floats : share) * element + (rounds ? share * sizeof(float) : 0);
-    memory->optimizer += share * 2 * sizeof(float);
+    if (!unit->frozen) memory->optimizer += share * 2 * sizeof(float);
 }
 
 static void count_memory(weft_job *job)
@@ -306,8 +331,8 @@ static void count_memory(weft_job *job)
         memory->activations = job->slots[r] - memory->messages;
         bool tied =
             job->tied && !job->tied_alias && (r == job->stages[0].rank || r == job->stages[job->stage_count - 1].rank);
-        memory->workspace =
-            job->scratch[r] + batch + results + (tied ? WEFT_JOB_TIED_CHUNK : 0) + weft_share_workspace(job);
+        memory->workspace = job->scratch[r] + batch + results + (tied ? WEFT_JOB_TIED_CHUNK : 0) +
+                            weft_share_workspace(job) + 2 * weft_share_tensor_workspace(job);
         memory->total = memory->weights + memory->gradients + memory->optimizer + memory->activations +
                         memory->messages + memory->workspace;
     }
@@ -408,9 +433,13 @@ static weft_status build(const weft_config *config, weft_job *job, weft_error *e
     if (!job->schedule) TRY(weft_job_schedule(config, &job->schedule, error));
     job->ranks = job->schedule->ranks;
     job->stage_count = job->schedule->stages;
-    arrange_data(job);
-    TRY(weft_model_parameters(&config->model, &job->arena, &job->parameters, &job->parameter_count, error));
+    TRY(check_slices(config, error));
+    int32_t tensor = (int32_t)config->parallel.tensor;
+    TRY(weft_model_parameters(&config->model, tensor, &job->arena, &job->parameters, &job->parameter_count, error));
+    job->tensor = tensor;
+    TRY(weft_job_freeze(job, error));
     TRY(find_tied(job, error));
+    arrange_data(job);
     size_t ranks = (size_t)job->ranks;
     TRY(weft_arena_take(&job->arena, (size_t)job->stage_count, sizeof *job->stages, &job->stages, error));
     TRY(weft_arena_take(&job->arena, ranks, sizeof *job->memory, &job->memory, error));

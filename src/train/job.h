@@ -39,13 +39,14 @@ typedef struct weft_job {
     weft_device_options options;
     const weft_lower_options *lower; /* of a rehearsal; read while the job is built */
     const weft_parameter *parameters;
+    bool *frozen; /* (parameters) not trained: neither gradients nor moments; a tied head as its embedding */
     int32_t parameter_count;
     int64_t elements; /* of the whole model, tied weights counted once */
     weft_schedule *schedule;
     weft_program *train, *forward;
     int32_t ranks, stage_count;
-    int32_t data,
-        workers; /* data-parallel width; ranks x data. Worker w is number w % data of pipeline rank w / data */
+    int32_t data, tensor; /* data-parallel and tensor-parallel width */
+    int32_t workers;      /* ranks x data x tensor; train/world.h says who is who */
     weft_shard shard;
     int32_t weight_pages, gradient_pages; /* at most, of a worker, each for one stage; 0: every stage has its own */
     bool poisons;         /* for tests: a page that is free holds no numbers, so that whoever reads it is found out */
@@ -60,7 +61,9 @@ typedef struct weft_job {
     bool tied;                         /* the first and the last stage share a weight */
     bool tied_alias;                   /* and live on one rank: one copy of the weight and its moments */
     int32_t tied_embedding, tied_head; /* parameter indices, or -1 */
-    int32_t *block_first;    /* (parameters + 1) index of each parameter's first norm block; a tied head has none */
+    /* (parameters + 1) index of each parameter's first norm block: those of the first tensor-parallel worker's part, then
+     * those of the second's; what all of them have counts once, a tied head and what is frozen not at all. */
+    int32_t *block_first;
     double *input_share;     /* (S) which part of the flops of B are those of I */
     weft_timeline predicted; /* of train, in units of seconds at one flop a second, or by the costs of a rehearsal */
     double predicted_bubble, predicted_efficiency, step_flops;
@@ -82,8 +85,11 @@ void weft_job_destroy(weft_job *job);
 /* The schedule that a configuration names: a kind or a file. */
 weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, weft_error *error) WEFT_CHECKED;
 
-/* Offset of a parameter's norm blocks, element counts rounded for alignment: shared by workers and the plan. */
-size_t weft_job_padded(int64_t elements); /* elements rounded up to a multiple of 16 */
+/* Shared by workers and the plan: elements rounded up to a multiple of 16; norm blocks of one worker's part of a
+ * parameter; bytes of a micro-batch that cross a stage boundary, from each tensor-parallel worker to its like. */
+size_t weft_job_padded(int64_t elements);
+int32_t weft_job_blocks(const weft_parameter *parameter);
+size_t weft_job_boundary(const weft_job *job);
 
 /* For people, and as one JSON object (docs/cli.md, train --dry-run). */
 void weft_job_print(const weft_job *job, weft_text *out);

@@ -32,8 +32,9 @@ static void print_memory(const weft_job *job, weft_text *out)
                       mebibytes(m->messages), mebibytes(m->workspace), mebibytes(m->total));
         all += m->total;
     }
-    if (job->data > 1) weft_text_add(out, "each of the %d workers of a rank: at most the above\n", job->data);
-    weft_text_add(out, "all workers %.1f MiB\n", mebibytes(all * (size_t)job->data));
+    int32_t workers = job->data * job->tensor;
+    if (workers > 1) weft_text_add(out, "each of the %d workers of a rank: at most the above\n", workers);
+    weft_text_add(out, "all workers %.1f MiB\n", mebibytes(all * (size_t)workers));
 }
 
 void weft_job_print(const weft_job *job, weft_text *out)
@@ -53,6 +54,8 @@ void weft_job_print(const weft_job *job, weft_text *out)
     if (job->data > 1)
         weft_text_add(out, "data       %d pipelines side by side, shard %s, %s\n", job->data,
                       weft_shard_names()[job->shard], job->gradient_pages ? "reduced early" : "reduced once a step");
+    if (job->tensor > 1)
+        weft_text_add(out, "tensor     %d workers divide each layer, and the rows between layers\n", job->tensor);
     weft_text_add(out, "program    %u actions, verified\n", job->train->action_count);
     if (!job->schedule->ascending)
         weft_text_add(out, "note       gradients do not arrive in ascending micro-batch order: the bits differ from "
@@ -91,12 +94,13 @@ void weft_job_print_json(const weft_job *job, weft_text *out)
 {
     weft_text_add(out, "{\"parameters\": %lld, \"schedule\": ", (long long)job->elements);
     weft_text_add_json(out, job->schedule->name);
-    weft_text_add(out,
-                  ", \"ranks\": %d, \"data\": %d, \"workers\": %d, \"stage_count\": %d, \"microbatches\": %d, "
-                  "\"actions\": %u, \"verified\": true, "
-                  "\"ascending\": %s",
-                  job->ranks, job->data, job->workers, job->stage_count, job->schedule->microbatches,
-                  job->train->action_count, job->schedule->ascending ? "true" : "false");
+    weft_text_add(
+        out,
+        ", \"ranks\": %d, \"data\": %d, \"tensor\": %d, \"workers\": %d, \"stage_count\": %d, \"microbatches\": %d, "
+        "\"actions\": %u, \"verified\": true, "
+        "\"ascending\": %s",
+        job->ranks, job->data, job->tensor, job->workers, job->stage_count, job->schedule->microbatches,
+        job->train->action_count, job->schedule->ascending ? "true" : "false");
     weft_text_add(out,
                   ", \"predicted_bubble\": %.6f, \"predicted_efficiency\": %.6f, \"step_flops\": %.6e, \"stages\": [",
                   job->predicted_bubble, job->predicted_efficiency, job->step_flops);
@@ -105,5 +109,5 @@ void weft_job_print_json(const weft_job *job, weft_text *out)
     json_memory(job, out);
     size_t all = 0;
     for (int32_t r = 0; r < job->ranks; r++) all += job->memory[r].total;
-    weft_text_add(out, "], \"total_bytes\": %zu}\n", all * (size_t)job->data);
+    weft_text_add(out, "], \"total_bytes\": %zu}\n", all * (size_t)(job->data * job->tensor));
 }

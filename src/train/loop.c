@@ -122,7 +122,7 @@ static weft_status read_batch(weft_loop *loop, weft_data_part part, int64_t firs
 {
     const weft_config *config = loop->job->config;
     int64_t B = config->batch.sequences, size = B * config->batch.tokens;
-    int64_t before = loop->worker->data * config->batch.microbatches;
+    int64_t before = loop->worker->at.data * config->batch.microbatches;
     for (int64_t m = 0; m < config->batch.microbatches; m++) {
         if (weft_data_read(loop->data, part, first + (before + m) * B, B, loop->worker->tokens + m * size,
                            loop->worker->targets + m * size, error) == WEFT_OK)
@@ -150,7 +150,8 @@ static weft_status count_targets(weft_loop *loop, int64_t *out, weft_error *erro
     if (loop->job->data == 1) return WEFT_OK;
     TRY(weft_worker_gather(loop->worker, &own, sizeof own, loop->counts, "numbers of targets", error));
     *out = 0;
-    for (int32_t d = 0; d < loop->job->data; d++) *out += loop->counts[d];
+    for (int32_t d = 0; d < loop->job->data; d++)
+        *out += loop->counts[weft_world_number(loop->job, (weft_coordinates){0, d, 0})];
     return WEFT_OK;
 }
 
@@ -196,8 +197,8 @@ static weft_status check_losses(const weft_loop *loop, const char *which, weft_e
     for (int64_t i = 0; i < count_losses(loop); i++) {
         if (isfinite(loop->worker->batch_losses[i])) continue;
         weft_fail(error, WEFT_FAILED, "rank %d, step %lld, stage %d, micro-batch %lld: the %s is not finite%s",
-                  job->stages[last].rank * job->data + (int32_t)(i / M), (long long)loop->worker->step, last,
-                  (long long)(i % M), which, comfort(loop));
+                  weft_world_number(job, (weft_coordinates){job->stages[last].rank, (int32_t)(i / M), 0}),
+                  (long long)loop->worker->step, last, (long long)(i % M), which, comfort(loop));
         return weft_loop_known(loop, error);
     }
     return WEFT_OK;
@@ -258,12 +259,12 @@ static weft_status report_unclipped(weft_loop *loop, weft_error *error)
                                            blocks * sizeof *sums);
     int32_t p = first_bad(job, sums), s = job->stage_count - 1;
     while (s > 0 && p < job->stages[s].parameter_first) s--;
-    int32_t rank = job->stages[s].rank * job->data;
-    char ranks[48];
-    if (job->data == 1)
-        snprintf(ranks, sizeof ranks, "rank %d", rank);
+    weft_coordinates at = {.rank = job->stages[s].rank};
+    char ranks[WEFT_WORLD_NAMES + 8];
+    if (job->data * job->tensor == 1)
+        snprintf(ranks, sizeof ranks, "rank %d", weft_world_number(job, at));
     else /* it is their sum */
-        snprintf(ranks, sizeof ranks, "one of the ranks %d to %d", rank, rank + job->data - 1);
+        snprintf(ranks, sizeof ranks, "one of the workers of stage %d's pipeline rank %d", s, at.rank);
     weft_fail(error, WEFT_FAILED,
               "%s, step %lld, stage %d: the gradient of %s is not finite (set optimizer.clip to learn the "
               "micro-batch)%s",

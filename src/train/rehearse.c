@@ -71,8 +71,9 @@ static weft_status receive_times(actor *self, int32_t rank, weft_error *error)
     double *parts[] = {self->measured.begin + first, self->measured.end + first};
     for (int i = 0; i < 2; i++) {
         weft_request request = -1;
-        TRY(self->transport->operations->receive(self->transport, NULL, rank * self->job->data, WEFT_TAG_TIMES,
-                                                 parts[i], count * sizeof(double), &request, error));
+        TRY(self->transport->operations->receive(self->transport, NULL,
+                                                 weft_world_number(self->job, (weft_coordinates){.rank = rank}),
+                                                 WEFT_TAG_TIMES, parts[i], count * sizeof(double), &request, error));
         TRY(weft_worker_await(self->worker, request, "times", error));
     }
     return WEFT_OK;
@@ -99,7 +100,8 @@ static weft_status share_times(actor *self, int64_t step, weft_error *error)
         begin[i] += late;
         end[i] += late;
     }
-    if (self->worker->data > 0) return WEFT_OK; /* the first pipeline speaks for all */
+    if (self->worker->at.data > 0 || self->worker->at.tensor > 0)
+        return WEFT_OK; /* the first pipeline speaks for all */
     if (!collects) return send_times(self, error);
     for (int32_t r = 1; r < self->job->ranks; r++) TRY(receive_times(self, r, error));
     return self->rehearsal->step(self->rehearsal->context, step, &self->measured, error);

@@ -9,7 +9,7 @@ static const struct {
     bool must_match;
 } compared[] = {
     {"model.", true},   {"run.seed", false},   {"batch.", false},        {"data.held_out", false},
-    {"element", false}, {"optimizer.", false}, {"parallel.data", false},
+    {"element", false}, {"optimizer.", false}, {"parallel.data", false}, {"parallel.tensor", false},
 };
 
 /* One line of weft_config_dump. */

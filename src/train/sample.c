@@ -38,6 +38,7 @@ static weft_status load_config(sampler *self, const char *device, weft_error *er
                                "parallel.group=0",
                                "parallel.stages=[]",
                                "parallel.data=1",
+                               "parallel.tensor=1",
                                "parallel.shard=none",
                                "parallel.reduce=once",
                                "batch.microbatches=1",

@@ -17,28 +17,36 @@ static weft_status agree(weft_loop *loop, save_part *own, save_part *all, const 
     return WEFT_OK;
 }
 
+/* What this worker has of a parameter, as pieces of the whole tensor. Returns how many. */
+static size_t list_pieces(const weft_worker *worker, int32_t p, weft_checkpoint_kind kind, weft_checkpoint_piece *out)
+{
+    const weft_parameter *parameter = &worker->job->parameters[p];
+    weft_share share = weft_worker_saves(worker, p);
+    weft_own own = weft_worker_own(worker, p);
+    const float *const values[WEFT_CHECKPOINT_KINDS] = {own.weight, own.moment1, own.moment2};
+    weft_piece pieces[WEFT_PIECES];
+    if (!values[kind]) return 0; /* moments of what is frozen */
+    int32_t count = weft_parameter_pieces(parameter, worker->at.tensor, share.from, share.to, pieces);
+    for (int32_t i = 0; i < count; i++)
+        out[i] = (weft_checkpoint_piece){.name = parameter->name,
+                                         .dimensions = parameter->dimensions,
+                                         .shape = parameter->shape,
+                                         .from = pieces[i].from,
+                                         .rows = pieces[i].rows,
+                                         .columns = pieces[i].columns,
+                                         .values = values[kind] + pieces[i].at - share.from};
+    return (size_t)count;
+}
+
 static weft_status write_kind(weft_loop *loop, int64_t step, weft_checkpoint_kind kind, weft_checkpoint_file *out,
                               weft_error *error)
 {
     const weft_job *job = loop->job;
-    const weft_worker *worker = loop->worker;
     weft_checkpoint_piece *pieces = NULL;
     size_t count = 0;
-    TRY(weft_allocate((size_t)job->parameter_count, sizeof *pieces, &pieces, error));
-    for (int32_t p = 0; p < job->parameter_count; p++) {
-        weft_share share = weft_worker_saves(worker, p);
-        if (share.from == share.to) continue;
-        const weft_parameter *parameter = &job->parameters[p];
-        weft_own own = weft_worker_own(worker, p);
-        const float *const values[WEFT_CHECKPOINT_KINDS] = {own.weight, own.moment1, own.moment2};
-        pieces[count++] = (weft_checkpoint_piece){.name = parameter->name,
-                                                  .dimensions = parameter->dimensions,
-                                                  .shape = parameter->shape,
-                                                  .from = share.from,
-                                                  .count = share.to - share.from,
-                                                  .values = values[kind]};
-    }
-    weft_status status = weft_checkpoint_write(job->config->run.folder, step, kind, worker->number, job->workers,
+    TRY(weft_allocate((size_t)job->parameter_count * WEFT_PIECES, sizeof *pieces, &pieces, error));
+    for (int32_t p = 0; p < job->parameter_count; p++) count += list_pieces(loop->worker, p, kind, pieces + count);
+    weft_status status = weft_checkpoint_write(job->config->run.folder, step, kind, loop->worker->number, job->workers,
                                                pieces, count, out, error);
     weft_free(pieces);
     return status;

@@ -2,6 +2,8 @@
 
 #include "transport/reduce.h"
 
+enum { UNITS = 5 }; /* of a stage at most: both shared weights, what is frozen, what is summed, the rest */
+
 static bool is_divided(const weft_job *job)
 {
     return job->data > 1 && job->shard != WEFT_SHARD_NONE;
@@ -12,12 +14,20 @@ static bool is_shared_weight(const weft_job *job, int32_t p)
     return job->tied && (p == job->tied_embedding || p == job->tied_head);
 }
 
+int32_t weft_share_next(const weft_job *job, int32_t unit, int32_t p)
+{
+    const weft_job_stage *stage = &job->stages[job->units[unit].stage];
+    for (p++; p < stage->parameter_first + stage->parameter_count; p++)
+        if (job->unit_of[p] == unit) return p;
+    return -1;
+}
+
 /* The first place at or behind `wanted` where a tensor or a block of one begins; the end of the unit if there is none.
  */
 static size_t cut_at(const weft_job *job, const weft_job_unit *unit, size_t wanted)
 {
-    for (int32_t p = unit->parameter_first; p < unit->parameter_first + unit->parameter_count; p++) {
-        size_t begin = job->offsets[p], elements = (size_t)job->parameters[p].elements;
+    for (int32_t p = unit->first; p >= 0; p = weft_share_next(job, job->unit_of[unit->first], p)) {
+        size_t begin = job->offsets[p], elements = (size_t)job->parameters[p].own;
         if (begin >= wanted) return begin;
         size_t blocks = (wanted - begin + WEFT_NORM_BLOCK - 1) / WEFT_NORM_BLOCK;
         if (blocks * WEFT_NORM_BLOCK < elements) return begin + blocks * WEFT_NORM_BLOCK;
@@ -34,35 +44,36 @@ static weft_status cut(weft_job *job, weft_job_unit *unit, weft_error *error)
     return WEFT_OK;
 }
 
-static void add_unit(weft_job *job, int32_t stage, int32_t first, int32_t count)
+/* The unit of the stage that p belongs to, a new one if it is the first of its kind. */
+static int32_t find_unit(weft_job *job, int32_t s, int32_t p)
 {
-    int32_t number = job->unit_count++;
-    weft_job_unit *unit = &job->units[number];
-    *unit = (weft_job_unit){.stage = stage, .parameter_first = first, .parameter_count = count, .weights = number};
-    for (int32_t p = first; p < first + count; p++) {
-        job->unit_of[p] = number;
-        job->offsets[p] = unit->floats;
-        unit->floats += weft_job_padded(job->parameters[p].elements);
+    bool summed = job->parameters[p].split == WEFT_SPLIT_SUMMED && !job->frozen[p];
+    for (int32_t u = job->stage_units[s]; u < job->unit_count && !is_shared_weight(job, p); u++) {
+        const weft_job_unit *unit = &job->units[u];
+        if (is_shared_weight(job, unit->first)) continue;
+        if (unit->frozen == job->frozen[p] && unit->summed == summed) return u;
     }
+    int32_t number = job->unit_count++;
+    job->units[number] =
+        (weft_job_unit){.stage = s, .first = p, .weights = number, .frozen = job->frozen[p], .summed = summed};
+    return number;
 }
 
 static void add_stage(weft_job *job, int32_t s)
 {
     const weft_job_stage *stage = &job->stages[s];
-    int32_t first = stage->parameter_first, past = first + stage->parameter_count;
     job->stage_units[s] = job->unit_count;
-    while (first < past) {
-        int32_t next = first + 1;
-        while (next < past && !is_shared_weight(job, first) && !is_shared_weight(job, next)) next++;
-        add_unit(job, s, first, next - first);
-        first = next;
+    for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++) {
+        weft_job_unit *unit = &job->units[job->unit_of[p] = find_unit(job, s, p)];
+        job->offsets[p] = unit->floats;
+        unit->floats += weft_job_padded(job->parameters[p].own);
     }
 }
 
 weft_status weft_share_units(weft_job *job, weft_error *error)
 {
     size_t stages = (size_t)job->stage_count, parameters = (size_t)job->parameter_count;
-    TRY(weft_arena_take(&job->arena, 3 * stages, sizeof *job->units, &job->units, error));
+    TRY(weft_arena_take(&job->arena, UNITS * stages, sizeof *job->units, &job->units, error));
     TRY(weft_arena_take(&job->arena, stages + 1, sizeof *job->stage_units, &job->stage_units, error));
     TRY(weft_arena_take(&job->arena, parameters, sizeof *job->unit_of, &job->unit_of, error));
     TRY(weft_arena_take(&job->arena, parameters, sizeof *job->offsets, &job->offsets, error));
@@ -91,7 +102,7 @@ static int64_t clamp(int64_t value, int64_t most)
 weft_share weft_share_of(const weft_job *job, int32_t parameter, int32_t data)
 {
     int32_t unit = job->unit_of[parameter];
-    int64_t offset = (int64_t)job->offsets[parameter], elements = job->parameters[parameter].elements;
+    int64_t offset = (int64_t)job->offsets[parameter], elements = job->parameters[parameter].own;
     return (weft_share){clamp((int64_t)weft_share_begin(job, unit, data) - offset, elements),
                         clamp((int64_t)weft_share_end(job, unit, data) - offset, elements)};
 }
@@ -122,13 +133,22 @@ int32_t weft_share_pages(const weft_job *job, int32_t rank, int32_t most)
 
 size_t weft_share_workspace(const weft_job *job)
 {
-    return job->data > 1 ? weft_reducer_workspace(job->data, WEFT_SHARE_CHUNK) : 0;
+    return job->data > 1 ? weft_reducer_workspace(job->data, WEFT_SHARE_CHUNK, WEFT_FP32) : 0;
 }
 
-weft_share weft_share_blocks(const weft_job *job, int32_t parameter, int32_t data)
+size_t weft_share_tensor_workspace(const weft_job *job)
 {
-    if (job->parameters[parameter].tied || (!is_divided(job) && data > 0)) return (weft_share){0, 0};
+    return job->tensor > 1 ? weft_reducer_workspace(job->tensor, WEFT_SHARE_CHUNK, WEFT_FP32) : 0;
+}
+
+weft_share weft_share_blocks(const weft_job *job, int32_t parameter, int32_t data, int32_t tensor)
+{
+    const weft_parameter *of = &job->parameters[parameter];
     weft_share share = weft_share_of(job, parameter, data);
-    if (share.from == share.to) return (weft_share){0, 0};
-    return (weft_share){share.from / WEFT_NORM_BLOCK, (share.to + WEFT_NORM_BLOCK - 1) / WEFT_NORM_BLOCK};
+    if (of->tied || job->frozen[parameter] || (!is_divided(job) && data > 0) ||
+        (!weft_split_divides(of->split) && tensor > 0) || share.from == share.to)
+        return (weft_share){0, 0};
+    int64_t before = (int64_t)tensor * weft_job_blocks(of);
+    return (weft_share){before + share.from / WEFT_NORM_BLOCK,
+                        before + (share.to + WEFT_NORM_BLOCK - 1) / WEFT_NORM_BLOCK};
 }

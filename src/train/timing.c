@@ -36,7 +36,7 @@ static weft_status gather_times(weft_loop *loop, weft_error *error)
         uint32_t count = 0;
         for (int32_t i = job->train->rank_lanes[r]; i < job->train->rank_lanes[r + 1]; i++)
             count += job->train->lanes[i].count;
-        worker->equal_bytes[r * job->data] = count * sizeof(double);
+        worker->equal_bytes[weft_world_number(job, (weft_coordinates){.rank = r})] = count * sizeof(double);
     }
     const double *parts[2] = {loop->own_begin, loop->own_end};
     double *all[2] = {loop->measured.begin, loop->measured.end};
@@ -76,7 +76,7 @@ static weft_status align(weft_loop *loop, weft_timeline_record *record, weft_err
         if (all[w].program < first.program) first.program = all[w].program;
     }
     for (int32_t r = 0; shared && r < job->ranks; r++)
-        shift(&loop->measured, r, all[r * job->data].program - first.program);
+        shift(&loop->measured, r, all[weft_world_number(job, (weft_coordinates){.rank = r})].program - first.program);
     record->begin = first.step - first.program;
     record->end = loop->step_end - first.program;
     return WEFT_OK;

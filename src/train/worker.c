@@ -1,6 +1,7 @@
 #include "train/worker.h"
 
 #include "base/clock.h"
+#include "train/exchange.h"
 #include "train/executor.h"
 #include "transport/reduce.h"
 #include "train/waiting.h"
@@ -10,7 +11,7 @@
 
 static bool holds(const weft_worker *worker, int32_t s)
 {
-    return worker->job->stages[s].rank == worker->rank;
+    return worker->job->stages[s].rank == worker->at.rank;
 }
 
 /* Hands out 64-byte aligned pieces of one allocation; the first pass with base NULL only counts. */
@@ -32,12 +33,13 @@ static void carve_unit(weft_worker *worker, cursor *at, int32_t u, bool sampling
     const weft_job *job = worker->job;
     const weft_job_unit *unit = &job->units[u];
     weft_unit_memory *own = &worker->units[u];
-    size_t begin = weft_share_begin(job, u, worker->data), share = weft_share_end(job, u, worker->data) - begin;
+    size_t begin = weft_share_begin(job, u, worker->at.data), share = weft_share_end(job, u, worker->at.data) - begin;
     size_t element = weft_element_bytes(job->options.element);
     bool rounds = job->options.element != WEFT_FP32, whole = job->shard != WEFT_SHARD_WEIGHTS;
-    if (!sampling && job->gradient_pages) {
+    bool trains = !sampling && !unit->frozen;
+    if (trains && job->gradient_pages) {
         own->reduced = carve(at, share * sizeof(float));
-    } else if (!sampling) {
+    } else if (trains) {
         own->gradient = carve(at, unit->floats * sizeof(float));
         own->reduced = at->base ? own->gradient + begin : NULL;
     }
@@ -52,7 +54,7 @@ static void carve_unit(weft_worker *worker, cursor *at, int32_t u, bool sampling
     own->storage = whole ? storage : NULL;
     own->own_storage = whole && storage ? storage + begin * element : storage;
     own->master = rounds ? carve(at, share * sizeof(float)) : own->own_storage;
-    if (sampling) return;
+    if (!trains) return;
     own->moment1 = carve(at, share * sizeof(float));
     own->moment2 = carve(at, share * sizeof(float));
 }
@@ -60,23 +62,22 @@ static void carve_unit(weft_worker *worker, cursor *at, int32_t u, bool sampling
 /* Where the parameters of a unit lie, each behind the one before. */
 static void point_storage(weft_worker *worker, int32_t u, void *storage)
 {
-    const weft_job_unit *unit = &worker->job->units[u];
     size_t element = weft_element_bytes(worker->job->options.element);
-    for (int32_t p = unit->parameter_first; storage && p < unit->parameter_first + unit->parameter_count; p++)
+    for (int32_t p = worker->job->units[u].first; storage && p >= 0; p = weft_share_next(worker->job, u, p))
         worker->storage[p] = (unsigned char *)storage + worker->job->offsets[p] * element;
 }
 
 static void point_gradient(weft_worker *worker, int32_t u, float *gradient)
 {
     const weft_job_unit *unit = &worker->job->units[u];
-    for (int32_t p = unit->parameter_first; gradient && p < unit->parameter_first + unit->parameter_count; p++)
+    for (int32_t p = unit->first; gradient && !unit->frozen && p >= 0; p = weft_share_next(worker->job, u, p))
         worker->gradient[p] = gradient + worker->job->offsets[p];
 }
 
 static unsigned char *weight_page(const weft_worker *worker, int32_t page)
 {
     size_t element = weft_element_bytes(worker->job->options.element);
-    return worker->weight_pages + (size_t)page * weft_share_page_floats(worker->job, worker->rank) * element;
+    return worker->weight_pages + (size_t)page * weft_share_page_floats(worker->job, worker->at.rank) * element;
 }
 
 void weft_worker_use_weight_page(weft_worker *worker, int32_t stage, int32_t page)
@@ -104,18 +105,18 @@ void weft_worker_free_weight_page(const weft_worker *worker, int32_t stage, int3
 static void poison_pages(const weft_worker *worker)
 {
     const weft_job *job = worker->job;
-    size_t page = weft_share_page_floats(job, worker->rank), element = weft_element_bytes(job->options.element);
+    size_t page = weft_share_page_floats(job, worker->at.rank), element = weft_element_bytes(job->options.element);
     poison(worker, worker->weight_pages,
-           (size_t)weft_share_pages(job, worker->rank, job->weight_pages) * page * element);
+           (size_t)weft_share_pages(job, worker->at.rank, job->weight_pages) * page * element);
     poison(worker, worker->gradient_pages,
-           (size_t)weft_share_pages(job, worker->rank, job->gradient_pages) * page * sizeof(float));
+           (size_t)weft_share_pages(job, worker->at.rank, job->gradient_pages) * page * sizeof(float));
 }
 
 float *weft_worker_gradient_on(const weft_worker *worker, int32_t unit, int32_t page)
 {
     const weft_job *job = worker->job;
     if (!job->gradient_pages) return worker->units[unit].gradient;
-    float *at = worker->gradient_pages + (size_t)page * weft_share_page_floats(job, worker->rank);
+    float *at = worker->gradient_pages + (size_t)page * weft_share_page_floats(job, worker->at.rank);
     for (int32_t u = job->stage_units[job->units[unit].stage]; u < unit; u++) at += job->units[u].floats;
     return at;
 }
@@ -137,9 +138,9 @@ weft_own weft_worker_own(const weft_worker *worker, int32_t p)
     const weft_job *job = worker->job;
     int32_t u = job->unit_of[p];
     const weft_unit_memory *unit = &worker->units[u];
-    weft_share share = weft_share_of(job, p, worker->data);
+    weft_share share = weft_share_of(job, p, worker->at.data);
     if (share.from == share.to || !unit->master) return (weft_own){0};
-    size_t at = job->offsets[p] + (size_t)share.from - weft_share_begin(job, u, worker->data);
+    size_t at = job->offsets[p] + (size_t)share.from - weft_share_begin(job, u, worker->at.data);
     size_t element = weft_element_bytes(job->options.element);
     return (weft_own){.weight = unit->master + at,
                       .moment1 = unit->moment1 ? unit->moment1 + at : NULL,
@@ -150,7 +151,7 @@ weft_own weft_worker_own(const weft_worker *worker, int32_t p)
 
 int32_t weft_worker_at(const weft_worker *worker, int32_t rank)
 {
-    return rank * worker->job->data + worker->data;
+    return weft_world_number(worker->job, (weft_coordinates){rank, worker->at.data, worker->at.tensor});
 }
 
 static bool shares_with_another(const weft_worker *worker)
@@ -163,7 +164,7 @@ static bool shares_with_another(const weft_worker *worker)
 int32_t weft_worker_tied_peer(const weft_worker *worker)
 {
     int32_t first = worker->job->stages[0].rank, last = worker->job->stages[worker->job->stage_count - 1].rank;
-    return weft_worker_at(worker, worker->rank == first ? last : first);
+    return weft_worker_at(worker, worker->at.rank == first ? last : first);
 }
 
 static void carve_all(weft_worker *worker, cursor *at, bool sampling)
@@ -173,15 +174,17 @@ static void carve_all(weft_worker *worker, cursor *at, bool sampling)
     size_t batch = (size_t)(config->batch.microbatches * config->batch.sequences * config->batch.tokens);
     for (int32_t u = 0; u < job->unit_count; u++)
         if (holds(worker, job->units[u].stage)) carve_unit(worker, at, u, sampling);
-    size_t page = weft_share_page_floats(job, worker->rank), element = weft_element_bytes(job->options.element);
-    size_t weight_pages = (size_t)weft_share_pages(job, worker->rank, job->weight_pages);
-    size_t gradient_pages = (size_t)weft_share_pages(job, worker->rank, job->gradient_pages);
+    size_t page = weft_share_page_floats(job, worker->at.rank), element = weft_element_bytes(job->options.element);
+    size_t weight_pages = (size_t)weft_share_pages(job, worker->at.rank, job->weight_pages);
+    size_t gradient_pages = (size_t)weft_share_pages(job, worker->at.rank, job->gradient_pages);
     worker->weight_pages = carve(at, weight_pages * page * element);
     worker->gradient_pages = sampling ? NULL : carve(at, gradient_pages * page * sizeof(float));
     worker->reduce_workspace = sampling ? NULL : carve(at, weft_share_workspace(job));
+    worker->tensor_sum_workspace = sampling ? NULL : carve(at, weft_share_tensor_workspace(job));
+    worker->exchange_workspace = carve(at, weft_share_tensor_workspace(job));
     size_t blocks = (size_t)job->block_first[job->parameter_count];
-    worker->slots = carve(at, job->slots[worker->rank]);
-    worker->scratch = carve(at, job->scratch[worker->rank]);
+    worker->slots = carve(at, job->slots[worker->at.rank]);
+    worker->scratch = carve(at, job->scratch[worker->at.rank]);
     worker->exchange = carve(at, shares_with_another(worker) ? WEFT_JOB_TIED_CHUNK : 0);
     worker->tokens = carve(at, batch * sizeof(int32_t));
     worker->targets = carve(at, batch * sizeof(int32_t));
@@ -216,17 +219,16 @@ static weft_status take_tables(weft_worker *worker, weft_error *error)
 static void count_collectives(weft_worker *worker)
 {
     const weft_job *job = worker->job;
-    for (int32_t s = 0; s < job->stage_count; s++) {
-        const weft_job_stage *stage = &job->stages[s];
-        for (int32_t d = 0; d < job->data; d++)
-            for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++) {
-                weft_share blocks = weft_share_blocks(job, p, d);
-                worker->sum_bytes[stage->rank * job->data + d] += (size_t)(blocks.to - blocks.from) * sizeof(double);
-            }
+    for (int32_t w = 0; w < job->workers; w++) {
+        weft_coordinates at = weft_world_coordinates(job, w);
+        for (int32_t p = 0; p < job->parameter_count; p++) {
+            weft_share blocks = weft_share_blocks(job, p, at.data, at.tensor);
+            if (job->stages[job->units[job->unit_of[p]].stage].rank == at.rank)
+                worker->sum_bytes[w] += (size_t)(blocks.to - blocks.from) * sizeof(double);
+        }
+        if (at.rank == job->stages[job->stage_count - 1].rank && at.tensor == 0)
+            worker->loss_bytes[w] = (size_t)job->config->batch.microbatches * sizeof(float);
     }
-    for (int32_t d = 0; d < job->data; d++)
-        worker->loss_bytes[job->stages[job->stage_count - 1].rank * job->data + d] =
-            (size_t)job->config->batch.microbatches * sizeof(float);
 }
 
 static void point_all(weft_worker *worker)
@@ -237,20 +239,34 @@ static void point_all(weft_worker *worker)
     }
 }
 
-static weft_status create_reducer(weft_worker *worker, weft_error *error)
+static weft_status create_reducer(weft_worker *worker, weft_world_purpose purpose, float *workspace, weft_reducer **out,
+                                  weft_error *error)
 {
-    const weft_job *job = worker->job;
-    if (job->data == 1) return WEFT_OK;
-    int32_t *members = NULL;
-    TRY(weft_arena_take(&worker->arena, (size_t)job->data, sizeof *members, &members, error));
-    for (int32_t d = 0; d < job->data; d++) members[d] = worker->rank * job->data + d;
     weft_reducer_options options = {.transport = worker->transport,
                                     .device = worker->device,
-                                    .group = weft_group_reduce(worker->rank),
-                                    .members = {members, job->data},
+                                    .element = WEFT_FP32,
+                                    .group = weft_world_group(worker->job, purpose, worker->at),
                                     .chunk = WEFT_SHARE_CHUNK,
-                                    .workspace = worker->reduce_workspace};
-    return weft_reducer_create(&options, &worker->reducer, error);
+                                    .workspace = workspace};
+    TRY(weft_world_members(worker->job, purpose, worker->at, &worker->arena, &options.members, error));
+    return weft_reducer_create(&options, out, error);
+}
+
+static weft_status create_reducers(weft_worker *worker, weft_error *error)
+{
+    const weft_job *job = worker->job;
+    if (job->data > 1)
+        TRY(create_reducer(worker, WEFT_WORLD_REDUCE, worker->reduce_workspace, &worker->reducer, error));
+    if (job->tensor == 1) return WEFT_OK;
+    TRY(create_reducer(worker, WEFT_WORLD_TENSOR_SUM, worker->tensor_sum_workspace, &worker->tensor_sum, error));
+    return weft_exchange_create(worker, worker->exchange_workspace, &worker->exchange, error);
+}
+
+static weft_status create_stage(weft_worker *worker, weft_stage_shape shape, const weft_stage_weights *weights,
+                                weft_stage **out, weft_error *error)
+{
+    shape.slice.index = worker->at.tensor;
+    return weft_stage_create(&shape, worker->device, weights, out, error);
 }
 
 static weft_status create_stages(weft_worker *worker, bool sampling, weft_error *error)
@@ -261,9 +277,10 @@ static weft_status create_stages(weft_worker *worker, bool sampling, weft_error 
         const weft_job_stage *stage = &job->stages[s];
         const void *const *storage = (const void *const *)(worker->storage + stage->parameter_first);
         weft_stage_weights weights = {.storage = storage,
-                                      .gradient = sampling ? NULL : worker->gradient + stage->parameter_first};
-        TRY(weft_stage_create(&stage->forward, worker->device, &weights, &worker->forward_stages[s], error));
-        if (!sampling) TRY(weft_stage_create(&stage->train, worker->device, &weights, &worker->train_stages[s], error));
+                                      .gradient = sampling ? NULL : worker->gradient + stage->parameter_first,
+                                      .exchange = weft_exchange_functions(worker->exchange)};
+        TRY(create_stage(worker, stage->forward, &weights, &worker->forward_stages[s], error));
+        if (!sampling) TRY(create_stage(worker, stage->train, &weights, &worker->train_stages[s], error));
     }
     return WEFT_OK;
 }
@@ -286,8 +303,8 @@ static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
     carve_all(worker, &at, sampling);
     point_all(worker);
     poison_pages(worker);
+    if (!sampling) TRY(create_reducers(worker, error));
     TRY(create_stages(worker, sampling, error));
-    if (!sampling) TRY(create_reducer(worker, error));
     TRY(weft_executor_create(worker, job->forward, worker->forward_stages, &worker->forward, error));
     return sampling ? WEFT_OK : weft_executor_create(worker, job->train, worker->train_stages, &worker->train, error);
 }
@@ -300,8 +317,7 @@ weft_status weft_worker_create(const weft_job *job, int32_t number, weft_transpo
     TRY(weft_allocate(1, sizeof *worker, &worker, error));
     worker->job = job;
     worker->number = number;
-    worker->rank = number / job->data;
-    worker->data = number % job->data;
+    worker->at = weft_world_coordinates(job, number);
     worker->transport = transport;
     weft_arena_init(&worker->arena);
     weft_status status = build(worker, sampling, error);
@@ -319,6 +335,8 @@ void weft_worker_destroy(weft_worker *worker)
         weft_stage_destroy(worker->forward_stages[s]);
         weft_stage_destroy(worker->train_stages[s]);
     }
+    weft_exchange_destroy(worker->exchange);
+    weft_reducer_destroy(worker->tensor_sum);
     weft_reducer_destroy(worker->reducer);
     if (worker->memory) worker->device->operations->release(worker->device, worker->memory);
     if (worker->device) worker->device->operations->destroy(worker->device);
@@ -329,85 +347,11 @@ void weft_worker_destroy(weft_worker *worker)
 weft_share weft_worker_saves(const weft_worker *worker, int32_t parameter)
 {
     const weft_job *job = worker->job;
-    bool once = job->shard != WEFT_SHARD_NONE || worker->data == 0;
+    bool once = (job->shard != WEFT_SHARD_NONE || worker->at.data == 0) &&
+                (weft_split_divides(job->parameters[parameter].split) || worker->at.tensor == 0);
     if (!once || job->parameters[parameter].tied || !worker->units[job->unit_of[parameter]].master)
         return (weft_share){0, 0};
-    return weft_share_of(job, parameter, worker->data);
-}
-
-static bool needs_own_copy(const weft_worker *worker, int32_t p)
-{
-    int32_t u = worker->job->unit_of[p];
-    return worker->units[u].master && worker->job->units[u].weights == u;
-}
-
-static void copy(weft_worker *worker, void *to, const void *from, size_t bytes)
-{
-    if (to != from) worker->device->operations->copy(worker->device, NULL, to, from, bytes);
-}
-
-/* Own masters, and what kernels read of the parameter for good, from all of its elements. */
-static void place_weights(weft_worker *worker, int32_t p, const float *whole)
-{
-    const weft_job *job = worker->job;
-    const weft_device_operations *operations = worker->device->operations;
-    weft_share share = weft_share_of(job, p, worker->data);
-    weft_own own = weft_worker_own(worker, p);
-    size_t count = (size_t)(share.to - share.from);
-    bool rounds = job->options.element != WEFT_FP32;
-    if (count > 0) copy(worker, own.weight, whole + share.from, count * sizeof(float));
-    if (job->shard == WEFT_SHARD_WEIGHTS) {
-        if (rounds && count > 0) operations->round(worker->device, NULL, (int64_t)count, own.weight, own.storage);
-    } else if (rounds) {
-        operations->round(worker->device, NULL, job->parameters[p].elements, whole, worker->storage[p]);
-    } else {
-        copy(worker, worker->storage[p], whole, (size_t)job->parameters[p].elements * sizeof(float));
-    }
-}
-
-/* Room for all elements of a parameter: its masters, or, where a worker has only its share of them, its gradients,
- * which the first backward pass overwrites. */
-static float *whole_of(const weft_worker *worker, int32_t p)
-{
-    const weft_job *job = worker->job;
-    if (job->shard == WEFT_SHARD_NONE) return weft_worker_own(worker, p).weight;
-    return weft_worker_gradient_on(worker, job->unit_of[p], 0) + job->offsets[p];
-}
-
-weft_status weft_worker_init_weights(weft_worker *worker, weft_error *error)
-{
-    const weft_job *job = worker->job;
-    for (int32_t p = 0; p < job->parameter_count; p++) {
-        if (!needs_own_copy(worker, p)) continue;
-        float *whole = whole_of(worker, p);
-        weft_parameter_init(&job->parameters[p], (uint64_t)job->config->run.seed, whole);
-        place_weights(worker, p, whole);
-    }
-    return weft_device_check(worker->device, error);
-}
-
-static weft_status load_parameter(weft_worker *worker, const weft_checkpoint *checkpoint, int32_t p, weft_error *error)
-{
-    const weft_job *job = worker->job;
-    const weft_parameter *source = &job->parameters[job->parameters[p].tied ? job->tied_embedding : p];
-    weft_share share = weft_share_of(job, p, worker->data);
-    weft_own own = weft_worker_own(worker, p);
-    float *whole = whole_of(worker, p);
-    TRY(weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_WEIGHTS, source->name, source->dimensions, source->shape, 0,
-                             source->elements, whole, error));
-    place_weights(worker, p, whole);
-    if (!own.moment1 || share.from == share.to) return WEFT_OK;
-    TRY(weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, source->name, source->dimensions, source->shape,
-                             share.from, share.to - share.from, own.moment1, error));
-    return weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT2, source->name, source->dimensions, source->shape,
-                                share.from, share.to - share.from, own.moment2, error);
-}
-
-weft_status weft_worker_load(weft_worker *worker, const weft_checkpoint *checkpoint, weft_error *error)
-{
-    for (int32_t p = 0; p < worker->job->parameter_count; p++)
-        if (needs_own_copy(worker, p)) TRY(load_parameter(worker, checkpoint, p, error));
-    return weft_device_check(worker->device, error);
+    return weft_share_of(job, parameter, worker->at.data);
 }
 
 weft_status weft_worker_run(weft_worker *worker, bool forward, weft_error *error)

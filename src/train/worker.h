@@ -12,20 +12,9 @@
 #include "data/data.h"
 #include "train/share.h"
 #include "train/train.h"
-#include "transport/transport.h"
+#include "train/world.h"
 
-enum { WEFT_GROUP_ALL = 0, WEFT_TAG_TIED = 20000, WEFT_TAG_TIMES };
-
-/* The data-parallel workers of a pipeline rank, once for gathers and once for sums. */
-static inline int32_t weft_group_gather(int32_t rank)
-{
-    return 1 + 2 * rank;
-}
-
-static inline int32_t weft_group_reduce(int32_t rank)
-{
-    return 2 + 2 * rank;
-}
+enum { WEFT_TAG_TIED = 20000, WEFT_TAG_TIMES };
 
 /* What a worker has of a unit (train/share.h). own: its share, the whole where nothing is divided. */
 typedef struct weft_unit_memory {
@@ -40,9 +29,8 @@ typedef struct weft_executor weft_executor;
 
 typedef struct weft_worker {
     const weft_job *job;
-    int32_t rank;   /* in the pipeline: that of the program */
-    int32_t data;   /* among the data-parallel workers of this rank */
-    int32_t number; /* of all workers: what the transport and messages call its rank */
+    weft_coordinates at; /* at.rank: in the pipeline, that of the program */
+    int32_t number;      /* of all workers: what the transport and messages call its rank */
     weft_device *device;
     weft_transport *transport;
     weft_arena arena;      /* host side tables */
@@ -55,8 +43,10 @@ typedef struct weft_worker {
     float **gradient;
     unsigned char *weight_pages;
     float *gradient_pages;
-    struct weft_reducer *reducer; /* NULL at a data-parallel width of one */
-    float *reduce_workspace;
+    struct weft_reducer *reducer;    /* NULL at a data-parallel width of one */
+    struct weft_reducer *tensor_sum; /* of gradients over tensor-parallel workers; NULL at a width of one */
+    struct weft_exchange *exchange;  /* in the middle of a pass (train/exchange.h); NULL: layers are not divided */
+    float *reduce_workspace, *tensor_sum_workspace, *exchange_workspace;
 
     unsigned char *slots;                       /* the slot arena of the programs */
     void *scratch, *exchange;                   /* kernel workspace; one piece of the other side's shared gradient */

@@ -1,0 +1,34 @@
+/*
+ * What tensor-parallel workers pass to each other in the middle of a pass (weft_stage_exchange of the model), over the
+ * transport. The pass waits for it, and meanwhile the worker's other lanes move on. Internal to train/.
+ *
+ * An error is left in the device: later operations and exchanges do nothing, and the end of the action finds it.
+ *
+ * Threads: the worker's.
+ */
+#ifndef WEFT_TRAIN_EXCHANGE_H
+#define WEFT_TRAIN_EXCHANGE_H
+
+#include "train/worker.h"
+
+typedef struct weft_exchange weft_exchange;
+
+/* workspace: weft_share_tensor_workspace bytes. */
+weft_status weft_exchange_create(weft_worker *worker, void *workspace, weft_exchange **out,
+                                 weft_error *error) WEFT_CHECKED;
+void weft_exchange_destroy(weft_exchange *exchange); /* accepts NULL */
+
+/* For stages; NULL for NULL. */
+const weft_stage_exchange *weft_exchange_functions(const weft_exchange *exchange);
+
+/* What goes on while a pass waits. Any function may be NULL. */
+typedef struct weft_exchange_host {
+    void *context;
+    weft_status (*drive)(void *context, bool *moved, weft_error *error); /* moves the other lanes as far as they go */
+    void (*waits)(void *context, const char *whom); /* told once when nothing moves, */
+    void (*runs)(void *context);                    /* and when the pass goes on */
+} weft_exchange_host;
+
+void weft_exchange_attach(weft_exchange *exchange, weft_exchange_host host);
+
+#endif

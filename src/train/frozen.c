@@ -1,0 +1,56 @@
+#include "train/frozen.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PATTERN_BYTES = 128 };
+
+static weft_status no_such(weft_job *job, const char *pattern, weft_error *error)
+{
+    const char **names = NULL;
+    int count = 0;
+    TRY(weft_arena_take(&job->arena, (size_t)job->parameter_count, sizeof *names, &names, error));
+    for (int32_t p = 0; p < job->parameter_count; p++)
+        if (!job->parameters[p].tied) names[count++] = job->parameters[p].name;
+    int near = weft_text_nearest(pattern, names, count);
+    return weft_config_complain(job->config, "optimizer.frozen", error,
+                                "no parameter is named '%s' (%s: '%s'; a tied head is part of embedding.token)",
+                                pattern, near >= 0 ? "nearest" : "there is", names[near >= 0 ? near : 0]);
+}
+
+static weft_status freeze(weft_job *job, const char *pattern, weft_error *error)
+{
+    bool found = false;
+    for (int32_t p = 0; p < job->parameter_count; p++) {
+        if (job->parameters[p].tied || fnmatch(pattern, job->parameters[p].name, 0) != 0) continue;
+        job->frozen[p] = found = true;
+    }
+    return found ? WEFT_OK : no_such(job, pattern, error);
+}
+
+/* A tied head is listed behind its embedding. */
+static weft_status settle(weft_job *job, weft_error *error)
+{
+    bool token = false, all = true;
+    for (int32_t p = 0; p < job->parameter_count; p++) {
+        if (strcmp(job->parameters[p].name, "embedding.token") == 0) token = job->frozen[p];
+        if (job->parameters[p].tied) job->frozen[p] = token;
+        all &= job->frozen[p];
+    }
+    if (!all) return WEFT_OK;
+    return weft_config_complain(job->config, "optimizer.frozen", error, "every parameter is frozen: nothing to train");
+}
+
+weft_status weft_job_freeze(weft_job *job, weft_error *error)
+{
+    TRY(weft_arena_take(&job->arena, (size_t)job->parameter_count, sizeof *job->frozen, &job->frozen, error));
+    for (const char *at = job->config->optimizer.frozen; *(at += strspn(at, " ,"));) {
+        size_t length = strcspn(at, " ,");
+        char pattern[PATTERN_BYTES];
+        snprintf(pattern, sizeof pattern, "%.*s", (int)(length < sizeof pattern ? length : sizeof pattern - 1), at);
+        TRY(freeze(job, pattern, error));
+        at += length;
+    }
+    return settle(job, error);
+}

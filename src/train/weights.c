@@ -1,0 +1,139 @@
+/* What the weights of a worker begin with, from the seed or from a checkpoint, a bounded range at a time. */
+#include "train/worker.h"
+
+enum { RANGE = 1 << 20 }; /* elements that are made or read at once */
+
+/* Where values come from. */
+typedef struct {
+    weft_worker *worker;
+    const weft_checkpoint *checkpoint; /* NULL: initial values by the seed */
+    float *range;                      /* (RANGE) host memory */
+} source;
+
+/* Under which name a checkpoint has it. */
+static const weft_parameter *stored(const weft_job *job, int32_t p)
+{
+    return &job->parameters[job->parameters[p].tied ? job->tied_embedding : p];
+}
+
+static weft_status read_pieces(const source *from, weft_checkpoint_kind kind, int32_t p, int64_t begin, int64_t end,
+                               float *out, weft_error *error)
+{
+    const weft_job *job = from->worker->job;
+    const weft_parameter *named = stored(job, p);
+    weft_piece pieces[WEFT_PIECES];
+    int32_t count = weft_parameter_pieces(&job->parameters[p], from->worker->at.tensor, begin, end, pieces);
+    for (int64_t i = 0; i < end - begin; i++) out[i] = 0;
+    for (int32_t i = 0; i < count; i++)
+        TRY(weft_checkpoint_read(from->checkpoint, kind, named->name, named->dimensions, named->shape, pieces[i].from,
+                                 pieces[i].rows, pieces[i].columns, out + pieces[i].at - begin, error));
+    return WEFT_OK;
+}
+
+static weft_status make_weights(const source *from, int32_t p, int64_t begin, int64_t end, weft_error *error)
+{
+    const weft_job *job = from->worker->job;
+    if (from->checkpoint) return read_pieces(from, WEFT_CHECKPOINT_WEIGHTS, p, begin, end, from->range, error);
+    weft_parameter_init(&job->parameters[p], from->worker->at.tensor, (uint64_t)job->config->run.seed, begin, end,
+                        from->range);
+    return WEFT_OK;
+}
+
+static int64_t within(int64_t value, weft_share share)
+{
+    return value < share.from ? share.from : value > share.to ? share.to : value;
+}
+
+/* Own masters, and what kernels read of the parameter for good, from elements begin .. end - 1. */
+static void place_range(const source *from, int32_t p, int64_t begin, int64_t end)
+{
+    weft_worker *worker = from->worker;
+    const weft_job *job = worker->job;
+    const weft_device_operations *operations = worker->device->operations;
+    weft_share share = weft_share_of(job, p, worker->at.data);
+    int64_t low = within(begin, share), high = within(end, share);
+    size_t element = weft_element_bytes(job->options.element);
+    bool rounds = job->options.element != WEFT_FP32, whole = job->shard != WEFT_SHARD_WEIGHTS;
+    weft_own own = weft_worker_own(worker, p);
+    if (low < high)
+        operations->copy(worker->device, NULL, own.weight + low - share.from, from->range + low - begin,
+                         (size_t)(high - low) * sizeof(float));
+    /* fp32 masters are what kernels read: there the rest is to come. */
+    unsigned char *storage = whole ? worker->storage[p] : NULL;
+    if (storage && rounds)
+        operations->round(worker->device, NULL, end - begin, from->range, storage + (size_t)begin * element);
+    else if (storage)
+        operations->copy(worker->device, NULL, storage + (size_t)begin * element, from->range,
+                         (size_t)(end - begin) * element);
+    else if (rounds && low < high)
+        operations->round(worker->device, NULL, high - low, own.weight + low - share.from,
+                          (unsigned char *)own.storage + (size_t)(low - share.from) * element);
+}
+
+static weft_status fill_weights(const source *from, int32_t p, weft_error *error)
+{
+    const weft_job *job = from->worker->job;
+    weft_share wanted = {0, job->parameters[p].own};
+    if (job->shard == WEFT_SHARD_WEIGHTS) wanted = weft_share_of(job, p, from->worker->at.data);
+    for (int64_t begin = wanted.from; begin < wanted.to; begin += RANGE) {
+        int64_t end = wanted.to - begin < RANGE ? wanted.to : begin + RANGE;
+        TRY(make_weights(from, p, begin, end, error));
+        place_range(from, p, begin, end);
+    }
+    return WEFT_OK;
+}
+
+/* Of a parameter that was frozen when the checkpoint was written there are no moments: they begin at zero. */
+static weft_status fill_moment(const source *from, weft_checkpoint_kind kind, int32_t p, float *moment,
+                               weft_error *error)
+{
+    weft_worker *worker = from->worker;
+    weft_share share = weft_share_of(worker->job, p, worker->at.data);
+    if (!moment || !weft_checkpoint_has(from->checkpoint, kind, stored(worker->job, p)->name)) return WEFT_OK;
+    for (int64_t begin = share.from; begin < share.to; begin += RANGE) {
+        int64_t end = share.to - begin < RANGE ? share.to : begin + RANGE;
+        TRY(read_pieces(from, kind, p, begin, end, from->range, error));
+        worker->device->operations->copy(worker->device, NULL, moment + begin - share.from, from->range,
+                                         (size_t)(end - begin) * sizeof(float));
+    }
+    return WEFT_OK;
+}
+
+static bool has_own_copy(const weft_worker *worker, int32_t p)
+{
+    int32_t u = worker->job->unit_of[p];
+    return worker->units[u].master && worker->job->units[u].weights == u;
+}
+
+static weft_status fill(const source *from, weft_error *error)
+{
+    weft_worker *worker = from->worker;
+    for (int32_t p = 0; p < worker->job->parameter_count; p++) {
+        if (!has_own_copy(worker, p)) continue;
+        TRY(fill_weights(from, p, error));
+        weft_own own = weft_worker_own(worker, p);
+        if (!from->checkpoint) continue;
+        TRY(fill_moment(from, WEFT_CHECKPOINT_MOMENT1, p, own.moment1, error));
+        TRY(fill_moment(from, WEFT_CHECKPOINT_MOMENT2, p, own.moment2, error));
+    }
+    return weft_device_check(worker->device, error);
+}
+
+static weft_status fill_from(weft_worker *worker, const weft_checkpoint *checkpoint, weft_error *error)
+{
+    source from = {.worker = worker, .checkpoint = checkpoint};
+    TRY(weft_allocate(RANGE, sizeof *from.range, &from.range, error));
+    weft_status status = fill(&from, error);
+    weft_free(from.range);
+    return status;
+}
+
+weft_status weft_worker_init_weights(weft_worker *worker, weft_error *error)
+{
+    return fill_from(worker, NULL, error);
+}
+
+weft_status weft_worker_load(weft_worker *worker, const weft_checkpoint *checkpoint, weft_error *error)
+{
+    return fill_from(worker, checkpoint, error);
+}
