@@ -184,11 +184,17 @@ static void pass_on(const weft_run *run, void *to, const void *from)
     run->op->copy(run->device, run->stream, to, from, run->stage->layout.group_bytes[WEFT_GROUP_INPUT]);
 }
 
+static weft_embed embed_of(const weft_stage_shape *shape)
+{
+    return (weft_embed){
+        .rows = shape->B * shape->T, .T = shape->T, .C = shape->model->width, .V = shape->model->vocabulary};
+}
+
 static void embed_forward(const weft_run *run)
 {
-    const weft_stage_shape *shape = &run->stage->shape;
-    run->op->embed_forward(run->device, run->stream, shape->B * shape->T, shape->T, shape->model->width,
-                           run->buffers->tokens, weft_run_weight(run, WEFT_EMBEDDING_TOKEN, 0),
+    const weft_embed embed = embed_of(&run->stage->shape);
+    run->op->embed_forward(run->device, run->stream, &embed, run->buffers->tokens,
+                           weft_run_weight(run, WEFT_EMBEDDING_TOKEN, 0),
                            weft_run_weight(run, WEFT_EMBEDDING_POSITION, 0), weft_run_input_target(run, 0));
 }
 
@@ -196,15 +202,15 @@ static void embed_backward(const weft_run *run)
 {
     const weft_stage_shape *shape = &run->stage->shape;
     const weft_model_config *model = shape->model;
+    const weft_embed embed = embed_of(shape);
     float *position = weft_run_weight_gradient(run, WEFT_EMBEDDING_POSITION, 0);
     if (position != NULL && !run->buffers->accumulate && shape->T < model->context) {
         /* The operation writes the positions in use only. */
         int64_t rest = (model->context - shape->T) * model->width;
         run->op->zero(run->device, run->stream, position + shape->T * model->width, (size_t)rest * sizeof *position);
     }
-    run->op->embed_backward(run->device, run->stream, shape->B * shape->T, shape->T, model->width, model->vocabulary,
-                            run->buffers->tokens, weft_run_gradient(run, 0), run->buffers->accumulate,
-                            weft_run_weight_gradient(run, WEFT_EMBEDDING_TOKEN, 0), position);
+    run->op->embed_backward(run->device, run->stream, &embed, run->buffers->tokens, weft_run_gradient(run, 0),
+                            run->buffers->accumulate, weft_run_weight_gradient(run, WEFT_EMBEDDING_TOKEN, 0), position);
 }
 
 void weft_stage_forward(weft_stage *stage, weft_stream *stream, const weft_stage_buffers *buffers)

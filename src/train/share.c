@@ -122,7 +122,7 @@ int32_t weft_share_pages(const weft_job *job, int32_t rank, int32_t most)
 
 size_t weft_share_workspace(const weft_job *job)
 {
-    return job->data > 1 ? weft_reducer_workspace(job->data, WEFT_SHARE_CHUNK) : 0;
+    return job->data > 1 ? weft_reducer_workspace(job->data, WEFT_SHARE_CHUNK, WEFT_FP32) : 0;
 }
 
 weft_share weft_share_blocks(const weft_job *job, int32_t parameter, int32_t data)

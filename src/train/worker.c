@@ -248,6 +248,7 @@ static weft_status create_reducer(weft_worker *worker, weft_error *error)
                                     .device = worker->device,
                                     .group = weft_group_reduce(worker->rank),
                                     .members = {members, job->data},
+                                    .element = WEFT_FP32,
                                     .chunk = WEFT_SHARE_CHUNK,
                                     .workspace = worker->reduce_workspace};
     return weft_reducer_create(&options, &worker->reducer, error);

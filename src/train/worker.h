@@ -56,7 +56,7 @@ typedef struct weft_worker {
     unsigned char *weight_pages;
     float *gradient_pages;
     struct weft_reducer *reducer; /* NULL at a data-parallel width of one */
-    float *reduce_workspace;
+    void *reduce_workspace;
 
     unsigned char *slots;                       /* the slot arena of the programs */
     void *scratch, *exchange;                   /* kernel workspace; one piece of the other side's shared gradient */
