@@ -115,9 +115,10 @@ static void report(bench *b, const char *name, size_t chunk, int sent, weft_stat
 static void run_reducer(bench *b, weft_device *device, const weft_group *group, size_t chunk)
 {
     weft_error error;
-    float *workspace = NULL;
-    check(weft_allocate(weft_reducer_workspace(group->count, chunk), 1, &workspace, &error), &error);
-    weft_reducer_options options = {b->transport, device, NULL, 1, *group, chunk, workspace};
+    void *workspace = NULL;
+    size_t bytes = weft_reducer_workspace(group->count, chunk, WEFT_FP32);
+    if (bytes > 0) check(weft_allocate(bytes, 1, &workspace, &error), &error);
+    weft_reducer_options options = {b->transport, device, NULL, 1, *group, WEFT_FP32, chunk, workspace};
     check(weft_reducer_create(&options, &b->reducer, &error), &error);
     report(b, "reduce-scatter", chunk, 1, run_scatter);
     report(b, "all-reduce", chunk, 2, run_all);

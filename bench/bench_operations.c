@@ -124,9 +124,12 @@ static void add(const bench *b, const int64_t *sizes)
     b->operations->add(b->device, NULL, sizes[0], b->array[0], b->array[1], b->array[2]);
 }
 
-static void add_fp32(const bench *b, const int64_t *sizes)
+/* The first part gets the sum. */
+static void sum(const bench *b, const int64_t *sizes)
 {
-    b->operations->add_fp32(b->device, NULL, sizes[0], b->array[0], b->array[1], b->array[0]);
+    const void *const *parts = (const void *const *)b->array;
+    weft_element element = sizes[2] ? b->element : WEFT_FP32;
+    b->operations->sum(b->device, NULL, element, sizes[0], (int32_t)sizes[1], parts, b->array[0]);
 }
 
 static void round_to_storage(const bench *b, const int64_t *sizes)
@@ -134,15 +137,17 @@ static void round_to_storage(const bench *b, const int64_t *sizes)
     b->operations->round(b->device, NULL, sizes[0], b->array[0], b->array[1]);
 }
 
+static const weft_embed embed = {.rows = N, .T = T, .C = C, .V = V};
+
 static void embed_forward(const bench *b, const int64_t *sizes)
 {
     (void)sizes;
-    b->operations->embed_forward(b->device, NULL, N, T, C, b->tokens, b->array[0], b->array[1], b->array[2]);
+    b->operations->embed_forward(b->device, NULL, &embed, b->tokens, b->array[0], b->array[1], b->array[2]);
 }
 
 static void embed_backward(const bench *b, const int64_t *sizes)
 {
-    b->operations->embed_backward(b->device, NULL, N, T, C, V, b->tokens, b->array[0], sizes[0] != 0, b->array[1],
+    b->operations->embed_backward(b->device, NULL, &embed, b->tokens, b->array[0], sizes[0] != 0, b->array[1],
                                   b->array[2]);
 }
 
@@ -150,6 +155,19 @@ static void cross_entropy(const bench *b, const int64_t *sizes)
 {
     (void)sizes;
     b->operations->cross_entropy(b->device, NULL, N, V, b->array[0], b->tokens, 1.0f / N, true, b->array[1]);
+}
+
+static void loss_part(const bench *b, const int64_t *sizes)
+{
+    (void)sizes;
+    b->operations->loss_part(b->device, NULL, N, V, 0, b->array[0], b->tokens, b->array[1]);
+}
+
+static void loss_finish(const bench *b, const int64_t *sizes)
+{
+    (void)sizes;
+    b->operations->loss_finish(b->device, NULL, N, V, 0, 1, b->array[0], b->tokens, b->array[1], 1.0f / N, true,
+                               b->array[2]);
 }
 
 static void square_sums(const bench *b, const int64_t *sizes)
@@ -204,7 +222,12 @@ static const operation operation_table[] = {
     {"embed backward, first", embed_backward, {0}, 0, N *C, 4.0 * V *C + 12.0 * N *C, 0, 0},
     {"embed backward, adding", embed_backward, {1}, 0, N *C, 16.0 * N *C, 0, 1},
     {"cross entropy", cross_entropy, {0}, 0, 2.0 * N *V, 0, 0, 1},
-    {"add fp32", add_fp32, {COUNT}, 0, 0, 12.0 * COUNT, 0, 0},
+    {"loss part", loss_part, {0}, 0, 1.0 * N *V, 0, 0, 0},
+    {"loss finish", loss_finish, {0}, 0, 2.0 * N *V, 0, 0, 0},
+    {"sum fp32 2", sum, {COUNT, 2, 0}, 0, 0, 12.0 * COUNT, 0, 0},
+    {"sum fp32 4", sum, {COUNT, 4, 0}, 0, 0, 20.0 * COUNT, 0, 0},
+    {"sum storage 2", sum, {COUNT, 2, 1}, 0, 3.0 * COUNT, 0, 0, 0},
+    {"sum storage 4", sum, {COUNT, 4, 1}, 0, 5.0 * COUNT, 0, 0, 0},
     {"round", round_to_storage, {COUNT}, 0, COUNT, 4.0 * COUNT, 0, 0},
     {"square sums", square_sums, {COUNT}, 0, 0, 4.0 * COUNT, 0, 0},
     {"adamw", adamw, {COUNT}, 0, COUNT, 28.0 * COUNT, 0, 0},

@@ -5,8 +5,9 @@
  * fp32 pointers are float *. Matrices are row-major. Operations are enqueued on a stream; a CPU device runs them at
  * once. No operation returns a value: what the host reads it copies out after the step. An operation that fails sets
  * the instance's sticky error, later operations do nothing, weft_device_check reports it. Backward operations on weights overwrite when
- * accumulate is false (first micro-batch of a step) and add when true; they accumulate in fp32. Every output is
- * rounded to its element type once. The bits depend on shapes, element type and threads only.
+ * accumulate is false (first micro-batch of a step) and add when true; they accumulate in fp32; a gradient that is NULL
+ * is not computed. Every output is rounded to its element type once. The bits depend on shapes, element type and
+ * threads only.
  *
  * Letters: B sequences, T tokens, N = B T rows, C width, H query heads, G key/value heads, D head width, V vocabulary.
  *
@@ -29,6 +30,11 @@ typedef struct weft_event {
     int64_t nanoseconds; /* weft_clock_nanoseconds when it was reached, or will be; read after the step */
     void *handle;
 } weft_event;
+
+typedef struct weft_embed {
+    int64_t rows, T, C, V;
+    int32_t first; /* the table holds the tokens first .. first + V - 1 */
+} weft_embed;
 
 typedef struct weft_linear {
     int64_t rows, in, out; /* y (rows, out) = x (rows, in) w^T + bias, w (out, in), bias (out) or NULL */
@@ -82,12 +88,14 @@ typedef struct weft_device_operations {
      * action, under way since so many weft_clock_nanoseconds, has taken its time. NULL: operations take their own. */
     void (*event_charge)(weft_device *device, weft_action action, int64_t since, weft_event *event);
 
-    /* out (N, C) = wte[tokens] + wpe[row % T]; wpe may be NULL. Tokens are known to be in range. wte (V, C), wpe (T, C). */
-    void (*embed_forward)(weft_device *device, weft_stream *stream, int64_t N, int64_t T, int64_t C, const int32_t *tokens,
+    /* out (rows, C) = wte[token - first] + wpe[row % T]; zeros where the table does not hold the token, so that the sum
+     * over all slices of a vocabulary is that of the whole. wte (V, C), wpe (T, C) or NULL. */
+    void (*embed_forward)(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
                           const void *wte, const void *wpe, void *out);
-    /* dwte (V, C), dwpe (T, C) or NULL. Rows are added in ascending order. */
-    void (*embed_backward)(weft_device *device, weft_stream *stream, int64_t N, int64_t T, int64_t C, int64_t V,
-                           const int32_t *tokens, const void *dout, bool accumulate, float *dwte, float *dwpe);
+    /* dwte (V, C) of the rows whose token the table holds; dwpe (T, C) of every row, the same on all slices. Rows are
+     * added in ascending order. */
+    void (*embed_backward)(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
+                           const void *dout, bool accumulate, float *dwte, float *dwpe);
 
     /* mean (rows; unused by RMSNORM, may be NULL then) and rstd (rows) are kept for backward. bias may be NULL. */
     void (*norm_forward)(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *x, const void *weight,
@@ -122,13 +130,25 @@ typedef struct weft_device_operations {
                                const void *out, const float *logsumexp, const void *dout, void *dqkv, void *workspace);
 
     void (*add)(weft_device *device, weft_stream *stream, int64_t count, const void *a, const void *b, void *out); /* storage */
-    void (*add_fp32)(weft_device *device, weft_stream *stream, int64_t count, const float *a, const float *b, float *out);
+    /* out = ((from[0] + from[1]) + from[2]) + ..., in fp32, rounded once: all of them (count) elements, fp32 or storage.
+     * parts >= 1; one is a copy. out may be any of from, which is a host array, read before the call returns. */
+    void (*sum)(weft_device *device, weft_stream *stream, weft_element element, int64_t count, int32_t parts,
+                const void *const *from, void *out);
     void (*round)(weft_device *device, weft_stream *stream, int64_t count, const float *from, void *to); /* to storage */
 
     /* loss[0] = sum over rows with target >= 0 of -log softmax(logits)[target], added in row order in double, stored as
      * fp32 (nats). When gradient: logits are replaced by scale * (softmax - onehot), zero for rows with target < 0. */
     void (*cross_entropy)(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits, const int32_t *targets,
                           float scale, bool gradient, float *loss);
+    /* The same where each device has the logits (N, V) of a slice of the vocabulary, the tokens first .. first + V - 1,
+     * in two halves. stats (N, 3): the slice's largest logit, the sum of e^(logit - largest), and the target's logit,
+     * -INFINITY where the target (a token of the whole vocabulary) is not in the slice; zeros where target < 0. */
+    void (*loss_part)(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, const void *logits,
+                      const int32_t *targets, float *stats);
+    /* stats (parts, N, 3) of all slices, combined in their order; the loss is that of the whole vocabulary, the logits and
+     * their gradient are those of the slice. A row that is not finite in any slice gives a loss that is not finite. */
+    void (*loss_finish)(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, int32_t parts,
+                        void *logits, const int32_t *targets, const float *stats, float scale, bool gradient, float *loss);
 
     /* sums[i] = sum of squares of block i of WEFT_NORM_BLOCK elements, fixed order inside a block. */
     void (*square_sums)(weft_device *device, weft_stream *stream, int64_t count, const float *gradient, double *sums);
@@ -147,8 +167,8 @@ struct weft_device {
     int32_t threads;
     weft_error error; /* sticky */
     /* Called by the instance's thread after each operation, and inside long ones between their pieces, so that one thread
-     * can drive the transport meanwhile. It may run operations of the same instance that need no workspace (add, copy);
-     * they do not call it again. NULL: not called. */
+     * can drive the transport meanwhile. It may run operations of the same instance that need no workspace (add, sum,
+     * copy); they do not call it again. NULL: not called. */
     void (*between)(void *context);
     void *between_context;
 };

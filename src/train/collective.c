@@ -26,7 +26,7 @@ static weft_status exchange_piece(weft_collective *collective, weft_worker *work
     const weft_transport_operations *transport = worker->transport->operations;
     int32_t peer = weft_worker_tied_peer(worker);
     collective->waiting = true;
-    TRY(transport->receive(worker->transport, NULL, peer, WEFT_TAG_TIED, worker->exchange, bytes,
+    TRY(transport->receive(worker->transport, NULL, peer, WEFT_TAG_TIED, worker->tied_piece, bytes,
                            &collective->requests[0], error));
     return transport->send(worker->transport, NULL, peer, WEFT_TAG_TIED, own, bytes, &collective->requests[1], error);
 }
@@ -36,9 +36,9 @@ static weft_status add_piece(weft_collective *collective, weft_worker *worker, b
 {
     bool holds_embedding = worker->at.rank == worker->job->stages[0].rank;
     float *own = weft_worker_own(worker, tied_parameter(worker)).gradient + collective->position;
-    const float *other = worker->exchange;
-    worker->device->operations->add_fp32(worker->device, NULL, (int64_t)collective->piece,
-                                         holds_embedding ? own : other, holds_embedding ? other : own, own);
+    const float *other = worker->tied_piece;
+    const void *parts[] = {holds_embedding ? own : other, holds_embedding ? other : own};
+    worker->device->operations->sum(worker->device, NULL, WEFT_FP32, (int64_t)collective->piece, 2, parts, own);
     collective->position += collective->piece;
     *out_done = collective->position == tied_elements(worker);
     return *out_done ? WEFT_OK : exchange_piece(collective, worker, error);
@@ -51,8 +51,9 @@ static weft_status start_tied(weft_collective *collective, weft_worker *worker, 
     if (tied_elements(worker) == 0) return WEFT_OK;
     if (!job->tied_alias) return exchange_piece(collective, worker, error);
     float *embedding = weft_worker_own(worker, job->tied_embedding).gradient;
-    worker->device->operations->add_fp32(worker->device, NULL, (int64_t)tied_elements(worker), embedding,
-                                         weft_worker_own(worker, job->tied_head).gradient, embedding);
+    const void *parts[] = {embedding, weft_worker_own(worker, job->tied_head).gradient};
+    worker->device->operations->sum(worker->device, NULL, WEFT_FP32, (int64_t)tied_elements(worker), 2, parts,
+                                    embedding);
     return WEFT_OK;
 }
 

@@ -87,7 +87,8 @@ static void keep_sum(const weft_collective *collective, weft_worker *worker)
     if (count > 0 && collective->overwrites)
         worker->device->operations->copy(worker->device, NULL, kept, sum, count * sizeof(float));
     else if (count > 0)
-        worker->device->operations->add_fp32(worker->device, NULL, (int64_t)count, kept, sum, kept);
+        worker->device->operations->sum(worker->device, NULL, WEFT_FP32, (int64_t)count, 2, (const void *[]){kept, sum},
+                                        kept);
     weft_worker_free_gradient_page(worker, unit, (int32_t)collective->action.microbatch);
 }
 

@@ -185,7 +185,7 @@ static void carve_all(weft_worker *worker, cursor *at, bool sampling)
     size_t blocks = (size_t)job->block_first[job->parameter_count];
     worker->slots = carve(at, job->slots[worker->at.rank]);
     worker->scratch = carve(at, job->scratch[worker->at.rank]);
-    worker->exchange = carve(at, shares_with_another(worker) ? WEFT_JOB_TIED_CHUNK : 0);
+    worker->tied_piece = carve(at, shares_with_another(worker) ? WEFT_JOB_TIED_CHUNK : 0);
     worker->tokens = carve(at, batch * sizeof(int32_t));
     worker->targets = carve(at, batch * sizeof(int32_t));
     worker->losses = carve(at, (size_t)config->batch.microbatches * sizeof(float));
@@ -239,7 +239,7 @@ static void point_all(weft_worker *worker)
     }
 }
 
-static weft_status create_reducer(weft_worker *worker, weft_world_purpose purpose, float *workspace, weft_reducer **out,
+static weft_status create_reducer(weft_worker *worker, weft_world_purpose purpose, void *workspace, weft_reducer **out,
                                   weft_error *error)
 {
     weft_reducer_options options = {.transport = worker->transport,

@@ -46,10 +46,10 @@ typedef struct weft_worker {
     struct weft_reducer *reducer;    /* NULL at a data-parallel width of one */
     struct weft_reducer *tensor_sum; /* of gradients over tensor-parallel workers; NULL at a width of one */
     struct weft_exchange *exchange;  /* in the middle of a pass (train/exchange.h); NULL: layers are not divided */
-    float *reduce_workspace, *tensor_sum_workspace, *exchange_workspace;
+    void *reduce_workspace, *tensor_sum_workspace, *exchange_workspace;
 
     unsigned char *slots;                       /* the slot arena of the programs */
-    void *scratch, *exchange;                   /* kernel workspace; one piece of the other side's shared gradient */
+    void *scratch, *tied_piece;                 /* kernel workspace; one piece of the other side's shared gradient */
     int32_t *tokens, *targets;                  /* (M, B, T) of the current batch */
     float *losses;                              /* (M) written by the last stage */
     double *own_sums, *all_sums, *ordered_sums; /* norm blocks: own, as gathered by rank, in global order */

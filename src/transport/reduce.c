@@ -5,16 +5,19 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { AHEAD = 2 }; /* pieces of a member's values under way: one is added while the next arrives */
+enum {
+    AHEAD = 2,       /* pieces of a member's values under way: one is added while the next arrives */
+    CACHE_LINE = 64, /* bytes */
+};
 
 /* What two members tell each other before a sum; a difference would else be a wrong sum, or a message that never comes.
  */
 typedef struct weft_reducer_greeting {
-    uint64_t all, chunk, mine, yours; /* all: 1 for an all-reduce; floats in the parts of sender and receiver */
+    uint64_t element, all, chunk, mine, yours; /* all: 1 for an all-reduce; elements in the parts of sender, receiver */
 } weft_reducer_greeting;
 
 typedef struct weft_reducer_member {
-    size_t offset, count; /* its part of the values, in floats */
+    size_t offset, count; /* its part of the values, in elements */
     size_t sent;          /* pieces of that part that were posted to it */
     weft_reducer_greeting told, heard;
     weft_request tells, hears, sends[AHEAD], receives[AHEAD]; /* -1: not under way */
@@ -30,26 +33,29 @@ struct weft_reducer {
     bool borrows; /* then a part is one piece, else a piece is one chunk */
     int32_t *ranks;
     weft_reducer_member *members;
-    size_t *bytes; /* (members) counts of the gather */
+    size_t *bytes;        /* (members) counts of the gather */
+    const void **sources; /* (members) what a chunk is added from */
+    size_t element_bytes;
     weft_reducer_stage stage;
-    const float *values;
-    float *out;           /* the own part's sum */
-    float *all;           /* of an all-reduce: the values, else NULL */
+    const char *values;
+    char *out;            /* the own part's sum */
+    void *all;            /* of an all-reduce: the values, else NULL */
     size_t piece, pieces; /* of the own part: being added, and how many there are */
-    size_t position;      /* floats of the piece that were added */
+    size_t position;      /* elements of the piece that were added */
     int32_t open;         /* requests under way */
     weft_request gather;
     bool moved; /* by this poll */
 };
 
-size_t weft_reducer_workspace(int32_t members, size_t chunk)
+size_t weft_reducer_workspace(int32_t members, size_t chunk, weft_element element)
 {
-    return (AHEAD * ((size_t)members - 1) + 1) * chunk * sizeof(float);
+    return AHEAD * ((size_t)members - 1) * chunk * weft_element_bytes(element);
 }
 
 void weft_reducer_destroy(weft_reducer *reducer)
 {
     if (!reducer) return;
+    weft_free(reducer->sources);
     weft_free(reducer->bytes);
     weft_free(reducer->members);
     weft_free(reducer->ranks);
@@ -62,8 +68,19 @@ static weft_status allocate(weft_reducer *r, weft_error *error)
     TRY(weft_allocate(count, sizeof *r->ranks, &r->ranks, error));
     TRY(weft_allocate(count, sizeof *r->members, &r->members, error));
     TRY(weft_allocate(count, sizeof *r->bytes, &r->bytes, error));
+    TRY(weft_allocate(count, sizeof *r->sources, &r->sources, error));
     memcpy(r->ranks, r->options.members.members, count * sizeof *r->ranks);
     r->options.members.members = r->ranks;
+    return WEFT_OK;
+}
+
+static weft_status check_options(const weft_reducer_options *options, weft_error *error)
+{
+    if (options->chunk < 1 || (!options->workspace && options->members.count > 1))
+        FAIL(error, WEFT_INVALID, "transport: the sums of group %" PRId32 " have no workspace", options->group);
+    if (options->element != WEFT_FP32 && options->element != options->device->element)
+        FAIL(error, WEFT_INVALID, "transport: the sums of group %" PRId32 " are of %s, their device is of %s",
+             options->group, weft_element_name(options->element), weft_element_name(options->device->element));
     return WEFT_OK;
 }
 
@@ -72,12 +89,12 @@ weft_status weft_reducer_create(const weft_reducer_options *options, weft_reduce
     *out = NULL;
     int32_t place = -1;
     TRY(weft_transport_find_place(&options->members, options->group, options->transport->rank, &place, error));
-    if (options->chunk < 1 || !options->workspace)
-        FAIL(error, WEFT_INVALID, "transport: the sums of group %" PRId32 " have no workspace", options->group);
+    TRY(check_options(options, error));
     weft_reducer *r = NULL;
     TRY(weft_allocate(1, sizeof *r, &r, error));
     r->options = *options;
     r->place = place;
+    r->element_bytes = weft_element_bytes(options->element);
     r->borrows = options->transport->operations->borrow != NULL;
     weft_status status = allocate(r, error);
     if (status != WEFT_OK) {
@@ -93,7 +110,7 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Floats of a piece of a part; that of the last may be fewer. */
+/* Elements of a piece of a part; that of the last may be fewer. */
 static size_t piece_size(const weft_reducer *r, size_t part)
 {
     return r->borrows ? part : r->options.chunk;
@@ -104,7 +121,7 @@ static size_t count_pieces(const weft_reducer *r, size_t part)
     return part == 0 ? 0 : (part - 1) / piece_size(r, part) + 1;
 }
 
-/* First float of a piece of a part. */
+/* First element of a piece of a part. */
 static size_t find_piece(const weft_reducer *r, size_t part, size_t piece, size_t *out_count)
 {
     size_t begin = piece * piece_size(r, part);
@@ -113,10 +130,10 @@ static size_t find_piece(const weft_reducer *r, size_t part, size_t piece, size_
 }
 
 /* Where the messages of a member for a piece arrive. */
-static float *slot(const weft_reducer *r, int32_t member, size_t piece)
+static char *slot(const weft_reducer *r, int32_t member, size_t piece)
 {
     size_t others = (size_t)r->options.members.count - 1, index = (size_t)(member < r->place ? member : member - 1);
-    return r->options.workspace + (piece % AHEAD * others + index) * r->options.chunk;
+    return (char *)r->options.workspace + (piece % AHEAD * others + index) * r->options.chunk * r->element_bytes;
 }
 
 static weft_status post_receive(weft_reducer *r, int32_t member, size_t piece, weft_error *error)
@@ -127,11 +144,11 @@ static weft_status post_receive(weft_reducer *r, int32_t member, size_t piece, w
     int32_t rank = r->ranks[member], tag = weft_group_tag(r->options.group);
     size_t count = 0;
     find_piece(r, r->members[r->place].count, piece, &count);
+    count *= r->element_bytes;
     if (r->borrows)
-        TRY(t->operations->borrow(t, r->options.stream, rank, tag, count * sizeof(float), &m->where, request, error));
+        TRY(t->operations->borrow(t, r->options.stream, rank, tag, count, &m->where, request, error));
     else
-        TRY(t->operations->receive(t, r->options.stream, rank, tag, slot(r, member, piece), count * sizeof(float),
-                                   request, error));
+        TRY(t->operations->receive(t, r->options.stream, rank, tag, slot(r, member, piece), count, request, error));
     m->held = *request;
     r->open++;
     return WEFT_OK;
@@ -153,8 +170,8 @@ static weft_status post_sends(weft_reducer *r, int32_t member, weft_error *error
     while (m->sent < count_pieces(r, m->count) && m->sends[m->sent % AHEAD] < 0) {
         size_t count = 0, begin = find_piece(r, m->count, m->sent, &count);
         TRY(t->operations->send(t, r->options.stream, r->ranks[member], weft_group_tag(r->options.group),
-                                r->values + m->offset + begin, count * sizeof(float), &m->sends[m->sent % AHEAD],
-                                error));
+                                r->values + (m->offset + begin) * r->element_bytes, count * r->element_bytes,
+                                &m->sends[m->sent % AHEAD], error));
         m->sent++;
         r->open++;
     }
@@ -166,8 +183,11 @@ static weft_status greet(weft_reducer *r, int32_t member, weft_error *error)
     weft_transport *t = r->options.transport;
     weft_reducer_member *m = &r->members[member];
     int32_t rank = r->ranks[member], tag = weft_group_tag(r->options.group);
-    m->told = (weft_reducer_greeting){
-        .all = r->all != NULL, .chunk = r->options.chunk, .mine = r->members[r->place].count, .yours = m->count};
+    m->told = (weft_reducer_greeting){.element = r->options.element,
+                                      .all = r->all != NULL,
+                                      .chunk = r->options.chunk,
+                                      .mine = r->members[r->place].count,
+                                      .yours = m->count};
     TRY(t->operations->receive(t, r->options.stream, rank, tag, &m->heard, sizeof m->heard, &m->hears, error));
     r->open++;
     TRY(t->operations->send(t, r->options.stream, rank, tag, &m->told, sizeof m->told, &m->tells, error));
@@ -176,7 +196,7 @@ static weft_status greet(weft_reducer *r, int32_t member, weft_error *error)
 }
 
 /* counts are in the members already. */
-static weft_status begin(weft_reducer *r, const float *values, float *out, weft_error *error)
+static weft_status begin(weft_reducer *r, const void *values, void *out, weft_error *error)
 {
     size_t own = r->members[r->place].count;
     r->stage = STAGE_ADD;
@@ -207,32 +227,32 @@ static weft_status check_idle(const weft_reducer *r, weft_error *error)
     FAIL(error, WEFT_INVALID, "transport: the last sum of group %" PRId32 " is still under way", r->options.group);
 }
 
-weft_status weft_reducer_scatter(weft_reducer *r, const float *values, const size_t *counts, float *out,
+weft_status weft_reducer_scatter(weft_reducer *r, const void *values, const size_t *counts, void *out,
                                  weft_error *error)
 {
     size_t offset = 0;
     TRY(check_idle(r, error));
-    if (weft_transport_total(counts, r->options.members.count, r->place, &offset) > SIZE_MAX / sizeof(float))
+    if (weft_transport_total(counts, r->options.members.count, r->place, &offset) > SIZE_MAX / r->element_bytes)
         FAIL(error, WEFT_INVALID, "transport: the counts of a sum in group %" PRId32 " overflow", r->options.group);
     for (int32_t i = 0; i < r->options.members.count; i++) r->members[i].count = counts[i];
     r->all = NULL;
     return begin(r, values, out, error);
 }
 
-weft_status weft_reducer_all(weft_reducer *r, float *values, size_t count, weft_error *error)
+weft_status weft_reducer_all(weft_reducer *r, void *values, size_t count, weft_error *error)
 {
-    enum { LINE = 16 }; /* floats of a cache line: no two members' parts share one */
     size_t members = (size_t)r->options.members.count, left = count;
+    size_t line = CACHE_LINE / r->element_bytes; /* no two members' parts share one */
     TRY(check_idle(r, error));
-    size_t part = (count / members + (count % members != 0) + LINE - 1) / LINE * LINE, offset = 0;
+    size_t part = (count / members + (count % members != 0) + line - 1) / line * line, offset = 0;
     for (size_t i = 0; i < members; i++) {
         r->members[i].count = smaller(left, part);
-        r->bytes[i] = r->members[i].count * sizeof(float);
+        r->bytes[i] = r->members[i].count * r->element_bytes;
         if (i < (size_t)r->place) offset += r->members[i].count;
         left -= r->members[i].count;
     }
     r->all = values;
-    return begin(r, values, values + offset, error);
+    return begin(r, values, (char *)values + offset * r->element_bytes, error);
 }
 
 /* Once a request is done it becomes -1. */
@@ -256,9 +276,12 @@ static weft_status check_greeting(const weft_reducer *r, int32_t member, weft_er
     if (heard->all != told->all)
         FAIL(error, WEFT_FAILED, "transport: group %" PRId32 ": worker %" PRId32 " began %s, this worker %s", group,
              rank, names[heard->all == 1], names[told->all]);
+    if (heard->element != told->element)
+        FAIL(error, WEFT_FAILED, "transport: group %" PRId32 ": worker %" PRId32 " sums other elements than %s", group,
+             rank, weft_element_name(r->options.element));
     if (heard->chunk == told->chunk && heard->mine == told->yours && heard->yours == told->mine) return WEFT_OK;
     FAIL(error, WEFT_FAILED,
-         "transport: sum in group %" PRId32 ": worker %" PRId32 " counts %" PRIu64 " floats for itself and %" PRIu64
+         "transport: sum in group %" PRId32 ": worker %" PRId32 " counts %" PRIu64 " values for itself and %" PRIu64
          " for this worker in chunks of %" PRIu64 "; this worker %" PRIu64 ", %" PRIu64 " and %" PRIu64,
          group, rank, heard->mine, heard->yours, heard->chunk, told->yours, told->mine, told->chunk);
 }
@@ -286,27 +309,20 @@ static bool has_arrived(const weft_reducer *r)
 }
 
 /* A member's values at a position of the piece, which begins at `begin` of the own part. */
-static const float *source(const weft_reducer *r, int32_t member, size_t begin)
+static const void *source(const weft_reducer *r, int32_t member, size_t begin)
 {
     const weft_reducer_member *m = &r->members[member];
-    if (member == r->place) return r->values + m->offset + begin + r->position;
-    return (r->borrows ? (const float *)m->where : slot(r, member, r->piece)) + r->position;
+    if (member == r->place) return r->values + (m->offset + begin + r->position) * r->element_bytes;
+    return (r->borrows ? (const char *)m->where : slot(r, member, r->piece)) + r->position * r->element_bytes;
 }
 
-/* In member order. The sum may take the place of the own values, so what is not the last addition goes elsewhere. */
 static void add_chunk(weft_reducer *r, size_t begin, size_t count)
 {
     weft_device *device = r->options.device;
     int32_t members = r->options.members.count;
-    float *partial = r->options.workspace + AHEAD * ((size_t)members - 1) * r->options.chunk;
-    float *out = r->out + begin + r->position;
-    const float *sum = source(r, 0, begin);
-    if (members == 1) device->operations->copy(device, r->options.stream, out, sum, count * sizeof(float));
-    for (int32_t i = 1; i < members; i++) {
-        float *to = i == members - 1 ? out : partial;
-        device->operations->add_fp32(device, r->options.stream, (int64_t)count, sum, source(r, i, begin), to);
-        sum = to;
-    }
+    for (int32_t i = 0; i < members; i++) r->sources[i] = source(r, i, begin);
+    device->operations->sum(device, r->options.stream, r->options.element, (int64_t)count, members, r->sources,
+                            r->out + (begin + r->position) * r->element_bytes);
 }
 
 /* Adds a chunk; after the last of a piece its place is free for the next but one. */

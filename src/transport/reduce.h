@@ -1,11 +1,11 @@
 /*
- * Sums over the members of a group: reduce-scatter and all-reduce, fp32, over any transport.
+ * Sums over the members of a group: reduce-scatter and all-reduce of fp32 or storage elements, over any transport.
  *
- * Every member receives the others' values of its own part and adds them in member order, ((m0 + m1) + m2) + ..., so
- * that the bits depend on the values and the group's width only; not on timing, transport, split or chunk. The
- * all-reduce is that, then a gather. A reducer runs the sums of one group, one at a time, which all members start in
- * one order; those of different groups are independent and may be under way together. Nothing else uses its group
- * (transport.h).
+ * Every member receives the others' values of its own part and adds them in member order, ((m0 + m1) + m2) + ..., in
+ * fp32, rounded once at the end, so that the bits depend on the values and the group's width only; not on timing,
+ * transport, split or chunk. The all-reduce is that, then a gather. A reducer runs the sums of one group, one at a
+ * time, which all members start in one order; those of different groups are independent and may be under way together.
+ * Nothing else uses its group (transport.h).
  *
  * Nothing here waits. poll looks what has arrived, adds one chunk at most and posts what comes next; messages in
  * between are the transport's. Where workers share memory a member reads the others' values in place; else they come in
@@ -25,30 +25,31 @@ typedef struct weft_reducer weft_reducer;
 
 typedef struct weft_reducer_options {
     weft_transport *transport;
-    weft_device *device; /* adds and copies; all values are in its memory */
+    weft_device *device; /* adds; all values are in its memory */
     weft_stream *stream;
-    int32_t group;      /* as the transport was created with */
-    weft_group members; /* kept by copy */
-    size_t chunk;       /* floats, >= 1; the same on all members */
-    float *workspace;   /* weft_reducer_workspace bytes, used only while a sum is under way */
+    int32_t group;        /* as the transport was created with */
+    weft_group members;   /* kept by copy */
+    weft_element element; /* of the values: fp32 or the device's; the same on all members */
+    size_t chunk;         /* elements, >= 1; the same on all members */
+    void *workspace;      /* weft_reducer_workspace bytes, used only while a sum is under way; NULL where that is 0 */
 } weft_reducer_options;
 
-/* Bytes for a group of so many members: (2 members - 1) chunks; where workers share memory the last chunk alone is
- * used. */
-size_t weft_reducer_workspace(int32_t members, size_t chunk);
+/* Bytes for a group of so many members: 2 (members - 1) chunks of elements; where workers share memory none is used. */
+size_t weft_reducer_workspace(int32_t members, size_t chunk, weft_element element);
 
+/* WEFT_INVALID: this worker is no member, there is no chunk or no workspace, or the device has no such elements. */
 weft_status weft_reducer_create(const weft_reducer_options *options, weft_reducer **out,
                                 weft_error *error) WEFT_CHECKED;
 void weft_reducer_destroy(weft_reducer *reducer); /* accepts NULL */
 
 /* Begins out = sum of the members' own parts of values. values: every member's part after one another, in member order;
- * counts: (members) floats of each part, may be 0, the same on all members, read before it returns. out: floats of the
- * own part; it may be the own part of values. Both stay the reducer's until the sum is done. */
-weft_status weft_reducer_scatter(weft_reducer *reducer, const float *values, const size_t *counts, float *out,
+ * counts: (members) elements of each part, may be 0, the same on all members, read before it returns. out: elements of
+ * the own part; it may be the own part of values. Both stay the reducer's until the sum is done. */
+weft_status weft_reducer_scatter(weft_reducer *reducer, const void *values, const size_t *counts, void *out,
                                  weft_error *error) WEFT_CHECKED;
 
 /* Begins values = sum of the members' values, on every member. values: (count), the reducer's until the sum is done. */
-weft_status weft_reducer_all(weft_reducer *reducer, float *values, size_t count, weft_error *error) WEFT_CHECKED;
+weft_status weft_reducer_all(weft_reducer *reducer, void *values, size_t count, weft_error *error) WEFT_CHECKED;
 
 typedef enum weft_reducer_state {
     WEFT_REDUCER_WAITS, /* for other members: sleep in the transport's wait if there is nothing else to do */

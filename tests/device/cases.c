@@ -4,16 +4,23 @@
 enum { LAYER = WEFT_LAYERNORM, RMS = WEFT_RMSNORM, GELU = WEFT_GELU, SWIGLU = WEFT_SWIGLU };
 
 const operation_case operation_cases[] = {
-    /* N, T, C, V, with positions */
+    /* N, T, C, V, with positions (2: without the tokens' gradient), first */
     {"embed_forward", {1, 1, 1, 1, 1}, ALL},
     {"embed_forward", {6, 3, 5, 7, 1}, ALL},
     {"embed_forward", {34, 17, 130, 11, 0}, ALL},
+    {"embed_forward", {34, 17, 130, 5, 0, 3}, ALL},
+    {"embed_forward", {34, 17, 5, 4, 1, 9}, ALL},
     {"embed_backward", {1, 1, 1, 1, 1}, ALL},
     {"embed_backward", {6, 3, 5, 7, 1}, ALL},
     {"embed_backward", {34, 17, 130, 11, 0}, ALL},
     {"embed_backward", {34, 17, 64, 4, 1}, ALL},
+    {"embed_backward", {34, 17, 130, 5, 0, 3}, ALL},
+    {"embed_backward", {34, 17, 5, 7, 2, 0}, ALL},
+    /* The positions' gradient is of every row, also of those that are zeros in this slice. */
+    {"embed_backward", {34, 17, 5, 4, 1, 9}, VALUES | BITS},
+    {"embed_backward", {5, 17, 5, 7, 2, 2}, VALUES | BITS},
 
-    /* kind, rows, width, with bias, with residual */
+    /* kind, rows, width, with bias, with residual; backward weight: without the weight's gradient */
     {"norm_forward", {LAYER, 1, 1, 1}, ALL},
     {"norm_forward", {LAYER, 3, 5, 1}, ALL},
     {"norm_forward", {LAYER, 17, 64, 0}, ALL},
@@ -35,8 +42,11 @@ const operation_case operation_cases[] = {
     {"norm_backward_weight", {RMS, 1, 1, 0}, VALUES | BITS},
     {"norm_backward_weight", {RMS, 3, 5, 0}, ALL},
     {"norm_backward_weight", {RMS, 67, 130, 0}, ALL},
+    {"norm_backward_weight", {LAYER, 17, 130, 1, 1}, ALL},
+    {"norm_backward_weight", {LAYER, 17, 130, 0, 0}, ALL},
+    {"norm_backward_weight", {RMS, 17, 130, 0, 1}, ALL},
 
-    /* rows, in, out, with bias */
+    /* rows, in, out, with bias; backward weight: without the weight's gradient */
     {"linear_forward", {1, 1, 1, 1}, ALL},
     {"linear_forward", {1, 64, 5, 0}, ALL},
     {"linear_forward", {3, 5, 17, 1}, ALL},
@@ -64,6 +74,8 @@ const operation_case operation_cases[] = {
     {"linear_backward_weight", {256, 128, 512, 1}, VALUES | BITS},
     {"linear_backward_weight", {256, 512, 128, 1}, BITS},
     {"linear_backward_weight", {1100, 130, 200, 1}, VALUES | BITS},
+    {"linear_backward_weight", {17, 64, 130, 1, 1}, ALL},
+    {"linear_backward_weight", {17, 64, 130, 0, 1}, ALL},
     {"linear_backward_weight", {1024, 768, 768, 1}, BITS | FAST_KINDS},
 
     /* kind, rows, width */
@@ -105,14 +117,30 @@ const operation_case operation_cases[] = {
     /* count */
     {"add", {1}, ALL},
     {"add", {1003}, ALL},
-    {"add_fp32", {1}, ALL},
-    {"add_fp32", {1003}, ALL},
     {"round_to_storage", {1}, ALL},
     {"round_to_storage", {1003}, ALL},
     {"square_sums", {1}, ALL},
     {"square_sums", {1003}, ALL},
     {"square_sums", {WEFT_NORM_BLOCK}, ALL},
     {"square_sums", {2 * WEFT_NORM_BLOCK + 17}, ALL},
+
+    /* count, parts, in place of part (-1: of none) */
+    {"sum", {1, 1, -1}, ALL},
+    {"sum", {1003, 1, 0}, ALL},
+    {"sum", {1003, 2, -1}, ALL},
+    {"sum", {5003, 2, 1}, ALL},
+    {"sum", {5003, 3, -1}, ALL},
+    {"sum", {5003, 3, 1}, ALL},
+    {"sum", {5003, 5, 0}, ALL},
+    {"sum", {70001, 9, 8}, ALL},
+    {"sum_fp32", {1, 1, -1}, ALL},
+    {"sum_fp32", {1003, 1, 0}, ALL},
+    {"sum_fp32", {1003, 2, -1}, ALL},
+    {"sum_fp32", {5003, 2, 1}, ALL},
+    {"sum_fp32", {5003, 3, -1}, ALL},
+    {"sum_fp32", {5003, 3, 1}, ALL},
+    {"sum_fp32", {5003, 5, 0}, ALL},
+    {"sum_fp32", {70001, 9, 8}, ALL},
 
     /* N, V */
     {"cross_entropy", {1, 1}, ALL},
@@ -123,6 +151,18 @@ const operation_case operation_cases[] = {
     {"cross_entropy_gradient", {3, 5}, ALL},
     {"cross_entropy_gradient", {17, 130}, ALL},
     {"cross_entropy_gradient", {67, 1003}, VALUES | BITS},
+
+    /* N, V, first, parts */
+    {"loss_part", {1, 1, 0}, ALL},
+    {"loss_part", {17, 130, 0}, ALL},
+    {"loss_part", {17, 130, 70}, ALL},
+    {"loss_part", {67, 1003, 500}, ALL},
+    {"loss_finish", {1, 1, 0, 1}, ALL},
+    {"loss_finish", {17, 130, 70, 3}, ALL},
+    {"loss_finish_gradient", {1, 1, 0, 1}, VALUES | BITS},
+    {"loss_finish_gradient", {17, 130, 0, 1}, ALL},
+    {"loss_finish_gradient", {17, 130, 70, 3}, ALL},
+    {"loss_finish_gradient", {67, 1003, 500, 2}, VALUES | BITS},
 
     /* blocks */
     {"norm_finish", {1}, ALL},

@@ -12,33 +12,42 @@ static void copy_sizes(const test_operand *from, int count, test_operand *out)
     copy_sizes(list, (int)(sizeof list / sizeof list[0]), out);                                                        \
     return (int)(sizeof list / sizeof list[0])
 
-/* embed: N, T, C, V, with positions */
+/* embed: N, T, C, V, with positions (2: without the tokens' gradient), first; as many tokens lie behind the table as
+ * before it */
+static weft_embed embed_of(const int64_t *z)
+{
+    return (weft_embed){.rows = z[0], .T = z[1], .C = z[2], .V = z[3], .first = (int32_t)z[5]};
+}
+
 static int embed_forward_operands(const int64_t *z, test_operand *out)
 {
-    DESCRIBE({"tokens", IN, INTEGER, z[0], TOKENS, z[3]}, {"wte", IN, STORAGE, z[3] * z[2], NORMAL, 0},
-             {"wpe", IN, STORAGE, z[4] * z[1] * z[2], NORMAL, 0}, {"out", OUT, STORAGE, z[0] * z[2], NORMAL, 0});
+    DESCRIBE({"tokens", IN, INTEGER, z[0], TOKENS, z[3] + 2 * z[5]}, {"wte", IN, STORAGE, z[3] * z[2], NORMAL, 0},
+             {"wpe", IN, STORAGE, (z[4] > 0) * z[1] * z[2], NORMAL, 0}, {"out", OUT, STORAGE, z[0] * z[2], NORMAL, 0});
 }
 
 static void embed_forward(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
 {
     (void)accumulate;
     (void)workspace;
-    device->operations->embed_forward(device, NULL, z[0], z[1], z[2], p[0], p[1], p[2], p[3]);
+    const weft_embed embed = embed_of(z);
+    device->operations->embed_forward(device, NULL, &embed, p[0], p[1], p[2], p[3]);
 }
 
 static int embed_backward_operands(const int64_t *z, test_operand *out)
 {
-    DESCRIBE({"tokens", IN, INTEGER, z[0], TOKENS, z[3]}, {"dout", IN, STORAGE, z[0] * z[2], NORMAL, 0},
-             {"dwte", ADD, FLOAT, z[3] * z[2], NORMAL, 0}, {"dwpe", ADD, FLOAT, z[4] * z[1] * z[2], NORMAL, 0});
+    DESCRIBE({"tokens", IN, INTEGER, z[0], TOKENS, z[3] + 2 * z[5]}, {"dout", IN, STORAGE, z[0] * z[2], NORMAL, 0},
+             {"dwte", ADD, FLOAT, (z[4] < 2) * z[3] * z[2], NORMAL, 0},
+             {"dwpe", ADD, FLOAT, (z[4] > 0) * z[1] * z[2], NORMAL, 0});
 }
 
 static void embed_backward(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
 {
     (void)workspace;
-    device->operations->embed_backward(device, NULL, z[0], z[1], z[2], z[3], p[0], p[1], accumulate, p[2], p[3]);
+    const weft_embed embed = embed_of(z);
+    device->operations->embed_backward(device, NULL, &embed, p[0], p[1], accumulate, p[2], p[3]);
 }
 
-/* norm: kind, rows, width, with bias, with residual */
+/* norm: kind, rows, width, with bias, with residual; backward weight: without the weight's gradient */
 static weft_norm norm_of(const int64_t *z)
 {
     return (weft_norm){.kind = (weft_norm_kind)z[0], .rows = z[1], .width = z[2], .epsilon = 1e-5f};
@@ -82,7 +91,7 @@ static int norm_backward_weight_operands(const int64_t *z, test_operand *out)
     int64_t centred = z[0] == WEFT_LAYERNORM, all = z[1] * z[2];
     DESCRIBE({"dout", IN, STORAGE, all, NORMAL, 0}, {"x", IN, STORAGE, all, NORMAL, 0},
              {"mean", IN, FLOAT, centred * z[1], NORMAL, 0}, {"rstd", IN, FLOAT, z[1], NORMAL, 0},
-             {"dweight", ADD, FLOAT, z[2], NORMAL, 0}, {"dbias", ADD, FLOAT, z[3] * z[2], NORMAL, 0});
+             {"dweight", ADD, FLOAT, !z[4] * z[2], NORMAL, 0}, {"dbias", ADD, FLOAT, z[3] * z[2], NORMAL, 0});
 }
 
 static void norm_backward_weight(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
@@ -92,7 +101,7 @@ static void norm_backward_weight(weft_device *device, const int64_t *z, void **p
     device->operations->norm_backward_weight(device, NULL, &norm, p[0], p[1], p[2], p[3], accumulate, p[4], p[5]);
 }
 
-/* linear: rows, in, out, with bias */
+/* linear: rows, in, out, with bias; backward weight: without the weight's gradient */
 static weft_linear linear_of(const int64_t *z)
 {
     return (weft_linear){.rows = z[0], .in = z[1], .out = z[2]};
@@ -133,7 +142,7 @@ static void linear_backward_input(weft_device *device, const int64_t *z, void **
 static int linear_backward_weight_operands(const int64_t *z, test_operand *out)
 {
     DESCRIBE({"dout", IN, STORAGE, z[0] * z[2], NORMAL, 0}, {"x", IN, STORAGE, z[0] * z[1], NORMAL, 0},
-             {"dw", ADD, FLOAT, z[2] * z[1], NORMAL, 0}, {"dbias", ADD, FLOAT, z[3] * z[2], NORMAL, 0});
+             {"dw", ADD, FLOAT, !z[4] * z[2] * z[1], NORMAL, 0}, {"dbias", ADD, FLOAT, z[3] * z[2], NORMAL, 0});
 }
 
 static void linear_backward_weight(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
@@ -272,17 +281,44 @@ static void add(weft_device *device, const int64_t *z, void **p, bool accumulate
     device->operations->add(device, NULL, z[0], p[0], p[1], p[2]);
 }
 
-static int add_fp32_operands(const int64_t *z, test_operand *out)
+/* sum: count, parts, in place of part (-1: of none) */
+enum { MOST_PARTS = MAX_OPERANDS - 1 };
+
+static int sum_operands_of(const int64_t *z, operand_type type, test_operand *out)
 {
-    DESCRIBE({"a", IN, FLOAT, z[0], NORMAL, 0}, {"b", IN, FLOAT, z[0], NORMAL, 0},
-             {"out", OUT, FLOAT, z[0], NORMAL, 0});
+    static const char *const names[MOST_PARTS] = {"a", "b", "c", "d", "e", "f", "g", "h", "i"};
+    for (int part = 0; part < z[1]; part++) {
+        operand_role role = part == z[2] ? IN_OUT : IN;
+        out[part] = (test_operand){names[part], role, type, z[0], NORMAL, 0};
+    }
+    out[z[1]] = (test_operand){"out", OUT, type, z[2] < 0 ? z[0] : 0, NORMAL, 0};
+    return (int)z[1] + 1;
 }
 
-static void add_fp32(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
+static int sum_operands(const int64_t *z, test_operand *out)
+{
+    return sum_operands_of(z, STORAGE, out);
+}
+
+static void sum(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
 {
     (void)accumulate;
     (void)workspace;
-    device->operations->add_fp32(device, NULL, z[0], p[0], p[1], p[2]);
+    void *out = z[2] < 0 ? p[z[1]] : p[z[2]];
+    device->operations->sum(device, NULL, device->element, z[0], (int32_t)z[1], (const void *const *)p, out);
+}
+
+static int sum_fp32_operands(const int64_t *z, test_operand *out)
+{
+    return sum_operands_of(z, FLOAT, out);
+}
+
+static void sum_fp32(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
+{
+    (void)accumulate;
+    (void)workspace;
+    void *out = z[2] < 0 ? p[z[1]] : p[z[2]];
+    device->operations->sum(device, NULL, WEFT_FP32, z[0], (int32_t)z[1], (const void *const *)p, out);
 }
 
 static int round_to_storage_operands(const int64_t *z, test_operand *out)
@@ -366,6 +402,49 @@ static void cross_entropy_gradient(weft_device *device, const int64_t *z, void *
     device->operations->cross_entropy(device, NULL, z[0], z[1], p[0], p[1], 1.0f, true, p[2]);
 }
 
+/* loss of a slice: N, V, first, parts; as many tokens lie behind the slice as before it */
+static int loss_part_operands(const int64_t *z, test_operand *out)
+{
+    DESCRIBE({"logits", IN, STORAGE, z[0] * z[1], NORMAL, 0}, {"targets", IN, INTEGER, z[0], TARGETS, z[1] + 2 * z[2]},
+             {"stats", OUT, FLOAT, 3 * z[0], NORMAL, 0});
+}
+
+static void loss_part(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
+{
+    (void)accumulate;
+    (void)workspace;
+    device->operations->loss_part(device, NULL, z[0], z[1], (int32_t)z[2], p[0], p[1], p[2]);
+}
+
+static int loss_finish_operands(const int64_t *z, test_operand *out)
+{
+    DESCRIBE({"logits", IN, STORAGE, z[0] * z[1], NORMAL, 0}, {"targets", IN, INTEGER, z[0], TARGETS, z[1] + 2 * z[2]},
+             {"stats", IN, FLOAT, z[3] * 3 * z[0], POSITIVE, 0}, {"out", OUT, FLOAT, 1, NORMAL, 0});
+}
+
+static void loss_finish(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
+{
+    (void)accumulate;
+    (void)workspace;
+    device->operations->loss_finish(device, NULL, z[0], z[1], (int32_t)z[2], (int32_t)z[3], p[0], p[1], p[2], 1.0f,
+                                    false, p[3]);
+}
+
+static int loss_finish_gradient_operands(const int64_t *z, test_operand *out)
+{
+    int count = loss_finish_operands(z, out);
+    out[0].role = IN_OUT;
+    return count;
+}
+
+static void loss_finish_gradient(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
+{
+    (void)accumulate;
+    (void)workspace;
+    device->operations->loss_finish(device, NULL, z[0], z[1], (int32_t)z[2], (int32_t)z[3], p[0], p[1], p[2], 1.0f,
+                                    true, p[3]);
+}
+
 #define OPERATION(operation) .name = #operation, .describe = operation##_operands, .run = operation
 
 /* One rounding to bf16 costs 1.7e-3 by this measure, at most 3.9e-3; one to fp32 2.5e-8. */
@@ -393,11 +472,15 @@ static const test_operation operations[] = {
     {OPERATION(attention_backward), .workspace_bytes = attention_workspace, .bounds = {1e-5, 1e-2, 0},
      .differences = {"attention_forward", "out", "dout", {{"qkv", "dqkv"}}, 0.05, 2e-4}},
     {OPERATION(add), .bounds = {1e-7, 4e-3, 0}},
-    {OPERATION(add_fp32), .bounds = {0, 0, 0}},
+    {OPERATION(sum), .bounds = {0, 4e-3, 0}},
+    {OPERATION(sum_fp32), .bounds = {0, 0, 0}},
     {OPERATION(round_to_storage), .bounds = {0, 4e-3, 0}},
     {OPERATION(cross_entropy), .bounds = {1e-6, 0, 1e-6}},
     {OPERATION(cross_entropy_gradient), .bounds = {2e-6, 4e-3, 1e-6},
      .differences = {"cross_entropy", "out", NULL, {{"logits", "logits"}}, 0.25, 1e-3}},
+    {OPERATION(loss_part), .bounds = {1e-6, 0, 1e-6}},
+    {OPERATION(loss_finish), .bounds = {1e-6, 0, 1e-6}},
+    {OPERATION(loss_finish_gradient), .bounds = {2e-6, 4e-3, 1e-6}},
     {OPERATION(square_sums), .bounds = {1e-12, 0, 1e-12}},
     {OPERATION(norm_finish), .bounds = {1e-7, 0, 1e-7}},
     {OPERATION(adamw), .bounds = {1e-6, 4e-3, 1e-6}},

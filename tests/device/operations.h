@@ -104,7 +104,8 @@ int64_t trial_values(const test_trial *trial, int index); /* how many numbers th
 double trial_get(const test_trial *trial, int index, const void *bytes, int64_t at);
 void trial_put(const test_trial *trial, int index, void *bytes, int64_t at, double value);
 
-/* ||a - b|| / ||b|| over an output, b's norm taken as at least 1e-6 an element; infinite when one is not finite. */
+/* ||a - b|| / ||b|| over an output, b's norm taken as at least 1e-6 an element; infinite when one is not finite and
+ * the other is not the same infinity. */
 double trial_error(const test_trial *a, const test_trial *b, int index);
 bool trial_same_bits(const test_trial *a, const test_trial *b, int index);
 

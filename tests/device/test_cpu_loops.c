@@ -23,10 +23,19 @@ static void call_simple(const weft_cpu_loops *loops, scene *s)
 {
     loops->add(COUNT, s->input[0], s->input[1], s->storage[0]);
     loops->round(COUNT, s->fp32[0], s->storage[1]);
-    loops->add_fp32(COUNT, s->fp32[0], s->fp32[1], s->fp32[2]);
+    loops->sum_fp32(0, COUNT, 2, (const void *const[]){s->fp32[0], s->fp32[1]}, s->fp32[2]);
     loops->widen(COUNT, s->input[0], s->fp32[3]);
     loops->add_row(WIDTH, s->input[1], true, s->fp32[3]);
     s->number = loops->square_sum(COUNT, s->fp32[0]) + (double)loops->dot(WIDTH, s->input[0], s->input[1]);
+}
+
+static void call_sum(const weft_cpu_loops *loops, scene *s)
+{
+    const void *const fp32[] = {s->fp32[0], s->fp32[1], s->fp32[2], s->fp32[3]};
+    const void *const storage[] = {s->input[0], s->input[1], s->input[2], s->input[0]};
+    loops->sum_fp32(0, 100, 3, fp32, s->fp32[1]);
+    loops->sum_fp32(100, COUNT, 4, fp32, s->fp32[1]);
+    for (int parts = 1; parts <= OUTPUTS; parts++) loops->sum(parts, COUNT, parts, storage, s->storage[parts - 1]);
 }
 
 static void call_columns(const weft_cpu_loops *loops, scene *s)
@@ -75,6 +84,17 @@ static void call_loss(const weft_cpu_loops *loops, scene *s)
     float row[COUNT];
     s->number = loops->cross_entropy(COUNT, s->storage[0], 77, 0.5f, true, row) +
                 loops->cross_entropy(COUNT, s->input[1], COUNT - 1, 0.5f, false, row);
+}
+
+static void call_slice(const weft_cpu_loops *loops, scene *s)
+{
+    float row[COUNT];
+    memcpy(s->storage[0], s->input[0], sizeof s->storage[0]);
+    memcpy(s->storage[1], s->input[1], sizeof s->storage[1]);
+    loops->loss_part(COUNT, s->storage[0], 77, row, s->fp32[0]);
+    loops->loss_part(COUNT, s->storage[1], 78, row, s->fp32[0] + 3);
+    loops->loss_gradient(COUNT, s->storage[0], 77, s->fp32[0][0], (double)s->fp32[0][1], 0.5f);
+    loops->loss_gradient(COUNT, s->storage[1], COUNT, s->fp32[0][3], (double)s->fp32[0][4], 0.5f);
 }
 
 static void call_adamw(const weft_cpu_loops *loops, scene *s)
@@ -133,7 +153,8 @@ static void compare(const weft_cpu_loops *loops, const scene *a, const scene *b,
 }
 
 static void (*const calls[])(const weft_cpu_loops *, scene *) = {
-    call_simple, call_columns, call_norm, call_activation, call_rotary, call_softmax, call_loss, call_adamw,
+    call_simple, call_sum,     call_columns, call_norm,  call_activation,
+    call_rotary, call_softmax, call_loss,    call_slice, call_adamw,
 };
 
 static void test_sets(void **state)

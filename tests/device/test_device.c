@@ -253,13 +253,14 @@ static void count_call(void *context)
 {
     test_hook *hook = context;
     float a[3] = {1, 2, 3}, b[3] = {4, 5, 6}, sum[3];
+    const void *const parts[2] = {a, b};
     hook->calls++;
     if (hook->inside) {
         hook->nested++;
         return;
     }
     hook->inside = true;
-    hook->device->operations->add_fp32(hook->device, NULL, 3, a, b, sum);
+    hook->device->operations->sum(hook->device, NULL, WEFT_FP32, 3, 2, parts, sum);
     hook->inside = false;
     assert_true(sum[2] == 9.0f);
 }
@@ -295,10 +296,11 @@ static void test_sticky_error(void **state)
     weft_device *device = create(kind, subject->element);
     weft_error error;
     float a[3] = {1, 2, 3}, sum[3] = {7, 7, 7};
-    device->operations->add_fp32(device, NULL, 3, a, a, sum);
+    const void *const parts[2] = {a, a};
+    device->operations->sum(device, NULL, WEFT_FP32, 3, 2, parts, sum);
     assert_true(sum[0] == 2.0f);
     weft_fail(&device->error, WEFT_FAILED, "the product failed");
-    device->operations->add_fp32(device, NULL, 3, sum, sum, sum);
+    device->operations->sum(device, NULL, WEFT_FP32, 3, 1, parts, sum);
     device->operations->zero(device, NULL, sum, sizeof sum);
     assert_true(sum[0] == 2.0f);
     assert_int_equal(weft_device_check(device, &error), WEFT_FAILED);

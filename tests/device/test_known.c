@@ -46,8 +46,37 @@ static void embed(const test_fixture *f)
     const float wte[6] = {1, 2, 3, 4, 5, 6}, wpe[4] = {10, 20, 30, 40};
     const double expected[8] = {15, 26, 31, 42, 13, 24, 35, 46};
     float out[8];
-    f->operations->embed_forward(f->device, NULL, 4, 2, 2, tokens, wte, wpe, out);
+    weft_embed shape = {.rows = 4, .T = 2, .C = 2, .V = 3};
+    f->operations->embed_forward(f->device, NULL, &shape, tokens, wte, wpe, out);
     assert_near(out, expected, 8);
+}
+
+/* The tokens 1 and 2 of a vocabulary that goes on; the others are zeros, without their positions too. */
+static void embed_slice(const test_fixture *f)
+{
+    const int32_t tokens[4] = {2, 0, 1, 3};
+    const float wte[4] = {3, 4, 5, 6}, wpe[4] = {10, 20, 30, 40}, dout[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    const double expected[8] = {15, 26, 0, 0, 13, 24, 0, 0};
+    float out[8], dwte[4] = {100, 100, 100, 100}, dwpe[4] = {100, 100, 100, 100};
+    const weft_embed shape = {.rows = 4, .T = 2, .C = 2, .V = 2, .first = 1};
+    f->operations->embed_forward(f->device, NULL, &shape, tokens, wte, wpe, out);
+    assert_near(out, expected, 8);
+    f->operations->embed_backward(f->device, NULL, &shape, tokens, dout, false, dwte, NULL);
+    assert_near(dwte, (const double[]){5, 6, 1, 2}, 4);
+    f->operations->embed_backward(f->device, NULL, &shape, tokens, dout, true, NULL, dwpe);
+    assert_near(dwpe, (const double[]){106, 108, 110, 112}, 4);
+}
+
+/* 1 + 2^24 is rounded to 2^24: added in this order nothing is left, in another 1 is. */
+static void sum_in_order(const test_fixture *f)
+{
+    const float one = 1.0f, large = 0x1p24f, minus = -0x1p24f;
+    const void *const parts[3] = {&one, &large, &minus}, *const other[3] = {&large, &minus, &one};
+    float out = 7.0f;
+    f->operations->sum(f->device, NULL, WEFT_FP32, 1, 3, parts, &out);
+    assert_true(out == 0.0f);
+    f->operations->sum(f->device, NULL, WEFT_FP32, 1, 3, other, &out);
+    assert_true(out == 1.0f);
 }
 
 static void norm(const test_fixture *f)
@@ -203,7 +232,23 @@ static void test_reference_rounds_once(void **state)
     device->operations->destroy(device);
 }
 
-/* Ties go to even, a NaN stays one, and the sum of two bf16 numbers is rounded once. */
+/* 2^-8 is half of what 1 can be raised by: three of them count when the sum is rounded once, none when one by one. */
+static void check_sums(weft_device *device)
+{
+    uint16_t one[1] = {0x3f80}, small[1] = {weft_bf16_from_float(0x1p-8f)}, out[1];
+    float wide[1] = {1.0f}, step[1] = {0x1p-8f};
+    const void *const parts[4] = {one, small, small, small}, *const fp32[2] = {wide, step};
+    device->operations->sum(device, NULL, WEFT_BF16, 1, 2, parts, out);
+    assert_true(weft_bf16_to_float(out[0]) == 1.0f);
+    device->operations->sum(device, NULL, WEFT_BF16, 1, 3, parts, out);
+    assert_true(weft_bf16_to_float(out[0]) == 1.0078125f);
+    device->operations->sum(device, NULL, WEFT_BF16, 1, 4, parts, one);
+    assert_true(weft_bf16_to_float(one[0]) == 1.015625f);
+    device->operations->sum(device, NULL, WEFT_FP32, 1, 2, fp32, wide); /* such an instance adds both */
+    assert_true(wide[0] == 1.00390625f);
+}
+
+/* Ties go to even, a NaN stays one, and the sum of bf16 numbers is rounded once. */
 static void test_bf16_rounding(void **state)
 {
     (void)state;
@@ -220,6 +265,7 @@ static void test_bf16_rounding(void **state)
         assert_true(isnan(weft_bf16_to_float(to[4])));
         device->operations->add(device, NULL, 1, one, small, sum);
         assert_true(weft_bf16_to_float(sum[0]) == 1.0f);
+        check_sums(device);
         device->operations->destroy(device);
     }
 }
@@ -231,6 +277,8 @@ static void test_bf16_rounding(void **state)
         for_each_kind(body);                                                                                           \
     }
 KNOWN(embed)
+KNOWN(embed_slice)
+KNOWN(sum_in_order)
 KNOWN(norm)
 KNOWN(linear)
 KNOWN(activation)
@@ -244,6 +292,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_embed),
+        cmocka_unit_test(test_embed_slice),
+        cmocka_unit_test(test_sum_in_order),
         cmocka_unit_test(test_norm),
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_activation),

@@ -301,6 +301,7 @@ double trial_error(const test_trial *a, const test_trial *b, int index)
     const int64_t count = trial_values(a, index);
     for (int64_t at = 0; at < count; at++) {
         double left = trial_get(a, index, a->after[index], at), right = trial_get(b, index, b->after[index], at);
+        if (isinf(left) && left == right) continue;
         difference += (left - right) * (left - right);
         size += right * right;
     }

@@ -160,8 +160,8 @@ static void join_tied(model_rig *rig)
 {
     const weft_parameter *last = &rig->parameters[rig->count - 1];
     if (!last->tied) return;
-    rig->device->operations->add_fp32(rig->device, NULL, last->elements, rig->gradient[0],
-                                      rig->gradient[rig->count - 1], rig->gradient[0]);
+    const void *parts[] = {rig->gradient[0], rig->gradient[rig->count - 1]};
+    rig->device->operations->sum(rig->device, NULL, WEFT_FP32, last->elements, 2, parts, rig->gradient[0]);
 }
 
 typedef struct adam {

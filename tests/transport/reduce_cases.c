@@ -6,7 +6,7 @@
 
 enum { FIRST_GROUP = 3, PATTERNS = 6 };
 
-/* Floats of a member's part. */
+/* Elements of a member's part. */
 static size_t part_of(int pattern, size_t chunk, int32_t member, int32_t members, uint64_t key)
 {
     weft_random_key random = weft_random_key_make(key, "part");
@@ -42,7 +42,7 @@ static bool run_sums(sum_lane *lane, size_t chunk, char *why)
     return true;
 }
 
-bool case_sums(weft_transport *t, char *why)
+static bool run_sums_of(weft_transport *t, weft_element element, char *why)
 {
     static const size_t chunks[] = {1, 7, 1000, 5000};
     transport_case_groups groups;
@@ -54,13 +54,25 @@ bool case_sums(weft_transport *t, char *why)
         for (size_t i = 0; member && i < sizeof chunks / sizeof chunks[0]; i++) {
             weft_error error;
             sum_lane lane;
-            CHECK_OK(sum_open(&lane, t, members, group, chunks[i], &error), &error);
+            CHECK_OK(sum_open(&lane, t, members, group, element, chunks[i], &error), &error);
             bool right = run_sums(&lane, chunks[i], why);
             sum_close(&lane);
             if (!right) return false;
+            bool matters = element != WEFT_FP32 && members->count > 2 && chunks[i] >= 1000;
+            CHECK(!matters || lane.matters > 0, "rounding after each addition would do");
         }
     }
     return true;
+}
+
+bool case_sums(weft_transport *t, char *why)
+{
+    return run_sums_of(t, WEFT_FP32, why);
+}
+
+bool case_sums_bf16(weft_transport *t, char *why)
+{
+    return run_sums_of(t, WEFT_BF16, why);
 }
 
 /* A program of sums and gathers: each worker runs those of its groups, of each group in order, of different groups in
@@ -80,6 +92,12 @@ static int32_t group_of(uint64_t seed, int operation)
 {
     return (int32_t)(weft_random_bits(weft_random_key_make(seed, "group"), (uint64_t)operation) %
                      TRANSPORT_CASE_GROUPS);
+}
+
+/* Groups of either kind are under way together. */
+static weft_element element_of(int32_t group)
+{
+    return group % 2 == 0 ? WEFT_FP32 : WEFT_BF16;
 }
 
 static int find_next(uint64_t seed, int32_t group, int from)
@@ -148,7 +166,8 @@ static bool play_program(weft_transport *t, uint64_t seed, char *why)
         for (int32_t i = 0; i < members->count; i++)
             if (members->members[i] == t->rank) p.opened[group] = true;
         p.next[group] = find_next(seed, group, 0);
-        if (p.opened[group]) CHECK_OK(sum_open(&p.lanes[group], t, members, group, CHUNK, &error), &error);
+        if (p.opened[group])
+            CHECK_OK(sum_open(&p.lanes[group], t, members, group, element_of(group), CHUNK, &error), &error);
     }
     bool right = play(&p, why);
     for (int32_t group = 0; group < TRANSPORT_CASE_GROUPS; group++)
@@ -196,7 +215,7 @@ bool case_sum_awaited(weft_transport *t, char *why)
     transport_case_groups groups;
     transport_case_groups_init(&groups, t->size);
     if (t->size == 1) return true;
-    CHECK_OK(sum_open(&lane, t, &groups.groups[FIRST_GROUP], FIRST_GROUP, CHUNK, &error), &error);
+    CHECK_OK(sum_open(&lane, t, &groups.groups[FIRST_GROUP], FIRST_GROUP, WEFT_FP32, CHUNK, &error), &error);
     for (int32_t i = 0; i < t->size; i++) lane.counts[i] = 5 * CHUNK;
     bool right = await_last(t, &lane, why);
     for (int32_t i = 0; i < t->size; i++) lane.counts[i] = 0; /* even nothing waits for all */

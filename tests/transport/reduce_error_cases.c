@@ -14,11 +14,12 @@ void case_sum_after(int32_t rank)
     lanes[rank] = (sum_lane){0};
 }
 
-static sum_lane *open_lane(weft_transport *t, transport_case_groups *groups, size_t chunk, weft_error *error)
+static sum_lane *open_lane(weft_transport *t, transport_case_groups *groups, weft_element element, size_t chunk,
+                           weft_error *error)
 {
     transport_case_groups_init(groups, t->size);
     sum_lane *lane = &lanes[t->rank];
-    if (sum_open(lane, t, &groups->groups[GROUP], GROUP, chunk, error) != WEFT_OK) return NULL;
+    if (sum_open(lane, t, &groups->groups[GROUP], GROUP, element, chunk, error) != WEFT_OK) return NULL;
     for (int32_t i = 0; i < t->size; i++) lane->counts[i] = 250;
     return lane;
 }
@@ -28,16 +29,20 @@ bool case_sum_invalid(weft_transport *t, char *why)
     weft_error error;
     transport_case_groups groups;
     weft_reducer *reducer = NULL;
-    sum_lane *lane = open_lane(t, &groups, CHUNK, &error);
+    sum_lane *lane = open_lane(t, &groups, WEFT_FP32, CHUNK, &error);
     CHECK(lane, "%s", error.text);
     weft_reducer_options options = {
         .transport = t, .group = GROUP, .members = groups.groups[GROUP], .chunk = 0, .workspace = lane->workspace};
     CHECK(weft_reducer_create(&options, &reducer, &error) == WEFT_INVALID && !reducer, "no chunk");
     options.chunk = 1;
     options.workspace = NULL;
-    CHECK(weft_reducer_create(&options, &reducer, &error) == WEFT_INVALID && !reducer, "no workspace");
-    options.members = groups.groups[2];
+    if (t->size > 1) CHECK(weft_reducer_create(&options, &reducer, &error) == WEFT_INVALID && !reducer, "no workspace");
     options.workspace = lane->workspace;
+    options.device = lane->device;
+    options.element = WEFT_BF16;
+    CHECK(weft_reducer_create(&options, &reducer, &error) == WEFT_INVALID && !reducer, "the device is of fp32");
+    options.element = WEFT_FP32;
+    options.members = groups.groups[2];
     if (t->rank != t->size - 1)
         CHECK(weft_reducer_create(&options, &reducer, &error) == WEFT_INVALID && !reducer, "not a member");
     weft_reducer_destroy(reducer);
@@ -80,7 +85,7 @@ bool case_sum_part_missing(weft_transport *t, char *why)
 {
     weft_error error;
     transport_case_groups groups;
-    sum_lane *lane = open_lane(t, &groups, CHUNK, &error);
+    sum_lane *lane = open_lane(t, &groups, WEFT_FP32, CHUNK, &error);
     CHECK(lane, "%s", error.text);
     if (t->rank == 1) lane->counts[0] = 0;
     return disagree(t, lane, SUM_SCATTER, why);
@@ -91,7 +96,7 @@ bool case_sum_part_longer(weft_transport *t, char *why)
 {
     weft_error error;
     transport_case_groups groups;
-    sum_lane *lane = open_lane(t, &groups, CHUNK, &error);
+    sum_lane *lane = open_lane(t, &groups, WEFT_FP32, CHUNK, &error);
     CHECK(lane, "%s", error.text);
     lane->counts[0] = t->rank == 1 ? 5 * CHUNK : 2 * CHUNK;
     return disagree(t, lane, SUM_SCATTER, why);
@@ -101,7 +106,7 @@ bool case_sum_of_another_kind(weft_transport *t, char *why)
 {
     weft_error error;
     transport_case_groups groups;
-    sum_lane *lane = open_lane(t, &groups, CHUNK, &error);
+    sum_lane *lane = open_lane(t, &groups, WEFT_FP32, CHUNK, &error);
     CHECK(lane, "%s", error.text);
     for (int32_t i = 0; i < t->size; i++) lane->counts[i] = 16; /* as an all-reduce splits it */
     return disagree(t, lane, t->rank == 1 ? SUM_ALL : SUM_SCATTER, why);
@@ -111,9 +116,21 @@ bool case_sum_of_other_chunks(weft_transport *t, char *why)
 {
     weft_error error;
     transport_case_groups groups;
-    sum_lane *lane = open_lane(t, &groups, t->rank == 1 ? 2 * CHUNK : CHUNK, &error);
+    sum_lane *lane = open_lane(t, &groups, WEFT_FP32, t->rank == 1 ? 2 * CHUNK : CHUNK, &error);
     CHECK(lane, "%s", error.text);
     return disagree(t, lane, SUM_ALL, why);
+}
+
+/* As many bytes, so that no message is too long or too short. */
+bool case_sum_of_other_elements(weft_transport *t, char *why)
+{
+    weft_error error;
+    transport_case_groups groups;
+    bool other = t->rank == 1;
+    sum_lane *lane = open_lane(t, &groups, other ? WEFT_BF16 : WEFT_FP32, other ? 2 * CHUNK : CHUNK, &error);
+    CHECK(lane, "%s", error.text);
+    for (int32_t i = 0; i < t->size && other; i++) lane->counts[i] *= 2;
+    return disagree(t, lane, SUM_SCATTER, why);
 }
 
 /* The last worker begins a long sum with the others and stops in the middle: theirs end, too. */
@@ -122,7 +139,7 @@ bool case_sum_stopped(weft_transport *t, char *why)
     weft_error error;
     transport_case_groups groups;
     if (t->size == 1) return true;
-    sum_lane *lane = open_lane(t, &groups, CHUNK, &error);
+    sum_lane *lane = open_lane(t, &groups, WEFT_FP32, CHUNK, &error);
     CHECK(lane, "%s", error.text);
     for (int32_t i = 0; i < t->size; i++) lane->counts[i] = 50 * CHUNK;
     CHECK_OK(sum_begin(lane, SUM_ALL, 1, &error), &error);

@@ -5,19 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-weft_status sum_open(sum_lane *lane, weft_transport *t, const weft_group *members, int32_t group, size_t chunk,
-                     weft_error *error)
+weft_status sum_open(sum_lane *lane, weft_transport *t, const weft_group *members, int32_t group, weft_element element,
+                     size_t chunk, weft_error *error)
 {
-    *lane = (sum_lane){.transport = t, .members = members, .group = group, .gather = -1};
+    *lane = (sum_lane){.transport = t, .members = members, .element = element, .group = group, .gather = -1};
     for (int32_t i = 0; i < members->count; i++)
         if (members->members[i] == t->rank) lane->place = i;
     const weft_device_kind *kind = weft_device_kind_find("reference");
-    TRY(kind->create(&(weft_device_options){.element = WEFT_FP32, .threads = 1}, &lane->device, error));
-    lane->workspace = malloc(weft_reducer_workspace(members->count, chunk));
+    TRY(kind->create(&(weft_device_options){.element = element, .threads = 1}, &lane->device, error));
+    lane->workspace = malloc(weft_reducer_workspace(members->count, chunk, element));
     return weft_reducer_create(&(weft_reducer_options){.transport = t,
                                                        .device = lane->device,
                                                        .group = group,
                                                        .members = *members,
+                                                       .element = element,
                                                        .chunk = chunk,
                                                        .workspace = lane->workspace},
                                &lane->reducer, error);
@@ -32,34 +33,48 @@ void sum_close(sum_lane *lane)
     free(lane->out);
 }
 
+static void put(weft_element element, void *values, size_t at, float value)
+{
+    if (element == WEFT_FP32)
+        ((float *)values)[at] = value;
+    else
+        ((uint16_t *)values)[at] = weft_bf16_from_float(value);
+}
+
+static float get(weft_element element, const void *values, size_t at)
+{
+    return element == WEFT_FP32 ? ((const float *)values)[at] : weft_bf16_to_float(((const uint16_t *)values)[at]);
+}
+
 /* Of either sign and of many sizes: added in another order they give another sum. */
-static void fill_values(float *values, size_t count, uint64_t key, int32_t rank)
+static void fill_values(weft_element element, void *values, size_t count, uint64_t key, int32_t rank)
 {
     uint64_t x = (key * TRANSPORT_CASE_MEMBERS + (uint64_t)rank) * 0x9e3779b97f4a7c15u + 1;
     for (size_t i = 0; i < count; i++) {
         x = x * 6364136223846793005u + 1442695040888963407u;
         int32_t digits = (int32_t)(x >> 40) - 0x800000;
-        values[i] = (float)digits / (float)(1 << (x >> 36 & 15));
+        put(element, values, i, (float)digits / (float)(1 << (x >> 36 & 15)));
     }
 }
 
 weft_status sum_begin(sum_lane *lane, sum_kind kind, uint64_t key, weft_error *error)
 {
+    size_t size = weft_element_bytes(lane->element);
     lane->kind = kind;
     lane->key = key;
     lane->total = 0;
     for (int32_t i = 0; i < lane->members->count; i++) {
         if (i == lane->place) lane->offset = lane->total;
-        lane->bytes[i] = lane->counts[i] * sizeof(float);
+        lane->bytes[i] = lane->counts[i] * size;
         lane->total += lane->counts[i];
     }
     free(lane->values);
     free(lane->out);
-    lane->values = malloc(lane->total * sizeof(float) + 1);
-    lane->out = malloc((kind == SUM_GATHER ? lane->total : lane->counts[lane->place]) * sizeof(float) + 1);
+    lane->values = malloc(lane->total * size + 1);
+    lane->out = malloc((kind == SUM_GATHER ? lane->total : lane->counts[lane->place]) * size + 1);
     if (!lane->values || !lane->out) FAIL(error, WEFT_NO_MEMORY, "no memory for the test");
-    fill_values(lane->values, lane->total, key, lane->transport->rank);
-    float *own = lane->values + lane->offset;
+    fill_values(lane->element, lane->values, lane->total, key, lane->transport->rank);
+    void *own = (char *)lane->values + lane->offset * size;
     if (kind == SUM_GATHER)
         return lane->transport->operations->gather(lane->transport, NULL, lane->group, own, lane->bytes, lane->out,
                                                    &lane->gather, error);
@@ -90,33 +105,53 @@ weft_status sum_finish(sum_lane *lane, weft_error *error)
     }
 }
 
-/* What all members' values give: their sum in member order, or each member's own part. */
-static void compute(const sum_lane *lane, float *expected, float *values)
+/* What all members' values give: their sum in member order, or each member's own part; and what gives else a sum that
+ * is rounded after each addition. values: room for one member's. */
+static void compute(const sum_lane *lane, float *expected, float *rounded, void *values)
 {
     size_t first = 0;
     for (int32_t m = 0; m < lane->members->count; m++) {
         bool gathers = lane->kind == SUM_GATHER;
         size_t begin = gathers ? first : 0, end = gathers ? first + lane->counts[m] : lane->total;
-        fill_values(values, lane->total, lane->key, lane->members->members[m]);
-        for (size_t i = begin; i < end; i++) expected[i] = m == 0 || gathers ? values[i] : expected[i] + values[i];
+        fill_values(lane->element, values, lane->total, lane->key, lane->members->members[m]);
+        for (size_t i = begin; i < end; i++) {
+            float value = get(lane->element, values, i);
+            expected[i] = m == 0 || gathers ? value : expected[i] + value;
+            put(lane->element, &rounded[i], 0, m == 0 || gathers ? value : rounded[i] + value);
+            rounded[i] = get(lane->element, &rounded[i], 0);
+        }
         first += lane->counts[m];
     }
 }
 
-bool sum_check(const sum_lane *lane, char *why)
+static size_t count_right(sum_lane *lane, const void *found, const float *expected, const float *rounded, size_t count)
 {
-    float *expected = malloc(lane->total * sizeof(float) + 1), *values = malloc(lane->total * sizeof(float) + 1);
-    CHECK(expected && values, "no memory for the test");
-    compute(lane, expected, values);
+    size_t size = weft_element_bytes(lane->element);
+    for (size_t i = 0; i < count; i++) {
+        float right;
+        put(lane->element, &right, 0, expected[i]);
+        if (memcmp((const char *)found + i * size, &right, size) != 0) return i;
+        lane->matters += get(lane->element, &right, 0) != rounded[i];
+    }
+    return count;
+}
+
+bool sum_check(sum_lane *lane, char *why)
+{
+    size_t room = lane->total * sizeof(float) + 1, size = weft_element_bytes(lane->element);
+    float *expected = malloc(room), *rounded = malloc(room);
+    void *values = malloc(room);
+    CHECK(expected && rounded && values, "no memory for the test");
+    compute(lane, expected, rounded, values);
     bool all = lane->kind == SUM_ALL || lane->kind == SUM_GATHER;
     size_t offset = all ? 0 : lane->offset, count = all ? lane->total : lane->counts[lane->place];
-    const float *found = lane->kind == SUM_ALL                ? lane->values
-                         : lane->kind == SUM_SCATTER_IN_PLACE ? lane->values + lane->offset
-                                                              : lane->out;
-    size_t wrong = 0;
-    while (wrong < count && memcmp(&found[wrong], &expected[offset + wrong], sizeof(float)) == 0) wrong++;
+    const void *found = lane->kind == SUM_ALL                ? lane->values
+                        : lane->kind == SUM_SCATTER_IN_PLACE ? (char *)lane->values + lane->offset * size
+                                                             : lane->out;
+    size_t right = count_right(lane, found, expected + offset, rounded + offset, count);
     free(expected);
+    free(rounded);
     free(values);
-    CHECK(wrong == count, "group %d, kind %d: element %zu of %zu is wrong", lane->group, lane->kind, wrong, count);
+    CHECK(right == count, "group %d, kind %d: element %zu of %zu is wrong", lane->group, lane->kind, right, count);
     return true;
 }

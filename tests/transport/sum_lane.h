@@ -11,26 +11,28 @@ typedef struct sum_lane {
     weft_transport *transport;
     weft_device *device;
     weft_reducer *reducer;
-    float *workspace;
+    void *workspace;
     const weft_group *members;
+    weft_element element;
     int32_t group, place;
     /* Of what is under way, set by sum_begin. */
     sum_kind kind;
     uint64_t key;
     size_t counts[TRANSPORT_CASE_MEMBERS], bytes[TRANSPORT_CASE_MEMBERS], total, offset;
-    float *values, *out;
+    void *values, *out;
     weft_request gather;
+    size_t matters; /* elements that would be others if each addition were rounded, of all sums that were right */
 } sum_lane;
 
 /* members: the group's, until sum_close. The lane has to be closed, after an error too. */
-weft_status sum_open(sum_lane *lane, weft_transport *t, const weft_group *members, int32_t group, size_t chunk,
-                     weft_error *error);
+weft_status sum_open(sum_lane *lane, weft_transport *t, const weft_group *members, int32_t group, weft_element element,
+                     size_t chunk, weft_error *error);
 /* With lane->counts (members); an all-reduce takes their total. key: tells sums apart, the same on all members. */
 weft_status sum_begin(sum_lane *lane, sum_kind kind, uint64_t key, weft_error *error);
 weft_status sum_poll(sum_lane *lane, weft_reducer_state *out, weft_error *error);
 weft_status sum_finish(sum_lane *lane, weft_error *error); /* polls and waits until it is done */
 /* Whether every bit is right. */
-bool sum_check(const sum_lane *lane, char *why);
+bool sum_check(sum_lane *lane, char *why);
 void sum_close(sum_lane *lane);
 
 #endif

@@ -136,7 +136,7 @@ static bool ring_without_allocation(weft_transport *t, char *why)
     sum_lane lane;
     transport_case_groups groups;
     transport_case_groups_init(&groups, t->size);
-    weft_status status = sum_open(&lane, t, &groups.groups[3], 3, 100, &error);
+    weft_status status = sum_open(&lane, t, &groups.groups[3], 3, WEFT_FP32, 100, &error);
     for (int32_t i = 0; i < t->size; i++) lane.counts[i] = 500;
     if (status == WEFT_OK) status = sum_begin(&lane, SUM_ALL, 1, &error);
     if (status == WEFT_OK) status = sum_finish(&lane, &error);

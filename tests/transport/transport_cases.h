@@ -93,6 +93,7 @@ bool case_much_too_short(weft_transport *t, char *why);
 
 /* reduce_cases.c */
 bool case_sums(weft_transport *t, char *why);
+bool case_sums_bf16(weft_transport *t, char *why);
 bool case_many_sums(weft_transport *t, char *why);
 bool case_sum_awaited(weft_transport *t, char *why);
 
@@ -102,6 +103,7 @@ bool case_sum_part_missing(weft_transport *t, char *why);
 bool case_sum_part_longer(weft_transport *t, char *why);
 bool case_sum_of_another_kind(weft_transport *t, char *why);
 bool case_sum_of_other_chunks(weft_transport *t, char *why);
+bool case_sum_of_other_elements(weft_transport *t, char *why);
 bool case_sum_stopped(weft_transport *t, char *why);
 void case_sum_after(int32_t rank);
 

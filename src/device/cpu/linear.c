@@ -190,7 +190,7 @@ void weft_cpu_linear_backward_weight(weft_device *device, weft_stream *stream, c
     if (!weft_cpu_begins(device)) return;
     weft_cpu *cpu = weft_cpu_of(device);
     weft_product_shape shape = weight_shape(linear, accumulate);
-    multiply(cpu, &shape, &(weft_operands){.a = dy, .b = x, .c = dw}, workspace);
+    if (dw != NULL) multiply(cpu, &shape, &(weft_operands){.a = dy, .b = x, .c = dw}, workspace);
     if (dbias != NULL) {
 #pragma omp parallel num_threads(device->threads)
         {

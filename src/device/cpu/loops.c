@@ -66,11 +66,40 @@ static void add(int64_t count, const void *a_, const void *b_, void *out_)
     for (int64_t i = 0; i < count; i++) out[i] = store(load(a[i]) + load(b[i]));
 }
 
-static void add_fp32(int64_t count, const float *a, const float *b, float *out)
-{
-#pragma omp simd
-    for (int64_t i = 0; i < count; i++) out[i] = a[i] + b[i];
-}
+/* Longer sums pass through a block that stays in the nearest cache: out, which may be a part that is still to be read,
+ * is written last, and each part comes from memory once. */
+#define SUM(name, type, read, write)                                                                                   \
+    static void name##_block(int64_t count, int64_t at, int32_t parts, const void *const *from, type *out)             \
+    {                                                                                                                  \
+        float sums[SUM_BLOCK];                                                                                         \
+        const type *a = (const type *)from[0] + at, *b = (const type *)from[1] + at;                                   \
+        const type *last = (const type *)from[parts - 1] + at;                                                         \
+        _Pragma("omp simd") for (int64_t i = 0; i < count; i++) sums[i] = read(a[i]) + read(b[i]);                     \
+        for (int32_t part = 2; part < parts - 1; part++) {                                                             \
+            const type *more = (const type *)from[part] + at;                                                          \
+            _Pragma("omp simd") for (int64_t i = 0; i < count; i++) sums[i] += read(more[i]);                          \
+        }                                                                                                              \
+        _Pragma("omp simd") for (int64_t i = 0; i < count; i++) out[at + i] = write(sums[i] + read(last[i]));          \
+    }                                                                                                                  \
+    static void name(int64_t begin, int64_t end, int32_t parts, const void *const *from, void *out_)                   \
+    {                                                                                                                  \
+        const type *a = from[0];                                                                                       \
+        type *out = out_;                                                                                              \
+        if (parts == 1 && out != a && begin < end) {                                                                   \
+            memcpy(out + begin, a + begin, (size_t)(end - begin) * sizeof(type));                                      \
+        } else if (parts == 2) {                                                                                       \
+            const type *b = from[1];                                                                                   \
+            _Pragma("omp simd") for (int64_t i = begin; i < end; i++) out[i] = write(read(a[i]) + read(b[i]));         \
+        }                                                                                                              \
+        for (int64_t at = begin; at < end && parts > 2; at += SUM_BLOCK)                                               \
+            name##_block(end - at < SUM_BLOCK ? end - at : SUM_BLOCK, at, parts, from, out);                           \
+    }
+SUM(sum_storage, storage, load, store)
+#if WEFT_LOOPS_BF16
+SUM(sum_floats, float, (float), (float))
+#else
+#define sum_floats sum_storage
+#endif
 
 static void round_all(int64_t count, const float *from, void *to_)
 {
@@ -218,7 +247,7 @@ static void norm_backward_weight(const weft_norm *norm, int64_t begin, int64_t e
                 weights[i] += slope * ((load(x[i]) - centre) * inverse);
             }
         }
-        sums_finish(width, weights, accumulate, dweight + c);
+        if (dweight != NULL) sums_finish(width, weights, accumulate, dweight + c);
         if (dbias != NULL) sums_finish(width, biases, accumulate, dbias + c);
     }
 }
@@ -443,6 +472,27 @@ static double cross_entropy(int64_t V, void *logits_, int32_t target, float scal
     return loss;
 }
 
+/* A slice that is -INFINITY all over has exponentials of 0, not NaN: other slices may have more. */
+static void loss_part(int64_t V, const void *logits_, int64_t target, float *row, float *stats)
+{
+    const storage *logits = logits_;
+    float largest = row_maximum(V, logits);
+    stats[0] = largest;
+    stats[1] = (float)exponential_sum(V, logits, largest == -INFINITY ? 0.0f : largest, row);
+    stats[2] = target < 0 || target >= V ? -INFINITY : load(logits[target]);
+}
+
+static void loss_gradient(int64_t V, void *logits_, int64_t target, float largest, double sum, float scale)
+{
+    storage *logits = logits_;
+    float factor = (float)((double)scale / sum);
+    bool here = target >= 0 && target < V;
+    float own = here ? exponential(load(logits[target]) - largest) : 0.0f;
+#pragma omp simd
+    for (int64_t i = 0; i < V; i++) logits[i] = store(exponential(load(logits[i]) - largest) * factor);
+    if (here) logits[target] = store(FMA(own, factor, -scale));
+}
+
 static double square_sum(int64_t count, const float *x)
 {
     double lanes[LANES] = {0.0}, total = 0.0;
@@ -480,7 +530,8 @@ extern const weft_cpu_loops WEFT_LOOPS_NAME;
 const weft_cpu_loops WEFT_LOOPS_NAME = {
     .name = WEFT_LOOPS_SET,
     .add = add,
-    .add_fp32 = add_fp32,
+    .sum = sum_storage,
+    .sum_fp32 = sum_floats,
     .round = round_all,
     .widen = widen,
     .add_row = add_row,
@@ -498,6 +549,8 @@ const weft_cpu_loops WEFT_LOOPS_NAME = {
     .gather = gather,
     .dot = dot,
     .cross_entropy = cross_entropy,
+    .loss_part = loss_part,
+    .loss_gradient = loss_gradient,
     .square_sum = square_sum,
     .adamw = adamw,
 };

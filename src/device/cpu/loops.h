@@ -15,7 +15,9 @@ typedef struct weft_cpu_loops {
 
     /* out = a + b (b may be NULL), storage */
     void (*add)(int64_t count, const void *a, const void *b, void *out);
-    void (*add_fp32)(int64_t count, const float *a, const float *b, float *out);
+    /* out = from[0] + from[1] + ... in fp32, rounded once, elements begin .. end-1; out may be any of from. */
+    void (*sum)(int64_t begin, int64_t end, int32_t parts, const void *const *from, void *out); /* storage */
+    void (*sum_fp32)(int64_t begin, int64_t end, int32_t parts, const void *const *from, void *out);
     void (*round)(int64_t count, const float *from, void *to);
     void (*widen)(int64_t count, const void *from, float *to);
     /* sum (+)= row, fp32 */
@@ -57,6 +59,10 @@ typedef struct weft_cpu_loops {
     /* One row of logits; returns -log softmax[target]. */
     /* row: (V) scratch */
     double (*cross_entropy)(int64_t V, void *logits, int32_t target, float scale, bool gradient, float *row);
+    /* One row of a slice; target is below 0 or not below V where another slice has it. row: (V) scratch; stats: (3). */
+    void (*loss_part)(int64_t V, const void *logits, int64_t target, float *row, float *stats);
+    /* logits = scale (e^(logit - largest) / sum - onehot) */
+    void (*loss_gradient)(int64_t V, void *logits, int64_t target, float largest, double sum, float scale);
 
     double (*square_sum)(int64_t count, const float *x);
     void (*adamw)(int64_t count, const weft_step_scalars *scalars, bool decay, const float *gradient, float *weight,

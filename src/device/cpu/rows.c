@@ -1,62 +1,81 @@
 /* Operations that work on rows, or on columns for sums over rows: each member of the team takes a range. */
 #include "device/cpu/cpu.h"
 
-#include "base/memory.h"
-
-#include <omp.h>
-
 /* Elements of a range begin at a multiple of GRAIN, so that two threads do not write one cache line. COLUMN_GRAIN
  * keeps a column range's rows whole lines in bf16. */
 enum { GRAIN = 1024, COLUMN_GRAIN = 32 };
 
-void weft_cpu_embed_forward(weft_device *device, weft_stream *stream, int64_t N, int64_t T, int64_t C,
-                            const int32_t *tokens, const void *wte, const void *wpe, void *out)
+/* The token's row of the table, or -1. */
+static int64_t find_row(const weft_embed *embed, int32_t token)
+{
+    int64_t row = (int64_t)token - embed->first;
+    return row >= 0 && row < embed->V ? row : -1;
+}
+
+void weft_cpu_embed_forward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
+                            const void *wte, const void *wpe, void *out)
 {
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
+    const int64_t C = embed->C;
 #pragma omp parallel for num_threads(device->threads) schedule(static)
-    for (int64_t row = 0; row < N; row++) {
-        const void *position = wpe == NULL ? NULL : weft_cpu_at(cpu, wpe, row % T * C);
-        cpu->loops->add(C, weft_cpu_at(cpu, wte, tokens[row] * C), position, weft_cpu_at_mutable(cpu, out, row * C));
+    for (int64_t row = 0; row < embed->rows; row++) {
+        int64_t from = find_row(embed, tokens[row]);
+        const void *position = wpe == NULL ? NULL : weft_cpu_at(cpu, wpe, row % embed->T * C);
+        void *to = weft_cpu_at_mutable(cpu, out, row * C);
+        if (from < 0)
+            memset(to, 0, (size_t)C * cpu->element_bytes);
+        else
+            cpu->loops->add(C, weft_cpu_at(cpu, wte, from * C), position, to);
     }
     weft_cpu_between(device);
 }
 
+/* Each member adds all rows, in order, for its range of columns. */
+static void token_gradient(const weft_cpu *cpu, const weft_embed *embed, const int32_t *tokens, const void *dout,
+                           bool accumulate, float *dwte)
+{
+    const int64_t C = embed->C;
+#pragma omp parallel num_threads(cpu->base.threads)
+    {
+        if (!accumulate) {
+            weft_cpu_span part = weft_cpu_part(embed->V * C, GRAIN);
+            if (part.begin < part.end) memset(dwte + part.begin, 0, (size_t)(part.end - part.begin) * sizeof *dwte);
+        }
+#pragma omp barrier
+        weft_cpu_span columns = weft_cpu_part(C, COLUMN_GRAIN);
+        for (int64_t row = 0; row < embed->rows; row++) {
+            int64_t to = find_row(embed, tokens[row]);
+            if (to < 0) continue;
+            cpu->loops->add_row(columns.end - columns.begin, weft_cpu_at(cpu, dout, row * C + columns.begin), true,
+                                dwte + to * C + columns.begin);
+        }
+    }
+}
+
 /* The position table: row t gets rows t, t + T, ... of the batch. */
-static void position_gradient(const weft_cpu *cpu, int64_t N, int64_t T, int64_t C, const void *dout, bool accumulate,
+static void position_gradient(const weft_cpu *cpu, const weft_embed *embed, const void *dout, bool accumulate,
                               float *dwpe)
 {
+    const int64_t C = embed->C, T = embed->T;
 #pragma omp parallel for num_threads(cpu->base.threads) schedule(static)
     for (int64_t t = 0; t < T; t++) {
-        if (!accumulate && t >= N) memset(dwpe + t * C, 0, (size_t)C * sizeof *dwpe);
-        for (int64_t row = t; row < N; row += T) {
+        if (!accumulate && t >= embed->rows) memset(dwpe + t * C, 0, (size_t)C * sizeof *dwpe);
+        for (int64_t row = t; row < embed->rows; row += T) {
             cpu->loops->add_row(C, weft_cpu_at(cpu, dout, row * C), accumulate || row > t, dwpe + t * C);
         }
     }
 }
 
-/* Each member adds all rows, in order, for its range of columns. */
-void weft_cpu_embed_backward(weft_device *device, weft_stream *stream, int64_t N, int64_t T, int64_t C, int64_t V,
-                             const int32_t *tokens, const void *dout, bool accumulate, float *dwte, float *dwpe)
+void weft_cpu_embed_backward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
+                             const void *dout, bool accumulate, float *dwte, float *dwpe)
 {
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
-#pragma omp parallel num_threads(device->threads)
-    {
-        if (!accumulate) {
-            weft_cpu_span part = weft_cpu_part(V * C, GRAIN);
-            if (part.begin < part.end) memset(dwte + part.begin, 0, (size_t)(part.end - part.begin) * sizeof *dwte);
-        }
-#pragma omp barrier
-        weft_cpu_span columns = weft_cpu_part(C, COLUMN_GRAIN);
-        for (int64_t row = 0; row < N; row++) {
-            cpu->loops->add_row(columns.end - columns.begin, weft_cpu_at(cpu, dout, row * C + columns.begin), true,
-                                dwte + tokens[row] * C + columns.begin);
-        }
-    }
-    if (dwpe != NULL) position_gradient(cpu, N, T, C, dout, accumulate, dwpe);
+    if (dwte != NULL) token_gradient(cpu, embed, tokens, dout, accumulate, dwte);
+    if (dwpe != NULL) position_gradient(cpu, embed, dout, accumulate, dwpe);
     weft_cpu_between(device);
 }
 
@@ -96,9 +115,10 @@ void weft_cpu_norm_backward_weight(weft_device *device, weft_stream *stream, con
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
+    const int64_t wanted = dweight == NULL && dbias == NULL ? 0 : norm->width;
 #pragma omp parallel num_threads(device->threads)
     {
-        weft_cpu_span columns = weft_cpu_part(norm->width, COLUMN_GRAIN);
+        weft_cpu_span columns = weft_cpu_part(wanted, COLUMN_GRAIN);
         cpu->loops->norm_backward_weight(norm, columns.begin, columns.end, dy, x, mean, rstd, accumulate, dweight,
                                          dbias);
     }
@@ -176,8 +196,8 @@ void weft_cpu_add(weft_device *device, weft_stream *stream, int64_t count, const
     weft_cpu_between(device);
 }
 
-void weft_cpu_add_fp32(weft_device *device, weft_stream *stream, int64_t count, const float *a, const float *b,
-                       float *out)
+void weft_cpu_sum(weft_device *device, weft_stream *stream, weft_element element, int64_t count, int32_t parts,
+                  const void *const *from, void *out)
 {
     (void)stream;
     if (!weft_cpu_begins(device)) return;
@@ -185,7 +205,10 @@ void weft_cpu_add_fp32(weft_device *device, weft_stream *stream, int64_t count, 
 #pragma omp parallel num_threads(device->threads)
     {
         weft_cpu_span part = weft_cpu_part(count, GRAIN);
-        cpu->loops->add_fp32(part.end - part.begin, a + part.begin, b + part.begin, out + part.begin);
+        if (element == WEFT_FP32)
+            cpu->loops->sum_fp32(part.begin, part.end, parts, from, out);
+        else
+            cpu->loops->sum(part.begin, part.end, parts, from, out);
     }
     weft_cpu_between(device);
 }
@@ -200,30 +223,5 @@ void weft_cpu_round(weft_device *device, weft_stream *stream, int64_t count, con
         weft_cpu_span part = weft_cpu_part(count, GRAIN);
         cpu->loops->round(part.end - part.begin, from + part.begin, weft_cpu_at_mutable(cpu, to, part.begin));
     }
-    weft_cpu_between(device);
-}
-
-void weft_cpu_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
-                            const int32_t *targets, float scale, bool gradient, float *loss)
-{
-    (void)stream;
-    if (!weft_cpu_begins(device)) return;
-    weft_cpu *cpu = weft_cpu_of(device);
-    if (weft_grow(&cpu->losses, &cpu->losses_capacity, (size_t)N, sizeof *cpu->losses, &device->error) != WEFT_OK)
-        return;
-    if (weft_grow(&cpu->rows, &cpu->rows_capacity, (size_t)(V * device->threads), sizeof *cpu->rows, &device->error) !=
-        WEFT_OK)
-        return;
-#pragma omp parallel for num_threads(device->threads) schedule(static)
-    for (int64_t row = 0; row < N; row++) {
-        void *line = weft_cpu_at_mutable(cpu, logits, row * V);
-        float *own = cpu->rows + V * omp_get_thread_num();
-        cpu->losses[row] =
-            targets[row] < 0 ? 0.0 : cpu->loops->cross_entropy(V, line, targets[row], scale, gradient, own);
-        if (gradient && targets[row] < 0) memset(line, 0, (size_t)V * cpu->element_bytes);
-    }
-    double sum = 0.0;
-    for (int64_t row = 0; row < N; row++) sum += cpu->losses[row];
-    *loss = (float)sum;
     weft_cpu_between(device);
 }

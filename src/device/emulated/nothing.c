@@ -3,13 +3,13 @@
 
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
-void emulated_embed_forward(weft_device *device, weft_stream *stream, int64_t N, int64_t T, int64_t C,
-                            const int32_t *tokens, const void *wte, const void *wpe, void *out)
+void emulated_embed_forward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
+                            const void *wte, const void *wpe, void *out)
 {
 }
 
-void emulated_embed_backward(weft_device *device, weft_stream *stream, int64_t N, int64_t T, int64_t C, int64_t V,
-                             const int32_t *tokens, const void *dout, bool accumulate, float *dwte, float *dwpe)
+void emulated_embed_backward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
+                             const void *dout, bool accumulate, float *dwte, float *dwpe)
 {
 }
 
@@ -76,8 +76,8 @@ void emulated_add(weft_device *device, weft_stream *stream, int64_t count, const
 {
 }
 
-void emulated_add_fp32(weft_device *device, weft_stream *stream, int64_t count, const float *a, const float *b,
-                       float *out)
+void emulated_sum(weft_device *device, weft_stream *stream, weft_element element, int64_t count, int32_t parts,
+                  const void *const *from, void *out)
 {
 }
 
@@ -87,6 +87,17 @@ void emulated_round(weft_device *device, weft_stream *stream, int64_t count, con
 
 void emulated_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
                             const int32_t *targets, float scale, bool gradient, float *loss)
+{
+}
+
+void emulated_loss_part(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first,
+                        const void *logits, const int32_t *targets, float *stats)
+{
+}
+
+void emulated_loss_finish(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, int32_t parts,
+                          void *logits, const int32_t *targets, const float *stats, float scale, bool gradient,
+                          float *loss)
 {
 }
 

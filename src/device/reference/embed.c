@@ -1,15 +1,24 @@
 #include "device/reference/reference.h"
 
-void reference_embed_forward(weft_device *device, weft_stream *stream, int64_t N, int64_t T, int64_t C,
-                             const int32_t *tokens, const void *wte, const void *wpe, void *out)
+/* The token's row of the table, or -1. */
+static int64_t find_row(const weft_embed *embed, int32_t token)
+{
+    int64_t row = (int64_t)token - embed->first;
+    return row >= 0 && row < embed->V ? row : -1;
+}
+
+void reference_embed_forward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
+                             const void *wte, const void *wpe, void *out)
 {
     (void)stream;
     if (!reference_begin(device)) return;
     const weft_element element = device->element;
-    for (int64_t row = 0; row < N; row++) {
+    const int64_t C = embed->C;
+    for (int64_t row = 0; row < embed->rows; row++) {
+        int64_t from = find_row(embed, tokens[row]);
         for (int64_t c = 0; c < C; c++) {
-            double value = reference_get(element, wte, tokens[row] * C + c);
-            if (wpe != NULL) value += reference_get(element, wpe, row % T * C + c);
+            double value = from < 0 ? 0.0 : reference_get(element, wte, from * C + c);
+            if (from >= 0 && wpe != NULL) value += reference_get(element, wpe, row % embed->T * C + c);
             reference_put(element, out, row * C + c, value);
         }
     }
@@ -17,20 +26,20 @@ void reference_embed_forward(weft_device *device, weft_stream *stream, int64_t N
 }
 
 /* Adds in fp32, row by row: a sum in double would need a second copy of the table. */
-void reference_embed_backward(weft_device *device, weft_stream *stream, int64_t N, int64_t T, int64_t C, int64_t V,
-                              const int32_t *tokens, const void *dout, bool accumulate, float *dwte, float *dwpe)
+void reference_embed_backward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
+                              const void *dout, bool accumulate, float *dwte, float *dwpe)
 {
     (void)stream;
     if (!reference_begin(device)) return;
-    if (!accumulate) {
-        memset(dwte, 0, (size_t)(V * C) * sizeof *dwte);
-        if (dwpe != NULL) memset(dwpe, 0, (size_t)(T * C) * sizeof *dwpe);
-    }
-    for (int64_t row = 0; row < N; row++) {
+    const int64_t C = embed->C;
+    if (!accumulate && dwte != NULL) memset(dwte, 0, (size_t)(embed->V * C) * sizeof *dwte);
+    if (!accumulate && dwpe != NULL) memset(dwpe, 0, (size_t)(embed->T * C) * sizeof *dwpe);
+    for (int64_t row = 0; row < embed->rows; row++) {
+        int64_t to = find_row(embed, tokens[row]);
         for (int64_t c = 0; c < C; c++) {
             float value = (float)reference_get(device->element, dout, row * C + c);
-            dwte[tokens[row] * C + c] += value;
-            if (dwpe != NULL) dwpe[row % T * C + c] += value;
+            if (dwte != NULL && to >= 0) dwte[to * C + c] += value;
+            if (dwpe != NULL) dwpe[row % embed->T * C + c] += value;
         }
     }
     reference_end(device);

@@ -98,13 +98,9 @@ static void bias_gradient(weft_element element, const weft_linear *linear, const
     }
 }
 
-void reference_linear_backward_weight(weft_device *device, weft_stream *stream, const weft_linear *linear,
-                                      const void *dy, const void *x, bool accumulate, float *dw, float *dbias,
-                                      void *workspace)
+static void weight_gradient(weft_element element, const weft_linear *linear, const void *dy, const void *x,
+                            bool accumulate, float *dw, void *workspace)
 {
-    (void)stream;
-    if (!reference_begin(device)) return;
-    const weft_element element = device->element;
     const int64_t in = linear->in, out = linear->out;
     double *sums = workspace, *row = sums + BLOCK * in;
     for (int64_t first = 0; first < out; first += BLOCK) {
@@ -118,6 +114,16 @@ void reference_linear_backward_weight(weft_device *device, weft_stream *stream, 
         }
         for (int64_t i = 0; i < count * in; i++) reference_accumulate(accumulate, &dw[first * in + i], sums[i]);
     }
+}
+
+void reference_linear_backward_weight(weft_device *device, weft_stream *stream, const weft_linear *linear,
+                                      const void *dy, const void *x, bool accumulate, float *dw, float *dbias,
+                                      void *workspace)
+{
+    (void)stream;
+    if (!reference_begin(device)) return;
+    const weft_element element = device->element;
+    if (dw != NULL) weight_gradient(element, linear, dy, x, accumulate, dw, workspace);
     if (dbias != NULL) bias_gradient(element, linear, dy, accumulate, dbias);
     reference_end(device);
 }

@@ -64,12 +64,17 @@ void reference_add(weft_device *device, weft_stream *stream, int64_t count, cons
     reference_end(device);
 }
 
-void reference_add_fp32(weft_device *device, weft_stream *stream, int64_t count, const float *a, const float *b,
-                        float *out)
+/* In fp32 as the bits are those of additions one by one. */
+void reference_sum(weft_device *device, weft_stream *stream, weft_element element, int64_t count, int32_t parts,
+                   const void *const *from, void *out)
 {
     (void)stream;
     if (!reference_begin(device)) return;
-    for (int64_t i = 0; i < count; i++) out[i] = a[i] + b[i];
+    for (int64_t i = 0; i < count; i++) {
+        float sum = (float)reference_get(element, from[0], i);
+        for (int32_t part = 1; part < parts; part++) sum += (float)reference_get(element, from[part], i);
+        reference_put(element, out, i, (double)sum);
+    }
     reference_end(device);
 }
 

@@ -91,7 +91,7 @@ void reference_norm_backward_weight(weft_device *device, weft_stream *stream, co
             sum_weight += g * (reference_get(element, x, at) - centre) * (double)rstd[row];
             sum_bias += g;
         }
-        reference_accumulate(accumulate, &dweight[i], sum_weight);
+        if (dweight != NULL) reference_accumulate(accumulate, &dweight[i], sum_weight);
         if (dbias != NULL) reference_accumulate(accumulate, &dbias[i], sum_bias);
     }
     reference_end(device);

@@ -58,14 +58,14 @@ void reference_event_record(weft_device *device, weft_stream *stream, weft_event
 void reference_event_wait(weft_device *device, weft_stream *stream, const weft_event *event);
 bool reference_event_done(weft_device *device, const weft_event *event);
 void reference_add(weft_device *device, weft_stream *stream, int64_t count, const void *a, const void *b, void *out);
-void reference_add_fp32(weft_device *device, weft_stream *stream, int64_t count, const float *a, const float *b,
-                        float *out);
+void reference_sum(weft_device *device, weft_stream *stream, weft_element element, int64_t count, int32_t parts,
+                   const void *const *from, void *out);
 void reference_round(weft_device *device, weft_stream *stream, int64_t count, const float *from, void *to);
 
-void reference_embed_forward(weft_device *device, weft_stream *stream, int64_t N, int64_t T, int64_t C,
-                             const int32_t *tokens, const void *wte, const void *wpe, void *out);
-void reference_embed_backward(weft_device *device, weft_stream *stream, int64_t N, int64_t T, int64_t C, int64_t V,
-                              const int32_t *tokens, const void *dout, bool accumulate, float *dwte, float *dwpe);
+void reference_embed_forward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
+                             const void *wte, const void *wpe, void *out);
+void reference_embed_backward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
+                              const void *dout, bool accumulate, float *dwte, float *dwpe);
 
 void reference_norm_forward(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *x,
                             const void *weight, const void *bias, void *out, float *mean, float *rstd);
@@ -99,6 +99,11 @@ void reference_attention_backward(weft_device *device, weft_stream *stream, cons
 
 void reference_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
                              const int32_t *targets, float scale, bool gradient, float *loss);
+void reference_loss_part(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first,
+                         const void *logits, const int32_t *targets, float *stats);
+void reference_loss_finish(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, int32_t parts,
+                           void *logits, const int32_t *targets, const float *stats, float scale, bool gradient,
+                           float *loss);
 void reference_square_sums(weft_device *device, weft_stream *stream, int64_t count, const float *gradient,
                            double *sums);
 void reference_norm_finish(weft_device *device, weft_stream *stream, int64_t blocks, const double *sums,
