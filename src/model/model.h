@@ -24,6 +24,9 @@ typedef struct weft_slice {
 weft_status weft_slice_check(const weft_model_config *model, int64_t rows, int32_t width,
                              weft_error *error) WEFT_CHECKED;
 
+/* Rows of the vocabulary that come before a slice, and how many it has. */
+int64_t weft_slice_vocabulary(const weft_model_config *model, weft_slice slice, int64_t *out_count);
+
 /* What each tensor-parallel worker has of a parameter. */
 typedef enum weft_split {
     WEFT_SPLIT_NONE,   /* all of it, and computes its whole gradient */

@@ -26,16 +26,8 @@ weft_model_sizes weft_model_sizes_divide(const weft_model_config *model, int32_t
     sizes.H /= width;
     sizes.G /= width;
     for (size_t i = 0; i < sizeof divided / sizeof *divided; i++) sizes.width[divided[i]] /= width;
-    weft_slice_vocabulary(model, (weft_slice){0, width}, &sizes.width[WEFT_WIDTH_VOCABULARY]);
+    sizes.width[WEFT_WIDTH_VOCABULARY] = (model->vocabulary + width - 1) / width;
     return sizes;
-}
-
-int64_t weft_slice_vocabulary(const weft_model_config *model, weft_slice slice, int64_t *out_count)
-{
-    int64_t V = model->vocabulary, width = slice.width > 1 ? slice.width : 1, share = (V + width - 1) / width;
-    int64_t first = share * slice.index < V ? share * slice.index : V;
-    *out_count = V - first < share ? V - first : share;
-    return first;
 }
 
 weft_status weft_model_check(const weft_model_config *model, weft_error *error)

@@ -34,9 +34,6 @@ weft_model_sizes weft_model_sizes_make(const weft_model_config *model);
 /* The same of one tensor-parallel worker; of the vocabulary, the largest share. */
 weft_model_sizes weft_model_sizes_divide(const weft_model_config *model, int32_t width);
 
-/* Rows of the vocabulary that come before a slice, and that it has. */
-int64_t weft_slice_vocabulary(const weft_model_config *model, weft_slice slice, int64_t *out_count);
-
 /* WEFT_INVALID when the widths make no model: what the configuration's own checks let nobody write, but code could. */
 weft_status weft_model_check(const weft_model_config *model, weft_error *error) WEFT_CHECKED;
 

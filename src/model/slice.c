@@ -2,6 +2,14 @@
 #include "base/random.h"
 #include "model/parameters.h"
 
+int64_t weft_slice_vocabulary(const weft_model_config *model, weft_slice slice, int64_t *out_count)
+{
+    int64_t V = model->vocabulary, width = slice.width > 1 ? slice.width : 1, share = (V + width - 1) / width;
+    int64_t first = share * slice.index < V ? share * slice.index : V;
+    *out_count = V - first < share ? V - first : share;
+    return first;
+}
+
 static weft_status refuse(const char *what, int64_t count, int32_t width, weft_error *error)
 {
     FAIL(error, WEFT_INVALID, "%d workers cannot divide %lld %s evenly: choose a width that divides it", width,

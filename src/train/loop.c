@@ -259,12 +259,8 @@ static weft_status report_unclipped(weft_loop *loop, weft_error *error)
                                            blocks * sizeof *sums);
     int32_t p = first_bad(job, sums), s = job->stage_count - 1;
     while (s > 0 && p < job->stages[s].parameter_first) s--;
-    weft_coordinates at = {.rank = job->stages[s].rank};
-    char ranks[WEFT_WORLD_NAMES + 8];
-    if (job->data * job->tensor == 1)
-        snprintf(ranks, sizeof ranks, "rank %d", weft_world_number(job, at));
-    else /* it is their sum */
-        snprintf(ranks, sizeof ranks, "one of the workers of stage %d's pipeline rank %d", s, at.rank);
+    char ranks[WEFT_WORLD_NAMES];
+    weft_world_describe_rank(job, job->stages[s].rank, ranks, sizeof ranks); /* it is the sum of theirs */
     weft_fail(error, WEFT_FAILED,
               "%s, step %lld, stage %d: the gradient of %s is not finite (set optimizer.clip to learn the "
               "micro-batch)%s",

@@ -78,15 +78,33 @@ weft_status weft_world_members(const weft_job *job, weft_world_purpose purpose, 
     return WEFT_OK;
 }
 
+/* The next of so many numbers of a list in words. */
+static size_t list_next(char *out, size_t size, size_t used, int32_t place, int32_t count, int32_t number)
+{
+    const char *before = place == 0 ? "" : place + 1 == count ? " and " : ", ";
+    return used < size ? used + (size_t)snprintf(out + used, size - used, "%s%d", before, number) : used;
+}
+
 void weft_world_describe(const weft_job *job, weft_world_purpose purpose, weft_coordinates at, char *out, size_t size)
 {
-    int32_t count = axis_size(job, axes[purpose]), own = *axis_of(&at, axes[purpose]);
-    size_t used = (size_t)snprintf(out, size, count == 2 ? "with rank " : "of ranks ");
-    for (int32_t i = 0; i < count && used < size; i++) {
-        if (count == 2 && i == own) continue;
-        *axis_of(&at, axes[purpose]) = i;
-        const char *before = count == 2 || i == 0 ? "" : i + 1 == count ? " and " : ", ";
-        used += (size_t)snprintf(out + used, size - used, "%s%d", before, weft_world_number(job, at));
+    int32_t count = axis_size(job, axes[purpose]), *own = axis_of(&at, axes[purpose]);
+    bool pair = count == 2;
+    size_t used = (size_t)snprintf(out, size, pair ? "with rank " : "of ranks ");
+    if (pair) {
+        *own = 1 - *own;
+        list_next(out, size, used, 0, 1, weft_world_number(job, at));
+        return;
+    }
+    for (*own = 0; *own < count; ++*own) used = list_next(out, size, used, *own, count, weft_world_number(job, at));
+}
+
+void weft_world_describe_rank(const weft_job *job, int32_t rank, char *out, size_t size)
+{
+    int32_t count = job->data * job->tensor;
+    size_t used = (size_t)snprintf(out, size, count == 1 ? "rank " : "one of the ranks ");
+    for (int32_t i = 0; i < count; i++) {
+        weft_coordinates at = {rank, i / job->tensor, i % job->tensor};
+        used = list_next(out, size, used, i, count, weft_world_number(job, at));
     }
 }
 

@@ -41,8 +41,11 @@ weft_status weft_world_members(const weft_job *job, weft_world_purpose purpose, 
 
 enum { WEFT_WORLD_NAMES = 96 };
 
-/* Its other members, for messages: "with rank 3", "of ranks 4, 5, 6 and 7". */
+/* Its members, for messages: "with rank 3" in a group of two, "of ranks 4, 5, 6 and 7". Cut off where out ends. */
 void weft_world_describe(const weft_job *job, weft_world_purpose purpose, weft_coordinates at, char *out, size_t size);
+
+/* All workers of a pipeline rank: "rank 3", "one of the ranks 2 and 3". */
+void weft_world_describe_rank(const weft_job *job, int32_t rank, char *out, size_t size);
 
 /* All groups of the run: everybody first. */
 weft_status weft_world_groups(const weft_job *job, weft_arena *arena, const weft_group **out, int32_t *out_count,

@@ -68,7 +68,7 @@ void rig_check(const model_rig *rig)
 /* Norms and biases are not left at one and zero, so that a term that they multiply is not lost to the test. */
 static void draw(const weft_parameter *parameter, float *out)
 {
-    weft_parameter_init(parameter, 5, out);
+    weft_parameter_init(parameter, 0, 5, 0, parameter->own, out);
     if (parameter->init == WEFT_INIT_NORMAL) return;
     weft_random_key key = weft_random_key_make(6, parameter->name);
     for (int64_t i = 0; i < parameter->elements; i++) out[i] += (float)(0.1 * weft_random_normal(key, (uint64_t)i));
@@ -81,7 +81,7 @@ void rig_init(model_rig *rig, const weft_device_kind *kind, weft_element element
     *rig = (struct model_rig){.model = *model, .B = B, .T = T, .kind = kind, .options = {element, 1}};
     assert_int_equal(kind->create(&rig->options, &rig->device, &error), WEFT_OK);
     weft_arena_init(&rig->arena);
-    assert_int_equal(weft_model_parameters(model, &rig->arena, &rig->parameters, &rig->count, &error), WEFT_OK);
+    assert_int_equal(weft_model_parameters(model, 1, &rig->arena, &rig->parameters, &rig->count, &error), WEFT_OK);
     size_t count = (size_t)rig->count;
     assert_int_equal(weft_arena_take(&rig->arena, count, sizeof *rig->weight, &rig->weight, &error), WEFT_OK);
     assert_int_equal(weft_arena_take(&rig->arena, count, sizeof *rig->gradient, &rig->gradient, &error), WEFT_OK);
@@ -158,8 +158,8 @@ static void make_cells(model_rig *rig, const rig_plan *plan, int64_t M, bool for
         weft_stage_shape shape = stage_shape(rig, plan, s, forward_only);
         int32_t first, count;
         weft_stage_parameters(&shape, rig->parameters, rig->count, &first, &count);
-        weft_stage_weights weights = {(const void *const *)(rig->storage + first),
-                                      forward_only ? NULL : rig->gradient + first};
+        weft_stage_weights weights = {.storage = (const void *const *)(rig->storage + first),
+                                      .gradient = forward_only ? NULL : rig->gradient + first};
         weft_error error;
         assert_int_equal(weft_stage_create(&shape, rig->device, &weights, &cells[s].stage, &error), WEFT_OK);
         cells[s].bytes = weft_stage_memory(&shape);

@@ -22,7 +22,7 @@ static void check_names(const weft_model_config *model, const char *const *names
     const weft_parameter *parameters;
     int32_t count;
     weft_arena_init(&arena);
-    assert_int_equal(weft_model_parameters(model, &arena, &parameters, &count, &error), WEFT_OK);
+    assert_int_equal(weft_model_parameters(model, 1, &arena, &parameters, &count, &error), WEFT_OK);
     assert_int_equal(count, expected);
     for (int32_t p = 0; p < count; p++) {
         assert_string_equal(parameters[p].name, names[p]);
@@ -79,7 +79,7 @@ static void test_gpt2_size(void **state)
     int32_t count;
     int64_t elements = 0, products = 0;
     weft_arena_init(&arena);
-    assert_int_equal(weft_model_parameters(&model, &arena, &parameters, &count, &error), WEFT_OK);
+    assert_int_equal(weft_model_parameters(&model, 1, &arena, &parameters, &count, &error), WEFT_OK);
     for (int32_t p = 0; p < count; p++) {
         if (!parameters[p].tied) elements += parameters[p].elements;
         if (parameters[p].dimensions == 2 && parameters[p].layer >= 0) products += parameters[p].elements;
@@ -98,7 +98,7 @@ static void test_gpt2_size(void **state)
 static double deviation(const weft_parameter *parameter, uint64_t seed, float *values)
 {
     double sum = 0;
-    weft_parameter_init(parameter, seed, values);
+    weft_parameter_init(parameter, 0, seed, 0, parameter->own, values);
     for (int64_t i = 0; i < parameter->elements; i++) sum += (double)values[i] * (double)values[i];
     return sqrt(sum / (double)parameter->elements);
 }
@@ -114,7 +114,7 @@ static void test_init(void **state)
     const weft_parameter *parameters;
     int32_t count;
     weft_arena_init(&arena);
-    assert_int_equal(weft_model_parameters(&model, &arena, &parameters, &count, &error), WEFT_OK);
+    assert_int_equal(weft_model_parameters(&model, 1, &arena, &parameters, &count, &error), WEFT_OK);
     float *first = malloc(sizeof *first * 128 * 1024), *second = malloc(sizeof *second * 128 * 1024);
     assert_true(first != NULL && second != NULL);
     for (int32_t p = 0; p < count; p++) {
@@ -151,7 +151,7 @@ static void test_stage_ranges(void **state)
     const weft_parameter *parameters;
     int32_t count;
     weft_arena_init(&arena);
-    assert_int_equal(weft_model_parameters(&model, &arena, &parameters, &count, &error), WEFT_OK);
+    assert_int_equal(weft_model_parameters(&model, 1, &arena, &parameters, &count, &error), WEFT_OK);
     for (int32_t a = 0; a <= 3; a++) {
         for (int32_t b = a; b <= 3; b++) {
             int32_t edges[] = {0, a, b, 3}, next = 0, sizes[3];

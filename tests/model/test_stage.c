@@ -290,7 +290,7 @@ static void test_refusals(void **state)
     weft_device *device = NULL;
     weft_error error;
     assert_int_equal(kind->create(&good.options, &device, &error), WEFT_OK);
-    weft_stage_weights none = {NULL, NULL};
+    weft_stage_weights none = {.storage = NULL};
     weft_stage *stage = NULL;
     assert_int_equal(weft_stage_create(&good, device, &none, &stage, &error), WEFT_OK);
     weft_stage_destroy(stage);

@@ -216,7 +216,7 @@ static void test_not_finite(void **state)
         const char *clip, *data, *shard, *words;
     } cases[] = {{"optimizer.clip=0", "parallel.data=1", "parallel.shard=none", "stage 1: the gradient of layer."},
                  {"optimizer.clip=1", "parallel.data=1", "parallel.shard=none", ": the gradient of layer."},
-                 {"optimizer.clip=0", "parallel.data=2", "parallel.shard=optimizer", "one of the ranks 2 to 3, step "},
+                 {"optimizer.clip=0", "parallel.data=2", "parallel.shard=optimizer", "one of the ranks 2 and 3, step "},
                  {"optimizer.clip=1", "parallel.data=2", "parallel.shard=weights", ": the gradient of layer."}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         test_run run = {0};
