@@ -35,7 +35,8 @@ static weft_status write_kind(weft_loop *loop, int64_t step, weft_checkpoint_kin
                                                   .dimensions = parameter->dimensions,
                                                   .shape = parameter->shape,
                                                   .from = share.from,
-                                                  .count = share.to - share.from,
+                                                  .rows = 1,
+                                                  .columns = share.to - share.from,
                                                   .values = values[kind]};
     }
     weft_status status = weft_checkpoint_write(job->config->run.folder, step, kind, worker->number, job->workers,

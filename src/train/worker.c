@@ -393,14 +393,14 @@ static weft_status load_parameter(weft_worker *worker, const weft_checkpoint *ch
     weft_share share = weft_share_of(job, p, worker->data);
     weft_own own = weft_worker_own(worker, p);
     float *whole = whole_of(worker, p);
-    TRY(weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_WEIGHTS, source->name, source->dimensions, source->shape, 0,
+    TRY(weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_WEIGHTS, source->name, source->dimensions, source->shape, 0, 1,
                              source->elements, whole, error));
     place_weights(worker, p, whole);
     if (!own.moment1 || share.from == share.to) return WEFT_OK;
     TRY(weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, source->name, source->dimensions, source->shape,
-                             share.from, share.to - share.from, own.moment1, error));
+                             share.from, 1, share.to - share.from, own.moment1, error));
     return weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT2, source->name, source->dimensions, source->shape,
-                                share.from, share.to - share.from, own.moment2, error);
+                                share.from, 1, share.to - share.from, own.moment2, error);
 }
 
 weft_status weft_worker_load(weft_worker *worker, const weft_checkpoint *checkpoint, weft_error *error)

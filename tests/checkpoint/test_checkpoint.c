@@ -28,7 +28,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static void save(const fixture *what, const char *folder, int64_t step, int32_t ranks, int64_t keep)
+static void save(fixture *what, const char *folder, int64_t step, int32_t ranks, int64_t keep)
 {
     weft_error error;
     if (fixture_save(what, folder, step, ranks, keep, &error) != WEFT_OK) fail_msg("%s", error.text);
@@ -71,18 +71,18 @@ static void test_reading_what_is_not_there(void **state)
     assert_int_equal(weft_checkpoint_open(model.folder, &checkpoint, &error), WEFT_OK);
     int64_t turned[] = {4, 5}, right[] = {5, 4};
     assert_int_equal(
-        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_WEIGHTS, "embeddings", 2, right, 0, 20, values, &error),
+        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_WEIGHTS, "embeddings", 2, right, 0, 1, 20, values, &error),
         WEFT_INVALID);
     assert_non_null(strstr(error.text, "no tensor \"embeddings\" among its weights"));
     assert_int_equal(
-        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, "embedding", 2, turned, 0, 20, values, &error),
+        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, "embedding", 2, turned, 0, 1, 20, values, &error),
         WEFT_INVALID);
     assert_non_null(strstr(error.text, "moment1 of \"embedding\" have the shape (5, 4), but the model needs (4, 5)"));
     assert_int_equal(
-        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, "embedding", 1, right, 0, 20, values, &error),
+        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, "embedding", 1, right, 0, 1, 20, values, &error),
         WEFT_INVALID);
     assert_int_equal(
-        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, "embedding", 5, right, 0, 20, values, &error),
+        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, "embedding", 5, right, 0, 1, 20, values, &error),
         WEFT_INVALID);
     weft_checkpoint_close(checkpoint);
 }
@@ -313,7 +313,7 @@ static void save_some(const char *folder, size_t first, size_t count, bool flat)
     weft_checkpoint_file file;
     weft_error error;
     fixture_pieces(&model, WEFT_CHECKPOINT_MOMENT1, pieces);
-    int64_t elements = pieces[first].count;
+    int64_t elements = pieces[first].columns;
     if (flat) {
         pieces[first].dimensions = 1;
         pieces[first].shape = &elements;
