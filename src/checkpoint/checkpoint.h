@@ -75,6 +75,9 @@ const char *weft_checkpoint_path(const weft_checkpoint *checkpoint);
 const char *weft_checkpoint_config(const weft_checkpoint *checkpoint); /* YAML text */
 const weft_checkpoint_state *weft_checkpoint_get_state(const weft_checkpoint *checkpoint);
 
+/* Whether there is a tensor of this name and kind. Kinds need not hold the same tensors. */
+bool weft_checkpoint_has(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name);
+
 /* Copies a run or a block of a tensor, given as that of a weft_checkpoint_piece is, to out, packed: rows x columns.
  * Touches nothing but what holds its elements, in time for them and for the rows of the pieces. WEFT_INVALID when the
  * tensor is missing, its shape differs, or the elements do not lie in it. */

@@ -187,6 +187,11 @@ static weft_status shapes_differ(const weft_checkpoint *checkpoint, weft_checkpo
     return status;
 }
 
+bool weft_checkpoint_has(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name)
+{
+    return weft_pieces_find(&checkpoint->kinds[kind], name) != NULL;
+}
+
 static weft_status find_tensor(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name,
                                int32_t dimensions, const int64_t *shape, const weft_stored_tensor **out,
                                weft_error *error)

@@ -341,6 +341,42 @@ static void test_compare_names_and_shapes(void **state)
     differs(model.folder, other, "moment1 of \"embedding\" differ in shape: (5, 4) and (20)");
 }
 
+/* What is not trained has weights, but no moments. */
+static void test_kinds_need_not_hold_the_same(void **state)
+{
+    (void)state;
+    char other[128], words[256];
+    snprintf(other, sizeof other, "%s/other", model.run);
+    for (size_t k = 0; k < 2; k++) {
+        const char *folder = k ? other : model.folder;
+        weft_checkpoint_state wanted = {.step = 1};
+        weft_checkpoint_file files[WEFT_CHECKPOINT_KINDS];
+        weft_error error;
+        assert_int_equal(weft_checkpoint_begin(folder, 1, &error), WEFT_OK);
+        for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS; kind++) {
+            weft_checkpoint_piece pieces[FIXTURE_TENSORS];
+            size_t count = kind == WEFT_CHECKPOINT_WEIGHTS ? 4 : kind == WEFT_CHECKPOINT_MOMENT1 ? 1 : k;
+            fixture_pieces(&model, (weft_checkpoint_kind)kind, pieces);
+            assert_int_equal(weft_checkpoint_write(folder, 1, (weft_checkpoint_kind)kind, 0, 1, pieces, count,
+                                                   &files[kind], &error),
+                             WEFT_OK);
+        }
+        assert_int_equal(weft_checkpoint_publish(folder, &wanted, "", files, WEFT_CHECKPOINT_KINDS, 0, &error),
+                         WEFT_OK);
+    }
+    weft_checkpoint *checkpoint = fixture_open(model.folder);
+    assert_true(weft_checkpoint_has(checkpoint, WEFT_CHECKPOINT_WEIGHTS, "head"));
+    assert_true(weft_checkpoint_has(checkpoint, WEFT_CHECKPOINT_MOMENT1, "embedding"));
+    assert_false(weft_checkpoint_has(checkpoint, WEFT_CHECKPOINT_MOMENT1, "head"));
+    assert_false(weft_checkpoint_has(checkpoint, WEFT_CHECKPOINT_MOMENT2, "embedding"));
+    assert_false(weft_checkpoint_has(checkpoint, WEFT_CHECKPOINT_WEIGHTS, "hea"));
+    weft_checkpoint_close(checkpoint);
+    differs(model.folder, model.folder, "");
+    snprintf(words, sizeof words, "moment2 of \"embedding\" are in %s only", fixture_path(other, 1, ""));
+    differs(model.folder, other, words);
+    differs(other, model.folder, words);
+}
+
 static void test_names_of_files(void **state)
 {
     (void)state;
@@ -384,6 +420,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_discard, setup, teardown),
         cmocka_unit_test_setup_teardown(test_compare, setup, teardown),
         cmocka_unit_test_setup_teardown(test_compare_names_and_shapes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kinds_need_not_hold_the_same, setup, teardown),
         cmocka_unit_test(test_names_of_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -189,6 +189,7 @@ static void check_pieces(const char *folder, const world *self, fixture_dice *fr
     weft_checkpoint *checkpoint = fixture_open(folder);
     for (int t = 0; t < TENSORS; t++) {
         int64_t elements = self->elements[t], width = self->width[t];
+        assert_true(weft_checkpoint_has(checkpoint, self->kind, names[t]));
         check_piece(checkpoint, self, t, 0, 1, elements);
         for (int i = 0; i < 12; i++) {
             int64_t begin = fixture_draw(from, elements + 1);
