@@ -32,20 +32,23 @@ typedef struct weft_checkpoint_state {
     double loss;               /* of the last step */
 } weft_checkpoint_state;
 
-/* Elements from .. from + count - 1 of a tensor of this shape, in row-major order. Everything is borrowed. */
+/* Part of a tensor, whose elements are counted in row-major order. One row is a run of `columns` elements from element
+ * `from`, over as many rows of the tensor as it takes. More rows are a block: so many runs of `columns` elements, none of
+ * which goes over the end of a row of the tensor (its last dimension), each a row behind the one before. Everything is
+ * borrowed. */
 typedef struct weft_checkpoint_piece {
     const char *name; /* of the tensor; printable ASCII without '#' */
     int32_t dimensions;
     const int64_t *shape; /* of the whole tensor */
-    int64_t from, count;
-    const float *values; /* count of them; may be NULL when count is 0 */
+    int64_t from, rows, columns;
+    const float *values; /* rows x columns, packed; may be NULL when that is nothing */
 } weft_checkpoint_piece;
 
 /* Empties and makes FOLDER/step-XXXXXXXX.tmp. One rank calls it, before the others write. */
 weft_status weft_checkpoint_begin(const char *folder, int64_t step, weft_error *error) WEFT_CHECKED;
 
 /* Writes this rank's pieces of one kind, in the order given, into the .tmp folder; ranks may write side by side. A part
- * without elements is left out; when nothing is left, no file is written and out's name is empty. WEFT_INVALID: a range
+ * without elements is left out; when nothing is left, no file is written and out's name is empty. WEFT_INVALID: a piece
  * that does not lie in its shape, a name that no tensor can have, two pieces of a tensor with the same first element. */
 weft_status weft_checkpoint_write(const char *folder, int64_t step, weft_checkpoint_kind kind, int32_t rank, int32_t ranks,
                                   const weft_checkpoint_piece *pieces, size_t count, weft_checkpoint_file *out,
@@ -72,11 +75,15 @@ const char *weft_checkpoint_path(const weft_checkpoint *checkpoint);
 const char *weft_checkpoint_config(const weft_checkpoint *checkpoint); /* YAML text */
 const weft_checkpoint_state *weft_checkpoint_get_state(const weft_checkpoint *checkpoint);
 
-/* Copies elements from .. from + count - 1 of a tensor, touching nothing but what holds them. WEFT_INVALID when the
- * tensor is missing, its shape differs, or the range does not lie in it. */
+/* Whether there is a tensor of this name and kind. Kinds need not hold the same tensors. */
+bool weft_checkpoint_has(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name);
+
+/* Copies a run or a block of a tensor, given as that of a weft_checkpoint_piece is, to out, packed: rows x columns.
+ * Touches nothing but what holds its elements, in time for them and for the rows of the pieces. WEFT_INVALID when the
+ * tensor is missing, its shape differs, or the elements do not lie in it. */
 weft_status weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name,
-                                 int32_t dimensions, const int64_t *shape, int64_t from, int64_t count, float *out,
-                                 weft_error *error) WEFT_CHECKED;
+                                 int32_t dimensions, const int64_t *shape, int64_t from, int64_t rows, int64_t columns,
+                                 float *out, weft_error *error) WEFT_CHECKED;
 
 /* Whether a run folder holds a complete checkpoint. */
 bool weft_checkpoint_exists(const char *folder);

@@ -1,51 +1,55 @@
+#include "checkpoint/lines.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/open.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-/* The piece that holds an element, at or behind *at. */
-static const weft_stored_piece *piece_of(const weft_stored_tensor *tensor, int64_t element, size_t *at)
-{
-    while (tensor->pieces[*at].from + tensor->pieces[*at].count <= element) ++*at;
-    return &tensor->pieces[*at];
-}
+/* The walks over a pair of tensors, from pair to pair. */
+typedef struct walks {
+    weft_lines a, b;
+} walks;
 
-static const unsigned char *value_of(const weft_stored_piece *piece, int64_t element)
-{
-    return piece->values + (size_t)(element - piece->from) * sizeof(float);
-}
+typedef struct difference {
+    int64_t element; /* -1: none */
+    const unsigned char *values[2];
+} difference;
 
-static void print_value(const weft_stored_tensor *tensor, int64_t element, weft_text *out)
+static void print_value(const unsigned char *bytes, weft_text *out)
 {
-    size_t at = 0;
     float value;
     uint32_t bits;
-    const unsigned char *bytes = value_of(piece_of(tensor, element, &at), element);
     memcpy(&value, bytes, sizeof value);
     memcpy(&bits, bytes, sizeof bits);
     weft_text_add(out, "%.9g (0x%08" PRIx32 ")", (double)value, bits);
 }
 
-static int64_t first_difference(const unsigned char *left, const unsigned char *right)
+static size_t first_difference(const unsigned char *left, const unsigned char *right)
 {
     size_t at = 0;
     while (left[at] == right[at]) at++;
-    return (int64_t)(at / sizeof(float));
+    return at / sizeof(float);
 }
 
-/* The first element whose bits differ, or -1: over each stretch that lies in one piece of either. */
-static int64_t differs_at(const weft_stored_tensor *a, const weft_stored_tensor *b)
+/* The first element whose bits differ: over each stretch that lies in one line of either. */
+static weft_status find_difference(walks *over, const weft_stored_tensor *a, const weft_stored_tensor *b,
+                                   difference *out, weft_error *error)
 {
-    size_t i = 0, j = 0;
-    for (int64_t at = 0, next = 0; at < a->pieces->elements; at = next) {
-        const weft_stored_piece *left = piece_of(a, at, &i), *right = piece_of(b, at, &j);
-        int64_t ends[] = {left->from + left->count, right->from + right->count};
-        next = ends[0] < ends[1] ? ends[0] : ends[1];
-        const unsigned char *mine = value_of(left, at), *other = value_of(right, at);
-        if (memcmp(mine, other, (size_t)(next - at) * sizeof(float)) != 0) return at + first_difference(mine, other);
+    TRY(weft_lines_begin(&over->a, a, error));
+    TRY(weft_lines_begin(&over->b, b, error));
+    weft_line left = {0}, right = {0};
+    *out = (difference){.element = -1};
+    for (int64_t at = 0, next = 0; at < a->pieces->elements && out->element < 0; at = next) {
+        if (left.end == at) weft_lines_next(&over->a, &left);
+        if (right.end == at) weft_lines_next(&over->b, &right);
+        next = left.end < right.end ? left.end : right.end;
+        const unsigned char *mine = left.values + (size_t)(at - left.from) * sizeof(float);
+        const unsigned char *other = right.values + (size_t)(at - right.from) * sizeof(float);
+        if (memcmp(mine, other, (size_t)(next - at) * sizeof(float)) == 0) continue;
+        size_t skip = first_difference(mine, other);
+        *out = (difference){at + (int64_t)skip, {mine + skip * sizeof(float), other + skip * sizeof(float)}};
     }
-    return -1;
+    return WEFT_OK;
 }
 
 static void print_shape(const weft_stored_piece *piece, weft_text *out)
@@ -53,8 +57,23 @@ static void print_shape(const weft_stored_piece *piece, weft_text *out)
     weft_shape_print(piece->dimensions, piece->shape, out);
 }
 
+static void print_difference(const weft_stored_piece *piece, const char *kind, const difference *found, weft_text *out)
+{
+    weft_text_add(out, "%s of \"%s\" differ first at element %" PRId64, kind, piece->name, found->element);
+    if (piece->dimensions > 1) {
+        int64_t columns = weft_extent_width(piece->dimensions, piece->shape);
+        weft_text_add(out, " (row %" PRId64 ", column %" PRId64 ")", found->element / columns,
+                      found->element % columns);
+    }
+    weft_text_add(out, ": ");
+    print_value(found->values[0], out);
+    weft_text_add(out, " and ");
+    print_value(found->values[1], out);
+}
+
 /* Appends what differs; nothing when the tensors are the same. */
-static void compare_tensors(const weft_stored_tensor *a, const weft_stored_tensor *b, const char *kind, weft_text *out)
+static weft_status compare_tensors(walks *over, const weft_stored_tensor *a, const weft_stored_tensor *b,
+                                   const char *kind, weft_text *out, weft_error *error)
 {
     const weft_stored_piece *left = a->pieces, *right = b->pieces;
     if (left->dimensions != right->dimensions || memcmp(left->shape, right->shape, sizeof left->shape) != 0) {
@@ -62,23 +81,17 @@ static void compare_tensors(const weft_stored_tensor *a, const weft_stored_tenso
         print_shape(left, out);
         weft_text_add(out, " and ");
         print_shape(right, out);
-        return;
+        return WEFT_OK;
     }
-    int64_t element = differs_at(a, b);
-    if (element < 0) return;
-    weft_text_add(out, "%s of \"%s\" differ first at element %" PRId64, kind, left->name, element);
-    if (left->dimensions > 1) {
-        int64_t columns = left->shape[left->dimensions - 1];
-        weft_text_add(out, " (row %" PRId64 ", column %" PRId64 ")", element / columns, element % columns);
-    }
-    weft_text_add(out, ": ");
-    print_value(a, element, out);
-    weft_text_add(out, " and ");
-    print_value(b, element, out);
+    difference found;
+    TRY(find_difference(over, a, b, &found, error));
+    if (found.element >= 0) print_difference(left, kind, &found, out);
+    return WEFT_OK;
 }
 
 /* Walks both sorted lists; stops at the first difference. */
-static void compare_kind(const weft_checkpoint *a, const weft_checkpoint *b, weft_checkpoint_kind kind, weft_text *out)
+static weft_status compare_kind(walks *over, const weft_checkpoint *a, const weft_checkpoint *b,
+                                weft_checkpoint_kind kind, weft_text *out, weft_error *error)
 {
     size_t i = 0, j = 0, before = out->length;
     const weft_pieces *left = weft_checkpoint_pieces(a, kind), *right = weft_checkpoint_pieces(b, kind);
@@ -88,11 +101,12 @@ static void compare_kind(const weft_checkpoint *a, const weft_checkpoint *b, wef
         const char *other = j < right->tensor_count ? right->tensors[j].pieces->name : NULL;
         int order = !mine ? 1 : !other ? -1 : strcmp(mine, other);
         if (order == 0)
-            compare_tensors(&left->tensors[i++], &right->tensors[j++], word, out);
+            TRY(compare_tensors(over, &left->tensors[i++], &right->tensors[j++], word, out, error));
         else
             weft_text_add(out, "%s of \"%s\" are in %s only", word, order < 0 ? mine : other,
                           weft_checkpoint_path(order < 0 ? a : b));
     }
+    return WEFT_OK;
 }
 
 static weft_status compare_open(const weft_checkpoint *a, const weft_checkpoint *b, bool *out_same, weft_text *out_text,
@@ -101,9 +115,14 @@ static weft_status compare_open(const weft_checkpoint *a, const weft_checkpoint 
     size_t before = out_text->length;
     int64_t steps[2] = {weft_checkpoint_get_state(a)->step, weft_checkpoint_get_state(b)->step};
     if (steps[0] != steps[1]) weft_text_add(out_text, "steps differ: %" PRId64 " and %" PRId64, steps[0], steps[1]);
-    for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS && out_text->length == before && !out_text->failed; kind++)
-        compare_kind(a, b, (weft_checkpoint_kind)kind, out_text);
-    TRY(weft_text_check(out_text, error));
+    walks over = {0};
+    weft_status status = WEFT_OK;
+    for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS && out_text->length == before && status == WEFT_OK; kind++)
+        status = compare_kind(&over, a, b, (weft_checkpoint_kind)kind, out_text, error);
+    weft_lines_fini(&over.a);
+    weft_lines_fini(&over.b);
+    if (status == WEFT_OK) status = weft_text_check(out_text, error);
+    if (status != WEFT_OK) return status;
     *out_same = out_text->length == before;
     return WEFT_OK;
 }

@@ -187,39 +187,44 @@ static weft_status shapes_differ(const weft_checkpoint *checkpoint, weft_checkpo
     return status;
 }
 
-/* The part of the range that each piece holds. */
-static void copy_range(const weft_stored_tensor *tensor, int64_t from, int64_t count, float *out)
+bool weft_checkpoint_has(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name)
 {
-    for (size_t i = 0; i < tensor->count; i++) {
-        const weft_stored_piece *piece = &tensor->pieces[i];
-        int64_t begin = piece->from > from ? piece->from : from;
-        int64_t end = piece->from + piece->count < from + count ? piece->from + piece->count : from + count;
-        if (begin >= end) continue;
-        memcpy(out + (begin - from), piece->values + (size_t)(begin - piece->from) * sizeof *out,
-               (size_t)(end - begin) * sizeof *out);
-    }
+    return weft_pieces_find(&checkpoint->kinds[kind], name) != NULL;
 }
 
-weft_status weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name,
-                                 int32_t dimensions, const int64_t *shape, int64_t from, int64_t count, float *out,
-                                 weft_error *error)
+static weft_status find_tensor(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name,
+                               int32_t dimensions, const int64_t *shape, const weft_stored_tensor **out,
+                               weft_error *error)
 {
     if (dimensions < 0 || dimensions > WEFT_TENSOR_DIMENSIONS)
         FAIL(error, WEFT_INVALID, "tensor \"%s\": %" PRId32 " dimensions, at most %d are allowed", name, dimensions,
              WEFT_TENSOR_DIMENSIONS);
-    const weft_stored_tensor *found = weft_pieces_find(&checkpoint->kinds[kind], name);
-    if (!found)
+    *out = weft_pieces_find(&checkpoint->kinds[kind], name);
+    if (!*out)
         FAIL(error, WEFT_INVALID, "%s: no tensor \"%s\" among its %s", weft_checkpoint_path(checkpoint), name,
              weft_checkpoint_kind_name(kind));
-    const weft_stored_piece *first = found->pieces;
+    const weft_stored_piece *first = (*out)->pieces;
     bool same = first->dimensions == dimensions;
     for (int32_t i = 0; i < dimensions && same; i++) same = first->shape[i] == shape[i];
-    if (!same) return shapes_differ(checkpoint, kind, first, dimensions, shape, error);
-    if (from < 0 || count < 0 || count > first->elements || from > first->elements - count)
-        FAIL(error, WEFT_INVALID,
-             "%s: %s of \"%s\" are %" PRId64 " elements: %" PRId64 " from element %" PRId64 " cannot be read",
-             weft_checkpoint_path(checkpoint), weft_checkpoint_kind_name(kind), name, first->elements, count, from);
-    copy_range(found, from, count, out);
+    return same ? WEFT_OK : shapes_differ(checkpoint, kind, first, dimensions, shape, error);
+}
+
+weft_status weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name,
+                                 int32_t dimensions, const int64_t *shape, int64_t from, int64_t rows, int64_t columns,
+                                 float *out, weft_error *error)
+{
+    const weft_stored_tensor *tensor = NULL;
+    TRY(find_tensor(checkpoint, kind, name, dimensions, shape, &tensor, error));
+    weft_extent wanted;
+    weft_status status = weft_extent_make(tensor->pieces->elements, weft_extent_width(dimensions, shape), from, rows,
+                                          columns, &wanted, error);
+    if (status != WEFT_OK) {
+        weft_error_context(error, "%s: %s of \"%s\"", weft_checkpoint_path(checkpoint), weft_checkpoint_kind_name(kind),
+                           name);
+        return status;
+    }
+    for (size_t i = 0; i < tensor->count; i++)
+        weft_extent_copy(&tensor->pieces[i].extent, tensor->pieces[i].values, &wanted, out);
     return WEFT_OK;
 }
 

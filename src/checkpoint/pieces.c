@@ -1,4 +1,4 @@
-#include "checkpoint/pieces.h"
+#include "checkpoint/lines.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -35,6 +35,14 @@ static weft_status copy_part_name(const weft_checkpoint_piece *piece, weft_arena
     return status;
 }
 
+static weft_status part_entry(const weft_checkpoint_piece *piece, const weft_extent *extent, weft_arena *arena,
+                              weft_tensor_entry *out, weft_error *error)
+{
+    if (extent->rows > 1) out->shape[out->dimensions++] = extent->rows;
+    out->shape[out->dimensions++] = extent->columns;
+    return copy_part_name(piece, arena, &out->name, error);
+}
+
 weft_status weft_piece_entry(const weft_checkpoint_piece *piece, weft_arena *arena, weft_tensor_entry *out,
                              weft_error *error)
 {
@@ -46,26 +54,25 @@ weft_status weft_piece_entry(const weft_checkpoint_piece *piece, weft_arena *are
         !count_elements(piece->dimensions, piece->shape, &elements))
         FAIL(error, WEFT_INVALID, "tensor \"%s\": at most %d sizes that memory can hold make a shape", piece->name,
              WEFT_TENSOR_DIMENSIONS);
-    if (piece->from < 0 || piece->count < 0 || piece->count > elements || piece->from > elements - piece->count)
-        FAIL(error, WEFT_INVALID,
-             "tensor \"%s\": %" PRId64 " elements from element %" PRId64 " are not all in its %" PRId64, piece->name,
-             piece->count, piece->from, elements);
+    weft_extent extent;
+    weft_status status = weft_extent_make(elements, weft_extent_width(piece->dimensions, piece->shape), piece->from,
+                                          piece->rows, piece->columns, &extent, error);
+    if (status != WEFT_OK) {
+        weft_error_context(error, "tensor \"%s\"", piece->name);
+        return status;
+    }
     *out = (weft_tensor_entry){.name = piece->name,
                                .element = WEFT_FP32,
                                .data = piece->values,
-                               .bytes = (size_t)piece->count * sizeof(float)};
-    if (piece->count == elements) {
-        out->dimensions = piece->dimensions;
-        for (int32_t i = 0; i < piece->dimensions; i++) out->shape[i] = piece->shape[i];
-        return WEFT_OK;
-    }
-    out->dimensions = 1;
-    out->shape[0] = piece->count;
-    return copy_part_name(piece, arena, &out->name, error);
+                               .bytes = (size_t)(extent.rows * extent.columns) * sizeof(float)};
+    if (extent.columns < elements) return part_entry(piece, &extent, arena, out, error);
+    out->dimensions = piece->dimensions;
+    for (int32_t i = 0; i < piece->dimensions; i++) out->shape[i] = piece->shape[i];
+    return WEFT_OK;
 }
 
 /* The numbers of SHAPE@FROM; whether they are spelt as print_name does is for the caller to see. */
-static bool parse_numbers(const char *text, weft_stored_piece *out)
+static bool parse_numbers(const char *text, weft_stored_piece *out, int64_t *out_from)
 {
     char *end = NULL;
     do {
@@ -74,64 +81,70 @@ static bool parse_numbers(const char *text, weft_stored_piece *out)
         text = end + 1;
     } while (*end == 'x');
     if (*end != '@' || *text == '-') return false;
-    out->from = strtoll(text, &end, 10);
+    *out_from = strtoll(text, &end, 10);
     return *end == '\0';
 }
 
 /* Every name has one reading and every part one name: what is read is printed again and must be the same. */
-static weft_status parse_name(weft_pieces *list, const char *stored, weft_stored_piece *out, bool *out_good,
-                              weft_error *error)
+static weft_status parse_name(weft_pieces *list, const char *stored, weft_stored_piece *out, int64_t *out_from,
+                              bool *out_good, weft_error *error)
 {
     const char *mark = strchr(stored, MARK);
     char *name = NULL;
-    *out_good = mark > stored && parse_numbers(mark + 1, out);
+    *out_good = mark > stored && parse_numbers(mark + 1, out, out_from);
     if (!*out_good) return WEFT_OK;
     TRY(weft_arena_take(&list->arena, (size_t)(mark - stored) + 1, 1, &name, error));
     memcpy(name, stored, (size_t)(mark - stored));
     out->name = name;
     weft_text again;
     weft_text_init(&again);
-    print_name(name, out->dimensions, out->shape, out->from, &again);
+    print_name(name, out->dimensions, out->shape, *out_from, &again);
     weft_status status = weft_text_check(&again, error);
     *out_good = status == WEFT_OK && strcmp(weft_text_get(&again), stored) == 0;
     weft_text_fini(&again);
     return status;
 }
 
-static weft_status read_part(weft_pieces *list, const weft_tensor_entry *entry, const char *folder, const char *file,
-                             weft_stored_piece *out, weft_error *error)
+/* Messages are without file and name. */
+static weft_status read_part(weft_pieces *list, const weft_tensor_entry *entry, weft_stored_piece *out,
+                             weft_error *error)
 {
     bool good = false;
-    TRY(parse_name(list, entry->name, out, &good, error));
-    if (!good)
-        FAIL(error, WEFT_INVALID, "%s/%s: tensor \"%s\": no part of a tensor is named so, only NAME%cSHAPE@FROM",
-             folder, file, entry->name, MARK);
-    if (entry->dimensions != 1 || entry->shape[0] == 0)
-        FAIL(error, WEFT_INVALID, "%s/%s: tensor \"%s\": a part has one dimension and at least one element", folder,
-             file, entry->name);
+    int64_t from = 0;
+    TRY(parse_name(list, entry->name, out, &from, &good, error));
+    if (!good) FAIL(error, WEFT_INVALID, "no part of a tensor is named so, only NAME%cSHAPE@FROM", MARK);
+    if (entry->dimensions < 1 || entry->dimensions > 2 || entry->bytes == 0)
+        FAIL(error, WEFT_INVALID, "a part has one dimension or two, and at least one element");
     if (!count_elements(out->dimensions, out->shape, &out->elements))
-        FAIL(error, WEFT_INVALID, "%s/%s: tensor \"%s\": the shape in its name is too large for any file", folder, file,
-             entry->name);
-    out->count = entry->shape[0];
-    if (out->count > out->elements || out->from > out->elements - out->count)
-        FAIL(error, WEFT_INVALID,
-             "%s/%s: tensor \"%s\": its %" PRId64 " elements are not all in the %" PRId64 " of the shape in its name",
-             folder, file, entry->name, out->count, out->elements);
+        FAIL(error, WEFT_INVALID, "the shape in its name is too large for any file");
+    bool block = entry->dimensions == 2;
+    TRY(weft_extent_make(out->elements, weft_extent_width(out->dimensions, out->shape), from,
+                         block ? entry->shape[0] : 1, entry->shape[block], &out->extent, error));
+    if (block != (out->extent.rows > 1))
+        FAIL(error, WEFT_INVALID, "a part of two dimensions has more than one row, and rows that are not whole");
     return WEFT_OK;
+}
+
+static weft_status read_piece(weft_pieces *list, const weft_tensor_entry *entry, weft_stored_piece *out,
+                              weft_error *error)
+{
+    if (entry->element != WEFT_FP32)
+        FAIL(error, WEFT_INVALID, "it is %s, but checkpoints hold fp32 only", weft_element_name(entry->element));
+    if (strchr(entry->name, MARK)) return read_part(list, entry, out, error);
+    out->dimensions = entry->dimensions;
+    memcpy(out->shape, entry->shape, sizeof out->shape);
+    out->elements = (int64_t)(entry->bytes / sizeof(float));
+    return weft_extent_make(out->elements, weft_extent_width(out->dimensions, out->shape), 0, 1, out->elements,
+                            &out->extent, error);
 }
 
 static weft_status read_entry(weft_pieces *list, const weft_tensor_entry *entry, const char *folder, const char *file,
                               weft_stored_piece *out, weft_error *error)
 {
     *out = (weft_stored_piece){.name = entry->name, .file = file, .values = entry->data};
-    if (entry->element != WEFT_FP32)
-        FAIL(error, WEFT_INVALID, "%s/%s: tensor \"%s\" is %s, but checkpoints hold fp32 only", folder, file,
-             entry->name, weft_element_name(entry->element));
-    if (strchr(entry->name, MARK)) return read_part(list, entry, folder, file, out, error);
-    out->dimensions = entry->dimensions;
-    memcpy(out->shape, entry->shape, sizeof out->shape);
-    out->elements = out->count = (int64_t)(entry->bytes / sizeof(float));
-    return WEFT_OK;
+    weft_status status = read_piece(list, entry, out, error);
+    if (status != WEFT_OK) weft_error_context(error, "%s/%s: tensor \"%s\"", folder, file, entry->name);
+    return status;
 }
 
 weft_status weft_pieces_add(weft_pieces *list, const weft_safetensors *tensors, const char *folder, const char *file,
@@ -148,7 +161,8 @@ static int by_place(const void *a, const void *b)
 {
     const weft_stored_piece *left = a, *right = b;
     int order = strcmp(left->name, right->name);
-    if (order == 0) order = (left->from > right->from) - (left->from < right->from);
+    int64_t from[] = {left->extent.from, right->extent.from};
+    if (order == 0) order = (from[0] > from[1]) - (from[0] < from[1]);
     return order ? order : strcmp(left->file, right->file);
 }
 
@@ -175,46 +189,64 @@ static weft_status missing(const weft_stored_piece *first, int64_t from, int64_t
          folder, kind, first->name, from, end - 1, first->elements - 1);
 }
 
-/* Two wholes of a tensor without elements hold nothing twice, but one of them is too many. */
-static weft_status given_twice(const weft_stored_piece *a, const weft_stored_piece *b, const char *folder,
-                               const char *kind, weft_error *error)
+static weft_status given_twice(const weft_line *a, const weft_line *b, const char *folder, const char *kind,
+                               weft_error *error)
 {
-    int64_t ends[] = {a->from + a->count, b->from + b->count};
-    if (a->elements == 0)
-        FAIL(error, WEFT_INVALID, "%s: %s of \"%s\" are both in %s and in %s", folder, kind, a->name, a->file, b->file);
     FAIL(error, WEFT_INVALID, "%s: elements %" PRId64 " to %" PRId64 " of %s of \"%s\" are both in %s and in %s",
-         folder, b->from, (ends[0] < ends[1] ? ends[0] : ends[1]) - 1, kind, a->name, a->file, b->file);
+         folder, b->from, (a->end < b->end ? a->end : b->end) - 1, kind, a->piece->name, a->piece->file,
+         b->piece->file);
 }
 
-static weft_status prove_tensor(const weft_stored_tensor *tensor, const char *folder, const char *kind,
+/* Pieces of one shape have rows of one width, by which lines are found. Two wholes of a tensor without elements hold
+ * nothing twice, but one of them is too many. */
+static weft_status prove_shapes(const weft_stored_tensor *tensor, const char *folder, const char *kind,
                                 weft_error *error)
 {
-    const weft_stored_piece *pieces = tensor->pieces;
-    int64_t end = 0;
-    for (size_t i = 0; i < tensor->count; i++) {
-        const weft_stored_piece *piece = &pieces[i];
-        if (piece->dimensions != pieces->dimensions || memcmp(piece->shape, pieces->shape, sizeof piece->shape) != 0)
-            return shapes_differ(pieces, piece, folder, kind, error);
-        if (piece->from > end) return missing(piece, end, piece->from, folder, kind, error);
-        if (i > 0 && (piece->from < end || piece->elements == 0))
-            return given_twice(piece - 1, piece, folder, kind, error);
-        end = piece->from + piece->count;
+    const weft_stored_piece *first = tensor->pieces;
+    for (const weft_stored_piece *piece = first; piece < first + tensor->count; piece++)
+        if (piece->dimensions != first->dimensions || memcmp(piece->shape, first->shape, sizeof piece->shape) != 0)
+            return shapes_differ(first, piece, folder, kind, error);
+    if (first->elements == 0 && tensor->count > 1)
+        FAIL(error, WEFT_INVALID, "%s: %s of \"%s\" are both in %s and in %s", folder, kind, first->name, first->file,
+             first[1].file);
+    return WEFT_OK;
+}
+
+static weft_status prove_tensor(const weft_stored_tensor *tensor, weft_lines *lines, const char *folder,
+                                const char *kind, weft_error *error)
+{
+    const weft_stored_piece *first = tensor->pieces;
+    TRY(prove_shapes(tensor, folder, kind, error));
+    TRY(weft_lines_begin(lines, tensor, error));
+    weft_line last = {0}, line;
+    for (; weft_lines_next(lines, &line); last = line) {
+        if (line.from > last.end) return missing(first, last.end, line.from, folder, kind, error);
+        if (line.from < last.end) return given_twice(&last, &line, folder, kind, error);
     }
-    return end < pieces->elements ? missing(pieces, end, pieces->elements, folder, kind, error) : WEFT_OK;
+    return last.end < first->elements ? missing(first, last.end, first->elements, folder, kind, error) : WEFT_OK;
+}
+
+static weft_status prove_all(weft_pieces *list, weft_lines *lines, const char *folder, const char *kind,
+                             weft_error *error)
+{
+    for (size_t i = 0; i < list->count;) {
+        const weft_stored_piece *first = &list->pieces[i];
+        weft_stored_tensor tensor = {.pieces = first};
+        for (; i < list->count && strcmp(list->pieces[i].name, first->name) == 0; i++) tensor.count++;
+        TRY(prove_tensor(&tensor, lines, folder, kind, error));
+        TRY(weft_grow(&list->tensors, &list->tensor_capacity, list->tensor_count + 1, sizeof tensor, error));
+        list->tensors[list->tensor_count++] = tensor;
+    }
+    return WEFT_OK;
 }
 
 weft_status weft_pieces_prove(weft_pieces *list, const char *folder, const char *kind, weft_error *error)
 {
     if (list->count) qsort(list->pieces, list->count, sizeof *list->pieces, by_place);
-    for (size_t i = 0; i < list->count;) {
-        const weft_stored_piece *first = &list->pieces[i];
-        weft_stored_tensor tensor = {.pieces = first};
-        for (; i < list->count && strcmp(list->pieces[i].name, first->name) == 0; i++) tensor.count++;
-        TRY(prove_tensor(&tensor, folder, kind, error));
-        TRY(weft_grow(&list->tensors, &list->tensor_capacity, list->tensor_count + 1, sizeof tensor, error));
-        list->tensors[list->tensor_count++] = tensor;
-    }
-    return WEFT_OK;
+    weft_lines lines = {0};
+    weft_status status = prove_all(list, &lines, folder, kind, error);
+    weft_lines_fini(&lines);
+    return status;
 }
 
 static int by_name(const void *name, const void *tensor)

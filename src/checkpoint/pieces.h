@@ -1,9 +1,9 @@
 /*
  * Pieces of tensors as files hold them: their names, and the proof that they make whole tensors.
  *
- * A piece that is its whole tensor is stored under the tensor's name and shape. Any other is stored as one dimension
- * under NAME#SHAPE@FROM: "head#2x3x2@5" begins at element 5 of head, whose shape is (2, 3, 2). No tensor's name holds
- * '#'.
+ * A piece that is its whole tensor is stored under the tensor's name and shape. Any other is stored under
+ * NAME#SHAPE@FROM, a run in one dimension and a block in two: "head#2x3x2@5" begins at element 5 of head, whose shape is
+ * (2, 3, 2). No tensor's name holds '#'.
  *
  * Owns: a list owns its copies of names; values and names of whole tensors stay the safetensors file's, names of files
  * the caller's.  Lifetime: zero to fini.  Threads: one owner; any may read after the proof.
@@ -12,19 +12,20 @@
 #define WEFT_CHECKPOINT_PIECES_H
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/extent.h"
 
 typedef struct weft_stored_piece {
     const char *name, *file; /* of the tensor; of the file that holds this piece, without its folder */
     int32_t dimensions;
     int64_t shape[WEFT_TENSOR_DIMENSIONS]; /* of the whole tensor; 0 beyond dimensions */
     int64_t elements;                      /* of the whole tensor */
-    int64_t from, count;
+    weft_extent extent;
     const unsigned char *values; /* fp32; may lie unaligned */
 } weft_stored_piece;
 
 /* A whole tensor: name, shape and elements are those of its first piece. */
 typedef struct weft_stored_tensor {
-    const weft_stored_piece *pieces; /* ascending, without gap or overlap; at least one */
+    const weft_stored_piece *pieces; /* ascending by first elements; hold each element once; at least one */
     size_t count;
 } weft_stored_tensor;
 

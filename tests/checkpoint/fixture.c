@@ -41,26 +41,54 @@ void fixture_remove(fixture *self)
     assert_int_equal(weft_folder_remove(self->run, &error), WEFT_OK);
 }
 
-void fixture_parts(const fixture *self, weft_checkpoint_kind kind, int32_t rank, int32_t ranks,
-                   weft_checkpoint_piece out[FIXTURE_TENSORS])
+static weft_checkpoint_piece whole_piece(const fixture *self, weft_checkpoint_kind kind, int i)
 {
-    for (int i = 0; i < FIXTURE_TENSORS; i++) {
-        int64_t count = (int64_t)layout[i].count, from = count * rank / ranks;
-        out[i] = (weft_checkpoint_piece){.name = layout[i].name,
-                                         .dimensions = layout[i].dimensions,
-                                         .shape = layout[i].shape,
-                                         .from = from,
-                                         .count = count * (rank + 1) / ranks - from,
-                                         .values = self->values[kind] + layout[i].first + from};
-    }
+    return (weft_checkpoint_piece){.name = layout[i].name,
+                                   .dimensions = layout[i].dimensions,
+                                   .shape = layout[i].shape,
+                                   .rows = 1,
+                                   .columns = (int64_t)layout[i].count,
+                                   .values = self->values[kind] + layout[i].first};
 }
 
 void fixture_pieces(const fixture *self, weft_checkpoint_kind kind, weft_checkpoint_piece out[FIXTURE_TENSORS])
 {
-    fixture_parts(self, kind, 0, 1, out);
+    for (int i = 0; i < FIXTURE_TENSORS; i++) out[i] = whole_piece(self, kind, i);
 }
 
-static weft_status write_all(const fixture *self, const char *folder, int64_t step, int32_t ranks,
+/* The columns of the ranks before are packed in front of these. */
+static void take_columns(fixture *self, weft_checkpoint_kind kind, int i, int64_t from, int64_t columns,
+                         weft_checkpoint_piece *piece)
+{
+    int64_t width = layout[i].shape[layout[i].dimensions - 1], rows = piece->columns / width;
+    float *packed = self->packed[kind] + layout[i].first + from * rows;
+    for (int64_t row = 0; row < rows; row++)
+        memcpy(packed + row * columns, piece->values + row * width + from, (size_t)columns * sizeof(float));
+    piece->from = from;
+    piece->rows = rows;
+    piece->columns = columns;
+    piece->values = packed;
+}
+
+void fixture_parts(fixture *self, weft_checkpoint_kind kind, int32_t rank, int32_t ranks,
+                   weft_checkpoint_piece out[FIXTURE_TENSORS])
+{
+    for (int i = 0; i < FIXTURE_TENSORS; i++) {
+        out[i] = whole_piece(self, kind, i);
+        int64_t width = layout[i].shape[layout[i].dimensions - 1];
+        int64_t size = self->cut == FIXTURE_COLUMNS ? width : out[i].columns;
+        int64_t from = size * rank / ranks, count = size * (rank + 1) / ranks - from;
+        if (self->cut == FIXTURE_COLUMNS) {
+            take_columns(self, kind, i, from, count, &out[i]);
+        } else {
+            out[i].from = from;
+            out[i].columns = count;
+            out[i].values += from;
+        }
+    }
+}
+
+static weft_status write_all(fixture *self, const char *folder, int64_t step, int32_t ranks,
                              weft_checkpoint_file *files, weft_error *error)
 {
     for (int32_t rank = 0; rank < ranks; rank++) {
@@ -68,7 +96,10 @@ static weft_status write_all(const fixture *self, const char *folder, int64_t st
         int32_t last = self->cut ? FIXTURE_TENSORS : FIXTURE_TENSORS * (rank + 1) / ranks;
         for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS; kind++) {
             weft_checkpoint_piece pieces[FIXTURE_TENSORS];
-            fixture_parts(self, (weft_checkpoint_kind)kind, self->cut ? rank : 0, self->cut ? ranks : 1, pieces);
+            if (self->cut)
+                fixture_parts(self, (weft_checkpoint_kind)kind, rank, ranks, pieces);
+            else
+                fixture_pieces(self, (weft_checkpoint_kind)kind, pieces);
             TRY(weft_checkpoint_write(folder, step, (weft_checkpoint_kind)kind, rank, ranks, pieces + first,
                                       (size_t)(last - first), files++, error));
         }
@@ -76,7 +107,7 @@ static weft_status write_all(const fixture *self, const char *folder, int64_t st
     return WEFT_OK;
 }
 
-weft_status fixture_save(const fixture *self, const char *folder, int64_t step, int32_t ranks, int64_t keep,
+weft_status fixture_save(fixture *self, const char *folder, int64_t step, int32_t ranks, int64_t keep,
                          weft_error *error)
 {
     enum { MOST = 8 };
@@ -122,12 +153,36 @@ void fixture_forge(const char *folder, int64_t step, const weft_tensor_entry *te
     fixture_list(folder, step, files, (size_t)count);
 }
 
-void fixture_check(const fixture *self, const char *path, int64_t step)
+weft_checkpoint *fixture_open(const char *path)
 {
     weft_checkpoint *checkpoint = NULL;
     weft_error error;
-    weft_error_clear(&error);
     if (weft_checkpoint_open(path, &checkpoint, &error) != WEFT_OK) fail_msg("%s", error.text);
+    return checkpoint;
+}
+
+void fixture_compare(const char *a, const char *b, const char *begin)
+{
+    weft_text text;
+    weft_text_init(&text);
+    weft_error error;
+    bool same = false;
+    if (weft_checkpoint_compare(a, b, &same, &text, &error) != WEFT_OK) fail_msg("%s", error.text);
+    assert_int_equal(same, *begin == '\0');
+    if (same ? text.length > 0 : strncmp(weft_text_get(&text), begin, strlen(begin)) != 0)
+        fail_msg("\"%s\" does not begin \"%s\"", weft_text_get(&text), begin);
+    weft_text_fini(&text);
+}
+
+int64_t fixture_draw(fixture_dice *from, int64_t below)
+{
+    return (int64_t)(weft_random_bits(from->key, from->turn++) % (uint64_t)below);
+}
+
+void fixture_check(const fixture *self, const char *path, int64_t step)
+{
+    weft_checkpoint *checkpoint = fixture_open(path);
+    weft_error error;
     const weft_checkpoint_state *state = weft_checkpoint_get_state(checkpoint);
     assert_int_equal(state->step, step);
     assert_true(state->data_fingerprint == UINT64_C(0xfedcba9876543210));
@@ -139,9 +194,9 @@ void fixture_check(const fixture *self, const char *path, int64_t step)
         for (int i = 0; i < FIXTURE_TENSORS; i++) {
             float values[FIXTURE_FLOATS];
             if (weft_checkpoint_read(checkpoint, (weft_checkpoint_kind)kind, pieces[i].name, pieces[i].dimensions,
-                                     pieces[i].shape, 0, pieces[i].count, values, &error) != WEFT_OK)
+                                     pieces[i].shape, 0, 1, pieces[i].columns, values, &error) != WEFT_OK)
                 fail_msg("%s", error.text);
-            assert_memory_equal(values, pieces[i].values, (size_t)pieces[i].count * sizeof(float));
+            assert_memory_equal(values, pieces[i].values, (size_t)pieces[i].columns * sizeof(float));
         }
     }
     weft_checkpoint_close(checkpoint);

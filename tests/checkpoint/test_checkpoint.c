@@ -28,7 +28,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static void save(const fixture *what, const char *folder, int64_t step, int32_t ranks, int64_t keep)
+static void save(fixture *what, const char *folder, int64_t step, int32_t ranks, int64_t keep)
 {
     weft_error error;
     if (fixture_save(what, folder, step, ranks, keep, &error) != WEFT_OK) fail_msg("%s", error.text);
@@ -71,18 +71,18 @@ static void test_reading_what_is_not_there(void **state)
     assert_int_equal(weft_checkpoint_open(model.folder, &checkpoint, &error), WEFT_OK);
     int64_t turned[] = {4, 5}, right[] = {5, 4};
     assert_int_equal(
-        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_WEIGHTS, "embeddings", 2, right, 0, 20, values, &error),
+        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_WEIGHTS, "embeddings", 2, right, 0, 1, 20, values, &error),
         WEFT_INVALID);
     assert_non_null(strstr(error.text, "no tensor \"embeddings\" among its weights"));
     assert_int_equal(
-        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, "embedding", 2, turned, 0, 20, values, &error),
+        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, "embedding", 2, turned, 0, 1, 20, values, &error),
         WEFT_INVALID);
     assert_non_null(strstr(error.text, "moment1 of \"embedding\" have the shape (5, 4), but the model needs (4, 5)"));
     assert_int_equal(
-        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, "embedding", 1, right, 0, 20, values, &error),
+        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, "embedding", 1, right, 0, 1, 20, values, &error),
         WEFT_INVALID);
     assert_int_equal(
-        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, "embedding", 5, right, 0, 20, values, &error),
+        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_MOMENT1, "embedding", 5, right, 0, 1, 20, values, &error),
         WEFT_INVALID);
     weft_checkpoint_close(checkpoint);
 }
@@ -313,7 +313,7 @@ static void save_some(const char *folder, size_t first, size_t count, bool flat)
     weft_checkpoint_file file;
     weft_error error;
     fixture_pieces(&model, WEFT_CHECKPOINT_MOMENT1, pieces);
-    int64_t elements = pieces[first].count;
+    int64_t elements = pieces[first].columns;
     if (flat) {
         pieces[first].dimensions = 1;
         pieces[first].shape = &elements;
@@ -339,6 +339,42 @@ static void test_compare_names_and_shapes(void **state)
     differs(model.folder, other, words);
     save_some(other, 0, 3, true);
     differs(model.folder, other, "moment1 of \"embedding\" differ in shape: (5, 4) and (20)");
+}
+
+/* What is not trained has weights, but no moments. */
+static void test_kinds_need_not_hold_the_same(void **state)
+{
+    (void)state;
+    char other[128], words[256];
+    snprintf(other, sizeof other, "%s/other", model.run);
+    for (size_t k = 0; k < 2; k++) {
+        const char *folder = k ? other : model.folder;
+        weft_checkpoint_state wanted = {.step = 1};
+        weft_checkpoint_file files[WEFT_CHECKPOINT_KINDS];
+        weft_error error;
+        assert_int_equal(weft_checkpoint_begin(folder, 1, &error), WEFT_OK);
+        for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS; kind++) {
+            weft_checkpoint_piece pieces[FIXTURE_TENSORS];
+            size_t count = kind == WEFT_CHECKPOINT_WEIGHTS ? 4 : kind == WEFT_CHECKPOINT_MOMENT1 ? 1 : k;
+            fixture_pieces(&model, (weft_checkpoint_kind)kind, pieces);
+            assert_int_equal(weft_checkpoint_write(folder, 1, (weft_checkpoint_kind)kind, 0, 1, pieces, count,
+                                                   &files[kind], &error),
+                             WEFT_OK);
+        }
+        assert_int_equal(weft_checkpoint_publish(folder, &wanted, "", files, WEFT_CHECKPOINT_KINDS, 0, &error),
+                         WEFT_OK);
+    }
+    weft_checkpoint *checkpoint = fixture_open(model.folder);
+    assert_true(weft_checkpoint_has(checkpoint, WEFT_CHECKPOINT_WEIGHTS, "head"));
+    assert_true(weft_checkpoint_has(checkpoint, WEFT_CHECKPOINT_MOMENT1, "embedding"));
+    assert_false(weft_checkpoint_has(checkpoint, WEFT_CHECKPOINT_MOMENT1, "head"));
+    assert_false(weft_checkpoint_has(checkpoint, WEFT_CHECKPOINT_MOMENT2, "embedding"));
+    assert_false(weft_checkpoint_has(checkpoint, WEFT_CHECKPOINT_WEIGHTS, "hea"));
+    weft_checkpoint_close(checkpoint);
+    differs(model.folder, model.folder, "");
+    snprintf(words, sizeof words, "moment2 of \"embedding\" are in %s only", fixture_path(other, 1, ""));
+    differs(model.folder, other, words);
+    differs(other, model.folder, words);
 }
 
 static void test_names_of_files(void **state)
@@ -384,6 +420,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_discard, setup, teardown),
         cmocka_unit_test_setup_teardown(test_compare, setup, teardown),
         cmocka_unit_test_setup_teardown(test_compare_names_and_shapes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kinds_need_not_hold_the_same, setup, teardown),
         cmocka_unit_test(test_names_of_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,7 +41,14 @@ static int setup(void **state)
 static int setup_cut(void **state)
 {
     setup(state);
-    model.cut = true;
+    model.cut = FIXTURE_RUNS;
+    return 0;
+}
+
+static int setup_columns(void **state)
+{
+    setup(state);
+    model.cut = FIXTURE_COLUMNS;
     return 0;
 }
 
@@ -330,18 +337,29 @@ static void test_names_that_are_taken(void **state)
     assert_int_equal(fixture_save(&model, blocked, 6, 1, 0, &error), WEFT_FAILED);
 }
 
-static weft_status compare(weft_error *error)
+static weft_status compare(int64_t step, const char *words, weft_error *error)
 {
     weft_text text;
     weft_text_init(&text);
     bool same = false;
-    weft_status status = weft_checkpoint_compare(model.folder, fixture_path(model.folder, 1, ""), &same, &text, error);
+    weft_status status =
+        weft_checkpoint_compare(model.folder, fixture_path(model.folder, step, ""), &same, &text, error);
     if (status == WEFT_OK) {
-        assert_string_equal(weft_text_get(&text), "steps differ: 2 and 1");
-        assert_false(same);
+        assert_string_equal(weft_text_get(&text), words);
+        assert_int_equal(same, *words == '\0');
     }
     weft_text_fini(&text);
     return status;
+}
+
+static weft_status compare_with_another(weft_error *error)
+{
+    return compare(1, "steps differ: 2 and 1", error);
+}
+
+static weft_status compare_with_itself(weft_error *error)
+{
+    return compare(2, "", error);
 }
 
 static weft_status open_and_close(weft_error *error)
@@ -385,7 +403,8 @@ static void test_no_memory(void **state)
     save(1, 1);
     save(2, 2);
     fail_each_allocation(open_and_close);
-    fail_each_allocation(compare);
+    fail_each_allocation(compare_with_another);
+    fail_each_allocation(compare_with_itself);
     fail_each_allocation(save_again);
     allocations_left = 0;
     assert_true(weft_checkpoint_exists(model.folder)); /* never "none" for want of memory */
@@ -407,6 +426,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_names_that_are_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_memory, setup_cut, teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory, setup_columns, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,7 @@ static weft_status save(const char *folder, int64_t step, weft_error *error)
     const int64_t shape[] = {FLOATS};
     weft_checkpoint_piece parts[RANKS];
     for (int i = 0; i < RANKS; i++)
-        parts[i] = (weft_checkpoint_piece){"w", 1, shape, FLOATS / RANKS * i, FLOATS / RANKS, values};
+        parts[i] = (weft_checkpoint_piece){"w", 1, shape, FLOATS / RANKS * i, 1, FLOATS / RANKS, values};
     weft_checkpoint_file files[RANKS * WEFT_CHECKPOINT_KINDS];
     weft_checkpoint_state state = {.step = step};
     TRY(weft_checkpoint_begin(folder, step, error));
@@ -40,7 +40,8 @@ static weft_status check(const char *folder, int64_t *out_step, weft_error *erro
     weft_status status = WEFT_OK;
     *out_step = weft_checkpoint_get_state(checkpoint)->step;
     for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS && status == WEFT_OK; kind++) {
-        status = weft_checkpoint_read(checkpoint, (weft_checkpoint_kind)kind, "w", 1, shape, 0, FLOATS, values, error);
+        status =
+            weft_checkpoint_read(checkpoint, (weft_checkpoint_kind)kind, "w", 1, shape, 0, 1, FLOATS, values, error);
         for (int i = 0; i < FLOATS && status == WEFT_OK; i++)
             if (values[i] != (float)*out_step)
                 status = weft_fail(error, WEFT_FAILED, "a number of another step: %g", (double)values[i]);

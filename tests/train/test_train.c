@@ -200,7 +200,7 @@ static void test_corrections(void **state)
     float bias[32];
     const int64_t shape[] = {32};
     assert_int_equal(
-        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_WEIGHTS, "final_norm.bias", 1, shape, 0, 32, bias, &error),
+        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_WEIGHTS, "final_norm.bias", 1, shape, 0, 1, 32, bias, &error),
         WEFT_OK);
     for (int i = 0; i < 32; i++) assert_true(fabs(fabs((double)bias[i]) - 1) < 1e-6);
     weft_checkpoint_close(checkpoint);
