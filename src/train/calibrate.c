@@ -17,15 +17,19 @@ typedef struct calibration {
     weft_loop *loop;
     weft_worker *worker;
     const weft_program *program;
-    size_t S, boundary; /* stages; bytes of what crosses a stage boundary */
-    void *noise;        /* (boundary) stands for what other ranks would have sent */
-    double *sum;        /* (KINDS, S) of one pass */
-    int32_t *count;     /* (KINDS, S) */
-    double *passes;     /* (KINDS, S, MOST_PASSES) mean of each pass */
-    double *costs;      /* (KINDS, S) */
-    double *messages;   /* (S) */
-    double *moves;      /* (S) how many lanes the stage sends on */
-    double *all;        /* (P) or (P, KINDS S) as gathered */
+    size_t S, boundary;           /* stages; bytes of what crosses a stage boundary */
+    void *noise;                  /* (boundary) stands for what other ranks would have sent */
+    double *sum;                  /* (KINDS, S) of one pass */
+    int32_t *count;               /* (KINDS, S) */
+    double *passes;               /* (KINDS, S, MOST_PASSES) mean of each pass */
+    double *costs;                /* (KINDS, S) */
+    double *messages;             /* (S) */
+    double *moves;                /* (S) how many lanes the stage sends on */
+    double *gathers, *reductions; /* (S) */
+    double *all;                  /* (workers) or (workers, KINDS S) as gathered */
+    const weft_lane *gather;      /* this rank's lane of gathers, or NULL */
+    uint32_t next;                /* action on it that a pass has not come to */
+    uint32_t *wanted;             /* (S) the gather that comes before a pass of the stage; UINT32_MAX: none, or done */
     double collectives[WEFT_ACTION_KINDS];
     double between;
 } calibration;
@@ -46,6 +50,15 @@ static weft_status make_noise(calibration *it, weft_error *error)
     return WEFT_OK;
 }
 
+static const weft_lane *find_lane(const calibration *it, weft_lane_kind kind)
+{
+    const weft_program *program = it->program;
+    int32_t rank = it->worker->at.rank;
+    for (int32_t l = program->rank_lanes[rank]; l < program->rank_lanes[rank + 1]; l++)
+        if (program->lanes[l].kind == kind) return &program->lanes[l];
+    return NULL;
+}
+
 static weft_status init(calibration *it, weft_loop *loop, weft_error *error)
 {
     const weft_job *job = loop->job;
@@ -59,7 +72,11 @@ static weft_status init(calibration *it, weft_loop *loop, weft_error *error)
     TRY(weft_arena_take(arena, table, sizeof *it->costs, &it->costs, error));
     TRY(weft_arena_take(arena, it->S, sizeof *it->messages, &it->messages, error));
     TRY(weft_arena_take(arena, it->S, sizeof *it->moves, &it->moves, error));
-    TRY(weft_arena_take(arena, table * (size_t)job->ranks, sizeof *it->all, &it->all, error));
+    TRY(weft_arena_take(arena, it->S, sizeof *it->gathers, &it->gathers, error));
+    TRY(weft_arena_take(arena, it->S, sizeof *it->reductions, &it->reductions, error));
+    TRY(weft_arena_take(arena, it->S, sizeof *it->wanted, &it->wanted, error));
+    TRY(weft_arena_take(arena, table * (size_t)job->workers, sizeof *it->all, &it->all, error));
+    it->gather = find_lane(it, WEFT_PROGRAM_GATHER);
     return make_noise(it, error);
 }
 
@@ -102,17 +119,56 @@ static bool is_sampled(const calibration *it, weft_action action)
     return action.kind == WEFT_UPDATE || m < EDGE || m + EDGE >= count;
 }
 
-/* The compute lane in its order, without all other micro-batches: what a slot holds is still there when it is read. */
+/* A gather waits until a pass wants its stage; one that no sampled pass wants does not run, nor what would end it. */
+static weft_status pass_gather(calibration *it, uint32_t a, weft_error *error)
+{
+    weft_action action = it->program->actions[a];
+    uint32_t *wanted = &it->wanted[action.stage];
+    bool gathers = action.kind == WEFT_UNSHARD, done = *wanted == UINT32_MAX;
+    double seconds = 0;
+    *wanted = gathers ? a : UINT32_MAX;
+    return gathers || !done ? WEFT_OK : weft_executor_run_alone(it->worker->train, a, &seconds, error);
+}
+
+/* The gather lane, as far as action a of the compute lane waits for it. */
+static weft_status pass_gathers(calibration *it, uint32_t a, weft_error *error)
+{
+    const weft_program *program = it->program;
+    const weft_lane *lane = it->gather;
+    for (uint32_t i = program->after_first[a]; lane && i < program->after_first[a + 1]; i++) {
+        uint32_t other = program->after[i];
+        if (other < lane->first || other >= lane->first + lane->count) continue;
+        while (it->next <= other) TRY(pass_gather(it, it->next++, error));
+    }
+    return WEFT_OK;
+}
+
+/* What the action would have found: what it receives, and weights on their page. */
+static weft_status prepare(calibration *it, weft_action action, weft_error *error)
+{
+    uint32_t *wanted = &it->wanted[action.stage];
+    double seconds = 0;
+    fill_slots(it, action);
+    if (*wanted < UINT32_MAX) TRY(weft_executor_run_alone(it->worker->train, *wanted, &seconds, error));
+    *wanted = UINT32_MAX;
+    return WEFT_OK;
+}
+
+/* The compute lane in its order, without all other micro-batches: what a slot or a page holds is still there when it is
+ * read. Of a rank, data-parallel workers do the same, so that they meet in its gathers. */
 static weft_status run_pass(calibration *it, weft_error *error)
 {
-    const weft_lane *lane = &it->program->lanes[it->program->rank_lanes[it->worker->at.rank]];
+    const weft_lane *lane = find_lane(it, WEFT_PROGRAM_COMPUTE);
     memset(it->sum, 0, KINDS * it->S * sizeof *it->sum);
     memset(it->count, 0, KINDS * it->S * sizeof *it->count);
+    for (size_t s = 0; s < it->S; s++) it->wanted[s] = UINT32_MAX;
+    if (it->gather) it->next = it->gather->first;
     for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
         weft_action action = it->program->actions[a];
         double seconds = 0;
+        TRY(pass_gathers(it, a, error));
         if (!is_sampled(it, action)) continue;
-        fill_slots(it, action);
+        TRY(prepare(it, action, error));
         TRY(weft_executor_run_alone(it->worker->train, a, &seconds, error));
         size_t place = (size_t)kind_of(action) * it->S + action.stage;
         it->sum[place] += seconds;
@@ -138,13 +194,26 @@ static bool wants_stop(const weft_loop *loop)
     return loop->options->stop && *loop->options->stop;
 }
 
+/* Workers meet within passes, so all run as many: until time is up for one of them, or one wants to stop. */
+static weft_status goes_on(const calibration *it, size_t passes, double begin, bool *out, weft_error *error)
+{
+    double own = wants_stop(it->loop) ? HUGE_VAL : weft_clock_seconds() - begin, longest = 0;
+    TRY(weft_worker_gather(it->worker, &own, sizeof own, it->all, "passes of the calibration", error));
+    for (int32_t w = 0; w < it->loop->job->workers; w++) longest = fmax(longest, it->all[w]);
+    bool in_time = passes < LEAST_PASSES || longest < it->loop->options->calibrate_seconds;
+    *out = passes == 0 || (passes < MOST_PASSES && in_time && longest < HUGE_VAL);
+    return WEFT_OK;
+}
+
 static weft_status time_passes(calibration *it, weft_error *error)
 {
     size_t passes = 0, table = KINDS * it->S;
+    bool more = true;
     TRY(run_pass(it, error)); /* the first one makes kernels and touches memory */
-    double begin = weft_clock_seconds(), seconds = it->loop->options->calibrate_seconds;
-    while (passes < LEAST_PASSES || (passes < MOST_PASSES && weft_clock_seconds() - begin < seconds)) {
-        if (passes > 0 && wants_stop(it->loop)) break;
+    double begin = weft_clock_seconds();
+    for (;;) {
+        TRY(goes_on(it, passes, begin, &more, error));
+        if (!more) break;
         TRY(run_pass(it, error));
         for (size_t i = 0; i < table; i++)
             it->passes[i * MOST_PASSES + passes] = it->count[i] ? it->sum[i] / it->count[i] : 0;
@@ -154,21 +223,21 @@ static weft_status time_passes(calibration *it, weft_error *error)
     return weft_worker_gather(it->worker, it->costs, table * sizeof *it->costs, it->all, "calibrated passes", error);
 }
 
-/* Each stage's costs as its own rank found them. */
+/* Each stage's costs as its own rank found them, in this worker's pipeline. */
 static void take_passes(calibration *it)
 {
     for (int kind = 0; kind < KINDS; kind++)
         for (size_t s = 0; s < it->S; s++) {
-            size_t rank = (size_t)it->program->stage_rank[s];
-            it->costs[(size_t)kind * it->S + s] = it->all[(rank * KINDS + (size_t)kind) * it->S + s];
+            size_t holder = (size_t)weft_worker_at(it->worker, it->program->stage_rank[s]);
+            it->costs[(size_t)kind * it->S + s] = it->all[(holder * KINDS + (size_t)kind) * it->S + s];
         }
     double *whole = it->costs + WHOLE * it->S, *input = it->costs + INPUT * it->S, *weight = it->costs + WEIGHT * it->S;
     for (size_t s = 0; s < it->S; s++)
         if (!(input[s] > 0)) input[s] = weight[s] = whole[s] / 2; /* only their sum counts */
 }
 
-/* Runs an action that several ranks have a part in, UINT32_MAX for the others. It takes what it takes the last of them
- * to come: the least of what they see. */
+/* Runs an action that several workers have a part in, UINT32_MAX for the others. It takes what it takes the last of
+ * them to come: the least of what they see. 0: nobody has. */
 static weft_status time_together(calibration *it, uint32_t action, double *out, weft_error *error)
 {
     double tries[TRIES];
@@ -178,11 +247,17 @@ static weft_status time_together(calibration *it, uint32_t action, double *out, 
         if (action != UINT32_MAX) TRY(weft_executor_run_alone(it->worker->train, action, &own, error));
         TRY(weft_worker_gather(it->worker, &own, sizeof own, it->all, "calibrated messages", error));
         tries[i] = HUGE_VAL;
-        for (int32_t r = 0; r < it->program->ranks; r++)
-            if (it->all[r] < tries[i]) tries[i] = it->all[r];
+        for (int32_t w = 0; w < it->loop->job->workers; w++) tries[i] = fmin(tries[i], it->all[w]);
     }
     *out = median(tries, TRIES);
+    if (*out == HUGE_VAL) *out = 0;
     return WEFT_OK;
+}
+
+/* What each pipeline does for itself only the first one does: nothing else is to run. */
+static bool takes_part(const calibration *it, weft_action_kind kind)
+{
+    return kind == WEFT_NORM || kind == WEFT_METRICS || (it->worker->at.data == 0 && it->worker->at.tensor == 0);
 }
 
 /* The first message of each lane, one lane after the other. */
@@ -193,10 +268,11 @@ static weft_status time_messages(calibration *it, weft_error *error)
         const weft_lane *lane = &program->lanes[l];
         bool sends = lane->kind == WEFT_PROGRAM_SEND_F || lane->kind == WEFT_PROGRAM_SEND_B;
         if (!sends || lane->count == 0) continue;
+        bool joins = takes_part(it, (weft_action_kind)program->actions[lane->first].kind);
         uint32_t action = UINT32_MAX;
         double seconds = 0;
-        if (lane->rank == it->worker->at.rank) action = lane->first;
-        if (lane->peer == it->worker->at.rank) action = program->lanes[lane->match].first;
+        if (joins && lane->rank == it->worker->at.rank) action = lane->first;
+        if (joins && lane->peer == it->worker->at.rank) action = program->lanes[lane->match].first;
         TRY(time_together(it, action, &seconds, error));
         for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
             it->messages[program->actions[a].stage] += seconds;
@@ -208,13 +284,14 @@ static weft_status time_messages(calibration *it, weft_error *error)
     return WEFT_OK;
 }
 
-static uint32_t find_collective(const calibration *it, weft_action_kind kind)
+/* The first action of this rank of that kind and stage; stage -1: of any. */
+static uint32_t find_action(const calibration *it, weft_lane_kind kind, weft_action_kind wanted, int32_t stage)
 {
-    const weft_program *program = it->program;
-    int32_t rank = it->worker->at.rank;
-    for (int32_t l = program->rank_lanes[rank]; l < program->rank_lanes[rank + 1]; l++)
-        for (uint32_t a = program->lanes[l].first; a < program->lanes[l].first + program->lanes[l].count; a++)
-            if (program->lanes[l].kind == WEFT_PROGRAM_REDUCE && program->actions[a].kind == kind) return a;
+    const weft_lane *lane = find_lane(it, kind);
+    for (uint32_t a = lane ? lane->first : 0; lane && a < lane->first + lane->count; a++) {
+        weft_action action = it->program->actions[a];
+        if (action.kind == wanted && (stage < 0 || (int32_t)action.stage == stage)) return a;
+    }
     return UINT32_MAX;
 }
 
@@ -222,9 +299,22 @@ static weft_status time_collectives(calibration *it, weft_error *error)
 {
     static const weft_action_kind kinds[] = {WEFT_REDUCE_TIED, WEFT_NORM, WEFT_METRICS};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        double seconds = 0;
-        TRY(time_together(it, find_collective(it, kinds[i]), &seconds, error));
-        it->collectives[kinds[i]] = seconds < HUGE_VAL ? seconds : 0; /* not in this program */
+        uint32_t action = UINT32_MAX;
+        if (takes_part(it, kinds[i])) action = find_action(it, WEFT_PROGRAM_REDUCE, kinds[i], -1);
+        TRY(time_together(it, action, &it->collectives[kinds[i]], error));
+    }
+    return WEFT_OK;
+}
+
+/* Gathers and reductions of each stage, by the data-parallel workers of its rank. Not before the last UPDATE: a pass
+ * adds to gradients that the step would have overwritten, and what is reduced from a page need not be numbers. */
+static weft_status time_shares(calibration *it, weft_error *error)
+{
+    for (int32_t s = 0; it->program->data > 1 && s < it->program->stages; s++) {
+        uint32_t gather = find_action(it, WEFT_PROGRAM_GATHER, WEFT_UNSHARD, s);
+        uint32_t reduction = find_action(it, WEFT_PROGRAM_REDUCE, WEFT_REDUCE_GRAD, s);
+        TRY(time_together(it, gather, &it->gathers[s], error));
+        TRY(time_together(it, reduction, &it->reductions[s], error));
     }
     return WEFT_OK;
 }
@@ -257,16 +347,17 @@ static weft_status time_between(calibration *it, weft_error *error)
     return WEFT_OK;
 }
 
+static void clear_share(const weft_worker *worker, int32_t u, float *values)
+{
+    size_t count = weft_share_end(worker->job, u, worker->at.data) - weft_share_begin(worker->job, u, worker->at.data);
+    if (values) worker->device->operations->zero(worker->device, NULL, values, count * sizeof *values);
+}
+
 static void clear_moments(weft_worker *worker)
 {
-    const weft_device_operations *operations = worker->device->operations;
     for (int32_t u = 0; u < worker->job->unit_count; u++) {
-        const weft_unit_memory *unit = &worker->units[u];
-        size_t bytes =
-            (weft_share_end(worker->job, u, worker->at.data) - weft_share_begin(worker->job, u, worker->at.data)) *
-            sizeof(float);
-        if (unit->moment1) operations->zero(worker->device, NULL, unit->moment1, bytes);
-        if (unit->moment2) operations->zero(worker->device, NULL, unit->moment2, bytes);
+        clear_share(worker, u, worker->units[u].moment1);
+        clear_share(worker, u, worker->units[u].moment2);
     }
 }
 
@@ -279,6 +370,8 @@ static weft_status tell(const calibration *it, weft_error *error)
                                        .backward_weight = it->costs + WEIGHT * it->S,
                                        .update = it->costs + UPDATE * it->S,
                                        .messages = it->messages,
+                                       .gathers = it->gathers,
+                                       .reductions = it->reductions,
                                        .collectives = it->collectives},
                              .between = it->between};
     return observer->calibrated(observer->context, &told, error);
@@ -293,6 +386,7 @@ weft_status weft_loop_calibrate(weft_loop *loop, weft_error *error)
     TRY(time_passes(&it, error));
     take_passes(&it);
     TRY(time_messages(&it, error));
+    TRY(time_shares(&it, error));
     TRY(time_collectives(&it, error));
     clear_moments(it.worker);
     return tell(&it, error);

@@ -545,6 +545,10 @@ weft_status weft_executor_run_alone(weft_executor *executor, uint32_t action, do
         bool done = false, moved = false;
         TRY(poll_action(executor, lane, &done, &moved, error));
         if (done) break;
+        if (moved) {
+            since = weft_clock_seconds();
+            continue;
+        }
         describe_waiting(executor, lane);
         TRY(weft_waiting_pause(executor->worker, executor->waiting, &since, error));
     }

@@ -69,19 +69,40 @@ launch() { # SECONDS FOLDER KEY=VALUE...: one worker a host, started from the fi
         env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun -np $hosts \
         --host "$(each address | paste -sd, -)" --bind-to none --mca plm_rsh_agent "$work/agent" \
         --mca btl self,tcp --mca btl_tcp_if_include 10.83.0.0/24 --mca oob_tcp_if_include 10.83.0.0/24 \
-        "$weft" train "$work/run.yaml" run.folder="$work/$folder" transport=mpi parallel.pipeline=$hosts \
-        parallel.loops=2 parallel.schedule=breadth-first "$@" > "$work/$folder.log" 2>&1
+        "$weft" train "$work/run.yaml" run.folder="$work/$folder" transport=mpi "$@" > "$work/$folder.log" 2>&1
+}
+
+losses() { # FOLDER: the losses of all steps and of the evaluation, one a line
+    sed -n 's/.*"step":\([0-9]*\),"loss":\([^,]*\),.*/\1 \2/p' "$work/$1/metrics.jsonl"
 }
 
 each add_host
 connect 12500000 2000
 
 "$weft" train "$work/run.yaml" run.folder="$work/one" run.steps=6 > "$work/one.log" 2>&1 || die "one worker"
-launch 120 hosts run.steps=6 || die "two hosts"
+pipeline="parallel.pipeline=$hosts parallel.loops=2 parallel.schedule=breadth-first"
+# shellcheck disable=SC2086 # keys are several words
+launch 120 hosts run.steps=6 $pipeline || die "two hosts"
 "$weft" compare "$work/one" "$work/hosts" > "$work/compare.log" 2>&1 || die "two hosts: not the bits of one worker"
 ok "two hosts: the bits of one worker"
 
-launch 60 cut run.steps=100000 timeout=4 &
+# Both hosts train the same stages, each on its part of the batch: weights and gradients cross the link.
+shared="run.steps=6 parallel.data=$hosts parallel.loops=4 parallel.schedule=breadth-first"
+# shellcheck disable=SC2086
+"$weft" train "$work/run.yaml" run.folder="$work/threads" $shared > "$work/threads.log" 2>&1 || die "data-parallel threads"
+[ "$(losses threads | wc -l)" -eq 7 ] || die "no losses in metrics.jsonl"
+for shard in "none" "weights parallel.reduce=early parallel.buffers=1"; do
+    folder=${shard%% *}
+    # shellcheck disable=SC2086
+    launch 120 "$folder" $shared parallel.shard=$shard || die "data-parallel hosts, shard $folder"
+    "$weft" compare "$work/threads" "$work/$folder" > "$work/compare.log" 2>&1 ||
+        die "data-parallel hosts, shard $folder: not the bits of threads"
+    [ "$(losses threads)" = "$(losses "$folder")" ] || die "data-parallel hosts, shard $folder: other losses"
+    ok "data-parallel hosts, shard $folder: the bits and losses of threads"
+done
+
+# shellcheck disable=SC2086
+launch 60 cut run.steps=100000 timeout=4 $pipeline &
 launcher=$!
 tries=0
 until [ -s "$work/cut/metrics.jsonl" ]; do

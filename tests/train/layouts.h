@@ -20,6 +20,8 @@ typedef struct test_run {
     int64_t trial_steps;
     bool stopped;
     double calibrate_seconds;
+    int calibrated_stages; /* for its observer: how many there are */
+    bool calibrated_gathers;
     double delay_longest;
     uint64_t delay_seed;
     weft_status (*calibrated)(void *run, const weft_calibration *calibration, weft_error *error);

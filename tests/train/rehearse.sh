@@ -50,11 +50,48 @@ for signal in INT TERM; do
 done
 ok "signals"
 
+# What the program is, in a rehearsal's object; and its actions, lane by lane, in a trace with both timelines.
+counts() {
+    sed -n '/^  "schedule"/,/^  "reductions"/p' "$1"
+}
+actions() {
+    sed -n 's/^{"ph":"X",\("pid":[0-9]*,"tid":[0-9]*,"name":"[^"]*"\).*/\1/p' "$1"
+}
+drawn() { # FILES ACTION KEY: the trace has each twice, simulated and rehearsed
+    [ "$(actions "$1.json" | grep -c "$2")" -eq $((2 * $(figure "$3" "$1.log"))) ]
+}
+
+# rehearse_both NAME OPERAND...: two pipelines of two ranks, as threads and as processes, are one program.
+rehearse_both() {
+    name=$1
+    shift
+    "$weft" rehearse "$@" $costs --gather 100 --reduce 200 --steps 2 --json --trace "$work/threads.json" \
+        > "$work/threads.log" || die "$name, as threads"
+    "$(dirname "$0")/../transport/run_mpi.sh" 4 "$weft" rehearse "$@" $costs --gather 100 --reduce 200 --transport mpi \
+        --steps 2 --json --trace "$work/processes.json" > "$work/processes.log" 2> "$work/processes-errors.log"
+    status=$?
+    [ $status -ne 77 ] || return 0
+    [ $status -eq 0 ] || die "$name, as processes"
+    [ "$(figure steps "$work/processes.log")" = 2 ] && grep -q '"transport": "mpi"' "$work/processes.log" || die "steps of $name"
+    [ "$(figure gathers "$work/processes.log")" -gt 0 ] && [ "$(figure reductions "$work/processes.log")" -gt 0 ] ||
+        die "$name: nothing is gathered or reduced"
+    [ "$(counts "$work/threads.log")" = "$(counts "$work/processes.log")" ] || die "$name: other counts than those of threads"
+    [ "$(actions "$work/threads.json")" = "$(actions "$work/processes.json")" ] || die "$name: other actions than those of threads"
+    drawn "$work/processes" UNSHARD gathers && drawn "$work/processes" REDUCE_GRAD reductions ||
+        die "$name: the trace has another number of gathers or reductions"
+    ok "$name, as processes"
+}
+
 if [ "${2:-}" = mpi ]; then
     "$(dirname "$0")/../transport/run_mpi.sh" 4 "$weft" rehearse zb-v --pipeline 4 --microbatches 8 $costs \
         --transport mpi --steps 2 --json > "$work/mpi.log" 2>&1
     status=$?
     [ $status -eq 77 ] || { [ $status -eq 0 ] && [ "$(figure steps "$work/mpi.log")" = 2 ]; } || die "transport mpi"
     ok "transport mpi"
+    sizes="--pipeline 2 --loops 2 --microbatches 4 --data 2 --shard weights --buffers 1"
+    rehearse_both "sharded breadth-first" breadth-first $sizes --reduce-early --update 100
+    rehearse_both "sharded 1f1b" 1f1b $sizes
+    rehearse_both "sharded configuration" "$work/run.yaml" parallel.pipeline=2 parallel.loops=2 parallel.data=2 \
+        parallel.shard=weights parallel.buffers=1
 fi
 echo "$passed passed"

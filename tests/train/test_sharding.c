@@ -1,7 +1,8 @@
 /*
  * Data parallelism: for a fixed width, whatever the workers divide, the schedule, the pipeline, its loops and the
  * transport leave the same losses and checkpoints, bit for bit; early reductions agree within rounding; and the width
- * itself changes no more than that. Pages of weights and gradients hold no numbers but while their stage is there.
+ * itself changes no more than that. Pages of weights and gradients hold no numbers but while their stage is there. A
+ * calibration before the first step leaves no trace in the bits.
  *
  * Usage: test_sharding local FOLDER, or under mpirun -n N: test_sharding mpi FOLDER, which runs the layouts of N
  * workers.
@@ -85,10 +86,55 @@ static void run_layout(suite *self, const test_layout *l, const test_run *base)
         check(self, farthest(base, &run) < tolerance(l), name, "losses differ by more than rounding makes them");
 }
 
+/* Called by the thread of rank 0. */
+static weft_status check_costs(void *context, const weft_calibration *told, weft_error *error)
+{
+    test_run *run = context;
+    const weft_costs *costs = &told->costs;
+    if (run->steps > 0) FAIL(error, WEFT_FAILED, "calibrated after the first step");
+    for (int s = 0; s < run->calibrated_stages; s++) {
+        if (!(costs->forward[s] > 0 && costs->backward_input[s] > 0 && costs->backward_weight[s] > 0))
+            FAIL(error, WEFT_FAILED, "stage %d: passes take no time", s);
+        if (!(costs->update[s] > 0 && costs->reductions[s] > 0))
+            FAIL(error, WEFT_FAILED, "stage %d: the update or the reduction takes no time", s);
+        if ((costs->gathers[s] > 0) != run->calibrated_gathers)
+            FAIL(error, WEFT_FAILED, "stage %d: gathers take %g s", s, costs->gathers[s]);
+    }
+    if (!(told->between > 0 && costs->collectives[WEFT_NORM] > 0 && costs->collectives[WEFT_METRICS] > 0))
+        FAIL(error, WEFT_FAILED, "a collective takes no time");
+    run->calibrated_stages = 0;
+    return WEFT_OK;
+}
+
+/* The same layout with and without a calibration. */
+static void calibrate_layout(suite *self, const test_layout *l, const test_run *base)
+{
+    char name[256], why[512] = "";
+    test_run plain = {.model = base->model, .poisons = true}, timed = plain;
+    weft_error error;
+    if (self->workers && l->data * l->pipeline != self->workers) return;
+    test_layout_name(l, name, sizeof name);
+    snprintf(plain.folder, sizeof plain.folder, "%s/%s-%s-plain", self->folder, self->transport, name);
+    snprintf(timed.folder, sizeof timed.folder, "%s/%s-%s-timed", self->folder, self->transport, name);
+    timed.calibrate_seconds = 1e-3;
+    timed.calibrated = check_costs;
+    timed.calibrated_stages = l->pipeline * l->loops;
+    timed.calibrated_gathers = strcmp(l->shard, "none") != 0;
+    weft_status status = test_layout_train(&plain, self->corpus, l, self->transport, 2, &error);
+    if (status == WEFT_OK) status = test_layout_train(&timed, self->corpus, l, self->transport, 2, &error);
+    if (self->process != 0) return;
+    self->runs++;
+    if (status == WEFT_OK && timed.calibrated_stages > 0) status = weft_fail(&error, WEFT_FAILED, "no costs were told");
+    bool good = status == WEFT_OK && test_runs_agree(&plain, &timed, why, sizeof why);
+    check(self, good, name, status == WEFT_OK ? why : error.text);
+}
+
 static const char *const shards[] = {"none", "optimizer", "gradients", "weights"};
 
+typedef void run_function(suite *self, const test_layout *l, const test_run *base);
+
 /* Shards, buffers and reductions of one pipeline. */
-static void run_shards(suite *self, const test_run *base, test_layout l)
+static void run_shards(suite *self, const test_run *base, test_layout l, run_function *run)
 {
     for (int shard = 0; shard < 4; shard++)
         for (int early = 0; early < (shard >= 2 ? 2 : 1); early++)
@@ -96,7 +142,7 @@ static void run_shards(suite *self, const test_run *base, test_layout l)
                 l.shard = shards[shard];
                 l.reduce = early ? "early" : "once";
                 l.buffers = buffers;
-                run_layout(self, &l, base);
+                run(self, &l, base);
             }
 }
 
@@ -115,7 +161,7 @@ static void run_widths(suite *self, const char *element, int most)
             test_layout l = {
                 pipelines[i].schedule,  data, pipelines[i].pipeline, pipelines[i].loops, "none", "once", 2, element,
                 i % 2 ? "full" : "none"};
-            run_shards(self, &base, l);
+            run_shards(self, &base, l, run_layout);
         }
     }
 }
@@ -130,9 +176,21 @@ static void run_models(suite *self, const char *element)
     if (self->workers && self->workers != 4) return;
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         test_run base = baseline(self, 2, element, models[i]);
-        run_shards(self, &base, (test_layout){"breadth-first", 2, 2, 2, "none", "once", 2, element, "none"});
-        run_shards(self, &base, (test_layout){"breadth-first-split", 2, 2, 4, "none", "once", 2, element, "full"});
+        run_shards(self, &base, (test_layout){"breadth-first", 2, 2, 2, "none", "once", 2, element, "none"},
+                   run_layout);
+        run_shards(self, &base, (test_layout){"breadth-first-split", 2, 2, 4, "none", "once", 2, element, "full"},
+                   run_layout);
     }
+}
+
+static void run_calibrations(suite *self)
+{
+    static const test_layout layouts[] = {{"breadth-first-split", 2, 2, 2, "none", "once", 2, "fp32", "none"},
+                                          {"1f1b", 2, 2, 2, "none", "once", 2, "bf16", "full"},
+                                          {"depth-first", 2, 1, 4, "none", "once", 2, "fp32", "none"},
+                                          {"zb-v", 3, 2, 2, "none", "once", 2, "fp32", "none"}};
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
+        run_shards(self, &(test_run){0}, layouts[i], calibrate_layout);
 }
 
 /* Eight layouts, one step each, every one from the checkpoint of the one before. */
@@ -208,6 +266,7 @@ int main(int argc, char **argv)
     run_widths(&self, "fp32", 3);
     run_widths(&self, "bf16", 2);
     run_models(&self, "fp32");
+    run_calibrations(&self);
     if (mpi) {
         weft_mpi_finish();
     } else {
