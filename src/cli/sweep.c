@@ -241,7 +241,8 @@ static weft_status prepare(sweeper *self, const weft_config *config, const char 
     self->sweep.schedule = job->schedule->name;
     self->sweep.ranks = job->ranks;
     self->sweep.stages = job->stage_count;
-    self->sweep.sequences = config->batch.sequences * config->batch.microbatches;
+    self->sweep.data = job->data;
+    self->sweep.sequences = job->data * config->batch.sequences * config->batch.microbatches;
     self->sweep.tokens = config->batch.tokens;
     self->sweep.step_flops = job->step_flops;
     self->sweep.memory_limit = config->memory_limit;
@@ -312,13 +313,12 @@ static void details(weft_text *out)
 {
     weft_text_add(
         out,
-        "The batch stays that of FILE.yaml, batch.sequences x batch.microbatches sequences; %s=LIST says how many\n"
-        "sequences a micro-batch has, in turn. Each size is predicted from what its parts take alone, then measured "
-        "by\n"
-        "training steps that keep nothing: the run folder is neither read nor written. SIGINT and SIGTERM end the "
-        "sweep\n"
-        "after the step; what is complete is printed and drawn. Under mpirun or srun add transport=mpi. docs/sweep.md\n"
-        "says what the figures mean.\n",
+        "The batch stays that of FILE.yaml, batch.sequences x batch.microbatches sequences for each data-parallel\n"
+        "pipeline; %s=LIST says how many sequences a micro-batch has, in turn. Each size is predicted from what\n"
+        "its parts take alone, then measured by training steps that keep nothing: the run folder is neither read nor\n"
+        "written. SIGINT and SIGTERM end the sweep after the step; what is complete is printed and drawn. Under "
+        "mpirun\n"
+        "or srun add transport=mpi. docs/sweep.md says what the figures mean.\n",
         operand);
 }
 

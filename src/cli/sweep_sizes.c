@@ -61,12 +61,9 @@ static void name_divisors(int64_t batch, weft_text *out)
     }
 }
 
+/* The batch, or of it what each data-parallel pipeline has. */
 static weft_status divide(weft_cli_sizes *sizes, const weft_config *config, weft_error *error)
 {
-    if (config->parallel.data > 1)
-        return weft_config_complain(
-            config, "parallel.data", error,
-            "a sweep measures one pipeline, whose workers share nothing with another: set it to 1");
     int64_t batch = config->batch.sequences * config->batch.microbatches;
     for (int i = 0; i < sizes->count; i++) {
         weft_sweep_row *row = &sizes->rows[i];
@@ -76,10 +73,10 @@ static weft_status divide(weft_cli_sizes *sizes, const weft_config *config, weft
         weft_text_init(&divisors);
         name_divisors(batch, &divisors);
         weft_fail(error, WEFT_INVALID,
-                  "microbatch: %lld does not divide the batch of %lld sequences (batch.sequences %lld x "
+                  "microbatch: %lld does not divide the batch of %lld sequences%s (batch.sequences %lld x "
                   "batch.microbatches %lld); these do: %s",
-                  (long long)row->microbatch, (long long)batch, (long long)config->batch.sequences,
-                  (long long)config->batch.microbatches, weft_text_get(&divisors));
+                  (long long)row->microbatch, (long long)batch, config->parallel.data > 1 ? " of each pipeline" : "",
+                  (long long)config->batch.sequences, (long long)config->batch.microbatches, weft_text_get(&divisors));
         weft_text_fini(&divisors);
         return error->status;
     }
@@ -118,7 +115,7 @@ static weft_status check_memory(weft_cli_sizes *sizes, int i, const weft_config 
     TRY(weft_arena_take(&sizes->arena, (size_t)job->ranks, sizeof *memory, &memory, error));
     for (int32_t rank = 0; rank < job->ranks; rank++) {
         memory[rank] = job->memory[rank].total;
-        total += (double)memory[rank];
+        total += (double)memory[rank] * job->data;
         if (memory[rank] > largest) largest = memory[rank];
     }
     row->memory = memory;

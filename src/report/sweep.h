@@ -29,18 +29,19 @@ typedef enum weft_sweep_outcome {
 
 typedef struct weft_sweep_row {
     int64_t microbatch;   /* sequences of a micro-batch */
-    int64_t microbatches; /* of a step */
+    int64_t microbatches; /* of a step, in each pipeline */
     weft_sweep_outcome outcome;
     const char *reason; /* why it is too large; NULL otherwise */
     weft_sweep_figures measured;
     bool has_prediction;
     weft_sweep_figures predicted;
-    const size_t *memory; /* (ranks) bytes of each worker, of the plan */
+    const size_t *memory; /* (ranks) bytes of the worker of each that needs most, of the plan */
 } weft_sweep_row;
 
 typedef struct weft_sweep {
     const char *schedule;
     int32_t ranks, stages;
+    int32_t data;              /* pipelines side by side, which share the batch */
     int64_t sequences, tokens; /* of the batch; of a sequence */
     int64_t warmup, steps;     /* of each size: before what is measured; measured */
     double step_flops;         /* of the whole batch */

@@ -1,7 +1,8 @@
 /*
  * What the parts of a step cost, timed before the first one: every worker runs passes of a few of its micro-batches
- * with nobody to wait for, all workers at the same time; then each message lane and each collective runs alone.
- * Internal to train/.
+ * with nobody to wait for, all workers at the same time; then each message lane and each collective runs alone, and the
+ * gather and the reduction of each stage. All workers run the same actions, in the same order, as often: what an action
+ * does together with others finds them there. Internal to train/.
  *
  * Weights, moments and so the bits of the run stay as they were.  Threads: the worker's; collective over all ranks.
  */

@@ -212,7 +212,8 @@ static void test_extremes(void **state)
     }
 }
 
-/* Two timelines, the second twice as long: on one axis, under each other in the picture and as other ranks in the trace. */
+/* Two timelines, the second twice as long: on one axis, under each other in the picture and as other ranks in the
+ * trace. */
 static void test_stack(void **state)
 {
     (void)state;
@@ -220,7 +221,8 @@ static void test_stack(void **state)
     weft_text text;
     scene_init(&once, "1f1b", 2, 1, 3, 1e-3);
     scene_init(&twice, "1f1b", 2, 1, 3, 2e-3);
-    weft_picture measured = {.title = "run", .caption = "measured", .unit = "ms", .unit_scale = 1e3}, predicted = measured;
+    weft_picture measured = {.title = "run", .caption = "measured", .unit = "ms", .unit_scale = 1e3},
+                 predicted = measured;
     predicted.caption = "predicted \"so\"";
     const weft_panel panels[] = {{&once.timeline, &measured}, {&twice.timeline, &predicted}};
     weft_text_init(&text);
@@ -413,6 +415,7 @@ static void make_sweep(weft_sweep *sweep, weft_sweep_row *rows, double peak)
 {
     static const double busy[SWEEP_ROWS] = {4, 2, 1.8, 1.75, 0}, bubble[SWEEP_ROWS] = {0.05, 0.1, 0.4, 0.7, 0};
     *sweep = (weft_sweep){.schedule = "a<b",
+                          .data = 1,
                           .ranks = 2,
                           .stages = 4,
                           .sequences = 16,

@@ -7,8 +7,8 @@ column() { # FILE NAME: the values of a column, one a line
     awk -F, -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) at = i; next } { print $at }' "$1"
 }
 
-check_figures() { # FILE PEAK: shares are there only where the peak of the device is known
-    awk -F, -v peak="$2" '
+check_figures() { # FILE PEAK [PIPELINES]: shares are there only where the peak of the device is known
+    awk -F, -v peak="$2" -v pipelines="${3:-1}" '
         function off(a, b) { return a - b > 1e-9 * b || b - a > 1e-9 * b }
         NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
         $at["outcome"] != "measured" { next }
@@ -17,7 +17,7 @@ check_figures() { # FILE PEAK: shares are there only where the peak of the devic
                 p = i ? "predicted_" : ""
                 seconds = $at[p "step_seconds"]; rate = $at[p "tokens_per_second"]; bubble = $at[p "bubble"]
                 share = $at[p "peak_share"]; busy = $at[p "busy_peak_share"]
-                if (!(seconds > 0) || off(rate * seconds, 8 * 32)) { print "wrong rate: " $0; bad = 1 }
+                if (!(seconds > 0) || off(rate * seconds, pipelines * 8 * 32)) { print "wrong rate: " $0; bad = 1 }
                 if (!(bubble >= 0 && bubble < 1)) { print "wrong bubble: " $0; bad = 1 }
                 if (peak == "no" && (share != "" || busy != "")) { print "a share of no peak: " $0; bad = 1 }
                 if (peak == "yes" && (!(share > 0) || off(busy * (1 - bubble), share))) { print "wrong shares: " $0; bad = 1 }
@@ -56,6 +56,21 @@ for device in reference cpu; do
 done
 [ "$(ls "$work/taken")" = metrics.jsonl ] && [ "$(cat "$work/taken/metrics.jsonl")" = mine ] || die "the run folder changed"
 ok "the run folder is left alone"
+
+# Data-parallel pipelines: each size trains a batch that is as much larger, and its parts are predicted.
+for shard in none "weights parallel.reduce=early parallel.buffers=1"; do
+    name=${shard%% *}
+    # shellcheck disable=SC2086 # keys are several words
+    "$weft" sweep "$work/run.yaml" microbatch=2,4 device=reference parallel.data=2 parallel.pipeline=2 parallel.loops=2 \
+        parallel.shard=$shard --steps 2 --warmup 1 --csv "$work/data.csv" --svg "$work/data.svg" --json \
+        > "$work/data.json" 2> "$work/data.log" || die "a sweep of two pipelines, shard $name"
+    [ "$(column "$work/data.csv" outcome | sort -u)" = measured ] || die "two pipelines, shard $name: not all was measured"
+    check_figures "$work/data.csv" no 2
+    grep -q '"data": 2,' "$work/data.json" && grep -q '"sequences": 16,' "$work/data.json" || die "shard $name: not the batch of both"
+    grep -q 'in each of 2 pipelines; a batch of 16 sequences' "$work/data.log" || die "shard $name: the head of the table"
+    grep -q 'D = 2' "$work/data.svg" || die "shard $name: the head of the picture"
+    ok "two pipelines, shard $name"
+done
 
 "$weft" sweep "$work/run.yaml" microbatch=1,2,4,8 device=reference --steps 1 --warmup 0 memory_limit=2300KiB --csv "$work/limit.csv" \
     > "$work/limit.log" 2>&1 || die "a sweep with a memory limit"
@@ -105,4 +120,9 @@ if command -v mpirun > /dev/null 2>&1; then
     check_figures "$work/mpi.csv" no
     [ "$(grep -c '^best ' "$work/mpi.log")" -eq 1 ] || die "not rank 0 alone prints"
     ok "mpirun"
+    "$(dirname "$0")/../transport/run_mpi.sh" 4 "$weft" sweep "$work/run.yaml" microbatch=1,2 device=reference transport=mpi \
+        parallel.data=2 parallel.pipeline=2 parallel.loops=2 parallel.shard=weights --steps 1 --warmup 0 \
+        --csv "$work/mpi-data.csv" > "$work/mpi-data.log" 2>&1 || die "a sweep of two pipelines under mpirun"
+    check_figures "$work/mpi-data.csv" no 2
+    ok "mpirun, two pipelines"
 fi
