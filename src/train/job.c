@@ -394,7 +394,7 @@ static const char *find_remedy(const weft_config *config)
         size_t total = total_if(&changed);
         if (total && total <= (size_t)config->memory_limit) return remedies[i].advice;
     }
-    return "split over more workers (parallel.pipeline) or choose a smaller model";
+    return "split over more workers (parallel.pipeline, parallel.tensor) or choose a smaller model";
 }
 
 static weft_status refuse(const weft_job *job, size_t need, weft_error *error)

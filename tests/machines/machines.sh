@@ -86,20 +86,28 @@ launch 120 hosts run.steps=6 $pipeline || die "two hosts"
 "$weft" compare "$work/one" "$work/hosts" > "$work/compare.log" 2>&1 || die "two hosts: not the bits of one worker"
 ok "two hosts: the bits of one worker"
 
+same_as_threads() { # FOLDER KEY=VALUE...: the hosts' run against one of threads on this machine
+    folder=$1
+    shift
+    "$weft" train "$work/run.yaml" run.folder="$work/threads" run.steps=6 "$@" > "$work/threads.log" 2>&1 ||
+        die "$folder: threads"
+    [ "$(losses threads | wc -l)" -eq 7 ] || die "no losses in metrics.jsonl"
+    launch 120 "$folder" run.steps=6 "$@" || die "$folder: hosts"
+    "$weft" compare "$work/threads" "$work/$folder" > "$work/compare.log" 2>&1 || die "$folder: not the bits of threads"
+    [ "$(losses threads)" = "$(losses "$folder")" ] || die "$folder: other losses"
+    rm -rf "$work/threads"
+    ok "$folder: the bits and losses of threads"
+}
+
 # Both hosts train the same stages, each on its part of the batch: weights and gradients cross the link.
-shared="run.steps=6 parallel.data=$hosts parallel.loops=4 parallel.schedule=breadth-first"
+stages="parallel.loops=4 parallel.schedule=breadth-first"
 # shellcheck disable=SC2086
-"$weft" train "$work/run.yaml" run.folder="$work/threads" $shared > "$work/threads.log" 2>&1 || die "data-parallel threads"
-[ "$(losses threads | wc -l)" -eq 7 ] || die "no losses in metrics.jsonl"
-for shard in "none" "weights parallel.reduce=early parallel.buffers=1"; do
-    folder=${shard%% *}
-    # shellcheck disable=SC2086
-    launch 120 "$folder" $shared parallel.shard=$shard || die "data-parallel hosts, shard $folder"
-    "$weft" compare "$work/threads" "$work/$folder" > "$work/compare.log" 2>&1 ||
-        die "data-parallel hosts, shard $folder: not the bits of threads"
-    [ "$(losses threads)" = "$(losses "$folder")" ] || die "data-parallel hosts, shard $folder: other losses"
-    ok "data-parallel hosts, shard $folder: the bits and losses of threads"
-done
+same_as_threads whole parallel.data=$hosts $stages
+# shellcheck disable=SC2086
+same_as_threads divided parallel.data=$hosts $stages parallel.shard=weights parallel.reduce=early parallel.buffers=1
+# Both hosts compute every pass together: rows and sums cross the link in the middle of it.
+# shellcheck disable=SC2086
+same_as_threads together parallel.tensor=$hosts $stages
 
 # shellcheck disable=SC2086
 launch 60 cut run.steps=100000 timeout=4 $pipeline &
