@@ -79,6 +79,24 @@ for element in ${WEFT_BENCH_ELEMENTS:-fp32 bf16}; do
     done
 done
 
+echo
+echo "two tensor-parallel workers, one thread each, against one worker with two threads, M = 4"
+echo "element  transport  throughput of one worker"
+for element in ${WEFT_BENCH_ELEMENTS:-fp32 bf16}; do
+    train one "$weft" train "$work/gpt2.yaml" batch.microbatches=4 threads=2 element=$element
+    one=$(value tokens_per_second "$work/one.json")
+    for transport in local mpi; do
+        set -- "$weft" train "$work/gpt2.yaml" batch.microbatches=4 element=$element parallel.tensor=2 threads=1 transport=$transport
+        if [ $transport = mpi ]; then
+            command -v mpirun > /dev/null 2>&1 || continue
+            set -- mpirun -n 2 "$@"
+        fi
+        train two "$@"
+        awk -v n=$element -v t=$transport -v two="$(value tokens_per_second "$work/two.json")" -v one="$one" \
+            'BEGIN { printf "%-7s  %-9s  %.3f\n", n, t, two / one }'
+    done
+done
+
 if [ -n "$operations" ]; then
     echo
     "$operations"

@@ -23,6 +23,7 @@ static void *local_main(void *argument)
         self->status = self->crew->work(self->crew->context, self->rank, transport, &self->error);
     else
         weft_local_hub_stop(self->hub);
+    self->crew->leave(self->crew->context, self->rank);
     return NULL;
 }
 
@@ -57,7 +58,8 @@ static weft_status run_local(const weft_crew *crew, int32_t ranks, const weft_gr
     for (int32_t r = 0; workers && r < ranks; r++)
         if (workers[r].running) pthread_join(workers[r].thread, NULL);
     if (status == WEFT_OK) status = first_cause(workers, ranks, error);
-    for (int32_t r = 0; r < ranks; r++) crew->leave(crew->context, r);
+    for (int32_t r = 0; r < ranks; r++)
+        if (!workers || !workers[r].running) crew->leave(crew->context, r);
     weft_free(workers);
     weft_local_hub_destroy(hub);
     return status;

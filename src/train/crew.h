@@ -2,7 +2,8 @@
  * A crew: all workers of a job, each with its endpoint of the transport, as threads of this process or with this
  * process as one of them under MPI. What a worker does is the caller's. Internal to train/.
  *
- * Threads: weft_crew_run is called by one; work runs in each worker's own, leave in the caller's.
+ * Threads: weft_crew_run is called by one; work and leave run in each worker's own, leave of a worker whose thread did
+ * not start in the caller's.
  */
 #ifndef WEFT_TRAIN_CREW_H
 #define WEFT_TRAIN_CREW_H
@@ -14,8 +15,8 @@ typedef struct weft_crew {
     void *context;
     /* What worker number `rank` does; takes the transport. After an error it has told the others to stop. */
     weft_status (*work)(void *context, int32_t rank, weft_transport *transport, weft_error *error);
-    /* Gives back what work took, the transport too. Called for every rank of this process once all have returned, also
-     * where work was not reached: a peer may still have been copying out of a failed worker's memory. */
+    /* Gives back what work took, the transport first. Called for every rank of this process, also where work was not
+     * reached, by all at the same time: a worker may hold what it borrowed from another until it leaves. */
     void (*leave)(void *context, int32_t rank);
 } weft_crew;
 

@@ -36,31 +36,44 @@ static weft_status poll_or_drive(weft_exchange *exchange, bool *out_done, bool *
     return host->drive(host->context, out_moved, error);
 }
 
+/* What is under way and whom it waits for. */
+static void describe(const weft_exchange *exchange, char *out, size_t size)
+{
+    const weft_worker *worker = exchange->worker;
+    bool gathers = exchange->gather >= 0;
+    int32_t peer = gathers ? -1 : weft_reducer_awaited(exchange->reducer);
+    size_t used = (size_t)snprintf(out, size, "a %s ", gathers ? "gather of rows" : "sum of parts");
+    if (peer >= 0)
+        snprintf(out + used, size - used, "with rank %d", peer);
+    else
+        weft_world_describe(worker->job, WEFT_WORLD_TENSOR_GATHER, worker->at, out + used, size - used);
+}
+
+static const char *tell(const weft_exchange *exchange)
+{
+    char what[32 + WEFT_WORLD_NAMES];
+    describe(exchange, what, sizeof what);
+    return exchange->host.waits(exchange->host.context, what);
+}
+
 static weft_status wait_for_it(weft_exchange *exchange, weft_error *error)
 {
-    const weft_exchange_host *host = &exchange->host;
     double since = weft_clock_seconds();
-    bool told = false;
-    char whom[WEFT_WORLD_NAMES];
-    for (;;) {
+    const char *what = NULL;
+    for (bool told = false;;) {
         bool done = false, moved = false;
         TRY(poll_or_drive(exchange, &done, &moved, error));
         if (done) break;
         if (moved) {
             since = weft_clock_seconds();
+            told = false;
             continue;
         }
-        if (!told) {
-            const char *what = exchange->gather >= 0 ? "a gather of rows" : "a sum of parts";
-            size_t used = (size_t)snprintf(whom, sizeof whom, "%s ", what);
-            weft_world_describe(exchange->worker->job, WEFT_WORLD_TENSOR_GATHER, exchange->worker->at, whom + used,
-                                sizeof whom - used);
-            if (host->waits) host->waits(host->context, whom);
-        }
+        if (!told) what = tell(exchange);
         told = true;
-        TRY(weft_waiting_pause(exchange->worker, whom, &since, error));
+        TRY(weft_waiting_pause(exchange->worker, what, &since, error));
     }
-    if (told && host->runs) host->runs(host->context);
+    if (what) exchange->host.runs(exchange->host.context);
     return WEFT_OK;
 }
 

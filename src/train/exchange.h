@@ -21,14 +21,17 @@ void weft_exchange_destroy(weft_exchange *exchange); /* accepts NULL */
 /* For stages; NULL for NULL. */
 const weft_stage_exchange *weft_exchange_functions(const weft_exchange *exchange);
 
-/* What goes on while a pass waits. Any function may be NULL. */
+/* What goes on while a pass waits. */
 typedef struct weft_exchange_host {
     void *context;
-    weft_status (*drive)(void *context, bool *moved, weft_error *error); /* moves the other lanes as far as they go */
-    void (*waits)(void *context, const char *whom); /* told once when nothing moves, */
-    void (*runs)(void *context);                    /* and when the pass goes on */
+    /* Moves the other lanes as far as they go; NULL: there are none. */
+    weft_status (*drive)(void *context, bool *moved, weft_error *error);
+    /* Told when nothing moves: what: "a sum of parts with rank 3". Puts the action before it, for messages. */
+    const char *(*waits)(void *context, const char *what);
+    void (*runs)(void *context); /* the pass that was said to wait goes on */
 } weft_exchange_host;
 
+/* Before any pass. Accepts NULL. */
 void weft_exchange_attach(weft_exchange *exchange, weft_exchange_host host);
 
 #endif

@@ -31,10 +31,10 @@ struct weft_executor {
     weft_event *begin, *end; /* (count) */
     int64_t start;           /* nanoseconds when the run began */
     double last_progress;
-    int64_t last_finished; /* action, or -1 */
-    char waiting[80];      /* for what, in words, since nothing moves */
-    bool polling;          /* the between hook must not enter itself */
-    weft_status status;    /* of what the hook met */
+    int64_t last_finished;               /* action, or -1 */
+    char waiting[64 + WEFT_WORLD_NAMES]; /* for what, in words, since nothing moves */
+    bool polling;                        /* the between hook must not enter itself */
+    weft_status status;                  /* of what the hook met */
     weft_error error;
 };
 
@@ -410,19 +410,26 @@ static weft_status drive(void *context, bool *moved, weft_error *error)
     return executor->status;
 }
 
-static void tell_exchange(void *context, const char *whom)
+static const char *tell_exchange(void *context, const char *exchange)
 {
     weft_executor *executor = context;
-    char what[32];
-    describe(executor, executor->lanes[0].next, what, sizeof what);
-    snprintf(executor->waiting, sizeof executor->waiting, "%s %s", what, whom);
+    char action[32];
+    describe(executor, executor->lanes[0].next, action, sizeof action);
+    snprintf(executor->waiting, sizeof executor->waiting, "%s, %s", action, exchange);
     publish(executor, weft_waiting_waits, executor->waiting);
+    return executor->waiting;
 }
 
 static void tell_compute(void *context)
 {
     const weft_executor *executor = context;
     publish_compute(executor, executor->lanes[0].next);
+}
+
+/* with: drive, or NULL where an action runs alone. */
+static void attach_exchange(weft_executor *executor, weft_status (*with)(void *, bool *, weft_error *))
+{
+    weft_exchange_attach(executor->worker->exchange, (weft_exchange_host){executor, with, tell_exchange, tell_compute});
 }
 
 static lane_state *lane_of(const weft_executor *executor, uint32_t action)
@@ -513,8 +520,7 @@ weft_status weft_executor_run(weft_executor *executor, weft_error *error)
     begin_run(executor);
     device->between = between;
     device->between_context = executor;
-    weft_exchange_attach(executor->worker->exchange,
-                         (weft_exchange_host){executor, drive, tell_exchange, tell_compute});
+    attach_exchange(executor, drive);
     weft_status status = WEFT_OK;
     bool told = false;
     while (executor->left > 0 && status == WEFT_OK) {
@@ -531,7 +537,6 @@ weft_status weft_executor_run(weft_executor *executor, weft_error *error)
             status = pause_run(executor, &told, error);
     }
     device->between = NULL;
-    weft_exchange_attach(executor->worker->exchange, (weft_exchange_host){0});
     return status;
 }
 
@@ -539,6 +544,7 @@ weft_status weft_executor_run_alone(weft_executor *executor, uint32_t action, do
 {
     lane_state *lane = lane_of(executor, action);
     lane->next = action;
+    attach_exchange(executor, NULL);
     double since = weft_clock_seconds();
     TRY(start_action(executor, lane, error));
     for (;;) {

@@ -22,7 +22,6 @@ static weft_status open_data(const weft_config *config, weft_data **out, weft_er
 typedef struct {
     weft_loop common;
     weft_loop *loops; /* (workers) */
-    bool stopped;
 } trainees;
 
 static weft_status work(void *context, int32_t rank, weft_transport *transport, weft_error *error)
@@ -34,9 +33,7 @@ static weft_status work(void *context, int32_t rank, weft_transport *transport, 
 
 static void leave(void *context, int32_t rank)
 {
-    trainees *self = context;
-    self->stopped |= self->loops[rank].stopped;
-    weft_loop_fini(&self->loops[rank]);
+    weft_loop_fini(&((trainees *)context)->loops[rank]);
 }
 
 weft_status weft_train(const weft_job *job, const weft_train_options *options, weft_error *error)
@@ -55,7 +52,9 @@ weft_status weft_train(const weft_job *job, const weft_train_options *options, w
     all.common.notes = weft_text_get(&notes);
     weft_crew crew = {.context = &all, .work = work, .leave = leave};
     if (status == WEFT_OK) status = weft_crew_run(job, &crew, error);
-    if (options->stopped) *options->stopped = all.stopped;
+    bool stopped = false;
+    for (int32_t r = 0; all.loops && r < job->workers; r++) stopped |= all.loops[r].stopped;
+    if (options->stopped) *options->stopped = stopped;
     weft_checkpoint_close(resumed);
     weft_data_close(data);
     weft_text_fini(&notes);

@@ -26,6 +26,9 @@ expect 2 'placement|loop' impossible train "$work/run.yaml" parallel.schedule=de
 
 expect 1 'rank 1, step [0-9]+, stage 1, micro-batch [0-9]+: the loss is not finite|rank [01], step [0-9]+, stage [01], micro-batch [0-9]+: the gradient of .* is not finite' \
     not-finite train "$work/run.yaml" parallel.pipeline=2 optimizer.learning_rate=1e30 optimizer.warmup=0 run.folder="$work/diverged"
+expect 1 'rank 2, step [0-9]+, stage 1, micro-batch [0-9]+: the loss is not finite|rank [0-3], step [0-9]+, stage [01], micro-batch [0-9]+: the gradient of .* is not finite' \
+    not-finite-tensor train "$work/run.yaml" parallel.pipeline=2 parallel.tensor=2 optimizer.learning_rate=1e30 optimizer.warmup=0 \
+    run.folder="$work/diverged-tensor"
 
 "$weft" compare "$work/good" "$work/before" > /dev/null || die "the good checkpoint changed"
 checkpoint=$(ls -d "$work"/good/step-* | tail -n 1)
@@ -38,13 +41,16 @@ expect 2 'checksum' corrupt generate "$work/good" --prompt the
 cp "$work/kept" "$weights"
 
 # A full disk, as a limit on the size of a file: the checkpoint before stays and is named.
-( ulimit -f 60; "$weft" train "$work/run.yaml" run.folder="$work/good" run.steps=9 model.layers=4 --resume > "$work/full.out" 2> "$work/full.log" )
-status=$?
-[ $status -eq 1 ] || die "a full disk ended with status $status"
-grep -q 'the one before it stays' "$work/full.log" || die "a full disk: the message does not say what stays"
-[ -z "$(ls -d "$work"/good/*.tmp 2> /dev/null)" ] || die "a full disk left a half-written checkpoint"
-"$weft" compare "$work/good" "$work/before" > "$work/compare.log" || die "a full disk harmed the checkpoint before"
-ok "full disk"
+for tensor in 1 2; do
+    ( ulimit -f 60; "$weft" train "$work/run.yaml" run.folder="$work/good" run.steps=9 parallel.tensor=$tensor --resume \
+        > "$work/full.out" 2> "$work/full.log" )
+    status=$?
+    [ $status -eq 1 ] || die "a full disk ended with status $status"
+    grep -q 'the one before it stays' "$work/full.log" || die "a full disk: the message does not say what stays"
+    [ -z "$(ls -d "$work"/good/*.tmp 2> /dev/null)" ] || die "a full disk left a half-written checkpoint"
+    "$weft" compare "$work/good" "$work/before" > "$work/compare.log" || die "a full disk harmed the checkpoint before"
+    ok "full disk, tensor-parallel width of $tensor"
+done
 
 # A token outside the vocabulary, met in the first epoch.
 head -c 20000 /dev/zero > "$work/tokens.bin"

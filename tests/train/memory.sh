@@ -36,3 +36,5 @@ for shard in gradients weights; do
     check "shard-$shard-early" element=bf16 parallel.data=2 parallel.loops=2 parallel.shard=$shard parallel.reduce=early parallel.buffers=1
 done
 check shard-weights-fp32 element=fp32 parallel.data=2 parallel.loops=2 parallel.shard=weights
+for element in fp32 bf16; do check tensor-$element element=$element parallel.tensor=2; done
+check tensor-sharded element=bf16 model.architecture=llama model.layers=9 parallel.tensor=2 parallel.data=2 parallel.loops=2 parallel.shard=weights

@@ -92,27 +92,33 @@ static weft_status count_allocations(void *context, const weft_step_record *reco
     return WEFT_OK;
 }
 
-/* Once the first step has run, steps take no memory. */
-static void test_steps_allocate_nothing(void **state)
+static void assert_steps_allocate_nothing(const char *parallel)
 {
-    (void)state;
     char yaml[512];
     snprintf(yaml, sizeof yaml,
              "run: {steps: 8, folder: %s/allocations}\nmodel: {layers: 4, width: 32, heads: 2, context: 16}\n"
-             "data: {path: %s}\nbatch: {microbatches: 4}\nparallel: {pipeline: 2, loops: 2}\ndevice: reference\n",
-             folder, corpus);
+             "data: {path: %s}\nbatch: {microbatches: 4}\nparallel: {%s}\ndevice: reference\n",
+             folder, corpus, parallel);
     weft_config config;
     weft_error error;
     weft_job *job = NULL;
     assert_int_equal(weft_config_load_text(&config, yaml, strlen(yaml), "test", NULL, 0, &error), WEFT_OK);
     assert_int_equal(weft_job_create(&config, &job, &error), WEFT_OK);
     allocation_log log = {0};
-    weft_train_options options = {.observer = {.context = &log, .step = count_allocations}};
+    weft_train_options options = {.trial_steps = 8, .observer = {.context = &log, .step = count_allocations}};
     assert_int_equal(weft_train(job, &options, &error), WEFT_OK);
     assert_true(log.at[2] > 0);
     assert_int_equal(log.at[2], log.at[7]);
     weft_job_destroy(job);
     weft_config_fini(&config);
+}
+
+/* Once the first step has run, steps take no memory. */
+static void test_steps_allocate_nothing(void **state)
+{
+    (void)state;
+    assert_steps_allocate_nothing("pipeline: 2, loops: 2");
+    assert_steps_allocate_nothing("pipeline: 2, tensor: 2, data: 2, shard: weights, loops: 2");
 }
 
 /* Stopped and resumed in another layout, a run ends with the bits of one that was not. */
@@ -213,11 +219,20 @@ static void test_not_finite(void **state)
     (void)state;
     weft_error error;
     static const struct {
-        const char *clip, *data, *shard, *words;
-    } cases[] = {{"optimizer.clip=0", "parallel.data=1", "parallel.shard=none", "stage 1: the gradient of layer."},
-                 {"optimizer.clip=1", "parallel.data=1", "parallel.shard=none", ": the gradient of layer."},
-                 {"optimizer.clip=0", "parallel.data=2", "parallel.shard=optimizer", "one of the ranks 2 and 3, step "},
-                 {"optimizer.clip=1", "parallel.data=2", "parallel.shard=weights", ": the gradient of layer."}};
+        const char *clip, *tensor, *data, *shard, *words;
+    } cases[] = {
+        {"optimizer.clip=0", "parallel.tensor=1", "parallel.data=1", "parallel.shard=none",
+         "stage 1: the gradient of layer."},
+        {"optimizer.clip=1", "parallel.tensor=1", "parallel.data=1", "parallel.shard=none", ": the gradient of layer."},
+        {"optimizer.clip=0", "parallel.tensor=1", "parallel.data=2", "parallel.shard=optimizer",
+         "one of the ranks 2 and 3, step "},
+        {"optimizer.clip=1", "parallel.tensor=1", "parallel.data=2", "parallel.shard=weights",
+         ": the gradient of layer."},
+        {"optimizer.clip=0", "parallel.tensor=2", "parallel.data=1", "parallel.shard=none",
+         "one of the ranks 2 and 3, step "},
+        {"optimizer.clip=1", "parallel.tensor=2", "parallel.data=2", "parallel.shard=weights",
+         ", stage 1, micro-batch 0: the gradient of layer."},
+    };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         test_run run = {0};
         snprintf(run.folder, sizeof run.folder, "%s/diverged-%d", folder, (int)i);
@@ -229,6 +244,7 @@ static void test_not_finite(void **state)
                                    "optimizer.warmup=0",
                                    "optimizer.weight_decay=0",
                                    cases[i].clip,
+                                   cases[i].tensor,
                                    cases[i].data,
                                    cases[i].shard,
                                    NULL};
@@ -262,24 +278,30 @@ static weft_status be_slow(void *context, const weft_step_record *record, weft_e
     return WEFT_OK;
 }
 
-/* A rank that is alive but slower than the timeout does not stall the others. */
-static void test_slow_rank(void **state)
+static void train_slowly(const char *parallel)
 {
-    (void)state;
     char yaml[512];
     snprintf(yaml, sizeof yaml,
              "run: {steps: 2, folder: %s/slow}\nmodel: {layers: 4, width: 32, heads: 2, context: 16}\n"
-             "data: {path: %s}\nbatch: {microbatches: 4}\nparallel: {pipeline: 2}\ndevice: reference\ntimeout: 0.1\n",
-             folder, corpus);
+             "data: {path: %s}\nbatch: {microbatches: 4}\nparallel: {%s}\ndevice: reference\ntimeout: 0.1\n",
+             folder, corpus, parallel);
     weft_config config;
     weft_error error;
     weft_job *job = NULL;
     assert_int_equal(weft_config_load_text(&config, yaml, strlen(yaml), "test", NULL, 0, &error), WEFT_OK);
     assert_int_equal(weft_job_create(&config, &job, &error), WEFT_OK);
-    weft_train_options options = {.observer = {.step = be_slow}};
+    weft_train_options options = {.trial_steps = 2, .observer = {.step = be_slow}};
     assert_int_equal(weft_train(job, &options, &error), WEFT_OK);
     weft_job_destroy(job);
     weft_config_fini(&config);
+}
+
+/* A rank that is alive but slower than the timeout does not stall the others. */
+static void test_slow_rank(void **state)
+{
+    (void)state;
+    train_slowly("pipeline: 2");
+    train_slowly("tensor: 2"); /* it waits in the middle of a pass */
 }
 
 /* Untied, grouped-query, uneven and empty stages: still the bits of one worker. */
