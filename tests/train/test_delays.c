@@ -10,20 +10,10 @@
 
 #include "base/file.h"
 #include "base/random.h"
-#include "transport/transport.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-typedef struct suite {
-    const char *transport, *folder;
-    char corpus[512];
-    int32_t process, workers; /* workers 0: any number */
-    int passed, failed;
-} suite;
 
 static const struct {
     const char *name;
@@ -67,7 +57,7 @@ static test_layout draw_layout(dice *d)
 }
 
 /* A layout with something to delay, of as many workers as there are. */
-static test_layout draw_fitting(const suite *self, dice *d)
+static test_layout draw_fitting(const test_suite *self, dice *d)
 {
     for (;;) {
         test_layout l = draw_layout(d);
@@ -76,7 +66,7 @@ static test_layout draw_fitting(const suite *self, dice *d)
     }
 }
 
-static void check(suite *self, uint64_t seed, const char *name, bool good, const char *why)
+static void check(test_suite *self, uint64_t seed, const char *name, bool good, const char *why)
 {
     self->passed += good;
     self->failed += !good;
@@ -84,7 +74,7 @@ static void check(suite *self, uint64_t seed, const char *name, bool good, const
 }
 
 /* The first process alone runs without delays, as threads. */
-static void run_one(suite *self, uint64_t seed)
+static void run_one(test_suite *self, uint64_t seed)
 {
     dice d = {.key = weft_random_key_make(seed, "layout")};
     test_layout l = draw_fitting(self, &d);
@@ -109,18 +99,11 @@ static void run_one(suite *self, uint64_t seed)
 
 int main(int argc, char **argv)
 {
-    if (argc != 4 && argc != 5) return 2;
-    suite self = {.transport = argv[1], .folder = argv[2]};
-    weft_error error;
+    test_suite self;
     int64_t runs = 0, first = 0;
+    if (argc != 4 && argc != 5) return 2;
     if (!weft_parse_int(argv[3], &runs) || (argc == 5 && !weft_parse_int(argv[4], &first))) return 2;
-    bool mpi = strcmp(argv[1], "mpi") == 0;
-    if (mpi && weft_mpi_start(&self.process, &self.workers, &error) != WEFT_OK) return 1;
-    if (weft_folder_create(argv[2], &error) != WEFT_OK) return 1;
-    snprintf(self.corpus, sizeof self.corpus, "%s/corpus-%d.txt", argv[2], (int)self.process);
-    test_write_corpus(self.corpus);
+    if (!test_suite_begin(&self, argv[1], argv[2])) return 2;
     for (int64_t i = 0; i < runs; i++) run_one(&self, (uint64_t)(first + i));
-    if (mpi) weft_mpi_finish();
-    if (self.process == 0) printf("%d passed, %d failed\n", self.passed, self.failed);
-    return self.failed != 0 || (self.process == 0 && self.passed == 0);
+    return test_suite_end(&self);
 }
