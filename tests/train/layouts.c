@@ -63,7 +63,8 @@ static void on_note(void *context, const char *line)
     snprintf(notes + used, sizeof((test_run *)context)->notes - used, "%s\n", line);
 }
 
-weft_status test_train(test_run *run, const char *corpus, const char *const *overrides, weft_error *error)
+weft_status test_job(const test_run *run, const char *corpus, const char *const *overrides, weft_config *config,
+                     weft_job **job, weft_error *error)
 {
     char folder[600], data[600], device[64];
     const char *all[TEST_RUN_OVERRIDES];
@@ -76,11 +77,18 @@ weft_status test_train(test_run *run, const char *corpus, const char *const *ove
     if (run->device) all[count++] = device;
     for (const char *const *next = run->model; next && *next; next++) all[count++] = *next;
     for (; *overrides && count < TEST_RUN_OVERRIDES; overrides++) all[count++] = *overrides;
+    TRY(weft_config_load_text(config, base_config, strlen(base_config), "test.yaml", all, count, error));
+    weft_status status = weft_job_create(config, job, error);
+    if (status != WEFT_OK) weft_config_fini(config);
+    return status;
+}
+
+weft_status test_train(test_run *run, const char *corpus, const char *const *overrides, weft_error *error)
+{
     weft_config config;
     weft_job *job = NULL;
-    TRY(weft_config_load_text(&config, base_config, strlen(base_config), "test.yaml", all, count, error));
-    weft_status status = weft_job_create(&config, &job, error);
-    if (status == WEFT_OK) job->poisons = run->poisons;
+    TRY(test_job(run, corpus, overrides, &config, &job, error));
+    job->poisons = run->poisons;
     weft_train_options options = {.resume = run->resume,
                                   .stop = &run->stop,
                                   .trial_steps = run->trial_steps,
@@ -93,7 +101,7 @@ weft_status test_train(test_run *run, const char *corpus, const char *const *ove
                                                .step = on_step,
                                                .evaluated = on_evaluated,
                                                .note = on_note}};
-    if (status == WEFT_OK) status = weft_train(job, &options, error);
+    weft_status status = weft_train(job, &options, error);
     weft_job_destroy(job);
     weft_config_fini(&config);
     return status;
@@ -110,28 +118,46 @@ void test_layout_name(const test_layout *l, char *out, size_t size)
              l->shard, l->reduce, l->buffers, l->element, l->recompute);
 }
 
+/* A layout as overrides; they point into the texts. */
+typedef struct {
+    char texts[12][64];
+    const char *list[13];
+} layout_overrides;
+
+static void list_overrides(const test_layout *l, const char *transport, int64_t steps, layout_overrides *out)
+{
+    int count = 0;
+    snprintf(out->texts[count++], 64, "parallel.schedule=%s", l->schedule);
+    snprintf(out->texts[count++], 64, "parallel.data=%d", l->data);
+    snprintf(out->texts[count++], 64, "parallel.pipeline=%d", l->pipeline);
+    snprintf(out->texts[count++], 64, "parallel.tensor=%d", tensor_of(l));
+    snprintf(out->texts[count++], 64, "parallel.loops=%d", l->loops);
+    snprintf(out->texts[count++], 64, "parallel.shard=%s", l->shard);
+    snprintf(out->texts[count++], 64, "parallel.reduce=%s", l->reduce);
+    snprintf(out->texts[count++], 64, "parallel.buffers=%d", l->buffers);
+    snprintf(out->texts[count++], 64, "element=%s", l->element);
+    snprintf(out->texts[count++], 64, "recompute=%s", l->recompute);
+    snprintf(out->texts[count++], 64, "transport=%s", transport);
+    if (steps) snprintf(out->texts[count++], 64, "run.steps=%d", (int)steps);
+    for (int i = 0; i < count; i++) out->list[i] = out->texts[i];
+    out->list[count] = NULL;
+}
+
 weft_status test_layout_train(test_run *run, const char *corpus, const test_layout *l, const char *transport,
                               int64_t steps, weft_error *error)
 {
-    char set[12][64];
-    const char *overrides[TEST_RUN_OVERRIDES];
-    int count = 0;
-    snprintf(set[count++], 64, "parallel.schedule=%s", l->schedule);
-    snprintf(set[count++], 64, "parallel.data=%d", l->data);
-    snprintf(set[count++], 64, "parallel.pipeline=%d", l->pipeline);
-    snprintf(set[count++], 64, "parallel.tensor=%d", tensor_of(l));
-    snprintf(set[count++], 64, "parallel.loops=%d", l->loops);
-    snprintf(set[count++], 64, "parallel.shard=%s", l->shard);
-    snprintf(set[count++], 64, "parallel.reduce=%s", l->reduce);
-    snprintf(set[count++], 64, "parallel.buffers=%d", l->buffers);
-    snprintf(set[count++], 64, "element=%s", l->element);
-    snprintf(set[count++], 64, "recompute=%s", l->recompute);
-    snprintf(set[count++], 64, "transport=%s", transport);
-    if (steps) snprintf(set[count++], 64, "run.steps=%d", (int)steps);
-    for (int i = 0; i < count; i++) overrides[i] = set[i];
-    overrides[count] = NULL;
+    layout_overrides overrides;
+    list_overrides(l, transport, steps, &overrides);
     weft_error_clear(error);
-    return test_train(run, corpus, overrides, error);
+    return test_train(run, corpus, overrides.list, error);
+}
+
+weft_status test_layout_job(const test_run *run, const char *corpus, const test_layout *l, const char *transport,
+                            weft_config *config, weft_job **job, weft_error *error)
+{
+    layout_overrides overrides;
+    list_overrides(l, transport, 0, &overrides);
+    return test_job(run, corpus, overrides.list, config, job, error);
 }
 
 bool test_checkpoints_agree(const char *a, const char *b, char *why, size_t size)
@@ -274,7 +300,7 @@ void test_suite_widths(test_suite *suite, const char *const *model, const int (*
                                    set[2],
                                    "run.steps=20",
                                    "optimizer.learning_rate=1e-3",
-                                   i % 2 ? "parallel.shard=weights" : "threads=1",
+                                   widths[i][0] > 1 && i % 2 ? "parallel.shard=weights" : "threads=1",
                                    NULL};
         snprintf(name, sizeof name, "width-%d-%d%s", widths[i][0], widths[i][1], model ? model[0] : "");
         snprintf(run.folder, sizeof run.folder, "%s/%s", suite->folder, name);

@@ -43,11 +43,17 @@ typedef struct test_layout {
     int tensor; /* 0 stands for 1 */
 } test_layout;
 
+/* The job that test_train would run, to destroy before its configuration. On error there is nothing left. */
+weft_status test_job(const test_run *run, const char *corpus, const char *const *overrides, weft_config *config,
+                     weft_job **job, weft_error *error);
+
 void test_layout_name(const test_layout *layout, char *out, size_t size);
 
 /* test_train with this layout. steps 0: those of the base configuration. */
 weft_status test_layout_train(test_run *run, const char *corpus, const test_layout *layout, const char *transport,
                               int64_t steps, weft_error *error);
+weft_status test_layout_job(const test_run *run, const char *corpus, const test_layout *layout, const char *transport,
+                            weft_config *config, weft_job **job, weft_error *error);
 
 /* Whether losses and checkpoints are the same, bit for bit; why: what is not. */
 bool test_runs_agree(const test_run *a, const test_run *b, char *why, size_t size);
