@@ -325,9 +325,10 @@ void test_suite_chain(test_suite *suite, const test_layout *chain, int count)
     weft_status status = test_layout_train(&straight, suite->corpus, &chain[0], "local", count, &error);
     for (int i = 0; i < count && status == WEFT_OK; i++) {
         walked.resume = i > 0;
-        walked.stop = 0;
-        walked.stop_after = i + 1;
+        walked.stop = 1; /* after a step */
         status = test_layout_train(&walked, suite->corpus, &chain[i], "local", count, &error);
+        if (status == WEFT_OK && walked.steps != i + 1)
+            status = weft_fail(&error, WEFT_FAILED, "link %d ends with step %d", i, (int)walked.steps);
     }
     if (status != WEFT_OK)
         test_suite_check(suite, false, "chain", error.text);

@@ -16,7 +16,7 @@ typedef struct test_run {
     bool resume, poisons;
     volatile sig_atomic_t stop;
     char notes[2048];   /* what the observer was told, line by line */
-    int64_t stop_after; /* asks to stop once this step was seen; 0: never */
+    int64_t stop_after; /* asks to stop once this step was seen, so that one more is run; 0: never */
     int64_t trial_steps;
     bool stopped;
     double calibrate_seconds;
