@@ -1,7 +1,7 @@
 /*
- * Random delays in every message and gather change nothing but time: small runs at random layouts leave the losses and
- * checkpoints of the same layout without delays, bit for bit. On device reference, whose every instruction the thread
- * sanitizer sees.
+ * Random delays in every message and gather, also those in the middle of a pass, change nothing but time: small runs at
+ * random layouts leave the losses and checkpoints of the same layout without delays, bit for bit. On device reference,
+ * whose every instruction the thread sanitizer sees.
  *
  * Usage: test_delays local FOLDER RUNS [FIRST], or under mpirun -n N: test_delays mpi FOLDER RUNS [FIRST], which draws
  * layouts of N workers. FIRST: the seed of the first run (0).
@@ -25,7 +25,7 @@ static const struct {
                  {"zb-v", 2, 2},       {"breadth-first-split", 1, 3},
                  {"dualpipe-v", 2, 2}, {"v-half", 2, 2}};
 
-enum { LAYERS = 8, STEPS = 3 };
+enum { LAYERS = 8, STEPS = 3, THREADS = 18 };
 static const double shortest_delay = 2e-5, longest_delay = 1e-3; /* seconds; what bounds the delays of a run */
 
 typedef struct dice {
@@ -41,6 +41,7 @@ static int draw(dice *d, int from, int to)
 static test_layout draw_layout(dice *d)
 {
     static const char *const shards[] = {"none", "optimizer", "gradients", "weights"};
+    static const int tensors[] = {1, 1, 1, 1, 2, 2, 2, 4};
     size_t schedule = (size_t)draw(d, 0, sizeof schedules / sizeof *schedules - 1);
     int data = draw(d, 1, 3), pipeline = draw(d, 1, 3);
     int shard = data > 1 ? draw(d, 0, 3) : 0, early = draw(d, 0, 1);
@@ -53,7 +54,8 @@ static test_layout draw_layout(dice *d)
                          .reduce = early && shard >= 2 ? "early" : "once",
                          .buffers = draw(d, 1, 3),
                          .element = draw(d, 0, 1) ? "bf16" : "fp32",
-                         .recompute = draw(d, 0, 3) ? "none" : "full"};
+                         .recompute = draw(d, 0, 3) ? "none" : "full",
+                         .tensor = tensors[draw(d, 0, 7)]};
 }
 
 /* A layout with something to delay, of as many workers as there are. */
@@ -61,8 +63,8 @@ static test_layout draw_fitting(const test_suite *self, dice *d)
 {
     for (;;) {
         test_layout l = draw_layout(d);
-        int workers = l.data * l.pipeline;
-        if (self->workers ? workers == self->workers : workers > 1) return l;
+        int workers = l.data * l.pipeline * l.tensor;
+        if (self->workers ? workers == self->workers : workers > 1 && workers <= THREADS) return l;
     }
 }
 
