@@ -36,12 +36,22 @@ static weft_status poll_or_drive(weft_exchange *exchange, bool *out_done, bool *
     return host->drive(host->context, out_moved, error);
 }
 
+/* What is waited for, in words; told to the host. text: memory for it. */
+static const char *tell_waiting(const weft_exchange *exchange, char *text, size_t size)
+{
+    const weft_exchange_host *host = &exchange->host;
+    size_t used = (size_t)snprintf(text, size, "%s ", exchange->gather >= 0 ? "a gather of rows" : "a sum of parts");
+    weft_world_describe(exchange->worker->job, WEFT_WORLD_TENSOR_GATHER, exchange->worker->at, text + used,
+                        size - used);
+    return host->waits ? host->waits(host->context, text) : text;
+}
+
 static weft_status wait_for_it(weft_exchange *exchange, weft_error *error)
 {
     const weft_exchange_host *host = &exchange->host;
     double since = weft_clock_seconds();
-    bool told = false;
-    char whom[WEFT_WORLD_NAMES];
+    const char *what = NULL;
+    char text[WEFT_WORLD_NAMES];
     for (;;) {
         bool done = false, moved = false;
         TRY(poll_or_drive(exchange, &done, &moved, error));
@@ -50,17 +60,10 @@ static weft_status wait_for_it(weft_exchange *exchange, weft_error *error)
             since = weft_clock_seconds();
             continue;
         }
-        if (!told) {
-            const char *what = exchange->gather >= 0 ? "a gather of rows" : "a sum of parts";
-            size_t used = (size_t)snprintf(whom, sizeof whom, "%s ", what);
-            weft_world_describe(exchange->worker->job, WEFT_WORLD_TENSOR_GATHER, exchange->worker->at, whom + used,
-                                sizeof whom - used);
-            if (host->waits) host->waits(host->context, whom);
-        }
-        told = true;
-        TRY(weft_waiting_pause(exchange->worker, whom, &since, error));
+        if (!what) what = tell_waiting(exchange, text, sizeof text);
+        TRY(weft_waiting_pause(exchange->worker, what, &since, error));
     }
-    if (told && host->runs) host->runs(host->context);
+    if (what && host->runs) host->runs(host->context);
     return WEFT_OK;
 }
 

@@ -25,8 +25,9 @@ const weft_stage_exchange *weft_exchange_functions(const weft_exchange *exchange
 typedef struct weft_exchange_host {
     void *context;
     weft_status (*drive)(void *context, bool *moved, weft_error *error); /* moves the other lanes as far as they go */
-    void (*waits)(void *context, const char *whom); /* told once when nothing moves, */
-    void (*runs)(void *context);                    /* and when the pass goes on */
+    /* Told once when nothing moves; returns the same with what waits, for messages. */
+    const char *(*waits)(void *context, const char *whom);
+    void (*runs)(void *context); /* the pass goes on */
 } weft_exchange_host;
 
 void weft_exchange_attach(weft_exchange *exchange, weft_exchange_host host);

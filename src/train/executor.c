@@ -410,13 +410,14 @@ static weft_status drive(void *context, bool *moved, weft_error *error)
     return executor->status;
 }
 
-static void tell_exchange(void *context, const char *whom)
+static const char *tell_exchange(void *context, const char *whom)
 {
     weft_executor *executor = context;
     char what[32];
     describe(executor, executor->lanes[0].next, what, sizeof what);
-    snprintf(executor->waiting, sizeof executor->waiting, "%s %s", what, whom);
+    snprintf(executor->waiting, sizeof executor->waiting, "%s (%s)", what, whom);
     publish(executor, weft_waiting_waits, executor->waiting);
+    return executor->waiting;
 }
 
 static void tell_compute(void *context)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Under mpirun: a worker that dies, or stops answering, ends the whole run within the timeout, non-zero, and the message
-# of a stall names who waited for what: a message, a gather of weights or a sum of gradients, and its peer.
+# of a stall names who waited for what: a message, a gather of weights, a sum of gradients or an exchange in the middle of
+# a pass, and its peer.
 command -v mpirun > /dev/null 2>&1 || exit 77
 . "$(dirname "$0")/common.sh"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
@@ -51,6 +52,8 @@ stalled='nothing moved for [0-9]+ s while waiting for'
 gathers='parallel.data=2 parallel.shard=weights parallel.schedule=1f1b parallel.loops=2 parallel.buffers=1 batch.microbatches=32'
 reductions='parallel.data=2 parallel.shard=gradients parallel.reduce=early parallel.schedule=1f1b parallel.loops=2 parallel.buffers=1
             batch.microbatches=32'
+tensors='parallel.tensor=2 batch.microbatches=32'
+exchange='0[FB][0-9]+ \(a (gather of rows|sum of parts)'
 
 fault "a killed worker ends the run" KILL "$asked .* (with rank 1|of all ranks)" parallel.pipeline=2
 fault "a stopped worker ends the run and is named" STOP "$stalled .* rank 1" parallel.pipeline=2
@@ -58,6 +61,8 @@ fault "a stopped worker ends the run and is named" STOP "$stalled .* rank 1" par
 {
     fault "a worker stopped in a gather" STOP "$stalled [01]UNSHARD[0-9]* with rank 1; rank 1: no answer" $gathers
     fault "a worker killed in a reduction" KILL "$asked [01]REDUCE_GRAD[0-9]* with rank 1" $reductions
+    fault "a worker stopped in a pass" STOP "$stalled $exchange with rank 1\); rank 1: no answer" $tensors
+    fault "a worker killed in a pass" KILL "$asked $exchange with rank 1\)" $tensors
 }
 
 mpirun -n 3 "$weft" train "$work/run.yaml" run.folder="$work/three" transport=mpi parallel.pipeline=2 > "$work/three.log" 2>&1
