@@ -34,6 +34,28 @@ weft_model_config rig_llama(void)
     return model;
 }
 
+weft_model_config rig_mixed(int flags)
+{
+    weft_model_config model = rig_gpt2();
+    model.kv_heads = flags & 1 ? 2 : 4;
+    model.norm = flags & 1;
+    model.position = flags >> 1 & 1;
+    model.activation = flags >> 2 & 1;
+    model.bias = flags >> 3 & 1;
+    model.tied = flags >> 4 & 1;
+    return model;
+}
+
+void rig_tokens(int64_t vocabulary, int64_t count, int32_t *tokens, int32_t *targets)
+{
+    weft_random_key key = weft_random_key_make(3, "tokens");
+    for (int64_t i = 0; i < count; i++) {
+        tokens[i] = (int32_t)(weft_random_bits(key, (uint64_t)i) % (uint64_t)vocabulary);
+        targets[i] = (int32_t)(weft_random_bits(key, (uint64_t)(i + count)) % (uint64_t)vocabulary);
+    }
+    targets[5] = targets[count - 1] = -1;
+}
+
 void *rig_allocate(const model_rig *rig, size_t bytes)
 {
     void *memory = NULL, *fill = malloc(bytes + 1);
@@ -66,29 +88,46 @@ void rig_check(const model_rig *rig)
 }
 
 /* Norms and biases are not left at one and zero, so that a term that they multiply is not lost to the test. */
-static void draw(const weft_parameter *parameter, float *out)
+static void draw(const weft_parameter *parameter, int32_t index, float *out)
 {
-    weft_parameter_init(parameter, 0, 5, 0, parameter->own, out);
+    weft_parameter_init(parameter, index, 5, 0, parameter->own, out);
     if (parameter->init == WEFT_INIT_NORMAL) return;
     weft_random_key key = weft_random_key_make(6, parameter->name);
-    for (int64_t i = 0; i < parameter->elements; i++) out[i] += (float)(0.1 * weft_random_normal(key, (uint64_t)i));
+    weft_piece pieces[WEFT_PIECES];
+    int32_t count = weft_parameter_pieces(parameter, index, 0, parameter->own, pieces);
+    for (int32_t i = 0; i < count; i++) {
+        float *next = out + pieces[i].at;
+        for (int64_t row = 0; row < pieces[i].rows; row++)
+            for (int64_t column = 0; column < pieces[i].columns; column++) {
+                int64_t element = pieces[i].from + row * parameter->shape[1] + column;
+                *next++ += (float)(0.1 * weft_random_normal(key, (uint64_t)element));
+            }
+    }
 }
 
 void rig_init(model_rig *rig, const weft_device_kind *kind, weft_element element, const weft_model_config *model,
               int64_t B, int64_t T)
 {
+    rig_init_slice(rig, kind, element, model, B, T, (weft_slice){0, 1}, NULL);
+}
+
+void rig_init_slice(model_rig *rig, const weft_device_kind *kind, weft_element element, const weft_model_config *model,
+                    int64_t B, int64_t T, weft_slice slice, const weft_stage_exchange *exchange)
+{
     weft_error error;
-    *rig = (struct model_rig){.model = *model, .B = B, .T = T, .kind = kind, .options = {element, 1}};
+    *rig = (struct model_rig){
+        .model = *model, .slice = slice, .exchange = exchange, .B = B, .T = T, .kind = kind, .options = {element, 1}};
     assert_int_equal(kind->create(&rig->options, &rig->device, &error), WEFT_OK);
     weft_arena_init(&rig->arena);
-    assert_int_equal(weft_model_parameters(model, 1, &rig->arena, &rig->parameters, &rig->count, &error), WEFT_OK);
+    assert_int_equal(weft_model_parameters(model, slice.width, &rig->arena, &rig->parameters, &rig->count, &error),
+                     WEFT_OK);
     size_t count = (size_t)rig->count;
     assert_int_equal(weft_arena_take(&rig->arena, count, sizeof *rig->weight, &rig->weight, &error), WEFT_OK);
     assert_int_equal(weft_arena_take(&rig->arena, count, sizeof *rig->gradient, &rig->gradient, &error), WEFT_OK);
     assert_int_equal(weft_arena_take(&rig->arena, count, sizeof *rig->storage, &rig->storage, &error), WEFT_OK);
     for (int32_t p = 0; p < rig->count; p++) {
         const weft_parameter *parameter = &rig->parameters[p];
-        size_t bytes = (size_t)parameter->elements * sizeof(float);
+        size_t bytes = (size_t)parameter->own * sizeof(float);
         rig->gradient[p] = rig_allocate(rig, bytes);
         if (parameter->tied) {
             rig->weight[p] = rig->weight[0];
@@ -99,7 +138,7 @@ void rig_init(model_rig *rig, const weft_device_kind *kind, weft_element element
         rig->storage[p] = element == WEFT_FP32 ? rig->weight[p] : rig_allocate(rig, bytes / 2);
         float *values = malloc(bytes);
         assert_non_null(values);
-        draw(parameter, values);
+        draw(parameter, slice.index, values);
         rig->device->operations->copy(rig->device, NULL, rig->weight[p], values, bytes);
         free(values);
     }
@@ -122,7 +161,7 @@ void rig_round(model_rig *rig)
 {
     for (int32_t p = 0; p < rig->count; p++) {
         if (rig->storage[p] == rig->weight[p]) continue;
-        rig->device->operations->round(rig->device, NULL, rig->parameters[p].elements, rig->weight[p], rig->storage[p]);
+        rig->device->operations->round(rig->device, NULL, rig->parameters[p].own, rig->weight[p], rig->storage[p]);
     }
 }
 
@@ -131,6 +170,7 @@ static weft_stage_shape stage_shape(const model_rig *rig, const rig_plan *plan, 
     int32_t first = 0;
     for (int32_t i = 0; i < s; i++) first += plan->layers[i];
     return (weft_stage_shape){.model = &rig->model,
+                              .slice = rig->slice,
                               .first_layer = first,
                               .layer_count = plan->layers[s],
                               .embedding = s == 0,
@@ -152,14 +192,16 @@ typedef struct stage_cell {
 
 static void make_cells(model_rig *rig, const rig_plan *plan, int64_t M, bool forward_only, stage_cell *cells)
 {
-    size_t boundary = (size_t)(rig->B * rig->T * rig->model.width) * weft_element_bytes(rig->options.element);
+    size_t boundary = (size_t)(rig->B * rig->T / rig->slice.width * rig->model.width);
+    boundary *= weft_element_bytes(rig->options.element);
     boundary = (boundary + 63) / 64 * 64;
     for (int32_t s = 0; s < plan->stages; s++) {
         weft_stage_shape shape = stage_shape(rig, plan, s, forward_only);
         int32_t first, count;
         weft_stage_parameters(&shape, rig->parameters, rig->count, &first, &count);
         weft_stage_weights weights = {.storage = (const void *const *)(rig->storage + first),
-                                      .gradient = forward_only ? NULL : rig->gradient + first};
+                                      .gradient = forward_only ? NULL : rig->gradient + first,
+                                      .exchange = rig->exchange};
         weft_error error;
         assert_int_equal(weft_stage_create(&shape, rig->device, &weights, &cells[s].stage, &error), WEFT_OK);
         cells[s].bytes = weft_stage_memory(&shape);
@@ -227,7 +269,7 @@ static void *to_device(const model_rig *rig, const int32_t *values, int64_t coun
 static void poison_gradients(model_rig *rig)
 {
     for (int32_t p = 0; p < rig->count; p++) {
-        size_t bytes = (size_t)rig->parameters[p].elements * sizeof(float);
+        size_t bytes = (size_t)rig->parameters[p].own * sizeof(float);
         void *poison = rig_allocate(rig, bytes);
         rig->device->operations->copy(rig->device, NULL, rig->gradient[p], poison, bytes);
         rig_release(rig, poison);

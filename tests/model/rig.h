@@ -18,6 +18,8 @@
 
 typedef struct model_rig {
     weft_model_config model;
+    weft_slice slice; /* which tensor-parallel worker this is */
+    const weft_stage_exchange *exchange;
     int64_t B, T;
     const weft_device_kind *kind;
     weft_device_options options;
@@ -39,9 +41,16 @@ typedef struct rig_plan {
 
 weft_model_config rig_gpt2(void);
 weft_model_config rig_llama(void);
+weft_model_config rig_mixed(int flags); /* the 32 models that the flags 0 to 31 make */
+
+/* Tokens and targets in the vocabulary, from a seed; two of the targets do not count. */
+void rig_tokens(int64_t vocabulary, int64_t count, int32_t *tokens, int32_t *targets);
 
 void rig_init(model_rig *rig, const weft_device_kind *kind, weft_element element, const weft_model_config *model,
               int64_t B, int64_t T);
+/* One of several tensor-parallel workers; with the same weights as the whole model has. exchange is borrowed. */
+void rig_init_slice(model_rig *rig, const weft_device_kind *kind, weft_element element, const weft_model_config *model,
+                    int64_t B, int64_t T, weft_slice slice, const weft_stage_exchange *exchange);
 void rig_fini(model_rig *rig);
 
 void *rig_allocate(const model_rig *rig, size_t bytes); /* device memory full of NaN */

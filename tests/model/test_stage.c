@@ -10,29 +10,6 @@ enum { B = 2, T = 8, M = 2, TOKENS = M * B * T };
 static const int32_t whole[] = {3};
 static const rig_plan single = {whole, 1, false, false};
 
-static void make_tokens(int64_t vocabulary, int32_t *tokens, int32_t *targets)
-{
-    weft_random_key key = weft_random_key_make(3, "tokens");
-    for (uint64_t i = 0; i < TOKENS; i++) {
-        tokens[i] = (int32_t)(weft_random_bits(key, i) % (uint64_t)vocabulary);
-        targets[i] = (int32_t)(weft_random_bits(key, i + TOKENS) % (uint64_t)vocabulary);
-    }
-    targets[5] = targets[TOKENS - 1] = -1;
-}
-
-/* The 32 models that the flags make. */
-static weft_model_config mixed(int flags)
-{
-    weft_model_config model = rig_gpt2();
-    model.kv_heads = flags & 1 ? 2 : 4;
-    model.norm = flags & 1;
-    model.position = flags >> 1 & 1;
-    model.activation = flags >> 2 & 1;
-    model.bias = flags >> 3 & 1;
-    model.tied = flags >> 4 & 1;
-    return model;
-}
-
 static double *direction_of(const model_rig *rig, int32_t p, const float *gradient, bool along, double *out_slope)
 {
     const weft_parameter *parameter = &rig->parameters[p];
@@ -98,11 +75,11 @@ static void test_finite_differences(void **state)
     (void)state;
     for (int flags = 0; flags < 32; flags++) {
         model_rig rig;
-        weft_model_config model = mixed(flags);
+        weft_model_config model = rig_mixed(flags);
         rig_init(&rig, weft_device_kind_find("reference"), WEFT_FP32, &model, B, T);
         int32_t tokens[TOKENS], targets[TOKENS];
         float losses[M];
-        make_tokens(model.vocabulary, tokens, targets);
+        rig_tokens(model.vocabulary, TOKENS, tokens, targets);
         rig_step(&rig, &single, M, tokens, targets, losses);
         for (int32_t p = 0; p < rig.count; p++) {
             if (rig.parameters[p].tied) continue;
@@ -173,7 +150,7 @@ static void check_plans(model_rig *rig)
         int32_t stages;
     } cuts[] = {{whole, 1}, {halves, 2}, {ends, 3}, {bare, 3}, {many, 5}};
     int32_t tokens[TOKENS], targets[TOKENS];
-    make_tokens(rig->model.vocabulary, tokens, targets);
+    rig_tokens(rig->model.vocabulary, TOKENS, tokens, targets);
     step_result expected = run_step(rig, &single, tokens, targets);
     for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++) {
         for (int way = 0; way < 4; way++) {
@@ -202,7 +179,7 @@ static void test_same_bits(void **state)
         for (int element = WEFT_FP32; element <= WEFT_BF16; element++) {
             for (int flags = 0; flags < 32; flags += 5) {
                 model_rig rig;
-                weft_model_config model = mixed(flags);
+                weft_model_config model = rig_mixed(flags);
                 rig_init(&rig, *kind, (weft_element)element, &model, B, T);
                 check_plans(&rig);
                 rig_fini(&rig);
@@ -220,7 +197,7 @@ static void test_bf16_is_near(void **state)
         const weft_model_config models[] = {rig_gpt2(), rig_llama()};
         for (int i = 0; i < 2; i++) {
             int32_t tokens[TOKENS], targets[TOKENS];
-            make_tokens(models[i].vocabulary, tokens, targets);
+            rig_tokens(models[i].vocabulary, TOKENS, tokens, targets);
             step_result results[2];
             for (int element = WEFT_FP32; element <= WEFT_BF16; element++) {
                 model_rig rig;
@@ -257,7 +234,7 @@ static void test_sampling(void **state)
             model_rig rig;
             rig_init(&rig, *kind, run & 1 ? WEFT_BF16 : WEFT_FP32, &models[run >> 1], B, T);
             int32_t tokens[TOKENS], targets[TOKENS];
-            make_tokens(rig.model.vocabulary, tokens, targets);
+            rig_tokens(rig.model.vocabulary, TOKENS, tokens, targets);
             size_t count = (size_t)(B * rig.model.vocabulary);
             float *first = malloc(count * sizeof *first), *second = malloc(count * sizeof *second);
             assert_true(first != NULL && second != NULL);

@@ -16,7 +16,7 @@ typedef struct test_run {
     bool resume, poisons;
     volatile sig_atomic_t stop;
     char notes[2048];   /* what the observer was told, line by line */
-    int64_t stop_after; /* asks to stop once this step was seen; 0: never */
+    int64_t stop_after; /* asks to stop once this step was seen, so that one more is run; 0: never */
     int64_t trial_steps;
     bool stopped;
     double calibrate_seconds;
@@ -40,16 +40,72 @@ typedef struct test_layout {
     const char *shard, *reduce;
     int buffers;
     const char *element, *recompute;
+    int tensor; /* 0 stands for 1 */
 } test_layout;
+
+/* The job that test_train would run, to destroy before its configuration. On error there is nothing left. */
+weft_status test_job(const test_run *run, const char *corpus, const char *const *overrides, weft_config *config,
+                     weft_job **job, weft_error *error);
 
 void test_layout_name(const test_layout *layout, char *out, size_t size);
 
 /* test_train with this layout. steps 0: those of the base configuration. */
 weft_status test_layout_train(test_run *run, const char *corpus, const test_layout *layout, const char *transport,
                               int64_t steps, weft_error *error);
+weft_status test_layout_job(const test_run *run, const char *corpus, const test_layout *layout, const char *transport,
+                            weft_config *config, weft_job **job, weft_error *error);
 
 /* Whether losses and checkpoints are the same, bit for bit; why: what is not. */
 bool test_runs_agree(const test_run *a, const test_run *b, char *why, size_t size);
 bool test_checkpoints_agree(const char *a, const char *b, char *why, size_t size);
+
+/* The largest relative difference of any of their losses. */
+double test_runs_farthest(const test_run *a, const test_run *b);
+
+/* The runs of one transport, and how many were as they should be. */
+typedef struct test_suite {
+    const char *transport, *folder;
+    char corpus[512];
+    int32_t process, workers; /* workers 0: any number */
+    int passed, failed;
+} test_suite;
+
+/* Starts MPI for transport mpi; makes the folder and the process's corpus in it. */
+bool test_suite_begin(test_suite *suite, const char *transport, const char *folder);
+/* Prints the counts. Returns the program's exit status. */
+int test_suite_end(test_suite *suite);
+void test_suite_check(test_suite *suite, bool good, const char *name, const char *why);
+/* Whether there are as many workers as the layout wants. */
+bool test_suite_fits(const test_suite *suite, const test_layout *layout);
+
+/* The run of an element type and a model at these widths on one pipeline rank without sharding, as threads: every
+ * process makes its own. */
+test_run test_suite_baseline(test_suite *suite, int data, int tensor, const char *element, const char *const *model);
+
+/* Checks a layout against the baseline of its widths: the same bits, or, where an early reduction groups micro-batches
+ * otherwise, the same losses within rounding. model: overrides of this run. Free pages hold no numbers. */
+void test_suite_compare(test_suite *suite, const test_layout *layout, const char *const *model, const test_run *base);
+
+/* Schedules of every kind that divides its work otherwise, at lengths and loops that go with two workers a pipeline. */
+typedef struct test_pipeline {
+    const char *schedule;
+    int pipeline, loops;
+} test_pipeline;
+enum { TEST_PIPELINES = 9 };
+extern const test_pipeline test_pipelines[TEST_PIPELINES];
+
+/* What is done with a layout, with the baseline's model. */
+typedef void test_suite_function(test_suite *suite, const test_layout *layout, const test_run *base);
+void test_suite_compare_model(test_suite *suite, const test_layout *layout, const test_run *base);
+
+/* Calls the function for every kind of sharding, both reductions, and one and two buffers where these matter. */
+void test_suite_shards(test_suite *suite, const test_run *base, test_layout layout, test_suite_function *run);
+
+/* Twenty steps of one batch of 6 micro-batches at so many data-parallel and tensor-parallel workers: losses within 1e-5
+ * of those of one worker. widths: (count, 2), the first {1, 1}. */
+void test_suite_widths(test_suite *suite, const char *const *model, const int (*widths)[2], size_t count);
+
+/* A step at every layout of the chain, each from the checkpoint of the one before, against as many at the first. */
+void test_suite_chain(test_suite *suite, const test_layout *chain, int count);
 
 #endif

@@ -1,0 +1,1 @@
+weft train train.yaml --dry-run "optimizer.frozen=layer.0.* layer.1.nrom1.weight"
