@@ -242,6 +242,7 @@ static weft_status prepare(sweeper *self, const weft_config *config, const char 
     self->sweep.ranks = job->ranks;
     self->sweep.stages = job->stage_count;
     self->sweep.data = job->data;
+    self->sweep.tensor = job->tensor;
     self->sweep.sequences = job->data * config->batch.sequences * config->batch.microbatches;
     self->sweep.tokens = config->batch.tokens;
     self->sweep.step_flops = job->step_flops;

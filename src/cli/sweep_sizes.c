@@ -115,7 +115,7 @@ static weft_status check_memory(weft_cli_sizes *sizes, int i, const weft_config 
     TRY(weft_arena_take(&sizes->arena, (size_t)job->ranks, sizeof *memory, &memory, error));
     for (int32_t rank = 0; rank < job->ranks; rank++) {
         memory[rank] = job->memory[rank].total;
-        total += (double)memory[rank] * job->data;
+        total += (double)memory[rank] * job->data * job->tensor;
         if (memory[rank] > largest) largest = memory[rank];
     }
     row->memory = memory;

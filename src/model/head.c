@@ -35,9 +35,8 @@ static void divided_loss(const weft_run *run, bool gradient, float *out)
     int32_t first = shape->embed.first;
     run->op->loss_part(run->device, run->stream, N, V, first, AT(LOGITS), run->buffers->targets, AT(HEAD_STATISTICS));
     const weft_stage_exchange *exchange = run->stage->weights.exchange;
-    if (exchange)
-        exchange->gather(exchange->context, run->stream, AT(HEAD_STATISTICS), (size_t)(3 * N) * sizeof(float),
-                         AT(HEAD_ALL_STATISTICS));
+    exchange->gather(exchange->context, run->stream, AT(HEAD_STATISTICS), (size_t)(3 * N) * sizeof(float),
+                     AT(HEAD_ALL_STATISTICS));
     run->op->loss_finish(run->device, run->stream, N, V, first, run->stage->shape.slice.width, AT(LOGITS),
                          run->buffers->targets, AT(HEAD_ALL_STATISTICS), run->buffers->scale, gradient, out);
 }
@@ -61,6 +60,7 @@ void weft_head_forward(const weft_run *run)
     loss(run, !shape->recompute && !shape->forward_only, run->buffers->loss);
 }
 
+/* Only where layers are not divided: B rows are gathered, not own ones. */
 void weft_head_sample(const weft_run *run)
 {
     const weft_stage_shape *shape = &run->stage->shape;

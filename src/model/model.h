@@ -31,7 +31,7 @@ int64_t weft_slice_vocabulary(const weft_model_config *model, weft_slice slice, 
 typedef enum weft_split {
     WEFT_SPLIT_NONE,   /* all of it, and computes its whole gradient */
     WEFT_SPLIT_SUMMED, /* all of it, and computes its rows' part of the gradient */
-    WEFT_SPLIT_ROWS,   /* its share of the rows of each band; the last shares may be smaller */
+    WEFT_SPLIT_ROWS,   /* its share of the rows of each band; where they do not divide evenly, some have one more */
     WEFT_SPLIT_COLUMNS,
 } weft_split;
 
@@ -40,7 +40,7 @@ static inline bool weft_split_divides(weft_split split)
     return split == WEFT_SPLIT_ROWS || split == WEFT_SPLIT_COLUMNS;
 }
 
-enum { WEFT_BANDS = 3, WEFT_PIECES = 3 * WEFT_BANDS };
+enum { WEFT_BANDS = 3, WEFT_PIECES = 3 };
 
 /* A piece of a whole tensor (R, W): rows runs of columns elements, each W further than the one before; from: the first
  * element. One worker has it packed from its own element `at` on. A single run may go over several rows. */
@@ -134,7 +134,7 @@ typedef struct weft_stage_exchange {
 typedef struct weft_stage_weights {
     const void *const *storage;
     float *const *gradient; /* NULL in forward-only runs */
-    const weft_stage_exchange *exchange; /* NULL: not divided, or by a device that computes nothing */
+    const weft_stage_exchange *exchange; /* NULL: not divided */
 } weft_stage_weights;
 
 /* Index range of a stage's parameters in the global order: embedding, its layers, final norm and head. */

@@ -42,7 +42,7 @@ typedef struct weft_parameter_order {
 weft_parameter_order weft_parameter_order_make(const weft_model_config *model);
 const char *weft_parameter_kind_name(weft_parameter_kind kind); /* without "layer.N." */
 
-/* Rows of a band that a slice has; the last slices may have fewer in the tensor. */
+/* Rows of a band that a slice has at most; where they do not divide evenly some have one fewer in the tensor. */
 int64_t weft_band_share(const weft_parameter *parameter, int band);
 weft_section weft_parameter_section(weft_parameter_kind kind);
 

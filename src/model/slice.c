@@ -4,9 +4,8 @@
 
 int64_t weft_slice_vocabulary(const weft_model_config *model, weft_slice slice, int64_t *out_count)
 {
-    int64_t V = model->vocabulary, width = slice.width > 1 ? slice.width : 1, share = (V + width - 1) / width;
-    int64_t first = share * slice.index < V ? share * slice.index : V;
-    *out_count = V - first < share ? V - first : share;
+    int64_t V = model->vocabulary, width = slice.width > 1 ? slice.width : 1, first = V * slice.index / width;
+    *out_count = V * (slice.index + 1) / width - first;
     return first;
 }
 
@@ -18,15 +17,13 @@ static weft_status refuse(const char *what, int64_t count, int32_t width, weft_e
 
 weft_status weft_slice_check(const weft_model_config *model, int64_t rows, int32_t width, weft_error *error)
 {
-    int64_t last = 0;
     if (width <= 1) return WEFT_OK;
     if (model->heads % width) return refuse("attention heads (model.heads)", model->heads, width, error);
     if (model->kv_heads % width) return refuse("key and value heads (model.kv_heads)", model->kv_heads, width, error);
     if (model->feed_forward % width)
         return refuse("feed-forward columns (model.feed_forward)", model->feed_forward, width, error);
     if (rows % width) return refuse("rows of a micro-batch (batch.sequences x batch.tokens)", rows, width, error);
-    weft_slice_vocabulary(model, (weft_slice){width - 1, width}, &last);
-    if (last == 0)
+    if (model->vocabulary < width)
         FAIL(error, WEFT_INVALID, "a vocabulary of %lld tokens (model.vocabulary) is too small for %d workers",
              (long long)model->vocabulary, width);
     return WEFT_OK;
@@ -61,8 +58,8 @@ static int32_t cut_rows(const weft_parameter *parameter, int32_t index, int64_t 
     int32_t count = 0;
     for (int i = 0; i < WEFT_BANDS && parameter->bands[i] > 0; i++) {
         int64_t rows = parameter->bands[i], share = weft_band_share(parameter, i);
-        int64_t before = index * share < rows ? index * share : rows;
-        int64_t own = rows - before < share ? rows - before : share;
+        int64_t before = rows * index / parameter->width;
+        int64_t own = rows * (index + 1) / parameter->width - before;
         int64_t low = from > at ? from : at, high = to < at + own * W ? to : at + own * W;
         count += add_piece(&out[count], low, (above + before) * W + low - at, 1, high - low);
         at += share * W;

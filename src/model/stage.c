@@ -233,8 +233,8 @@ void weft_run_clear_padding(const weft_run *run, float *gradient)
 {
     const weft_stage_shape *shape = &run->stage->shape;
     const weft_embed *embed = &run->stage->operations.embed;
-    int64_t share = 0;
-    weft_slice_vocabulary(shape->model, (weft_slice){0, shape->slice.width}, &share);
+    weft_model_sizes sizes = weft_model_sizes_divide(shape->model, shape->slice.width);
+    int64_t share = sizes.width[WEFT_WIDTH_VOCABULARY];
     if (gradient == NULL || run->buffers->accumulate || share == embed->V) return;
     size_t padding = (size_t)((share - embed->V) * embed->C) * sizeof *gradient;
     run->op->zero(run->device, run->stream, gradient + embed->V * embed->C, padding);

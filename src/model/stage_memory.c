@@ -162,7 +162,8 @@ static size_t linear_workspace(const weft_stage_shape *shape, weft_linear linear
     return shape->device->linear_workspace(&shape->options, &linear);
 }
 
-/* The most that one operation of the stage needs of the device's own workspace; the last slice has less vocabulary. */
+/* The most that one operation of the stage needs of the device's own workspace; the first slice has the smallest share
+ * of the vocabulary and the last the largest. */
 static size_t device_workspace(const weft_stage_shape *shape)
 {
     size_t most = 0;

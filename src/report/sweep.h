@@ -42,6 +42,7 @@ typedef struct weft_sweep {
     const char *schedule;
     int32_t ranks, stages;
     int32_t data;              /* pipelines side by side, which share the batch */
+    int32_t tensor;            /* workers that divide each layer */
     int64_t sequences, tokens; /* of the batch; of a sequence */
     int64_t warmup, steps;     /* of each size: before what is measured; measured */
     double step_flops;         /* of the whole batch */

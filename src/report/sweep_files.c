@@ -86,8 +86,8 @@ void weft_sweep_json(const weft_sweep *sweep, weft_text *out)
 {
     weft_text_add(out, "{\n  \"schedule\": ");
     weft_text_add_json(out, sweep->schedule);
-    weft_text_add(out, ",\n  \"data\": %d,\n  \"pipeline\": %d,\n  \"stages\": %d,\n", (int)sweep->data,
-                  (int)sweep->ranks, (int)sweep->stages);
+    weft_text_add(out, ",\n  \"data\": %d,\n  \"tensor\": %d,\n  \"pipeline\": %d,\n  \"stages\": %d,\n",
+                  (int)sweep->data, (int)sweep->tensor, (int)sweep->ranks, (int)sweep->stages);
     weft_text_add(out, "  \"sequences\": %lld,\n  \"tokens\": %lld,\n", (long long)sweep->sequences,
                   (long long)sweep->tokens);
     weft_text_add(out, "  \"warmup\": %lld,\n  \"steps\": %lld,\n  \"step_flops\": ", (long long)sweep->warmup,

@@ -200,6 +200,7 @@ static void draw_head(const weft_sweep *sweep, weft_text *out)
     weft_text_add(out, "<text x=\"24\" y=\"38\" font-size=\"20\" font-weight=\"600\" fill=\"#1d2733\">");
     weft_text_add_xml(out, sweep->schedule);
     if (sweep->data > 1) weft_text_add(out, ", D = %d", (int)sweep->data);
+    if (sweep->tensor > 1) weft_text_add(out, ", T = %d", (int)sweep->tensor);
     weft_text_add(out,
                   ", P = %d, %d stages: micro-batch sizes</text>\n<text x=\"24\" y=\"62\" font-size=\"13\" "
                   "fill=\"#55606e\">batch of %lld sequences of %lld tokens",

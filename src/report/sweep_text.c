@@ -8,6 +8,7 @@ void weft_sweep_text_head(const weft_sweep *sweep, weft_text *out)
 {
     weft_text_add(out, "%s, %d stages over %d ranks", sweep->schedule, (int)sweep->stages, (int)sweep->ranks);
     if (sweep->data > 1) weft_text_add(out, " in each of %d pipelines", (int)sweep->data);
+    if (sweep->tensor > 1) weft_text_add(out, ", %d workers divide each layer", (int)sweep->tensor);
     weft_text_add(out, "; a batch of %lld sequences of %lld tokens; %lld steps a size after %lld of warm-up\n",
                   (long long)sweep->sequences, (long long)sweep->tokens, (long long)sweep->steps,
                   (long long)sweep->warmup);

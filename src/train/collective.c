@@ -173,7 +173,7 @@ void weft_collective_awaited(const weft_collective *collective, const weft_worke
 {
     weft_action_kind kind = (weft_action_kind)collective->action.kind;
     const weft_reducer *reducer = collective->tensor ? worker->tensor_sum : worker->reducer;
-    int32_t peer = kind == WEFT_REDUCE_GRAD ? weft_reducer_awaited(reducer) : -1;
+    int32_t peer = kind == WEFT_REDUCE_GRAD && reducer ? weft_reducer_awaited(reducer) : -1;
     if (kind == WEFT_REDUCE_TIED) peer = weft_worker_tied_peer(worker);
     if (kind == WEFT_NORM || kind == WEFT_METRICS)
         snprintf(out, size, "of all ranks");

@@ -28,8 +28,8 @@ weft_status weft_collective_poll(weft_collective *collective, weft_worker *worke
 /* Who it waits for, for messages: "with rank 3", "of ranks 4 to 7", "of all ranks". */
 void weft_collective_awaited(const weft_collective *collective, const weft_worker *worker, char *out, size_t size);
 
-/* collective_units.c: UNSHARD and REDUCE_GRAD, over the data-parallel workers of the rank, unit by unit; before that the
- * units that tensor-parallel workers have parts of, over these. */
+/* collective_units.c: UNSHARD and REDUCE_GRAD, over the data-parallel workers of the rank, unit by unit; before that
+ * the units that tensor-parallel workers have parts of, over these. */
 weft_status weft_collective_start_unit(weft_collective *collective, weft_worker *worker,
                                        weft_error *error) WEFT_CHECKED;
 weft_status weft_collective_poll_unit(weft_collective *collective, weft_worker *worker, bool *out_done, bool *out_moved,

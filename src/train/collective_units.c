@@ -38,14 +38,15 @@ static weft_status start_sum(weft_collective *collective, weft_worker *worker, w
     return weft_reducer_scatter(worker->reducer, values, worker->share_floats, own, error);
 }
 
-/* A tied head on the embedding's rank reads the embedding's whole weights where these stay. */
+/* Where whole weights stay, a tied head on the embedding's rank reads the embedding's, and frozen ones are as they
+ * were. */
 static bool is_idle(const weft_collective *collective, const weft_job *job)
 {
     const weft_job_unit *unit = &job->units[collective->unit];
     bool gathers = collective->action.kind == WEFT_UNSHARD;
-    bool elsewhere = gathers && !job->weight_pages && unit->weights != collective->unit;
+    bool there = gathers && !job->weight_pages && (unit->weights != collective->unit || unit->frozen);
     bool nobody = !gathers && (unit->frozen || (collective->tensor ? !unit->summed : job->data == 1));
-    return unit->floats == 0 || elsewhere || nobody;
+    return unit->floats == 0 || there || nobody;
 }
 
 /* Goes to the next unit of the stage that has anything to do: first over tensor-parallel workers, where there are any.

@@ -13,7 +13,7 @@
 
 typedef struct weft_exchange weft_exchange;
 
-/* workspace: weft_share_tensor_workspace bytes. */
+/* workspace: weft_share_tensor_workspace bytes of the storage element. */
 weft_status weft_exchange_create(weft_worker *worker, void *workspace, weft_exchange **out,
                                  weft_error *error) WEFT_CHECKED;
 void weft_exchange_destroy(weft_exchange *exchange); /* accepts NULL */

@@ -23,7 +23,7 @@ static weft_status freeze(weft_job *job, const char *pattern, weft_error *error)
 {
     bool found = false;
     for (int32_t p = 0; p < job->parameter_count; p++) {
-        if (job->parameters[p].tied || fnmatch(pattern, job->parameters[p].name, 0) != 0) continue;
+        if (job->parameters[p].tied || fnmatch(pattern, job->parameters[p].name, FNM_NOESCAPE) != 0) continue;
         job->frozen[p] = found = true;
     }
     return found ? WEFT_OK : no_such(job, pattern, error);
@@ -45,12 +45,37 @@ static weft_status settle(weft_job *job, weft_error *error)
 weft_status weft_job_freeze(weft_job *job, weft_error *error)
 {
     TRY(weft_arena_take(&job->arena, (size_t)job->parameter_count, sizeof *job->frozen, &job->frozen, error));
-    for (const char *at = job->config->optimizer.frozen; *(at += strspn(at, " ,"));) {
-        size_t length = strcspn(at, " ,");
+    for (const char *at = job->config->optimizer.frozen; *(at += strspn(at, " "));) {
+        size_t length = strcspn(at, " ");
         char pattern[PATTERN_BYTES];
-        snprintf(pattern, sizeof pattern, "%.*s", (int)(length < sizeof pattern ? length : sizeof pattern - 1), at);
+        if (length >= sizeof pattern)
+            return weft_config_complain(job->config, "optimizer.frozen", error,
+                                        "a pattern of more than %d characters: no name is as long", PATTERN_BYTES - 1);
+        snprintf(pattern, sizeof pattern, "%.*s", (int)length, at);
         TRY(freeze(job, pattern, error));
         at += length;
     }
     return settle(job, error);
+}
+
+/* Elements of the matrices that layers from .. to multiply by; the embedding is looked up. */
+static double count_products(const weft_job *job, int32_t from, int32_t to, bool frozen)
+{
+    double elements = 0;
+    for (int32_t p = 0; p < job->parameter_count; p++) {
+        const weft_parameter *parameter = &job->parameters[p];
+        bool counts = parameter->dimensions == 2 && parameter->layer >= from && parameter->layer <= to;
+        if (counts && (job->frozen[p] || !frozen)) elements += (double)parameter->elements;
+    }
+    return elements;
+}
+
+double weft_job_trained(const weft_job *job, int32_t layer)
+{
+    return 1 - count_products(job, layer, layer, true) / count_products(job, layer, layer, false);
+}
+
+double weft_job_frozen_flops(const weft_job *job)
+{
+    return 2 * count_products(job, 0, (int32_t)job->config->model.layers, true);
 }

@@ -12,4 +12,10 @@
  * nothing is left to train. */
 weft_status weft_job_freeze(weft_job *job, weft_error *error) WEFT_CHECKED;
 
+/* Share of the weights of a layer's products that are trained, of the head's for layer L. */
+double weft_job_trained(const weft_job *job, int32_t layer);
+
+/* Flops a token that are not spent on gradients of frozen weights. */
+double weft_job_frozen_flops(const weft_job *job);
+
 #endif

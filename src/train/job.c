@@ -106,9 +106,10 @@ weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, we
     return weft_config_complain(config, "parallel.schedule", error, "%s", reason.text);
 }
 
-static weft_layer_cost cost_of(weft_flops flops)
+/* trained: the share of the weights of its products. */
+static weft_layer_cost cost_of(weft_flops flops, double trained)
 {
-    return (weft_layer_cost){flops.forward, flops.backward_input, flops.backward_weight, 0};
+    return (weft_layer_cost){flops.forward, flops.backward_input, trained * flops.backward_weight, 0};
 }
 
 static weft_lower_options lower_options(const weft_job *job, const weft_slot_sizes *sizes)
@@ -169,12 +170,14 @@ static weft_status pose_split(weft_job *job, weft_split_problem *problem, weft_e
     int64_t B = config->batch.sequences, T = config->batch.tokens, L = config->model.layers;
     weft_layer_cost *costs = NULL;
     TRY(weft_arena_take(&job->arena, (size_t)L, sizeof *costs, &costs, error));
-    for (int64_t i = 0; i < L; i++) costs[i] = cost_of(weft_layer_flops(&config->model, B, T));
-    *problem = (weft_split_problem){.schedule = job->schedule,
-                                    .layers = costs,
-                                    .layer_count = (int32_t)L,
-                                    .head = cost_of(weft_head_flops(&config->model, B, T)),
-                                    .lower = lower_options(job, NULL)};
+    for (int64_t i = 0; i < L; i++)
+        costs[i] = cost_of(weft_layer_flops(&config->model, B, T), weft_job_trained(job, (int32_t)i));
+    *problem =
+        (weft_split_problem){.schedule = job->schedule,
+                             .layers = costs,
+                             .layer_count = (int32_t)L,
+                             .head = cost_of(weft_head_flops(&config->model, B, T), weft_job_trained(job, (int32_t)L)),
+                             .lower = lower_options(job, NULL)};
     return WEFT_OK;
 }
 
@@ -332,7 +335,8 @@ static void count_memory(weft_job *job)
         bool tied =
             job->tied && !job->tied_alias && (r == job->stages[0].rank || r == job->stages[job->stage_count - 1].rank);
         memory->workspace = job->scratch[r] + batch + results + (tied ? WEFT_JOB_TIED_CHUNK : 0) +
-                            weft_share_workspace(job) + 2 * weft_share_tensor_workspace(job);
+                            weft_share_workspace(job) + weft_share_tensor_workspace(job, WEFT_FP32) +
+                            weft_share_tensor_workspace(job, job->options.element);
         memory->total = memory->weights + memory->gradients + memory->optimizer + memory->activations +
                         memory->messages + memory->workspace;
     }
@@ -465,7 +469,8 @@ static weft_status build(const weft_config *config, weft_job *job, weft_error *e
     TRY(predict(job, &problem, layers, cost, error));
     count_memory(job);
     double tokens = (double)(job->data * config->batch.microbatches * config->batch.sequences * config->batch.tokens);
-    job->step_flops = tokens * weft_model_flops_per_token(&config->model, config->batch.tokens);
+    job->step_flops =
+        tokens * (weft_model_flops_per_token(&config->model, config->batch.tokens) - weft_job_frozen_flops(job));
     return WEFT_OK;
 }
 

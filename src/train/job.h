@@ -61,8 +61,8 @@ typedef struct weft_job {
     bool tied;                         /* the first and the last stage share a weight */
     bool tied_alias;                   /* and live on one rank: one copy of the weight and its moments */
     int32_t tied_embedding, tied_head; /* parameter indices, or -1 */
-    /* (parameters + 1) index of each parameter's first norm block: those of the first tensor-parallel worker's part, then
-     * those of the second's; what all of them have counts once, a tied head and what is frozen not at all. */
+    /* (parameters + 1) index of each parameter's first norm block: those of the first tensor-parallel worker's part,
+     * then those of the second's; what all of them have counts once, a tied head and what is frozen not at all. */
     int32_t *block_first;
     double *input_share;     /* (S) which part of the flops of B are those of I */
     weft_timeline predicted; /* of train, in units of seconds at one flop a second, or by the costs of a rehearsal */

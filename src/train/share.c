@@ -94,17 +94,18 @@ size_t weft_share_end(const weft_job *job, int32_t unit, int32_t data)
     return is_divided(job) ? job->units[unit].cut[data + 1] : job->units[unit].floats;
 }
 
-static int64_t clamp(int64_t value, int64_t most)
+int64_t weft_share_clamp(weft_share share, int64_t value)
 {
-    return value < 0 ? 0 : value > most ? most : value;
+    return value < share.from ? share.from : value > share.to ? share.to : value;
 }
 
 weft_share weft_share_of(const weft_job *job, int32_t parameter, int32_t data)
 {
     int32_t unit = job->unit_of[parameter];
-    int64_t offset = (int64_t)job->offsets[parameter], elements = job->parameters[parameter].own;
-    return (weft_share){clamp((int64_t)weft_share_begin(job, unit, data) - offset, elements),
-                        clamp((int64_t)weft_share_end(job, unit, data) - offset, elements)};
+    int64_t offset = (int64_t)job->offsets[parameter];
+    weft_share all = {0, job->parameters[parameter].own};
+    return (weft_share){weft_share_clamp(all, (int64_t)weft_share_begin(job, unit, data) - offset),
+                        weft_share_clamp(all, (int64_t)weft_share_end(job, unit, data) - offset)};
 }
 
 size_t weft_share_stage_floats(const weft_job *job, int32_t stage)
@@ -136,9 +137,9 @@ size_t weft_share_workspace(const weft_job *job)
     return job->data > 1 ? weft_reducer_workspace(job->data, WEFT_SHARE_CHUNK, WEFT_FP32) : 0;
 }
 
-size_t weft_share_tensor_workspace(const weft_job *job)
+size_t weft_share_tensor_workspace(const weft_job *job, weft_element element)
 {
-    return job->tensor > 1 ? weft_reducer_workspace(job->tensor, WEFT_SHARE_CHUNK, WEFT_FP32) : 0;
+    return job->tensor > 1 ? weft_reducer_workspace(job->tensor, WEFT_SHARE_CHUNK, element) : 0;
 }
 
 weft_share weft_share_blocks(const weft_job *job, int32_t parameter, int32_t data, int32_t tensor)

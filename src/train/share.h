@@ -2,10 +2,9 @@
  * How data-parallel workers divide a stage: units of consecutive parameters, cut into one share a worker.
  *
  * A unit is what is gathered and reduced at once: parameters of a stage, padded to cache lines, one behind the other.
- * Those that are frozen, and those whose gradients tensor-parallel workers add up, are units of their own; so is a weight
- * that two stages share, on both sides, so that both are cut alike. Cuts fall on
- * blocks of the gradient norm (WEFT_NORM_BLOCK elements of one tensor), as even as these allow; so a share may be
- * empty.
+ * Those that are frozen, and those whose gradients tensor-parallel workers add up, are units of their own; so is a
+ * weight that two stages share, on both sides, so that both are cut alike. Cuts fall on blocks of the gradient norm
+ * (WEFT_NORM_BLOCK elements of one tensor), as even as these allow; so a share may be empty.
  *
  * Owns: nothing; the job's arena holds it.  Threads: any may read.
  */
@@ -18,8 +17,8 @@ struct weft_job_unit {
     int32_t stage, first; /* its first parameter; weft_share_next goes on from it */
     /* The unit whose weights it has: itself, or the embedding's where one rank has the tied head too. */
     int32_t weights;
-    bool frozen; /* neither reduced nor updated */
-    bool summed; /* tensor-parallel workers have parts of its gradients to add up */
+    bool frozen;   /* neither reduced nor updated */
+    bool summed;   /* tensor-parallel workers have parts of its gradients to add up */
     size_t floats; /* padded length of all its parameters */
     size_t *cut;   /* (data + 1) worker d has floats cut[d] .. cut[d + 1] - 1 */
 };
@@ -29,14 +28,17 @@ typedef struct weft_share {
     int64_t from, to;
 } weft_share;
 
+/* The element of the share that is nearest to value; share.to counts as one. */
+int64_t weft_share_clamp(weft_share share, int64_t value);
+
 /* Fills job->units, unit_count, stage_units, unit_of and offsets; needs stages and parameters. */
 weft_status weft_share_units(weft_job *job, weft_error *error) WEFT_CHECKED;
 
 /* The parameter of the unit behind p, or -1. */
 int32_t weft_share_next(const weft_job *job, int32_t unit, int32_t p);
 
-/* The masters, moments and reduced gradients of a parameter that data-parallel worker `data` of its rank has, in elements
- * of one tensor-parallel worker: all of them where nothing is divided. */
+/* The masters, moments and reduced gradients of a parameter that data-parallel worker `data` of its rank has, in
+ * elements of one tensor-parallel worker: all of them where nothing is divided. */
 weft_share weft_share_of(const weft_job *job, int32_t parameter, int32_t data);
 
 /* The same for a unit, in floats from its beginning. */
@@ -50,9 +52,9 @@ size_t weft_share_page_floats(const weft_job *job, int32_t rank);
 /* Pages that a rank needs when so many may be used: it never fills more than it has stages. */
 int32_t weft_share_pages(const weft_job *job, int32_t rank, int32_t most);
 
-/* Bytes that the sums of gradients, and those in the middle of a pass, need. */
+/* Bytes that sums need: of gradients over data-parallel workers, and over tensor-parallel ones of an element type. */
 size_t weft_share_workspace(const weft_job *job);
-size_t weft_share_tensor_workspace(const weft_job *job);
+size_t weft_share_tensor_workspace(const weft_job *job, weft_element element);
 enum { WEFT_SHARE_CHUNK = 1 << 17 }; /* elements that are added at once */
 
 /* Squares of gradients: the norm blocks of a parameter that a worker sums, among all of the parameter. One worker sums

@@ -39,11 +39,6 @@ static weft_status make_weights(const source *from, int32_t p, int64_t begin, in
     return WEFT_OK;
 }
 
-static int64_t within(int64_t value, weft_share share)
-{
-    return value < share.from ? share.from : value > share.to ? share.to : value;
-}
-
 /* Own masters, and what kernels read of the parameter for good, from elements begin .. end - 1. */
 static void place_range(const source *from, int32_t p, int64_t begin, int64_t end)
 {
@@ -51,7 +46,7 @@ static void place_range(const source *from, int32_t p, int64_t begin, int64_t en
     const weft_job *job = worker->job;
     const weft_device_operations *operations = worker->device->operations;
     weft_share share = weft_share_of(job, p, worker->at.data);
-    int64_t low = within(begin, share), high = within(end, share);
+    int64_t low = weft_share_clamp(share, begin), high = weft_share_clamp(share, end);
     size_t element = weft_element_bytes(job->options.element);
     bool rounds = job->options.element != WEFT_FP32, whole = job->shard != WEFT_SHARD_WEIGHTS;
     weft_own own = weft_worker_own(worker, p);

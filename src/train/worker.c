@@ -180,8 +180,8 @@ static void carve_all(weft_worker *worker, cursor *at, bool sampling)
     worker->weight_pages = carve(at, weight_pages * page * element);
     worker->gradient_pages = sampling ? NULL : carve(at, gradient_pages * page * sizeof(float));
     worker->reduce_workspace = sampling ? NULL : carve(at, weft_share_workspace(job));
-    worker->tensor_sum_workspace = sampling ? NULL : carve(at, weft_share_tensor_workspace(job));
-    worker->exchange_workspace = carve(at, weft_share_tensor_workspace(job));
+    worker->tensor_sum_workspace = sampling ? NULL : carve(at, weft_share_tensor_workspace(job, WEFT_FP32));
+    worker->exchange_workspace = carve(at, weft_share_tensor_workspace(job, job->options.element));
     size_t blocks = (size_t)job->block_first[job->parameter_count];
     worker->slots = carve(at, job->slots[worker->at.rank]);
     worker->scratch = carve(at, job->scratch[worker->at.rank]);

@@ -2,8 +2,8 @@
  * Who works where: the number of each worker, its coordinates, and the groups that workers form.
  *
  * A worker has a place in its pipeline (rank), one among the data-parallel workers of that rank, and one among the
- * tensor-parallel workers of both. parallel.order says which of the three changes fastest from number to number; results
- * do not depend on it.
+ * tensor-parallel workers of both. parallel.order says which of the three changes fastest from number to number;
+ * results do not depend on it.
  *
  * Owns: nothing.  Threads: any may read.
  */

@@ -59,7 +59,7 @@ static int64_t owner(const weft_parameter *parameter, int64_t element)
     if (parameter->split == WEFT_SPLIT_COLUMNS) return column / (parameter->shape[1] / parameter->width);
     int band = 0;
     while (row >= parameter->bands[band]) row -= parameter->bands[band++];
-    return row / ((parameter->bands[band] + parameter->width - 1) / parameter->width);
+    return ((row + 1) * parameter->width - 1) / parameter->bands[band];
 }
 
 /* Of one slice: in order, as it should be dealt out, and the same however the range is cut. counts: (elements) how many
@@ -163,7 +163,7 @@ static void test_indivisible(void **state)
     heads.heads = 10;
     kv_heads.kv_heads = 4;
     feed_forward.feed_forward = 35;
-    vocabulary.vocabulary = 4;
+    vocabulary.vocabulary = 2;
     const struct {
         const weft_model_config *model;
         int64_t rows;
@@ -177,7 +177,7 @@ static void test_indivisible(void **state)
                 {&kv_heads, 24, 3, "3 workers cannot divide 4 key and value heads (model.kv_heads)"},
                 {&feed_forward, 24, 3, "3 workers cannot divide 35 feed-forward columns (model.feed_forward)"},
                 {&good, 25, 3, "3 workers cannot divide 25 rows of a micro-batch (batch.sequences x batch.tokens)"},
-                {&vocabulary, 24, 3, "a vocabulary of 4 tokens (model.vocabulary) is too small for 3 workers"}};
+                {&vocabulary, 24, 3, "a vocabulary of 2 tokens (model.vocabulary) is too small for 3 workers"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         weft_error error;
         weft_error_clear(&error);
