@@ -38,13 +38,11 @@ static weft_status start_sum(weft_collective *collective, weft_worker *worker, w
     return weft_reducer_scatter(worker->reducer, values, worker->share_floats, own, error);
 }
 
-/* Where whole weights stay, a tied head on the embedding's rank reads the embedding's, and frozen ones are as they
- * were. */
 static bool is_idle(const weft_collective *collective, const weft_job *job)
 {
     const weft_job_unit *unit = &job->units[collective->unit];
     bool gathers = collective->action.kind == WEFT_UNSHARD;
-    bool there = gathers && !job->weight_pages && (unit->weights != collective->unit || unit->frozen);
+    bool there = gathers && weft_share_is_there(job, collective->unit);
     bool nobody = !gathers && (unit->frozen || (collective->tensor ? !unit->summed : job->data == 1));
     return unit->floats == 0 || there || nobody;
 }

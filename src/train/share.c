@@ -108,6 +108,13 @@ weft_share weft_share_of(const weft_job *job, int32_t parameter, int32_t data)
                         weft_share_clamp(all, (int64_t)weft_share_end(job, unit, data) - offset)};
 }
 
+bool weft_share_is_there(const weft_job *job, int32_t u)
+{
+    const weft_job_unit *unit = &job->units[u];
+    if (!job->weight_pages) return unit->weights != u || unit->frozen;
+    return unit->weights != u && job->units[unit->weights].stage == unit->stage; /* on the same page */
+}
+
 size_t weft_share_stage_floats(const weft_job *job, int32_t stage)
 {
     size_t floats = 0;

@@ -85,6 +85,10 @@ void weft_worker_use_weight_page(weft_worker *worker, int32_t stage, int32_t pag
     const weft_job *job = worker->job;
     unsigned char *at = weight_page(worker, page);
     for (int32_t u = job->stage_units[stage]; u < job->stage_units[stage + 1]; u++) {
+        if (weft_share_is_there(job, u)) {
+            point_storage(worker, u, worker->storage[job->units[job->units[u].weights].first]);
+            continue;
+        }
         point_storage(worker, u, at);
         at += job->units[u].floats * weft_element_bytes(job->options.element);
     }
