@@ -7,10 +7,10 @@
 enum { TEST_RUN_STEPS = 64, TEST_RUN_OVERRIDES = 24 };
 
 typedef struct test_run {
-    char folder[512];              /* of its checkpoints */
-    const char *device;            /* NULL: the configuration's own */
-    const char *const *model;      /* overrides that come first, NULL-terminated; NULL: none */
-    double losses[TEST_RUN_STEPS]; /* by step, from 1 */
+    char folder[512];                                     /* of its checkpoints */
+    const char *device;                                   /* NULL: the configuration's own */
+    const char *const *model;                             /* overrides that come first, NULL-terminated; NULL: none */
+    double losses[TEST_RUN_STEPS], norms[TEST_RUN_STEPS]; /* by step, from 1 */
     double held_out;
     int64_t steps; /* seen by the observer */
     bool resume, poisons;
@@ -55,11 +55,12 @@ weft_status test_layout_train(test_run *run, const char *corpus, const test_layo
 weft_status test_layout_job(const test_run *run, const char *corpus, const test_layout *layout, const char *transport,
                             weft_config *config, weft_job **job, weft_error *error);
 
-/* Whether losses and checkpoints are the same, bit for bit; why: what is not. */
+/* Whether losses, gradient norms and checkpoints are the same, bit for bit; why: what is not. */
 bool test_runs_agree(const test_run *a, const test_run *b, char *why, size_t size);
 bool test_checkpoints_agree(const char *a, const char *b, char *why, size_t size);
 
-/* The largest relative difference of any of their losses. */
+/* The largest relative difference of any of their losses and of their first gradient norms: weights are the same then.
+ */
 double test_runs_farthest(const test_run *a, const test_run *b);
 
 /* The runs of one transport, and how many were as they should be. */

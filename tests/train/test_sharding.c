@@ -90,7 +90,8 @@ static void run_calibrations(test_suite *self)
     static const test_layout layouts[] = {{"breadth-first-split", 2, 2, 2, "none", "once", 2, "fp32", "none", 1},
                                           {"1f1b", 2, 2, 2, "none", "once", 2, "bf16", "full", 1},
                                           {"depth-first", 2, 1, 4, "none", "once", 2, "fp32", "none", 1},
-                                          {"zb-v", 3, 2, 2, "none", "once", 2, "fp32", "none", 1}};
+                                          {"zb-v", 3, 2, 2, "none", "once", 2, "fp32", "none", 1},
+                                          {"breadth-first", 2, 1, 2, "none", "once", 2, "fp32", "none", 2}};
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
         test_suite_shards(self, &(test_run){0}, layouts[i], calibrate_layout);
 }
