@@ -14,9 +14,9 @@ static weft_status no_such(weft_job *job, const char *pattern, weft_error *error
     for (int32_t p = 0; p < job->parameter_count; p++)
         if (!job->parameters[p].tied) names[count++] = job->parameters[p].name;
     int near = weft_text_nearest(pattern, names, count);
-    return weft_config_complain(job->config, "optimizer.frozen", error,
-                                "no parameter is named '%s' (%s: '%s'; a tied head is part of embedding.token)",
-                                pattern, near >= 0 ? "nearest" : "there is", names[near >= 0 ? near : 0]);
+    return weft_config_complain(job->config, "optimizer.frozen", error, "no parameter is named '%s' (%s: '%s'%s)",
+                                pattern, near >= 0 ? "nearest" : "there is", names[near >= 0 ? near : 0],
+                                job->config->model.tied ? "; a tied head is part of embedding.token" : "");
 }
 
 static weft_status freeze(weft_job *job, const char *pattern, weft_error *error)

@@ -23,7 +23,7 @@ static const char *const sets[SETS][WORDS] = {
     {"optimizer.frozen=layer.2.* layer.3.* layer.4.* layer.5.*"},
     {"optimizer.frozen=layer.* final_norm.* embedding.*", "model.tied=false"},
     {"optimizer.frozen=layer.* final_norm.* embedding.position", "model.vocabulary=251"},
-    {"optimizer.frozen=*.qkv.* embedding.token,layer.7.*", "model.architecture=llama", "model.kv_heads=2"},
+    {"optimizer.frozen=*.qkv.* embedding.token layer.7.*", "model.architecture=llama", "model.kv_heads=2"},
 };
 
 /* A set and what else a run needs. words: overrides, NULL-terminated. */
@@ -264,7 +264,7 @@ static void run_refusals(test_suite *self)
                    {"optimizer.frozen=head.weight", "a tied head is part of embedding.token"},
                    {"optimizer.frozen=layer.8.*", "no parameter is named 'layer.8.*'"},
                    {"optimizer.frozen=*", "every parameter is frozen: nothing to train"},
-                   {"optimizer.frozen=layer.*, embedding.*,final_norm.*", "every parameter is frozen"}};
+                   {"optimizer.frozen=layer.* embedding.* final_norm.*", "every parameter is frozen"}};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         test_run run = {.model = NULL};
         const char *overrides[] = {refused[i].set, NULL};
