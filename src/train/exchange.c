@@ -4,7 +4,16 @@
 #include "train/waiting.h"
 #include "transport/reduce.h"
 
+#include <sched.h>
 #include <stdio.h>
+
+/*
+ * Seconds after the last move in which a worker looks again at once, giving way to any thread that could compute; then
+ * it sleeps. The others are in the same place of the same pass: what comes is microseconds away, and waking up takes
+ * about as long. A long message over MPI moves only while both look: asleep in between, a bf16 step of four layers of
+ * 768, 1024 rows, took 0.37 s instead of 0.27.
+ */
+static const double patience = 500e-6;
 
 struct weft_exchange {
     weft_stage_exchange functions;
@@ -67,6 +76,10 @@ static weft_status wait_for_it(weft_exchange *exchange, weft_error *error)
         if (moved) {
             since = weft_clock_seconds();
             told = false;
+            continue;
+        }
+        if (weft_clock_seconds() - since < patience) {
+            sched_yield();
             continue;
         }
         if (!told) what = tell(exchange);
