@@ -78,7 +78,8 @@ void rig_init(model_rig *rig, const weft_device_kind *kind, weft_element element
               int64_t B, int64_t T)
 {
     weft_error error;
-    *rig = (struct model_rig){.model = *model, .B = B, .T = T, .kind = kind, .options = {element, 1}};
+    *rig = (struct model_rig){
+        .model = *model, .B = B, .T = T, .kind = kind, .options = {.element = element, .threads = 1}};
     assert_int_equal(kind->create(&rig->options, &rig->device, &error), WEFT_OK);
     weft_arena_init(&rig->arena);
     assert_int_equal(weft_model_parameters(model, 1, &rig->arena, &rig->parameters, &rig->count, &error), WEFT_OK);
