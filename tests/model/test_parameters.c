@@ -184,7 +184,7 @@ static void test_memory(void **state)
                               .B = 2,
                               .T = 512,
                               .device = weft_device_kind_find("reference"),
-                              .options = {WEFT_FP32, 1}};
+                              .options = {.element = WEFT_FP32, .threads = 1}};
     const size_t N = 1024, boundary = N * 768 * 4;
     weft_stage_bytes two = weft_stage_memory(&shape);
     shape.layer_count = 4;

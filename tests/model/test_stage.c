@@ -263,7 +263,7 @@ static void test_refusals(void **state)
                              .B = 1,
                              .T = 12,
                              .device = kind,
-                             .options = {WEFT_FP32, 1}};
+                             .options = {.element = WEFT_FP32, .threads = 1}};
     weft_device *device = NULL;
     weft_error error;
     assert_int_equal(kind->create(&good.options, &device, &error), WEFT_OK);
