@@ -47,16 +47,21 @@ static bool is_idle(const weft_collective *collective, const weft_job *job)
     return unit->floats == 0 || there || nobody;
 }
 
+static void skip_idle(weft_collective *collective, const weft_worker *worker)
+{
+    while (collective->unit < last_unit(collective, worker) && is_idle(collective, worker->job)) collective->unit++;
+}
+
 /* Goes to the next unit of the stage that has anything to do: first over tensor-parallel workers, where there are any.
  */
 static weft_status start_next(weft_collective *collective, weft_worker *worker, weft_error *error)
 {
     int32_t past = last_unit(collective, worker);
-    while (collective->unit < past && is_idle(collective, worker->job)) collective->unit++;
+    skip_idle(collective, worker);
     if (collective->unit == past && collective->tensor) {
         collective->tensor = false;
         collective->unit = worker->job->stage_units[collective->action.stage];
-        while (collective->unit < past && is_idle(collective, worker->job)) collective->unit++;
+        skip_idle(collective, worker);
     }
     collective->waiting = collective->unit < past;
     if (!collective->waiting) return WEFT_OK;

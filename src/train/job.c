@@ -438,9 +438,9 @@ static weft_status build(const weft_config *config, weft_job *job, weft_error *e
     job->ranks = job->schedule->ranks;
     job->stage_count = job->schedule->stages;
     TRY(check_slices(config, error));
-    int32_t tensor = (int32_t)config->parallel.tensor;
-    TRY(weft_model_parameters(&config->model, tensor, &job->arena, &job->parameters, &job->parameter_count, error));
-    job->tensor = tensor;
+    job->tensor = (int32_t)config->parallel.tensor;
+    TRY(weft_model_parameters(&config->model, job->tensor, &job->arena, &job->parameters, &job->parameter_count,
+                              error));
     TRY(weft_job_freeze(job, error));
     TRY(find_tied(job, error));
     arrange_data(job);

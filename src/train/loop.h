@@ -1,7 +1,7 @@
 /*
  * The step loop of one worker: batches, steps, evaluation, checkpoints, what the observer is told. Internal to train/.
  *
- * Threads: run by the worker's thread; fini after all workers of the process have returned.
+ * Threads: run and fini by the worker's thread (crew.h).
  */
 #ifndef WEFT_TRAIN_LOOP_H
 #define WEFT_TRAIN_LOOP_H
