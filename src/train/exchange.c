@@ -116,31 +116,18 @@ static void reduce(void *context, weft_stream *stream, const void *whole, size_t
     (void)status; /* the device has it */
 }
 
-static weft_status fill(weft_exchange *exchange, weft_worker *worker, void *workspace, weft_error *error)
+weft_status weft_exchange_create(weft_worker *worker, weft_reducer *reducer, weft_exchange **out, weft_error *error)
 {
-    const weft_job *job = worker->job;
-    *exchange = (weft_exchange){.functions = {exchange, gather, reduce}, .worker = worker, .gather = -1};
-    exchange->group = weft_world_group(job, WEFT_WORLD_TENSOR_GATHER, worker->at);
-    TRY(weft_arena_take(&worker->arena, (size_t)job->tensor, sizeof *exchange->bytes, &exchange->bytes, error));
-    weft_reducer_options options = {.transport = worker->transport,
-                                    .device = worker->device,
-                                    .element = job->options.element,
-                                    .group = weft_world_group(job, WEFT_WORLD_TENSOR_REDUCE, worker->at),
-                                    .chunk = WEFT_SHARE_CHUNK,
-                                    .workspace = workspace};
-    TRY(weft_world_members(job, WEFT_WORLD_TENSOR_REDUCE, worker->at, &worker->arena, &options.members, error));
-    return weft_reducer_create(&options, &exchange->reducer, error);
-}
-
-weft_status weft_exchange_create(weft_worker *worker, void *workspace, weft_exchange **out, weft_error *error)
-{
-    TRY(weft_arena_take(&worker->arena, 1, sizeof **out, out, error));
-    return fill(*out, worker, workspace, error);
-}
-
-void weft_exchange_destroy(weft_exchange *exchange)
-{
-    if (exchange) weft_reducer_destroy(exchange->reducer);
+    weft_exchange *exchange = NULL;
+    TRY(weft_arena_take(&worker->arena, 1, sizeof *exchange, &exchange, error));
+    *exchange = (weft_exchange){.functions = {exchange, gather, reduce},
+                                .worker = worker,
+                                .reducer = reducer,
+                                .group = weft_world_group(worker->job, WEFT_WORLD_TENSOR_GATHER, worker->at),
+                                .gather = -1};
+    *out = exchange;
+    return weft_arena_take(&worker->arena, (size_t)worker->job->tensor, sizeof *exchange->bytes, &exchange->bytes,
+                           error);
 }
 
 const weft_stage_exchange *weft_exchange_functions(const weft_exchange *exchange)

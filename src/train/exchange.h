@@ -13,10 +13,9 @@
 
 typedef struct weft_exchange weft_exchange;
 
-/* workspace: weft_share_tensor_workspace bytes of the storage element. */
-weft_status weft_exchange_create(weft_worker *worker, void *workspace, weft_exchange **out,
+/* Lives in the worker's arena. reducer: of WEFT_WORLD_TENSOR_REDUCE and the storage element; borrowed. */
+weft_status weft_exchange_create(weft_worker *worker, struct weft_reducer *reducer, weft_exchange **out,
                                  weft_error *error) WEFT_CHECKED;
-void weft_exchange_destroy(weft_exchange *exchange); /* accepts NULL */
 
 /* For stages; NULL for NULL. */
 const weft_stage_exchange *weft_exchange_functions(const weft_exchange *exchange);

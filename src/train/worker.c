@@ -243,12 +243,12 @@ static void point_all(weft_worker *worker)
     }
 }
 
-static weft_status create_reducer(weft_worker *worker, weft_world_purpose purpose, void *workspace, weft_reducer **out,
-                                  weft_error *error)
+static weft_status create_reducer(weft_worker *worker, weft_world_purpose purpose, weft_element element,
+                                  void *workspace, weft_reducer **out, weft_error *error)
 {
     weft_reducer_options options = {.transport = worker->transport,
                                     .device = worker->device,
-                                    .element = WEFT_FP32,
+                                    .element = element,
                                     .group = weft_world_group(worker->job, purpose, worker->at),
                                     .chunk = WEFT_SHARE_CHUNK,
                                     .workspace = workspace};
@@ -260,10 +260,13 @@ static weft_status create_reducers(weft_worker *worker, weft_error *error)
 {
     const weft_job *job = worker->job;
     if (job->data > 1)
-        TRY(create_reducer(worker, WEFT_WORLD_REDUCE, worker->reduce_workspace, &worker->reducer, error));
+        TRY(create_reducer(worker, WEFT_WORLD_REDUCE, WEFT_FP32, worker->reduce_workspace, &worker->reducer, error));
     if (job->tensor == 1) return WEFT_OK;
-    TRY(create_reducer(worker, WEFT_WORLD_TENSOR_SUM, worker->tensor_sum_workspace, &worker->tensor_sum, error));
-    return weft_exchange_create(worker, worker->exchange_workspace, &worker->exchange, error);
+    TRY(create_reducer(worker, WEFT_WORLD_TENSOR_SUM, WEFT_FP32, worker->tensor_sum_workspace, &worker->tensor_sum,
+                       error));
+    TRY(create_reducer(worker, WEFT_WORLD_TENSOR_REDUCE, job->options.element, worker->exchange_workspace,
+                       &worker->rows_sum, error));
+    return weft_exchange_create(worker, worker->rows_sum, &worker->exchange, error);
 }
 
 static weft_status create_stage(weft_worker *worker, weft_stage_shape shape, const weft_stage_weights *weights,
@@ -339,7 +342,7 @@ void weft_worker_destroy(weft_worker *worker)
         weft_stage_destroy(worker->forward_stages[s]);
         weft_stage_destroy(worker->train_stages[s]);
     }
-    weft_exchange_destroy(worker->exchange);
+    weft_reducer_destroy(worker->rows_sum);
     weft_reducer_destroy(worker->tensor_sum);
     weft_reducer_destroy(worker->reducer);
     if (worker->memory) worker->device->operations->release(worker->device, worker->memory);

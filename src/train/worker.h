@@ -45,6 +45,7 @@ typedef struct weft_worker {
     float *gradient_pages;
     struct weft_reducer *reducer;    /* NULL at a data-parallel width of one */
     struct weft_reducer *tensor_sum; /* of gradients over tensor-parallel workers; NULL at a width of one */
+    struct weft_reducer *rows_sum;   /* in the middle of a pass, for exchange */
     struct weft_exchange *exchange;  /* in the middle of a pass (train/exchange.h); NULL: layers are not divided */
     void *reduce_workspace, *tensor_sum_workspace, *exchange_workspace;
 
