@@ -6,7 +6,7 @@
 
 int64_t weft_clock_nanoseconds(void); /* monotonic */
 double weft_clock_seconds(void);      /* the same clock */
-uint64_t weft_clock_identity(void); /* the same in all processes that share this clock; 0 when not known */
+uint64_t weft_clock_identity(void);   /* the same in all processes that share this clock; 0 when not known */
 void weft_clock_sleep(double seconds);
 
 #endif

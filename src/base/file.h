@@ -34,8 +34,8 @@ weft_status weft_file_write_all(int descriptor, const void *bytes, size_t count,
 weft_status weft_folder_create(const char *path,
                                weft_error *error) WEFT_CHECKED; /* with parents; existing is fine, by a link too */
 weft_status weft_folder_sync(const char *path, weft_error *error) WEFT_CHECKED;
-/* Holds the folder for this process until the descriptor is closed or the process ends; nothing is written. WEFT_INVALID
- * when another one holds it. *out_descriptor is -1 where the file system has no locks. */
+/* Holds the folder for this process until the descriptor is closed or the process ends; nothing is written.
+ * WEFT_INVALID when another one holds it. *out_descriptor is -1 where the file system has no locks. */
 weft_status weft_folder_lock(const char *path, int *out_descriptor, weft_error *error) WEFT_CHECKED;
 
 /* And everything in it; missing is fine. A link goes, what it points to stays; a file is refused. */

@@ -20,22 +20,23 @@ typedef enum weft_checkpoint_kind {
     WEFT_CHECKPOINT_KINDS
 } weft_checkpoint_kind;
 
-/* One file as its writer knows it: fixed size, so that ranks can exchange it as bytes. name is empty when not written. */
+/* One file as its writer knows it: fixed size, so that ranks can exchange it as bytes. name is empty when not written.
+ */
 typedef struct weft_checkpoint_file {
     char name[64];
     uint64_t bytes, checksum;
 } weft_checkpoint_file;
 
 typedef struct weft_checkpoint_state {
-    int64_t step;              /* steps finished */
+    int64_t step; /* steps finished */
     uint64_t data_fingerprint;
-    double loss;               /* of the last step */
+    double loss; /* of the last step */
 } weft_checkpoint_state;
 
 /* Part of a tensor, whose elements are counted in row-major order. One row is a run of `columns` elements from element
- * `from`, over as many rows of the tensor as it takes. More rows are a block: so many runs of `columns` elements, none of
- * which goes over the end of a row of the tensor (its last dimension), each a row behind the one before. Everything is
- * borrowed. */
+ * `from`, over as many rows of the tensor as it takes. More rows are a block: so many runs of `columns` elements, none
+ * of which goes over the end of a row of the tensor (its last dimension), each a row behind the one before. Everything
+ * is borrowed. */
 typedef struct weft_checkpoint_piece {
     const char *name; /* of the tensor; printable ASCII without '#' */
     int32_t dimensions;
@@ -49,10 +50,11 @@ weft_status weft_checkpoint_begin(const char *folder, int64_t step, weft_error *
 
 /* Writes this rank's pieces of one kind, in the order given, into the .tmp folder; ranks may write side by side. A part
  * without elements is left out; when nothing is left, no file is written and out's name is empty. WEFT_INVALID: a piece
- * that does not lie in its shape, a name that no tensor can have, two pieces of a tensor with the same first element. */
-weft_status weft_checkpoint_write(const char *folder, int64_t step, weft_checkpoint_kind kind, int32_t rank, int32_t ranks,
-                                  const weft_checkpoint_piece *pieces, size_t count, weft_checkpoint_file *out,
-                                  weft_error *error) WEFT_CHECKED;
+ * that does not lie in its shape, a name that no tensor can have, two pieces of a tensor with the same first element.
+ */
+weft_status weft_checkpoint_write(const char *folder, int64_t step, weft_checkpoint_kind kind, int32_t rank,
+                                  int32_t ranks, const weft_checkpoint_piece *pieces, size_t count,
+                                  weft_checkpoint_file *out, weft_error *error) WEFT_CHECKED;
 
 /* Writes checkpoint.yaml (config_yaml: text of weft_config_dump), proves from the files' headers that the pieces of all
  * ranks make whole tensors (else WEFT_FAILED, naming tensor and elements), syncs and renames. One rank, after all have
@@ -88,8 +90,8 @@ weft_status weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpo
 /* Whether a run folder holds a complete checkpoint. */
 bool weft_checkpoint_exists(const char *folder);
 
-/* Bit for bit over steps, names, shapes and bytes of all three kinds; pieces and files do not matter. *out_same, and when false
- * the first difference in words (kind, tensor, element, both values) in out_text. */
+/* Bit for bit over steps, names, shapes and bytes of all three kinds; pieces and files do not matter. *out_same, and
+ * when false the first difference in words (kind, tensor, element, both values) in out_text. */
 weft_status weft_checkpoint_compare(const char *a, const char *b, bool *out_same, weft_text *out_text,
                                     weft_error *error) WEFT_CHECKED;
 

@@ -2,8 +2,8 @@
  * Pieces of tensors as files hold them: their names, and the proof that they make whole tensors.
  *
  * A piece that is its whole tensor is stored under the tensor's name and shape. Any other is stored under
- * NAME#SHAPE@FROM, a run in one dimension and a block in two: "head#2x3x2@5" begins at element 5 of head, whose shape is
- * (2, 3, 2). No tensor's name holds '#'.
+ * NAME#SHAPE@FROM, a run in one dimension and a block in two: "head#2x3x2@5" begins at element 5 of head, whose shape
+ * is (2, 3, 2). No tensor's name holds '#'.
  *
  * Owns: a list owns its copies of names; values and names of whole tensors stay the safetensors file's, names of files
  * the caller's.  Lifetime: zero to fini.  Threads: one owner; any may read after the proof.

@@ -42,7 +42,8 @@ typedef enum { WEFT_CONFIG_LOCAL, WEFT_CONFIG_MPI } weft_config_transport;
 
 typedef struct weft_model_config {
     int64_t architecture; /* preset: gpt2 | llama; sets the defaults of norm, position, activation, bias, tied */
-    int64_t layers, width, heads, kv_heads, feed_forward, vocabulary, context; /* kv_heads 0 = heads; feed_forward 0 = preset's */
+    int64_t layers, width, heads, kv_heads, feed_forward, vocabulary,
+        context; /* kv_heads 0 = heads; feed_forward 0 = preset's */
     int64_t norm, position, activation;
     bool bias, tied;
     double norm_epsilon, rotary_base, init_deviation;
@@ -52,49 +53,52 @@ typedef struct weft_config {
     struct {
         const char *folder; /* default: run/<name of the file without .yaml> */
         int64_t steps, seed;
-        int64_t evaluate_every, evaluate_batches; /* 0: only at the end; batches of M x B sequences, 0: the whole held-out part */
-        int64_t timeline_step;                    /* which step is drawn; 0: the last */
-        int64_t timelines;                        /* about how many steps' timelines are kept; 0: none */
-        int64_t sample_tokens;                    /* printed at the end; 0: none */
+        int64_t evaluate_every,
+            evaluate_batches;  /* 0: only at the end; batches of M x B sequences, 0: the whole held-out part */
+        int64_t timeline_step; /* which step is drawn; 0: the last */
+        int64_t timelines;     /* about how many steps' timelines are kept; 0: none */
+        int64_t sample_tokens; /* printed at the end; 0: none */
         const char *sample_prompt;
     } run;
     weft_model_config model;
     struct {
-        const char *path;     /* file or folder */
-        int64_t format;       /* weft_config_format */
+        const char *path;          /* file or folder */
+        int64_t format;            /* weft_config_format */
         const char *held_out_path; /* or empty: held_out of path */
-        double held_out;      /* share of blocks, spread over the whole */
+        double held_out;           /* share of blocks, spread over the whole */
     } data;
     struct {
-        int64_t microbatches, sequences, tokens; /* M, sequences a micro-batch, tokens a sequence (T; 0 = model.context) */
+        int64_t microbatches, sequences,
+            tokens; /* M, sequences a micro-batch, tokens a sequence (T; 0 = model.context) */
     } batch;
     struct {
         double learning_rate, minimum; /* minimum: share of learning_rate at the end of decay */
-        int64_t warmup, decay, decay_steps; /* decay: weft_config_decay; decay_steps: of wsd, 0 = a fifth of the steps */
+        int64_t warmup, decay,
+            decay_steps; /* decay: weft_config_decay; decay_steps: of wsd, 0 = a fifth of the steps */
         double beta1, beta2, epsilon, weight_decay, clip; /* clip 0: none */
-        const char *frozen; /* patterns of names, separated by blanks */
+        const char *frozen;                               /* patterns of names, separated by blanks */
     } optimizer;
     struct {
         int64_t pipeline, loops, group, data, tensor;
-        int64_t order;   /* weft_config_order */
-        int64_t shard;   /* weft_config_shard */
-        int64_t reduce;  /* weft_config_reduce */
-        int64_t buffers; /* stages of a worker with whole weights, or with gradients, at once */
-        const char *schedule;  /* a kind or FILE.csv */
-        const char *placement; /* linear, loop, v, a list of ranks, or auto */
+        int64_t order;           /* weft_config_order */
+        int64_t shard;           /* weft_config_shard */
+        int64_t reduce;          /* weft_config_reduce */
+        int64_t buffers;         /* stages of a worker with whole weights, or with gradients, at once */
+        const char *schedule;    /* a kind or FILE.csv */
+        const char *placement;   /* linear, loop, v, a list of ranks, or auto */
         int64_t dialect;         /* weft_config_dialect of a schedule file */
         weft_config_list stages; /* layers of each stage; empty: found by the splitter */
     } parallel;
     struct {
         int64_t every, keep; /* every 0: at the end only */
     } checkpoint;
-    const char *device;      /* a device kind */
-    int64_t threads;         /* of one worker; 0: cores / workers on this machine, at least 1 */
-    int64_t element;         /* weft_config_element */
-    int64_t recompute;       /* weft_config_recompute */
-    int64_t transport;       /* weft_config_transport */
-    int64_t memory_limit;    /* bytes a worker may use (accepts 8GiB, 512MiB); 0: no limit */
-    double timeout;          /* seconds without any progress */
+    const char *device;   /* a device kind */
+    int64_t threads;      /* of one worker; 0: cores / workers on this machine, at least 1 */
+    int64_t element;      /* weft_config_element */
+    int64_t recompute;    /* weft_config_recompute */
+    int64_t transport;    /* weft_config_transport */
+    int64_t memory_limit; /* bytes a worker may use (accepts 8GiB, 512MiB); 0: no limit */
+    double timeout;       /* seconds without any progress */
 
     struct weft_config_origin *origins; /* where each value came from; private to config/ */
     weft_arena arena;
@@ -109,13 +113,16 @@ weft_status weft_config_load_text(weft_config *config, const char *text, size_t 
                                   const char *const *overrides, int override_count, weft_error *error) WEFT_CHECKED;
 void weft_config_fini(weft_config *config);
 
-/* Every value in force as YAML that load reads back; with_origins adds "# file:line", "# default" or "# command line". */
+/* Every value in force as YAML that load reads back; with_origins adds "# file:line", "# default" or "# command line".
+ */
 void weft_config_dump(const weft_config *config, bool with_origins, weft_text *out);
-void weft_config_dump_json(const weft_config *config, weft_text *out); /* {"model.layers": {"value": .., "origin": ".."}} */
+void weft_config_dump_json(const weft_config *config,
+                           weft_text *out); /* {"model.layers": {"value": .., "origin": ".."}} */
 /* The table for people: key, type, default, range, meaning. */
 void weft_config_help(weft_text *out);
 
-/* Writes "FILE:LINE:COLUMN: key: " (or the like) for a later layer's complaint about a key, into the error's context. */
+/* Writes "FILE:LINE:COLUMN: key: " (or the like) for a later layer's complaint about a key, into the error's context.
+ */
 weft_status weft_config_complain(const weft_config *config, const char *key, weft_error *error, const char *format, ...)
     WEFT_PRINTF(4, 5);
 

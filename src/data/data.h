@@ -21,7 +21,7 @@ typedef struct weft_data_options {
     int64_t tokens;                   /* T */
     double held_out;
     uint64_t seed;
-    int64_t vocabulary;               /* of the model */
+    int64_t vocabulary; /* of the model */
 } weft_data_options;
 
 /* WEFT_INVALID for missing, empty, truncated or malformed files (named with the offset), and too short ones. */
@@ -36,9 +36,9 @@ int64_t weft_data_bytes_per_token(const weft_data *data); /* 1 for text; 0 when 
 /* Identifies the data in a checkpoint: XXH3 of format, sizes and first and last pages. */
 uint64_t weft_data_fingerprint(const weft_data *data);
 
-/* Fills count sequences starting at sequence `first` of the part's endless order (train: shuffled epochs; held out: file
- * order; a held-out sequence beyond the last block gets targets of -1). tokens, targets: (count, T). WEFT_FAILED names
- * file and offset of a token outside the vocabulary. */
+/* Fills count sequences starting at sequence `first` of the part's endless order (train: shuffled epochs; held out:
+ * file order; a held-out sequence beyond the last block gets targets of -1). tokens, targets: (count, T). WEFT_FAILED
+ * names file and offset of a token outside the vocabulary. */
 weft_status weft_data_read(const weft_data *data, weft_data_part part, int64_t first, int64_t count, int32_t *tokens,
                            int32_t *targets, weft_error *error) WEFT_CHECKED;
 

@@ -4,10 +4,10 @@
  * An instance is made for one worker, one storage element type and one thread count. "storage" below is that type;
  * fp32 pointers are float *. Matrices are row-major. Operations are enqueued on a stream; a CPU device runs them at
  * once. No operation returns a value: what the host reads it copies out after the step. An operation that fails sets
- * the instance's sticky error, later operations do nothing, weft_device_check reports it. Backward operations on weights overwrite when
- * accumulate is false (first micro-batch of a step) and add when true; they accumulate in fp32; a gradient that is NULL
- * is not computed. Every output is rounded to its element type once. The bits depend on shapes, element type and
- * threads only.
+ * the instance's sticky error, later operations do nothing, weft_device_check reports it. Backward operations on
+ * weights overwrite when accumulate is false (first micro-batch of a step) and add when true; they accumulate in fp32;
+ * a gradient that is NULL is not computed. Every output is rounded to its element type once. The bits depend on shapes,
+ * element type and threads only.
  *
  * Letters: B sequences, T tokens, N = B T rows, C width, H query heads, G key/value heads, D head width, V vocabulary.
  *
@@ -79,7 +79,8 @@ typedef struct weft_device_operations {
 
     weft_status (*allocate)(weft_device *device, weft_memory_kind kind, size_t bytes, void **out, weft_error *error);
     void (*release)(weft_device *device, void *memory);
-    void (*copy)(weft_device *device, weft_stream *stream, void *to, const void *from, size_t bytes); /* host or device */
+    void (*copy)(weft_device *device, weft_stream *stream, void *to, const void *from,
+                 size_t bytes); /* host or device */
     void (*zero)(weft_device *device, weft_stream *stream, void *memory, size_t bytes);
     void (*event_record)(weft_device *device, weft_stream *stream, weft_event *event);
     void (*event_wait)(weft_device *device, weft_stream *stream, const weft_event *event);
@@ -98,62 +99,72 @@ typedef struct weft_device_operations {
                            const void *dout, bool accumulate, float *dwte, float *dwpe);
 
     /* mean (rows; unused by RMSNORM, may be NULL then) and rstd (rows) are kept for backward. bias may be NULL. */
-    void (*norm_forward)(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *x, const void *weight,
-                         const void *bias, void *out, float *mean, float *rstd);
+    void (*norm_forward)(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *x,
+                         const void *weight, const void *bias, void *out, float *mean, float *rstd);
     /* dx = residual + gradient through the norm; residual (rows, width) may be NULL and may be dx itself. */
-    void (*norm_backward_input)(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *dy, const void *x,
-                                const void *weight, const float *mean, const float *rstd, const void *residual, void *dx);
-    void (*norm_backward_weight)(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *dy, const void *x,
-                                 const float *mean, const float *rstd, bool accumulate, float *dweight, float *dbias);
+    void (*norm_backward_input)(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *dy,
+                                const void *x, const void *weight, const float *mean, const float *rstd,
+                                const void *residual, void *dx);
+    void (*norm_backward_weight)(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *dy,
+                                 const void *x, const float *mean, const float *rstd, bool accumulate, float *dweight,
+                                 float *dbias);
 
     /* workspace: at least the kind's linear_workspace bytes, 64-byte aligned. */
-    void (*linear_forward)(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *x, const void *w,
-                           const void *bias, void *y, void *workspace);
+    void (*linear_forward)(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *x,
+                           const void *w, const void *bias, void *y, void *workspace);
     void (*linear_backward_input)(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *dy,
                                   const void *w, void *dx, void *workspace);
     void (*linear_backward_weight)(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *dy,
                                    const void *x, bool accumulate, float *dw, float *dbias, void *workspace);
 
-    void (*activation_forward)(weft_device *device, weft_stream *stream, const weft_activation *activation, const void *x,
-                               void *out);
-    void (*activation_backward)(weft_device *device, weft_stream *stream, const weft_activation *activation, const void *x,
-                                const void *dy, void *dx);
+    void (*activation_forward)(weft_device *device, weft_stream *stream, const weft_activation *activation,
+                               const void *x, void *out);
+    void (*activation_backward)(weft_device *device, weft_stream *stream, const weft_activation *activation,
+                                const void *x, const void *dy, void *dx);
 
     /* In place. cosine, sine: (T, D/2). direction +1 forward, -1 backward. */
-    void (*rotary)(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const float *cosine, const float *sine,
-                   int direction, void *x);
+    void (*rotary)(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const float *cosine,
+                   const float *sine, int direction, void *x);
 
-    /* out (B T, H D); logsumexp (B, H, T) is what backward keeps. Never stores T x T. workspace: attention_workspace bytes. */
-    void (*attention_forward)(weft_device *device, weft_stream *stream, const weft_attention *attention, const void *qkv, void *out,
-                              float *logsumexp, void *workspace);
-    void (*attention_backward)(weft_device *device, weft_stream *stream, const weft_attention *attention, const void *qkv,
-                               const void *out, const float *logsumexp, const void *dout, void *dqkv, void *workspace);
+    /* out (B T, H D); logsumexp (B, H, T) is what backward keeps. Never stores T x T. workspace: attention_workspace
+     * bytes. */
+    void (*attention_forward)(weft_device *device, weft_stream *stream, const weft_attention *attention,
+                              const void *qkv, void *out, float *logsumexp, void *workspace);
+    void (*attention_backward)(weft_device *device, weft_stream *stream, const weft_attention *attention,
+                               const void *qkv, const void *out, const float *logsumexp, const void *dout, void *dqkv,
+                               void *workspace);
 
-    void (*add)(weft_device *device, weft_stream *stream, int64_t count, const void *a, const void *b, void *out); /* storage */
-    /* out = ((from[0] + from[1]) + from[2]) + ..., in fp32, rounded once: all of them (count) elements, fp32 or storage.
-     * parts >= 1; one is a copy. out may be any of from, which is a host array, read before the call returns. */
+    void (*add)(weft_device *device, weft_stream *stream, int64_t count, const void *a, const void *b,
+                void *out); /* storage */
+    /* out = ((from[0] + from[1]) + from[2]) + ..., in fp32, rounded once: all of them (count) elements, fp32 or
+     * storage. parts >= 1; one is a copy. out may be any of from, which is a host array, read before the call returns.
+     */
     void (*sum)(weft_device *device, weft_stream *stream, weft_element element, int64_t count, int32_t parts,
                 const void *const *from, void *out);
-    void (*round)(weft_device *device, weft_stream *stream, int64_t count, const float *from, void *to); /* to storage */
+    void (*round)(weft_device *device, weft_stream *stream, int64_t count, const float *from,
+                  void *to); /* to storage */
 
     /* loss[0] = sum over rows with target >= 0 of -log softmax(logits)[target], added in row order in double, stored as
      * fp32 (nats). When gradient: logits are replaced by scale * (softmax - onehot), zero for rows with target < 0. */
-    void (*cross_entropy)(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits, const int32_t *targets,
-                          float scale, bool gradient, float *loss);
+    void (*cross_entropy)(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
+                          const int32_t *targets, float scale, bool gradient, float *loss);
     /* The same where each device has the logits (N, V) of a slice of the vocabulary, the tokens first .. first + V - 1,
      * in two halves. stats (N, 3): the slice's largest logit, the sum of e^(logit - largest), and the target's logit,
      * -INFINITY where the target (a token of the whole vocabulary) is not in the slice; zeros where target < 0. */
     void (*loss_part)(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, const void *logits,
                       const int32_t *targets, float *stats);
-    /* stats (parts, N, 3) of all slices, combined in their order; the loss is that of the whole vocabulary, the logits and
-     * their gradient are those of the slice. A row that is not finite in any slice gives a loss that is not finite. */
+    /* stats (parts, N, 3) of all slices, combined in their order; the loss is that of the whole vocabulary, the logits
+     * and their gradient are those of the slice. A row that is not finite in any slice gives a loss that is not finite.
+     */
     void (*loss_finish)(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, int32_t parts,
-                        void *logits, const int32_t *targets, const float *stats, float scale, bool gradient, float *loss);
+                        void *logits, const int32_t *targets, const float *stats, float scale, bool gradient,
+                        float *loss);
 
     /* sums[i] = sum of squares of block i of WEFT_NORM_BLOCK elements, fixed order inside a block. */
     void (*square_sums)(weft_device *device, weft_stream *stream, int64_t count, const float *gradient, double *sums);
     /* Adds the sums in index order; writes norm, nonfinite and clip_factor = min(1, clip_norm / (norm + 1e-6)). */
-    void (*norm_finish)(weft_device *device, weft_stream *stream, int64_t blocks, const double *sums, weft_step_scalars *scalars);
+    void (*norm_finish)(weft_device *device, weft_stream *stream, int64_t blocks, const double *sums,
+                        weft_step_scalars *scalars);
     /* AdamW with decoupled decay (Loshchilov and Hutter, arXiv 1711.05101), PyTorch's order of operations. Reads
      * scalars->clip_factor; does nothing when scalars->nonfinite. storage (or NULL) gets the rounded new weights. */
     void (*adamw)(weft_device *device, weft_stream *stream, int64_t count, const weft_step_scalars *scalars, bool decay,
@@ -166,16 +177,16 @@ struct weft_device {
     weft_element element;
     int32_t threads;
     weft_error error; /* sticky */
-    /* Called by the instance's thread after each operation, and inside long ones between their pieces, so that one thread
-     * can drive the transport meanwhile. It may run operations of the same instance that need no workspace (add, sum,
-     * copy); they do not call it again. NULL: not called. */
+    /* Called by the instance's thread after each operation, and inside long ones between their pieces, so that one
+     * thread can drive the transport meanwhile. It may run operations of the same instance that need no workspace (add,
+     * sum, copy); they do not call it again. NULL: not called. */
     void (*between)(void *context);
     void *between_context;
 };
 
 typedef struct weft_device_options {
     weft_element element;
-    int32_t threads; /* >= 1 */
+    int32_t threads;                /* >= 1 */
     const struct weft_costs *costs; /* simulate/simulate.h, in seconds; borrowed; NULL for kinds without takes_costs */
 } weft_device_options;
 
@@ -186,8 +197,10 @@ typedef struct weft_device_kind {
     weft_status (*create)(const weft_device_options *options, weft_device **out, weft_error *error);
     size_t (*linear_workspace)(const weft_device_options *options, const weft_linear *linear);
     size_t (*attention_workspace)(const weft_device_options *options, const weft_attention *attention);
-    /* Best matrix product of this element type on these threads, flop/s, measured in about seconds. NULL: not measured. */
-    weft_status (*measure_peak)(const weft_device_options *options, double seconds, double *out_flops, weft_error *error);
+    /* Best matrix product of this element type on these threads, flop/s, measured in about seconds. NULL: not measured.
+     */
+    weft_status (*measure_peak)(const weft_device_options *options, double seconds, double *out_flops,
+                                weft_error *error);
 } weft_device_kind;
 
 /* NULL-terminated table of the kinds in this build: reference, emulated, and cpu where oneDNN was found. */

@@ -61,10 +61,10 @@ typedef enum weft_region {
     WEFT_REGION_LOGITS, /* then, in place, their gradient */
     WEFT_REGION_HEAD_DNORM,
     WEFT_REGION_HEAD_NORM,
-    WEFT_REGION_HEAD_ROWS, /* sampling: the wanted row of each sequence */
+    WEFT_REGION_HEAD_ROWS,           /* sampling: the wanted row of each sequence */
     WEFT_REGION_HEAD_STATISTICS,     /* of the loss, where the vocabulary is divided: own, */
     WEFT_REGION_HEAD_ALL_STATISTICS, /* and of all workers */
-    WEFT_REGION_HEAD_LOSS, /* where recomputation writes the loss that is known already */
+    WEFT_REGION_HEAD_LOSS,           /* where recomputation writes the loss that is known already */
     WEFT_REGIONS
 } weft_region;
 

@@ -14,8 +14,8 @@
 #include "device/device.h"
 
 /* One of the tensor-parallel workers that divide every layer: attention by heads, the feed-forward net by its inner
- * width, embedding and head by the vocabulary (Megatron-LM, arXiv 1909.08053), and between them norms and sums by rows of
- * the micro-batch (sequence parallelism, arXiv 2205.05198). Width 0 or 1: not divided. */
+ * width, embedding and head by the vocabulary (Megatron-LM, arXiv 1909.08053), and between them norms and sums by rows
+ * of the micro-batch (sequence parallelism, arXiv 2205.05198). Width 0 or 1: not divided. */
 typedef struct weft_slice {
     int32_t index, width;
 } weft_slice;
@@ -51,23 +51,23 @@ typedef struct weft_piece {
 typedef enum weft_init_kind { WEFT_INIT_NORMAL, WEFT_INIT_ZEROS, WEFT_INIT_ONES } weft_init_kind;
 
 typedef struct weft_parameter {
-    char name[64];   /* "embedding.token", "layer.3.attention.qkv.weight", "final_norm.weight", "head.weight" */
-    int32_t layer;   /* -1 embedding, 0 .. L-1, L: final norm and head */
+    char name[64]; /* "embedding.token", "layer.3.attention.qkv.weight", "final_norm.weight", "head.weight" */
+    int32_t layer; /* -1 embedding, 0 .. L-1, L: final norm and head */
     int32_t dimensions;
     int64_t shape[2];
     int64_t elements;
     weft_split split;
-    int32_t width;   /* tensor-parallel workers */
+    int32_t width;             /* tensor-parallel workers */
     int64_t bands[WEFT_BANDS]; /* rows that are divided by themselves: queries, keys, values; gate, up; else all */
-    int64_t own;     /* elements of one tensor-parallel worker, the same for all; those beyond the tensor are zero */
-    bool decay;      /* false for norms and biases */
-    bool tied;       /* head.weight of a tied model: the same numbers as embedding.token, a gradient of its own */
+    int64_t own; /* elements of one tensor-parallel worker, the same for all; those beyond the tensor are zero */
+    bool decay;  /* false for norms and biases */
+    bool tied;   /* head.weight of a tied model: the same numbers as embedding.token, a gradient of its own */
     weft_init_kind init;
     double deviation;
 } weft_parameter;
 
-/* All parameters in global order as so many tensor-parallel workers divide them, taken from the arena; a tied model lists
- * head.weight last with tied = true. WEFT_INVALID as weft_slice_check. */
+/* All parameters in global order as so many tensor-parallel workers divide them, taken from the arena; a tied model
+ * lists head.weight last with tied = true. WEFT_INVALID as weft_slice_check. */
 weft_status weft_model_parameters(const weft_model_config *model, int32_t width, weft_arena *arena,
                                   const weft_parameter **out, int32_t *out_count, weft_error *error) WEFT_CHECKED;
 
@@ -80,7 +80,8 @@ void weft_parameter_init(const weft_parameter *parameter, int32_t index, uint64_
  * attention (6 L T H D: half of the full score and value products, forward and twice backward). */
 double weft_model_flops_per_token(const weft_model_config *model, int64_t tokens);
 
-/* Flops of one micro-batch of N = B T rows: forward, input gradient and weight gradient, for the splitter and dry run. */
+/* Flops of one micro-batch of N = B T rows: forward, input gradient and weight gradient, for the splitter and dry run.
+ */
 typedef struct weft_flops {
     double forward, backward_input, backward_weight;
 } weft_flops;
@@ -99,8 +100,8 @@ typedef struct weft_stage_shape {
     int32_t first_layer, layer_count;
     bool embedding, head; /* this is the first, the last stage */
     int64_t B, T;
-    bool recompute;       /* keep only each layer's input (and the head's); compute the rest again in the backward pass */
-    bool forward_only;    /* nothing is kept */
+    bool recompute;    /* keep only each layer's input (and the head's); compute the rest again in the backward pass */
+    bool forward_only; /* nothing is kept */
     const weft_device_kind *device;
     weft_device_options options;
 } weft_stage_shape;
@@ -117,8 +118,8 @@ weft_stage_bytes weft_stage_memory(const weft_stage_shape *shape);
 
 typedef struct weft_stage weft_stage;
 
-/* How tensor-parallel workers pass values between them in the middle of a pass: each calls the same functions in the same
- * order. Like operations of a device they are ordered on the stream and leave errors in the device. */
+/* How tensor-parallel workers pass values between them in the middle of a pass: each calls the same functions in the
+ * same order. Like operations of a device they are ordered on the stream and leave errors in the device. */
 typedef struct weft_stage_exchange {
     void *context;
     /* whole: the parts of all workers, of so many bytes each, in order. */
@@ -128,18 +129,18 @@ typedef struct weft_stage_exchange {
     void (*reduce)(void *context, weft_stream *stream, const void *whole, size_t count, void *part);
 } weft_stage_exchange;
 
-/* Weights and gradients of a stage's parameters, in global order: (stage parameters). storage is what the kernels read: equal to
- * the fp32 master where the element is fp32. A gradient that is NULL is not computed. Borrowed; the arrays must outlive
- * the stage. */
+/* Weights and gradients of a stage's parameters, in global order: (stage parameters). storage is what the kernels read:
+ * equal to the fp32 master where the element is fp32. A gradient that is NULL is not computed. Borrowed; the arrays
+ * must outlive the stage. */
 typedef struct weft_stage_weights {
     const void *const *storage;
-    float *const *gradient; /* NULL in forward-only runs */
+    float *const *gradient;              /* NULL in forward-only runs */
     const weft_stage_exchange *exchange; /* NULL: not divided */
 } weft_stage_weights;
 
 /* Index range of a stage's parameters in the global order: embedding, its layers, final norm and head. */
-void weft_stage_parameters(const weft_stage_shape *shape, const weft_parameter *parameters, int32_t count, int32_t *out_first,
-                           int32_t *out_count);
+void weft_stage_parameters(const weft_stage_shape *shape, const weft_parameter *parameters, int32_t count,
+                           int32_t *out_first, int32_t *out_count);
 
 weft_status weft_stage_create(const weft_stage_shape *shape, weft_device *device, const weft_stage_weights *weights,
                               weft_stage **out, weft_error *error) WEFT_CHECKED;
@@ -152,19 +153,20 @@ typedef struct weft_stage_buffers {
     const void *input;      /* (R, C) */
     void *output;           /* (R, C); not the last stage */
     void *stash;
-    const void *gradient;   /* (R, C) of the output; not the last stage */
-    void *gradient_out;     /* (R, C) of the input; not the first stage */
-    void *work;             /* I and W */
+    const void *gradient; /* (R, C) of the output; not the last stage */
+    void *gradient_out;   /* (R, C) of the input; not the first stage */
+    void *work;           /* I and W */
     void *workspace;
-    float *loss;            /* [0]: sum of this micro-batch's losses, nats; last stage */
-    float scale;            /* of the loss gradient: 1 / target tokens of the whole batch */
-    bool accumulate;        /* false for the first micro-batch of a step */
-    void *logits;           /* sampling: NULL, or (B, V) storage elements for the logits of position logits_position, no loss */
+    float *loss;     /* [0]: sum of this micro-batch's losses, nats; last stage */
+    float scale;     /* of the loss gradient: 1 / target tokens of the whole batch */
+    bool accumulate; /* false for the first micro-batch of a step */
+    void *logits; /* sampling: NULL, or (B, V) storage elements for the logits of position logits_position, no loss */
     int64_t logits_position;
 } weft_stage_buffers;
 
 void weft_stage_forward(weft_stage *stage, weft_stream *stream, const weft_stage_buffers *buffers);
-void weft_stage_backward(weft_stage *stage, weft_stream *stream, const weft_stage_buffers *buffers); /* I then W, layer by layer */
+void weft_stage_backward(weft_stage *stage, weft_stream *stream,
+                         const weft_stage_buffers *buffers); /* I then W, layer by layer */
 void weft_stage_backward_input(weft_stage *stage, weft_stream *stream, const weft_stage_buffers *buffers);
 void weft_stage_backward_weight(weft_stage *stage, weft_stream *stream, const weft_stage_buffers *buffers);
 

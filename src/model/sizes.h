@@ -10,13 +10,13 @@
 
 /* The second dimension of every matrix and buffer of the model is one of these. */
 typedef enum weft_width {
-    WEFT_WIDTH_NONE,    /* 1: also "no second dimension" */
-    WEFT_WIDTH_HIDDEN,  /* C */
+    WEFT_WIDTH_NONE,      /* 1: also "no second dimension" */
+    WEFT_WIDTH_HIDDEN,    /* C */
     WEFT_WIDTH_ATTENTION, /* H D, which is C unless divided */
-    WEFT_WIDTH_QKV,     /* (H + 2 G) D */
-    WEFT_WIDTH_FORWARD, /* F */
-    WEFT_WIDTH_UP,      /* F, or 2 F for SwiGLU: gate, then up */
-    WEFT_WIDTH_HEADS,   /* H */
+    WEFT_WIDTH_QKV,       /* (H + 2 G) D */
+    WEFT_WIDTH_FORWARD,   /* F */
+    WEFT_WIDTH_UP,        /* F, or 2 F for SwiGLU: gate, then up */
+    WEFT_WIDTH_HEADS,     /* H */
     WEFT_WIDTH_VOCABULARY,
     WEFT_WIDTH_STATISTICS, /* 3: what a part of the vocabulary tells of a row's loss (device.h) */
     WEFT_WIDTH_CONTEXT,

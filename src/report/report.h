@@ -34,9 +34,9 @@ void weft_report_csv(const weft_timeline *timeline, weft_text *out);
 /* The same of a measured step, for weft_report_read_step_csv: a first row ",,STEP,,,begin,end" has the whole step. */
 void weft_report_step_csv(const weft_timeline_record *record, weft_text *out);
 
-/* Reads it back into timeline, which is of the program that was measured, and the record's begin and end. text ends with
- * a zero byte; source names it in messages. WEFT_INVALID with line and cell for all that weft_report_step_csv would not
- * have written. */
+/* Reads it back into timeline, which is of the program that was measured, and the record's begin and end. text ends
+ * with a zero byte; source names it in messages. WEFT_INVALID with line and cell for all that weft_report_step_csv
+ * would not have written. */
 weft_status weft_report_read_step_csv(const char *text, const char *source, weft_timeline *timeline,
                                       weft_timeline_record *record, weft_error *error) WEFT_CHECKED;
 

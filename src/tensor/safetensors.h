@@ -32,8 +32,8 @@ const weft_tensor_entry *weft_safetensors_find(const weft_safetensors *file, con
 
 /* Writes the entries in the order given, synced, to exactly this path (whoever calls renames). data starts 64-byte
  * aligned. out_checksum: XXH3-64 of the whole file, taken while writing; out_bytes: its size. Either may be NULL. */
-weft_status weft_safetensors_write(const char *path, const weft_tensor_entry *entries, size_t count, uint64_t *out_checksum,
-                                   uint64_t *out_bytes, weft_error *error) WEFT_CHECKED;
+weft_status weft_safetensors_write(const char *path, const weft_tensor_entry *entries, size_t count,
+                                   uint64_t *out_checksum, uint64_t *out_bytes, weft_error *error) WEFT_CHECKED;
 
 /* XXH3-64 of a file's bytes. */
 weft_status weft_file_checksum(const char *path, uint64_t *out, uint64_t *out_bytes, weft_error *error) WEFT_CHECKED;

@@ -45,8 +45,8 @@ weft_share weft_share_of(const weft_job *job, int32_t parameter, int32_t data);
 size_t weft_share_begin(const weft_job *job, int32_t unit, int32_t data);
 size_t weft_share_end(const weft_job *job, int32_t unit, int32_t data);
 
-/* Whether whole weights of a unit need no gather of their own: a tied head where the embedding's are, frozen ones that stay
- * as they were. */
+/* Whether whole weights of a unit need no gather of their own: a tied head where the embedding's are, frozen ones that
+ * stay as they were. */
 bool weft_share_is_there(const weft_job *job, int32_t unit);
 
 /* Floats of all units of a stage; and of the largest stage of a rank. */

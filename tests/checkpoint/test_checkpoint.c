@@ -357,9 +357,9 @@ static void test_kinds_need_not_hold_the_same(void **state)
             weft_checkpoint_piece pieces[FIXTURE_TENSORS];
             size_t count = kind == WEFT_CHECKPOINT_WEIGHTS ? 4 : kind == WEFT_CHECKPOINT_MOMENT1 ? 1 : k;
             fixture_pieces(&model, (weft_checkpoint_kind)kind, pieces);
-            assert_int_equal(weft_checkpoint_write(folder, 1, (weft_checkpoint_kind)kind, 0, 1, pieces, count,
-                                                   &files[kind], &error),
-                             WEFT_OK);
+            assert_int_equal(
+                weft_checkpoint_write(folder, 1, (weft_checkpoint_kind)kind, 0, 1, pieces, count, &files[kind], &error),
+                WEFT_OK);
         }
         assert_int_equal(weft_checkpoint_publish(folder, &wanted, "", files, WEFT_CHECKPOINT_KINDS, 0, &error),
                          WEFT_OK);

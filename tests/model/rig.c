@@ -115,8 +115,13 @@ void rig_init_slice(model_rig *rig, const weft_device_kind *kind, weft_element e
                     int64_t B, int64_t T, weft_slice slice, const weft_stage_exchange *exchange)
 {
     weft_error error;
-    *rig = (struct model_rig){
-        .model = *model, .slice = slice, .exchange = exchange, .B = B, .T = T, .kind = kind, .options = {.element = element, .threads = 1}};
+    *rig = (struct model_rig){.model = *model,
+                              .slice = slice,
+                              .exchange = exchange,
+                              .B = B,
+                              .T = T,
+                              .kind = kind,
+                              .options = {.element = element, .threads = 1}};
     assert_int_equal(kind->create(&rig->options, &rig->device, &error), WEFT_OK);
     weft_arena_init(&rig->arena);
     assert_int_equal(weft_model_parameters(model, slice.width, &rig->arena, &rig->parameters, &rig->count, &error),
