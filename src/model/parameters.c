@@ -188,16 +188,26 @@ weft_status weft_model_parameters(const weft_model_config *model, int32_t width,
     return WEFT_OK;
 }
 
+/* The first parameter of a layer not before this one: the global order is that of the layers. */
+static int32_t first_from(const weft_parameter *parameters, int32_t count, int64_t layer)
+{
+    int32_t low = 0, high = count;
+    while (low < high) {
+        int32_t middle = low + (high - low) / 2;
+        if (parameters[middle].layer < layer)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 void weft_stage_parameters(const weft_stage_shape *shape, const weft_parameter *parameters, int32_t count,
                            int32_t *out_first, int32_t *out_count)
 {
     int64_t low = shape->embedding ? -1 : shape->first_layer;
     int64_t high = shape->head ? shape->model->layers + 1 : (int64_t)shape->first_layer + shape->layer_count;
-    int32_t first = 0, last = 0;
-    for (int32_t i = 0; i < count; i++) {
-        first += parameters[i].layer < low;
-        last += parameters[i].layer < high;
-    }
+    int32_t first = first_from(parameters, count, low), last = first_from(parameters, count, high);
     *out_first = first;
     *out_count = last > first ? last - first : 0;
 }

@@ -14,10 +14,10 @@ typedef struct judge {
     const weft_split_problem *problem;
     weft_program *program;
     weft_timeline timeline;
-    double *costs;  /* (4, S) */
-    double *prefix; /* (L + 1) cost of the first layers, all kinds of work but the update */
-    int32_t *held;  /* (P) stages of each rank */
-    double work;    /* simulated actions so far */
+    double *costs;           /* (4, S) */
+    weft_layer_cost *prefix; /* (L + 1) cost of the first layers */
+    int32_t *held;           /* (P) stages of each rank */
+    double work;             /* simulated actions so far */
 } judge;
 
 static void judge_fini(judge *j)
@@ -34,6 +34,14 @@ static double one_pass(const weft_layer_cost *cost)
     return cost->forward + cost->backward_input + cost->backward_weight;
 }
 
+static void add(weft_layer_cost *sum, const weft_layer_cost *part, double times)
+{
+    sum->forward += times * part->forward;
+    sum->backward_input += times * part->backward_input;
+    sum->backward_weight += times * part->backward_weight;
+    sum->update += times * part->update;
+}
+
 static bool is_cost(const weft_layer_cost *cost)
 {
     return cost->forward >= 0 && cost->backward_input >= 0 && cost->backward_weight >= 0 && cost->update >= 0 &&
@@ -45,11 +53,12 @@ static weft_status judge_start(judge *j, const weft_split_problem *problem, weft
     weft_lower_options options = problem->lower;
     options.sizes = NULL;
     if (problem->layer_count < 0) FAIL(error, WEFT_INVALID, "a model cannot have %d layers", problem->layer_count);
-    TRY(weft_allocate((size_t)problem->layer_count + 1, sizeof(double), &j->prefix, error));
+    TRY(weft_allocate((size_t)problem->layer_count + 1, sizeof *j->prefix, &j->prefix, error));
     bool fine = is_cost(&problem->embedding) && is_cost(&problem->head) && problem->message >= 0;
     for (int32_t i = 0; i < problem->layer_count; i++) {
         fine = fine && is_cost(&problem->layers[i]);
-        j->prefix[i + 1] = j->prefix[i] + one_pass(&problem->layers[i]);
+        j->prefix[i + 1] = j->prefix[i];
+        add(&j->prefix[i + 1], &problem->layers[i], 1);
     }
     if (!fine) FAIL(error, WEFT_INVALID, "the costs of layers and messages must be numbers from 0 up");
     TRY(weft_program_create(problem->schedule, &options, &j->program, error));
@@ -73,20 +82,9 @@ void weft_split_stage_costs(const weft_split_problem *problem, const int32_t *la
     int32_t stages = problem->schedule->stages, next = 0;
     for (int32_t s = 0; s < stages; s++) {
         weft_layer_cost sum = {0};
-        for (int32_t i = -1; i <= layers[s]; i++) {
-            const weft_layer_cost *part = NULL;
-            if (i == -1)
-                part = s == 0 ? &problem->embedding : NULL;
-            else if (i == layers[s])
-                part = s == stages - 1 ? &problem->head : NULL;
-            else
-                part = &problem->layers[next++];
-            if (!part) continue;
-            sum.forward += part->forward;
-            sum.backward_input += part->backward_input;
-            sum.backward_weight += part->backward_weight;
-            sum.update += part->update;
-        }
+        if (s == 0) add(&sum, &problem->embedding, 1);
+        for (int32_t i = 0; i < layers[s]; i++) add(&sum, &problem->layers[next++], 1);
+        if (s == stages - 1) add(&sum, &problem->head, 1);
         forward[s] = sum.forward;
         backward_input[s] = sum.backward_input;
         backward_weight[s] = sum.backward_weight;
@@ -94,13 +92,34 @@ void weft_split_stage_costs(const weft_split_problem *problem, const int32_t *la
     }
 }
 
+/* As weft_split_stage_costs but for the last bits, in time that does not grow with the layers. */
+static void judge_costs(judge *j, const int32_t *layers)
+{
+    size_t stages = (size_t)j->program->stages;
+    int32_t next = 0;
+    for (size_t s = 0; s < stages; s++) {
+        weft_layer_cost sum = {0};
+        if (s == 0) add(&sum, &j->problem->embedding, 1);
+        add(&sum, &j->prefix[next + layers[s]], 1);
+        add(&sum, &j->prefix[next], -1);
+        if (s == stages - 1) add(&sum, &j->problem->head, 1);
+        next += layers[s];
+        j->costs[s] = sum.forward;
+        j->costs[stages + s] = sum.backward_input;
+        j->costs[2 * stages + s] = sum.backward_weight;
+        j->costs[3 * stages + s] = sum.update;
+    }
+}
+
 static weft_status judge_time(judge *j, const int32_t *layers, double *out_step_time, weft_error *error)
 {
     size_t stages = (size_t)j->program->stages;
-    double *f = j->costs, *b = f + stages, *w = b + stages, *u = w + stages;
-    weft_split_stage_costs(j->problem, layers, f, b, w, u);
-    weft_costs costs = {
-        .forward = f, .backward_input = b, .backward_weight = w, .update = u, .message = j->problem->message};
+    judge_costs(j, layers);
+    weft_costs costs = {.forward = j->costs,
+                        .backward_input = j->costs + stages,
+                        .backward_weight = j->costs + 2 * stages,
+                        .update = j->costs + 3 * stages,
+                        .message = j->problem->message};
     TRY(weft_simulate(j->program, &costs, &j->timeline, error));
     double step = 0;
     for (uint32_t a = 0; a < j->program->action_count; a++)
@@ -159,9 +178,11 @@ static void cut_by_room(const judge *j, const double *room, int32_t *layers)
     for (int32_t s = 0; s < stages; s++) total += room[s];
     for (int32_t s = 0; s < stages; s++) {
         upto += room[s];
-        double goal = total > 0 ? j->prefix[count] * upto / total : 0;
+        double goal = total > 0 ? one_pass(&j->prefix[count]) * upto / total : 0;
         int32_t first = next;
-        while (next < count && (s == stages - 1 || (j->prefix[next] + j->prefix[next + 1]) / 2 <= goal)) next++;
+        while (next < count &&
+               (s == stages - 1 || (one_pass(&j->prefix[next]) + one_pass(&j->prefix[next + 1])) / 2 <= goal))
+            next++;
         layers[s] = next - first;
     }
 }
@@ -172,7 +193,7 @@ static void start_by_room(const judge *j, bool by_stage, double *room, int32_t *
 {
     const weft_program *program = j->program;
     double first = one_pass(&j->problem->embedding), last = one_pass(&j->problem->head);
-    double total = first + last + j->prefix[j->problem->layer_count];
+    double total = first + last + one_pass(&j->prefix[j->problem->layer_count]);
     for (int32_t s = 0; s < program->stages; s++) {
         double fixed = 0;
         int32_t rank = program->stage_rank[s];

@@ -36,9 +36,10 @@ typedef struct weft_shard_plan {
     weft_shard_rows gather, reduce;
 } weft_shard_plan;
 
-/* updates: (S) the stages in the order of their UPDATEs; NULL: there are none. */
-weft_status weft_lower_shard_plan(const weft_schedule *schedule, const weft_lower_options *options, int32_t rank,
-                                  const int32_t *updates, weft_shard_plan *out, weft_error *error) WEFT_CHECKED;
+/* updates: (S) the stages in the order of their UPDATEs; NULL: there are none. out: (P), each for fini, on error too.
+ */
+weft_status weft_lower_shard_plans(const weft_schedule *schedule, const weft_lower_options *options,
+                                   const int32_t *updates, weft_shard_plan *out, weft_error *error) WEFT_CHECKED;
 void weft_lower_shard_plan_fini(weft_shard_plan *plan);
 
 /* Fills after_first and after from the meaning of the actions and the edges of reuse; leaves out what an earlier action

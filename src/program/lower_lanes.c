@@ -327,9 +327,7 @@ static weft_status make_plans(lowering *l, weft_error *error)
 {
     if (l->program->data <= 1) return WEFT_OK;
     TRY(weft_allocate((size_t)l->program->ranks, sizeof *l->plans, &l->plans, error));
-    for (int32_t rank = 0; rank < l->program->ranks; rank++)
-        TRY(weft_lower_shard_plan(l->schedule, l->options, rank, l->updates, &l->plans[rank], error));
-    return WEFT_OK;
+    return weft_lower_shard_plans(l->schedule, l->options, l->updates, l->plans, error);
 }
 
 static weft_status build(lowering *l, weft_edges *edges, weft_error *error)

@@ -3,15 +3,25 @@
 #include "program/paging.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+/* The stages of each rank. */
+typedef struct holding {
+    int32_t *place;   /* (S) of a stage among those of its rank */
+    int32_t *first;   /* (P + 1) stages of the ranks before */
+    int32_t *updates; /* (S) rank after rank, each in the order of its UPDATEs */
+} holding;
 
 /* The compute lane of one rank while its rows are made. */
 typedef struct order {
     const weft_action *actions; /* (count) F, B, I, W */
     uint32_t count;
-    int32_t stages;
-    int32_t *use;       /* (count) stage of each use */
-    bool *together;     /* (count) begins as one with the use before it */
-    uint32_t *position; /* (count) where on the compute lane */
+    const int32_t *place;   /* (S) */
+    const int32_t *updates; /* (stages) */
+    int32_t stages;         /* of this rank */
+    int32_t *use;           /* (count) place of the stage of each use */
+    bool *together;         /* (count) begins as one with the use before it */
+    uint32_t *position;     /* (count) where on the compute lane */
 } order;
 
 /* W too: it makes what a norm put out again. */
@@ -32,7 +42,7 @@ static weft_status plan_stays(order *o, bool (*counts)(weft_action), int32_t buf
     uint32_t uses = 0;
     for (uint32_t i = 0; i < o->count; i++) {
         if (!counts(o->actions[i])) continue;
-        o->use[uses] = (int32_t)o->actions[i].stage;
+        o->use[uses] = o->place[o->actions[i].stage];
         o->together[uses] = o->actions[i].paired && uses > 0 && o->position[uses - 1] + 1 == i;
         o->position[uses++] = i;
     }
@@ -41,6 +51,7 @@ static weft_status plan_stays(order *o, bool (*counts)(weft_action), int32_t buf
     for (uint32_t i = 0; i < *out_count; i++) {
         weft_paging_stay *stay = &(*out)[i];
         stay->first = o->position[stay->first];
+        stay->stage = (int32_t)o->actions[stay->first].stage;
         stay->last = o->position[stay->last];
         if (stay->before >= 0) stay->before = o->position[stay->before];
         if (stay->then >= 0) stay->then = o->position[stay->then];
@@ -104,34 +115,39 @@ static weft_status make_reductions(order *o, int32_t buffers, weft_shard_rows *o
 }
 
 /* Whole weights that outlive the step are gathered again once they are new: after UPDATE, in its order of stages. */
-static weft_status make_refreshes(const order *o, const int32_t *stage_rank, int32_t rank, const int32_t *updates,
-                                  weft_shard_rows *out, weft_error *error)
+static weft_status make_refreshes(const order *o, weft_shard_rows *out, weft_error *error)
 {
     int64_t update = o->count; /* they follow the passes */
     TRY(weft_allocate((size_t)o->stages, sizeof *out->rows, &out->rows, error));
-    for (int32_t i = 0; i < o->stages; i++)
-        if (stage_rank[updates[i]] == rank) push(out, stage_action(WEFT_UNSHARD, updates[i], 0), update++, -1);
+    for (int32_t i = 0; i < o->stages; i++) push(out, stage_action(WEFT_UNSHARD, o->updates[i], 0), update++, -1);
     return WEFT_OK;
 }
 
-static weft_status make_rows(order *o, const weft_schedule *schedule, const weft_lower_options *options, int32_t rank,
-                             const int32_t *updates, weft_shard_plan *out, weft_error *error)
+static weft_status make_rows(order *o, const weft_schedule *schedule, const weft_lower_options *options,
+                             weft_shard_plan *out, weft_error *error)
 {
     bool train = !schedule->forward_only;
     if (options->shard == WEFT_SHARD_WEIGHTS)
         TRY(make_gathers(o, options->weight_buffers, &out->gather, error));
-    else if (options->shard != WEFT_SHARD_NONE && updates)
-        TRY(make_refreshes(o, schedule->stage_rank, rank, updates, &out->gather, error));
+    else if (options->shard != WEFT_SHARD_NONE && o->updates)
+        TRY(make_refreshes(o, &out->gather, error));
     return train ? make_reductions(o, options->gradient_buffers, &out->reduce, error) : WEFT_OK;
 }
 
-weft_status weft_lower_shard_plan(const weft_schedule *schedule, const weft_lower_options *options, int32_t rank,
-                                  const int32_t *updates, weft_shard_plan *out, weft_error *error)
+static bool is_own_pass(const weft_schedule *schedule, int32_t rank, weft_action action)
+{
+    return uses_weights(action) && (int32_t)action.stage < schedule->stages &&
+           schedule->stage_rank[action.stage] == rank;
+}
+
+static weft_status plan_rank(const weft_schedule *schedule, const weft_lower_options *options, const holding *held,
+                             int32_t rank, weft_shard_plan *out, weft_error *error)
 {
     size_t first = schedule->first[rank], count = schedule->first[rank + 1] - first, kept = 0;
-    order o = {.stages = schedule->stages};
+    order o = {.place = held->place,
+               .updates = held->updates ? held->updates + held->first[rank] : NULL,
+               .stages = held->first[rank + 1] - held->first[rank]};
     weft_action *actions = NULL;
-    *out = (weft_shard_plan){0};
     weft_status status = weft_allocate(count, sizeof *actions, &actions, error);
     if (status == WEFT_OK) status = weft_allocate(count, sizeof *o.use, &o.use, error);
     if (status == WEFT_OK) status = weft_allocate(count, sizeof *o.together, &o.together, error);
@@ -139,17 +155,47 @@ weft_status weft_lower_shard_plan(const weft_schedule *schedule, const weft_lowe
     if (status == WEFT_OK) {
         for (size_t i = 0; i < count; i++) {
             weft_action action = schedule->actions[first + i];
-            if (action.kind == WEFT_F || action.kind == WEFT_B || action.kind == WEFT_I || action.kind == WEFT_W)
-                actions[kept++] = action;
+            if (is_own_pass(schedule, rank, action)) actions[kept++] = action;
         }
         o.actions = actions;
         o.count = (uint32_t)kept;
-        status = make_rows(&o, schedule, options, rank, updates, out, error);
+        status = make_rows(&o, schedule, options, out, error);
     }
     weft_free(actions);
     weft_free(o.use);
     weft_free(o.together);
     weft_free(o.position);
+    return status;
+}
+
+static weft_status hold(const weft_schedule *schedule, const int32_t *updates, holding *out, weft_error *error)
+{
+    size_t stages = (size_t)schedule->stages, ranks = (size_t)schedule->ranks;
+    TRY(weft_allocate(stages, sizeof *out->place, &out->place, error));
+    TRY(weft_allocate(ranks + 1, sizeof *out->first, &out->first, error));
+    for (size_t s = 0; s < stages; s++) out->place[s] = out->first[schedule->stage_rank[s] + 1]++;
+    for (size_t r = 0; r < ranks; r++) out->first[r + 1] += out->first[r];
+    if (!updates) return WEFT_OK;
+    int32_t *next = NULL;
+    TRY(weft_allocate(stages, sizeof *out->updates, &out->updates, error));
+    TRY(weft_allocate(ranks, sizeof *next, &next, error));
+    memcpy(next, out->first, ranks * sizeof *next);
+    for (size_t i = 0; i < stages; i++) out->updates[next[schedule->stage_rank[updates[i]]]++] = updates[i];
+    weft_free(next);
+    return WEFT_OK;
+}
+
+weft_status weft_lower_shard_plans(const weft_schedule *schedule, const weft_lower_options *options,
+                                   const int32_t *updates, weft_shard_plan *out, weft_error *error)
+{
+    holding held = {0};
+    for (int32_t rank = 0; rank < schedule->ranks; rank++) out[rank] = (weft_shard_plan){0};
+    weft_status status = hold(schedule, updates, &held, error);
+    for (int32_t rank = 0; rank < schedule->ranks && status == WEFT_OK; rank++)
+        status = plan_rank(schedule, options, &held, rank, &out[rank], error);
+    weft_free(held.place);
+    weft_free(held.first);
+    weft_free(held.updates);
     return status;
 }
 

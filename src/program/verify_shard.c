@@ -13,9 +13,15 @@ typedef struct stay {
 
 /* Where the gradients of a stage go while the compute lane is walked. */
 typedef struct collection {
-    int64_t reduction; /* position on the reduce lane; NEVER: none yet */
-    int64_t previous;  /* the reduction that empties the buffer before; NEVER: none */
+    int64_t reduction;     /* position on the reduce lane; NEVER: none yet */
+    int64_t first, latest; /* reductions of the stage while they are chained; NEVER: none */
 } collection;
+
+/* A reduction among the others of its lane; NEVER: there is none. */
+typedef struct chain {
+    int64_t next;     /* of the same stage */
+    int64_t previous; /* that empties the buffer before */
+} chain;
 
 typedef struct shard_check {
     const weft_program *program;
@@ -26,6 +32,8 @@ typedef struct shard_check {
     stay *stays;                             /* (S) */
     int64_t *tenants;                        /* (S) by buffer: the stage that is there, or NEVER */
     collection *collections;                 /* (S) */
+    int64_t *emptied;                        /* (S) by buffer: the reduction before, or NEVER */
+    chain *chains;                           /* (reduce) */
 } shard_check;
 
 static const weft_lane *find(const weft_program *program, int32_t rank, weft_lane_kind kind)
@@ -58,12 +66,21 @@ static weft_action action_at(const shard_check *c, const weft_lane *lane, int64_
     return c->program->actions[lane->first + (uint32_t)k];
 }
 
-static void forget(shard_check *c)
+static void forget(shard_check *c, uint32_t stage)
 {
-    for (int32_t s = 0; s < c->program->stages; s++) {
-        c->stays[s] = (stay){NEVER, 0, NEVER};
-        c->collections[s] = (collection){NEVER, NEVER};
-        c->tenants[s] = NEVER;
+    c->stays[stage] = (stay){NEVER, 0, NEVER};
+    c->collections[stage] = (collection){NEVER, NEVER, NEVER};
+}
+
+/* What the walk of a rank meets, and no more: all ranks together take time in proportion to their actions. */
+static void forget_lane(shard_check *c, const weft_lane *lane)
+{
+    for (uint32_t k = 0; lane && k < lane->count; k++) {
+        weft_action action = action_at(c, lane, k);
+        forget(c, action.stage);
+        if (lane == c->compute || action.microbatch >= (uint32_t)c->program->stages) continue;
+        c->tenants[action.microbatch] = NEVER;
+        c->emptied[action.microbatch] = NEVER;
     }
 }
 
@@ -108,9 +125,10 @@ static weft_status check_weights(shard_check *c, weft_error *error)
         c->stays[action.stage].last = k;
     }
     while (walked < gathers) TRY(gather_one(c, walked++, error));
-    for (int32_t s = 0; s < c->program->stages; s++)
-        if (c->stays[s].unshard != NEVER)
-            FAIL(error, WEFT_INVALID, "rank %d never drops the weights of stage %d", c->rank, s);
+    for (uint32_t k = 0; k < gathers; k++)
+        if (c->stays[action_at(c, c->gather, k).stage].unshard != NEVER)
+            FAIL(error, WEFT_INVALID, "rank %d never drops the weights of stage %u", c->rank,
+                 (unsigned)action_at(c, c->gather, k).stage);
     return WEFT_OK;
 }
 
@@ -137,23 +155,23 @@ static weft_status check_refreshes(shard_check *c, weft_error *error)
     return WEFT_OK;
 }
 
-static int64_t next_reduction(const shard_check *c, uint32_t stage, int64_t from)
+static weft_status chain_reductions(shard_check *c, weft_error *error)
 {
-    for (int64_t r = from; c->reduce && r < (int64_t)c->reduce->count; r++) {
+    if (!c->reduce) return WEFT_OK;
+    TRY(weft_allocate(c->reduce->count, sizeof *c->chains, &c->chains, error));
+    for (int64_t r = 0; r < (int64_t)c->reduce->count; r++) {
         weft_action action = action_at(c, c->reduce, r);
-        if (action.kind == WEFT_REDUCE_GRAD && action.stage == stage) return r;
+        if (action.kind != WEFT_REDUCE_GRAD) continue;
+        collection *own = &c->collections[action.stage];
+        int64_t *emptied = &c->emptied[action.microbatch];
+        c->chains[r] = (chain){.next = NEVER, .previous = *emptied};
+        if (own->latest == NEVER)
+            own->first = r;
+        else
+            c->chains[own->latest].next = r;
+        own->latest = *emptied = r;
     }
-    return NEVER;
-}
-
-static int64_t previous_tenant(const shard_check *c, int64_t r)
-{
-    uint32_t buffer = action_at(c, c->reduce, r).microbatch;
-    while (--r >= 0) {
-        weft_action action = action_at(c, c->reduce, r);
-        if (action.kind == WEFT_REDUCE_GRAD && action.microbatch == buffer) return r;
-    }
-    return NEVER;
+    return WEFT_OK;
 }
 
 static weft_status check_gradient(shard_check *c, uint32_t k, weft_error *error)
@@ -163,17 +181,17 @@ static weft_status check_gradient(shard_check *c, uint32_t k, weft_error *error)
     collection *own = &c->collections[action.stage];
     weft_action_text(action, name);
     if (own->reduction == NEVER || c->before_reduce[own->reduction] <= k) {
-        own->reduction = next_reduction(c, action.stage, own->reduction + 1);
+        own->reduction = own->reduction == NEVER ? own->first : c->chains[own->reduction].next;
         if (own->reduction == NEVER)
             FAIL(error, WEFT_INVALID, "rank %d never reduces the gradients of %s", c->rank, name);
         if (c->before_reduce[own->reduction] <= k)
             FAIL(error, WEFT_INVALID, "rank %d: nothing makes %uREDUCE_GRAD wait for %s", c->rank,
                  (unsigned)action.stage, name);
-        own->previous = previous_tenant(c, own->reduction);
     }
-    if (own->previous != NEVER && (int64_t)c->reduced[k] <= own->previous)
+    int64_t previous = c->chains[own->reduction].previous;
+    if (previous != NEVER && (int64_t)c->reduced[k] <= previous)
         FAIL(error, WEFT_INVALID, "rank %d: nothing makes %s wait for %s, which empties its buffer", c->rank, name,
-             weft_action_text(action_at(c, c->reduce, own->previous), other));
+             weft_action_text(action_at(c, c->reduce, previous), other));
     return WEFT_OK;
 }
 
@@ -211,7 +229,9 @@ static weft_status check_buffers(const shard_check *c, const weft_lane *lane, in
 static weft_status check_rank(shard_check *c, weft_error *error)
 {
     const weft_program *program = c->program;
-    forget(c);
+    forget_lane(c, c->compute);
+    forget_lane(c, c->gather);
+    forget_lane(c, c->reduce);
     TRY(list_before(program, c->compute, c->gather, &c->gathered, error));
     TRY(list_before(program, c->compute, c->reduce, &c->reduced, error));
     TRY(list_before(program, c->gather, c->compute, &c->before_gather, error));
@@ -221,7 +241,9 @@ static weft_status check_rank(shard_check *c, weft_error *error)
     if (program->shard == WEFT_SHARD_WEIGHTS) TRY(check_weights(c, error));
     if (program->shard == WEFT_SHARD_OPTIMIZER || program->shard == WEFT_SHARD_GRADIENTS)
         TRY(check_refreshes(c, error));
-    return program->forward_only ? WEFT_OK : check_gradients(c, error);
+    if (program->forward_only) return WEFT_OK;
+    TRY(chain_reductions(c, error));
+    return check_gradients(c, error);
 }
 
 static weft_status check_ranks(const weft_program *program, shard_check *c, weft_error *error)
@@ -230,17 +252,20 @@ static weft_status check_ranks(const weft_program *program, shard_check *c, weft
     TRY(weft_allocate((size_t)program->stages, sizeof *c->stays, &c->stays, error));
     TRY(weft_allocate((size_t)program->stages, sizeof *c->tenants, &c->tenants, error));
     TRY(weft_allocate((size_t)program->stages, sizeof *c->collections, &c->collections, error));
+    TRY(weft_allocate((size_t)program->stages, sizeof *c->emptied, &c->emptied, error));
     for (int32_t rank = 0; rank < program->ranks && status == WEFT_OK; rank++) {
         c->rank = rank;
         c->compute = find(program, rank, WEFT_PROGRAM_COMPUTE);
         c->gather = find(program, rank, WEFT_PROGRAM_GATHER);
         c->reduce = find(program, rank, WEFT_PROGRAM_REDUCE);
         c->gathered = c->reduced = c->before_gather = c->before_reduce = NULL;
+        c->chains = NULL;
         status = check_rank(c, error);
         weft_free(c->gathered);
         weft_free(c->reduced);
         weft_free(c->before_gather);
         weft_free(c->before_reduce);
+        weft_free(c->chains);
     }
     return status;
 }
@@ -253,5 +278,6 @@ weft_status weft_verify_shard(const weft_program *program, weft_error *error)
     weft_free(check.stays);
     weft_free(check.tenants);
     weft_free(check.collections);
+    weft_free(check.emptied);
     return status;
 }

@@ -42,6 +42,20 @@ static weft_status settle(weft_job *job, weft_error *error)
     return weft_config_complain(job->config, "optimizer.frozen", error, "every parameter is frozen: nothing to train");
 }
 
+/* The embedding is looked up, and multiplies nothing. */
+static weft_status count_products(weft_job *job, weft_error *error)
+{
+    TRY(weft_arena_take(&job->arena, (size_t)job->config->model.layers + 1, sizeof *job->products, &job->products,
+                        error));
+    for (int32_t p = 0; p < job->parameter_count; p++) {
+        const weft_parameter *parameter = &job->parameters[p];
+        if (parameter->dimensions != 2 || parameter->layer < 0) continue;
+        job->products[parameter->layer].elements += (double)parameter->elements;
+        if (job->frozen[p]) job->products[parameter->layer].frozen += (double)parameter->elements;
+    }
+    return WEFT_OK;
+}
+
 weft_status weft_job_freeze(weft_job *job, weft_error *error)
 {
     TRY(weft_arena_take(&job->arena, (size_t)job->parameter_count, sizeof *job->frozen, &job->frozen, error));
@@ -55,27 +69,18 @@ weft_status weft_job_freeze(weft_job *job, weft_error *error)
         TRY(freeze(job, pattern, error));
         at += length;
     }
-    return settle(job, error);
-}
-
-/* Elements of the matrices that layers from .. to multiply by; the embedding is looked up. */
-static double count_products(const weft_job *job, int32_t from, int32_t to, bool frozen)
-{
-    double elements = 0;
-    for (int32_t p = 0; p < job->parameter_count; p++) {
-        const weft_parameter *parameter = &job->parameters[p];
-        bool counts = parameter->dimensions == 2 && parameter->layer >= from && parameter->layer <= to;
-        if (counts && (job->frozen[p] || !frozen)) elements += (double)parameter->elements;
-    }
-    return elements;
+    TRY(settle(job, error));
+    return count_products(job, error);
 }
 
 double weft_job_trained(const weft_job *job, int32_t layer)
 {
-    return 1 - count_products(job, layer, layer, true) / count_products(job, layer, layer, false);
+    return 1 - job->products[layer].frozen / job->products[layer].elements;
 }
 
 double weft_job_frozen_flops(const weft_job *job)
 {
-    return 2 * count_products(job, 0, (int32_t)job->config->model.layers, true);
+    double frozen = 0;
+    for (int64_t i = 0; i <= job->config->model.layers; i++) frozen += job->products[i].frozen;
+    return 2 * frozen;
 }

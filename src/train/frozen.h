@@ -8,7 +8,7 @@
 
 #include "train/job.h"
 
-/* Fills job->frozen from optimizer.frozen; needs parameters. WEFT_INVALID for a pattern that no parameter has, and when
+/* Fills job->frozen from optimizer.frozen, and job->products; needs parameters. WEFT_INVALID for a pattern that no parameter has, and when
  * nothing is left to train. */
 weft_status weft_job_freeze(weft_job *job, weft_error *error) WEFT_CHECKED;
 

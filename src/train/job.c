@@ -259,19 +259,46 @@ static weft_status find_tied(weft_job *job, weft_error *error)
     return WEFT_OK;
 }
 
+static bool is_middle(const weft_job_stage *stage)
+{
+    return !stage->train.embedding && !stage->train.head;
+}
+
+/* out: (S). Stages between the first and the last need the same when they have as many layers: a device is asked once.
+ */
+static weft_status measure_stages(weft_job *job, bool forward, weft_stage_bytes *out, weft_error *error)
+{
+    int32_t *known = NULL; /* the first stage of so many layers, from 1 */
+    TRY(weft_allocate((size_t)job->config->model.layers + 1, sizeof *known, &known, error));
+    for (int32_t s = 0; s < job->stage_count; s++) {
+        const weft_job_stage *stage = &job->stages[s];
+        int32_t *first = &known[stage->layer_count];
+        if (is_middle(stage) && *first) {
+            out[s] = out[*first - 1];
+            continue;
+        }
+        out[s] = weft_stage_memory(forward ? &stage->forward : &stage->train);
+        if (is_middle(stage)) *first = s + 1;
+    }
+    weft_free(known);
+    return WEFT_OK;
+}
+
 /* Lowers one of the two programs with the slot sizes of its stages, and proves it. */
 static weft_status lower(weft_job *job, const weft_schedule *schedule, bool forward, const double *stage_cost,
                          weft_program **out, weft_error *error)
 {
     size_t S = (size_t)job->stage_count, *bytes = NULL;
+    weft_stage_bytes *need = NULL;
     TRY(weft_arena_take(&job->arena, 3 * S, sizeof *bytes, &bytes, error));
+    TRY(weft_arena_take(&job->arena, S, sizeof *need, &need, error));
+    TRY(measure_stages(job, forward, need, error));
     for (size_t s = 0; s < S; s++) {
-        weft_stage_bytes need = weft_stage_memory(forward ? &job->stages[s].forward : &job->stages[s].train);
-        bytes[s] = need.input;
-        bytes[S + s] = need.stash;
-        bytes[2 * S + s] = need.work;
+        bytes[s] = need[s].input;
+        bytes[S + s] = need[s].stash;
+        bytes[2 * S + s] = need[s].work;
         size_t *scratch = &job->scratch[job->stages[s].rank];
-        if (need.workspace > *scratch) *scratch = need.workspace;
+        if (need[s].workspace > *scratch) *scratch = need[s].workspace;
     }
     weft_slot_sizes sizes = {.input = bytes, .stash = bytes + S, .work = bytes + 2 * S};
     weft_lower_options options = lower_options(job, &sizes);
@@ -326,7 +353,7 @@ static void count_memory(weft_job *job)
                      3 * (size_t)job->block_first[job->parameter_count] * sizeof(double);
     for (int32_t r = 0; r < job->ranks; r++) {
         weft_job_memory *memory = &job->memory[r];
-        size_t train[WEFT_SLOT_KINDS], page = weft_share_page_floats(job, r);
+        size_t train[WEFT_SLOT_KINDS], page = job->page_floats[r];
         weft_program_memory(job->train, r, train);
         memory->weights += (size_t)weft_share_pages(job, r, job->weight_pages) * page * element;
         memory->gradients += (size_t)weft_share_pages(job, r, job->gradient_pages) * page * sizeof(float);

@@ -30,6 +30,11 @@ typedef struct weft_job_stage {
     int64_t elements; /* parameters of the stage; a tied head counts in the first stage only */
 } weft_job_stage;
 
+/* Elements of the matrices that a layer multiplies by. */
+typedef struct weft_job_products {
+    double elements, frozen;
+} weft_job_products;
+
 typedef struct weft_job_unit weft_job_unit; /* train/share.h */
 
 typedef struct weft_job {
@@ -40,6 +45,7 @@ typedef struct weft_job {
     const weft_lower_options *lower; /* of a rehearsal; read while the job is built */
     const weft_parameter *parameters;
     bool *frozen; /* (parameters) not trained: neither gradients nor moments; a tied head as its embedding */
+    weft_job_products *products; /* (L + 1) of each layer, and of the head */
     int32_t parameter_count;
     int64_t elements; /* of the whole model, tied weights counted once */
     weft_schedule *schedule;
@@ -56,6 +62,8 @@ typedef struct weft_job {
     int32_t *unit_of;                  /* (parameters) */
     size_t *offsets;                   /* (parameters) floats from the beginning of the unit */
     weft_job_stage *stages;            /* (S) */
+    int32_t *held;                     /* (P) stages of each rank */
+    size_t *page_floats;               /* (P) floats of all units of its largest stage */
     weft_job_memory *memory;           /* (P) */
     size_t *slots, *scratch;           /* (P) bytes of the slot arena and of kernel scratch; parts of memory */
     bool tied;                         /* the first and the last stage share a weight */

@@ -23,11 +23,11 @@ int32_t weft_share_next(const weft_job *job, int32_t unit, int32_t p)
 }
 
 /* The first place at or behind `wanted` where a tensor or a block of one begins; the end of the unit if there is none.
- */
-static size_t cut_at(const weft_job *job, const weft_job_unit *unit, size_t wanted)
+ * Goes on from parameter *p, which is left where the next place, further on, is looked for; -1 at the end. */
+static size_t cut_at(const weft_job *job, const weft_job_unit *unit, size_t wanted, int32_t *p)
 {
-    for (int32_t p = unit->first; p >= 0; p = weft_share_next(job, job->unit_of[unit->first], p)) {
-        size_t begin = job->offsets[p], elements = (size_t)job->parameters[p].own;
+    for (; *p >= 0; *p = weft_share_next(job, job->unit_of[unit->first], *p)) {
+        size_t begin = job->offsets[*p], elements = (size_t)job->parameters[*p].own;
         if (begin >= wanted) return begin;
         size_t blocks = (wanted - begin + WEFT_NORM_BLOCK - 1) / WEFT_NORM_BLOCK;
         if (blocks * WEFT_NORM_BLOCK < elements) return begin + blocks * WEFT_NORM_BLOCK;
@@ -38,8 +38,9 @@ static size_t cut_at(const weft_job *job, const weft_job_unit *unit, size_t want
 static weft_status cut(weft_job *job, weft_job_unit *unit, weft_error *error)
 {
     TRY(weft_arena_take(&job->arena, (size_t)job->data + 1, sizeof *unit->cut, &unit->cut, error));
+    int32_t p = unit->first;
     for (int32_t d = 1; d < job->data; d++)
-        unit->cut[d] = cut_at(job, unit, unit->floats * (size_t)d / (size_t)job->data);
+        unit->cut[d] = cut_at(job, unit, unit->floats * (size_t)d / (size_t)job->data, &p);
     unit->cut[job->data] = unit->floats;
     return WEFT_OK;
 }
@@ -70,6 +71,19 @@ static void add_stage(weft_job *job, int32_t s)
     }
 }
 
+static weft_status measure_pages(weft_job *job, weft_error *error)
+{
+    TRY(weft_arena_take(&job->arena, (size_t)job->ranks, sizeof *job->held, &job->held, error));
+    TRY(weft_arena_take(&job->arena, (size_t)job->ranks, sizeof *job->page_floats, &job->page_floats, error));
+    for (int32_t s = 0; s < job->stage_count; s++) {
+        int32_t rank = job->stages[s].rank;
+        size_t floats = weft_share_stage_floats(job, s);
+        job->held[rank]++;
+        if (floats > job->page_floats[rank]) job->page_floats[rank] = floats;
+    }
+    return WEFT_OK;
+}
+
 weft_status weft_share_units(weft_job *job, weft_error *error)
 {
     size_t stages = (size_t)job->stage_count, parameters = (size_t)job->parameter_count;
@@ -81,7 +95,7 @@ weft_status weft_share_units(weft_job *job, weft_error *error)
     job->stage_units[stages] = job->unit_count;
     if (job->tied_alias) job->units[job->unit_of[job->tied_head]].weights = job->unit_of[job->tied_embedding];
     for (int32_t u = 0; u < job->unit_count; u++) TRY(cut(job, &job->units[u], error));
-    return WEFT_OK;
+    return measure_pages(job, error);
 }
 
 size_t weft_share_begin(const weft_job *job, int32_t unit, int32_t data)
@@ -122,21 +136,9 @@ size_t weft_share_stage_floats(const weft_job *job, int32_t stage)
     return floats;
 }
 
-size_t weft_share_page_floats(const weft_job *job, int32_t rank)
-{
-    size_t most = 0;
-    for (int32_t s = 0; s < job->stage_count; s++) {
-        size_t floats = weft_share_stage_floats(job, s);
-        if (job->stages[s].rank == rank && floats > most) most = floats;
-    }
-    return most;
-}
-
 int32_t weft_share_pages(const weft_job *job, int32_t rank, int32_t most)
 {
-    int32_t stages = 0;
-    for (int32_t s = 0; s < job->stage_count; s++) stages += job->stages[s].rank == rank;
-    return most < stages ? most : stages;
+    return most < job->held[rank] ? most : job->held[rank];
 }
 
 size_t weft_share_workspace(const weft_job *job)

@@ -31,7 +31,7 @@ typedef struct weft_share {
 /* The element of the share that is nearest to value; share.to counts as one. */
 int64_t weft_share_clamp(weft_share share, int64_t value);
 
-/* Fills job->units, unit_count, stage_units, unit_of and offsets; needs stages and parameters. */
+/* Fills job->units, unit_count, stage_units, unit_of, offsets, held and page_floats; needs stages and parameters. */
 weft_status weft_share_units(weft_job *job, weft_error *error) WEFT_CHECKED;
 
 /* The parameter of the unit behind p, or -1. */
@@ -49,9 +49,8 @@ size_t weft_share_end(const weft_job *job, int32_t unit, int32_t data);
  * stay as they were. */
 bool weft_share_is_there(const weft_job *job, int32_t unit);
 
-/* Floats of all units of a stage; and of the largest stage of a rank. */
+/* Floats of all units of a stage. */
 size_t weft_share_stage_floats(const weft_job *job, int32_t stage);
-size_t weft_share_page_floats(const weft_job *job, int32_t rank);
 
 /* Pages that a rank needs when so many may be used: it never fills more than it has stages. */
 int32_t weft_share_pages(const weft_job *job, int32_t rank, int32_t most);

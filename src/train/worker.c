@@ -77,7 +77,7 @@ static void point_gradient(weft_worker *worker, int32_t u, float *gradient)
 static unsigned char *weight_page(const weft_worker *worker, int32_t page)
 {
     size_t element = weft_element_bytes(worker->job->options.element);
-    return worker->weight_pages + (size_t)page * weft_share_page_floats(worker->job, worker->at.rank) * element;
+    return worker->weight_pages + (size_t)page * worker->job->page_floats[worker->at.rank] * element;
 }
 
 void weft_worker_use_weight_page(weft_worker *worker, int32_t stage, int32_t page)
@@ -109,7 +109,7 @@ void weft_worker_free_weight_page(const weft_worker *worker, int32_t stage, int3
 static void poison_pages(const weft_worker *worker)
 {
     const weft_job *job = worker->job;
-    size_t page = weft_share_page_floats(job, worker->at.rank), element = weft_element_bytes(job->options.element);
+    size_t page = job->page_floats[worker->at.rank], element = weft_element_bytes(job->options.element);
     poison(worker, worker->weight_pages,
            (size_t)weft_share_pages(job, worker->at.rank, job->weight_pages) * page * element);
     poison(worker, worker->gradient_pages,
@@ -120,7 +120,7 @@ float *weft_worker_gradient_on(const weft_worker *worker, int32_t unit, int32_t 
 {
     const weft_job *job = worker->job;
     if (!job->gradient_pages) return worker->units[unit].gradient;
-    float *at = worker->gradient_pages + (size_t)page * weft_share_page_floats(job, worker->at.rank);
+    float *at = worker->gradient_pages + (size_t)page * job->page_floats[worker->at.rank];
     for (int32_t u = job->stage_units[job->units[unit].stage]; u < unit; u++) at += job->units[u].floats;
     return at;
 }
@@ -178,7 +178,7 @@ static void carve_all(weft_worker *worker, cursor *at, bool sampling)
     size_t batch = (size_t)(config->batch.microbatches * config->batch.sequences * config->batch.tokens);
     for (int32_t u = 0; u < job->unit_count; u++)
         if (holds(worker, job->units[u].stage)) carve_unit(worker, at, u, sampling);
-    size_t page = weft_share_page_floats(job, worker->at.rank), element = weft_element_bytes(job->options.element);
+    size_t page = job->page_floats[worker->at.rank], element = weft_element_bytes(job->options.element);
     size_t weight_pages = (size_t)weft_share_pages(job, worker->at.rank, job->weight_pages);
     size_t gradient_pages = (size_t)weft_share_pages(job, worker->at.rank, job->gradient_pages);
     worker->weight_pages = carve(at, weight_pages * page * element);
