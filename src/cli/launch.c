@@ -3,29 +3,53 @@
 #include "base/clock.h"
 #include "transport/transport.h"
 
+#include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t stop_signals; /* written by the handler alone; a handler has no other way to speak */
+/* A handler has no other way to speak, and reads nothing else. It may run in several threads at the same time. */
+static volatile sig_atomic_t stop_wished;
+static _Atomic int64_t first_wish; /* when it came, in weft_clock_nanoseconds; 0: not yet */
+
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a signal handler must not wait for a lock");
+
+static const int64_t one_wish = 1000000000; /* nanoseconds: timeout(1) and launchers signal a process and its group */
+
+/* What ends a run in good order, and whether a run that was started with it ignored goes on ignoring it: nohup does
+ * that, and a shell for what runs in the background. */
+static const struct {
+    int number;
+    bool courtesy;
+} stop_signals[] = {{SIGINT, true}, {SIGTERM, false}, {SIGHUP, true}, {SIGUSR1, false}};
+
+enum { STOP_SIGNALS = sizeof stop_signals / sizeof *stop_signals };
 
 static void on_signal(int number)
 {
-    if (stop_signals++) _exit(128 + number);
+    int64_t now = weft_clock_nanoseconds(), first = 0;
+    stop_wished = 1;
+    if (atomic_compare_exchange_strong(&first_wish, &first, now)) return;
+    if (now - first >= one_wish) _exit(128 + number);
 }
 
 const volatile sig_atomic_t *weft_cli_catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, before;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    return &stop_signals;
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        bool ignored = sigaction(stop_signals[i].number, NULL, &before) == 0 && before.sa_handler == SIG_IGN;
+        if (!ignored || !stop_signals[i].courtesy) sigaction(stop_signals[i].number, &action, NULL);
+    }
+    return &stop_wished;
 }
 
 void weft_cli_release_signals(void)
 {
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    struct sigaction now;
+    for (int i = 0; i < STOP_SIGNALS; i++)
+        if (sigaction(stop_signals[i].number, NULL, &now) == 0 && now.sa_handler == on_signal)
+            signal(stop_signals[i].number, SIG_DFL);
 }
 
 static weft_status check(const weft_config *config, weft_error *error)

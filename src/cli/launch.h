@@ -9,7 +9,8 @@
 
 #include <signal.h>
 
-/* From now on the first SIGINT or SIGTERM sets what is returned, the second ends the process. */
+/* From now on SIGINT, SIGTERM, SIGUSR1 and SIGHUP set what is returned; one that comes a second or more after the first
+ * ends the process. SIGINT and SIGHUP stay ignored where they were. */
 const volatile sig_atomic_t *weft_cli_catch_signals(void);
 /* From now on they end the process at once. */
 void weft_cli_release_signals(void);

@@ -252,8 +252,8 @@ static void details(weft_text *out)
         out,
         "The schedule's program is run step after step by the worker and the transport that train, on devices that\n"
         "compute nothing: an action takes the time that its cost says. FILE.yaml is a configuration; schedule, sizes,\n"
-        "sharding and transport are its, the model and the data are left out. The first SIGINT or SIGTERM finishes\n"
-        "the step and shows the steps done, a second one ends at once.\n\n");
+        "sharding and transport are its, the model and the data are left out. SIGINT, SIGTERM, SIGHUP and SIGUSR1\n"
+        "finish the step and show the steps done; one that comes a second or more after the first ends at once.\n\n");
     weft_cli_schedule_kinds(out);
 }
 

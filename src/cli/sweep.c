@@ -317,9 +317,8 @@ static void details(weft_text *out)
         "The batch stays that of FILE.yaml, batch.sequences x batch.microbatches sequences for each data-parallel\n"
         "pipeline; %s=LIST says how many sequences a micro-batch has, in turn. Each size is predicted from what\n"
         "its parts take alone, then measured by training steps that keep nothing: the run folder is neither read nor\n"
-        "written. SIGINT and SIGTERM end the sweep after the step; what is complete is printed and drawn. Under "
-        "mpirun\n"
-        "or srun add transport=mpi. docs/sweep.md says what the figures mean.\n",
+        "written. SIGINT, SIGTERM, SIGHUP and SIGUSR1 end the sweep after the step; what is complete is printed and\n"
+        "drawn. Under mpirun or srun add transport=mpi. docs/sweep.md says what the figures mean.\n",
         operand);
 }
 

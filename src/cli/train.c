@@ -158,8 +158,10 @@ static void details(weft_text *out)
     weft_text_add(
         out,
         "FILE.yaml is a configuration (docs/configuration.md); key=value overrides one of its keys. The run folder\n"
-        "gets checkpoints, metrics.jsonl, timeline.svg and timeline.csv. SIGINT and SIGTERM finish the step, write\n"
-        "a checkpoint and end with status 0; a second one ends at once. Under mpirun or srun add transport=mpi.\n");
+        "gets checkpoints, metrics.jsonl, timeline.svg and timeline.csv. SIGINT, SIGTERM, SIGHUP and SIGUSR1 finish\n"
+        "the step, write a checkpoint and end with status 0; one that comes a second or more after the first ends at\n"
+        "once. SIGINT and SIGHUP that were ignored at the start (nohup) stay so. Under mpirun or srun add\n"
+        "transport=mpi.\n");
 }
 
 static const weft_option options[] = {

@@ -37,7 +37,7 @@ ok "configuration"
 ok "sharded configuration"
 
 for signal in INT TERM; do
-    sh -c 'trap - INT; exec "$@"' sh "$weft" rehearse 1f1b --pipeline 4 --microbatches 8 $costs --steps 1000 --json \
+    env --default-signal=INT "$weft" rehearse 1f1b --pipeline 4 --microbatches 8 $costs --steps 1000 --json \
         > "$work/signal.log" 2> "$work/signal-errors.log" &
     child=$!
     sleep 0.5

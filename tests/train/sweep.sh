@@ -91,7 +91,7 @@ fi
 
 # Interrupted once its first size is done: that one is there, and the status is 0.
 for signal in INT TERM; do
-    sh -c 'trap - INT; exec "$@"' sh "$weft" sweep "$work/run.yaml" microbatch=1,2,4 device=reference parallel.pipeline=2 \
+    env --default-signal=INT "$weft" sweep "$work/run.yaml" microbatch=1,2,4 device=reference parallel.pipeline=2 \
         --steps 30 --warmup 0 run.folder="$work/none" --csv "$work/cut.csv" --svg "$work/cut.svg" --json \
         > "$work/cut.json" 2> "$work/cut.log" &
     child=$!
