@@ -398,6 +398,7 @@ static void between(void *context)
     weft_executor *executor = context;
     if (executor->polling || executor->status != WEFT_OK) return;
     bool moved = false;
+    weft_waiting_attend(executor->worker); /* also where no lane has anything under way */
     executor->status = advance_messages(executor, &moved, &executor->error);
 }
 
@@ -536,7 +537,7 @@ weft_status weft_executor_run(weft_executor *executor, weft_error *error)
         else if (status == WEFT_OK && executor->left > 0)
             status = pause_run(executor, &told, error);
     }
-    device->between = NULL;
+    weft_worker_attend(executor->worker);
     return status;
 }
 
@@ -547,7 +548,7 @@ weft_status weft_executor_run_alone(weft_executor *executor, uint32_t action, do
     attach_exchange(executor, NULL);
     double since = weft_clock_seconds();
     TRY(start_action(executor, lane, error));
-    for (;;) {
+    for (bool told = false;;) {
         bool done = false, moved = false;
         TRY(poll_action(executor, lane, &done, &moved, error));
         if (done) break;
@@ -555,7 +556,11 @@ weft_status weft_executor_run_alone(weft_executor *executor, uint32_t action, do
             since = weft_clock_seconds();
             continue;
         }
-        describe_waiting(executor, lane);
+        if (!told) {
+            describe_waiting(executor, lane);
+            publish(executor, weft_waiting_waits, executor->waiting);
+        }
+        told = true;
         TRY(weft_waiting_pause(executor->worker, executor->waiting, &since, error));
     }
     const weft_event *begin = &executor->begin[action - executor->first],

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "train/crew.h"
 #include "train/executor.h"
+#include "train/waiting.h"
 #include "train/worker.h"
 
 /* What ranks tell each other around every step. */
@@ -90,7 +91,13 @@ static double lag(const actor *self)
     return (double)(self->notes[self->worker->number].start - first) * 1e-9;
 }
 
-static weft_status share_times(actor *self, int64_t step, weft_error *error)
+static weft_status tell_step(void *context, weft_error *error)
+{
+    const actor *self = context;
+    return self->rehearsal->step(self->rehearsal->context, self->worker->step, &self->measured, error);
+}
+
+static weft_status share_times(actor *self, weft_error *error)
 {
     bool collects = self->worker->number == 0;
     double *begin = collects ? self->measured.begin : self->own_begin;
@@ -104,7 +111,7 @@ static weft_status share_times(actor *self, int64_t step, weft_error *error)
         return WEFT_OK; /* the first pipeline speaks for all */
     if (!collects) return send_times(self, error);
     for (int32_t r = 1; r < self->job->ranks; r++) TRY(receive_times(self, r, error));
-    return self->rehearsal->step(self->rehearsal->context, step, &self->measured, error);
+    return weft_waiting_work(self->worker, "the record of the step", tell_step, self, error);
 }
 
 /* All ranks see the same notes, and so end with the same step; the first one is always run. */
@@ -123,9 +130,9 @@ static weft_status run_steps(actor *self, weft_error *error)
         if (step > 1 && is_asked_to_stop(self)) break;
         TRY(weft_worker_run(self->worker, false, error));
         TRY(exchange(self, "end of a step", error));
-        TRY(share_times(self, step, error));
+        TRY(share_times(self, error));
     }
-    return WEFT_OK;
+    return exchange(self, "end of the rehearsal", error); /* nobody leaves before rank 0 has told everything */
 }
 
 static weft_status work(void *context, int32_t rank, weft_transport *transport, weft_error *error)

@@ -7,8 +7,11 @@
 
 static const double pause_longest = 0.1;     /* seconds between looks at the clock and at the wish to stop */
 static const double stop_patience = 0.3;     /* seconds without progress after which a wish to stop is answered */
-static const double answer_patience = 2;     /* seconds for others to answer: they drive messages between operations */
-static const double share_asked_again = 0.1; /* of the timeout, until those who computed are asked again */
+static const double least_patience = 2;      /* seconds for others to answer: they drive messages between operations */
+static const double share_of_patience = 0.1; /* or so much of the timeout, if that is more */
+static const double share_asked_again = 0.1; /* of the timeout, until those who ran something are asked again */
+static const double second_look = 1;         /* seconds, if that is less: until those who waited are asked again */
+static const double attendance = 0.01;       /* seconds that others wait for an answer while this worker works */
 
 const char weft_waiting_runs[] = "runs", weft_waiting_waits[] = "waits for";
 
@@ -48,29 +51,86 @@ static void describe_others(const weft_worker *worker, char *out, size_t size)
     }
 }
 
-static bool somebody_computes(const weft_worker *worker)
+static bool runs_something(const weft_transport_report *report)
 {
     char sign[16];
     snprintf(sign, sizeof sign, ", %s ", weft_waiting_runs);
-    for (int32_t r = 0; r < worker->job->workers; r++)
-        if (r != worker->number && worker->reports[r].answered && strstr(worker->reports[r].text, sign)) return true;
-    return false;
+    return strstr(report->text, sign) != NULL;
 }
 
-weft_status weft_waiting_pause(weft_worker *worker, const char *what, double *since, weft_error *error)
+typedef enum { SILENT, RUNNING, WAITING, STILL } outlook;
+
+/* Of all other ranks: one does not answer; else one runs something; else all wait, or wait for what they did when asked
+ * before. */
+static outlook look_round(weft_worker *worker, double seconds)
 {
-    const weft_transport_operations *transport = worker->transport->operations;
-    double limit = worker->job->config->timeout, idle = weft_clock_seconds() - *since;
-    if (idle > stop_patience) tell_stop(worker, what);
-    if (idle <= limit)
-        return transport->wait(worker->transport, limit - idle < pause_longest ? limit - idle : pause_longest, error);
-    transport->interrogate(worker->transport, answer_patience, worker->reports);
-    if (somebody_computes(worker)) {
-        *since = weft_clock_seconds() - (1 - share_asked_again) * limit;
+    int32_t workers = worker->job->workers;
+    weft_transport_report *now = worker->reports, *before = worker->reports + workers;
+    memcpy(before, now, (size_t)workers * sizeof *now);
+    worker->transport->operations->interrogate(worker->transport, seconds, now);
+    bool answered = true, running = false, same = true;
+    for (int32_t r = 0; r < workers; r++) {
+        if (r == worker->number) continue;
+        answered &= now[r].answered;
+        running |= runs_something(&now[r]);
+        same &= strcmp(now[r].text, before[r].text) == 0;
+    }
+    return !answered ? SILENT : running ? RUNNING : same ? STILL : WAITING;
+}
+
+/* A rank that comes from work of its own waits for a moment too: all must be seen to do so twice. */
+static weft_status inquire(weft_worker *worker, const char *what, double *since, weft_error *error)
+{
+    double limit = worker->job->config->timeout, patience = share_of_patience * limit;
+    outlook seen = look_round(worker, patience > least_patience ? patience : least_patience);
+    double now = weft_clock_seconds(), again = share_asked_again * limit;
+    if (seen == RUNNING) {
+        *since = now - limit + again;
+        return WEFT_OK;
+    }
+    if (seen == WAITING || (seen == STILL && worker->doubted != *since)) {
+        worker->doubted = *since;
+        worker->asks_again = now + (again < second_look ? again : second_look);
         return WEFT_OK;
     }
     char others[WEFT_ERROR_TEXT / 2] = "";
     describe_others(worker, others, sizeof others);
     FAIL(error, WEFT_TIMEOUT, "rank %d, step %lld: nothing moved for %.0f s while waiting for %s%s", worker->number,
          (long long)worker->step, limit, what, others);
+}
+
+weft_status weft_waiting_pause(weft_worker *worker, const char *what, double *since, weft_error *error)
+{
+    double now = weft_clock_seconds(), asks = *since + worker->job->config->timeout;
+    if (now - *since > stop_patience) tell_stop(worker, what);
+    if (worker->doubted == *since) asks = worker->asks_again;
+    if (now > asks) return inquire(worker, what, since, error);
+    double left = asks - now;
+    return worker->transport->operations->wait(worker->transport, left < pause_longest ? left : pause_longest, error);
+}
+
+weft_status weft_waiting_work(weft_worker *worker, const char *what, weft_clerk_work work, void *context,
+                              weft_error *error)
+{
+    weft_waiting_publish(worker, "a program", weft_waiting_runs, what);
+    if (!worker->clerk) return work(context, error);
+    weft_error met;
+    weft_status status = WEFT_OK, driven = WEFT_OK;
+    weft_clerk_begin(worker->clerk, work, context, error);
+    while (!weft_clerk_wait(worker->clerk, attendance, &status))
+        if (driven == WEFT_OK) driven = worker->transport->operations->progress(worker->transport, &met);
+    if (status != WEFT_OK || driven == WEFT_OK) return status;
+    if (error) *error = met;
+    return driven;
+}
+
+void weft_waiting_attend(weft_worker *worker)
+{
+    if (!worker->transport->driven) return;
+    double now = weft_clock_seconds();
+    if (now - worker->attended < attendance) return;
+    worker->attended = now;
+    weft_error met; /* the next call that waits meets it again */
+    weft_status status = worker->transport->operations->progress(worker->transport, &met);
+    (void)status;
 }

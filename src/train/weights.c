@@ -1,4 +1,5 @@
 /* What the weights of a worker begin with, from the seed or from a checkpoint, a bounded range at a time. */
+#include "train/waiting.h"
 #include "train/worker.h"
 
 enum { RANGE = 1 << 20 }; /* elements that are made or read at once */
@@ -16,24 +17,42 @@ static const weft_parameter *stored(const weft_job *job, int32_t p)
     return &job->parameters[job->parameters[p].tied ? job->tied_embedding : p];
 }
 
-static weft_status read_pieces(const source *from, weft_checkpoint_kind kind, int32_t p, int64_t begin, int64_t end,
-                               float *out, weft_error *error)
+/* A range of a parameter that is to come from the checkpoint. */
+typedef struct {
+    const source *from;
+    weft_checkpoint_kind kind;
+    int32_t p;
+    int64_t begin, end;
+} loading;
+
+static weft_status read_pieces(void *context, weft_error *error)
 {
-    const weft_job *job = from->worker->job;
-    const weft_parameter *named = stored(job, p);
+    const loading *it = context;
+    const weft_job *job = it->from->worker->job;
+    const weft_parameter *named = stored(job, it->p);
+    float *out = it->from->range;
     weft_piece pieces[WEFT_PIECES];
-    int32_t count = weft_parameter_pieces(&job->parameters[p], from->worker->at.tensor, begin, end, pieces);
-    for (int64_t i = 0; i < end - begin; i++) out[i] = 0;
+    int32_t count =
+        weft_parameter_pieces(&job->parameters[it->p], it->from->worker->at.tensor, it->begin, it->end, pieces);
+    for (int64_t i = 0; i < it->end - it->begin; i++) out[i] = 0;
     for (int32_t i = 0; i < count; i++)
-        TRY(weft_checkpoint_read(from->checkpoint, kind, named->name, named->dimensions, named->shape, pieces[i].from,
-                                 pieces[i].rows, pieces[i].columns, out + pieces[i].at - begin, error));
+        TRY(weft_checkpoint_read(it->from->checkpoint, it->kind, named->name, named->dimensions, named->shape,
+                                 pieces[i].from, pieces[i].rows, pieces[i].columns, out + pieces[i].at - it->begin,
+                                 error));
     return WEFT_OK;
+}
+
+static weft_status load_pieces(const source *from, weft_checkpoint_kind kind, int32_t p, int64_t begin, int64_t end,
+                               weft_error *error)
+{
+    loading it = {from, kind, p, begin, end};
+    return weft_waiting_work(from->worker, "the loading of a checkpoint", read_pieces, &it, error);
 }
 
 static weft_status make_weights(const source *from, int32_t p, int64_t begin, int64_t end, weft_error *error)
 {
     const weft_job *job = from->worker->job;
-    if (from->checkpoint) return read_pieces(from, WEFT_CHECKPOINT_WEIGHTS, p, begin, end, from->range, error);
+    if (from->checkpoint) return load_pieces(from, WEFT_CHECKPOINT_WEIGHTS, p, begin, end, error);
     weft_parameter_init(&job->parameters[p], from->worker->at.tensor, (uint64_t)job->config->run.seed, begin, end,
                         from->range);
     return WEFT_OK;
@@ -87,7 +106,7 @@ static weft_status fill_moment(const source *from, weft_checkpoint_kind kind, in
     if (!moment || !weft_checkpoint_has(from->checkpoint, kind, stored(worker->job, p)->name)) return WEFT_OK;
     for (int64_t begin = share.from; begin < share.to; begin += RANGE) {
         int64_t end = share.to - begin < RANGE ? share.to : begin + RANGE;
-        TRY(read_pieces(from, kind, p, begin, end, from->range, error));
+        TRY(load_pieces(from, kind, p, begin, end, error));
         worker->device->operations->copy(worker->device, NULL, moment + begin - share.from, from->range,
                                          (size_t)(end - begin) * sizeof(float));
     }

@@ -213,7 +213,7 @@ static weft_status take_tables(weft_worker *worker, weft_error *error)
     TRY(weft_arena_take(arena, workers, sizeof *worker->sum_bytes, &worker->sum_bytes, error));
     TRY(weft_arena_take(arena, workers, sizeof *worker->loss_bytes, &worker->loss_bytes, error));
     TRY(weft_arena_take(arena, workers, sizeof *worker->equal_bytes, &worker->equal_bytes, error));
-    TRY(weft_arena_take(arena, workers, sizeof *worker->reports, &worker->reports, error));
+    TRY(weft_arena_take(arena, 2 * workers, sizeof *worker->reports, &worker->reports, error));
     TRY(weft_arena_take(arena, (size_t)job->data, sizeof *worker->share_bytes, &worker->share_bytes, error));
     TRY(weft_arena_take(arena, (size_t)job->data, sizeof *worker->share_floats, &worker->share_floats, error));
     return weft_arena_take(arena, (size_t)(job->data * job->config->batch.microbatches), sizeof *worker->batch_losses,
@@ -292,6 +292,17 @@ static weft_status create_stages(weft_worker *worker, bool sampling, weft_error 
     return WEFT_OK;
 }
 
+static void attend(void *context)
+{
+    weft_waiting_attend(context);
+}
+
+void weft_worker_attend(weft_worker *worker)
+{
+    worker->device->between = attend;
+    worker->device->between_context = worker;
+}
+
 static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
 {
     const weft_job *job = worker->job;
@@ -299,6 +310,8 @@ static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
     TRY(take_tables(worker, error));
     count_collectives(worker);
     TRY(job->device->create(&job->options, &worker->device, error));
+    if (worker->transport->driven && !sampling) TRY(weft_clerk_create(&worker->clerk, error));
+    weft_worker_attend(worker);
     cursor count = {0};
     carve_all(worker, &count, sampling);
     void *memory = NULL;
@@ -338,6 +351,7 @@ weft_status weft_worker_create(const weft_job *job, int32_t number, weft_transpo
 void weft_worker_destroy(weft_worker *worker)
 {
     if (!worker) return;
+    weft_clerk_destroy(worker->clerk);
     for (int32_t s = 0; worker->forward_stages && worker->train_stages && s < worker->job->stage_count; s++) {
         weft_stage_destroy(worker->forward_stages[s]);
         weft_stage_destroy(worker->train_stages[s]);

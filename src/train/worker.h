@@ -10,6 +10,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "data/data.h"
+#include "train/clerk.h"
 #include "train/share.h"
 #include "train/train.h"
 #include "train/world.h"
@@ -65,7 +66,10 @@ typedef struct weft_worker {
      * while the caller has long returned. */
     unsigned char *part, *parts; /* (part_capacity), (workers, part_capacity) */
     size_t part_capacity;
-    weft_transport_report *reports; /* (workers) of the last interrogation */
+    weft_transport_report *reports; /* (2, workers) of the last interrogation, and of the one before */
+    double doubted, asks_again;     /* since when nothing moved as all were seen to wait; when they are asked again */
+    double attended;                /* when the transport was driven last while this worker worked */
+    weft_clerk *clerk;              /* for work that takes its time; NULL: others hear this worker without its help */
 
     const weft_train_options *options; /* the run's; NULL: sampling */
     bool told_stop;                    /* that it was asked to stop while it waited */
@@ -113,6 +117,9 @@ int32_t weft_worker_at(const weft_worker *worker, int32_t rank);
 
 /* Runs the train or the forward program once over the batch in tokens and targets. */
 weft_status weft_worker_run(weft_worker *worker, bool forward, weft_error *error) WEFT_CHECKED;
+
+/* From now on, between operations of the device that belong to no program, the worker answers others. */
+void weft_worker_attend(weft_worker *worker);
 
 /* Waits for a request of the run itself (between programs), with the run's timeout. what: for the message. */
 weft_status weft_worker_await(weft_worker *worker, weft_request request, const char *what,

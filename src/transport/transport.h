@@ -77,6 +77,9 @@ typedef struct weft_transport_operations {
 struct weft_transport {
     const weft_transport_operations *operations;
     int32_t rank, size;
+    /* Others hear this worker only while it calls test, progress or wait: where it has longer to do, it must call one
+     * now and then, or it is taken for lost. */
+    bool driven;
     /* weft_clock_nanoseconds when the request that test last found done was done: local, when its bytes were there,
      * perhaps by another thread; mpi, when this worker noticed. */
     int64_t finished;

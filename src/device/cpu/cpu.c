@@ -13,7 +13,11 @@
 /* Bytes of a huge page of today's processors; memory of many such pages is asked for in them. */
 static const size_t huge_page = (size_t)2 << 20;
 
-enum { COPY_GRAIN = 4096, COPY_SHARED = 1 << 20 }; /* bytes: smaller copies stay on one thread */
+enum {
+    COPY_GRAIN = 4096,
+    COPY_SHARED = 1 << 20,
+    CLEARED_AT_ONCE = 1 << 28
+}; /* bytes: smaller copies stay on one thread */
 
 void weft_cpu_between(weft_device *device)
 {
@@ -37,12 +41,21 @@ static int copy_team(const weft_device *device, size_t bytes)
     return bytes >= COPY_SHARED ? device->threads : 1;
 }
 
-static void clear(weft_device *device, void *memory, size_t bytes)
+static void clear_piece(const weft_device *device, void *memory, size_t bytes)
 {
 #pragma omp parallel num_threads(copy_team(device, bytes))
     {
         weft_cpu_span part = weft_cpu_part((int64_t)bytes, COPY_GRAIN);
         if (part.begin < part.end) memset((char *)memory + part.begin, 0, (size_t)(part.end - part.begin));
+    }
+}
+
+/* Memory that nobody has touched takes the system a second for some gigabytes. */
+static void clear(weft_device *device, void *memory, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += CLEARED_AT_ONCE) {
+        clear_piece(device, (char *)memory + at, bytes - at < CLEARED_AT_ONCE ? bytes - at : CLEARED_AT_ONCE);
+        weft_cpu_between(device);
     }
 }
 
@@ -85,7 +98,6 @@ static void zero(weft_device *device, weft_stream *stream, void *memory, size_t 
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     clear(device, memory, bytes);
-    weft_cpu_between(device);
 }
 
 static void event_record(weft_device *device, weft_stream *stream, weft_event *event)

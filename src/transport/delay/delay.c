@@ -263,7 +263,8 @@ weft_status weft_delay_transport_create(weft_transport *inner, uint64_t seed, do
         .interrogate = interrogate,
         .stop = stop,
     };
-    d->base = (weft_transport){.operations = &d->operations, .rank = inner->rank, .size = inner->size};
+    d->base = (weft_transport){
+        .operations = &d->operations, .rank = inner->rank, .size = inner->size, .driven = inner->driven};
     d->inner = inner;
     d->key = weft_random_key_make(seed * (uint64_t)inner->size + (uint64_t)inner->rank, "delay");
     d->longest = longest;

@@ -174,7 +174,7 @@ weft_status weft_mpi_transport_create(const weft_group *groups, int32_t group_co
     TRY(weft_transport_check_groups(size, groups, group_count, error));
     weft_mpi *mpi = NULL;
     TRY(weft_allocate(1, sizeof *mpi, &mpi, error));
-    mpi->base = (weft_transport){.operations = &mpi_operations, .rank = rank, .size = size};
+    mpi->base = (weft_transport){.operations = &mpi_operations, .rank = rank, .size = size, .driven = true};
     mpi->messages = mpi->control.communicator = MPI_COMM_NULL;
     mpi->control.receive = mpi->control.barrier = MPI_REQUEST_NULL;
     mpi->control.stopped_by = mpi->spare = -1;
