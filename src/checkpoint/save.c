@@ -282,6 +282,18 @@ static void prune(const char *folder, int64_t step, int64_t keep)
     weft_arena_fini(&arena);
 }
 
+int64_t weft_checkpoint_before(const char *folder, int64_t step)
+{
+    weft_arena arena;
+    weft_arena_init(&arena);
+    int64_t *steps = NULL;
+    size_t count = 0;
+    weft_status status = list_earlier(folder, step, "", &arena, &steps, &count, NULL);
+    int64_t before = status == WEFT_OK && count > 0 ? steps[count - 1] : -1;
+    weft_arena_fini(&arena);
+    return before;
+}
+
 weft_status weft_checkpoint_publish(const char *folder, const weft_checkpoint_state *state, const char *config_yaml,
                                     const weft_checkpoint_file *files, size_t file_count, int64_t keep,
                                     weft_error *error)
@@ -294,8 +306,6 @@ weft_status weft_checkpoint_publish(const char *folder, const weft_checkpoint_st
     weft_text_fini(&tmp);
     if (status != WEFT_OK) {
         weft_checkpoint_discard(folder, state->step);
-        weft_error_context(error, "the checkpoint of step %" PRId64 " was not written, the one before it stays",
-                           state->step);
         return status;
     }
     prune(folder, state->step, keep);

@@ -46,8 +46,14 @@ static int64_t step_of_line(const char *line, size_t length)
     return 0;
 }
 
+static bool is_evaluation(const char *line, size_t length)
+{
+    static const char begin[] = "{\"evaluation\":true,";
+    return length >= sizeof begin - 1 && memcmp(line, begin, sizeof begin - 1) == 0;
+}
+
 /* Keeps the lines up to a step: what a killed run wrote after its last checkpoint will be written again. */
-static weft_status trim_metrics(const char *path, int64_t step, weft_error *error)
+static weft_status trim_metrics(const char *path, int64_t step, bool *out_evaluated, weft_error *error)
 {
     weft_text old, kept;
     weft_text_init(&old);
@@ -58,6 +64,7 @@ static weft_status trim_metrics(const char *path, int64_t step, weft_error *erro
         if (old.bytes[i] != '\n') continue;
         int64_t at = step_of_line(old.bytes + begin, i - begin);
         if (at > 0 && at <= step) weft_text_add_bytes(&kept, old.bytes + begin, i + 1 - begin);
+        *out_evaluated |= at == step && is_evaluation(old.bytes + begin, i - begin);
         begin = i + 1;
     }
     if (status == WEFT_OK) status = weft_text_check(&kept, error);
@@ -96,7 +103,7 @@ static weft_status on_started(void *context, const weft_run_start *start, weft_e
                    : reason.status;
     }
     snprintf(self->metrics_path, sizeof self->metrics_path, "%s/metrics.jsonl", folder);
-    TRY(trim_metrics(self->metrics_path, start->resumed_step, error));
+    TRY(trim_metrics(self->metrics_path, start->resumed_step, &self->evaluated, error));
     int64_t dropped = 0;
     TRY(weft_timelines_begin(self->job->config, start->resumed_step, &dropped, error));
     self->metrics = fopen(self->metrics_path, "a");
@@ -157,6 +164,12 @@ static weft_status on_evaluated(void *context, const weft_evaluation_record *rec
     if (record->bits_per_byte > 0) weft_text_add(&self->line, ", %.3f bits a byte", record->bits_per_byte);
     show(self, true);
     return WEFT_OK;
+}
+
+static bool lacks_evaluation(void *context, int64_t step)
+{
+    const weft_run_observer *self = context;
+    return step == self->start.resumed_step && !self->evaluated;
 }
 
 static weft_status store(weft_run_observer *self, const char *name, weft_error *error)
@@ -223,6 +236,7 @@ weft_observer weft_run_observer_table(weft_run_observer *observer)
                            .started = on_started,
                            .step = on_step,
                            .evaluated = on_evaluated,
+                           .lacks_evaluation = lacks_evaluation,
                            .timeline = on_timeline,
                            .note = on_note};
 }

@@ -2,7 +2,7 @@
  * Shows a training run on the terminal and keeps its record: progress lines, RUN/metrics.jsonl, RUN/timelines,
  * RUN/timeline.svg and RUN/timeline.csv.
  *
- * Owns: the open metrics file.  Threads: the thread of rank 0, between init and fini.
+ * Owns: the open metrics file.  Threads: one at a time, between init and fini.
  */
 #ifndef WEFT_CLI_OBSERVER_H
 #define WEFT_CLI_OBSERVER_H
@@ -24,6 +24,7 @@ typedef struct weft_run_observer {
     weft_run_start start;
     weft_step_record last_step;
     weft_evaluation_record last_evaluation;
+    bool evaluated;  /* metrics.jsonl holds the evaluation of the step that the run was resumed at */
     double *seconds; /* of this run's first steps, for the median */
     size_t seconds_count, seconds_capacity;
     double mean_bubble; /* of the last step, over ranks */

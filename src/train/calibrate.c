@@ -324,7 +324,9 @@ static weft_status pose(calibration *it, weft_error *error)
 {
     weft_worker *worker = it->worker;
     weft_step_scalars scalars;
-    TRY(weft_loop_pose(it->loop, it->loop->start + 1, error));
+    TRY(weft_loop_feed(it->loop, it->loop->start + 1, 0, "ends", error));
+    if (it->loop->troubled) return weft_loop_blame(it->loop, error);
+    weft_loop_pose(it->loop, it->loop->start + 1);
     worker->device->operations->copy(worker->device, NULL, &scalars, worker->scalars, sizeof scalars);
     scalars.learning_rate = 0;
     worker->device->operations->copy(worker->device, NULL, worker->scalars, &scalars, sizeof scalars);
@@ -340,7 +342,6 @@ static weft_status time_between(calibration *it, weft_error *error)
         TRY(weft_worker_gather(it->worker, &control, sizeof control, it->loop->controls, "turns", error));
         double begin = weft_clock_seconds();
         TRY(pose(it, error));
-        TRY(weft_worker_gather(it->worker, &control, sizeof control, it->loop->controls, "ends", error));
         tries[i] = weft_clock_seconds() - begin;
     }
     it->between = median(tries, TRIES);
@@ -361,10 +362,10 @@ static void clear_moments(weft_worker *worker)
     }
 }
 
-static weft_status tell(const calibration *it, weft_error *error)
+static weft_status tell(void *context, weft_error *error)
 {
+    const calibration *it = context;
     const weft_observer *observer = &it->loop->options->observer;
-    if (it->worker->number != 0 || !observer->calibrated) return WEFT_OK;
     weft_calibration told = {.costs = {.forward = it->costs + FORWARD * it->S,
                                        .backward_input = it->costs + INPUT * it->S,
                                        .backward_weight = it->costs + WEIGHT * it->S,
@@ -389,5 +390,6 @@ weft_status weft_loop_calibrate(weft_loop *loop, weft_error *error)
     TRY(time_shares(&it, error));
     TRY(time_collectives(&it, error));
     clear_moments(it.worker);
-    return tell(&it, error);
+    if (it.worker->number != 0 || !loop->options->observer.calibrated) return WEFT_OK;
+    return weft_waiting_work(it.worker, "the record of the calibration", tell, &it, error);
 }

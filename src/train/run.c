@@ -46,6 +46,7 @@ weft_status weft_train(const weft_job *job, const weft_train_options *options, w
     weft_status status = weft_allocate((size_t)job->workers, sizeof *all.loops, &all.loops, error);
     if (status == WEFT_OK) status = open_data(job->config, &data, error);
     all.common.data = data;
+    if (status == WEFT_OK) all.common.fingerprint = weft_data_fingerprint(data);
     if (status == WEFT_OK && options->trial_steps <= 0)
         status = weft_resume_open(job, data, options->resume, &resumed, &notes, error);
     all.common.resumed = resumed;

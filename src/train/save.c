@@ -1,4 +1,5 @@
 #include "train/loop.h"
+#include "train/waiting.h"
 
 typedef struct {
     weft_error error;
@@ -55,8 +56,7 @@ static weft_status write_kind(weft_loop *loop, int64_t step, weft_checkpoint_kin
 static weft_status publish(weft_loop *loop, int64_t step, const save_part *all, weft_error *error)
 {
     const weft_config *config = loop->job->config;
-    weft_checkpoint_state state = {
-        .step = step, .data_fingerprint = weft_data_fingerprint(loop->data), .loss = loop->loss};
+    weft_checkpoint_state state = {.step = step, .data_fingerprint = loop->fingerprint, .loss = loop->loss};
     size_t ranks = (size_t)loop->job->workers;
     weft_checkpoint_file *files = NULL;
     TRY(weft_allocate(ranks * WEFT_CHECKPOINT_KINDS, sizeof *files, &files, error));
@@ -76,40 +76,91 @@ static weft_status publish(weft_loop *loop, int64_t step, const save_part *all, 
     return status;
 }
 
-/* Every rank its own tensors, into a folder that rank 0 has made. */
-static weft_status write_all(weft_loop *loop, int64_t step, save_part *all, weft_error *error)
+/* A checkpoint under way, as this rank sees it. */
+typedef struct {
+    weft_loop *loop;
+    int64_t step;
+    save_part own, *all;
+} saving;
+
+static weft_status begin(void *context, weft_error *error)
 {
-    save_part own = {0};
-    if (loop->worker->number == 0 && weft_checkpoint_begin(loop->job->config->run.folder, step, &own.error) != WEFT_OK)
-        weft_error_context(&own.error, "rank 0");
-    TRY(agree(loop, &own, all, "beginning of a checkpoint", error));
-    for (int k = 0; k < WEFT_CHECKPOINT_KINDS && own.error.status == WEFT_OK; k++)
-        if (write_kind(loop, step, (weft_checkpoint_kind)k, &own.files[k], &own.error) != WEFT_OK)
-            weft_error_context(&own.error, "rank %d", loop->worker->number);
-    return agree(loop, &own, all, "files of a checkpoint", error);
+    const saving *it = context;
+    if (weft_checkpoint_begin(it->loop->job->config->run.folder, it->step, error) == WEFT_OK) return WEFT_OK;
+    return weft_error_context(error, "rank 0");
 }
 
-static weft_status publish_all(weft_loop *loop, int64_t step, save_part *all, weft_error *error)
+static weft_status write_own(void *context, weft_error *error)
 {
-    save_part own = {0};
-    if (loop->worker->number == 0) (void)publish(loop, step, all, &own.error);
-    return agree(loop, &own, all, "end of a checkpoint", error);
+    saving *it = context;
+    for (int k = 0; k < WEFT_CHECKPOINT_KINDS; k++)
+        if (write_kind(it->loop, it->step, (weft_checkpoint_kind)k, &it->own.files[k], error) != WEFT_OK)
+            return weft_error_context(error, "rank %d", it->loop->worker->number);
+    return WEFT_OK;
+}
+
+static weft_status publish_all(void *context, weft_error *error)
+{
+    const saving *it = context;
+    return publish(it->loop, it->step, it->all, error);
+}
+
+static weft_status discard(void *context, weft_error *error)
+{
+    (void)error;
+    const saving *it = context;
+    weft_checkpoint_discard(it->loop->job->config->run.folder, it->step);
+    return WEFT_OK;
+}
+
+/* One part of it, by this rank where it takes part, and what all say to it. */
+static weft_status do_part(saving *it, bool takes_part, weft_clerk_work work, const char *what, weft_error *error)
+{
+    weft_worker *worker = it->loop->worker;
+    weft_status status = takes_part ? weft_waiting_work(worker, what, work, it, &it->own.error) : WEFT_OK;
+    if (status != WEFT_STOPPED) return agree(it->loop, &it->own, it->all, what, error);
+    *error = it->own.error;
+    return status;
+}
+
+/* Every rank its own tensors, into a folder that rank 0 has made and renames in the end. */
+static weft_status save(saving *it, weft_error *error)
+{
+    bool leads = it->loop->worker->number == 0;
+    TRY(do_part(it, leads, begin, "beginning of a checkpoint", error));
+    TRY(do_part(it, true, write_own, "files of a checkpoint", error));
+    return do_part(it, leads, publish_all, "end of a checkpoint", error);
+}
+
+static weft_status saved(void *context, weft_error *error)
+{
+    const saving *it = context;
+    const weft_observer *observer = &it->loop->options->observer;
+    return observer->saved(observer->context, it->step, error);
+}
+
+/* The folder of what was begun goes; rank 0 has the error. */
+static weft_status fail(saving *it, weft_status status, weft_error *error)
+{
+    weft_loop *loop = it->loop;
+    if (loop->worker->number != 0) return status;
+    weft_status removed =
+        weft_waiting_work(loop->worker, "the end of a checkpoint that failed", discard, it, &it->own.error);
+    (void)removed; /* there is an error already */
+    if (status == WEFT_STOPPED) return status;
+    return weft_error_context(error, "the checkpoint of step %lld was not written, %s", (long long)it->step,
+                              loop->resumed || loop->saved > 0 ? "the one before it stays"
+                                                               : "and there is none before it");
 }
 
 weft_status weft_loop_save(weft_loop *loop, int64_t step, weft_error *error)
 {
-    save_part *all = NULL;
-    bool leads = loop->worker->number == 0;
-    TRY(weft_allocate((size_t)loop->job->workers, sizeof *all, &all, error));
-    weft_status status = write_all(loop, step, all, error);
-    if (status != WEFT_OK && leads) weft_checkpoint_discard(loop->job->config->run.folder, step);
-    if (status != WEFT_OK && status != WEFT_STOPPED)
-        weft_error_context(error, "the checkpoint of step %lld was not written, the one before it stays",
-                           (long long)step);
-    if (status == WEFT_OK) status = publish_all(loop, step, all, error);
-    weft_free(all);
-    if (status == WEFT_OK) loop->saved = step;
-    if (status == WEFT_OK && leads && loop->options->observer.saved)
-        status = loop->options->observer.saved(loop->options->observer.context, step, error);
-    return status;
+    saving it = {.loop = loop, .step = step};
+    TRY(weft_allocate((size_t)loop->job->workers, sizeof *it.all, &it.all, error));
+    weft_status status = save(&it, error);
+    weft_free(it.all);
+    if (status != WEFT_OK) return fail(&it, status, error);
+    loop->saved = step;
+    if (loop->worker->number != 0 || !loop->options->observer.saved) return WEFT_OK;
+    return weft_loop_try(loop, "the record of a checkpoint", saved, &it, error);
 }

@@ -87,7 +87,5 @@ weft_status weft_loop_share_timeline(weft_loop *loop, weft_timeline_record *reco
     TRY(gather_times(loop, error));
     TRY(align(loop, record, error));
     record->measured = &loop->measured;
-    const weft_observer *observer = &loop->options->observer;
-    if (loop->worker->number != 0 || !observer->timeline) return WEFT_OK;
-    return observer->timeline(observer->context, record, error);
+    return weft_loop_tell_timeline(loop, record, error);
 }

@@ -2,7 +2,7 @@
  * A training run: workers as threads of this process (transport local) or this process as one of them (mpi), the step
  * loop, evaluation, checkpoints.
  *
- * Nothing is printed: what happens is told to an observer, by the thread of rank 0.
+ * Nothing is printed: what happens is told to an observer of rank 0.
  */
 #ifndef WEFT_TRAIN_TRAIN_H
 #define WEFT_TRAIN_TRAIN_H
@@ -25,14 +25,18 @@ typedef struct weft_calibration {
     double between;   /* seconds of a step outside its program: reading the batch, telling each other how it went */
 } weft_calibration;
 
-/* Every member may be NULL. A member that fails ends the run (a full disk, say). Told by rank 0; but note, when a run
- * is asked to stop while it waits, by every process: give those of other ranks an observer with note only. */
+/* Every member may be NULL. A member that fails (a full disk, say) ends the run, after a checkpoint of what is done.
+ * Told by rank 0, one call after the other, from whatever thread; but note, when a run is asked to stop while it waits,
+ * by every process: give those of other ranks an observer with note only. */
 typedef struct weft_observer {
     void *context;
     weft_status (*started)(void *context, const weft_run_start *start, weft_error *error);
     weft_status (*calibrated)(void *context, const weft_calibration *calibration, weft_error *error);
     weft_status (*step)(void *context, const weft_step_record *record, weft_error *error);
     weft_status (*evaluated)(void *context, const weft_evaluation_record *record, weft_error *error);
+    /* Of a run that was resumed: whether that step, the last one done, was never told as evaluated. It was, where this
+     * is NULL; else the evaluation is made up for. */
+    bool (*lacks_evaluation)(void *context, int64_t step);
     weft_status (*saved)(void *context, int64_t step, weft_error *error);
     weft_status (*timeline)(void *context, const weft_timeline_record *record, weft_error *error);
     void (*note)(void *context, const char *line);

@@ -52,6 +52,24 @@ for tensor in 1 2; do
     ok "full disk, tensor-parallel width of $tensor"
 done
 
+( ulimit -f 60; "$weft" train "$work/run.yaml" run.folder="$work/first" run.steps=9 > "$work/full.out" 2> "$work/full.log" )
+[ $? -eq 1 ] || die "a full disk at the first checkpoint: not status 1"
+grep -q 'was not written, and there is none before it' "$work/full.log" || die "a full disk at the first checkpoint: what stays?"
+ok "full disk at the first checkpoint"
+
+# The record of the steps grows over what a checkpoint takes.
+small="model.layers=1 model.width=16 model.feed_forward=16 run.steps=3000 checkpoint.every=0 run.timelines=0"
+# shellcheck disable=SC2086 # a list of words
+( ulimit -f 100; "$weft" train "$work/run.yaml" run.folder="$work/record" $small > "$work/full.out" 2> "$work/full.log" )
+[ $? -eq 1 ] || die "a full disk under metrics.jsonl: not status 1"
+grep -Eq 'metrics.jsonl: cannot write.*; the checkpoint of step [0-9]+ is saved' "$work/full.log" || die "a full disk under metrics.jsonl"
+[ "$(wc -l < "$work/full.log")" -eq 1 ] || die "a full disk under metrics.jsonl: more than one line"
+step=$(sed 's/.*the checkpoint of step \([0-9]*\) is saved.*/\1/' "$work/full.log")
+# The line of the step before may be cut, its own was not written.
+[ "$(grep -c '^{"step".*}$' "$work/record/metrics.jsonl")" -ge $((step - 2)) ] || die "metrics.jsonl: $step steps are saved"
+[ -d "$(printf '%s/step-%08d' "$work/record" "$step")" ] || die "metrics.jsonl: step $step is not saved"
+ok "full disk under metrics.jsonl"
+
 # A token outside the vocabulary, met in the first epoch.
 head -c 20000 /dev/zero > "$work/tokens.bin"
 printf '\377\377' | dd of="$work/tokens.bin" bs=1 seek=9000 conv=notrunc 2> /dev/null

@@ -74,6 +74,7 @@ weft_status test_relay(const char *from, const test_run *run, const char *corpus
     weft_status status = open_data(&config, &data, error);
     if (status == WEFT_OK) status = weft_checkpoint_open(from, &source, error);
     relay self = {.common = {.job = job, .options = &options, .data = data, .resumed = source}};
+    if (status == WEFT_OK) self.common.fingerprint = weft_data_fingerprint(data);
     if (status == WEFT_OK) status = run_crew(&self, error);
     weft_checkpoint_close(source);
     weft_data_close(data);

@@ -1,0 +1,84 @@
+/* The batches of the steps: which sequences, read into the worker, and what else a step is given. */
+#include "train/loop.h"
+#include "train/rate.h"
+
+#include <math.h>
+
+int64_t weft_loop_batch_sequences(const weft_loop *loop)
+{
+    const weft_config *config = loop->job->config;
+    return loop->job->data * config->batch.microbatches * config->batch.sequences;
+}
+
+/* The place in the data: how many training sequences are read before this step. */
+static int64_t first_sequence(const weft_loop *loop, int64_t step)
+{
+    return (step - 1) * weft_loop_batch_sequences(loop);
+}
+
+typedef struct {
+    weft_loop *loop;
+    weft_data_part part;
+    int64_t first, step;
+} reading;
+
+/* Micro-batch by micro-batch, so that a bad token can be placed. */
+static weft_status read_share(void *context, weft_error *error)
+{
+    const reading *it = context;
+    weft_loop *loop = it->loop;
+    weft_worker *worker = loop->worker;
+    const weft_config *config = loop->job->config;
+    int64_t B = config->batch.sequences, size = B * config->batch.tokens, M = config->batch.microbatches;
+    int64_t first = it->first + worker->at.data * M * B;
+    loop->own_targets = 0;
+    for (int64_t m = 0; m < M; m++) {
+        int32_t *targets = worker->targets + m * size;
+        if (weft_data_read(loop->data, it->part, first + m * B, B, worker->tokens + m * size, targets, error) !=
+            WEFT_OK)
+            return weft_error_context(error, "rank %d, step %lld, stage 0, micro-batch %lld", worker->number,
+                                      (long long)it->step, (long long)m);
+        for (int64_t i = 0; i < size; i++) loop->own_targets += targets[i] >= 0;
+    }
+    return WEFT_OK;
+}
+
+weft_status weft_loop_read(weft_loop *loop, weft_data_part part, int64_t first, int64_t step, weft_error *error)
+{
+    reading it = {.loop = loop, .part = part, .first = first, .step = step};
+    return weft_loop_try(loop, "the reading of a batch", read_share, &it, error);
+}
+
+weft_status weft_loop_feed(weft_loop *loop, int64_t step, double busy, const char *what, weft_error *error)
+{
+    if (step <= loop->steps) TRY(weft_loop_read(loop, WEFT_DATA_TRAIN, first_sequence(loop, step), step, error));
+    return weft_loop_exchange(loop, busy, what, error);
+}
+
+void weft_loop_pose(weft_loop *loop, int64_t step)
+{
+    loop->worker->step = step;
+    loop->posed_targets = loop->targets;
+    loop->worker->scale = 1.0f / (float)loop->targets;
+    const weft_config *config = loop->job->config;
+    /* The device's betas: with 1 - 0.999 of one precision and 1 - 0.999^step of another the first steps are off. */
+    float beta1 = (float)config->optimizer.beta1, beta2 = (float)config->optimizer.beta2;
+    weft_step_scalars scalars = {.learning_rate = (float)weft_learning_rate(config, step),
+                                 .beta1 = beta1,
+                                 .beta2 = beta2,
+                                 .epsilon = (float)config->optimizer.epsilon,
+                                 .weight_decay = (float)config->optimizer.weight_decay,
+                                 .correction1 = (float)(1 - pow((double)beta1, (double)step)),
+                                 .correction2 = (float)(1 - pow((double)beta2, (double)step)),
+                                 .clip_norm = (float)config->optimizer.clip,
+                                 .clip_factor = 1};
+    loop->worker->device->operations->copy(loop->worker->device, NULL, loop->worker->scalars, &scalars, sizeof scalars);
+}
+
+double weft_loop_sum_losses(const weft_loop *loop)
+{
+    double sum = 0;
+    for (int64_t m = 0; m < loop->job->data * loop->job->config->batch.microbatches; m++)
+        sum += loop->worker->batch_losses[m];
+    return sum;
+}

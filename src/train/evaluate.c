@@ -1,0 +1,65 @@
+/* The held-out loss, between steps. */
+#include "train/loop.h"
+
+#include <math.h>
+
+/* Batches of one evaluation. */
+static int64_t count_batches(const weft_loop *loop)
+{
+    int64_t sequences = weft_loop_batch_sequences(loop), most = loop->job->config->run.evaluate_batches;
+    int64_t batches = (weft_data_blocks(loop->data, WEFT_DATA_HELD_OUT) + sequences - 1) / sequences;
+    return most > 0 && most < batches ? most : batches;
+}
+
+bool weft_loop_evaluates(const weft_loop *loop, int64_t step)
+{
+    return step == loop->steps || weft_loop_is_due(loop->job->config->run.evaluate_every, step);
+}
+
+/* Adds the losses and targets of one batch, unless the evaluation is broken off. */
+static weft_status run_batch(weft_loop *loop, int64_t batch, double *sum, int64_t *tokens, weft_error *error)
+{
+    weft_worker *worker = loop->worker;
+    TRY(weft_loop_read(loop, WEFT_DATA_HELD_OUT, batch * weft_loop_batch_sequences(loop), worker->step, error));
+    TRY(weft_loop_exchange(loop, 0, "beginning of a held-out batch", error));
+    if (loop->stop || loop->troubled) return WEFT_OK;
+    TRY(weft_worker_run(worker, true, error));
+    weft_error found;
+    weft_error_clear(&found);
+    loop->diverged = weft_loop_check_held_out(loop, &found) != WEFT_OK;
+    if (loop->diverged) weft_loop_meet(loop, &found);
+    loop->troubled = loop->diverged; /* all ranks have the same losses */
+    *sum += weft_loop_sum_losses(loop);
+    *tokens += loop->targets;
+    return WEFT_OK;
+}
+
+weft_status weft_loop_evaluate(weft_loop *loop, int64_t step, weft_error *error)
+{
+    double sum = 0;
+    int64_t tokens = 0, batches = count_batches(loop);
+    loop->worker->step = step;
+    for (int64_t i = 0; i < batches; i++) {
+        TRY(run_batch(loop, i, &sum, &tokens, error));
+        if (loop->stop || loop->troubled) return WEFT_OK;
+    }
+    if (tokens == 0) return WEFT_OK;
+    int64_t bytes = weft_data_bytes_per_token(loop->data);
+    double loss = sum / (double)tokens;
+    weft_evaluation_record record = {
+        .step = step, .loss = loss, .bits_per_byte = bytes ? loss / log(2) / (double)bytes : 0, .tokens = tokens};
+    return weft_loop_tell_evaluation(loop, &record, error);
+}
+
+weft_status weft_loop_lacks_evaluation(weft_loop *loop, bool *out, weft_error *error)
+{
+    const weft_observer *observer = &loop->options->observer;
+    int64_t own = 0;
+    *out = false;
+    if (loop->start == 0 || !weft_loop_evaluates(loop, loop->start)) return WEFT_OK;
+    if (loop->worker->number == 0 && observer->lacks_evaluation)
+        own = observer->lacks_evaluation(observer->context, loop->start);
+    TRY(weft_worker_gather(loop->worker, &own, sizeof own, loop->answers, "records of earlier evaluations", error));
+    *out = loop->answers[0] != 0;
+    return WEFT_OK;
+}

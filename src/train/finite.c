@@ -1,0 +1,144 @@
+/* Whether what a program has computed are numbers; else where they are not, and which checkpoint can help. */
+#include "train/loop.h"
+
+#include "train/executor.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The weights that gave something not finite have so many steps in them. A checkpoint of fewer is from before: its
+ * weights gave finite losses and gradients in the step that followed it, or this one would not have come. */
+static void describe_checkpoints(const weft_loop *loop, int64_t weights, char *out, size_t size)
+{
+    long long saved = (long long)loop->saved, before = saved;
+    bool any = loop->resumed || saved > 0, holds = any && loop->saved == weights;
+    if (holds) before = (long long)weft_checkpoint_before(loop->job->config->run.folder, loop->saved);
+    if (weights == 0 && !any)
+        snprintf(out, size, "the initial weights give it (model.init_deviation)");
+    else if (!any)
+        snprintf(out, size, "there is no checkpoint: start again");
+    else if (holds && before < 0)
+        snprintf(out, size,
+                 "the checkpoint of step %lld holds the weights that give it, and there is no earlier one: "
+                 "start again",
+                 saved);
+    else if (holds)
+        snprintf(out, size,
+                 "the checkpoint of step %lld holds the weights that give it, that of step %lld is from "
+                 "before: remove step-%08lld and resume",
+                 saved, before, saved);
+    else
+        snprintf(out, size, "the checkpoint of step %lld is from before: resume", saved);
+}
+
+weft_status weft_loop_advise(const weft_loop *loop, int64_t weights, weft_error *error)
+{
+    const weft_config *config = loop->job->config;
+    if (loop->worker->number != 0) return error->status;
+    char checkpoints[256];
+    const char *lower = ", with a lower optimizer.learning_rate", *clip = " or with optimizer.clip";
+    bool initial = weights == 0 && !loop->resumed;
+    describe_checkpoints(loop, weights, checkpoints, sizeof checkpoints);
+    weft_error found = *error;
+    return weft_fail(error, found.status, "%s; %s%s%s", found.text, checkpoints, initial ? "" : lower,
+                     initial || config->optimizer.clip > 0 ? "" : clip);
+}
+
+static weft_status check_losses(const weft_loop *loop, const char *which, weft_error *error)
+{
+    const weft_job *job = loop->job;
+    int32_t last = job->stage_count - 1;
+    int64_t M = job->config->batch.microbatches;
+    for (int64_t i = 0; i < job->data * M; i++) {
+        if (isfinite(loop->worker->batch_losses[i])) continue;
+        weft_fail(error, WEFT_FAILED, "rank %d, step %lld, stage %d, micro-batch %lld: the %s is not finite",
+                  weft_world_number(job, (weft_coordinates){job->stages[last].rank, (int32_t)(i / M), 0}),
+                  (long long)loop->worker->step, last, (long long)(i % M), which);
+        return weft_loop_known(loop, error);
+    }
+    return WEFT_OK;
+}
+
+typedef struct {
+    int32_t stage, microbatch;
+    char parameter[64];
+} bad_gradient;
+
+/* Runs the step again without updates and watches every gradient: with clipping no weight has changed since. The batch
+ * of the next one has been read meanwhile. */
+static weft_status report_bad_gradient(weft_loop *loop, weft_error *error)
+{
+    weft_worker *worker = loop->worker;
+    TRY(weft_loop_feed(loop, worker->step, 0, "batch of a step that is run again", error));
+    if (loop->troubled) return weft_loop_blame(loop, error);
+    worker->diagnose = true;
+    TRY(weft_worker_run(worker, false, error));
+    bad_gradient own = {.stage = worker->bad_stage, .microbatch = worker->bad_microbatch}, *all = NULL;
+    memcpy(own.parameter, worker->bad_parameter, sizeof own.parameter);
+    TRY(weft_arena_take(&loop->arena, (size_t)loop->job->workers, sizeof *all, &all, error));
+    TRY(weft_worker_gather(worker, &own, sizeof own, all, "diagnoses", error));
+    const bad_gradient *found = NULL; /* the backward pass meets the highest stage of the lowest micro-batch first */
+    for (int32_t r = 0; r < loop->job->workers; r++) {
+        if (all[r].stage < 0) continue;
+        if (!found || all[r].microbatch < found->microbatch ||
+            (all[r].microbatch == found->microbatch && all[r].stage > found->stage))
+            found = &all[r];
+    }
+    if (found)
+        weft_fail(error, WEFT_FAILED, "rank %d, step %lld, stage %d, micro-batch %d: the gradient of %s is not finite",
+                  (int32_t)(found - all), (long long)worker->step, found->stage, found->microbatch, found->parameter);
+    else
+        weft_fail(error, WEFT_FAILED,
+                  "step %lld: the gradient norm is not finite, though every worker's own gradients are: a sum of them "
+                  "overflows",
+                  (long long)worker->step);
+    return weft_loop_known(loop, error);
+}
+
+/* Which parameter's sums made the norm what it is, from the last stage on; -1: none. */
+static int32_t first_bad(const weft_job *job, const double *sums)
+{
+    for (int32_t p = job->parameter_count - 1; p >= 0; p--)
+        for (int32_t i = job->block_first[p]; i < job->block_first[p + 1]; i++)
+            if (!isfinite(sums[i])) return p;
+    return -1;
+}
+
+/* Without clipping the weights may have moved before the norm was known: only the sums of the step itself can tell. */
+static weft_status report_unclipped(weft_loop *loop, weft_error *error)
+{
+    const weft_job *job = loop->job;
+    size_t blocks = (size_t)job->block_first[job->parameter_count];
+    double *sums = NULL;
+    TRY(weft_arena_take(&loop->arena, blocks, sizeof *sums, &sums, error));
+    loop->worker->device->operations->copy(loop->worker->device, NULL, sums, loop->worker->ordered_sums,
+                                           blocks * sizeof *sums);
+    int32_t p = first_bad(job, sums), s = job->stage_count - 1;
+    while (s > 0 && p < job->stages[s].parameter_first) s--;
+    char ranks[WEFT_WORLD_NAMES];
+    weft_world_describe_rank(job, job->stages[s].rank, ranks, sizeof ranks); /* it is the sum of theirs */
+    weft_fail(error, WEFT_FAILED,
+              "%s, step %lld, stage %d: the gradient of %s is not finite (set optimizer.clip to learn the "
+              "micro-batch)",
+              ranks, (long long)loop->worker->step, s, p < 0 ? "the model" : job->parameters[p].name);
+    return weft_loop_known(loop, error);
+}
+
+static weft_status check(weft_loop *loop, const weft_step_scalars *scalars, weft_error *error)
+{
+    TRY(check_losses(loop, "loss", error));
+    if (!scalars->nonfinite) return WEFT_OK;
+    return loop->job->config->optimizer.clip > 0 ? report_bad_gradient(loop, error) : report_unclipped(loop, error);
+}
+
+weft_status weft_loop_check_step(weft_loop *loop, const weft_step_scalars *scalars, weft_error *error)
+{
+    weft_status status = check(loop, scalars, error);
+    return status == WEFT_FAILED && !loop->troubled ? weft_loop_advise(loop, loop->worker->step - 1, error) : status;
+}
+
+weft_status weft_loop_check_held_out(const weft_loop *loop, weft_error *error)
+{
+    return check_losses(loop, "held-out loss", error);
+}
