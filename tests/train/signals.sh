@@ -36,11 +36,11 @@ nothing_lost() { # RUN: the checkpoint is that of the last step
     [ "$steps" -lt 300 ] || die "$1: ended before the signal came"
 }
 
-interrupt() { # SIGNAL TIMES WHOLE LAYOUT RESUMED-LAYOUT
+interrupt() { # SIGNAL TIMES WHOLE LAYOUT RESUMED-LAYOUT; twice: with another one, or the system could take them for one
     signal=$1 times=$2 whole=$3 layout=$4 resumed=$5
     start "$work/$signal-$times-$layout" run.steps=300 "$layout"
     kill -"$signal" $child
-    [ "$times" = once ] || kill -"$signal" $child
+    [ "$times" = once ] || kill -TERM $child
     wait $child
     status=$?
     [ $status -eq 0 ] || die "SIG$signal $times ended the run with status $status"
