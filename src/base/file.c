@@ -81,6 +81,26 @@ weft_status weft_file_write_all(int descriptor, const void *bytes, size_t count,
     return WEFT_OK;
 }
 
+weft_status weft_file_create(const char *path, int *out_descriptor, weft_error *error)
+{
+    int kept = unlink(path) == 0 ? 0 : errno;
+    *out_descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (*out_descriptor >= 0) return WEFT_OK;
+    return weft_file_fail(error, path, "create", errno == EEXIST && kept ? kept : errno);
+}
+
+weft_status weft_file_append(const char *path, int *out_descriptor, weft_error *error)
+{
+    struct stat info;
+    *out_descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+    bool refused = *out_descriptor < 0 && (errno == ELOOP || errno == ENXIO); /* a link; a pipe that nobody reads */
+    if (*out_descriptor < 0 && !refused) return weft_file_fail(error, path, "open", errno);
+    if (!refused && fstat(*out_descriptor, &info) == 0 && S_ISREG(info.st_mode)) return WEFT_OK;
+    if (!refused) close(*out_descriptor);
+    *out_descriptor = -1;
+    FAIL(error, WEFT_FAILED, "%s: not a regular file", path);
+}
+
 static void parent_of(const char *path, char *out, size_t size)
 {
     snprintf(out, size, "%s", path);
@@ -98,8 +118,8 @@ weft_status weft_file_write(const char *path, const void *bytes, size_t count, w
     char aside[4096], folder[4096];
     if (snprintf(aside, sizeof aside, "%s.tmp", path) >= (int)sizeof aside)
         FAIL(error, WEFT_INVALID, "path too long: %s", path);
-    int descriptor = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (descriptor < 0) return weft_file_fail(error, aside, "create", errno);
+    int descriptor = -1;
+    TRY(weft_file_create(aside, &descriptor, error));
     weft_status status = weft_file_write_all(descriptor, bytes, count, aside, error);
     if (status == WEFT_OK && fsync(descriptor) != 0) status = weft_file_fail(error, aside, "sync", errno);
     if (close(descriptor) != 0 && status == WEFT_OK) status = weft_file_fail(error, aside, "close", errno);
@@ -112,6 +132,14 @@ weft_status weft_file_write(const char *path, const void *bytes, size_t count, w
     return weft_folder_sync(folder, error);
 }
 
+/* A new name is safe once the folder that holds it is synced; one that may not be read cannot be opened for it. */
+static weft_status sync_parent(const char *path, weft_error *error)
+{
+    char folder[4096];
+    parent_of(path, folder, sizeof folder);
+    return access(folder, R_OK) == 0 ? weft_folder_sync(folder, error) : WEFT_OK;
+}
+
 weft_status weft_folder_create(const char *path, weft_error *error)
 {
     char part[4096];
@@ -120,10 +148,11 @@ weft_status weft_folder_create(const char *path, weft_error *error)
     for (char *c = part + 1; *c; c++) {
         if (*c != '/') continue;
         *c = '\0';
-        mkdir(part, 0777);
+        if (mkdir(part, 0777) == 0) TRY(sync_parent(part, error));
         *c = '/';
     }
-    if (mkdir(part, 0777) != 0 && errno != EEXIST) return weft_file_fail(error, path, "create folder", errno);
+    if (mkdir(part, 0777) == 0) return sync_parent(part, error);
+    if (errno != EEXIST) return weft_file_fail(error, path, "create folder", errno);
     struct stat info;
     if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
         FAIL(error, WEFT_FAILED, "%s: exists and is not a folder", path);

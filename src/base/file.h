@@ -2,7 +2,9 @@
  * Files: whole-file reads, read-only maps, writing aside with sync and rename, folders.
  *
  * Messages name the path and the system's reason; a full disk is called that. Only regular files are read, so that a
- * named pipe or a device is refused and not waited for. Owns: a map owns its pages until weft_map_fini. Threads: any.
+ * named pipe or a device is refused and not waited for. Every file that weft writes is made by weft_file_create or
+ * weft_file_append, which never write to what another name stands for. Owns: a map owns its pages until weft_map_fini.
+ * Threads: any.
  */
 #ifndef WEFT_BASE_FILE_H
 #define WEFT_BASE_FILE_H
@@ -21,7 +23,16 @@ void weft_map_fini(weft_map *map);
 /* Appends the file's bytes to out. */
 weft_status weft_file_read(const char *path, weft_text *out, weft_error *error) WEFT_CHECKED;
 
-/* Writes bytes to path: aside as path + ".tmp", synced, renamed. On error the old file is untouched. */
+/* A new regular file, open for writing. What has the name (a file left by a run that was killed, a link, a pipe) is
+ * removed first: what a link points to stays. The caller closes the descriptor. WEFT_FAILED. */
+weft_status weft_file_create(const char *path, int *out_descriptor, weft_error *error) WEFT_CHECKED;
+
+/* The regular file of this name, made when there is none, open for writing at its end. WEFT_FAILED, also for a link or
+ * a pipe, which is not waited for. */
+weft_status weft_file_append(const char *path, int *out_descriptor, weft_error *error) WEFT_CHECKED;
+
+/* Writes bytes to path: aside as path + ".tmp", synced, renamed. On error the old file is untouched; a link of this
+ * name is replaced, not followed. */
 weft_status weft_file_write(const char *path, const void *bytes, size_t count, weft_error *error) WEFT_CHECKED;
 
 /* WEFT_FAILED: "PATH: cannot WHAT: reason", with number an errno of creating or writing; a full disk is called that. */
@@ -31,8 +42,8 @@ weft_status weft_file_fail(weft_error *error, const char *path, const char *what
 weft_status weft_file_write_all(int descriptor, const void *bytes, size_t count, const char *path,
                                 weft_error *error) WEFT_CHECKED;
 
-weft_status weft_folder_create(const char *path,
-                               weft_error *error) WEFT_CHECKED; /* with parents; existing is fine, by a link too */
+/* With parents; existing is fine, by a link too. Each folder that is new is synced in its parent. */
+weft_status weft_folder_create(const char *path, weft_error *error) WEFT_CHECKED;
 weft_status weft_folder_sync(const char *path, weft_error *error) WEFT_CHECKED;
 /* Holds the folder for this process until the descriptor is closed or the process ends; nothing is written.
  * WEFT_INVALID when another one holds it. *out_descriptor is -1 where the file system has no locks. */

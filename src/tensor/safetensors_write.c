@@ -116,8 +116,7 @@ static weft_status put_all(sink *to, const weft_text *header, const weft_tensor_
 static weft_status write_file(sink *to, const weft_text *header, const weft_tensor_entry *entries, size_t count,
                               weft_error *error)
 {
-    to->descriptor = open(to->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (to->descriptor < 0) return weft_file_fail(error, to->path, "create", errno);
+    TRY(weft_file_create(to->path, &to->descriptor, error));
     weft_status status = put_all(to, header, entries, count, error);
     if (close(to->descriptor) != 0 && status == WEFT_OK) status = weft_file_fail(error, to->path, "close", errno);
     if (status != WEFT_OK) unlink(to->path); /* half a file is of no use to anyone */

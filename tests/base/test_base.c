@@ -230,6 +230,116 @@ static void test_links(void **state)
     assert_int_equal(weft_folder_remove(folder, &error), WEFT_OK);
 }
 
+/* The linker puts this in front of fsync: what was synced, a path a line. */
+int __real_fsync(int descriptor);
+int __wrap_fsync(int descriptor);
+static char synced[1024];
+
+int __wrap_fsync(int descriptor)
+{
+    char name[64], path[256];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", descriptor);
+    ssize_t length = readlink(name, path, sizeof path);
+    size_t used = strlen(synced);
+    snprintf(synced + used, sizeof synced - used, "%.*s\n", length > 0 ? (int)length : 0, path);
+    return __real_fsync(descriptor);
+}
+
+/* Each folder that is new is synced in the one that holds it, and no other is. */
+static void test_folders_are_synced(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/weft-test-XXXXXX", path[96], expected[256];
+    weft_error error;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/a//b/c/", folder);
+    *synced = '\0';
+    assert_int_equal(weft_folder_create(path, &error), WEFT_OK);
+    snprintf(expected, sizeof expected, "%s\n%s/a\n%s/a/b\n", folder, folder, folder);
+    assert_string_equal(synced, expected);
+    *synced = '\0';
+    assert_int_equal(weft_folder_create(path, &error), WEFT_OK);
+    assert_string_equal(synced, "");
+    snprintf(path, sizeof path, "%s/a/d", folder);
+    snprintf(expected, sizeof expected, "%s/a\n", folder);
+    assert_int_equal(weft_folder_create(path, &error), WEFT_OK);
+    assert_string_equal(synced, expected);
+    assert_int_equal(weft_folder_remove(folder, &error), WEFT_OK);
+}
+
+static void assert_holds(const char *path, const char *wanted)
+{
+    weft_error error;
+    weft_text text;
+    weft_text_init(&text);
+    if (weft_file_read(path, &text, &error) != WEFT_OK) fail_msg("%s", error.text);
+    assert_string_equal(weft_text_get(&text), wanted);
+    weft_text_fini(&text);
+}
+
+enum { LINK, HARD_LINK, PIPE, STALE, TAKEN };
+
+/* Puts something in the place of a name. */
+static void take_name(int what, const char *other, const char *path)
+{
+    weft_error error;
+    unlink(path);
+    assert_int_equal(weft_file_write(other, "kept", 4, &error), WEFT_OK);
+    if (what == LINK) assert_int_equal(symlink(other, path), 0);
+    if (what == HARD_LINK) assert_int_equal(link(other, path), 0);
+    if (what == PIPE) assert_int_equal(mkfifo(path, 0600), 0);
+    if (what == STALE) assert_int_equal(weft_file_write(path, "left by a run that was killed", 29, &error), WEFT_OK);
+}
+
+/* Whatever has the name of a file that is made, or its temporary name, nothing else is written to or waited for. */
+static void test_taken_names(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/weft-test-XXXXXX", path[64], aside[64], other[64];
+    weft_error error;
+    int descriptor = -1;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/file", folder);
+    snprintf(aside, sizeof aside, "%s/file.tmp", folder);
+    snprintf(other, sizeof other, "%s/other", folder);
+    alarm(60); /* a pipe that is opened for writing waits for a reader */
+    for (int what = LINK; what < TAKEN; what++) {
+        take_name(what, other, aside);
+        assert_int_equal(weft_file_write(path, "new", 3, &error), WEFT_OK);
+        assert_holds(path, "new");
+        assert_holds(other, "kept");
+        assert_false(weft_path_exists(aside));
+        take_name(what, other, path);
+        assert_int_equal(weft_file_write(path, "newer", 5, &error), WEFT_OK);
+        assert_holds(path, "newer");
+        assert_holds(other, "kept");
+        take_name(what, other, path);
+        assert_int_equal(weft_file_create(path, &descriptor, &error), WEFT_OK);
+        assert_int_equal(weft_file_write_all(descriptor, "newest", 6, path, &error), WEFT_OK);
+        close(descriptor);
+        assert_holds(path, "newest");
+        assert_holds(other, "kept");
+    }
+    for (int what = LINK; what <= PIPE; what += PIPE - LINK) {
+        take_name(what, other, path);
+        assert_int_equal(weft_file_append(path, &descriptor, &error), WEFT_FAILED);
+        assert_non_null(strstr(error.text, "not a regular file"));
+        assert_holds(other, "kept");
+    }
+    alarm(0);
+    assert_int_equal(unlink(path), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(weft_file_append(path, &descriptor, &error), WEFT_OK);
+        assert_int_equal(weft_file_write_all(descriptor, "ab", 2, path, &error), WEFT_OK);
+        close(descriptor);
+    }
+    assert_holds(path, "abab");
+    assert_int_equal(mkdir(aside, 0777), 0);
+    assert_int_equal(weft_file_write(path, "new", 3, &error), WEFT_FAILED);
+    assert_non_null(strstr(error.text, "Is a directory"));
+    assert_int_equal(weft_folder_remove(folder, &error), WEFT_OK);
+}
+
 static void test_lock(void **state)
 {
     (void)state;
@@ -257,7 +367,8 @@ int main(void)
         cmocka_unit_test(test_text),         cmocka_unit_test(test_numbers_and_names),
         cmocka_unit_test(test_random),       cmocka_unit_test(test_permutation),
         cmocka_unit_test(test_files),        cmocka_unit_test(test_no_regular_file),
-        cmocka_unit_test(test_links),        cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_links),        cmocka_unit_test(test_folders_are_synced),
+        cmocka_unit_test(test_taken_names),  cmocka_unit_test(test_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
