@@ -54,14 +54,16 @@ void weft_text_add_count(weft_text *text, int64_t count, const char *noun)
     weft_text_add(text, "%lld %s%s", (long long)count, noun, count == 1 ? "" : hisses ? "es" : "s");
 }
 
-/* Bytes of the well-formed UTF-8 character at c (Unicode 15, table 3-7), or 0. */
-static int utf8_length(const unsigned char *c)
+/* Unicode 15, table 3-7. */
+int weft_utf8_length(const unsigned char *c, size_t room)
 {
+    if (room == 0) return 0;
     if (c[0] < 0x80) return 1;
     int length = c[0] >= 0xc2 && c[0] < 0xe0   ? 2
                  : c[0] >= 0xe0 && c[0] < 0xf0 ? 3
                  : c[0] >= 0xf0 && c[0] < 0xf5 ? 4
                                                : 0;
+    if ((size_t)length > room) return 0;
     for (int i = 1; i < length; i++)
         if ((c[i] & 0xc0) != 0x80) return 0;
     if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f)) return 0;
@@ -73,7 +75,7 @@ void weft_text_add_json(weft_text *text, const char *string)
 {
     weft_text_add_bytes(text, "\"", 1);
     for (const unsigned char *c = (const unsigned char *)string; *c;) {
-        int length = utf8_length(c);
+        int length = weft_utf8_length(c, 4); /* the zero byte at the end continues none */
         if (length == 0)
             weft_text_add(text, "\\ufffd");
         else if (*c == '"' || *c == '\\')

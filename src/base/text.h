@@ -24,6 +24,8 @@ void weft_text_add_count(weft_text *text, int64_t count, const char *noun); /* "
 void weft_text_add_json(weft_text *text, const char *string); /* with quotes and escapes; bytes that are not UTF-8
                                                                * become U+FFFD */
 void weft_text_add_xml(weft_text *text, const char *string);  /* escapes & < > " */
+/* Bytes of the well-formed UTF-8 character at c, of which so many bytes may be read; 0 where there is none. */
+int weft_utf8_length(const unsigned char *c, size_t room);
 weft_status weft_text_check(const weft_text *text, weft_error *error) WEFT_CHECKED;
 const char *weft_text_get(const weft_text *text); /* "" when empty; borrowed */
 

@@ -1,13 +1,12 @@
-#include "tensor/safetensors.h"
+#include "tensor/safetensors_header.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* The format is that of github.com/huggingface/safetensors; as there, the data has no holes, and 100 MB bound the
  * header. */
-enum { LENGTH_BYTES = 8, LARGEST_HEADER = 100000000 };
+enum { LENGTH_BYTES = WEFT_SAFETENSORS_LENGTH, LARGEST_HEADER = 100000000 };
 
 struct weft_safetensors {
     const char *path;
@@ -19,133 +18,15 @@ struct weft_safetensors {
     weft_arena arena;
 };
 
-static const struct {
-    const char *name;
-    weft_element element;
-} dtypes[] = {{"F32", WEFT_FP32}, {"BF16", WEFT_BF16}};
-
-static weft_status parse_dtype(const char *path, const char *name, const json_t *dtype, weft_tensor_entry *entry,
-                               weft_error *error)
+static weft_status read_entries(weft_safetensors *file, const weft_safetensors_header *header, weft_error *error)
 {
-    const char *word = json_string_value(dtype);
-    if (!word)
-        FAIL(error, WEFT_INVALID, "%s: tensor \"%s\" (header from byte 8): dtype is missing or not a string", path,
-             name);
-    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
-        if (strcmp(word, dtypes[i].name) != 0) continue;
-        entry->element = dtypes[i].element;
-        return WEFT_OK;
-    }
-    FAIL(error, WEFT_INVALID,
-         "%s: tensor \"%s\" (header from byte 8): dtype \"%.16s\" is not supported, only F32 and BF16", path, name,
-         word);
-}
-
-/* Also works out the size in bytes. */
-static weft_status parse_shape(const char *path, const char *name, const json_t *shape, weft_tensor_entry *entry,
-                               weft_error *error)
-{
-    size_t dimensions = json_array_size(shape);
-    if (!json_is_array(shape) || dimensions > WEFT_TENSOR_DIMENSIONS)
-        FAIL(error, WEFT_INVALID, "%s: tensor \"%s\" (header from byte 8): shape must be a list of at most %d sizes",
-             path, name, WEFT_TENSOR_DIMENSIONS);
-    entry->dimensions = (int32_t)dimensions;
-    uint64_t bytes = weft_element_bytes(entry->element);
-    for (size_t i = 0; i < dimensions; i++) {
-        const json_t *size = json_array_get(shape, i);
-        entry->shape[i] = json_is_integer(size) ? (int64_t)json_integer_value(size) : -1;
-        if (entry->shape[i] < 0)
-            FAIL(error, WEFT_INVALID,
-                 "%s: tensor \"%s\" (header from byte 8): size %zu of its shape is not a whole number >= 0", path, name,
-                 i);
-        if (__builtin_mul_overflow(bytes, (uint64_t)entry->shape[i], &bytes) || bytes > PTRDIFF_MAX)
-            FAIL(error, WEFT_INVALID, "%s: tensor \"%s\" (header from byte 8): shape is too large for any file", path,
-                 name);
-    }
-    entry->bytes = (size_t)bytes;
-    return WEFT_OK;
-}
-
-static weft_status parse_range(const weft_safetensors *file, const char *name, const json_t *range,
-                               weft_tensor_entry *entry, weft_error *error)
-{
-    const json_t *from = json_array_get(range, 0), *to = json_array_get(range, 1);
-    bool numbers = json_array_size(range) == 2 && json_is_integer(from) && json_is_integer(to);
-    int64_t begin = numbers ? (int64_t)json_integer_value(from) : -1,
-            end = numbers ? (int64_t)json_integer_value(to) : -1;
-    if (begin < 0 || end < begin)
-        FAIL(error, WEFT_INVALID,
-             "%s: tensor \"%s\" (header from byte 8): data_offsets must be two ascending whole numbers", file->path,
-             name);
-    uint64_t room = file->map.size - file->data_start;
-    if ((uint64_t)end > room)
-        FAIL(error, WEFT_INVALID, "%s: truncated at byte %zu: tensor \"%s\" ends at byte %" PRIu64 " by the header",
-             file->path, file->map.size, name, file->data_start + (uint64_t)end);
-    if ((uint64_t)(end - begin) != entry->bytes)
-        FAIL(error, WEFT_INVALID,
-             "%s: tensor \"%s\" at byte %" PRIu64 ": %" PRId64 " bytes, but its shape and dtype need %zu", file->path,
-             name, file->data_start + (uint64_t)begin, end - begin, entry->bytes);
-    entry->data = file->map.bytes + file->data_start + begin;
-    return WEFT_OK;
-}
-
-static weft_status check_name(const weft_safetensors *file, const char *name, size_t index, weft_error *error)
-{
-    for (const char *c = name; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            FAIL(error, WEFT_INVALID, "%s: header from byte 8: the name of tensor %zu holds a control character",
-                 file->path, index);
-    return WEFT_OK;
-}
-
-static weft_status parse_entry(weft_safetensors *file, const char *name, const json_t *value, weft_error *error)
-{
-    static const char *const keys[] = {"dtype", "shape", "data_offsets"};
-    enum { KEYS = sizeof keys / sizeof *keys };
-    const json_t *field[KEYS];
-    TRY(check_name(file, name, file->count, error));
-    for (size_t i = 0; i < KEYS; i++) {
-        field[i] = json_object_get(value, keys[i]);
-        if (!field[i])
-            FAIL(error, WEFT_INVALID, "%s: tensor \"%s\" (header from byte 8): %s is missing", file->path, name,
-                 keys[i]);
-    }
-    if (json_object_size(value) != KEYS)
-        FAIL(error, WEFT_INVALID,
-             "%s: tensor \"%s\" (header from byte 8): more keys than dtype, shape and data_offsets", file->path, name);
-    weft_tensor_entry *entry = &file->entries[file->count];
-    TRY(parse_dtype(file->path, name, field[0], entry, error));
-    TRY(parse_shape(file->path, name, field[1], entry, error));
-    TRY(parse_range(file, name, field[2], entry, error));
-    TRY(weft_arena_text(&file->arena, name, &entry->name, error));
-    file->count++;
-    return WEFT_OK;
-}
-
-static weft_status check_metadata(const weft_safetensors *file, json_t *metadata, weft_error *error)
-{
-    const char *key = NULL;
-    json_t *value = NULL;
-    if (!json_is_object(metadata))
-        FAIL(error, WEFT_INVALID, "%s: header from byte 8: __metadata__ is not a map", file->path);
-    json_object_foreach(metadata, key, value) if (!json_is_string(value))
-        FAIL(error, WEFT_INVALID, "%s: header from byte 8: a value of __metadata__ is not a string", file->path);
-    return WEFT_OK;
-}
-
-static weft_status parse_entries(weft_safetensors *file, json_t *root, weft_error *error)
-{
-    if (!json_is_object(root)) FAIL(error, WEFT_INVALID, "%s: the header at byte 8 is not a JSON map", file->path);
-    TRY(weft_arena_take(&file->arena, json_object_size(root), sizeof *file->entries, &file->entries, error));
-    const char *name = NULL;
-    json_t *value = NULL;
-    json_object_foreach(root, name, value)
-    {
-        if (strcmp(name, "__metadata__") == 0)
-            TRY(check_metadata(file, value, error));
-        else
-            TRY(parse_entry(file, name, value, error));
-    }
+    weft_safetensors_counts counts = {0};
+    char *names = NULL;
+    TRY(weft_safetensors_header_read(header, NULL, NULL, &counts, error));
+    TRY(weft_arena_take(&file->arena, counts.tensors, sizeof *file->entries, &file->entries, error));
+    TRY(weft_arena_take(&file->arena, counts.name_bytes, 1, &names, error));
+    TRY(weft_safetensors_header_read(header, file->entries, names, &counts, error));
+    file->count = counts.tensors;
     return WEFT_OK;
 }
 
@@ -165,15 +46,12 @@ static weft_status parse_header(weft_safetensors *file, weft_error *error)
         FAIL(error, WEFT_INVALID, "%s: truncated at byte %zu: byte 0 states a header that ends at byte %" PRIu64,
              file->path, size, LENGTH_BYTES + length);
     file->data_start = LENGTH_BYTES + length;
-    json_error_t problem;
-    const char *header = (const char *)file->map.bytes + LENGTH_BYTES;
-    json_t *root = json_loadb(header, (size_t)length, JSON_REJECT_DUPLICATES, &problem);
-    if (!root)
-        FAIL(error, WEFT_INVALID, "%s: bad header at byte %d: %s", file->path, LENGTH_BYTES + problem.position,
-             problem.text);
-    weft_status status = parse_entries(file, root, error);
-    json_decref(root);
-    return status;
+    weft_safetensors_header header = {.path = file->path,
+                                      .bytes = file->map.bytes + LENGTH_BYTES,
+                                      .length = (size_t)length,
+                                      .data = file->map.bytes + file->data_start,
+                                      .data_bytes = size - (size_t)file->data_start};
+    return read_entries(file, &header, error);
 }
 
 /* Tensors without bytes come before what begins at the same place. */
@@ -211,17 +89,36 @@ static weft_status check_places(const weft_safetensors *file, weft_error *error)
     return WEFT_OK;
 }
 
+/* Files are written in the order of their data: most need no sorting. */
+static void sort_entries(weft_safetensors *file)
+{
+    for (size_t i = 1; i < file->count; i++) {
+        if (by_place(&file->entries[i - 1], &file->entries[i]) <= 0) continue;
+        qsort(file->entries, file->count, sizeof *file->entries, by_place);
+        return;
+    }
+}
+
+static weft_status sort_names(weft_safetensors *file, weft_error *error)
+{
+    TRY(weft_arena_take(&file->arena, file->count, sizeof *file->by_name, &file->by_name, error));
+    for (size_t i = 0; i < file->count; i++) file->by_name[i] = &file->entries[i];
+    if (file->count) qsort(file->by_name, file->count, sizeof *file->by_name, by_name);
+    for (size_t i = 1; i < file->count; i++)
+        if (strcmp(file->by_name[i - 1]->name, file->by_name[i]->name) == 0)
+            FAIL(error, WEFT_INVALID, "%s: header from byte 8: a duplicate name, \"%s\"", file->path,
+                 file->by_name[i]->name);
+    return WEFT_OK;
+}
+
 static weft_status open_file(weft_safetensors *file, const char *path, weft_error *error)
 {
     TRY(weft_arena_text(&file->arena, path, &file->path, error));
     TRY(weft_map_init(&file->map, path, error));
     TRY(parse_header(file, error));
-    if (file->count) qsort(file->entries, file->count, sizeof *file->entries, by_place);
-    TRY(check_places(file, error));
-    TRY(weft_arena_take(&file->arena, file->count, sizeof *file->by_name, &file->by_name, error));
-    for (size_t i = 0; i < file->count; i++) file->by_name[i] = &file->entries[i];
-    if (file->count) qsort(file->by_name, file->count, sizeof *file->by_name, by_name);
-    return WEFT_OK;
+    sort_entries(file);
+    TRY(sort_names(file, error));
+    return check_places(file, error);
 }
 
 weft_status weft_safetensors_open(const char *path, weft_safetensors **out, weft_error *error)

@@ -4,15 +4,22 @@
 
 #include <inttypes.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 #include <cmocka.h>
+
+#ifdef WEFT_HAVE_JANSSON
+#include <jansson.h>
+#endif
 
 static char root[] = "/tmp/weft-safetensors-XXXXXX";
 static char file_path[64];
@@ -166,12 +173,14 @@ static void test_malformed_headers(void **state)
 {
     (void)state;
     refuses("", 0, "bad header at byte 8");
-    refuses("{\"a\":", 0, "bad header at byte 1");
+    refuses("{\"a\"", 0, "bad header at byte 12");
+    refuses("{\"a\":", 0, "not a map of dtype");
     refuses("[]", 0, "not a JSON map");
     refuses("{} x", 0, "bad header at byte 1");
     refuses("{" TENSOR("a", "[1]", 0, 4) "," TENSOR("a", "[1]", 4, 8) "}", 8, "duplicate");
     refuses("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "duplicate");
-    refuses("{\"a\":3}", 0, "\"a\" (header from byte 8): dtype is missing");
+    refuses("{\"a\":3}", 0, "\"a\" (header from byte 8): not a map of dtype, shape and data_offsets");
+    refuses("{\"a\":{}}", 0, "\"a\" (header from byte 8): dtype is missing");
     refuses("{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "shape is missing");
     refuses("{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "data_offsets is missing");
     refuses("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"more\":1}}", 4, "more keys");
@@ -183,7 +192,7 @@ static void test_malformed_headers(void **state)
     refuses("{" TENSOR("a", "[1,1.0]", 0, 4) "}", 4, "size 1 of its shape");
     refuses("{" TENSOR("a", "[4294967296,4294967296]", 0, 4) "}", 4, "too large for any file");
     refuses("{" TENSOR("a", "[2305843009213693952,2]", 0, 4) "}", 4, "too large for any file");
-    refuses("{" TENSOR("a", "[1]", 0, 99999999999999999999) "}", 4, "bad header at byte");
+    refuses("{" TENSOR("a", "[1]", 0, 99999999999999999999) "}", 4, "two ascending whole numbers");
     refuses("{" TENSOR("a", "[1]", 4, 0) "}", 4, "two ascending whole numbers");
     refuses("{" TENSOR("a", "[1]", -4, 0) "}", 4, "two ascending whole numbers");
     refuses("{" TENSOR("a", "[1]", 0, 4.0) "}", 4, "two ascending whole numbers");
@@ -239,7 +248,11 @@ static void test_deep_nesting(void **state)
     assert_non_null(header);
     memset(header, '[', DEPTH);
     header[DEPTH] = '\0';
-    refuses(header, 0, "bad header at byte");
+    refuses(header, 0, "not a JSON map");
+    memcpy(header, "{\"a\":", 5);
+    refuses(header, 0, "not a map of dtype");
+    memcpy(header, "{\"a\":{\"shape\":", 14);
+    refuses(header, 0, "not a whole number");
     free(header);
 }
 
@@ -314,6 +327,134 @@ static void test_random_mutations(void **state)
     weft_text_fini(&whole);
 }
 
+/* As another reader of JSON takes them: what it refuses is refused, and what opens has the same names and sizes. */
+#ifdef WEFT_HAVE_JANSSON
+static bool is_plain(const json_t *value)
+{
+    const json_t *item = json_object_get(value, "shape");
+    for (size_t i = 0; i < json_array_size(item); i++)
+        if (!json_is_integer(json_array_get(item, i))) return false;
+    return json_is_object(value) && json_is_string(json_object_get(value, "dtype")) && json_is_array(item);
+}
+
+static void agree(const json_t *other, const weft_safetensors *file)
+{
+    size_t metadata = json_object_get(other, "__metadata__") ? 1 : 0;
+    assert_int_equal(weft_safetensors_count(file), json_object_size(other) - metadata);
+    for (size_t i = 0; i < weft_safetensors_count(file); i++) {
+        const weft_tensor_entry *entry = weft_safetensors_get(file, i);
+        const json_t *value = json_object_get(other, entry->name), *shape = json_object_get(value, "shape");
+        assert_true(is_plain(value));
+        assert_int_equal(entry->dimensions, json_array_size(shape));
+        for (int32_t k = 0; k < entry->dimensions; k++)
+            assert_int_equal(entry->shape[k], json_integer_value(json_array_get(shape, (size_t)k)));
+    }
+}
+
+static void test_as_json_is(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 6000 };
+    static const char sample[] =
+        "{\"__metadata__\":{\"a\\ud834\\udd1e\":\"\\u00e9\"}, "
+        "\"b\\u0041\\n\xc3\xa9\":{\"dtype\":\"F32\",\"shape\":[2,1],"
+        "\"data_offsets\":[4,12]} ,\"c\":{\"sh\\u0061pe\":[ ],\"data_offsets\":[0,4],\"dtype\":\"F32\"}}  ";
+    static const char likely[] = "{}[]\",:0123456789-.eE\\u \t\xc3\xa9";
+    weft_random_key key = weft_random_key_make(5, "as json is");
+    int opened = 0, disputed = 0;
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        char header[sizeof sample];
+        memcpy(header, sample, sizeof header);
+        memcpy(strstr(header, "\\n"), "\\/", 2);
+        for (uint64_t i = 0; i < round % 3; i++) {
+            uint64_t draw = weft_random_bits(key, (round + 1) << 32 | i);
+            header[(draw & UINT32_MAX) % (sizeof sample - 1)] = likely[(draw >> 32) % (sizeof likely - 1)];
+        }
+        put_header(header, 12);
+        json_t *other = json_loads(header, JSON_REJECT_DUPLICATES, NULL);
+        weft_safetensors *file = NULL;
+        weft_error error;
+        if (weft_safetensors_open(file_path, &file, &error) == WEFT_OK) {
+            opened++;
+            if (other)
+                agree(other, file);
+            else
+                disputed++; /* names of the metadata may be there twice */
+        } else if (other) {
+            assert_null(strstr(error.text, "bad header"));
+        }
+        weft_safetensors_close(file);
+        json_decref(other);
+    }
+    assert_in_range(opened, ROUNDS / 3, ROUNDS - 1);
+    assert_int_equal(disputed, 0);
+}
+#endif
+
+/* So many tensors without elements, and names that make the header as long as it may be. */
+static void put_many_tensors(size_t count)
+{
+    weft_text header;
+    weft_text_init(&header);
+    for (size_t i = 0; i < count; i++)
+        weft_text_add(&header, "%c\"%zx\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}", i ? ',' : '{', i);
+    weft_text_add(&header, "}");
+    put_header(weft_text_get(&header), 0);
+    weft_text_fini(&header);
+}
+
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define SANITIZED 1
+#elif defined __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+/* In a process of its own that may take so many bytes beyond what it has; its exit status. */
+static int open_within(size_t bytes)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        long pages = 0;
+        FILE *sizes = fopen("/proc/self/statm", "r");
+        weft_safetensors *file = NULL;
+        weft_error error;
+        if (!sizes || fscanf(sizes, "%ld", &pages) != 1) _exit(9);
+        rlim_t limit = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + bytes;
+        if (setrlimit(RLIMIT_AS, &(struct rlimit){limit, limit}) != 0) _exit(9);
+        _exit((int)weft_safetensors_open(file_path, &file, &error));
+    }
+    int status = 0;
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* Memory for a header is in proportion to it, and none is taken for one that is refused. */
+static void test_memory_for_headers(void **state)
+{
+    (void)state;
+    enum { TENSORS = 200000, SLACK = 4 << 20 };
+    struct stat info;
+    put_many_tensors(TENSORS);
+    assert_int_equal(stat(file_path, &info), 0);
+    weft_safetensors_close(accepted());
+#ifndef SANITIZED
+    size_t size = (size_t)info.st_size;
+    assert_int_equal(open_within(4 * size + SLACK), WEFT_OK); /* one of them is the file's own */
+    weft_text whole;
+    weft_error error;
+    weft_text_init(&whole);
+    assert_int_equal(weft_file_read(file_path, &whole, &error), WEFT_OK);
+    whole.bytes[size - 2] = 'x';
+    put(whole.bytes, whole.length);
+    weft_text_fini(&whole);
+    assert_int_equal(open_within(size + SLACK), WEFT_INVALID);
+#endif
+}
+
 static void write_refuses(const weft_tensor_entry *entries, size_t count, const char *words)
 {
     weft_error error;
@@ -346,6 +487,39 @@ static void test_writing_nonsense(void **state)
     write_refuses(two, 1, "no name");
 }
 
+/* No file may grow beyond `bytes`: writes fail as they do on a full disk. */
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* What is in the place of the file is not written to: neither what a link points to, nor a pipe. */
+static void test_taken_names(void **state)
+{
+    (void)state;
+    weft_error error;
+    char other[96];
+    snprintf(other, sizeof other, "%s/other", root);
+    alarm(60); /* a pipe that is opened for writing waits for a reader */
+    for (int link = 0; link < 2; link++) {
+        unlink(file_path);
+        assert_int_equal(weft_file_write(other, "kept", 4, &error), WEFT_OK);
+        assert_int_equal(link ? symlink(other, file_path) : mkfifo(file_path, 0600), 0);
+        write_samples(NULL, NULL);
+        weft_safetensors_close(accepted());
+        weft_map map;
+        assert_int_equal(weft_map_init(&map, other, &error), WEFT_OK);
+        assert_int_equal(map.size, 4);
+        assert_memory_equal(map.bytes, "kept", 4);
+        weft_map_fini(&map);
+    }
+    alarm(0);
+}
+
 static void test_unwritable(void **state)
 {
     (void)state;
@@ -354,11 +528,11 @@ static void test_unwritable(void **state)
     snprintf(path, sizeof path, "%s/none/file", root);
     assert_int_equal(weft_safetensors_write(path, samples, SAMPLES, NULL, NULL, &error), WEFT_FAILED);
     assert_non_null(strstr(error.text, path));
-    if (access("/dev/full", W_OK) == 0 && symlink("/dev/full", file_path) == 0) {
-        assert_int_equal(weft_safetensors_write(file_path, samples, SAMPLES, NULL, NULL, &error), WEFT_FAILED);
-        assert_non_null(strstr(error.text, "cannot write"));
-        assert_false(weft_path_exists(file_path));
-    }
+    limit_files(100);
+    assert_int_equal(weft_safetensors_write(file_path, samples, SAMPLES, NULL, NULL, &error), WEFT_FAILED);
+    limit_files(RLIM_INFINITY);
+    assert_non_null(strstr(error.text, "cannot write"));
+    assert_false(weft_path_exists(file_path));
     uint64_t checksum;
     assert_int_equal(weft_file_checksum(path, &checksum, NULL, &error), WEFT_INVALID);
     assert_int_equal(weft_file_checksum(root, &checksum, NULL, &error), WEFT_INVALID);
@@ -393,6 +567,10 @@ int main(void)
         cmocka_unit_test(test_malformed_lengths),  cmocka_unit_test(test_deep_nesting),
         cmocka_unit_test(test_truncated_anywhere), cmocka_unit_test(test_random_mutations),
         cmocka_unit_test(test_writing_nonsense),   cmocka_unit_test(test_unwritable),
+        cmocka_unit_test(test_taken_names),        cmocka_unit_test(test_memory_for_headers),
+#ifdef WEFT_HAVE_JANSSON
+        cmocka_unit_test(test_as_json_is),
+#endif
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }
