@@ -11,6 +11,7 @@
 #ifndef WEFT_CHECKPOINT_CHECKPOINT_H
 #define WEFT_CHECKPOINT_CHECKPOINT_H
 
+#include "config/config.h"
 #include "tensor/safetensors.h"
 
 typedef enum weft_checkpoint_kind {
@@ -28,7 +29,8 @@ typedef struct weft_checkpoint_file {
 } weft_checkpoint_file;
 
 typedef struct weft_checkpoint_state {
-    int64_t step; /* steps finished */
+    int64_t step;      /* steps finished */
+    int64_t sequences; /* of training data that they have read, all data-parallel workers together: at least one each */
     uint64_t data_fingerprint;
     double loss; /* of the last step */
 } weft_checkpoint_state;
@@ -68,14 +70,22 @@ void weft_checkpoint_discard(const char *folder, int64_t step); /* removes the .
 
 typedef struct weft_checkpoint weft_checkpoint;
 
-/* path: a checkpoint folder, or a run folder (its latest complete checkpoint). Before anything is handed out, size and
- * checksum of every file are proved, and that the pieces of each tensor hold each of its elements once: WEFT_INVALID
- * names file and offset or checksum, or tensor and elements. */
+/* path: a checkpoint folder, or a run folder (its latest checkpoint, WEFT_INVALID when that has lost its
+ * checkpoint.yaml). Before anything is handed out, size and checksum of every file are proved, and that the pieces of
+ * each tensor hold each of its elements once: WEFT_INVALID names file and offset or checksum, or tensor and elements.
+ * Takes memory in proportion to what the files hold, whatever they say. */
 weft_status weft_checkpoint_open(const char *path, weft_checkpoint **out, weft_error *error) WEFT_CHECKED;
 void weft_checkpoint_close(weft_checkpoint *checkpoint);
 const char *weft_checkpoint_path(const weft_checkpoint *checkpoint);
 const char *weft_checkpoint_config(const weft_checkpoint *checkpoint); /* YAML text */
+/* sequences of format 1, which does not say them, are -1 before weft_checkpoint_load_config. */
 const weft_checkpoint_state *weft_checkpoint_get_state(const weft_checkpoint *checkpoint);
+
+/* Reads the configuration that the checkpoint was written with, and proves that it says the truth: there are no more
+ * steps than run.steps, as many writing ranks as workers, the weights of its model and no others and, beyond step 0,
+ * the moments of all that it trains and of nothing else. Needs no memory for what the files do not hold. WEFT_INVALID
+ * names tensor and kind, or the key. The caller finishes the configuration. */
+weft_status weft_checkpoint_load_config(weft_checkpoint *checkpoint, weft_config *out, weft_error *error) WEFT_CHECKED;
 
 /* Whether there is a tensor of this name and kind. Kinds need not hold the same tensors. */
 bool weft_checkpoint_has(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name);
@@ -87,7 +97,9 @@ weft_status weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpo
                                  int32_t dimensions, const int64_t *shape, int64_t from, int64_t rows, int64_t columns,
                                  float *out, weft_error *error) WEFT_CHECKED;
 
-/* Whether a run folder holds a complete checkpoint. */
+bool weft_checkpoint_is(const char *path); /* whether it is a checkpoint's own folder */
+
+/* Whether a run folder holds a checkpoint, be it damaged. */
 bool weft_checkpoint_exists(const char *folder);
 
 /* The latest complete one of an earlier step; -1: there is none, or the folder cannot be read. */

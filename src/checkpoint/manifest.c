@@ -9,7 +9,7 @@
 #include <xxhash.h>
 #include <yaml.h>
 
-enum { LARGEST_MANIFEST = 64 * 1024 * 1024, MOST_FIELDS = 8 };
+enum { LARGEST_MANIFEST = 64 * 1024 * 1024, MOST_FIELDS = 9 };
 
 /* The last line proves the lines before it, so that no cut or changed manifest passes for a shorter one. */
 static const char closing[] = "checksum: 0x0123456789abcdef\n";
@@ -28,7 +28,7 @@ void weft_checkpoint_file_name(weft_checkpoint_kind kind, int32_t rank, int32_t 
              ranks);
 }
 
-bool weft_checkpoint_file_kind(const char *name, weft_checkpoint_kind *out)
+bool weft_checkpoint_file_parse(const char *name, weft_checkpoint_kind *out, int32_t *out_ranks)
 {
     for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS; kind++) {
         size_t length = strlen(kind_names[kind]);
@@ -37,6 +37,7 @@ bool weft_checkpoint_file_kind(const char *name, weft_checkpoint_kind *out)
         if (sscanf(name + length, "-%5d-of-%5d", &place, &places) != 2 || place < 1 || place > places) return false;
         weft_checkpoint_file same;
         *out = (weft_checkpoint_kind)kind;
+        *out_ranks = places;
         weft_checkpoint_file_name(*out, place - 1, places, &same);
         return strcmp(same.name, name) == 0;
     }
@@ -64,7 +65,8 @@ static void print_block(const char *key, const char *text, weft_text *out)
 void weft_manifest_print(const weft_checkpoint_state *state, const char *config, const weft_checkpoint_file *files,
                          size_t count, weft_text *out)
 {
-    weft_text_add(out, "format: weft-checkpoint\nversion: 1\nstep: %" PRId64 "\n", state->step);
+    weft_text_add(out, "format: weft-checkpoint\nversion: 2\nstep: %" PRId64 "\nsequences: %" PRId64 "\n", state->step,
+                  state->sequences);
     if (isfinite(state->loss))
         weft_text_add(out, "loss: %.17g\n", state->loss);
     else
@@ -93,6 +95,7 @@ typedef struct reader {
 typedef struct field {
     const char *key;
     weft_status (*read)(reader *from, void *target);
+    bool optional;
 } field;
 
 static weft_status complain(reader *from, const char *what)
@@ -169,16 +172,26 @@ static weft_status read_format(reader *from, void *target)
 
 static weft_status read_version(reader *from, void *target)
 {
-    (void)target;
-    int64_t version = 0;
-    TRY(read_whole(from, &version));
-    return version == 1 ? WEFT_OK : complain(from, "this version of the format is not known, only 1");
+    weft_manifest *manifest = target;
+    TRY(read_whole(from, &manifest->version));
+    bool known = manifest->version == 1 || manifest->version == 2;
+    return known ? WEFT_OK : complain(from, "this version of the format is not known, only 1 and 2");
 }
 
 static weft_status read_step(reader *from, void *target)
 {
     weft_manifest *manifest = target;
-    return read_whole(from, &manifest->state.step);
+    TRY(read_whole(from, &manifest->state.step));
+    if (manifest->state.step <= WEFT_CONFIG_STEPS) return WEFT_OK;
+    return complain(from, "this is more than run.steps can be");
+}
+
+static weft_status read_sequences(reader *from, void *target)
+{
+    weft_manifest *manifest = target;
+    TRY(read_whole(from, &manifest->state.sequences));
+    if (manifest->state.sequences <= WEFT_CHECKPOINT_SEQUENCES) return WEFT_OK;
+    return complain(from, "this is more than any run can read");
 }
 
 static weft_status read_loss(reader *from, void *target)
@@ -214,10 +227,13 @@ static weft_status read_file_name(reader *from, void *target)
 {
     weft_checkpoint_file *file = target;
     weft_checkpoint_kind kind;
+    int32_t ranks = 0, *known = &from->manifest->ranks;
     const char *word = NULL;
     TRY(read_scalar(from, &word));
-    if (!weft_checkpoint_file_kind(word, &kind))
+    if (!weft_checkpoint_file_parse(word, &kind, &ranks))
         return complain(from, "this is not the name of a file of a checkpoint");
+    if (*known && *known != ranks) return complain(from, "another file says another number of ranks");
+    *known = ranks;
     snprintf(file->name, sizeof file->name, "%s", word);
     return WEFT_OK;
 }
@@ -265,7 +281,7 @@ static weft_status read_map(reader *from, const field *fields, size_t count, voi
         TRY(read_field(from, key, fields, count, seen, target));
     }
     for (size_t i = 0; i < count; i++)
-        if (!seen[i])
+        if (!seen[i] && !fields[i].optional)
             FAIL(from->error, WEFT_INVALID, "%s:%zu:%zu: %s is missing", from->path, from->mark.line + 1,
                  from->mark.column + 1, fields[i].key);
     return WEFT_OK;
@@ -274,7 +290,7 @@ static weft_status read_map(reader *from, const field *fields, size_t count, voi
 static weft_status read_file(reader *from)
 {
     static const field fields[] = {
-        {"name", read_file_name}, {"bytes", read_file_bytes}, {"checksum", read_file_checksum}};
+        {"name", read_file_name, false}, {"bytes", read_file_bytes, false}, {"checksum", read_file_checksum, false}};
     weft_manifest *manifest = from->manifest;
     TRY(weft_grow(&manifest->files, &manifest->capacity, manifest->count + 1, sizeof *manifest->files, from->error));
     weft_checkpoint_file *file = &manifest->files[manifest->count++];
@@ -304,18 +320,32 @@ static int by_file_name(const void *a, const void *b)
     return strcmp(left->name, right->name);
 }
 
+/* Each step has read one sequence or more; a batch of more than this for each is beyond what batch.* can say. */
+static weft_status check_sequences(reader *from)
+{
+    static const int64_t most_a_step = INT64_C(1) << 56;
+    const weft_manifest *manifest = from->manifest;
+    int64_t step = manifest->state.step, sequences = manifest->state.sequences;
+    if ((manifest->version == 1) != (sequences < 0))
+        FAIL(from->error, WEFT_INVALID, "%s: sequences %s", from->path,
+             sequences < 0 ? "is missing" : "is a key of version 2");
+    if (sequences >= 0 && (sequences < step || (sequences > 0 && (sequences - 1) / most_a_step >= step)))
+        FAIL(from->error, WEFT_INVALID, "%s: %" PRId64 " steps cannot have read %" PRId64 " sequences", from->path,
+             step, sequences);
+    return WEFT_OK;
+}
+
 static weft_status read_document(reader *from)
 {
-    static const field fields[] = {{"format", read_format},
-                                   {"version", read_version},
-                                   {"step", read_step},
-                                   {"loss", read_loss},
-                                   {"data_fingerprint", read_fingerprint},
-                                   {"config", read_config},
-                                   {"files", read_files},
-                                   {"checksum", read_closing}};
+    static const field fields[] = {
+        {"format", read_format, false},   {"version", read_version, false},
+        {"step", read_step, false},       {"sequences", read_sequences, true}, /* not of version 1 */
+        {"loss", read_loss, false},       {"data_fingerprint", read_fingerprint, false},
+        {"config", read_config, false},   {"files", read_files, false},
+        {"checksum", read_closing, false}};
     _Static_assert(sizeof fields / sizeof *fields <= MOST_FIELDS, "read_map keeps what it has seen in a fixed array");
     weft_manifest *manifest = from->manifest;
+    manifest->state.sequences = -1;
     TRY(expect(from, YAML_STREAM_START_EVENT, "not readable as YAML"));
     TRY(expect(from, YAML_DOCUMENT_START_EVENT, "a map of keys is expected here"));
     TRY(expect(from, YAML_MAPPING_START_EVENT, "a map of keys is expected here"));
@@ -326,7 +356,7 @@ static weft_status read_document(reader *from)
     for (size_t i = 1; i < manifest->count; i++)
         if (strcmp(manifest->files[i - 1].name, manifest->files[i].name) == 0)
             FAIL(from->error, WEFT_INVALID, "%s: the file %s is listed twice", from->path, manifest->files[i].name);
-    return WEFT_OK;
+    return check_sequences(from);
 }
 
 static weft_status check_closing(const char *bytes, size_t count, const char *path, weft_error *error)

@@ -12,8 +12,12 @@
 
 enum { WEFT_CHECKPOINT_RANKS = 99999 }; /* what five digits of a file's name can say */
 
+#define WEFT_CHECKPOINT_SEQUENCES (INT64_MAX / 2) /* so that a run may go on from there */
+
 typedef struct weft_manifest {
-    weft_checkpoint_state state;
+    int64_t version;             /* 1 or 2 */
+    weft_checkpoint_state state; /* sequences -1: version 1 */
+    int32_t ranks;               /* that wrote; 0: there is no file */
     const char *config;
     weft_checkpoint_file *files;
     size_t count, capacity;
@@ -25,8 +29,8 @@ const char *weft_checkpoint_kind_name(weft_checkpoint_kind kind);
 /* "weights-00001-of-00004.safetensors" for rank 0 of 4. */
 void weft_checkpoint_file_name(weft_checkpoint_kind kind, int32_t rank, int32_t ranks, weft_checkpoint_file *out);
 
-/* Whether name is exactly such a name, and of which kind; so no name leads out of its folder. */
-bool weft_checkpoint_file_kind(const char *name, weft_checkpoint_kind *out);
+/* Whether name is exactly such a name, of which kind and of how many ranks; so no name leads out of its folder. */
+bool weft_checkpoint_file_parse(const char *name, weft_checkpoint_kind *out, int32_t *out_ranks);
 
 /* Appends the text of a manifest; files with empty names are left out. */
 void weft_manifest_print(const weft_checkpoint_state *state, const char *config, const weft_checkpoint_file *files,

@@ -48,7 +48,8 @@ static weft_status open_file(weft_checkpoint *checkpoint, size_t index, bool who
     const weft_checkpoint_file *file = &checkpoint->manifest.files[index];
     const char *folder = weft_text_get(&checkpoint->path);
     weft_checkpoint_kind kind = WEFT_CHECKPOINT_WEIGHTS;
-    if (!weft_checkpoint_file_kind(file->name, &kind))
+    int32_t ranks = 0;
+    if (!weft_checkpoint_file_parse(file->name, &kind, &ranks))
         FAIL(error, WEFT_INVALID, "%s: not a file of a checkpoint", file->name);
     weft_text path;
     weft_text_init(&path);
@@ -62,17 +63,35 @@ static weft_status open_file(weft_checkpoint *checkpoint, size_t index, bool who
     return status;
 }
 
-/* An unfinished folder may look complete and yet hold less than was meant. */
-static weft_status refuse_unfinished(const char *path, weft_error *error)
+/* Whether a folder's own name is that of a step. */
+static bool is_step(const char *path, const char *suffix, int64_t *out_step)
 {
     size_t end = strlen(path), begin = 0;
     while (end > 1 && path[end - 1] == '/') end--;
     for (begin = end; begin > 0 && path[begin - 1] != '/';) begin--;
     char name[64] = "";
     if (end - begin < sizeof name) memcpy(name, path + begin, end - begin);
+    return weft_step_parse(name, suffix, out_step);
+}
+
+/* An unfinished folder may look complete and yet hold less than was meant. */
+static weft_status refuse_unfinished(const char *path, weft_error *error)
+{
     int64_t step = 0;
-    if (weft_step_parse(name, WEFT_STEP_TMP, &step))
+    if (is_step(path, WEFT_STEP_TMP, &step))
         FAIL(error, WEFT_INVALID, "%s: an unfinished checkpoint: use an earlier one", path);
+    return WEFT_OK;
+}
+
+/* A copy may have any name, but not that of another step. */
+static weft_status check_step(const char *folder, int64_t step, weft_error *error)
+{
+    static const char *const suffixes[] = {"", WEFT_STEP_TMP, WEFT_STEP_OLD};
+    int64_t named = 0;
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        if (is_step(folder, suffixes[i], &named) && named != step)
+            FAIL(error, WEFT_INVALID, "%s/" WEFT_MANIFEST_NAME ": says step %" PRId64 ", its folder's name %" PRId64,
+                 folder, step, named);
     return WEFT_OK;
 }
 
@@ -99,6 +118,8 @@ static weft_status open_manifest(weft_checkpoint *checkpoint, weft_error *error)
     weft_status status = weft_text_check(&path, error);
     if (status == WEFT_OK) status = weft_manifest_read(&checkpoint->manifest, weft_text_get(&path), error);
     weft_text_fini(&path);
+    if (status == WEFT_OK)
+        status = check_step(weft_text_get(&checkpoint->path), checkpoint->manifest.state.step, error);
     return status;
 }
 
@@ -165,6 +186,11 @@ const weft_checkpoint_state *weft_checkpoint_get_state(const weft_checkpoint *ch
     return &checkpoint->manifest.state;
 }
 
+weft_manifest *weft_checkpoint_manifest(weft_checkpoint *checkpoint)
+{
+    return &checkpoint->manifest;
+}
+
 const weft_pieces *weft_checkpoint_pieces(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind)
 {
     return &checkpoint->kinds[kind];
@@ -228,12 +254,12 @@ weft_status weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpo
     return WEFT_OK;
 }
 
+bool weft_checkpoint_is(const char *path)
+{
+    return weft_step_is_complete(path);
+}
+
 bool weft_checkpoint_exists(const char *folder)
 {
-    weft_text path;
-    weft_text_init(&path);
-    weft_status status = weft_step_latest(folder, &path, NULL);
-    bool found = path.length > 0 || status == WEFT_NO_MEMORY; /* only for what was found is memory asked */
-    weft_text_fini(&path);
-    return found;
+    return weft_step_any(folder);
 }

@@ -138,7 +138,8 @@ weft_status weft_checkpoint_write(const char *folder, int64_t step, weft_checkpo
 static weft_status check_file(const char *tmp, const weft_checkpoint_file *file, weft_error *error)
 {
     weft_checkpoint_kind kind;
-    if (!weft_checkpoint_file_kind(file->name, &kind))
+    int32_t ranks = 0;
+    if (!weft_checkpoint_file_parse(file->name, &kind, &ranks))
         FAIL(error, WEFT_INVALID, "%s: no file of a checkpoint can be named \"%s\"", tmp, file->name);
     weft_text path;
     weft_text_init(&path);

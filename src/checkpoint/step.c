@@ -43,21 +43,70 @@ bool weft_step_is_complete(const char *path)
     return complete;
 }
 
+static bool is_there(int folder, const char *name)
+{
+    struct stat info;
+    return fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* The latest steps of a folder; -1: none. */
+typedef struct latest {
+    int64_t complete, damaged;
+    bool old; /* the complete one stepped aside for another of the same step */
+} latest;
+
+/* Where another process is just removing or replacing one, its name is gone once it lacks its manifest. What is left of
+ * one that stepped aside is being removed, unless nothing has taken its place. */
+static void look_at(int folder, const char *name, latest *found)
+{
+    int64_t step = -1;
+    char place[64];
+    bool old = weft_step_parse(name, WEFT_STEP_OLD, &step);
+    if (!old && !weft_step_parse(name, "", &step)) return;
+    snprintf(place, sizeof place, "step-%08" PRId64, step);
+    if (has_manifest(folder, name)) {
+        if (step < found->complete || (step == found->complete && old)) return;
+        found->complete = step;
+        found->old = old;
+    } else if (step > found->damaged && is_there(folder, name) && (!old || !is_there(folder, place))) {
+        found->damaged = step;
+    }
+}
+
+static weft_status refuse_damaged(const char *folder, const latest *found, weft_error *error)
+{
+    char earlier[64] = "there is no earlier one";
+    if (found->complete >= 0)
+        snprintf(earlier, sizeof earlier, "move it away to go on from step %" PRId64, found->complete);
+    FAIL(error, WEFT_INVALID,
+         "%s/step-%08" PRId64 ": its " WEFT_MANIFEST_NAME
+         " is missing: it is damaged, for a checkpoint gets its name when "
+         "it is complete; %s",
+         folder, found->damaged, earlier);
+}
+
+bool weft_step_any(const char *folder)
+{
+    DIR *names = opendir(folder);
+    bool any = false;
+    int64_t step = -1;
+    if (!names) return false;
+    for (struct dirent *entry; !any && (entry = readdir(names));)
+        any = weft_step_parse(entry->d_name, WEFT_STEP_OLD, &step) || weft_step_parse(entry->d_name, "", &step);
+    closedir(names);
+    return any;
+}
+
 weft_status weft_step_latest(const char *folder, weft_text *out, weft_error *error)
 {
     DIR *names = opendir(folder);
     if (!names) FAIL(error, WEFT_INVALID, "%s: cannot open: %s", folder, strerror(errno));
-    int64_t latest = -1;
-    const char *suffix = "";
-    for (struct dirent *entry; (entry = readdir(names));) {
-        int64_t step = -1;
-        bool old = weft_step_parse(entry->d_name, WEFT_STEP_OLD, &step);
-        if (!old && !weft_step_parse(entry->d_name, "", &step)) continue;
-        if (step < latest || (step == latest && old) || !has_manifest(dirfd(names), entry->d_name)) continue;
-        latest = step;
-        suffix = old ? WEFT_STEP_OLD : "";
-    }
+    latest found = {.complete = -1, .damaged = -1};
+    for (struct dirent *entry; (entry = readdir(names));) look_at(dirfd(names), entry->d_name, &found);
     closedir(names);
     out->length = 0;
-    return latest < 0 ? WEFT_OK : weft_step_path(folder, latest, suffix, out, error);
+    if (found.damaged > found.complete || (found.old && found.damaged == found.complete))
+        return refuse_damaged(folder, &found, error);
+    if (found.complete < 0) return WEFT_OK;
+    return weft_step_path(folder, found.complete, found.old ? WEFT_STEP_OLD : "", out, error);
 }

@@ -22,8 +22,11 @@ bool weft_step_parse(const char *name, const char *suffix, int64_t *out_step);
 /* Whether the folder holds a manifest. */
 bool weft_step_is_complete(const char *path);
 
-/* Replaces out's text by the path of the latest complete checkpoint; out is empty when there is none. Asks for no
- * memory until it has found one. */
+/* Whether there is a name in the folder that a checkpoint has, complete or not. Asks for no memory. */
+bool weft_step_any(const char *folder);
+
+/* Replaces out's text by the path of the latest complete checkpoint; out is empty when there is none. WEFT_INVALID when
+ * a later one is there and has no manifest: complete ones only get that name, so it has been damaged. */
 weft_status weft_step_latest(const char *folder, weft_text *out, weft_error *error) WEFT_CHECKED;
 
 #endif

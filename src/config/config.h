@@ -9,6 +9,8 @@
 
 #include "base/text.h"
 
+#define WEFT_CONFIG_STEPS 1000000000000 /* the most that run.steps can be */
+
 typedef struct weft_config_list {
     const int64_t *values;
     int64_t count;

@@ -71,6 +71,15 @@ typedef struct weft_parameter {
 weft_status weft_model_parameters(const weft_model_config *model, int32_t width, weft_arena *arena,
                                   const weft_parameter **out, int32_t *out_count, weft_error *error) WEFT_CHECKED;
 
+/* The parameter at this place of the global order, undivided, without a list of the others: false behind the last. The
+ * model is one that weft_model_parameters takes. */
+bool weft_model_parameter(const weft_model_config *model, int64_t index, weft_parameter *out);
+
+enum { WEFT_PATTERN_BYTES = 128 }; /* of a pattern with its end; a longer one fits no name */
+
+/* Whether a name fits one of the patterns (fnmatch), which are separated by blanks. */
+bool weft_parameter_fits(const char *name, const char *patterns);
+
 /* Own elements from .. to - 1 of slice index at the start of training: a function of seed, name (a tied head: that of
  * embedding.token) and place in the whole tensor. */
 void weft_parameter_init(const weft_parameter *parameter, int32_t index, uint64_t seed, int64_t from, int64_t to,

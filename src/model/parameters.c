@@ -1,7 +1,9 @@
 #include "model/parameters.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 typedef enum condition { ALWAYS, IF_LEARNED, IF_BIAS, IF_NORM_BIAS } condition;
 
@@ -159,6 +161,50 @@ static void describe(const weft_model_config *model, const weft_model_sizes *siz
     /* Each layer adds two products to the residual stream: keeps its variance from growing with L (GPT-2). */
     double deviation = model->init_deviation;
     out->deviation = row->residual ? deviation / sqrt(2.0 * (double)sizes->L) : deviation;
+}
+
+/* Which kind of a section has this place. */
+static weft_parameter_kind kind_at(const weft_parameter_order *order, weft_section section, int64_t place)
+{
+    int kind = 0;
+    while (rows[kind].section != section || order->place[kind] != place) kind++;
+    return (weft_parameter_kind)kind;
+}
+
+bool weft_model_parameter(const weft_model_config *model, int64_t index, weft_parameter *out)
+{
+    weft_model_sizes sizes = weft_model_sizes_make(model);
+    weft_parameter_order order = weft_parameter_order_make(model);
+    int64_t each = order.count[WEFT_SECTION_LAYER], place = index - order.count[WEFT_SECTION_EMBEDDING];
+    weft_section section = place < 0                ? WEFT_SECTION_EMBEDDING
+                           : place < sizes.L * each ? WEFT_SECTION_LAYER
+                                                    : WEFT_SECTION_TAIL;
+    int64_t layer = -1;
+    if (section == WEFT_SECTION_EMBEDDING) place = index;
+    if (section == WEFT_SECTION_LAYER) {
+        layer = place / each;
+        place %= each;
+    } else if (section == WEFT_SECTION_TAIL) {
+        layer = sizes.L;
+        place -= sizes.L * each;
+    }
+    if (place >= order.count[section]) return false;
+    describe(model, &sizes, kind_at(&order, section, place), (int32_t)layer, 1, out);
+    return true;
+}
+
+bool weft_parameter_fits(const char *name, const char *patterns)
+{
+    for (const char *at = patterns; *(at += strspn(at, " "));) {
+        size_t length = strcspn(at, " ");
+        char pattern[WEFT_PATTERN_BYTES];
+        if (length < sizeof pattern) {
+            snprintf(pattern, sizeof pattern, "%.*s", (int)length, at);
+            if (fnmatch(pattern, name, FNM_NOESCAPE) == 0) return true;
+        }
+        at += length;
+    }
+    return false;
 }
 
 weft_status weft_model_parameters(const weft_model_config *model, int32_t width, weft_arena *arena,

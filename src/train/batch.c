@@ -10,10 +10,9 @@ int64_t weft_loop_batch_sequences(const weft_loop *loop)
     return loop->job->data * config->batch.microbatches * config->batch.sequences;
 }
 
-/* The place in the data: how many training sequences are read before this step. */
-static int64_t first_sequence(const weft_loop *loop, int64_t step)
+int64_t weft_loop_sequences(const weft_loop *loop, int64_t step)
 {
-    return (step - 1) * weft_loop_batch_sequences(loop);
+    return loop->sequences + (step - loop->start) * weft_loop_batch_sequences(loop);
 }
 
 typedef struct {
@@ -51,7 +50,8 @@ weft_status weft_loop_read(weft_loop *loop, weft_data_part part, int64_t first, 
 
 weft_status weft_loop_feed(weft_loop *loop, int64_t step, double busy, const char *what, weft_error *error)
 {
-    if (step <= loop->steps) TRY(weft_loop_read(loop, WEFT_DATA_TRAIN, first_sequence(loop, step), step, error));
+    int64_t first = weft_loop_sequences(loop, step - 1);
+    if (step <= loop->steps) TRY(weft_loop_read(loop, WEFT_DATA_TRAIN, first, step, error));
     return weft_loop_exchange(loop, busy, what, error);
 }
 

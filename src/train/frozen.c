@@ -1,10 +1,7 @@
 #include "train/frozen.h"
 
-#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { PATTERN_BYTES = 128 };
 
 static weft_status no_such(weft_job *job, const char *pattern, weft_error *error)
 {
@@ -23,7 +20,7 @@ static weft_status freeze(weft_job *job, const char *pattern, weft_error *error)
 {
     bool found = false;
     for (int32_t p = 0; p < job->parameter_count; p++) {
-        if (job->parameters[p].tied || fnmatch(pattern, job->parameters[p].name, FNM_NOESCAPE) != 0) continue;
+        if (job->parameters[p].tied || !weft_parameter_fits(job->parameters[p].name, pattern)) continue;
         job->frozen[p] = found = true;
     }
     return found ? WEFT_OK : no_such(job, pattern, error);
@@ -61,10 +58,11 @@ weft_status weft_job_freeze(weft_job *job, weft_error *error)
     TRY(weft_arena_take(&job->arena, (size_t)job->parameter_count, sizeof *job->frozen, &job->frozen, error));
     for (const char *at = job->config->optimizer.frozen; *(at += strspn(at, " "));) {
         size_t length = strcspn(at, " ");
-        char pattern[PATTERN_BYTES];
+        char pattern[WEFT_PATTERN_BYTES];
         if (length >= sizeof pattern)
             return weft_config_complain(job->config, "optimizer.frozen", error,
-                                        "a pattern of more than %d characters: no name is as long", PATTERN_BYTES - 1);
+                                        "a pattern of more than %d characters: no name is as long",
+                                        WEFT_PATTERN_BYTES - 1);
         snprintf(pattern, sizeof pattern, "%.*s", (int)length, at);
         TRY(freeze(job, pattern, error));
         at += length;

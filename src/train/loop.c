@@ -75,6 +75,7 @@ static weft_status prepare(weft_loop *loop, int32_t rank, weft_error *error)
     if (loop->resumed) {
         TRY(weft_worker_load(loop->worker, loop->resumed, error));
         loop->start = loop->saved = weft_checkpoint_get_state(loop->resumed)->step;
+        loop->sequences = weft_checkpoint_get_state(loop->resumed)->sequences;
         loop->loss = weft_checkpoint_get_state(loop->resumed)->loss;
     } else {
         TRY(weft_worker_init_weights(loop->worker, error));

@@ -47,6 +47,7 @@ typedef struct weft_loop {
     double peak;                  /* flop/s of all workers */
     int64_t steps;                /* the run ends after this one */
     int64_t start, saved;         /* steps done before this run; the last one in a checkpoint */
+    int64_t sequences;            /* read before this run */
     int64_t own_targets, targets; /* of what was read last: of this worker's share, of the whole batch */
     int64_t posed_targets;        /* of the batch that the step runs on */
     double loss;                  /* of the last step */
@@ -77,6 +78,8 @@ weft_status weft_loop_blame(weft_loop *loop, weft_error *error) WEFT_CHECKED;
 
 /* batch.c */
 int64_t weft_loop_batch_sequences(const weft_loop *loop); /* of all workers */
+/* Sequences of training data read by the end of a step of this run, or before it. */
+int64_t weft_loop_sequences(const weft_loop *loop, int64_t step);
 /* This worker's share of the batch that begins with that sequence of the part; what it meets is trouble. step: for
  * messages. */
 weft_status weft_loop_read(weft_loop *loop, weft_data_part part, int64_t first, int64_t step,

@@ -28,6 +28,8 @@ typedef struct {
 /* The checkpoint's own configuration, as one worker and one micro-batch of one sequence. */
 static weft_status load_config(sampler *self, const char *device, weft_error *error)
 {
+    TRY(weft_checkpoint_load_config(self->checkpoint, &self->config, error)); /* which proves it */
+    weft_config_fini(&self->config);
     char device_override[128];
     snprintf(device_override, sizeof device_override, "device=%s", device ? device : "");
     const char *overrides[] = {"parallel.pipeline=1",

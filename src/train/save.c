@@ -56,7 +56,10 @@ static weft_status write_kind(weft_loop *loop, int64_t step, weft_checkpoint_kin
 static weft_status publish(weft_loop *loop, int64_t step, const save_part *all, weft_error *error)
 {
     const weft_config *config = loop->job->config;
-    weft_checkpoint_state state = {.step = step, .data_fingerprint = loop->fingerprint, .loss = loop->loss};
+    weft_checkpoint_state state = {.step = step,
+                                   .sequences = weft_loop_sequences(loop, step),
+                                   .data_fingerprint = loop->fingerprint,
+                                   .loss = loop->loss};
     size_t ranks = (size_t)loop->job->workers;
     weft_checkpoint_file *files = NULL;
     TRY(weft_allocate(ranks * WEFT_CHECKPOINT_KINDS, sizeof *files, &files, error));

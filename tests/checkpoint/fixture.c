@@ -113,7 +113,8 @@ weft_status fixture_save(fixture *self, const char *folder, int64_t step, int32_
     enum { MOST = 8 };
     assert_in_range(ranks, 1, MOST);
     weft_checkpoint_file files[MOST * WEFT_CHECKPOINT_KINDS];
-    weft_checkpoint_state state = {.step = step, .data_fingerprint = UINT64_C(0xfedcba9876543210), .loss = 1.0 / 3};
+    weft_checkpoint_state state = {
+        .step = step, .sequences = 3 * step, .data_fingerprint = UINT64_C(0xfedcba9876543210), .loss = 1.0 / 3};
     weft_error_clear(error);
     weft_status status = weft_checkpoint_begin(folder, step, error);
     if (status == WEFT_OK) status = write_all(self, folder, step, ranks, files, error);
@@ -126,7 +127,8 @@ weft_status fixture_save(fixture *self, const char *folder, int64_t step, int32_
 
 void fixture_list(const char *folder, int64_t step, const weft_checkpoint_file *files, size_t count)
 {
-    weft_checkpoint_state state = {.step = step, .data_fingerprint = UINT64_C(0xfedcba9876543210), .loss = 1.0 / 3};
+    weft_checkpoint_state state = {
+        .step = step, .sequences = 3 * step, .data_fingerprint = UINT64_C(0xfedcba9876543210), .loss = 1.0 / 3};
     weft_text text;
     weft_text_init(&text);
     weft_manifest_print(&state, fixture_config, files, count, &text);

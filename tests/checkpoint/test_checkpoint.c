@@ -89,7 +89,7 @@ static void test_reading_what_is_not_there(void **state)
 
 static void check_config(const char *config)
 {
-    weft_checkpoint_state wanted = {.step = 3, .loss = -0.1};
+    weft_checkpoint_state wanted = {.step = 3, .sequences = 9, .loss = -0.1};
     weft_text text;
     weft_text_init(&text);
     weft_manifest_print(&wanted, config, NULL, 0, &text);
@@ -130,7 +130,7 @@ static void test_any_configuration_text(void **state)
 static void test_configuration_that_yaml_cannot_keep(void **state)
 {
     (void)state;
-    weft_checkpoint_state nothing = {.step = 1};
+    weft_checkpoint_state nothing = {.step = 1, .sequences = 3};
     weft_error error;
     const char *texts[] = {"a\rb\n", "bell \a\n", "bad \xff utf-8\n"};
     for (size_t i = 0; i < 3; i++) {
@@ -308,7 +308,7 @@ static void test_compare(void **state)
 
 static void save_some(const char *folder, size_t first, size_t count, bool flat)
 {
-    weft_checkpoint_state state = {.step = 5};
+    weft_checkpoint_state state = {.step = 5, .sequences = 15};
     weft_checkpoint_piece pieces[FIXTURE_TENSORS];
     weft_checkpoint_file file;
     weft_error error;
@@ -349,7 +349,7 @@ static void test_kinds_need_not_hold_the_same(void **state)
     snprintf(other, sizeof other, "%s/other", model.run);
     for (size_t k = 0; k < 2; k++) {
         const char *folder = k ? other : model.folder;
-        weft_checkpoint_state wanted = {.step = 1};
+        weft_checkpoint_state wanted = {.step = 1, .sequences = 3};
         weft_checkpoint_file files[WEFT_CHECKPOINT_KINDS];
         weft_error error;
         assert_int_equal(weft_checkpoint_begin(folder, 1, &error), WEFT_OK);
@@ -381,9 +381,11 @@ static void test_names_of_files(void **state)
 {
     (void)state;
     weft_checkpoint_kind kind;
+    int32_t ranks = 0;
     int64_t step;
-    assert_true(weft_checkpoint_file_kind("moment2-00001-of-00001.safetensors", &kind));
+    assert_true(weft_checkpoint_file_parse("moment2-00001-of-00001.safetensors", &kind, &ranks));
     assert_int_equal(kind, WEFT_CHECKPOINT_MOMENT2);
+    assert_int_equal(ranks, 1);
     const char *bad[] = {"",
                          "weights",
                          "weights-00000-of-00001.safetensors",
@@ -394,7 +396,8 @@ static void test_names_of_files(void **state)
                          "weights-00001-of-00001.safetensors.tmp",
                          "moment3-00001-of-00001.safetensors",
                          "weights--0001-of-00001.safetensors"};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(weft_checkpoint_file_kind(bad[i], &kind));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(weft_checkpoint_file_parse(bad[i], &kind, &ranks));
     assert_true(weft_step_parse("step-00000012", "", &step) && step == 12);
     assert_true(weft_step_parse("step-123456789.tmp", ".tmp", &step) && step == 123456789);
     const char *other[] = {"step-12", "step-00000012.tmp", "step--0000012",  "step-00000012x",

@@ -144,7 +144,7 @@ static void deal(cut *self, int32_t ranks)
 static weft_status save(cut *self, const char *folder, int32_t ranks, weft_error *error)
 {
     weft_checkpoint_file files[RANKS];
-    weft_checkpoint_state state = {.step = 1};
+    weft_checkpoint_state state = {.step = 1, .sequences = 3};
     TRY(weft_checkpoint_begin(folder, 1, error));
     for (int32_t rank = 0; rank < ranks; rank++) {
         weft_checkpoint_piece own[PIECES];
@@ -358,7 +358,7 @@ static void save_tall(const char *folder, const float *values, bool columns)
     static const int64_t shape[] = {TALL, WIDE};
     static float packed[TALL];
     weft_checkpoint_file files[WIDE];
-    weft_checkpoint_state state = {.step = 1};
+    weft_checkpoint_state state = {.step = 1, .sequences = 3};
     weft_error error;
     assert_int_equal(weft_checkpoint_begin(folder, 1, &error), WEFT_OK);
     for (int32_t i = 0; i < WIDE; i++) {

@@ -151,29 +151,110 @@ static void test_damaged_manifest(void **state)
 static void test_wrong_places(void **state)
 {
     (void)state;
-    weft_error error;
     refused(model.folder, "no such checkpoint or run folder");
     refused(model.run, "holds neither checkpoint.yaml nor a complete step-XXXXXXXX folder");
     put(model.folder, "text", 4);
     refused(model.folder, "cannot open");
     assert_int_equal(unlink(model.folder), 0);
     save(2, 1);
-    assert_int_equal(weft_folder_create(fixture_path(model.folder, 3, ""), &error), WEFT_OK); /* without a manifest */
+    assert_true(weft_checkpoint_exists(model.folder));
     fixture_check(&model, model.folder, 2);
     assert_int_equal(rename(fixture_path(model.folder, 2, ""), fixture_path(model.folder, 2, ".tmp")), 0);
     refused(fixture_path(model.folder, 2, ".tmp"), "an unfinished checkpoint");
     refused(fixture_path(model.folder, 2, ".tmp/"), "an unfinished checkpoint");
     refused(model.folder, "holds neither");
+    assert_false(weft_checkpoint_exists(model.folder));
 }
 
-#define HEAD "format: weft-checkpoint\nversion: 1\nstep: 2\nloss: 1\ndata_fingerprint: 0x0000000000000001\n"
+/* A checkpoint has its name once it is complete: one that lacks its manifest is not passed over for an earlier one. */
+static void test_lost_manifest(void **state)
+{
+    (void)state;
+    static const char words[] = "step-00000003: its checkpoint.yaml is missing";
+    weft_error error;
+    save(2, 1);
+    save(3, 1);
+    const char *kept = fixture_path(model.folder, 3, "kept");
+    assert_int_equal(rename(fixture_path(model.folder, 3, "checkpoint.yaml"), kept), 0);
+    refused(model.folder, words);
+    refused(model.folder, "move it away to go on from step 2");
+    fixture_check(&model, fixture_path(model.folder, 2, ""), 2);
+    assert_int_equal(mkfifo(fixture_path(model.folder, 3, "checkpoint.yaml"), 0600), 0);
+    refused(model.folder, words);
+    assert_int_equal(rename(fixture_path(model.folder, 3, ""), fixture_path(model.folder, 3, ".old")), 0);
+    refused(model.folder, words);
+    assert_true(weft_checkpoint_exists(model.folder));
+    save(4, 1); /* puts it back, and a later one stands before it */
+    fixture_check(&model, model.folder, 4);
+    assert_int_equal(weft_folder_remove(fixture_path(model.folder, 4, ""), &error), WEFT_OK);
+    assert_int_equal(weft_folder_remove(fixture_path(model.folder, 2, ""), &error), WEFT_OK);
+    refused(model.folder, "there is no earlier one");
+    assert_true(weft_checkpoint_exists(model.folder));
+    assert_int_equal(weft_folder_remove(fixture_path(model.folder, 3, ""), &error), WEFT_OK);
+    assert_int_equal(symlink("nowhere", fixture_path(model.folder, 5, "")), 0);
+    refused(model.folder, "step-00000005: its checkpoint.yaml is missing");
+}
+
+/* What is left of one that was replaced, or is being removed, is in nobody's way. */
+static void test_left_overs(void **state)
+{
+    (void)state;
+    weft_error error;
+    save(2, 1);
+    assert_int_equal(weft_folder_create(fixture_path(model.folder, 2, ".old"), &error), WEFT_OK);
+    assert_int_equal(weft_folder_create(fixture_path(model.folder, 3, ".tmp"), &error), WEFT_OK);
+    assert_int_equal(weft_folder_create(fixture_path(model.folder, 1, ""), &error), WEFT_OK);
+    fixture_check(&model, model.folder, 2);
+}
+
+/* A step under the name of another would take its place, and be removed before it or after it. */
+static void test_wrong_names(void **state)
+{
+    (void)state;
+    static const char *const suffixes[] = {"", ".old", ".tmp"};
+    weft_error error;
+    char copy[160];
+    for (size_t i = 0; i < 2; i++) {
+        save(1, 1);
+        assert_int_equal(rename(fixture_path(model.folder, 1, ""), fixture_path(model.folder, 2, suffixes[i])), 0);
+        refused(model.folder, "checkpoint.yaml: says step 1, its folder's name 2");
+        refused(fixture_path(model.folder, 2, suffixes[i]), "says step 1");
+        snprintf(copy, sizeof copy, "%s//", fixture_path(model.folder, 2, suffixes[i]));
+        refused(copy, "says step 1");
+        snprintf(copy, sizeof copy, "%s/copy-of-2-%d", model.run, (int)i);
+        assert_int_equal(rename(fixture_path(model.folder, 2, suffixes[i]), copy), 0);
+        fixture_check(&model, copy, 1);
+        assert_int_equal(weft_folder_remove(model.folder, &error), WEFT_OK);
+    }
+}
+
 #define A_FILE(name) "  - name: " name "\n    bytes: 5\n    checksum: 0x0000000000000001\n"
+#define HEAD "format: weft-checkpoint\nversion: 1\nstep: 2\nloss: 1\ndata_fingerprint: 0x0000000000000001\n"
+#define HEAD2(step, sequences)                                                                                         \
+    "format: weft-checkpoint\nversion: 2\nstep: " step "\nsequences: " sequences                                       \
+    "\nloss: 1\ndata_fingerprint: 0x0000000000000001\nconfig: a\n"
 
 static const struct {
     const char *text, *words;
 } manifests[] = {
     {"format: other\nversion: 1\n", ":1:9: this is not a weft-checkpoint"},
-    {"format: weft-checkpoint\nversion: 2\n", ":2:10: this version"},
+    {"format: weft-checkpoint\nversion: 3\n", ":2:10: this version"},
+    {"format: weft-checkpoint\nversion: 0\n", ":2:10: this version"},
+    {HEAD "sequences: 8\nconfig: a\nfiles: []\n", "sequences is a key of version 2"},
+    {"format: weft-checkpoint\nversion: 2\nstep: 2\nloss: 1\ndata_fingerprint: 0x0000000000000001\nconfig: a\nfiles: "
+     "[]\n",
+     "sequences is missing"},
+    {HEAD2("2", "1") "files: []\n", "2 steps cannot have read 1 sequences"},
+    {HEAD2("0", "1") "files: []\n", "0 steps cannot have read 1 sequences"},
+    {HEAD2("1", "72057594037927937") "files: []\n", "1 steps cannot have read 72057594037927937 sequences"},
+    {HEAD2("2", "-1"), "at least 0"},
+    {HEAD2("2", "4611686018427387904"), ":4:12: this is more than any run can read"},
+    {HEAD2("1000000000001", "0"), ":3:7: this is more than run.steps can be"},
+    {HEAD2("9223372036854775807", "9223372036854775807"), ":3:7: this is more than run.steps can be"},
+    {HEAD2("1", "1") "files: []\n", "says step 1, its folder's name 2"},
+    {HEAD "config: a\nfiles:\n" A_FILE("weights-00001-of-00001.safetensors")
+         A_FILE("moment1-00001-of-00002.safetensors"),
+     "another file says another number of ranks"},
     {"format: weft-checkpoint\nsteps: 2\n", ":2:1: this key is not known"},
     {HEAD "step: 3\n", ":6:1: this key was given before"},
     {HEAD "config: a\n", "files is missing"},
@@ -263,7 +344,7 @@ static void test_lost_file_of_a_rank(void **state)
 {
     (void)state;
     weft_checkpoint_file file;
-    weft_checkpoint_state nothing = {.step = 1};
+    weft_checkpoint_state nothing = {.step = 1, .sequences = 3};
     weft_error error;
     weft_checkpoint_piece pieces[FIXTURE_TENSORS];
     fixture_pieces(&model, WEFT_CHECKPOINT_WEIGHTS, pieces);
@@ -331,7 +412,8 @@ static void test_names_that_are_taken(void **state)
     assert_int_equal(fixture_save(&model, model.folder, 6, 1, 0, &error), WEFT_FAILED);
     assert_non_null(strstr(error.text, "not a folder"));
     assert_false(weft_path_exists(fixture_path(model.folder, 6, ".tmp")));
-    fixture_check(&model, model.folder, 4);
+    fixture_check(&model, fixture_path(model.folder, 4, ""), 4);
+    refused(model.folder, "step-00000006: its checkpoint.yaml is missing");
     char blocked[160];
     snprintf(blocked, sizeof blocked, "%s/run", fixture_path(model.folder, 6, ""));
     assert_int_equal(fixture_save(&model, blocked, 6, 1, 0, &error), WEFT_FAILED);
@@ -418,6 +500,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damaged_tensors, setup_cut, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_manifest, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wrong_places, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lost_manifest, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_left_overs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_wrong_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_malformed_manifests, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mutated_manifests, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost_file_of_a_rank, setup, teardown),

@@ -23,7 +23,7 @@ static weft_status save(const char *folder, int64_t step, weft_error *error)
     for (int i = 0; i < RANKS; i++)
         parts[i] = (weft_checkpoint_piece){"w", 1, shape, FLOATS / RANKS * i, 1, FLOATS / RANKS, values};
     weft_checkpoint_file files[RANKS * WEFT_CHECKPOINT_KINDS];
-    weft_checkpoint_state state = {.step = step};
+    weft_checkpoint_state state = {.step = step, .sequences = step};
     TRY(weft_checkpoint_begin(folder, step, error));
     for (int i = 0; i < RANKS * WEFT_CHECKPOINT_KINDS; i++)
         TRY(weft_checkpoint_write(folder, step, (weft_checkpoint_kind)(i / RANKS), i % RANKS, RANKS, &parts[i % RANKS],

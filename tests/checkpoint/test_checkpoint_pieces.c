@@ -315,7 +315,7 @@ static void test_ranks_that_do_not_agree(void **state)
     assert_int_equal(fixture_save(&model, model.folder, 1, 2, 0, &error), WEFT_OK);
     for (size_t row = 0; row < sizeof rows / sizeof *rows; row++) {
         weft_checkpoint_file files[2];
-        weft_checkpoint_state wanted = {.step = 2};
+        weft_checkpoint_state wanted = {.step = 2, .sequences = 6};
         assert_int_equal(weft_checkpoint_begin(model.folder, 2, &error), WEFT_OK);
         for (int32_t rank = 0; rank < 2; rank++) {
             weft_checkpoint_piece parts[FIXTURE_TENSORS];
