@@ -9,15 +9,21 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const double seconds_between_lines = 2; /* where progress is not a terminal */
 
+enum { PATH_BYTES = sizeof((weft_run_observer *)0)->metrics_path, MOST_KEPT = 9999 };
+
 weft_status weft_run_observer_init(weft_run_observer *observer, const weft_job *job, FILE *progress, weft_error *error)
 {
     /* A launcher's terminal is shared by all processes and may be a file in the end. */
-    *observer = (weft_run_observer){
-        .job = job, .progress = progress, .lock = -1, .terminal = isatty(fileno(progress)) && !weft_mpi_launched()};
+    *observer = (weft_run_observer){.job = job,
+                                    .progress = progress,
+                                    .lock = -1,
+                                    .metrics = -1,
+                                    .terminal = isatty(fileno(progress)) && !weft_mpi_launched()};
     weft_text_init(&observer->line);
     observer->seconds_capacity = (size_t)(job->config->run.steps < 100000 ? job->config->run.steps : 100000);
     return weft_allocate(observer->seconds_capacity, sizeof *observer->seconds, &observer->seconds, error);
@@ -26,9 +32,9 @@ weft_status weft_run_observer_init(weft_run_observer *observer, const weft_job *
 weft_status weft_run_observer_fini(weft_run_observer *observer, weft_error *error)
 {
     weft_status status = WEFT_OK;
-    if (observer->metrics && fclose(observer->metrics) != 0)
-        status = weft_fail(error, WEFT_FAILED, "%s: cannot write: %s", observer->metrics_path, strerror(errno));
-    observer->metrics = NULL;
+    if (observer->metrics >= 0 && close(observer->metrics) != 0)
+        status = weft_file_fail(error, observer->metrics_path, "write", errno);
+    observer->metrics = -1;
     if (observer->lock >= 0) close(observer->lock);
     observer->lock = -1;
     weft_text_fini(&observer->line);
@@ -74,6 +80,22 @@ static weft_status trim_metrics(const char *path, int64_t step, bool *out_evalua
     return status;
 }
 
+/* What another run measured is not for a new one to remove: it stays under a name of its own, of which kept has
+ * PATH_BYTES. */
+static weft_status keep_aside(const char *path, char *kept, weft_error *error)
+{
+    struct stat info;
+    *kept = '\0';
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size == 0) return WEFT_OK;
+    for (int number = 1; number <= MOST_KEPT; number++) {
+        snprintf(kept, PATH_BYTES, "%s.%d", path, number);
+        if (lstat(kept, &info) == 0) continue;
+        if (rename(path, kept) != 0) return weft_file_fail(error, path, "rename", errno);
+        return WEFT_OK;
+    }
+    FAIL(error, WEFT_FAILED, "%s: of %d earlier runs there are copies already: remove some", path, MOST_KEPT);
+}
+
 static void tell_start(const weft_run_observer *self, int64_t dropped)
 {
     const weft_run_start *start = &self->start;
@@ -103,11 +125,13 @@ static weft_status on_started(void *context, const weft_run_start *start, weft_e
                    : reason.status;
     }
     snprintf(self->metrics_path, sizeof self->metrics_path, "%s/metrics.jsonl", folder);
+    char kept[PATH_BYTES] = "";
+    if (start->resumed_step == 0) TRY(keep_aside(self->metrics_path, kept, error));
     TRY(trim_metrics(self->metrics_path, start->resumed_step, &self->evaluated, error));
     int64_t dropped = 0;
     TRY(weft_timelines_begin(self->job->config, start->resumed_step, &dropped, error));
-    self->metrics = fopen(self->metrics_path, "a");
-    if (!self->metrics) FAIL(error, WEFT_FAILED, "%s: cannot open: %s", self->metrics_path, strerror(errno));
+    TRY(weft_file_append(self->metrics_path, &self->metrics, error));
+    if (*kept) fprintf(self->progress, "note: metrics of an earlier run are now %s\n", kept);
     tell_start(self, dropped);
     return WEFT_OK;
 }
@@ -115,10 +139,7 @@ static weft_status on_started(void *context, const weft_run_start *start, weft_e
 static weft_status keep_metrics(weft_run_observer *self, weft_error *error)
 {
     TRY(weft_text_check(&self->line, error));
-    size_t wrote = fwrite(weft_text_get(&self->line), 1, self->line.length, self->metrics);
-    if (wrote != self->line.length || fflush(self->metrics) != 0)
-        FAIL(error, WEFT_FAILED, "%s: cannot write: %s", self->metrics_path, strerror(errno));
-    return WEFT_OK;
+    return weft_file_write_all(self->metrics, weft_text_get(&self->line), self->line.length, self->metrics_path, error);
 }
 
 static void show(weft_run_observer *self, bool keep)

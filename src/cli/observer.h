@@ -15,8 +15,8 @@ typedef struct weft_run_observer {
     const weft_job *job;
     FILE *progress; /* where lines for people go; a terminal gets one line that is overwritten */
     bool terminal;
-    int lock;      /* of RUN: two runs in one folder would overwrite each other */
-    FILE *metrics; /* RUN/metrics.jsonl */
+    int lock;    /* of RUN: two runs in one folder would overwrite each other; -1: none */
+    int metrics; /* RUN/metrics.jsonl, or -1 */
     char metrics_path[4200];
     double last_line; /* when the last progress line was printed */
     weft_text line;

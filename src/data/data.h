@@ -2,9 +2,9 @@
  * Corpora as blocks of T tokens (plus the next one as the last target), memory-mapped, shuffled by seed.
  *
  * The token stream is cut into blocks: block i holds tokens i T .. i T + T (T inputs, T targets shifted by one).
- * Held-out blocks are spread evenly over the whole. Batch k of training takes the sequences k, k+1, ... of an endless
- * sequence of epochs, each a keyed permutation of the training blocks: what a step reads is a function of the seed and
- * the step alone, so the place in the data is the step number.
+ * Held-out blocks are spread evenly over the whole. Training takes the sequences 0, 1, ... of an endless sequence of
+ * epochs, each a keyed permutation of the training blocks: sequence k is a function of the seed and k alone, so the place
+ * in the data is the number of sequences that were read.
  *
  * Owns: its maps.  Lifetime: open to close.  Threads: any may read.
  */

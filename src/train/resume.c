@@ -1,15 +1,24 @@
 #include "train/resume.h"
 
+#include "train/rate.h"
+
 #include <stdio.h>
 #include <string.h>
 
-/* Keys by how they begin. All others (layout, transport, device, how often to save) may change from run to run. */
+static const char bits[] = "from here on the bits differ";
+static const char order[] = "text comes in another order from here on, some of it again before the rest was read";
+static const char held_out[] =
+    "other blocks are held out from here on, and may have been trained on; the rest comes in "
+    "another order, some of it again before the rest was read";
+
+/* Keys by how they begin, the first that fits. All others (layout, transport, device, how often to save) may change
+ * from run to run; what changes the rate has a note of its own. */
 static const struct {
-    const char *begins;
-    bool must_match;
+    const char *begins, *means; /* means NULL: must not change */
 } compared[] = {
-    {"model.", true},   {"run.seed", false},   {"batch.", false},        {"data.held_out", false},
-    {"element", false}, {"optimizer.", false}, {"parallel.data", false}, {"parallel.tensor", false},
+    {"model.", NULL},     {"run.seed", order},         {"batch.tokens", order},
+    {"batch.", bits},     {"data.held_out", held_out}, {"element", bits},
+    {"optimizer.", bits}, {"parallel.data", bits},     {"parallel.tensor", bits},
 };
 
 /* One line of weft_config_dump. */
@@ -32,13 +41,14 @@ static weft_status compare_value(const weft_job *job, const weft_checkpoint *che
 {
     for (size_t i = 0; i < sizeof compared / sizeof *compared; i++) {
         if (strncmp(key, compared[i].begins, strlen(compared[i].begins)) != 0) continue;
-        if (compared[i].must_match)
+        if (!compared[i].means)
             return weft_config_complain(
                 job->config, key, error,
                 "is %.*s, but the model in %s has %.*s: change it back, or name another run.folder", now.length,
                 now.begin, weft_checkpoint_path(checkpoint), then.length, then.begin);
-        weft_text_add(notes, "%s is %.*s, the checkpoint was trained with %.*s: from here on the bits differ\n", key,
-                      now.length, now.begin, then.length, then.begin);
+        weft_text_add(notes, "%s is %.*s, the checkpoint was trained with %.*s: %s\n", key, now.length, now.begin,
+                      then.length, then.begin, compared[i].means);
+        break;
     }
     return WEFT_OK;
 }
@@ -64,25 +74,61 @@ static weft_status compare_dumps(const weft_job *job, const weft_checkpoint *che
     return WEFT_OK;
 }
 
-static weft_status compare_configs(const weft_job *job, const weft_checkpoint *checkpoint, weft_text *notes,
-                                   weft_error *error)
+static weft_status compare_configs(const weft_job *job, const weft_checkpoint *checkpoint, const weft_config *old,
+                                   weft_text *notes, weft_error *error)
 {
-    const char *yaml = weft_checkpoint_config(checkpoint);
-    weft_config old;
-    TRY(weft_config_load_text(&old, yaml, strlen(yaml), weft_checkpoint_path(checkpoint), NULL, 0, error));
     weft_text now, then;
     weft_text_init(&now);
     weft_text_init(&then);
     weft_config_dump(job->config, false, &now);
-    weft_config_dump(&old, false, &then);
+    weft_config_dump(old, false, &then);
     weft_status status = weft_text_check(&now, error);
     if (status == WEFT_OK) status = weft_text_check(&then, error);
     if (status == WEFT_OK)
         status = compare_dumps(job, checkpoint, weft_text_get(&now), weft_text_get(&then), notes, error);
-    if (status == WEFT_OK) status = weft_text_check(notes, error);
     weft_text_fini(&now);
     weft_text_fini(&then);
+    return status;
+}
+
+/* The schedule of the rate before and after: told when a key changes on which the steps to come depend. */
+static void compare_rates(const weft_config *now, const weft_config *then, int64_t step, weft_text *notes)
+{
+    bool falls = now->optimizer.decay != WEFT_CONFIG_CONSTANT || then->optimizer.decay != WEFT_CONFIG_CONSTANT;
+    bool wsd = now->optimizer.decay == WEFT_CONFIG_WSD || then->optimizer.decay == WEFT_CONFIG_WSD;
+    bool warms = falls || now->optimizer.warmup > step || then->optimizer.warmup > step;
+    const struct {
+        const char *key;
+        bool differs;
+    } keys[] = {{"run.steps", falls && now->run.steps != then->run.steps},
+                {"optimizer.learning_rate", now->optimizer.learning_rate != then->optimizer.learning_rate},
+                {"optimizer.minimum", falls && now->optimizer.minimum != then->optimizer.minimum},
+                {"optimizer.warmup", warms && now->optimizer.warmup != then->optimizer.warmup},
+                {"optimizer.decay", now->optimizer.decay != then->optimizer.decay},
+                {"optimizer.decay_steps", wsd && now->optimizer.decay_steps != then->optimizer.decay_steps}};
+    size_t begin = notes->length;
+    if (step >= now->run.steps) return; /* nothing is trained */
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (keys[i].differs) weft_text_add(notes, "%s%s", notes->length == begin ? "" : ", ", keys[i].key);
+    if (notes->length == begin) return;
+    weft_text_add(notes, " changed: the learning rate was %.4g at step %lld and is %.4g at step %lld\n",
+                  step > 0 ? weft_learning_rate(then, step) : 0, (long long)step, weft_learning_rate(now, step + 1),
+                  (long long)step + 1);
+}
+
+static weft_status compare(const weft_job *job, const weft_data *data, weft_checkpoint *checkpoint, weft_text *notes,
+                           weft_error *error)
+{
+    weft_config old;
+    TRY(weft_checkpoint_load_config(checkpoint, &old, error));
+    weft_status status = compare_configs(job, checkpoint, &old, notes, error);
+    if (status == WEFT_OK) compare_rates(job->config, &old, weft_checkpoint_get_state(checkpoint)->step, notes);
+    if (status == WEFT_OK) status = weft_text_check(notes, error);
     weft_config_fini(&old);
+    if (status == WEFT_OK && weft_checkpoint_get_state(checkpoint)->data_fingerprint != weft_data_fingerprint(data))
+        status = weft_fail(error, WEFT_INVALID,
+                           "%s was trained on other data than %s: name the same data.path, or another run.folder",
+                           weft_checkpoint_path(checkpoint), job->config->data.path);
     return status;
 }
 
@@ -91,16 +137,17 @@ weft_status weft_resume_open(const weft_job *job, const weft_data *data, bool re
 {
     const char *folder = job->config->run.folder;
     *out = NULL;
-    if (!weft_checkpoint_exists(folder)) return WEFT_OK;
+    if (weft_checkpoint_is(folder))
+        return weft_config_complain(job->config, "run.folder", error,
+                                    "%s is a checkpoint itself: name the folder that holds it, or another", folder);
+    if (!weft_checkpoint_exists(folder)) {
+        if (resume) weft_text_add(notes, "no checkpoint in %s: training begins at step 1\n", folder);
+        return weft_text_check(notes, error);
+    }
     if (!resume)
         return weft_config_complain(job->config, "run.folder", error,
                                     "%s holds a checkpoint: add --resume to go on from it, or name another folder",
                                     folder);
     TRY(weft_checkpoint_open(folder, out, error));
-    TRY(compare_configs(job, *out, notes, error));
-    if (weft_checkpoint_get_state(*out)->data_fingerprint != weft_data_fingerprint(data))
-        FAIL(error, WEFT_INVALID,
-             "%s was trained on other data than %s: name the same data.path, or another run.folder",
-             weft_checkpoint_path(*out), job->config->data.path);
-    return WEFT_OK;
+    return compare(job, data, *out, notes, error);
 }

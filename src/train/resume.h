@@ -10,8 +10,10 @@
 #include "data/data.h"
 #include "train/job.h"
 
-/* *out stays NULL when the run folder holds no checkpoint. WEFT_INVALID when it holds one and resume is false, when the
- * model is another (naming the key) or the data. notes: lines about keys on which the bits depend and that differ. */
+/* *out stays NULL when the run folder holds no checkpoint. WEFT_INVALID when it holds one and resume is false, when it
+ * is one itself, when the checkpoint is not what its own configuration says, when the model is another (naming the key)
+ * or the data. notes: lines about what differs from the run that wrote it: keys on which the bits, the place in the
+ * data or the learning rate depend; and that there was none to go on from. */
 weft_status weft_resume_open(const weft_job *job, const weft_data *data, bool resume, weft_checkpoint **out,
                              weft_text *notes, weft_error *error) WEFT_CHECKED;
 

@@ -1,0 +1,1 @@
+weft train train.yaml checkpoint.every=1 >log && rm run/train/step-00000002/checkpoint.yaml && weft train train.yaml run.steps=3 >log; weft generate run/train --prompt a --tokens 1; weft train train.yaml run.steps=3 --resume >log; weft train train.yaml run.folder=run/train/step-00000001 --resume

@@ -1,0 +1,1 @@
+weft train train.yaml checkpoint.every=1 >log && cd run/train && rm -r step-00000002 && mv step-00000001 step-00000002 && cd ../.. && weft train train.yaml run.steps=3 --resume; ls -d run/train/step-*
