@@ -55,6 +55,9 @@ static weft_status check_output(const char *option, const char *path, weft_error
     if (!*path) FAIL(error, WEFT_INVALID, "--%s: expects the name of a file, not ''", option);
     if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
         FAIL(error, WEFT_INVALID, "--%s: %s is there and is not a regular file", option, path);
+    /* /dev/stdout is a link to a file that is open already: replaced would be the link. */
+    if (strncmp(path, "/dev/", 5) == 0 && lstat(path, &status) == 0 && S_ISLNK(status.st_mode))
+        FAIL(error, WEFT_INVALID, "--%s: %s stands for another file: name the file itself", option, path);
     return check_folder(option, path, error);
 }
 
