@@ -3,8 +3,8 @@
  *
  * The token stream is cut into blocks: block i holds tokens i T .. i T + T (T inputs, T targets shifted by one).
  * Held-out blocks are spread evenly over the whole. Training takes the sequences 0, 1, ... of an endless sequence of
- * epochs, each a keyed permutation of the training blocks: sequence k is a function of the seed and k alone, so the place
- * in the data is the number of sequences that were read.
+ * epochs, each a keyed permutation of the training blocks: sequence k is a function of the seed and k alone, so the
+ * place in the data is the number of sequences that were read.
  *
  * Owns: its maps.  Lifetime: open to close.  Threads: any may read.
  */

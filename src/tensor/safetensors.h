@@ -1,7 +1,8 @@
 /*
  * The safetensors file format: 8 bytes little-endian header length, a JSON header (name -> dtype, shape, data_offsets;
  * "__metadata__"), then the data. Files are hostile input: the header is at most 100 MB, ranges lie in bounds, are
- * disjoint and have size = shape x dtype. Messages name the file and the byte offset.
+ * disjoint and have size = shape x dtype; memory is taken in proportion to the header, once all of it is proved.
+ * Messages name the file and the byte offset.
  *
  * Owns: a reader owns its map.  Threads: one owner.
  */

@@ -354,7 +354,7 @@ static void agree(const json_t *other, const weft_safetensors *file)
 static void test_as_json_is(void **state)
 {
     (void)state;
-    enum { ROUNDS = 6000 };
+    enum { ROUNDS = 3000 };
     static const char sample[] =
         "{\"__metadata__\":{\"a\\ud834\\udd1e\":\"\\u00e9\"}, "
         "\"b\\u0041\\n\xc3\xa9\":{\"dtype\":\"F32\",\"shape\":[2,1],"
