@@ -224,6 +224,11 @@ weft_status weft_config_load(weft_config *config, const char *path, const char *
     return status;
 }
 
+const char *weft_config_name(const weft_config *config)
+{
+    return config->origins[0].file;
+}
+
 void weft_config_fini(weft_config *config)
 {
     weft_arena_fini(&config->arena);

@@ -20,7 +20,13 @@ typedef struct weft_config_list {
 typedef enum { WEFT_CONFIG_LAYERNORM, WEFT_CONFIG_RMSNORM } weft_config_norm;
 typedef enum { WEFT_CONFIG_LEARNED, WEFT_CONFIG_ROTARY } weft_config_position;
 typedef enum { WEFT_CONFIG_GELU, WEFT_CONFIG_SWIGLU } weft_config_activation;
-typedef enum { WEFT_CONFIG_AUTO, WEFT_CONFIG_TEXT, WEFT_CONFIG_NANOGPT, WEFT_CONFIG_LLMC } weft_config_format;
+typedef enum {
+    WEFT_CONFIG_AUTO,
+    WEFT_CONFIG_TEXT,
+    WEFT_CONFIG_NANOGPT,
+    WEFT_CONFIG_LLMC,
+    WEFT_CONFIG_UINT32
+} weft_config_format;
 typedef enum { WEFT_CONFIG_CONSTANT, WEFT_CONFIG_LINEAR, WEFT_CONFIG_COSINE, WEFT_CONFIG_WSD } weft_config_decay;
 typedef enum { WEFT_CONFIG_RECOMPUTE_NONE, WEFT_CONFIG_RECOMPUTE_FULL } weft_config_recompute;
 typedef enum { WEFT_CONFIG_ELEMENT_FP32, WEFT_CONFIG_ELEMENT_BF16 } weft_config_element; /* = weft_element */
@@ -114,6 +120,9 @@ weft_status weft_config_load(weft_config *config, const char *path, const char *
 weft_status weft_config_load_text(weft_config *config, const char *text, size_t length, const char *name,
                                   const char *const *overrides, int override_count, weft_error *error) WEFT_CHECKED;
 void weft_config_fini(weft_config *config);
+
+/* The name that messages call it by: its path, unless that holds control characters or is very long. */
+const char *weft_config_name(const weft_config *config);
 
 /* Every value in force as YAML that load reads back; with_origins adds "# file:line", "# default" or "# command line".
  */

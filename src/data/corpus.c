@@ -1,218 +1,106 @@
 #include "data/corpus.h"
 
+#include "data/numbers.h"
+
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <xxhash.h>
 
-enum { HEADER_BYTES = 1024, PAGE_BYTES = 4096, DEEPEST_FOLDER = 64 };
+enum { READ_BYTES = 32 << 10 }; /* on the stack of whoever reads */
 
-struct weft_corpus_layout {
-    const char *name;
-    weft_config_format format;
-    uint32_t magic, version; /* 0: no header */
-    uint32_t width;          /* bytes a token; 0: a known file that holds no token stream */
-};
-
-enum { LAYOUT_TEXT, LAYOUT_NANOGPT };
-
-/* Magic numbers of llm.c: dev/data/data_common.py, llmc/dataloader.h, train_gpt2.py, train_llama3.py. */
-static const weft_corpus_layout layouts[] = {
-    [LAYOUT_TEXT] = {"text", WEFT_CONFIG_TEXT, 0, 0, 1},
-    [LAYOUT_NANOGPT] = {"nanoGPT tokens (uint16)", WEFT_CONFIG_NANOGPT, 0, 0, 2},
-    {"llm.c tokens (uint16)", WEFT_CONFIG_LLMC, 20240520, 1, 2},
-    {"llm.c tokens (uint32)", WEFT_CONFIG_LLMC, 20240801, 7, 4},
-    {"llm.c evaluation set", WEFT_CONFIG_LLMC, 20240522, 0, 0},
-    {"llm.c model", WEFT_CONFIG_LLMC, 20240326, 0, 0},
-    {"llm.c test vector", WEFT_CONFIG_LLMC, 20240327, 0, 0},
-    {"llm.c tokenizer", WEFT_CONFIG_LLMC, 20240328, 0, 0},
-    {"llm.c optimizer state", WEFT_CONFIG_LLMC, 20240527, 0, 0},
-    {"llm.c llama model", WEFT_CONFIG_LLMC, 20240803, 0, 0},
-};
-
-static uint32_t little16(const unsigned char *bytes)
+static uint64_t hash_number(uint64_t number, uint64_t seed)
 {
-    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8;
+    unsigned char bytes[8];
+    for (int i = 0; i < 8; i++) bytes[i] = (unsigned char)(number >> 8 * i);
+    return XXH3_64bits_withSeed(bytes, sizeof bytes, seed);
 }
 
-static uint32_t little32(const unsigned char *bytes)
+static uint64_t hash_page(const weft_excerpt *excerpt, int page, uint64_t seed)
 {
-    return little16(bytes) | little16(bytes + 2) << 16;
+    return XXH3_64bits_withSeed(excerpt->pages[page].bytes, excerpt->pages[page].count, seed);
 }
 
-static const weft_corpus_layout *layout_by_magic(const weft_map *map)
+static uint64_t hash_file(const weft_excerpt *excerpt, uint64_t seed)
 {
-    if (map->size < 4) return NULL;
-    uint32_t magic = little32(map->bytes);
-    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
-        if (layouts[i].magic && layouts[i].magic == magic) return &layouts[i];
-    return NULL;
+    uint64_t hash = hash_number(excerpt->size, seed);
+    if (excerpt->size == 0) return hash;
+    return hash_page(excerpt, WEFT_EXCERPT_LAST, hash_page(excerpt, WEFT_EXCERPT_FIRST, hash));
 }
 
-static bool ends_with(const char *string, const char *end)
+/* An index in a folder of tokens whose format is named, where everything else is tokens. */
+static bool is_index(const weft_corpus_options *options, const weft_excerpt *excerpt)
 {
-    size_t length = strlen(string), tail = strlen(end);
-    return length >= tail && strcmp(string + length - tail, end) == 0;
+    bool tokens = options->format == WEFT_CONFIG_NANOGPT || options->format == WEFT_CONFIG_UINT32;
+    return tokens && strcmp(options->path, excerpt->path) != 0 && weft_corpus_layout_is_index(excerpt);
 }
 
-static weft_status find_layout(const weft_corpus_file *file, weft_config_format format, const weft_corpus_layout **out,
-                               weft_error *error)
+/* A format that is named is never doubted aloud more than once. */
+static void note_doubt(weft_corpus *corpus, const weft_excerpt *excerpt, const weft_likeness *doubt)
 {
-    const weft_corpus_layout *by_magic = layout_by_magic(&file->map);
-    if (format == WEFT_CONFIG_TEXT)
-        *out = &layouts[LAYOUT_TEXT];
-    else if (format == WEFT_CONFIG_NANOGPT)
-        *out = &layouts[LAYOUT_NANOGPT];
-    else if (by_magic)
-        *out = by_magic;
-    else if (format == WEFT_CONFIG_AUTO)
-        *out = &layouts[ends_with(file->path, ".bin") ? LAYOUT_NANOGPT : LAYOUT_TEXT];
-    else if (file->map.size < 4)
-        FAIL(error, WEFT_INVALID, "%s: truncated at byte %zu: an llm.c token file starts with a header of %d bytes",
-             file->path, file->map.size, HEADER_BYTES);
-    else
-        FAIL(error, WEFT_INVALID,
-             "%s: not an llm.c token file: magic number %" PRIu32 " at byte 0 (20240520 or 20240801 expected)",
-             file->path, little32(file->map.bytes));
-    if ((*out)->width == 0) FAIL(error, WEFT_INVALID, "%s: is an %s, not a stream of tokens", file->path, (*out)->name);
-    return WEFT_OK;
+    static const char ending[] = ", as data.format says\n";
+    size_t length = corpus->notes.length, tail = sizeof ending - 1;
+    bool noted = length >= tail && memcmp(corpus->notes.bytes + length - tail, ending, tail) == 0;
+    if (!doubt || noted) return;
+    weft_text_add(&corpus->notes, "%s seems to be %s, and is read as %s%s", excerpt->path, doubt->what,
+                  corpus->layout->name, ending);
 }
 
-static weft_status check_header(const weft_corpus_layout *layout, weft_corpus_file *file, weft_error *error)
+static weft_status add_file(weft_corpus *corpus, const weft_corpus_options *options, size_t number,
+                            const weft_excerpt *excerpt, weft_error *error)
 {
-    const unsigned char *bytes = file->map.bytes;
-    if (file->map.size < HEADER_BYTES)
-        FAIL(error, WEFT_INVALID, "%s: truncated at byte %zu: the header of %s has %d bytes", file->path,
-             file->map.size, layout->name, HEADER_BYTES);
-    uint32_t version = little32(bytes + 4);
-    if (version != layout->version)
-        FAIL(error, WEFT_INVALID, "%s: version %" PRIu32 " of %s at byte 4 is not known (%" PRIu32 " expected)",
-             file->path, version, layout->name, layout->version);
-    file->tokens = little32(bytes + 8);
-    uint64_t wanted = HEADER_BYTES + file->tokens * layout->width;
-    if (file->map.size < wanted)
-        FAIL(error, WEFT_INVALID,
-             "%s: truncated at byte %zu: %" PRIu64 " bytes expected for the %" PRIu64 " tokens that byte 8 states",
-             file->path, file->map.size, wanted, file->tokens);
-    if (file->map.size > wanted)
-        FAIL(error, WEFT_INVALID, "%s: unexpected bytes from byte %" PRIu64 " to %zu: byte 8 states %" PRIu64 " tokens",
-             file->path, wanted, file->map.size, file->tokens);
-    return WEFT_OK;
-}
-
-static weft_status measure(const weft_corpus_layout *layout, weft_corpus_file *file, weft_error *error)
-{
-    if (layout->magic) return check_header(layout, file, error);
-    if (layout->width > 1 && file->map.size == 0) FAIL(error, WEFT_INVALID, "%s: is empty", file->path);
-    if (file->map.size % layout->width)
-        FAIL(error, WEFT_INVALID, "%s: truncated at byte %zu: %s have %" PRIu32 " bytes each", file->path,
-             file->map.size, layout->name, layout->width);
-    file->tokens = file->map.size / layout->width;
-    return WEFT_OK;
-}
-
-static weft_status add_name(weft_corpus *corpus, const char *path, weft_error *error)
-{
-    TRY(weft_grow(&corpus->files, &corpus->capacity, corpus->count + 1, sizeof *corpus->files, error));
+    const weft_corpus_layout *layout = NULL;
+    const weft_likeness *doubt = NULL;
+    TRY(weft_corpus_layout_find(excerpt, options->format, &layout, &doubt, error));
+    if (corpus->layout && layout != corpus->layout)
+        FAIL(error, WEFT_INVALID, "%s: is %s, but %s is %s: keep one kind of file in a folder, or set data.format",
+             excerpt->path, layout->name, corpus->files[0].path, corpus->layout->name);
+    if (!corpus->layout) corpus->fingerprint = hash_number(weft_corpus_layout_number(layout), options->seed);
+    corpus->layout = layout;
+    corpus->fingerprint = hash_file(excerpt, corpus->fingerprint);
+    note_doubt(corpus, excerpt, doubt);
     weft_corpus_file *file = &corpus->files[corpus->count];
-    *file = (weft_corpus_file){0};
-    TRY(weft_arena_text(&corpus->arena, path, &file->path, error));
+    *file = (weft_corpus_file){.path = excerpt->path, .number = number, .first = corpus->tokens};
+    TRY(weft_corpus_layout_measure(layout, excerpt, &file->tokens, error));
+    corpus->tokens += file->tokens;
     corpus->count++;
     return WEFT_OK;
 }
 
-static weft_status add_folder(weft_corpus *corpus, const char *folder, int depth, weft_error *error);
-
-/* Links to files are followed; links to folders are not, so that no walk is endless. */
-static weft_status add_child(weft_corpus *corpus, const char *child, int depth, weft_error *error)
+static weft_status add_files(weft_corpus *corpus, const weft_corpus_options *options, weft_error *error)
 {
-    struct stat info;
-    if (weft_path_is_folder(child)) return add_folder(corpus, child, depth + 1, error);
-    if (stat(child, &info) != 0) FAIL(error, WEFT_INVALID, "%s: cannot open: broken link or no permission", child);
-    return S_ISREG(info.st_mode) ? add_name(corpus, child, error) : WEFT_OK;
-}
-
-static weft_status add_folder(weft_corpus *corpus, const char *folder, int depth, weft_error *error)
-{
-    if (depth > DEEPEST_FOLDER) FAIL(error, WEFT_INVALID, "%s: folders nest deeper than %d", folder, DEEPEST_FOLDER);
-    const char **names = NULL;
-    size_t count = 0;
-    TRY(weft_folder_list(folder, &corpus->arena, &names, &count, error));
-    const char *slash = ends_with(folder, "/") ? "" : "/";
-    weft_text child;
-    weft_text_init(&child);
-    weft_status status = WEFT_OK;
-    for (size_t i = 0; i < count && status == WEFT_OK; i++) {
-        child.length = 0;
-        weft_text_add(&child, "%s%s%s", folder, slash, names[i]);
-        status = weft_text_check(&child, error);
-        if (status == WEFT_OK) status = add_child(corpus, weft_text_get(&child), depth, error);
+    weft_collection *collection = &corpus->collection;
+    TRY(weft_files_create(&corpus->reader, error));
+    TRY(weft_allocate(collection->count, sizeof *corpus->files, &corpus->files, error));
+    for (size_t i = 0; i < collection->count; i++) {
+        weft_excerpt excerpt;
+        TRY(weft_files_add(corpus->reader, collection->paths[i], &excerpt, error));
+        if (is_index(options, &excerpt))
+            weft_collection_leave(collection, WEFT_LEFT_INDEX, false, excerpt.path);
+        else
+            TRY(add_file(corpus, options, i, &excerpt, error));
     }
-    weft_text_fini(&child);
-    return status;
+    if (corpus->tokens == 0) FAIL(error, WEFT_INVALID, "%s: is empty", options->path);
+    weft_collection_describe(collection, &corpus->notes);
+    return weft_text_check(&corpus->notes, error);
 }
 
-static int by_path(const void *a, const void *b)
-{
-    const weft_corpus_file *left = a, *right = b;
-    return strcmp(left->path, right->path);
-}
-
-static weft_status collect(weft_corpus *corpus, const char *path, weft_error *error)
-{
-    struct stat info;
-    if (!path || !*path) FAIL(error, WEFT_INVALID, "no data: give a file or folder as data.path");
-    if (stat(path, &info) != 0) FAIL(error, WEFT_INVALID, "%s: no such file or folder", path);
-    if (S_ISREG(info.st_mode)) return add_name(corpus, path, error);
-    if (!S_ISDIR(info.st_mode)) FAIL(error, WEFT_INVALID, "%s: neither a regular file nor a folder", path);
-    TRY(add_folder(corpus, path, 0, error));
-    if (corpus->count == 0) FAIL(error, WEFT_INVALID, "%s: no files in this folder", path);
-    qsort(corpus->files, corpus->count, sizeof *corpus->files, by_path);
-    return WEFT_OK;
-}
-
-static weft_status add_stream(weft_corpus *corpus, weft_corpus_file *file, weft_config_format format, weft_error *error)
-{
-    TRY(weft_map_init(&file->map, file->path, error));
-    const weft_corpus_layout *layout = NULL;
-    TRY(find_layout(file, format, &layout, error));
-    if (corpus->layout && layout != corpus->layout)
-        FAIL(error, WEFT_INVALID, "%s: is %s, but %s is %s: keep one kind of file in a folder, or set data.format",
-             file->path, layout->name, corpus->files[0].path, corpus->layout->name);
-    corpus->layout = layout;
-    TRY(measure(layout, file, error));
-    file->first = corpus->tokens;
-    corpus->tokens += file->tokens;
-    /* Only advice: blocks are read in shuffled order, and reading ahead would fetch what is not used soon. */
-    if (file->map.size) posix_madvise((void *)(uintptr_t)file->map.bytes, file->map.size, POSIX_MADV_RANDOM);
-    return WEFT_OK;
-}
-
-weft_status weft_corpus_init(weft_corpus *corpus, const char *path, weft_config_format format, weft_error *error)
+weft_status weft_corpus_init(weft_corpus *corpus, const weft_corpus_options *options, weft_error *error)
 {
     *corpus = (weft_corpus){0};
-    weft_arena_init(&corpus->arena);
-    weft_status status = collect(corpus, path, error);
-    for (size_t i = 0; i < corpus->count && status == WEFT_OK; i++)
-        status = add_stream(corpus, &corpus->files[i], format, error);
-    if (status == WEFT_OK && corpus->tokens == 0) status = weft_fail(error, WEFT_INVALID, "%s: is empty", path);
+    weft_text_init(&corpus->notes);
+    TRY(weft_collection_init(&corpus->collection, options->path, options->own, options->own_count, error));
+    weft_status status = add_files(corpus, options, error);
     if (status != WEFT_OK) weft_corpus_fini(corpus);
     return status;
 }
 
 void weft_corpus_fini(weft_corpus *corpus)
 {
-    for (size_t i = 0; i < corpus->count; i++) weft_map_fini(&corpus->files[i].map);
+    weft_files_destroy(corpus->reader);
     weft_free(corpus->files);
-    weft_arena_fini(&corpus->arena);
+    weft_text_fini(&corpus->notes);
+    weft_collection_fini(&corpus->collection);
     *corpus = (weft_corpus){0};
-}
-
-bool weft_corpus_is_text(const weft_corpus *corpus)
-{
-    return corpus->layout == &layouts[LAYOUT_TEXT];
 }
 
 /* The last file whose first token is at or before start. Empty files share that place with their successor, which
@@ -230,60 +118,89 @@ static size_t file_of(const weft_corpus *corpus, uint64_t start)
     return low;
 }
 
-static uint32_t decode(const unsigned char *at, uint32_t width)
+/* count numbers, which lie from offset on in the file, are tokens below vocabulary. */
+static weft_status check_numbers(const weft_corpus *corpus, const weft_corpus_file *file, uint64_t offset,
+                                 const unsigned char *bytes, size_t count, int64_t vocabulary, weft_error *error)
 {
-    if (width == 1) return *at;
-    return width == 2 ? little16(at) : little32(at);
-}
-
-static weft_status read_run(const weft_corpus *corpus, const weft_corpus_file *file, uint64_t start, uint64_t count,
-                            int64_t vocabulary, int32_t *out, weft_error *error)
-{
-    uint32_t width = corpus->layout->width;
-    uint64_t offset = (corpus->layout->magic ? HEADER_BYTES : 0) + start * width;
-    for (uint64_t i = 0; i < count; i++, offset += width) {
-        uint32_t token = decode(file->map.bytes + offset, width);
-        if ((int64_t)token >= vocabulary || token > INT32_MAX)
+    uint32_t width = corpus->layout->width, last = INT32_MAX;
+    if (vocabulary <= INT32_MAX) last = (uint32_t)(vocabulary - 1);
+    if (weft_numbers_largest(bytes, count, width) <= last) return WEFT_OK;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t token = weft_number_at(bytes, i, width);
+        if (token > last)
             FAIL(error, WEFT_FAILED,
                  "%s: token %" PRIu32 " at byte %" PRIu64 " is outside the model's vocabulary of %" PRId64, file->path,
-                 token, offset, vocabulary);
-        out[i] = (int32_t)token;
+                 token, offset + i * width, vocabulary);
     }
+    return WEFT_OK;
+}
+
+/* Where a read has come to. */
+typedef struct {
+    uint64_t start, left; /* next token of the stream; how many of them go to out, before one to next */
+    int32_t *out, *next;
+} progress;
+
+/* count tokens of one file, which READ_BYTES hold. */
+static weft_status read_piece(const weft_corpus *corpus, const weft_corpus_file *file, size_t count, int64_t vocabulary,
+                              progress *at, weft_error *error)
+{
+    unsigned char bytes[READ_BYTES];
+    uint32_t width = corpus->layout->width;
+    uint64_t offset = weft_corpus_layout_offset(corpus->layout, at->start - file->first);
+    size_t most = at->left < count ? (size_t)at->left : count;
+    TRY(weft_files_read(corpus->reader, file->number, offset, count * width, 0, bytes, error));
+    TRY(check_numbers(corpus, file, offset, bytes, count, vocabulary, error));
+    weft_numbers_widen(bytes, most, width, at->out);
+    weft_numbers_widen(bytes + most * width, count - most, width, at->next);
+    at->start += count;
+    at->left -= most;
+    at->out += most;
     return WEFT_OK;
 }
 
 weft_status weft_corpus_read(const weft_corpus *corpus, uint64_t start, uint64_t count, int64_t vocabulary,
-                             int32_t *out, weft_error *error)
+                             int32_t *out, int32_t *next, weft_error *error)
 {
-    for (size_t i = file_of(corpus, start); count > 0; i++) {
+    progress at = {start, count, out, next};
+    uint64_t most = READ_BYTES / corpus->layout->width, end = start + count + 1;
+    for (size_t i = file_of(corpus, start); at.start < end; i++) {
         const weft_corpus_file *file = &corpus->files[i];
-        uint64_t skip = start - file->first, run = file->tokens - skip;
-        if (run > count) run = count;
-        TRY(read_run(corpus, file, skip, run, vocabulary, out, error));
-        start += run;
-        out += run;
-        count -= run;
+        uint64_t file_end = file->first + file->tokens, stop = file_end < end ? file_end : end;
+        while (at.start < stop) {
+            uint64_t left = stop - at.start;
+            TRY(read_piece(corpus, file, (size_t)(left < most ? left : most), vocabulary, &at, error));
+        }
     }
     return WEFT_OK;
 }
 
-static uint64_t hash_number(uint64_t number, uint64_t seed)
+static weft_status check_file(const weft_corpus *corpus, const weft_corpus_file *file, const weft_corpus_check *check,
+                              weft_error *error)
 {
-    unsigned char bytes[8];
-    for (int i = 0; i < 8; i++) bytes[i] = (unsigned char)(number >> 8 * i);
-    return XXH3_64bits_withSeed(bytes, sizeof bytes, seed);
+    uint32_t width = corpus->layout->width;
+    uint64_t offset = weft_corpus_layout_offset(corpus->layout, 0), end = offset + file->tokens * width;
+    while (offset < end && !(check->stop && atomic_load(check->stop))) {
+        uint64_t left = end - offset;
+        size_t bytes = left < WEFT_CORPUS_CHECK_BYTES ? (size_t)left : WEFT_CORPUS_CHECK_BYTES;
+        uint64_t ahead = left - bytes < WEFT_CORPUS_CHECK_BYTES ? left - bytes : WEFT_CORPUS_CHECK_BYTES;
+        TRY(weft_files_read(corpus->reader, file->number, offset, bytes, ahead, check->buffer, error));
+        TRY(check_numbers(corpus, file, offset, check->buffer, bytes / width, check->vocabulary, error));
+        offset += bytes;
+        if (check->checked) atomic_fetch_add(check->checked, bytes);
+    }
+    return WEFT_OK;
 }
 
-uint64_t weft_corpus_fingerprint(const weft_corpus *corpus, uint64_t seed)
+uint64_t weft_corpus_check_size(const weft_corpus *corpus, int64_t vocabulary)
 {
-    uint64_t hash = hash_number((uint64_t)(corpus->layout - layouts), seed);
-    for (size_t i = 0; i < corpus->count; i++) {
-        const weft_map *map = &corpus->files[i].map;
-        size_t page = map->size < PAGE_BYTES ? map->size : PAGE_BYTES;
-        hash = hash_number(map->size, hash);
-        if (page == 0) continue;
-        hash = XXH3_64bits_withSeed(map->bytes, page, hash);
-        hash = XXH3_64bits_withSeed(map->bytes + map->size - page, page, hash);
-    }
-    return hash;
+    uint32_t width = corpus->layout->width;
+    return width < 4 && vocabulary >= INT64_C(1) << 8 * width ? 0 : corpus->tokens * width;
+}
+
+weft_status weft_corpus_check_tokens(const weft_corpus *corpus, const weft_corpus_check *check, weft_error *error)
+{
+    if (weft_corpus_check_size(corpus, check->vocabulary) == 0) return WEFT_OK;
+    for (size_t i = 0; i < corpus->count; i++) TRY(check_file(corpus, &corpus->files[i], check, error));
+    return WEFT_OK;
 }

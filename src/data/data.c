@@ -1,7 +1,7 @@
 #include "data/data.h"
 
 #include "base/random.h"
-#include "data/corpus.h"
+#include "data/audit.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -9,11 +9,12 @@
 #include <string.h>
 
 struct weft_data {
-    weft_corpus corpus, held_out; /* held_out only when it has its own path */
+    weft_corpus corpora[2]; /* of each weft_data_part; that of the held-out one only when it has its own path */
     bool own_held_out;
+    weft_audit audit;
     uint64_t seed, tokens; /* tokens: T, of a block */
     int64_t vocabulary;
-    uint64_t blocks;   /* in corpus, both parts */
+    uint64_t blocks;   /* in the training corpus, both parts */
     uint64_t share;    /* of blocks held out, in 1/2^32 */
     uint64_t parts[2]; /* blocks of each weft_data_part */
 };
@@ -60,45 +61,70 @@ static weft_status check_options(const weft_data_options *options, weft_error *e
     return WEFT_OK;
 }
 
+static weft_status open_corpus(weft_data *data, const weft_data_options *options, weft_data_part part,
+                               weft_error *error)
+{
+    bool train = part == WEFT_DATA_TRAIN;
+    weft_corpus_options corpus = {.path = train ? options->path : options->held_out_path,
+                                  .format = options->format,
+                                  .own = options->own,
+                                  .own_count = options->own_count,
+                                  .seed = train ? 0 : data->corpora[WEFT_DATA_TRAIN].fingerprint};
+    return weft_corpus_init(&data->corpora[part], &corpus, error);
+}
+
 static weft_status open_held_out(weft_data *data, const weft_data_options *options, weft_error *error)
 {
-    TRY(weft_corpus_init(&data->held_out, options->held_out_path, options->format, error));
+    weft_corpus *held_out = &data->corpora[WEFT_DATA_HELD_OUT];
+    TRY(open_corpus(data, options, WEFT_DATA_HELD_OUT, error));
     data->own_held_out = true;
-    if (weft_corpus_is_text(&data->held_out) != weft_corpus_is_text(&data->corpus))
+    if (weft_corpus_layout_is_text(held_out->layout) !=
+        weft_corpus_layout_is_text(data->corpora[WEFT_DATA_TRAIN].layout))
         FAIL(error, WEFT_INVALID, "%s and %s: one is text, the other holds tokens", options->path,
              options->held_out_path);
-    data->parts[WEFT_DATA_HELD_OUT] = blocks_of(&data->held_out, data->tokens);
+    data->parts[WEFT_DATA_HELD_OUT] = blocks_of(held_out, data->tokens);
     if (data->parts[WEFT_DATA_HELD_OUT] == 0)
         FAIL(error, WEFT_INVALID, "%s: %" PRIu64 " tokens are too few: a block needs %" PRIu64, options->held_out_path,
-             data->held_out.tokens, data->tokens + 1);
+             held_out->tokens, data->tokens + 1);
     return WEFT_OK;
 }
 
 static weft_status cut_blocks(weft_data *data, const weft_data_options *options, weft_error *error)
 {
+    const weft_corpus *corpus = &data->corpora[WEFT_DATA_TRAIN];
     bool split = !data->own_held_out && options->held_out > 0;
     data->share = split ? (uint64_t)ceil(options->held_out * 0x1p32) : 0;
-    data->blocks = blocks_of(&data->corpus, data->tokens);
+    data->blocks = blocks_of(corpus, data->tokens);
     uint64_t held = held_before(data, data->blocks);
     data->parts[WEFT_DATA_TRAIN] = data->blocks - held;
     if (!data->own_held_out) data->parts[WEFT_DATA_HELD_OUT] = held;
     if (data->blocks == 0)
         FAIL(error, WEFT_INVALID, "%s: %" PRIu64 " tokens are too few: a block needs %" PRIu64, options->path,
-             data->corpus.tokens, data->tokens + 1);
+             corpus->tokens, data->tokens + 1);
     if (data->parts[WEFT_DATA_TRAIN] == 0 || (split && held == 0))
         FAIL(error, WEFT_INVALID,
              "%s: %" PRIu64 " tokens make %" PRIu64 " blocks of %" PRIu64
              ", too few to train and to hold out a share of %g:"
              " use more text, shorter blocks or another data.held_out",
-             options->path, data->corpus.tokens, data->blocks, data->tokens, options->held_out);
+             options->path, corpus->tokens, data->blocks, data->tokens, options->held_out);
     return WEFT_OK;
+}
+
+/* All tokens of small data; those of large data are for weft_data_watch. */
+static weft_status check_tokens(weft_data *data, weft_error *error)
+{
+    weft_audit_init(&data->audit, data->corpora, data->own_held_out ? 2 : 1, data->vocabulary);
+    if (weft_audit_left(&data->audit) > WEFT_DATA_CHECKED_AT_ONCE) return WEFT_OK;
+    if (weft_audit_run(&data->audit, error) == WEFT_OK) return WEFT_OK;
+    return error->status = error->status == WEFT_FAILED ? WEFT_INVALID : error->status; /* of a file just given */
 }
 
 static weft_status open_parts(weft_data *data, const weft_data_options *options, weft_error *error)
 {
-    TRY(weft_corpus_init(&data->corpus, options->path, options->format, error));
+    TRY(open_corpus(data, options, WEFT_DATA_TRAIN, error));
     if (options->held_out_path && *options->held_out_path) TRY(open_held_out(data, options, error));
-    return cut_blocks(data, options, error);
+    TRY(cut_blocks(data, options, error));
+    return check_tokens(data, error);
 }
 
 weft_status weft_data_open(const weft_data_options *options, weft_data **out, weft_error *error)
@@ -121,9 +147,30 @@ weft_status weft_data_open(const weft_data_options *options, weft_data **out, we
 void weft_data_close(weft_data *data)
 {
     if (!data) return;
-    weft_corpus_fini(&data->corpus);
-    weft_corpus_fini(&data->held_out);
+    weft_audit_fini(&data->audit);
+    for (int part = 0; part < 2; part++) weft_corpus_fini(&data->corpora[part]);
     weft_free(data);
+}
+
+void weft_data_watch(weft_data *data)
+{
+    weft_audit_start(&data->audit);
+}
+
+weft_status weft_data_poll(const weft_data *data, weft_error *error)
+{
+    return weft_audit_poll(&data->audit, error);
+}
+
+uint64_t weft_data_unchecked(const weft_data *data)
+{
+    return weft_audit_left(&data->audit);
+}
+
+void weft_data_describe(const weft_data *data, weft_text *out)
+{
+    for (int part = 0; part < 2; part++)
+        weft_text_add_bytes(out, weft_text_get(&data->corpora[part].notes), data->corpora[part].notes.length);
 }
 
 int64_t weft_data_blocks(const weft_data *data, weft_data_part part)
@@ -133,22 +180,22 @@ int64_t weft_data_blocks(const weft_data *data, weft_data_part part)
 
 int64_t weft_data_bytes_per_token(const weft_data *data)
 {
-    return weft_corpus_is_text(&data->corpus) ? 1 : 0;
+    return weft_corpus_layout_is_text(data->corpora[WEFT_DATA_TRAIN].layout) ? 1 : 0;
 }
 
 uint64_t weft_data_fingerprint(const weft_data *data)
 {
-    uint64_t hash = weft_corpus_fingerprint(&data->corpus, 0);
-    return data->own_held_out ? weft_corpus_fingerprint(&data->held_out, hash) : hash;
+    return data->corpora[data->own_held_out ? WEFT_DATA_HELD_OUT : WEFT_DATA_TRAIN].fingerprint;
 }
 
-static weft_status read_block(const weft_data *data, const weft_corpus *corpus, uint64_t block, int32_t *tokens,
+static weft_status read_block(const weft_data *data, weft_data_part part, uint64_t block, int32_t *tokens,
                               int32_t *targets, weft_error *error)
 {
-    uint64_t length = data->tokens, start = block * length;
-    TRY(weft_corpus_read(corpus, start, length, data->vocabulary, tokens, error));
+    uint64_t length = data->tokens;
+    TRY(weft_corpus_read(&data->corpora[part], block * length, length, data->vocabulary, tokens, targets + length - 1,
+                         error));
     memcpy(targets, tokens + 1, (length - 1) * sizeof *targets);
-    return weft_corpus_read(corpus, start + length, 1, data->vocabulary, targets + length - 1, error);
+    return WEFT_OK;
 }
 
 static weft_status read_train(const weft_data *data, uint64_t sequence, int32_t *tokens, int32_t *targets,
@@ -159,7 +206,7 @@ static weft_status read_train(const weft_data *data, uint64_t sequence, int32_t 
     snprintf(name, sizeof name, "shuffle epoch %" PRIu64, sequence / blocks);
     weft_random_key key = weft_random_key_make(data->seed, name);
     uint64_t index = weft_random_permute(key, sequence % blocks, blocks);
-    return read_block(data, &data->corpus, block_of(data, WEFT_DATA_TRAIN, index), tokens, targets, error);
+    return read_block(data, WEFT_DATA_TRAIN, block_of(data, WEFT_DATA_TRAIN, index), tokens, targets, error);
 }
 
 static weft_status read_held_out(const weft_data *data, uint64_t sequence, int32_t *tokens, int32_t *targets,
@@ -170,8 +217,8 @@ static weft_status read_held_out(const weft_data *data, uint64_t sequence, int32
         for (uint64_t i = 0; i < data->tokens; i++) targets[i] = -1;
         return WEFT_OK;
     }
-    if (data->own_held_out) return read_block(data, &data->held_out, sequence, tokens, targets, error);
-    return read_block(data, &data->corpus, block_of(data, WEFT_DATA_HELD_OUT, sequence), tokens, targets, error);
+    if (data->own_held_out) return read_block(data, WEFT_DATA_HELD_OUT, sequence, tokens, targets, error);
+    return read_block(data, WEFT_DATA_TRAIN, block_of(data, WEFT_DATA_HELD_OUT, sequence), tokens, targets, error);
 }
 
 weft_status weft_data_read(const weft_data *data, weft_data_part part, int64_t first, int64_t count, int32_t *tokens,
