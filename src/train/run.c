@@ -6,13 +6,17 @@
 
 static weft_status open_data(const weft_config *config, weft_data **out, weft_error *error)
 {
+    /* No data, should they lie below data.path: what this run writes and is described by. */
+    const char *const own[] = {config->run.folder, weft_config_name(config), "/dev/stdout", "/dev/stderr"};
     weft_data_options options = {.path = config->data.path,
                                  .held_out_path = config->data.held_out_path,
                                  .format = (weft_config_format)config->data.format,
                                  .tokens = config->batch.tokens,
                                  .held_out = config->data.held_out,
                                  .seed = (uint64_t)config->run.seed,
-                                 .vocabulary = config->model.vocabulary};
+                                 .vocabulary = config->model.vocabulary,
+                                 .own = own,
+                                 .own_count = sizeof own / sizeof *own};
     if (weft_data_open(&options, out, error) == WEFT_OK) return WEFT_OK;
     weft_error reason = *error;
     weft_status status = weft_config_complain(config, "data.path", error, "%s", reason.text);
@@ -22,12 +26,14 @@ static weft_status open_data(const weft_config *config, weft_data **out, weft_er
 typedef struct {
     weft_loop common;
     weft_loop *loops; /* (workers) */
+    weft_data *data;
 } trainees;
 
 static weft_status work(void *context, int32_t rank, weft_transport *transport, weft_error *error)
 {
     trainees *self = context;
     self->loops[rank] = self->common;
+    if (transport->leads_machine && self->common.options->trial_steps <= 0) weft_data_watch(self->data);
     return weft_loop_run(&self->loops[rank], rank, transport, error);
 }
 
@@ -39,16 +45,16 @@ static void leave(void *context, int32_t rank)
 weft_status weft_train(const weft_job *job, const weft_train_options *options, weft_error *error)
 {
     trainees all = {.common = {.job = job, .options = options}};
-    weft_data *data = NULL;
     weft_checkpoint *resumed = NULL;
     weft_text notes;
     weft_text_init(&notes);
     weft_status status = weft_allocate((size_t)job->workers, sizeof *all.loops, &all.loops, error);
-    if (status == WEFT_OK) status = open_data(job->config, &data, error);
-    all.common.data = data;
-    if (status == WEFT_OK) all.common.fingerprint = weft_data_fingerprint(data);
+    if (status == WEFT_OK) status = open_data(job->config, &all.data, error);
+    all.common.data = all.data;
+    if (status == WEFT_OK) all.common.fingerprint = weft_data_fingerprint(all.data);
+    if (status == WEFT_OK && options->trial_steps <= 0) weft_data_describe(all.data, &notes);
     if (status == WEFT_OK && options->trial_steps <= 0)
-        status = weft_resume_open(job, data, options->resume, &resumed, &notes, error);
+        status = weft_resume_open(job, all.data, options->resume, &resumed, &notes, error);
     all.common.resumed = resumed;
     all.common.notes = weft_text_get(&notes);
     weft_crew crew = {.context = &all, .work = work, .leave = leave};
@@ -57,7 +63,7 @@ weft_status weft_train(const weft_job *job, const weft_train_options *options, w
     for (int32_t r = 0; all.loops && r < job->workers; r++) stopped |= all.loops[r].stopped;
     if (options->stopped) *options->stopped = stopped;
     weft_checkpoint_close(resumed);
-    weft_data_close(data);
+    weft_data_close(all.data);
     weft_text_fini(&notes);
     weft_free(all.loops);
     return status;

@@ -80,6 +80,7 @@ struct weft_transport {
     /* Others hear this worker only while it calls test, progress or wait: where it has longer to do, it must call one
      * now and then, or it is taken for lost. */
     bool driven;
+    bool leads_machine; /* one worker of each machine does: for what is to be done once on each */
     /* weft_clock_nanoseconds when the request that test last found done was done: local, when its bytes were there,
      * perhaps by another thread; mpi, when this worker noticed. */
     int64_t finished;

@@ -263,8 +263,11 @@ weft_status weft_delay_transport_create(weft_transport *inner, uint64_t seed, do
         .interrogate = interrogate,
         .stop = stop,
     };
-    d->base = (weft_transport){
-        .operations = &d->operations, .rank = inner->rank, .size = inner->size, .driven = inner->driven};
+    d->base = (weft_transport){.operations = &d->operations,
+                               .rank = inner->rank,
+                               .size = inner->size,
+                               .driven = inner->driven,
+                               .leads_machine = inner->leads_machine};
     d->inner = inner;
     d->key = weft_random_key_make(seed * (uint64_t)inner->size + (uint64_t)inner->rank, "delay");
     d->longest = longest;

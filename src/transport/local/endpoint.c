@@ -261,7 +261,8 @@ weft_status weft_local_transport_create(weft_local_hub *hub, int32_t rank, weft_
              hub->size - 1);
     weft_local *local = NULL;
     TRY(weft_allocate(1, sizeof *local, &local, error));
-    local->base = (weft_transport){.operations = &local_operations, .rank = rank, .size = hub->size};
+    local->base =
+        (weft_transport){.operations = &local_operations, .rank = rank, .size = hub->size, .leads_machine = rank == 0};
     local->hub = hub;
     weft_local_box *box = &hub->boxes[rank];
     pthread_mutex_lock(&box->mutex);

@@ -64,17 +64,6 @@ static int hang_bells(weft_mpi *mpi, MPI_Comm node)
     return find_bells(mpi, node);
 }
 
-weft_status weft_mpi_bells_init(weft_mpi *mpi, weft_error *error)
-{
-    MPI_Comm node = MPI_COMM_NULL;
-    TRY(weft_allocate((size_t)mpi->base.size, sizeof *mpi->bells, &mpi->bells, error));
-    int code = MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
-    if (code != MPI_SUCCESS) return weft_mpi_fail(mpi, code, "MPI_Comm_split_type", error);
-    code = hang_bells(mpi, node);
-    MPI_Comm_free(&node);
-    return code == MPI_SUCCESS ? WEFT_OK : weft_mpi_fail(mpi, code, "making bells", error);
-}
-
 void weft_mpi_ring(weft_mpi *mpi, int32_t peer)
 {
     struct weft_mpi_bell *bell = mpi->bells[peer];
@@ -94,9 +83,11 @@ static void sleep_on_bell(struct weft_mpi_bell *bell, uint32_t seen, double seco
 
 #else
 
-weft_status weft_mpi_bells_init(weft_mpi *mpi, weft_error *error)
+static int hang_bells(weft_mpi *mpi, MPI_Comm node)
 {
-    return weft_allocate((size_t)mpi->base.size, sizeof *mpi->bells, &mpi->bells, error);
+    (void)mpi;
+    (void)node;
+    return MPI_SUCCESS;
 }
 
 void weft_mpi_ring(weft_mpi *mpi, int32_t peer)
@@ -113,6 +104,20 @@ static void sleep_on_bell(struct weft_mpi_bell *bell, uint32_t seen, double seco
 }
 
 #endif
+
+weft_status weft_mpi_bells_init(weft_mpi *mpi, weft_error *error)
+{
+    MPI_Comm node = MPI_COMM_NULL;
+    int rank = 0;
+    TRY(weft_allocate((size_t)mpi->base.size, sizeof *mpi->bells, &mpi->bells, error));
+    int code = MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+    if (code == MPI_SUCCESS) code = MPI_Comm_rank(node, &rank);
+    if (code != MPI_SUCCESS) return weft_mpi_fail(mpi, code, "MPI_Comm_split_type", error);
+    mpi->base.leads_machine = rank == 0;
+    code = hang_bells(mpi, node);
+    MPI_Comm_free(&node);
+    return code == MPI_SUCCESS ? WEFT_OK : weft_mpi_fail(mpi, code, "making bells", error);
+}
 
 void weft_mpi_bells_fini(weft_mpi *mpi, bool together)
 {
