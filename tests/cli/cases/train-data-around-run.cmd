@@ -1,0 +1,1 @@
+mkdir book; mv corpus.txt train.yaml book; cd book; touch corpus.txt~; weft train train.yaml data.path=. run.folder=run/a >log.txt && echo '# a remark' >>train.yaml && weft train train.yaml data.path=. run.folder="$PWD/run/a" run.steps=6 --resume >>log.txt && grep note: log.txt

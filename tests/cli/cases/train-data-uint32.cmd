@@ -1,0 +1,1 @@
+i=0; while [ $i -lt 200 ]; do printf '\101\002\000\000\102\001\000\000'; i=$((i + 1)); done >tokens.bin; weft train train.yaml data.path=tokens.bin model.vocabulary=600; status=$?; weft train train.yaml data.path=tokens.bin data.format=uint32 data.held_out=0.1 model.vocabulary=600 run.steps=1 --json 2>/dev/null | grep -c '"step": 1,'; exit $status
