@@ -70,8 +70,8 @@ step=$(sed 's/.*the checkpoint of step \([0-9]*\) is saved.*/\1/' "$work/full.lo
 [ -d "$(printf '%s/step-%08d' "$work/record" "$step")" ] || die "metrics.jsonl: step $step is not saved"
 ok "full disk under metrics.jsonl"
 
-# A token outside the vocabulary, met in the first epoch.
+# A token outside the vocabulary is found before the first step.
 head -c 20000 /dev/zero > "$work/tokens.bin"
 printf '\377\377' | dd of="$work/tokens.bin" bs=1 seek=9000 conv=notrunc 2> /dev/null
-expect 1 'rank [01], step [0-9]+, stage 0, micro-batch [0-9]+: .*tokens.bin.*9000' bad-token train "$work/run.yaml" \
+expect 2 'data.path: .*tokens.bin: token 65535 at byte 9000 is outside' bad-token train "$work/run.yaml" \
     data.path="$work/tokens.bin" run.folder="$work/tokens" parallel.pipeline=2

@@ -6,6 +6,22 @@
 #include <string.h>
 #include <time.h>
 
+/* All workers of these tests are on one machine. */
+bool case_leader(weft_transport *t, char *why)
+{
+    weft_error error;
+    size_t counts[TRANSPORT_CASE_MEMBERS];
+    char own = t->leads_machine, all[TRANSPORT_CASE_MEMBERS];
+    int leaders = 0;
+    weft_request request = -1;
+    for (int32_t i = 0; i < t->size; i++) counts[i] = 1;
+    CHECK_OK(t->operations->gather(t, NULL, 0, &own, counts, all, &request, &error), &error);
+    CHECK_OK(finish_one(t, request, &error), &error);
+    for (int32_t i = 0; i < t->size; i++) leaders += all[i];
+    CHECK(leaders == 1, "%d workers lead the machine", leaders);
+    return true;
+}
+
 bool case_barrier(weft_transport *t, char *why)
 {
     for (int round = 0; round < 5; round++) {

@@ -12,6 +12,7 @@ const transport_case transport_cases[] = {
     {.name = "sums of bf16", .run = case_sums_bf16},
     {.name = "many sums and gathers at once", .run = case_many_sums},
     {.name = "sum that waits for one", .run = case_sum_awaited},
+    {.name = "leader", .run = case_leader},
     {.name = "barrier", .run = case_barrier},
     {.name = "barrier timeout", .run = case_barrier_timeout},
     {.name = "invalid arguments", .run = case_invalid, .at_once = true},

@@ -76,6 +76,7 @@ bool case_gather(weft_transport *t, char *why);
 bool case_group_message(weft_transport *t, char *why);
 
 /* control_cases.c */
+bool case_leader(weft_transport *t, char *why);
 bool case_barrier(weft_transport *t, char *why);
 bool case_barrier_timeout(weft_transport *t, char *why);
 bool case_interrogate(weft_transport *t, char *why);
