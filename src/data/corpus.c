@@ -34,15 +34,12 @@ static bool is_index(const weft_corpus_options *options, const weft_excerpt *exc
     return tokens && strcmp(options->path, excerpt->path) != 0 && weft_corpus_layout_is_index(excerpt);
 }
 
-/* A format that is named is never doubted aloud more than once. */
 static void note_doubt(weft_corpus *corpus, const weft_excerpt *excerpt, const weft_likeness *doubt)
 {
-    static const char ending[] = ", as data.format says\n";
-    size_t length = corpus->notes.length, tail = sizeof ending - 1;
-    bool noted = length >= tail && memcmp(corpus->notes.bytes + length - tail, ending, tail) == 0;
-    if (!doubt || noted) return;
-    weft_text_add(&corpus->notes, "%s seems to be %s, and is read as %s%s", excerpt->path, doubt->what,
-                  corpus->layout->name, ending);
+    if (doubt && corpus->doubts++ == 0) {
+        corpus->doubt = doubt;
+        corpus->doubtful = excerpt->path;
+    }
 }
 
 static weft_status add_file(weft_corpus *corpus, const weft_corpus_options *options, size_t number,
@@ -80,14 +77,12 @@ static weft_status add_files(weft_corpus *corpus, const weft_corpus_options *opt
             TRY(add_file(corpus, options, i, &excerpt, error));
     }
     if (corpus->tokens == 0) FAIL(error, WEFT_INVALID, "%s: is empty", options->path);
-    weft_collection_describe(collection, &corpus->notes);
-    return weft_text_check(&corpus->notes, error);
+    return WEFT_OK;
 }
 
 weft_status weft_corpus_init(weft_corpus *corpus, const weft_corpus_options *options, weft_error *error)
 {
     *corpus = (weft_corpus){0};
-    weft_text_init(&corpus->notes);
     TRY(weft_collection_init(&corpus->collection, options->path, options->own, options->own_count, error));
     weft_status status = add_files(corpus, options, error);
     if (status != WEFT_OK) weft_corpus_fini(corpus);
@@ -98,9 +93,17 @@ void weft_corpus_fini(weft_corpus *corpus)
 {
     weft_files_destroy(corpus->reader);
     weft_free(corpus->files);
-    weft_text_fini(&corpus->notes);
     weft_collection_fini(&corpus->collection);
     *corpus = (weft_corpus){0};
+}
+
+void weft_corpus_describe(const weft_corpus *corpus, weft_text *out)
+{
+    weft_collection_describe(&corpus->collection, out);
+    if (corpus->doubts == 0) return;
+    weft_text_add(out, "%s seems to be %s", corpus->doubtful, corpus->doubt->what);
+    if (corpus->doubts > 1) weft_text_add(out, " (one of %zu such files)", corpus->doubts);
+    weft_text_add(out, ": read as %s all the same, as data.format says\n", corpus->layout->name);
 }
 
 /* The last file whose first token is at or before start. Empty files share that place with their successor, which

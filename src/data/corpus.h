@@ -27,7 +27,9 @@ typedef struct weft_corpus {
     uint64_t tokens;      /* in the whole stream */
     uint64_t fingerprint; /* XXH3-64, continued from a seed, of layout, sizes, and first and last page of every file;
                            * not of their names */
-    weft_text notes;      /* a line each: what was left out, what seems to be something else */
+    const weft_likeness *doubt; /* what the first file seems to be that is read as something else; NULL: none does */
+    const char *doubtful;       /* that file */
+    size_t doubts;              /* how many there are */
 } weft_corpus;
 
 typedef struct weft_corpus_options {
@@ -42,6 +44,9 @@ typedef struct weft_corpus_options {
  * nothing is left to free. */
 weft_status weft_corpus_init(weft_corpus *corpus, const weft_corpus_options *options, weft_error *error) WEFT_CHECKED;
 void weft_corpus_fini(weft_corpus *corpus);
+
+/* Adds a line for each kind of files that were left out, and one when files seem to be something else. */
+void weft_corpus_describe(const weft_corpus *corpus, weft_text *out);
 
 /* Tokens start .. start + count - 1 of the stream into out, and the one after them into *next; all of them exist.
  * WEFT_FAILED names file, byte offset and value of a token that is not below vocabulary, or what happened to the file.

@@ -169,8 +169,8 @@ uint64_t weft_data_unchecked(const weft_data *data)
 
 void weft_data_describe(const weft_data *data, weft_text *out)
 {
-    for (int part = 0; part < 2; part++)
-        weft_text_add_bytes(out, weft_text_get(&data->corpora[part].notes), data->corpora[part].notes.length);
+    weft_corpus_describe(&data->corpora[WEFT_DATA_TRAIN], out);
+    if (data->own_held_out) weft_corpus_describe(&data->corpora[WEFT_DATA_HELD_OUT], out);
 }
 
 int64_t weft_data_blocks(const weft_data *data, weft_data_part part)

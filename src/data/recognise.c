@@ -10,6 +10,9 @@ enum { LEAST_TEXT = 32, LEAST_WORDS = 128 };
  * text when it has nearly none. */
 enum { TEXT_PER_CONTROL = 64, TEXT_PER_ZERO = 512, SURE_TEXT_PER_CONTROL = 512 };
 
+/* How many low parts are larger than any high part can tell, in all pages and as a share, makes numbers wide. */
+enum { LEAST_LARGER = 48, COUNT_PER_LARGER = 8 };
+
 #define UNPACK "unpack it first"
 #define CONVERT "make text or tokens of it first"
 #define DOWNLOAD "fetch the file itself: git lfs pull"
@@ -137,15 +140,15 @@ static word_census count_words(const weft_excerpt *excerpt, const bool phases[WO
     return census;
 }
 
-/* High parts are few small numbers while most low parts are far larger. In a stream of 16-bit tokens every phase looks
- * like any other, however small the vocabulary. */
+/* High parts are few small numbers while enough low parts are far larger; others may be padding. In a stream of 16-bit
+ * tokens every phase looks like any other, however small the vocabulary. */
 static bool is_wide(const weft_excerpt *excerpt, const bool high[WORD_PHASES])
 {
     bool low[WORD_PHASES];
     for (int phase = 0; phase < WORD_PHASES; phase++) low[phase] = !high[phase];
     uint32_t bound = 256 * count_words(excerpt, high, 0).largest;
     word_census census = count_words(excerpt, low, bound);
-    return 2 * census.above > census.count;
+    return census.above >= LEAST_LARGER && census.above * COUNT_PER_LARGER >= census.count;
 }
 
 static const weft_likeness *find_wide(const weft_excerpt *excerpt)
