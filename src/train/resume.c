@@ -127,7 +127,8 @@ static weft_status compare(const weft_job *job, const weft_data *data, weft_chec
     weft_config_fini(&old);
     if (status == WEFT_OK && weft_checkpoint_get_state(checkpoint)->data_fingerprint != weft_data_fingerprint(data))
         status = weft_fail(error, WEFT_INVALID,
-                           "%s was trained on other data than %s: name the same data.path, or another run.folder",
+                           "%s was trained on other data than %s (of a folder, what is hidden, a backup or of a run is "
+                           "none): name the same data.path, or another run.folder",
                            weft_checkpoint_path(checkpoint), job->config->data.path);
     return status;
 }
