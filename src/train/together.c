@@ -11,6 +11,8 @@ weft_status weft_loop_known(const weft_loop *loop, weft_error *error)
 weft_status weft_loop_exchange(weft_loop *loop, double busy, const char *what, weft_error *error)
 {
     const weft_job *job = loop->job;
+    weft_error found;
+    if (weft_data_poll(loop->data, &found) != WEFT_OK) weft_loop_meet(loop, &found);
     weft_control own = {.stop = loop->options->stop && *loop->options->stop,
                         .trouble = loop->trouble.status != WEFT_OK,
                         .targets = loop->own_targets,
