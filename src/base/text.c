@@ -47,6 +47,42 @@ void weft_text_add(weft_text *text, const char *format, ...)
     va_end(again);
 }
 
+void weft_text_add_number(weft_text *text, int digits, double value)
+{
+    char number[40];
+    snprintf(number, sizeof number, "%.*g", digits, value);
+    const char *exponent = strchr(number, 'e');
+    bool bare = exponent && !memchr(number, '.', (size_t)(exponent - number));
+    if (bare)
+        weft_text_add(text, "%.*s.0%s", (int)(exponent - number), number, exponent);
+    else
+        weft_text_add(text, "%s", number);
+}
+
+enum { FEWEST_DIGITS = 6, DIGITS_OF_FLOAT = 9, DIGITS_OF_DOUBLE = 17 };
+
+void weft_text_add_double(weft_text *text, double value)
+{
+    char number[40];
+    int digits = FEWEST_DIGITS;
+    for (; digits < DIGITS_OF_DOUBLE; digits++) {
+        snprintf(number, sizeof number, "%.*g", digits, value);
+        if (strtod(number, NULL) == value) break;
+    }
+    weft_text_add_number(text, digits, value);
+}
+
+void weft_text_add_float(weft_text *text, float value)
+{
+    char number[40];
+    int digits = FEWEST_DIGITS;
+    for (; digits < DIGITS_OF_FLOAT; digits++) {
+        snprintf(number, sizeof number, "%.*g", digits, (double)value);
+        if (strtof(number, NULL) == value) break;
+    }
+    weft_text_add_number(text, digits, (double)value);
+}
+
 void weft_text_add_count(weft_text *text, int64_t count, const char *noun)
 {
     size_t length = strlen(noun);
@@ -116,6 +152,21 @@ const char *weft_text_get(const weft_text *text)
     return text->bytes ? text->bytes : "";
 }
 
+weft_status weft_text_begin(const char **text, size_t *length, const char *name, weft_error *error)
+{
+    const unsigned char *c = (const unsigned char *)*text;
+    size_t count = *length;
+    bool marked = count >= 2 && ((c[0] == 0xff && c[1] == 0xfe) || (c[0] == 0xfe && c[1] == 0xff));
+    bool wide = count >= 4 && (!c[0] != !c[1] || memcmp(c, "\0\0\xfe\xff", 4) == 0);
+    if (marked || wide)
+        FAIL(error, WEFT_INVALID, "%s: is text of two or four bytes a character (UTF-16 or UTF-32); save it as UTF-8",
+             name);
+    if (count < 3 || memcmp(c, "\xef\xbb\xbf", 3) != 0) return WEFT_OK;
+    *text += 3;
+    *length -= 3;
+    return WEFT_OK;
+}
+
 static bool starts_like_a_number(const char *string)
 {
     return isdigit((unsigned char)*string) || *string == '-' || *string == '+' || *string == '.';
@@ -144,34 +195,46 @@ bool weft_parse_double(const char *string, double *out)
 
 enum { LONGEST_NAME = 63 };
 
-static int edit_distance(const char *a, const char *b)
+static int least(int a, int b)
 {
-    size_t rows = strlen(a), columns = strlen(b);
-    if (rows > LONGEST_NAME || columns > LONGEST_NAME) return LONGEST_NAME;
-    int previous[LONGEST_NAME + 1], current[LONGEST_NAME + 1];
+    return a < b ? a : b;
+}
+
+/* Of the beginnings of a and b: inserted, dropped, replaced and swapped characters (restricted Damerau-Levenshtein). */
+static int count_edits(const char *a, size_t rows, const char *b, size_t columns)
+{
+    int before[LONGEST_NAME + 1] = {0}, previous[LONGEST_NAME + 1], current[LONGEST_NAME + 1];
     for (size_t j = 0; j <= columns; j++) previous[j] = (int)j;
     for (size_t i = 1; i <= rows; i++) {
         current[0] = (int)i;
         for (size_t j = 1; j <= columns; j++) {
             int replace = previous[j - 1] + (a[i - 1] != b[j - 1]);
-            int insert = current[j - 1] + 1, drop = previous[j] + 1;
-            int best = replace < insert ? replace : insert;
-            current[j] = best < drop ? best : drop;
+            current[j] = least(replace, least(current[j - 1], previous[j]) + 1);
+            bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if (swapped) current[j] = least(current[j], before[j - 2] + 1);
         }
+        memcpy(before, previous, sizeof before);
         memcpy(previous, current, sizeof previous);
     }
     return previous[columns];
 }
 
+int weft_text_distance(const char *word, const char *name)
+{
+    size_t rows = strlen(word), columns = strlen(name);
+    if (rows > LONGEST_NAME || columns > LONGEST_NAME) return -1;
+    int edits = count_edits(word, rows, name, columns);
+    return edits <= (int)(rows > columns ? rows : columns) / 3 ? edits : -1;
+}
+
 int weft_text_nearest(const char *word, const char *const *names, int count)
 {
-    int best = -1, best_distance = (int)strlen(word) / 2 + 1;
+    int best = -1, fewest = LONGEST_NAME;
     for (int i = 0; i < count; i++) {
-        int distance = edit_distance(word, names[i]);
-        if (distance < best_distance) {
-            best_distance = distance;
-            best = i;
-        }
+        int edits = weft_text_distance(word, names[i]);
+        if (edits < 0 || edits >= fewest) continue;
+        fewest = edits;
+        best = i;
     }
     return best;
 }

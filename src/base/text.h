@@ -1,5 +1,5 @@
 /*
- * A growing string, number parsing and spelling help.
+ * A growing string, numbers to and from text, encodings and spelling help.
  *
  * Owns: its bytes.  Lifetime: init to fini.  Threads: one owner.
  */
@@ -20,6 +20,12 @@ void weft_text_fini(weft_text *text);
 /* Appends never fail on the spot: a writer appends everything and checks once. */
 void weft_text_add(weft_text *text, const char *format, ...) WEFT_PRINTF(2, 3);
 void weft_text_add_bytes(weft_text *text, const void *bytes, size_t count);
+/* A finite number of so many significant digits, as JSON, YAML 1.1 and YAML 1.2 all take one: 1.0e-05, since 1e-05 is a
+ * text to YAML 1.1. */
+void weft_text_add_number(weft_text *text, int digits, double value);
+/* The same with the fewest digits, 6 or more, that read back to the same bits. */
+void weft_text_add_double(weft_text *text, double value);
+void weft_text_add_float(weft_text *text, float value);
 void weft_text_add_count(weft_text *text, int64_t count, const char *noun); /* "1 rank", "2 batches" */
 void weft_text_add_json(weft_text *text, const char *string); /* with quotes and escapes; bytes that are not UTF-8
                                                                * become U+FFFD */
@@ -33,7 +39,15 @@ const char *weft_text_get(const weft_text *text); /* "" when empty; borrowed */
 bool weft_parse_int(const char *string, int64_t *out);
 bool weft_parse_double(const char *string, double *out);
 
-/* Index of the known name nearest to word by edit distance, or -1 when none is near enough to suggest. */
+/* For the text of a file, before it is parsed: goes behind a byte order mark of UTF-8. WEFT_INVALID for UTF-16 and
+ * UTF-32. */
+weft_status weft_text_begin(const char **text, size_t *length, const char *name, weft_error *error) WEFT_CHECKED;
+
+/* Characters to insert, drop, replace or swap in word to make it name; -1 when they are more than a third of the longer
+ * one, so that word is hardly a misspelling of it. */
+int weft_text_distance(const char *word, const char *name);
+
+/* Index of the known name nearest to word by that distance, or -1 when none is near enough to suggest. */
 int weft_text_nearest(const char *word, const char *const *names, int count);
 
 #endif

@@ -67,10 +67,12 @@ void weft_manifest_print(const weft_checkpoint_state *state, const char *config,
 {
     weft_text_add(out, "format: weft-checkpoint\nversion: 2\nstep: %" PRId64 "\nsequences: %" PRId64 "\n", state->step,
                   state->sequences);
+    weft_text_add(out, "loss: ");
     if (isfinite(state->loss))
-        weft_text_add(out, "loss: %.17g\n", state->loss);
+        weft_text_add_double(out, state->loss);
     else
-        weft_text_add(out, "loss: .nan\n");
+        weft_text_add(out, ".nan");
+    weft_text_add(out, "\n");
     weft_text_add(out, "data_fingerprint: 0x%016" PRIx64 "\n", state->data_fingerprint);
     print_block("config", config, out);
     bool any = false;

@@ -131,11 +131,14 @@ static weft_status read_file(const char *path, given rows[COSTS], weft_arena *ar
     weft_text text;
     weft_text_init(&text);
     weft_status status = weft_file_read(path, &text, error);
+    const char *begin = weft_text_get(&text);
+    size_t length = text.length;
+    if (status == WEFT_OK) status = weft_text_begin(&begin, &length, path, error);
     if (status == WEFT_OK && !yaml_parser_initialize(&r.parser))
         status = weft_fail(error, WEFT_NO_MEMORY, "%s: out of memory while reading it", path);
     if (status == WEFT_OK) {
         yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-        yaml_parser_set_input_string(&r.parser, (const unsigned char *)weft_text_get(&text), text.length);
+        yaml_parser_set_input_string(&r.parser, (const unsigned char *)begin, length);
         status = read_document(&r);
         if (r.has_event) yaml_event_delete(&r.event);
         yaml_parser_delete(&r.parser);

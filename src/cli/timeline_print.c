@@ -104,7 +104,7 @@ void weft_step_forecast_print(const weft_step_forecast *it, weft_text *out)
 /* Times were measured to nanoseconds. */
 static void add_number(double value, weft_text *out)
 {
-    weft_text_add(out, "%.7g", value);
+    weft_text_add_number(out, 7, value);
 }
 
 static void add_key(const char *before, const char *key, double value, weft_text *out)

@@ -25,7 +25,7 @@ static void add_number(weft_text *out, const char *key, double value, bool known
 {
     weft_text_add(out, ", \"%s\": ", key);
     if (known)
-        weft_text_add(out, "%.9g", value);
+        weft_text_add_number(out, 9, value);
     else
         weft_text_add(out, "null");
 }

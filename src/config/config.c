@@ -33,7 +33,8 @@ static weft_status unknown_override(const char *key, weft_error *error)
         FAIL(error, WEFT_INVALID, "command line: '%s' is a section; write %s.KEY=VALUE", shown, shown);
     const char *nearest = weft_field_nearest(key);
     if (nearest) FAIL(error, WEFT_INVALID, "command line: unknown key '%s' (nearest: '%s')", shown, nearest);
-    FAIL(error, WEFT_INVALID, "command line: unknown key '%s' ('weft help config' lists all)", shown);
+    FAIL(error, WEFT_INVALID, "command line: unknown key '%s': there is no such key ('weft help config' lists all)",
+         shown);
 }
 
 static weft_status apply_override(weft_config *config, const char *override, weft_error *error)
@@ -164,18 +165,9 @@ static weft_status check_sharding(const weft_config *config, weft_error *error)
 
 static weft_status check_steps(const weft_config *config, weft_error *error)
 {
-    int64_t steps = config->run.steps, warmup = config->optimizer.warmup;
-    if (warmup > steps)
-        return weft_config_complain(config, "optimizer.warmup", error, "%lld steps are more than run.steps %lld",
-                                    (long long)warmup, (long long)steps);
-    bool wsd = config->optimizer.decay == WEFT_CONFIG_WSD;
-    if (wsd && config->optimizer.decay_steps > steps - warmup)
-        return weft_config_complain(config, "optimizer.decay_steps", error,
-                                    "%lld steps are more than the %lld after the warm-up",
-                                    (long long)config->optimizer.decay_steps, (long long)(steps - warmup));
-    if (config->run.timeline_step > steps)
+    if (config->run.timeline_step > config->run.steps)
         return weft_config_complain(config, "run.timeline_step", error, "step %lld is after the last, %lld",
-                                    (long long)config->run.timeline_step, (long long)steps);
+                                    (long long)config->run.timeline_step, (long long)config->run.steps);
     return WEFT_OK;
 }
 

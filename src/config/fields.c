@@ -44,19 +44,43 @@ bool weft_field_is_section(const char *name)
 
 static const char *const sections[] = {"run", "model", "data", "batch", "optimizer", "parallel", "checkpoint"};
 
+static const char *name_of(const char *key)
+{
+    const char *dot = strchr(key, '.');
+    return dot ? dot + 1 : key;
+}
+
+enum { ELSEWHERE = 8, FAR = 1000 };
+
+/* How far a word is from a key: by their names, then by their sections. A name that belongs to another section comes
+ * behind those of its own. */
+static int distance_to(const char *word, const char *key)
+{
+    size_t section = (size_t)(name_of(word) - word), own = (size_t)(name_of(key) - key);
+    int whole = weft_text_distance(word, key), name = weft_text_distance(name_of(word), name_of(key));
+    bool same = section == own && strncmp(word, key, own) == 0;
+    if (name >= 0) return 2 * name + (same ? 0 : section ? ELSEWHERE : 1);
+    bool joined = !section && whole >= 0 && whole <= 2; /* "model_layers" */
+    return joined ? 2 * whole + 1 : FAR;
+}
+
 const char *weft_field_nearest(const char *key)
 {
-    const char *names[FIELDS + sizeof sections / sizeof sections[0]];
-    int count = 0;
-    bool top = strchr(key, '.') == NULL;
+    const char *nearest = NULL;
+    int least = FAR;
     for (int i = 0; i < FIELDS; i++) {
-        const char *dot = strchr(fields[i].key, '.');
-        if (top && dot && strcmp(dot + 1, key) == 0) return fields[i].key;
-        if (!top || !dot) names[count++] = fields[i].key;
+        int distance = distance_to(key, fields[i].key);
+        if (distance >= least) continue;
+        least = distance;
+        nearest = fields[i].key;
     }
-    for (size_t i = 0; top && i < sizeof sections / sizeof sections[0]; i++) names[count++] = sections[i];
-    int nearest = weft_text_nearest(key, names, count);
-    return nearest < 0 ? NULL : names[nearest];
+    for (size_t i = 0; !strchr(key, '.') && i < sizeof sections / sizeof sections[0]; i++) {
+        int distance = weft_text_distance(key, sections[i]);
+        if (distance < 0 || 2 * distance >= least) continue;
+        least = 2 * distance;
+        nearest = sections[i];
+    }
+    return nearest;
 }
 
 const char *weft_field_type_words(weft_field_type type)
@@ -293,16 +317,6 @@ weft_status weft_field_set(weft_config *config, int index, const char *text, wef
     return setters[fields[index].type](config, index, text, (char *)config + fields[index].offset, error);
 }
 
-static void print_double(double value, weft_text *out)
-{
-    char digits[40];
-    for (int precision = 6; precision <= 17; precision++) {
-        snprintf(digits, sizeof digits, "%.*g", precision, value);
-        if (strtod(digits, NULL) == value) break;
-    }
-    weft_text_add(out, "%s", digits);
-}
-
 /* A double-quoted text that YAML and JSON both read. */
 static void print_text(const char *text, weft_text *out)
 {
@@ -338,7 +352,7 @@ void weft_field_print(const weft_config *config, int index, bool json, weft_text
         weft_text_add(out, "%lld", (long long)*(const int64_t *)member);
         break;
     case WEFT_FIELD_DOUBLE:
-        print_double(*(const double *)member, out);
+        weft_text_add_double(out, *(const double *)member);
         break;
     case WEFT_FIELD_BOOL:
         weft_text_add(out, "%s", *(const bool *)member ? "true" : "false");

@@ -35,7 +35,8 @@ int weft_field_count(void);
 const weft_field *weft_field_get(int index);
 int weft_field_find(const char *key); /* -1: unknown */
 
-/* The known key that a user most likely meant by an unknown one, or NULL. A word without a dot may get a section. */
+/* The known key that a user most likely meant by an unknown one, or NULL: its section may be missing or another one. A
+ * word without a dot may get a section. */
 const char *weft_field_nearest(const char *key);
 bool weft_field_is_section(const char *name);
 

@@ -89,7 +89,7 @@ static weft_status refuse_unknown(const reader *r, const char *key)
     const char *nearest = weft_field_nearest(key);
     weft_config_shown(key, shown, sizeof shown);
     if (nearest) return refuse(r, "unknown key '%s' (nearest: '%s')", shown, nearest);
-    return refuse(r, "unknown key '%s' ('weft help config' lists all)", shown);
+    return refuse(r, "unknown key '%s': there is no such key ('weft help config' lists all)", shown);
 }
 
 /* The elements of a sequence, joined as the command line would write them. Ends on the sequence's end. */
@@ -223,6 +223,7 @@ static weft_status read_stream(reader *r)
 weft_status weft_config_read_yaml(weft_config *config, const char *text, size_t length, const char *name,
                                   weft_error *error)
 {
+    TRY(weft_text_begin(&text, &length, name, error));
     reader r = {.config = config, .text = text, .name = name, .length = length, .error = error};
     if (!yaml_parser_initialize(&r.parser)) FAIL(error, WEFT_NO_MEMORY, "%s: out of memory while reading YAML", name);
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);

@@ -94,6 +94,8 @@ static weft_status read_all(reader *r, weft_timeline *timeline, weft_timeline_re
 weft_status weft_report_read_step_csv(const char *text, const char *source, weft_timeline *timeline,
                                       weft_timeline_record *record, weft_error *error)
 {
+    size_t length = strlen(text);
+    TRY(weft_text_begin(&text, &length, source, error));
     reader r = {.at = text, .source = source, .line = 1, .error = error};
     weft_text_init(&r.expected);
     weft_status status = read_all(&r, timeline, record);

@@ -1,8 +1,6 @@
 #include "report/report.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 void weft_report_add_number(double value, weft_text *out)
 {
@@ -10,12 +8,7 @@ void weft_report_add_number(double value, weft_text *out)
         weft_text_add(out, "null");
         return;
     }
-    char text[32];
-    for (int digits = 6; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) break;
-    }
-    weft_text_add(out, "%s", text);
+    weft_text_add_double(out, value);
 }
 
 static void add_key(const char *key, double value, weft_text *out)
@@ -24,12 +17,22 @@ static void add_key(const char *key, double value, weft_text *out)
     weft_report_add_number(value, out);
 }
 
+/* What the optimizer is told is fp32: more digits than that has are noise. */
+static void add_rate(double rate, weft_text *out)
+{
+    weft_text_add(out, ",\"learning_rate\":");
+    if (isfinite(rate))
+        weft_text_add_float(out, (float)rate);
+    else
+        weft_text_add(out, "null");
+}
+
 void weft_report_step_json(const weft_step_record *record, weft_text *out)
 {
     weft_text_add(out, "{\"step\":%lld", (long long)record->step);
     add_key("loss", record->loss, out);
     add_key("gradient_norm", record->gradient_norm, out);
-    add_key("learning_rate", record->learning_rate, out);
+    add_rate(record->learning_rate, out);
     add_key("seconds", record->seconds, out);
     add_key("tokens_per_second", record->tokens_per_second, out);
     add_key("flops_per_second", record->flops_per_second, out);

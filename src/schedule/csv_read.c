@@ -178,10 +178,8 @@ static weft_status read_row(weft_csv_reader *reader, span row)
 
 weft_status weft_csv_read_rows(weft_csv_reader *reader, const char *bytes, size_t length)
 {
+    TRY(weft_text_begin(&bytes, &length, reader->source, reader->error));
     span text = {bytes, bytes + length};
-    if (length >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0)
-        FAIL(reader->error, WEFT_INVALID,
-             "%s, row 1, column 1: begins with a byte order mark; save the file as UTF-8 without one", reader->source);
     while (text.end > text.begin && strchr(" \t\r\n", text.end[-1]) && text.end[-1]) text.end--;
     if (text.begin == text.end) FAIL(reader->error, WEFT_INVALID, "%s: the schedule is empty", reader->source);
     for (const char *begin = text.begin;;) {

@@ -111,6 +111,95 @@ static void test_numbers_and_names(void **state)
     assert_int_equal(weft_text_nearest("zzzzzzzzzzz", names, 3), -1);
 }
 
+static void test_misspelt_names(void **state)
+{
+    (void)state;
+    assert_int_equal(weft_text_distance("", ""), 0);
+    assert_int_equal(weft_text_distance("width", "width"), 0);
+    assert_int_equal(weft_text_distance("wdith", "width"), 1); /* swapped */
+    assert_int_equal(weft_text_distance("lerning_rate", "learning_rate"), 1);
+    assert_int_equal(weft_text_distance("modle", "model"), 1);
+    assert_int_equal(weft_text_distance("wandb", "width"), -1); /* more than a third */
+    assert_int_equal(weft_text_distance("cuda", "cpu"), -1);
+    assert_int_equal(weft_text_distance("", "help"), -1);
+    char longest[80];
+    memset(longest, 'a', sizeof longest);
+    longest[79] = '\0';
+    assert_int_equal(weft_text_distance(longest, longest), -1);
+}
+
+/* Any bits, written and read: the same bits, by no text that YAML 1.1 takes for anything but a number. */
+static void test_written_numbers(void **state)
+{
+    (void)state;
+    weft_random_key key = weft_random_key_make(11, "numbers");
+    weft_text text;
+    weft_text_init(&text);
+    for (uint64_t i = 0; i < 40000; i++) {
+        uint64_t bits = weft_random_bits(key, i);
+        double real = 0, again = 0;
+        float small = 0;
+        uint32_t half = (uint32_t)bits;
+        memcpy(&real, &bits, sizeof real);
+        memcpy(&small, &half, sizeof small);
+        bool single = i % 2;
+        if (!isfinite(single ? (double)small : real)) continue;
+        text.length = 0;
+        if (single)
+            weft_text_add_float(&text, small);
+        else
+            weft_text_add_double(&text, real);
+        const char *written = weft_text_get(&text), *exponent = strchr(written, 'e');
+        if (exponent && !memchr(written, '.', (size_t)(exponent - written))) fail_msg("%s", written);
+        if (single && strtof(written, NULL) != small) fail_msg("%s is not %.9g", written, (double)small);
+        if (!single && (!weft_parse_double(written, &again) || again != real))
+            fail_msg("%s is not %.17g", written, real);
+    }
+    const struct {
+        double value;
+        const char *text;
+    } known[] = {{0.001, "0.001"}, {1e-05, "1.0e-05"}, {-2.5e-07, "-2.5e-07"}, {1e22, "1.0e+22"}, {3, "3"}, {0, "0"}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        text.length = 0;
+        weft_text_add_double(&text, known[i].value);
+        assert_string_equal(weft_text_get(&text), known[i].text);
+        text.length = 0;
+        weft_text_add_float(&text, (float)known[i].value);
+        assert_string_equal(weft_text_get(&text), known[i].text);
+    }
+    weft_text_fini(&text);
+}
+
+static void test_encodings(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t length, skipped;
+        bool refused;
+    } cases[] = {{"", 0, 0, false},
+                 {"a", 1, 0, false},
+                 {"ab", 2, 0, false},
+                 {"\xef\xbb\xbf", 3, 3, false},
+                 {"\xef\xbb\xbfx", 4, 3, false},
+                 {"\xef\xbb", 2, 0, false},
+                 {"\xff\xfe", 2, 0, true},
+                 {"\xfe\xff", 2, 0, true},
+                 {"a\0b\0", 4, 0, true},
+                 {"\0a\0b", 4, 0, true},
+                 {"\0\0\xfe\xff", 4, 0, true},
+                 {"\xff\xfe\0\0", 4, 0, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *text = cases[i].bytes;
+        size_t length = cases[i].length;
+        weft_error error;
+        weft_status status = weft_text_begin(&text, &length, "a.yaml", &error);
+        assert_int_equal(status, cases[i].refused ? WEFT_INVALID : WEFT_OK);
+        assert_int_equal(text - cases[i].bytes, cases[i].skipped);
+        assert_int_equal(length, cases[i].length - cases[i].skipped);
+    }
+}
+
 /* Known answers of Philox4x32-10 with counter 0 and key 0, from the authors' Random123 test vectors. */
 static void test_random(void **state)
 {
@@ -362,13 +451,23 @@ static void test_lock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_error_record), cmocka_unit_test(test_impossible_allocation),
-        cmocka_unit_test(test_sizes),        cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_text),         cmocka_unit_test(test_numbers_and_names),
-        cmocka_unit_test(test_random),       cmocka_unit_test(test_permutation),
-        cmocka_unit_test(test_files),        cmocka_unit_test(test_no_regular_file),
-        cmocka_unit_test(test_links),        cmocka_unit_test(test_folders_are_synced),
-        cmocka_unit_test(test_taken_names),  cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_error_record),
+        cmocka_unit_test(test_impossible_allocation),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_numbers_and_names),
+        cmocka_unit_test(test_misspelt_names),
+        cmocka_unit_test(test_written_numbers),
+        cmocka_unit_test(test_encodings),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_permutation),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_no_regular_file),
+        cmocka_unit_test(test_links),
+        cmocka_unit_test(test_folders_are_synced),
+        cmocka_unit_test(test_taken_names),
+        cmocka_unit_test(test_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 #include "base/random.h"
-#include "config/config.h"
+#include "config/fields.h"
 
 #include <math.h>
+#include <regex.h>
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -39,13 +40,26 @@ static const bad_case bad_cases[] = {
     {"devise: cpu\n", NULL, "dir/run.yaml:1:1: unknown key 'devise' (nearest: 'device')"},
     {"layers: 4\n", NULL, "dir/run.yaml:1:1: unknown key 'layers' (nearest: 'model.layers')"},
     {"model:\n  qqqqqqqqqqqqqqqqqqqqqq: 4\n", NULL,
-     "dir/run.yaml:2:3: unknown key 'model.qqqqqqqqqqqqqqqqqqqqqq' ('weft help config' lists all)"},
+     "dir/run.yaml:2:3: unknown key 'model.qqqqqqqqqqqqqqqqqqqqqq': there is no such key ('weft help config' lists "
+     "all)"},
+    {"lerning_rate: 1\n", NULL, "dir/run.yaml:1:1: unknown key 'lerning_rate' (nearest: 'optimizer.learning_rate')"},
+    {"run:\n  wandb: x\n", NULL,
+     "dir/run.yaml:2:3: unknown key 'run.wandb': there is no such key ('weft help config' lists all)"},
+    {"run:\n  microbatch: 1\n", NULL, "dir/run.yaml:2:3: unknown key 'run.microbatch' (nearest: 'batch.microbatches')"},
+    {"optimiser: {clip: 1}\n", NULL, "dir/run.yaml:1:1: unknown key 'optimiser' (nearest: 'optimizer')"},
+    /* encodings */
+    {"\xef\xbb\xbfmodel:\n  layes: 4\n", NULL, "dir/run.yaml:2:3: unknown key 'model.layes' (nearest: 'model.layers')"},
+    {"\xef\xbb\xbflayes: 4\n", NULL, "dir/run.yaml:1:1: unknown key 'layes' (nearest: 'model.layers')"},
+    {"\xef\xbb\xbfmodel:\n  layers: \xff\n", NULL, "dir/run.yaml:2:11: not valid YAML: invalid leading UTF-8 octet"},
+    {"\xff\xfem", NULL, "dir/run.yaml: is text of two or four bytes a character (UTF-16 or UTF-32); save it as UTF-8"},
+    {"\xfe\xffm", NULL, "dir/run.yaml: is text of two or four bytes a character (UTF-16 or UTF-32); save it as UTF-8"},
     {"model:\n  layers: 4\n  layers: 5\n", NULL, "dir/run.yaml:3:3: duplicate key 'model.layers' (first at line 2)"},
     {"model:\n  layers: 4\nmodel.layers: 5\n", NULL,
      "dir/run.yaml:3:1: duplicate key 'model.layers' (first at line 2)"},
     {"model:\n  layers: 4\nmodel:\n  width: 8\n", NULL, "dir/run.yaml:3:1: duplicate key 'model'"},
     {"? [a]\n: 1\n", NULL, "dir/run.yaml:1:3: a key must be a plain word"},
-    {"\"a\\nb\": 1\n", NULL, "dir/run.yaml:1:1: unknown key 'a?b' ('weft help config' lists all)"},
+    {"\"a\\nb\": 1\n", NULL,
+     "dir/run.yaml:1:1: unknown key 'a?b': there is no such key ('weft help config' lists all)"},
     /* types */
     {"model: {layers: four}\n", NULL, "dir/run.yaml:1:17: model.layers: expects a whole number, not 'four'"},
     {"model: {layers: 4.5}\n", NULL, "dir/run.yaml:1:17: model.layers: expects a whole number, not '4.5'"},
@@ -116,17 +130,14 @@ static const bad_case bad_cases[] = {
      "dir/run.yaml:2:33: parallel.stages: the stages hold 3 layers; model.layers is 4"},
     {OK_DATA "parallel: {pipeline: 65536, loops: 65536}\n", NULL,
      "dir/run.yaml:2:36: parallel.loops: 4294967296 stages (pipeline x loops) are more than 16777216"},
-    {OK_DATA "optimizer: {warmup: 1001}\n", NULL,
-     "dir/run.yaml:2:21: optimizer.warmup: 1001 steps are more than run.steps 1000"},
-    {OK_DATA "optimizer: {warmup: 900, decay: wsd, decay_steps: 101}\n", NULL,
-     "dir/run.yaml:2:51: optimizer.decay_steps: 101 steps are more than the 100 after the warm-up"},
     {OK_DATA "run: {timeline_step: 1001}\n", NULL,
      "dir/run.yaml:2:22: run.timeline_step: step 1001 is after the last, 1000"},
     /* command line */
     {OK_DATA, "model.layes=4", "command line: unknown key 'model.layes' (nearest: 'model.layers')"},
     {OK_DATA, "layers=4", "command line: unknown key 'layers' (nearest: 'model.layers')"},
     {OK_DATA, "model=4", "command line: 'model' is a section; write model.KEY=VALUE"},
-    {OK_DATA, "qqqqqqqqqqqqqqqq=4", "command line: unknown key 'qqqqqqqqqqqqqqqq' ('weft help config' lists all)"},
+    {OK_DATA, "qqqqqqqqqqqqqqqq=4",
+     "command line: unknown key 'qqqqqqqqqqqqqqqq': there is no such key ('weft help config' lists all)"},
     {OK_DATA, "model.layers", "command line: 'model.layers' is not of the form KEY=VALUE"},
     {OK_DATA, "=4", "command line: '=4' is not of the form KEY=VALUE"},
     {OK_DATA, "model.layers=x", "command line: model.layers: expects a whole number, not 'x'"},
@@ -270,6 +281,111 @@ static void test_round_trip(void **state)
     load_well(&config, OK_DATA, overrides);
     check_round_trip(&config, "overrides");
     weft_config_fini(&config);
+}
+
+/* What a reader of YAML 1.1 takes for a number: the patterns of PyYAML, without bases, times and underscores. */
+static bool is_number(regex_t *pattern, const char *text)
+{
+    return regexec(pattern, text, 0, NULL, 0) == 0;
+}
+
+static void test_numbers_are_numbers_everywhere(void **state)
+{
+    (void)state;
+    static const char floats[] = "^[-+]?(0|[1-9][0-9]*)$|^[-+]?[0-9]+\\.[0-9]*([eE][-+][0-9]+)?$";
+    regex_t pattern;
+    assert_int_equal(regcomp(&pattern, floats, REG_EXTENDED | REG_NOSUB), 0);
+    assert_false(is_number(&pattern, "1e-05"));
+    assert_true(is_number(&pattern, "1.0e-05"));
+    weft_random_key key = weft_random_key_make(7, "numbers");
+    uint64_t draw = 0;
+    for (int i = 0; i < weft_field_count(); i++) {
+        const weft_field *field = weft_field_get(i);
+        if (field->type != WEFT_FIELD_DOUBLE) continue;
+        for (int k = 0; k < 400; k++) {
+            char value[80], override[200];
+            /* Bounds, few digits and many, over the whole range. */
+            double share = weft_random_uniform(key, draw++), most = field->maximum,
+                   least = fmax(field->minimum, 1e-300);
+            double drawn = exp(log(least) + share * (log(most) - log(least)));
+            snprintf(value, sizeof value, "%.*g", k % 17 + 1, k == 0 ? field->minimum : k == 1 ? most : drawn);
+            snprintf(override, sizeof override, "%s=%s", field->key, value);
+            const char *overrides[] = {override, NULL};
+            weft_config config;
+            weft_error error;
+            if (load(&config, OK_DATA, overrides, &error) != WEFT_OK) continue; /* rounded out of the range */
+            double held = 0, again = 0;
+            memcpy(&held, (const char *)&config + field->offset, sizeof held);
+            weft_text text;
+            weft_text_init(&text);
+            weft_field_print(&config, i, false, &text);
+            if (!is_number(&pattern, weft_text_get(&text)))
+                fail_msg("%s is written as %s", value, weft_text_get(&text));
+            assert_true(weft_parse_double(weft_text_get(&text), &again));
+            assert_memory_equal(&again, &held, sizeof held);
+            weft_text_fini(&text);
+            weft_config_fini(&config);
+        }
+        for (int preset = 0; preset < 2 && field->defaults[0]; preset++)
+            if (!is_number(&pattern, field->defaults[preset])) fail_msg("%s: default", field->key);
+    }
+    regfree(&pattern);
+}
+
+static void test_byte_order_mark(void **state)
+{
+    (void)state;
+    weft_config config;
+    load_well(&config, "\xef\xbb\xbf" OK_DATA "model: {layers: 3}\n", NULL);
+    assert_int_equal(config.model.layers, 3);
+    check_round_trip(&config, "a byte order mark");
+    weft_config_fini(&config);
+}
+
+/* Schedules of the rate that a short run does not reach are no mistakes. */
+static void test_short_runs(void **state)
+{
+    (void)state;
+    weft_config config;
+    load_well(&config, OK_DATA "run: {steps: 5}\noptimizer: {warmup: 100, decay: wsd, decay_steps: 1000}\n", NULL);
+    assert_int_equal(config.optimizer.warmup, 100);
+    weft_config_fini(&config);
+}
+
+/* Every key with one letter wrong, and by its last part alone, is the nearest to itself or to one just as near. */
+static void test_nearest_keys(void **state)
+{
+    (void)state;
+    static const char *const far[] = {"run.wandb",
+                                      "run.epochs",
+                                      "data.tokenizer",
+                                      "model.dropout",
+                                      "wandb.project",
+                                      "optimizer.lr",
+                                      "lr",
+                                      "epochs",
+                                      "x",
+                                      "",
+                                      "."};
+    for (size_t i = 0; i < sizeof far / sizeof far[0]; i++)
+        if (weft_field_nearest(far[i])) fail_msg("'%s' is not near %s", far[i], weft_field_nearest(far[i]));
+    for (int i = 0; i < weft_field_count(); i++) {
+        const char *key = weft_field_get(i)->key, *name = strchr(key, '.') ? strchr(key, '.') + 1 : key;
+        char wrong[64], word[64];
+        size_t length = strlen(name);
+        if (length < 4) continue;
+        snprintf(wrong, sizeof wrong, "%s", key);
+        wrong[strlen(wrong) - 2] = 'q';
+        assert_string_equal(weft_field_nearest(wrong), key);
+        snprintf(word, sizeof word, "%.*s%s", (int)(length / 2), name, name + length / 2 + 1);
+        const char *nearest = weft_field_nearest(word);
+        assert_non_null(nearest);
+        const char *found = strchr(nearest, '.') ? strchr(nearest, '.') + 1 : nearest;
+        if (strcmp(found, name) != 0) fail_msg("%s for %s of %s", nearest, word, key);
+        snprintf(word, sizeof word, "elsewhere.%s", name);
+        nearest = weft_field_nearest(word);
+        assert_string_equal(strchr(nearest, '.') ? strchr(nearest, '.') + 1 : nearest, name);
+    }
 }
 
 static void test_origins(void **state)
@@ -454,6 +570,10 @@ int main(void)
         cmocka_unit_test(test_presets),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_origins),
+        cmocka_unit_test(test_numbers_are_numbers_everywhere),
+        cmocka_unit_test(test_byte_order_mark),
+        cmocka_unit_test(test_short_runs),
+        cmocka_unit_test(test_nearest_keys),
         cmocka_unit_test(test_folder_from_name),
         cmocka_unit_test(test_hostile_file_name),
         cmocka_unit_test(test_help_has_every_section),

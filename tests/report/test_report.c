@@ -299,7 +299,7 @@ static void test_trace(void **state)
     picture.unit = "s";
     trace.length = 0;
     weft_report_trace(&it.timeline, &picture, &trace);
-    assert_non_null(strstr(weft_text_get(&trace), "\"ts\":1e+06,"));
+    assert_non_null(strstr(weft_text_get(&trace), "\"ts\":1.0e+06,"));
     weft_text_fini(&trace);
     scene_fini(&it);
 }
@@ -362,7 +362,7 @@ static void test_step_json(void **state)
                                .ranks = 2,
                                .bubble = bubble};
     check_step_json(&record, "{\"step\":7,\"loss\":5.5,\"gradient_norm\":1.25,\"learning_rate\":0.0003,\"seconds\":0.5,"
-                             "\"tokens_per_second\":4096,\"flops_per_second\":2e+09,\"peak_share\":0.25,"
+                             "\"tokens_per_second\":4096,\"flops_per_second\":2.0e+09,\"peak_share\":0.25,"
                              "\"bubble\":[0.25,null]}\n");
     record = (weft_step_record){.step = 1, .loss = INFINITY, .gradient_norm = NAN, .learning_rate = -INFINITY};
     check_step_json(&record, "{\"step\":1,\"loss\":null,\"gradient_norm\":null,\"learning_rate\":null,\"seconds\":0,"

@@ -152,8 +152,11 @@ static const struct {
     {"0F0,0SEND_F0,0RECV_B0,0B0\n1RECV_F0,1F0,1SEND_B0,1B0\n", "column 3: \"1SEND_B0\" comes before 1B0"},
     {"0F0,0SEND_F0,0RECV_B0,0B0\n1RECV_F0,1F0,1SEND_B0,1I0,1W0\n", "column 3: \"1SEND_B0\" comes before 1I0"},
     {"\xEF\xBB\xBF"
-     "0F0,0B0\n",
-     "row 1, column 1: begins with a byte order mark; save the file as UTF-8 without one"},
+     "0F0,0X0\n",
+     "row 1, column 2: \"0X0\""},
+    {"\xFF\xFE"
+     "0F0",
+     "is text of two or four bytes a character"},
     {"0F0\r,0B0\n", "row 1, column 1: \"0F0?\" has something behind"},
     {"\"0F0\",0B0\n", "does not begin with a stage number"},
     {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",

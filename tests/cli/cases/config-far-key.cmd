@@ -1,0 +1,1 @@
+weft config good.yaml run.wandb=project

@@ -1,0 +1,1 @@
+weft config good.yaml epochs=3

@@ -1,0 +1,1 @@
+weft config good.yaml lerning_rate=0.1

@@ -1,0 +1,1 @@
+weft config good.yaml training.learning_rate=0.1

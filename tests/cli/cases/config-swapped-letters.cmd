@@ -1,0 +1,1 @@
+weft config good.yaml model.wdith=64

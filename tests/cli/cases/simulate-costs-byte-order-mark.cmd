@@ -1,0 +1,1 @@
+printf "\357\273\277forward: 2\nbackward_input: 2\nbackward_weight: 2\n" >bom.yaml; weft simulate 1f1b --pipeline 2 --microbatches 4 --costs bom.yaml | grep ^step; printf "\357\273\277forwerd: 2\n" >bom.yaml; weft simulate 1f1b --pipeline 2 --microbatches 4 --costs bom.yaml

@@ -1,0 +1,1 @@
+weft train train.yaml run.steps=4 checkpoint.every=2 run.timelines=4 >/dev/null; rm -r run/train/step-00000004; grep -c "1\.0e-0" run/train/timelines/config.yaml; sed -i "s/1\.0e-0/1e-0/" run/train/timelines/config.yaml; weft train train.yaml run.steps=4 run.timelines=4 checkpoint.every=2 --resume | grep -E "^(note|resumed)"

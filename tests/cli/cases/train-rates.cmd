@@ -1,0 +1,1 @@
+weft train train.yaml run.steps=4 optimizer.warmup=3 optimizer.decay=constant >/dev/null; grep -o "\"learning_rate\":[^,]*" run/train/metrics.jsonl; weft train train.yaml run.folder=other optimizer.learning_rate=3e-5 optimizer.decay=constant >/dev/null; grep -o "\"learning_rate\":[^,]*" other/metrics.jsonl
