@@ -2,7 +2,9 @@
 
 #include "base/clock.h"
 #include "transport/transport.h"
+#include "transport/watch.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,6 +26,8 @@ static const struct {
 } stop_signals[] = {{SIGINT, true}, {SIGTERM, false}, {SIGHUP, true}, {SIGUSR1, false}};
 
 enum { STOP_SIGNALS = sizeof stop_signals / sizeof *stop_signals };
+
+static const double patience = 3; /* seconds for other processes to end too */
 
 static void on_signal(int number)
 {
@@ -52,41 +56,121 @@ void weft_cli_release_signals(void)
             signal(stop_signals[i].number, SIG_DFL);
 }
 
+static int64_t count_workers(const weft_config *config)
+{
+    return config->parallel.pipeline * config->parallel.data * config->parallel.tensor;
+}
+
+void weft_cli_settle(weft_config *config)
+{
+    bool alone = config->transport == WEFT_CONFIG_MPI && count_workers(config) > 1 && weft_mpi_launched(NULL) == 1;
+    if (!alone) return;
+    config->transport = WEFT_CONFIG_LOCAL;
+    fprintf(stderr, "note: the launcher started one process: its %lld workers are threads, as with transport=local\n",
+            (long long)count_workers(config));
+}
+
 static weft_status check(const weft_config *config, weft_error *error)
 {
+    const char *variable = NULL;
     bool mpi = config->transport == WEFT_CONFIG_MPI;
-    if (!mpi && weft_mpi_launched())
+    int32_t processes = weft_mpi_launched(&variable);
+    if (!mpi && processes > 1)
         return weft_config_complain(config, "transport", error,
-                                    "local, but a launcher started this process: add transport=mpi");
-    int64_t workers = config->parallel.pipeline * config->parallel.data * config->parallel.tensor;
-    if (mpi && !weft_mpi_launched() && workers > 1)
+                                    "local, but a launcher started %d processes (%s): add transport=mpi, or start one, "
+                                    "which runs all workers as threads",
+                                    (int)processes, variable);
+    if (mpi && processes == 0 && count_workers(config) > 1)
         return weft_config_complain(config, "transport", error,
-                                    "mpi, but no launcher started this process: run mpirun -n %lld weft ...",
-                                    (long long)workers);
+                                    "mpi, but no launcher started this process: run mpirun -n %lld weft ..., or set it "
+                                    "to local for threads of one process",
+                                    (long long)count_workers(config));
     return WEFT_OK;
+}
+
+void weft_cli_late(void *context)
+{
+    (void)context;
+    fputs("weft: mpi: not all processes that the launcher started have come within the timeout: one hangs before weft "
+          "runs in it, or cannot be reached\n",
+          stderr);
+    _exit(1);
 }
 
 weft_status weft_cli_launch(const weft_config *config, int32_t *out_rank, weft_error *error)
 {
     int32_t size = 0;
+    weft_watch *watch = NULL;
     *out_rank = 0;
     TRY(check(config, error));
-    return config->transport == WEFT_CONFIG_MPI ? weft_mpi_start(out_rank, &size, error) : WEFT_OK;
+    if (config->transport != WEFT_CONFIG_MPI) return WEFT_OK;
+    TRY(weft_watch_start(config->timeout, weft_cli_late, NULL, &watch, error));
+    weft_status status = weft_mpi_start(out_rank, &size, error);
+    weft_watch_end(watch);
+    return status;
 }
 
-/* A failed process must not leave the others waiting. The one that knows the cause speaks first. */
+/* Who speaks when processes fail together: one that has spoken, else the first that knows a cause, else any. */
+enum { SPOKEN, CAUSE, ECHO, SILENT };
+
+/* What a process tells the others at the end. The least word is that of the one that speaks for all. */
+static int64_t word_of(int voice, int32_t rank, int exit_status)
+{
+    return ((int64_t)voice << 32 | rank) << 8 | exit_status;
+}
+
+static void say(const char *verb, const weft_error *error)
+{
+    fflush(stdout);
+    fprintf(stderr, "weft %s: %s\n", verb, error->text);
+}
+
+/* Mistakes in files and configurations mostly are every process's. */
+static int voice_of(weft_status status, int32_t rank)
+{
+    if (status == WEFT_OK) return SILENT;
+    if (status == WEFT_STOPPED) return ECHO;
+    return status == WEFT_INVALID && rank != 0 ? CAUSE : SPOKEN;
+}
+
+static void leave(void *exit_status)
+{
+    _exit(*(int *)exit_status);
+}
+
+/* With messages under way that nobody receives, MPI may wait for ever. */
+static void finish(int *exit_status)
+{
+    weft_watch *watch = NULL;
+    weft_error ignored;
+    fflush(stdout);
+    if (weft_watch_start(patience, leave, exit_status, &watch, &ignored) != WEFT_OK) leave(exit_status);
+    weft_mpi_finish();
+    weft_watch_end(watch);
+}
+
+/* A failed process must not leave the others waiting, nor end them by force while they end by themselves: launchers
+ * print pages about that, behind the message that matters. */
 weft_status weft_cli_land(const weft_config *config, const char *verb, int32_t rank, weft_status status,
                           weft_error *error)
 {
     if (config->transport != WEFT_CONFIG_MPI) return status;
-    if (status == WEFT_OK) {
+    int voice = voice_of(status, rank), exit_status = weft_status_exit(status);
+    if (voice == SPOKEN) say(verb, error);
+    int64_t own = word_of(voice, rank, exit_status), first = own;
+    bool together = weft_mpi_agree(own, status == WEFT_OK ? HUGE_VAL : patience, &first);
+    bool speaks = voice == CAUSE || voice == ECHO;
+    if (speaks && (!together || first == own)) say(verb, error);
+    if (!together) {
+        weft_mpi_abort(exit_status ? exit_status : 1);
+        return status;
+    }
+    exit_status = (int)(first & 0xff);
+    if (exit_status == 0) {
         weft_mpi_finish();
         return WEFT_OK;
     }
-    bool others_know = status == WEFT_STOPPED || (status == WEFT_INVALID && rank != 0);
-    if (others_know) weft_clock_sleep(3); /* whoever knows more ends this process meanwhile */
-    fprintf(stderr, "weft %s: %s\n", verb, error->text);
-    fflush(stdout);
-    weft_mpi_abort(weft_status_exit(status));
-    return status;
+    finish(&exit_status);
+    weft_error_clear(error); /* it has been said */
+    return exit_status == 2 ? WEFT_INVALID : WEFT_FAILED;
 }

@@ -85,6 +85,7 @@ int main(int count, char **words)
     if (fclose(stdout) != 0 && status == WEFT_OK)
         status = weft_fail(&error, WEFT_FAILED, "cannot write to standard output: %s", strerror(errno));
     if (status == WEFT_OK) return exit_status;
-    fprintf(stderr, "weft%s%s: %s\n", verb ? " " : "", verb ? verb->name : "", error.text);
+    bool said = error.text[0] == '\0'; /* where several processes fail, by one of them */
+    if (!said) fprintf(stderr, "weft%s%s: %s\n", verb ? " " : "", verb ? verb->name : "", error.text);
     return weft_status_exit(status);
 }

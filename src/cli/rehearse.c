@@ -119,6 +119,7 @@ static weft_status make_model(rehearsal *it, const weft_arguments *arguments, we
     weft_text_add(&stages, "]");
     weft_status status = weft_text_check(&stages, error);
     if (status == WEFT_OK) status = load_model(it, arguments, &stages, error);
+    if (status == WEFT_OK) weft_cli_settle(&it->config);
     weft_text_fini(&stages);
     return status;
 }
@@ -214,8 +215,11 @@ static weft_status perform(const rehearsal *it, const weft_arguments *arguments,
     weft_cli_rehearsal shown = {
         .unit = it->unit, .unit_seconds = it->unit_seconds, .asked = it->steps, .tells = isatty(STDERR_FILENO)};
     weft_status status = weft_cli_rehearsal_init(&shown, it->job, error);
-    weft_rehearsal how = {
-        .steps = it->steps, .stop = weft_cli_catch_signals(), .step = weft_cli_rehearsal_step, .context = &shown};
+    weft_rehearsal how = {.steps = it->steps,
+                          .stop = weft_cli_catch_signals(),
+                          .step = weft_cli_rehearsal_step,
+                          .context = &shown,
+                          .late = weft_cli_late};
     if (status == WEFT_OK) status = weft_rehearse(it->job, &how, error);
     weft_cli_release_signals();
     if (status == WEFT_OK && rank == 0) status = draw(&shown, arguments, error);

@@ -148,6 +148,7 @@ static weft_status train(sweeper *self, bool first, const volatile sig_atomic_t 
     weft_train_options options = {.stop = stop,
                                   .peak_seconds = first ? seconds_of_peak : 0, /* one denominator for all sizes */
                                   .calibrate_seconds = seconds_of_calibration,
+                                  .late = weft_cli_late,
                                   .trial_steps = self->sweep.warmup + self->sweep.steps,
                                   .stopped = &self->sweep.stopped};
     options.observer = (weft_observer){
@@ -257,7 +258,7 @@ static weft_status run_config(const weft_arguments *arguments, const weft_config
 {
     sweeper self = {.arguments = arguments,
                     .progress = weft_arguments_has(arguments, "json") ? stderr : stdout,
-                    .terminal = isatty(STDERR_FILENO) && !weft_mpi_launched()};
+                    .terminal = isatty(STDERR_FILENO) && weft_mpi_launched(NULL) == 0};
     weft_status status = prepare(&self, config, list, error);
     if (status == WEFT_OK) status = weft_cli_launch(config, &self.rank, error);
     if (status == WEFT_OK) status = weft_cli_land(config, "sweep", self.rank, sweep(&self, error), error);
@@ -303,6 +304,7 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     weft_status status = split_operands(arguments, overrides, &count, &list, error);
     if (status == WEFT_OK) status = weft_config_load(&config, arguments->operands[0], overrides, count, error);
     if (status == WEFT_OK) {
+        weft_cli_settle(&config);
         status = run_config(arguments, &config, list, error);
         weft_config_fini(&config);
     }

@@ -90,8 +90,10 @@ static weft_status run_job(const weft_arguments *arguments, const weft_job *job,
     bool json = weft_arguments_has(arguments, "json");
     weft_run_observer observer;
     TRY(weft_run_observer_init(&observer, job, json ? stderr : stdout, error));
-    weft_train_options options = {
-        .resume = weft_arguments_has(arguments, "resume"), .stop = weft_cli_catch_signals(), .peak_seconds = 0.3};
+    weft_train_options options = {.resume = weft_arguments_has(arguments, "resume"),
+                                  .stop = weft_cli_catch_signals(),
+                                  .peak_seconds = 0.3,
+                                  .late = weft_cli_late};
     options.observer = rank == 0 ? weft_run_observer_table(&observer) : weft_run_observer_silent();
     weft_status status = weft_train(job, &options, error);
     weft_cli_release_signals(); /* what follows training, a sample, ends at once */
@@ -142,6 +144,7 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
                          error));
     int32_t rank = 0;
     weft_status status;
+    weft_cli_settle(&config);
     if (weft_arguments_has(arguments, "dry-run"))
         status = plan(arguments, &config, error);
     else {

@@ -1,6 +1,7 @@
 #include "train/crew.h"
 
 #include "train/worker.h"
+#include "transport/watch.h"
 
 #include <pthread.h>
 
@@ -76,14 +77,18 @@ static weft_status run_mpi(const weft_crew *crew, const weft_job *job, const wef
 {
     int32_t rank = 0, size = 0;
     weft_transport *transport = NULL;
+    weft_watch *watch = NULL;
     TRY(weft_mpi_start(&rank, &size, error));
     if (size != job->workers)
         return weft_config_complain(job->config, widest(job), error,
                                     "%d workers, but the launcher started %d processes: run mpirun -n %d, or change "
                                     "parallel.data x parallel.pipeline x parallel.tensor",
                                     job->workers, size, job->workers);
-    TRY(weft_mpi_transport_create(groups, group_count, &transport, error));
-    weft_status status = crew->work(crew->context, rank, transport, error);
+    if (crew->late) TRY(weft_watch_start(job->config->timeout, crew->late, NULL, &watch, error));
+    weft_status status = weft_mpi_transport_create(groups, group_count, &transport, error);
+    weft_watch_end(watch);
+    TRY(status);
+    status = crew->work(crew->context, rank, transport, error);
     crew->leave(crew->context, rank);
     return status;
 }

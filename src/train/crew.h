@@ -18,6 +18,10 @@ typedef struct weft_crew {
     /* Gives back what work took, the transport first. Called for every rank of this process, also where work was not
      * reached, by all at the same time: a worker may hold what it borrowed from another until it leaves. */
     void (*leave)(void *context, int32_t rank);
+    /* Told by a thread of its own, with NULL, when under MPI not all workers have come within the configuration's
+     * timeout: nothing breaks off the calls that wait for them, so it has to end the process. NULL: they are waited
+     * for. */
+    void (*late)(void *context);
 } weft_crew;
 
 /* The first cause when several workers fail. The caller has started MPI (weft_mpi_start) for transport mpi. */

@@ -160,7 +160,7 @@ weft_status weft_rehearse(const weft_job *job, const weft_rehearsal *rehearsal, 
 {
     cast all = {.job = job, .rehearsal = rehearsal};
     TRY(weft_allocate((size_t)job->workers, sizeof *all.actors, &all.actors, error));
-    weft_crew crew = {.context = &all, .work = work, .leave = leave};
+    weft_crew crew = {.context = &all, .work = work, .leave = leave, .late = rehearsal->late};
     weft_status status = weft_crew_run(job, &crew, error);
     weft_free(all.actors);
     return status;

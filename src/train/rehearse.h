@@ -18,6 +18,7 @@ typedef struct weft_rehearsal {
      * the first rank began or, where machines have clocks of their own, from each rank's own beginning. */
     weft_status (*step)(void *context, int64_t step, const weft_timeline *measured, weft_error *error);
     void *context;
+    void (*late)(void *context); /* see weft_crew; may be NULL */
 } weft_rehearsal;
 
 /* job: by weft_job_create_rehearsal. The caller has started MPI (weft_mpi_start) for transport mpi. */

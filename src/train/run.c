@@ -57,7 +57,7 @@ weft_status weft_train(const weft_job *job, const weft_train_options *options, w
         status = weft_resume_open(job, all.data, options->resume, &resumed, &notes, error);
     all.common.resumed = resumed;
     all.common.notes = weft_text_get(&notes);
-    weft_crew crew = {.context = &all, .work = work, .leave = leave};
+    weft_crew crew = {.context = &all, .work = work, .leave = leave, .late = options->late};
     if (status == WEFT_OK) status = weft_crew_run(job, &crew, error);
     bool stopped = false;
     for (int32_t r = 0; all.loops && r < job->workers; r++) stopped |= all.loops[r].stopped;

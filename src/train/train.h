@@ -54,7 +54,8 @@ typedef struct weft_train_options {
      * seed (weft_delay_transport_create); 0: none. It may change nothing but time. */
     double delay_longest;
     uint64_t delay_seed;
-    bool *stopped; /* set to whether a wish to stop, of any rank, ended the run; may be NULL */
+    void (*late)(void *context); /* see weft_crew; may be NULL */
+    bool *stopped;               /* set to whether a wish to stop, of any rank, ended the run; may be NULL */
     weft_observer observer;
 } weft_train_options;
 

@@ -109,11 +109,17 @@ weft_status weft_delay_transport_create(weft_transport *inner, uint64_t seed, do
 
 /* mpi: the process's one endpoint over MPI_COMM_WORLD. */
 bool weft_mpi_available(void); /* false in a build without MPI: the others then fail with WEFT_INVALID */
-bool weft_mpi_launched(void);  /* started by mpirun or srun, from the environment; does not start MPI */
-/* Starts MPI when it is not yet (MPI_THREAD_FUNNELED) and gives the world's rank and size. Once per process. */
+/* How many processes mpirun or srun started, this one among them, from the environment; 0: it was started by itself.
+ * out_variable: set to the variable that says it, where there is one; may be NULL. Does not start MPI. */
+int32_t weft_mpi_launched(const char **out_variable);
+/* Starts MPI when it is not yet (MPI_THREAD_FUNNELED) and gives the world's rank and size. Once per process. It and
+ * weft_mpi_transport_create wait for all processes, however long: see transport/watch.h. */
 weft_status weft_mpi_start(int32_t *out_rank, int32_t *out_size, weft_error *error) WEFT_CHECKED;
 weft_status weft_mpi_transport_create(const weft_group *groups, int32_t group_count, weft_transport **out,
                                       weft_error *error) WEFT_CHECKED;
+/* Every process of the world, once, when it is done with transports, well or not: the least of their words. false when
+ * not all have come within so many seconds (or something failed): only weft_mpi_abort is left then. */
+bool weft_mpi_agree(int64_t own, double seconds, int64_t *out_least);
 void weft_mpi_finish(void);    /* MPI_Finalize when started; collective */
 void weft_mpi_abort(int code); /* ends every process of the world; may not return */
 
