@@ -34,7 +34,7 @@ typedef struct sweeper {
     FILE *progress; /* where the table grows; with --json standard error */
     bool headed;    /* the table has begun */
     bool terminal;  /* standard error shows which step runs */
-    char note[512]; /* the last one: each size would say it again */
+    int noted;      /* 1 + the size whose notes were shown: each other would say them again; 0: none yet */
 } sweeper;
 
 static weft_status on_started(void *context, const weft_run_start *start, weft_error *error)
@@ -86,8 +86,8 @@ static weft_status on_step(void *context, const weft_step_record *record, weft_e
 static void on_note(void *context, const char *line)
 {
     sweeper *self = context;
-    if (strncmp(self->note, line, sizeof self->note - 1) == 0) return;
-    snprintf(self->note, sizeof self->note, "%s", line);
+    if (self->noted == 0) self->noted = 1 + self->at;
+    if (self->noted != 1 + self->at) return;
     fprintf(stderr, "%snote: %s\n", self->terminal ? "\r\033[K" : "", line);
 }
 

@@ -72,7 +72,7 @@ static weft_status finish(const weft_job *job, weft_run_observer *observer, bool
     if (json) return print_summary(job, observer, error);
     if (observer->last_step.step == config->run.steps && config->run.sample_tokens > 0) {
         printf("\n");
-        weft_sample_options options = {.prompt = config->run.sample_prompt,
+        weft_sample_options options = {.prompt = weft_sample_prompt(config),
                                        .tokens = config->run.sample_tokens,
                                        .temperature = 0.8,
                                        .seed = (uint64_t)config->run.seed};
@@ -112,9 +112,12 @@ static weft_status run_job(const weft_arguments *arguments, const weft_job *job,
 static weft_status check_prompt(const weft_config *config, weft_error *error)
 {
     weft_error reason;
-    if (config->run.sample_tokens == 0) return WEFT_OK;
-    if (weft_sample_check(config, config->run.sample_prompt, &reason) == WEFT_OK) return WEFT_OK;
-    return weft_config_complain(config, "run.sample_prompt", error, "%s", reason.text);
+    const char *prompt = weft_sample_prompt(config);
+    if (config->run.sample_tokens == 0 || weft_sample_check(config, prompt, &reason) == WEFT_OK) return WEFT_OK;
+    if (*prompt) return weft_config_complain(config, "run.sample_prompt", error, "%s", reason.text);
+    return weft_config_complain(config, "run.sample_prompt", error,
+                                "is empty, and a sample of run.sample_tokens goes on from it: set it to a token number "
+                                "or more, such as run.sample_prompt=\"1 2\"");
 }
 
 static weft_status train(const weft_arguments *arguments, const weft_config *config, int32_t rank, weft_error *error)
@@ -130,8 +133,10 @@ static weft_status train(const weft_arguments *arguments, const weft_config *con
 static weft_status plan(const weft_arguments *arguments, const weft_config *config, weft_error *error)
 {
     weft_job *job = NULL;
+    TRY(check_prompt(config, error));
     TRY(weft_job_create(config, &job, error));
-    weft_status status = dry_run(job, weft_arguments_has(arguments, "json"), error);
+    weft_status status = weft_train_check(config, error);
+    if (status == WEFT_OK) status = dry_run(job, weft_arguments_has(arguments, "json"), error);
     weft_job_destroy(job);
     return status;
 }
@@ -164,7 +169,7 @@ static void details(weft_text *out)
         "gets checkpoints, metrics.jsonl, timeline.svg and timeline.csv. SIGINT, SIGTERM, SIGHUP and SIGUSR1 finish\n"
         "the step, write a checkpoint and end with status 0; one that comes a second or more after the first ends at\n"
         "once. SIGINT and SIGHUP that were ignored at the start (nohup) stay so. Under mpirun or srun add\n"
-        "transport=mpi.\n");
+        "transport=mpi. Devices today are CPUs: cpu, or reference for comparison.\n");
 }
 
 static const weft_option options[] = {

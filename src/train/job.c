@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "plan/split.h"
+#include "train/fit.h"
 #include "train/frozen.h"
 #include "train/share.h"
 
@@ -24,19 +25,20 @@ size_t weft_job_padded(int64_t elements)
     return ((size_t)elements + 15) / 16 * 16;
 }
 
+/* The kinds that train, the one to take first. */
+static weft_status no_such_device(const weft_config *config, weft_error *error)
+{
+    const char *names = weft_device_kind_find("cpu") ? "cpu and reference" : "reference";
+    return weft_config_complain(config, "device", error,
+                                "no device '%s' in this build, which has %s: training runs on CPUs today",
+                                config->device, names);
+}
+
 static weft_status choose_device(weft_job *job, weft_error *error)
 {
     const weft_config *config = job->config;
     job->device = weft_device_kind_find(config->device);
-    if (!job->device) {
-        const char *names[16];
-        int count = 0;
-        for (const weft_device_kind *const *kind = weft_device_kinds(); *kind && count < 16; kind++)
-            names[count++] = (*kind)->name;
-        int near = weft_text_nearest(config->device, names, count);
-        return weft_config_complain(config, "device", error, "no device '%s' in this build (%s: '%s')", config->device,
-                                    near >= 0 ? "nearest" : "there is", names[near >= 0 ? near : 0]);
-    }
+    if (!job->device) return no_such_device(config, error);
     if (job->device->takes_costs && !job->options.costs)
         return weft_config_complain(config, "device", error,
                                     "%s computes nothing and needs costs: 'weft rehearse' runs it", config->device);
@@ -84,6 +86,29 @@ static weft_status read_schedule(const weft_config *config, weft_schedule **out,
     return status;
 }
 
+/* The key without which the schedule could be made. */
+static const char *key_to_blame(const weft_schedule_options *options)
+{
+    weft_schedule_options without_group = *options, without_placement = *options, without_loops = *options;
+    without_group.group = 0;
+    without_placement.placement = NULL;
+    without_loops.loops = 0;
+    const struct {
+        const weft_schedule_options *options;
+        const char *key;
+    } trials[] = {{&without_group, "parallel.group"},
+                  {&without_placement, "parallel.placement"},
+                  {&without_loops, "parallel.loops"}};
+    for (size_t i = 0; i < sizeof trials / sizeof *trials; i++) {
+        weft_schedule *schedule = NULL;
+        weft_error ignored;
+        if (weft_schedule_create(trials[i].options, &schedule, &ignored) != WEFT_OK) continue;
+        weft_schedule_destroy(schedule);
+        return trials[i].key;
+    }
+    return "parallel.schedule";
+}
+
 weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, weft_error *error)
 {
     const char *name = config->parallel.schedule, *placement = config->parallel.placement;
@@ -103,7 +128,7 @@ weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, we
                                      .group = (int32_t)config->parallel.group};
     if (weft_schedule_create(&options, out, error) == WEFT_OK) return WEFT_OK;
     weft_error reason = *error;
-    return weft_config_complain(config, "parallel.schedule", error, "%s", reason.text);
+    return weft_config_complain(config, key_to_blame(&options), error, "%s", reason.text);
 }
 
 /* trained: the share of the weights of its products. */
@@ -369,71 +394,21 @@ static void count_memory(weft_job *job)
     }
 }
 
-static size_t largest_worker(const weft_job *job)
-{
-    size_t largest = 0;
-    for (int32_t r = 0; r < job->ranks; r++)
-        if (job->memory[r].total > largest) largest = job->memory[r].total;
-    return largest;
-}
-
 static weft_status build(const weft_config *config, weft_job *job, weft_error *error);
 
-/* The largest worker's bytes of another configuration; 0 when that is impossible. */
-static size_t total_if(const weft_config *changed)
+size_t weft_job_largest_if(const weft_config *changed)
 {
     weft_job other = {0};
     weft_error ignored;
     weft_error_clear(&ignored);
     weft_arena_init(&other.arena);
-    size_t total = build(changed, &other, &ignored) == WEFT_OK ? largest_worker(&other) : 0;
+    size_t total = build(changed, &other, &ignored) == WEFT_OK ? weft_job_largest(&other) : 0;
     weft_program_destroy(other.train);
     weft_program_destroy(other.forward);
     weft_schedule_destroy(other.schedule);
     weft_timeline_fini(&other.predicted);
     weft_arena_fini(&other.arena);
     return total;
-}
-
-/* What may make a job fit, the least change first. */
-static const struct {
-    bool shard, early, recompute, single;
-    const char *advice;
-} remedies[] = {
-    {true, false, false, false, "parallel.shard=weights would fit"},
-    {false, false, true, false, "recompute=full would fit"},
-    {true, false, true, false, "parallel.shard=weights with recompute=full would fit"},
-    {true, true, true, false, "parallel.shard=weights with parallel.reduce=early and recompute=full would fit"},
-    {false, false, true, true, "recompute=full with batch.sequences=1 and as many more micro-batches would fit"},
-    {true, true, true, true,
-     "parallel.shard=weights with parallel.reduce=early, recompute=full, batch.sequences=1 and as many more "
-     "micro-batches would fit"},
-};
-
-static const char *find_remedy(const weft_config *config)
-{
-    for (size_t i = 0; i < sizeof remedies / sizeof *remedies; i++) {
-        weft_config changed = *config;
-        if (remedies[i].shard && config->parallel.data == 1) continue;
-        if (remedies[i].shard) changed.parallel.shard = WEFT_CONFIG_SHARD_WEIGHTS;
-        if (remedies[i].early) changed.parallel.reduce = WEFT_CONFIG_REDUCE_EARLY;
-        if (remedies[i].recompute) changed.recompute = WEFT_CONFIG_RECOMPUTE_FULL;
-        if (remedies[i].single) {
-            changed.batch.sequences = 1;
-            changed.batch.microbatches *= config->batch.sequences;
-        }
-        size_t total = total_if(&changed);
-        if (total && total <= (size_t)config->memory_limit) return remedies[i].advice;
-    }
-    return "split over more workers (parallel.pipeline, parallel.tensor) or choose a smaller model";
-}
-
-static weft_status refuse(const weft_job *job, size_t need, weft_error *error)
-{
-    const weft_config *config = job->config;
-    return weft_config_complain(config, "memory_limit", error,
-                                "the largest worker needs %.1f MiB, the limit is %.1f MiB; %s", (double)need / 1048576,
-                                (double)config->memory_limit / 1048576, find_remedy(config));
 }
 
 /* Sizes that are fine one by one can have products beyond 64 bits: what needs a petabyte is refused before it is
@@ -516,8 +491,8 @@ static weft_status create(const weft_config *config, const weft_job_rehearsal *r
     job->options.costs = rehearsal->costs;
     job->lower = rehearsal->lower;
     status = build(config, job, error);
-    size_t need = status == WEFT_OK ? largest_worker(job) : 0;
-    if (config->memory_limit > 0 && need > (size_t)config->memory_limit) status = refuse(job, need, error);
+    size_t need = status == WEFT_OK ? weft_job_largest(job) : 0;
+    if (config->memory_limit > 0 && need > (size_t)config->memory_limit) status = weft_job_refuse(job, error);
     if (status == WEFT_OK)
         *out = job;
     else

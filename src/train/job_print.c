@@ -1,6 +1,7 @@
 #include "train/job.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static double mebibytes(size_t bytes)
 {
@@ -37,6 +38,26 @@ static void print_memory(const weft_job *job, weft_text *out)
     weft_text_add(out, "all workers %.1f MiB\n", mebibytes(all * (size_t)workers));
 }
 
+static const char *next_note(const char *note, int *out_length)
+{
+    *out_length = (int)strcspn(note, "\n");
+    return note + *out_length + (note[*out_length] == '\n');
+}
+
+static void print_notes(const weft_job *job, weft_text *out)
+{
+    weft_text notes;
+    weft_text_init(&notes);
+    weft_job_notes(job, &notes);
+    int length = 0;
+    for (const char *at = weft_text_get(&notes), *next = NULL; *at; at = next) {
+        next = next_note(at, &length);
+        weft_text_add(out, "note       %.*s\n", length, at);
+    }
+    out->failed = out->failed || notes.failed;
+    weft_text_fini(&notes);
+}
+
 void weft_job_print(const weft_job *job, weft_text *out)
 {
     const weft_config *config = job->config;
@@ -57,9 +78,7 @@ void weft_job_print(const weft_job *job, weft_text *out)
     if (job->tensor > 1)
         weft_text_add(out, "tensor     %d workers divide each layer, and the rows between layers\n", job->tensor);
     weft_text_add(out, "program    %u actions, verified\n", job->train->action_count);
-    if (!job->schedule->ascending)
-        weft_text_add(out, "note       gradients do not arrive in ascending micro-batch order: the bits differ from "
-                           "weft's own schedules\n");
+    print_notes(job, out);
     weft_text_add(out, "predicted  bubble %.1f %% of the step, efficiency %.3f (by flops, without messages)\n",
                   100 * job->predicted_bubble, job->predicted_efficiency);
     weft_text_add(out, "step       %.3f Tflop\n\n", job->step_flops * 1e-12);
@@ -90,6 +109,23 @@ static void json_memory(const weft_job *job, weft_text *out)
     }
 }
 
+static void json_notes(const weft_job *job, weft_text *out)
+{
+    weft_text notes;
+    weft_text_init(&notes);
+    weft_job_notes(job, &notes);
+    int length = 0;
+    for (const char *at = weft_text_get(&notes), *next = NULL; *at; at = next) {
+        char note[512];
+        next = next_note(at, &length);
+        snprintf(note, sizeof note, "%.*s", length, at);
+        if (at != notes.bytes) weft_text_add(out, ", ");
+        weft_text_add_json(out, note);
+    }
+    out->failed = out->failed || notes.failed;
+    weft_text_fini(&notes);
+}
+
 void weft_job_print_json(const weft_job *job, weft_text *out)
 {
     weft_text_add(out, "{\"parameters\": %lld, \"schedule\": ", (long long)job->elements);
@@ -109,5 +145,7 @@ void weft_job_print_json(const weft_job *job, weft_text *out)
     json_memory(job, out);
     size_t all = 0;
     for (int32_t r = 0; r < job->ranks; r++) all += job->memory[r].total;
+    weft_text_add(out, "], \"notes\": [");
+    json_notes(job, out);
     weft_text_add(out, "], \"total_bytes\": %zu}\n", all * (size_t)(job->data * job->tensor));
 }

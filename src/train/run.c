@@ -1,8 +1,27 @@
 #include "train/train.h"
 
 #include "train/crew.h"
+#include "train/fit.h"
 #include "train/loop.h"
 #include "train/resume.h"
+
+static bool opens(const weft_data_options *options)
+{
+    weft_data *data = NULL;
+    weft_error ignored;
+    bool opened = weft_data_open(options, &data, &ignored) == WEFT_OK;
+    weft_data_close(data);
+    return opened;
+}
+
+/* The key without which the data could be opened. */
+static const char *key_to_blame(weft_data_options options)
+{
+    const char *key = *options.held_out_path ? "data.held_out_path" : "data.held_out";
+    options.held_out_path = "";
+    options.held_out = 0;
+    return opens(&options) ? key : "data.path";
+}
 
 static weft_status open_data(const weft_config *config, weft_data **out, weft_error *error)
 {
@@ -19,8 +38,16 @@ static weft_status open_data(const weft_config *config, weft_data **out, weft_er
                                  .own_count = sizeof own / sizeof *own};
     if (weft_data_open(&options, out, error) == WEFT_OK) return WEFT_OK;
     weft_error reason = *error;
-    weft_status status = weft_config_complain(config, "data.path", error, "%s", reason.text);
+    weft_status status = weft_config_complain(config, key_to_blame(options), error, "%s", reason.text);
     return reason.status == WEFT_INVALID ? status : (error->status = reason.status);
+}
+
+weft_status weft_train_check(const weft_config *config, weft_error *error)
+{
+    weft_data *data = NULL;
+    TRY(open_data(config, &data, error));
+    weft_data_close(data);
+    return WEFT_OK;
 }
 
 typedef struct {
@@ -42,23 +69,38 @@ static void leave(void *context, int32_t rank)
     weft_loop_fini(&((trainees *)context)->loops[rank]);
 }
 
+/* A system that promises more memory than it has ends the process later, without a word. */
+static weft_status check_memory(const weft_job *job, weft_error *error)
+{
+    double need = 0, there = 0;
+    if (!weft_job_outgrows(job, &need, &there)) return WEFT_OK;
+    weft_fail(error, WEFT_INVALID, "the workers need %.1f MiB, there are %.1f MiB here", need / 1048576,
+              there / 1048576);
+    weft_job_advise(job, error);
+    return WEFT_INVALID;
+}
+
 weft_status weft_train(const weft_job *job, const weft_train_options *options, weft_error *error)
 {
     trainees all = {.common = {.job = job, .options = options}};
     weft_checkpoint *resumed = NULL;
     weft_text notes;
     weft_text_init(&notes);
-    weft_status status = weft_allocate((size_t)job->workers, sizeof *all.loops, &all.loops, error);
+    bool trial = options->trial_steps > 0;
+    weft_status status = trial ? WEFT_OK : check_memory(job, error);
+    if (status == WEFT_OK) status = weft_allocate((size_t)job->workers, sizeof *all.loops, &all.loops, error);
     if (status == WEFT_OK) status = open_data(job->config, &all.data, error);
     all.common.data = all.data;
     if (status == WEFT_OK) all.common.fingerprint = weft_data_fingerprint(all.data);
-    if (status == WEFT_OK && options->trial_steps <= 0) weft_data_describe(all.data, &notes);
-    if (status == WEFT_OK && options->trial_steps <= 0)
+    weft_job_notes(job, &notes);
+    if (status == WEFT_OK && !trial) weft_data_describe(all.data, &notes);
+    if (status == WEFT_OK && !trial)
         status = weft_resume_open(job, all.data, options->resume, &resumed, &notes, error);
     all.common.resumed = resumed;
     all.common.notes = weft_text_get(&notes);
     weft_crew crew = {.context = &all, .work = work, .leave = leave, .late = options->late};
     if (status == WEFT_OK) status = weft_crew_run(job, &crew, error);
+    if (status == WEFT_NO_MEMORY && !trial) weft_job_advise(job, error);
     bool stopped = false;
     for (int32_t r = 0; all.loops && r < job->workers; r++) stopped |= all.loops[r].stopped;
     if (options->stopped) *options->stopped = stopped;

@@ -134,6 +134,13 @@ static weft_status read_token(const weft_config *config, const char **at, int32_
     return WEFT_OK;
 }
 
+/* Below 11 tokens there is none for a line end. */
+const char *weft_sample_prompt(const weft_config *config)
+{
+    const char *prompt = config->run.sample_prompt;
+    return *prompt || !is_bytes(config) || config->model.vocabulary <= '\n' ? prompt : "\n";
+}
+
 weft_status weft_sample_check(const weft_config *config, const char *prompt, weft_error *error)
 {
     if (!*prompt)

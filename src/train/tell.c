@@ -24,10 +24,7 @@ static void tell_note(const weft_loop *loop, const char *text, int length)
 
 static void tell_notes(const weft_loop *loop)
 {
-    static const char order[] = "gradients do not arrive in ascending micro-batch order: the bits differ from those of "
-                                "weft's own schedules";
     for (const char *at = loop->notes; *at; at += strcspn(at, "\n") + 1) tell_note(loop, at, (int)strcspn(at, "\n"));
-    if (!loop->job->schedule->ascending) tell_note(loop, order, (int)sizeof order);
     if (loop->start < loop->steps) return;
     char done[128];
     int length = snprintf(done, sizeof done, "%lld steps are done, run.steps is %lld: raise it to go on",

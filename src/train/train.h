@@ -59,6 +59,9 @@ typedef struct weft_train_options {
     weft_observer observer;
 } weft_train_options;
 
+/* Whether there is what training reads: WEFT_INVALID for data that cannot be opened. Nothing is kept open. */
+weft_status weft_train_check(const weft_config *config, weft_error *error) WEFT_CHECKED;
+
 /* The caller has started MPI (weft_mpi_start) for transport mpi. */
 weft_status weft_train(const weft_job *job, const weft_train_options *options, weft_error *error) WEFT_CHECKED;
 
@@ -76,6 +79,10 @@ typedef struct weft_sample_options {
 
 /* WEFT_INVALID with the reason when a model of this configuration cannot go on from the prompt. */
 weft_status weft_sample_check(const weft_config *config, const char *prompt, weft_error *error) WEFT_CHECKED;
+
+/* What the sample of a run goes on from: run.sample_prompt, or where that is empty and the model one of bytes, a line
+ * end. */
+const char *weft_sample_prompt(const weft_config *config);
 
 /* checkpoint: a checkpoint or run folder. Runs the forward program of a one-worker pipeline. device: a kind, or NULL
  * for the one the run was configured with. */

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 static atomic_long allocations;
+static atomic_size_t refused_from; /* bytes of one allocation from which there is no memory; 0: there is */
 
 void *__real_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
@@ -23,6 +24,8 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
     atomic_fetch_add(&allocations, 1);
+    size_t limit = atomic_load(&refused_from);
+    if (limit && size >= limit) return NULL;
     return __real_aligned_alloc(alignment, size);
 }
 
@@ -122,6 +125,40 @@ static void test_steps_allocate_nothing(void **state)
 }
 
 /* Stopped and resumed in another layout, a run ends with the bits of one that was not. */
+/* Out of memory: the message says what it was for, and what would take less, as the refusal of memory_limit does. */
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *keys, *advice;
+    } cases[] = {
+        {"batch: {sequences: 16}\n", "; with recompute=full the largest worker would need "},
+        {"batch: {sequences: 16}\nparallel: {pipeline: 2}\n", "; with recompute=full the largest worker would need "},
+        {"batch: {sequences: 1}\nrecompute: full\n", "; split over more workers (parallel.pipeline, "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char yaml[512];
+        snprintf(yaml, sizeof yaml,
+                 "run: {steps: 1, folder: %s/none}\nmodel: {layers: 8, width: 32, heads: 2, context: 64}\n"
+                 "data: {path: %s}\ndevice: reference\n%s",
+                 folder, corpus, cases[i].keys);
+        weft_config config;
+        weft_error error;
+        weft_job *job = NULL;
+        assert_int_equal(weft_config_load_text(&config, yaml, strlen(yaml), "test", NULL, 0, &error), WEFT_OK);
+        assert_int_equal(weft_job_create(&config, &job, &error), WEFT_OK);
+        atomic_store(&refused_from, job->memory[0].total);
+        weft_train_options options = {0};
+        weft_status status = weft_train(job, &options, &error);
+        atomic_store(&refused_from, 0);
+        assert_int_equal(status, WEFT_NO_MEMORY);
+        assert_non_null(strstr(error.text, "cannot have its "));
+        if (!strstr(error.text, cases[i].advice)) fail_msg("%s", error.text);
+        weft_job_destroy(job);
+        weft_config_fini(&config);
+    }
+}
+
 static void test_resume_elsewhere(void **state)
 {
     (void)state;
@@ -480,17 +517,12 @@ static void test_calibration(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rates),
-        cmocka_unit_test(test_steps_allocate_nothing),
-        cmocka_unit_test(test_resume_elsewhere),
-        cmocka_unit_test(test_resume_changed),
-        cmocka_unit_test(test_corrections),
-        cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_stop_skips_evaluation),
-        cmocka_unit_test(test_slow_rank),
-        cmocka_unit_test(test_uneven_stages),
-        cmocka_unit_test(test_trial),
-        cmocka_unit_test(test_timelines),
+        cmocka_unit_test(test_rates),          cmocka_unit_test(test_steps_allocate_nothing),
+        cmocka_unit_test(test_out_of_memory),  cmocka_unit_test(test_resume_elsewhere),
+        cmocka_unit_test(test_resume_changed), cmocka_unit_test(test_corrections),
+        cmocka_unit_test(test_not_finite),     cmocka_unit_test(test_stop_skips_evaluation),
+        cmocka_unit_test(test_slow_rank),      cmocka_unit_test(test_uneven_stages),
+        cmocka_unit_test(test_trial),          cmocka_unit_test(test_timelines),
         cmocka_unit_test(test_calibration),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

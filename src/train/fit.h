@@ -1,0 +1,25 @@
+/*
+ * Whether a job fits into memory, and what would make it fit. Internal to train/.
+ *
+ * Threads: any.
+ */
+#ifndef WEFT_TRAIN_FIT_H
+#define WEFT_TRAIN_FIT_H
+
+#include "train/job.h"
+
+/* Bytes of the largest worker; of the job that another configuration would make, 0 when that is impossible (job.c). */
+size_t weft_job_largest(const weft_job *job);
+size_t weft_job_largest_if(const weft_config *changed);
+
+/* WEFT_INVALID: over memory_limit, and what would fit. */
+weft_status weft_job_refuse(const weft_job *job, weft_error *error);
+
+/* Adds to a message about memory what would take less. */
+void weft_job_advise(const weft_job *job, weft_error *error);
+
+/* Whether the workers of this process need more bytes than it can have: those of the machine, or what the process is
+ * limited to. Both are told. */
+bool weft_job_outgrows(const weft_job *job, double *out_need, double *out_there);
+
+#endif

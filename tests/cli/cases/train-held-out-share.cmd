@@ -1,0 +1,1 @@
+weft train train.yaml data.held_out=0.01 --dry-run

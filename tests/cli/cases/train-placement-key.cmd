@@ -1,0 +1,1 @@
+weft train train.yaml parallel.pipeline=2 parallel.placement=0,9 --dry-run

@@ -1,0 +1,1 @@
+weft train train.yaml optimizer.warmup=8 --dry-run | grep ^note; weft train train.yaml optimizer.warmup=8 | grep ^note; grep -o "\"learning_rate\":[^,]*" run/train/metrics.jsonl; weft train train.yaml optimizer.decay=wsd optimizer.decay_steps=20 optimizer.warmup=1 --dry-run | grep ^note
