@@ -25,7 +25,9 @@ static const char only_v[] = "it turns round on the last rank; take placement v"
     KIND(1f1b, "1f1b", false, 0, 0, false, false, LINEAR, any, wait_loop, wait_loop, wait_loop,                        \
          "one forward, one backward: few activations held, the bubble of gpipe")                                       \
     KIND(depth_first, "depth-first", false, 0, 0, false, true, LOOP, next_door, any, any, any,                         \
-         "interleaved 1f1b over looped stages, micro-batches in groups of P")                                          \
+         "interleaved 1f1b over looped stages, micro-batches in rounds of P, or of a few more")                        \
+    KIND(depth_first_gaps, "depth-first-gaps", false, 0, 0, false, true, LOOP, next_door, any, any, any,               \
+         "depth-first in rounds of P always, the last with gaps: held as if P divided M")                              \
     KIND(breadth_first, "breadth-first", false, 0, 0, false, false, LOOP, whole_batch, any, any, any,                  \
          "looped stages, all micro-batches of a stage before the rank's next stage")                                   \
     KIND(breadth_first_descending, "breadth-first-descending", false, 0, 0, false, false, LOOP, whole_batch, any, any, \
@@ -38,6 +40,8 @@ static const char only_v[] = "it turns round on the last rank; take placement v"
          "zero bubble H2: no rank idle from its start to its end at equal times, twice the memory")                    \
     KIND(interleaved_zero_bubble, "interleaved-zero-bubble", true, 0, 0, false, true, LOOP, next_door, any, any, any,  \
          "depth-first with split backward")                                                                            \
+    KIND(interleaved_zero_bubble_gaps, "interleaved-zero-bubble-gaps", true, 0, 0, false, true, LOOP, next_door, any,  \
+         any, any, "depth-first-gaps with split backward")                                                             \
     KIND(breadth_first_split, "breadth-first-split", true, 0, 0, false, true, LOOP, whole_batch, any, any, any,        \
          "breadth-first with split backward: weight gradients where ranks would be idle")                              \
     KIND(zb_v, "zb-v", true, 2, 0, false, false, V, only_v, only_v, any, only_v,                                       \

@@ -56,8 +56,11 @@ void weft_order_sequential(weft_order *order);
 void weft_order_gpipe(weft_order *order);
 /* Source: arXiv 2006.09503 (PipeDream-Flush), arXiv 2104.04473 section 2.2.1. */
 void weft_order_1f1b(weft_order *order);
-/* Source: arXiv 2104.04473 section 2.2.2 (interleaved 1F1B). */
+/* Source: arXiv 2104.04473 section 2.2.2 (interleaved 1F1B); sizes of rounds as torch.distributed.pipelining,
+ * ScheduleInterleaved1F1B, has them where they are equal. */
 void weft_order_depth_first(weft_order *order);
+/* Always in groups of P: the last is a full one with gaps. */
+void weft_order_depth_first_gaps(weft_order *order);
 /* Source: arXiv 2211.05953 section 4. */
 void weft_order_breadth_first(weft_order *order);
 /* The same with the backward micro-batches from the last to the first. */
@@ -70,6 +73,7 @@ void weft_order_zb_h1(weft_order *order);
 void weft_order_zb_h2(weft_order *order);
 /* Source: torch.distributed.pipelining, ScheduleInterleavedZeroBubble. */
 void weft_order_interleaved_zero_bubble(weft_order *order);
+void weft_order_interleaved_zero_bubble_gaps(weft_order *order);
 /* Breadth-first with the delays of ZB-H2: weight gradients fill what would be idle. */
 void weft_order_breadth_first_split(weft_order *order);
 
@@ -99,6 +103,10 @@ typedef struct weft_schedule_kind {
 
 /* NULL for an unknown name. */
 const weft_schedule_kind *weft_schedule_kind_find(const char *name);
+
+/* The kind that somebody may mean who writes a name that other programs or papers give it, in any case, with dashes,
+ * underscores and "schedule" where they like; NULL for none. It is for messages: such a name is not taken. */
+const char *weft_schedule_kind_hint(const char *name);
 
 /* Where each stage is, and what that means for an order. */
 typedef struct weft_places {

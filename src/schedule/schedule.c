@@ -46,11 +46,12 @@ static weft_status find_kind(const char *name, const weft_schedule_kind **out, w
     if (!name) FAIL(error, WEFT_INVALID, "no schedule kind given");
     *out = weft_schedule_kind_find(name);
     if (*out) return WEFT_OK;
-    const char *const *names = weft_schedule_kind_names();
+    const char *const *names = weft_schedule_kind_names(), *hint = weft_schedule_kind_hint(name);
     int count = 0;
     while (names[count]) count++;
-    int nearest = weft_text_nearest(name, names, count);
-    if (nearest >= 0) FAIL(error, WEFT_INVALID, "unknown schedule \"%s\"; did you mean %s?", name, names[nearest]);
+    int nearest = hint ? -1 : weft_text_nearest(name, names, count);
+    if (nearest >= 0) hint = names[nearest];
+    if (hint) FAIL(error, WEFT_INVALID, "unknown schedule \"%s\"; did you mean %s?", name, hint);
     weft_text list;
     weft_text_init(&list);
     for (int i = 0; i < count; i++) weft_text_add(&list, "%s%s", i ? ", " : "", names[i]);

@@ -32,11 +32,22 @@ void weft_order_zb_h2(weft_order *order)
     zero_bubble(order, 2 * ((int64_t)order->ranks - 1 - order->rank), 2 * (int64_t)order->rank);
 }
 
+static void interleaved(weft_order *order, weft_groups groups)
+{
+    groups.split = true;
+    groups.ahead = (int64_t)order->ranks - 1 - order->rank;
+    groups.lag = order->rank;
+    weft_order_groups(order, groups);
+}
+
 void weft_order_interleaved_zero_bubble(weft_order *order)
 {
-    weft_groups groups = {
-        .size = order->ranks, .ahead = order->ranks - 1 - order->rank, .split = true, .lag = order->rank};
-    weft_order_groups(order, groups);
+    interleaved(order, weft_order_even_groups(order));
+}
+
+void weft_order_interleaved_zero_bubble_gaps(weft_order *order)
+{
+    interleaved(order, (weft_groups){.size = order->ranks});
 }
 
 void weft_order_breadth_first_split(weft_order *order)

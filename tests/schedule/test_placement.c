@@ -102,9 +102,15 @@ static uint32_t roll(uint64_t *counter, uint32_t sides)
 static void test_any_list(void **state)
 {
     (void)state;
-    static const char *const kinds[] = {"sequential",         "gpipe",  "breadth-first",
-                                        "depth-first",        "hybrid", "interleaved-zero-bubble",
-                                        "breadth-first-split"};
+    static const char *const kinds[] = {"sequential",
+                                        "gpipe",
+                                        "breadth-first",
+                                        "depth-first",
+                                        "hybrid",
+                                        "interleaved-zero-bubble",
+                                        "breadth-first-split",
+                                        "depth-first-gaps",
+                                        "interleaved-zero-bubble-gaps"};
     uint64_t counter = 0;
     int ordered = 0;
     for (int round = 0; round < 4000; round++) {
