@@ -14,13 +14,13 @@ kinds='
 sequential|1||step|P - 1|P-1|V|V
 gpipe|1||step|(P - 1) / M|(P-1)/M|M V|M*V
 1f1b|1||step|(P - 1) / M|(P-1)/M|min(M, P) V|P*V
-depth-first|2||step|(P - 1) / (M V)|(P-1)/(M*V)|at most V P + P - 1|V*P+P-1
+depth-first|2||step|(P - 1) / (M V)|(P-1)/(M*V)|at most (V - 1) K + 2 P - 1|(V-1)*P+2*P-1
 breadth-first|2||step|(P - 1) / (M V)|(P-1)/(M*V)|M V|M*V
 breadth-first-descending|2||step|(P - 1) / (M V)|(P-1)/(M*V)|M V|M*V
 hybrid|2|--group 8|step|(P - 1) / (M V)|(P-1)/(M*V)|at most (V - 1) K + 2 P - 1|(V-1)*8+2*P-1
 zb-h1|1||span|(P - 1)(F + I - W) / (M (F + I + W))|(P-1)*(F+I-W)/(M*(F+I+W))|min(M, P) V|P*V
 zb-h2|1||span|(P - 1)(F + I - 2 W) / (M (F + I + W))|(P-1)*(F+I-2*W)/(M*(F+I+W))|(2 P - 1) V|(2*P-1)*V
-interleaved-zero-bubble|2||span|(P - 1)(F + I - W) / (M V (F + I + W))|(P-1)*(F+I-W)/(M*V*(F+I+W))|V P|V*P
+interleaved-zero-bubble|2||span|(P - 1)(F + I - W) / (M V (F + I + W))|(P-1)*(F+I-W)/(M*V*(F+I+W))|(V - 1) K + P|(V-1)*P+P
 breadth-first-split|2||span|(P - 1)(F + I - 2 W) / (M V (F + I + W))|(P-1)*(F+I-2*W)/(M*V*(F+I+W))|(V - 1) M + 2 P - 1|(V-1)*M+2*P-1
 zb-v|2||span|0|0|2 min(M, P)|2*P
 v-half|2||span|(P - 1) / (2 M)|(P-1)/(2*M)|at most P + 2|P+2
@@ -28,18 +28,20 @@ v-min|2||span|2 (P - 1) / (3 M), a pass more or less|2*(P-1)/(3*M)|at most 2 flo
 dualpipe-v|2||span|(P - 1)(F&B + I - 2 W) / (2 M (F + I + W))|(P-1)*(F+I+W+I-2*W)/(2*M*(F+I+W))|2 P + 1|2*P+1
 '
 
-known=$("$weft" simulate --help | sed '1,/^kinds:/d' | awk '{ print $1 }' | sort)
+# Kinds with -gaps are others where P does not divide M only: they have a table.
+known=$("$weft" simulate --help | sed '1,/^kinds:/d' | awk '$1 !~ /-gaps$/ { print $1 }' | sort)
 listed=$(printf '%s' "$kinds" | sed '/^$/d; s/|.*//' | sort)
 [ "$known" = "$listed" ] || { echo "make_docs.sh: lists kinds other than those there are" >&2; exit 1; }
 
-# figures FILE.json SPAN|STEP: the step time, the bubble over compute time, the bubble as a share of the step, most held
+# figures FILE.json span|step: the step time, the bubble over compute time, the bubble as a share of the step, most held
 figures() {
     awk -v which="$2" '
         function number(key) { match($0, "\"" key "\": *[-0-9.e]+"); return substr($0, RSTART + length(key) + 4, RLENGTH - length(key) - 4) + 0 }
-        /"step_time"/ { step = number("step_time") }
-        /"bubble_fraction"/ { share = number("bubble_fraction") }
+        /"step_time"/ && !/own/ { step = number("step_time") }
+        /"own_step_time"/ { longest = number("own_step_time") }
+        /"bubble_fraction"/ && !/own/ { share = number("bubble_fraction") }
         /"peak_activations"/ { gsub(/.*\[|\].*/, ""); n = split($0, held, ", "); for (i = 1; i <= n; i++) if (held[i] + 0 > most) most = held[i] + 0 }
-        /"busy"/ { busy = number("busy"); span = number("end") - number("begin"); if (span > longest) longest = span }
+        /"busy"/ { busy = number("busy") }
         END { printf "%g|%.4g|%.1f|%d\n", step, (which == "span" ? longest : step) / busy - 1, 100 * share, most }' "$1"
 }
 
@@ -73,7 +75,7 @@ search_row() {
     "$weft" search --pipeline "$ranks" --microbatches $((2 * ranks)) --memory-cap "$cap" --seconds 600 "$@" |
         awk -v sizes="$ranks | $((2 * ranks)) | $cap" '
             /^step/ { step = $2; sub(/,$/, "", step); proved = /proved/ }
-            $4 == "%" && ++seen <= 2 { kinds = kinds (seen == 2 ? ", " : "") "`" $1 "` " $3 " %" }
+            $4 == "%" && $1 !~ /-gaps$/ && ++seen <= 2 { kinds = kinds (seen == 2 ? ", " : "") "`" $1 "` " $3 " %" }
             END { printf "| %s | %s | %s |\n", sizes, step, kinds; exit !proved }'
 }
 
@@ -105,8 +107,47 @@ part() {
         END { exit !found }' "$3" >"$work/page" || { echo "make_docs.sh: $3 has no place for $1" >&2; exit 1; }
     cp "$work/page" "$4"
 }
+# ragged_row P V M: steps and most held of both pairs
+ragged_row() {
+    printf '| %s | %s | %s |' "$1" "$2" "$3"
+    for kind in depth-first interleaved-zero-bubble; do
+        for gaps in '' -gaps; do
+            "$weft" simulate $kind$gaps --pipeline "$1" --loops "$2" --microbatches "$3" --json >"$work/ragged-row"
+            figures "$work/ragged-row" step | awk -F'|' '{ printf " %s, %s |", $1, $4 }'
+        done
+    done
+    echo
+}
+
+{
+    echo '| P | V | M | `depth-first`: step, held | with gaps | `interleaved-zero-bubble` | with gaps |'
+    echo '| --- | --- | --- | --- | --- | --- | --- |'
+    for sizes in '4 2 5' '4 2 6' '4 2 7' '4 2 9' '4 2 11' '4 2 22' '8 4 9' '8 4 12' '8 4 15' '8 4 20' '8 4 36'; do
+        # shellcheck disable=SC2086 # three words
+        ragged_row $sizes
+    done
+} >"$work/ragged"
+
+{
+    echo '| P | `v-half` | `v-min` |'
+    echo '| --- | --- | --- |'
+    for ranks in 4 5 6 8 16 32; do
+        printf '| %s |' $ranks
+        for kind in v-half v-min; do
+            "$weft" simulate $kind --pipeline $ranks --microbatches $((4 * ranks)) --json >"$work/held-row"
+            figures "$work/held-row" step | awk -F'|' -v all=$((2 * ranks)) '{ printf " %d of %d: %.3f |", $4, all, $4 / all }'
+        done
+        echo
+    done
+} >"$work/held"
+"$(dirname "$0")/zero_bubble.sh" "$weft" >"$work/published"
+
 "$weft" simulate "$pages/../examples/custom.csv" --svg "$out/pictures/custom.svg" >"$work/custom"
-part pictures "$work/pictures" "$pages/schedules.md" "$out/schedules.md"
+page=$pages/schedules.md
+for name in pictures ragged held published; do
+    part $name "$work/$name" "$page" "$out/schedules.md"
+    page=$out/schedules.md
+done
 part one "$work/one" "$pages/search.md" "$out/search.md"
 part two "$work/two" "$out/search.md" "$out/search.md"
 

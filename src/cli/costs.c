@@ -7,10 +7,36 @@
 
 #include <yaml.h>
 
-typedef enum cost { FORWARD, BACKWARD_INPUT, BACKWARD_WEIGHT, UPDATE, OVERLAP, COMM, GATHER, REDUCE, COSTS } cost;
+#define NAMES                                                                                                          \
+    NAME(FORWARD, "forward")                                                                                           \
+    NAME(BACKWARD_INPUT, "backward-input")                                                                             \
+    NAME(BACKWARD_WEIGHT, "backward-weight")                                                                           \
+    NAME(BACKWARD, "backward")                                                                                         \
+    NAME(UPDATE, "update")                                                                                             \
+    NAME(OVERLAP, "overlap")                                                                                           \
+    NAME(COMM, "comm")                                                                                                 \
+    NAME(LATENCY, "latency")                                                                                           \
+    NAME(GATHER, "gather")                                                                                             \
+    NAME(REDUCE, "reduce")
 
-static const char *const names[COSTS] = {"forward", "backward-input", "backward-weight", "update",
-                                         "overlap", "comm",           "gather",          "reduce"};
+typedef enum cost {
+#define NAME(key, name) key,
+    NAMES
+#undef NAME
+        COSTS
+} cost;
+
+static const char *const names[COSTS] = {
+#define NAME(key, name) name,
+    NAMES
+#undef NAME
+};
+
+static const char *const flags[COSTS] = {
+#define NAME(key, name) "--" name,
+    NAMES
+#undef NAME
+};
 
 /* No sum of so many as a program can have is infinite. */
 static const double most_time = 1e100;
@@ -178,19 +204,46 @@ static weft_status spread(const given *row, int32_t count, double *out, weft_err
     return WEFT_OK;
 }
 
-/* Fills in what may be left out. */
-static weft_status complete(given rows[COSTS], bool backward, weft_error *error)
+/* Which passes a schedule runs. */
+typedef struct needs {
+    bool whole, split; /* B; I or W */
+} needs;
+
+static needs find_needs(const weft_schedule *schedule)
 {
-    bool any = rows[FORWARD].numbers || rows[BACKWARD_INPUT].numbers || rows[BACKWARD_WEIGHT].numbers;
-    for (int i = 0; i <= BACKWARD_WEIGHT; i++) {
+    needs out = {false, false};
+    for (size_t i = 0; i < schedule->first[schedule->ranks] && !(out.whole && out.split); i++) {
+        uint32_t kind = schedule->actions[i].kind;
+        out.whole |= kind == WEFT_B;
+        out.split |= kind == WEFT_I || kind == WEFT_W;
+    }
+    return out;
+}
+
+/* Whether a schedule can do without a time that was not given. */
+static bool is_spare(const given rows[COSTS], cost key, needs need)
+{
+    if (key == FORWARD) return false;
+    if (need.split) return key == BACKWARD;
+    return !need.whole || key == BACKWARD || rows[BACKWARD].numbers;
+}
+
+/* Fills in what may be left out. */
+static weft_status complete(given rows[COSTS], needs need, weft_error *error)
+{
+    bool any = false;
+    for (int i = FORWARD; i <= BACKWARD; i++) any |= rows[i].numbers != NULL;
+    for (int i = FORWARD; i < BACKWARD; i++) {
         if (rows[i].numbers) continue;
-        if (any && (backward || i == FORWARD))
-            FAIL(error, WEFT_INVALID,
-                 "--%s is missing; give forward, backward-input and backward-weight, or none of them for 1 each",
-                 names[i]);
+        if (any && !is_spare(rows, (cost)i, need))
+            FAIL(
+                error, WEFT_INVALID,
+                "--%s is missing; give forward, backward-input and backward-weight (or backward where no backward pass "
+                "is split), or none of them for 1 each",
+                names[i]);
         rows[i].numbers = "1";
     }
-    for (int i = UPDATE; i < COSTS; i++)
+    for (int i = BACKWARD; i < COSTS; i++)
         if (!rows[i].numbers) rows[i].numbers = "0";
     return WEFT_OK;
 }
@@ -198,18 +251,18 @@ static weft_status complete(given rows[COSTS], bool backward, weft_error *error)
 static weft_status read_all(weft_cli_costs *costs, const weft_arguments *arguments, const weft_schedule *schedule,
                             weft_error *error)
 {
-    static const char *const places[COSTS] = {"--forward", "--backward-input", "--backward-weight", "--update",
-                                              "--overlap", "--comm",           "--gather",          "--reduce"};
     given rows[COSTS] = {{0}};
     double *values[COSTS];
     const char *path = weft_arguments_get(arguments, "costs");
     if (path) TRY(read_file(path, rows, &costs->arena, error));
     for (int i = 0; i < COSTS; i++)
         if (weft_arguments_has(arguments, names[i]))
-            rows[i] = (given){.numbers = weft_arguments_get(arguments, names[i]), .place = places[i]};
+            rows[i] = (given){.numbers = weft_arguments_get(arguments, names[i]), .place = flags[i]};
     costs->has_update = rows[UPDATE].numbers != NULL;
-    bool overlap = rows[OVERLAP].numbers != NULL;
-    TRY(complete(rows, !schedule->forward_only, error));
+    bool overlap = rows[OVERLAP].numbers != NULL, backward = rows[BACKWARD].numbers != NULL;
+    bool some = rows[FORWARD].numbers || backward;
+    costs->has_parts = (rows[BACKWARD_INPUT].numbers && rows[BACKWARD_WEIGHT].numbers) || !some;
+    TRY(complete(rows, find_needs(schedule), error));
     for (int i = 0; i < COSTS; i++) {
         TRY(weft_arena_take(&costs->arena, (size_t)schedule->stages, sizeof *values[i], &values[i], error));
         TRY(spread(&rows[i], schedule->stages, values[i], error));
@@ -217,8 +270,10 @@ static weft_status read_all(weft_cli_costs *costs, const weft_arguments *argumen
     costs->costs = (weft_costs){.forward = values[FORWARD],
                                 .backward_input = values[BACKWARD_INPUT],
                                 .backward_weight = values[BACKWARD_WEIGHT],
+                                .backward = backward ? values[BACKWARD] : NULL,
                                 .update = values[UPDATE],
                                 .messages = values[COMM],
+                                .latencies = values[LATENCY],
                                 .gathers = values[GATHER],
                                 .reductions = values[REDUCE],
                                 .overlap = overlap ? values[OVERLAP] : NULL,

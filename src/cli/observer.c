@@ -208,7 +208,8 @@ static weft_status draw(weft_run_observer *self, const weft_timeline_record *rec
     snprintf(title, sizeof title, "%s, P = %d, %d stages, M = %d", schedule->name, schedule->ranks, schedule->stages,
              schedule->microbatches);
     snprintf(caption, sizeof caption, "measured, step %lld", (long long)record->step);
-    weft_picture picture = {.title = title, .caption = caption, .unit = "ms", .unit_scale = 1e3};
+    weft_picture picture = {
+        .title = title, .caption = caption, .unit = "ms", .unit_scale = 1e3, .held = self->job->kept};
     self->line.length = 0;
     weft_report_svg(record->measured, &picture, &self->line);
     TRY(store(self, "timeline.svg", error));

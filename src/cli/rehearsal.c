@@ -7,31 +7,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-static weft_cli_step measure(const weft_cli_rehearsal *it, const weft_timeline *timeline)
+static weft_status measure(const weft_cli_rehearsal *it, const weft_timeline *timeline, weft_cli_step *out,
+                           weft_error *error)
 {
-    weft_cli_step step;
-    double seconds = 0;
-    weft_bubble_measure(timeline, &seconds, &step.idle, it->ranks);
-    weft_bubble_shares(it->ranks, timeline->program->ranks, seconds, step.cause);
-    step.time = seconds / it->unit_seconds;
-    step.gathers = weft_hidden_measure(timeline, WEFT_UNSHARD);
-    step.reductions = weft_hidden_measure(timeline, WEFT_REDUCE_GRAD);
-    return step;
+    weft_bubble bubble;
+    TRY(weft_bubble_init(&bubble, timeline, error));
+    *out = (weft_cli_step){.time = bubble.step_time / it->unit_seconds,
+                           .idle = bubble.fraction,
+                           .own_time = bubble.own_step_time / it->unit_seconds,
+                           .own_idle = bubble.own_fraction,
+                           .gathers = weft_hidden_measure(timeline, WEFT_UNSHARD),
+                           .reductions = weft_hidden_measure(timeline, WEFT_REDUCE_GRAD)};
+    memcpy(out->cause, bubble.cause, sizeof out->cause);
+    weft_bubble_fini(&bubble);
+    return WEFT_OK;
 }
 
 weft_status weft_cli_rehearsal_init(weft_cli_rehearsal *it, const weft_job *job, weft_error *error)
 {
     it->job = job;
-    TRY(weft_allocate((size_t)job->ranks, sizeof *it->ranks, &it->ranks, error));
-    TRY(weft_timeline_init(&it->kept, job->train, error));
-    it->simulated = measure(it, &job->predicted);
-    return WEFT_OK;
+    return measure(it, &job->predicted, &it->simulated, error);
 }
 
 void weft_cli_rehearsal_fini(weft_cli_rehearsal *it)
 {
-    weft_timeline_fini(&it->kept);
-    weft_free(it->ranks);
+    for (size_t i = 0; i < it->count; i++) weft_timeline_fini(&it->steps[i].timeline);
     weft_free(it->steps);
 }
 
@@ -52,37 +52,46 @@ static const weft_cli_step *at_place(const weft_cli_rehearsal *it, size_t wanted
     return &it->steps[step];
 }
 
-static double median(const weft_cli_rehearsal *it)
+const weft_cli_step *weft_cli_rehearsal_middle(const weft_cli_rehearsal *it)
 {
-    return (at_place(it, (it->count - 1) / 2)->time + at_place(it, it->count / 2)->time) / 2;
+    return at_place(it, (it->count - 1) / 2);
 }
 
-static bool is_nearer(const weft_cli_rehearsal *it, size_t step, size_t other)
+/* Whether the step can be in the middle when all are done, or when the rest is left out. */
+static bool may_be_middle(const weft_cli_rehearsal *it, size_t step)
 {
-    double middle = median(it);
-    return fabs(it->steps[step].time - middle) < fabs(it->steps[other].time - middle);
+    size_t middle = (size_t)(it->asked - 1) / 2, left = (size_t)it->asked - it->count, at = place(it, step);
+    return at <= middle && at + left >= middle;
+}
+
+static weft_status keep(weft_cli_step *step, const weft_timeline *measured, weft_error *error)
+{
+    size_t bytes = measured->program->action_count * sizeof(double);
+    TRY(weft_timeline_init(&step->timeline, measured->program, error));
+    memcpy(step->timeline.begin, measured->begin, bytes);
+    memcpy(step->timeline.end, measured->end, bytes);
+    return WEFT_OK;
 }
 
 weft_status weft_cli_rehearsal_step(void *context, int64_t step, const weft_timeline *measured, weft_error *error)
 {
     weft_cli_rehearsal *it = context;
     TRY(weft_grow(&it->steps, &it->capacity, it->count + 1, sizeof *it->steps, error));
-    it->steps[it->count++] = measure(it, measured);
-    size_t last = it->count - 1, bytes = measured->program->action_count * sizeof(double);
-    if (last == 0 || is_nearer(it, last, it->kept_step)) {
-        memcpy(it->kept.begin, measured->begin, bytes);
-        memcpy(it->kept.end, measured->end, bytes);
-        it->kept_step = last;
-    }
+    weft_cli_step *last = &it->steps[it->count];
+    TRY(measure(it, measured, last, error));
+    it->count++;
+    last->number = step;
+    TRY(keep(last, measured, error));
+    for (size_t i = 0; i < it->count; i++)
+        if (it->steps[i].timeline.program && !may_be_middle(it, i)) weft_timeline_fini(&it->steps[i].timeline);
     if (it->tells)
-        fprintf(stderr, "step %lld of %lld: %.6g %s\n", (long long)step, (long long)it->asked, it->steps[last].time,
-                it->unit);
+        fprintf(stderr, "step %lld of %lld: %.6g %s\n", (long long)step, (long long)it->asked, last->time, it->unit);
     return WEFT_OK;
 }
 
 static double difference(const weft_cli_rehearsal *it)
 {
-    return (median(it) / it->simulated.time - 1) * 100;
+    return (weft_cli_rehearsal_middle(it)->time / it->simulated.time - 1) * 100;
 }
 
 static const char *transport_name(const weft_cli_rehearsal *it)
@@ -104,9 +113,11 @@ void weft_cli_rehearsal_text(const weft_cli_rehearsal *it, weft_text *out)
                   (int)schedule->stages, (int)schedule->ranks, (int)schedule->microbatches);
     weft_text_add(out, "rehearsed  %zu step%s, transport %s%s\n", it->count, it->count == 1 ? "" : "s",
                   transport_name(it), (int64_t)it->count < it->asked ? "; stopped before all were done" : "");
-    const weft_cli_step *simulated = &it->simulated, *rehearsed = at_place(it, (it->count - 1) / 2);
+    const weft_cli_step *simulated = &it->simulated, *rehearsed = weft_cli_rehearsal_middle(it);
+    if (it->count > 1)
+        weft_text_add(out, "shown      step %lld, the one in the middle\n", (long long)rehearsed->number);
     weft_text_add(out, "\n              simulated   rehearsed\nstep         %10.6g  %10.6g %s", simulated->time,
-                  median(it), it->unit);
+                  rehearsed->time, it->unit);
     weft_text_add(out, ", %.6g to %.6g", at_place(it, 0)->time, at_place(it, it->count - 1)->time);
     if (simulated->time > 0) weft_text_add(out, ": %+.2f %%", difference(it));
     weft_text_add(out, "\nbubble       %8.2f %%  %8.2f %%\n", 100 * simulated->idle, 100 * rehearsed->idle);
@@ -115,6 +126,8 @@ void weft_cli_rehearsal_text(const weft_cli_rehearsal *it, weft_text *out)
         weft_text_add(out, "  %-9s  %8.2f %%  %8.2f %%\n", weft_bubble_cause_name((weft_bubble_cause)cause),
                       100 * simulated->cause[cause], 100 * rehearsed->cause[cause]);
     }
+    weft_text_add(out, "own step     %10.6g  %10.6g %s\nown bubble   %8.2f %%  %8.2f %%\n", simulated->own_time,
+                  rehearsed->own_time, it->unit, 100 * simulated->own_idle, 100 * rehearsed->own_idle);
     add_hidden("gathers behind compute     ", &simulated->gathers, &rehearsed->gathers, out);
     add_hidden("reductions behind compute  ", &simulated->reductions, &rehearsed->reductions, out);
 }
@@ -125,10 +138,11 @@ static void add_key(const char *key, double value, weft_text *out)
     weft_report_add_number(value, out);
 }
 
-static void add_step(const char *key, double time, const weft_cli_step *step, weft_text *out)
+static void add_step(const char *key, const weft_cli_step *step, weft_text *out)
 {
     weft_text_add(out, "  \"%s\": {", key);
-    add_key("step_time", time, out);
+    if (step->number) weft_text_add(out, "\"step\": %lld, ", (long long)step->number);
+    add_key("step_time", step->time, out);
     weft_text_add(out, ", ");
     add_key("bubble_fraction", step->idle, out);
     weft_text_add(out, ", \"bubble_by_cause\": {");
@@ -137,6 +151,10 @@ static void add_step(const char *key, double time, const weft_cli_step *step, we
         add_key(weft_bubble_cause_name((weft_bubble_cause)cause), step->cause[cause], out);
     }
     weft_text_add(out, "}, ");
+    add_key("own_step_time", step->own_time, out);
+    weft_text_add(out, ", ");
+    add_key("own_bubble_fraction", step->own_idle, out);
+    weft_text_add(out, ", ");
     add_key("gathers_hidden", weft_hidden_share(&step->gathers), out);
     weft_text_add(out, ", ");
     add_key("reductions_hidden", weft_hidden_share(&step->reductions), out);
@@ -156,8 +174,8 @@ void weft_cli_rehearsal_json(const weft_cli_rehearsal *it, weft_text *out)
                   (unsigned)it->job->train->action_count, (unsigned long long)it->simulated.gathers.count,
                   (unsigned long long)it->simulated.reductions.count, transport_name(it), it->count,
                   (int64_t)it->count < it->asked ? "true" : "false");
-    add_step("simulated", it->simulated.time, &it->simulated, out);
-    add_step("rehearsed", median(it), at_place(it, (it->count - 1) / 2), out);
+    add_step("simulated", &it->simulated, out);
+    add_step("rehearsed", weft_cli_rehearsal_middle(it), out);
     weft_text_add(out, "  ");
     add_key("difference_percent", it->simulated.time > 0 ? difference(it) : NAN, out);
     weft_text_add(out, ",\n  \"step_times\": [");

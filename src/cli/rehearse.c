@@ -148,7 +148,7 @@ static weft_status to_seconds(rehearsal *it, const double *from, const double **
 /* It takes its time: costs of a second each, which nobody asked for, would be no help. */
 static weft_status read_costs(rehearsal *it, const weft_arguments *arguments, weft_error *error)
 {
-    static const char *const any[] = {"costs", "forward", "backward-input", "backward-weight"};
+    static const char *const any[] = {"costs", "forward", "backward-input", "backward-weight", "backward"};
     size_t i = 0;
     while (i < sizeof any / sizeof *any && !weft_arguments_has(arguments, any[i])) i++;
     if (i == sizeof any / sizeof *any)
@@ -162,6 +162,8 @@ static weft_status read_costs(rehearsal *it, const weft_arguments *arguments, we
     TRY(to_seconds(it, given->forward, &it->seconds.forward, error));
     TRY(to_seconds(it, given->backward_input, &it->seconds.backward_input, error));
     TRY(to_seconds(it, given->backward_weight, &it->seconds.backward_weight, error));
+    TRY(to_seconds(it, given->backward, &it->seconds.backward, error));
+    TRY(to_seconds(it, given->latencies, &it->seconds.latencies, error));
     TRY(to_seconds(it, given->update, &it->seconds.update, error));
     TRY(to_seconds(it, given->gathers, &it->seconds.gathers, error));
     TRY(to_seconds(it, given->reductions, &it->seconds.reductions, error));
@@ -187,15 +189,16 @@ static weft_status prepare(rehearsal *it, const weft_arguments *arguments, weft_
 static weft_status draw(const weft_cli_rehearsal *shown, const weft_arguments *arguments, weft_error *error)
 {
     const weft_schedule *schedule = shown->job->schedule;
+    const weft_cli_step *middle = weft_cli_rehearsal_middle(shown);
     char title[128], loops[32] = "", caption[64];
     double scale = 1 / shown->unit_seconds;
     if (schedule->loops > 1) snprintf(loops, sizeof loops, ", %d loops", (int)schedule->loops);
     snprintf(title, sizeof title, "%s, P = %d%s, M = %d", schedule->name, (int)schedule->ranks, loops,
              (int)schedule->microbatches);
-    snprintf(caption, sizeof caption, "rehearsed, step %zu", shown->kept_step + 1);
+    snprintf(caption, sizeof caption, "rehearsed, step %lld", (long long)middle->number);
     weft_picture simulated = {.title = title, .caption = "simulated", .unit = shown->unit, .unit_scale = scale};
     weft_picture rehearsed = {.title = title, .caption = caption, .unit = shown->unit, .unit_scale = scale};
-    weft_panel panels[] = {{&shown->job->predicted, &simulated}, {&shown->kept, &rehearsed}};
+    weft_panel panels[] = {{&shown->job->predicted, &simulated}, {&middle->timeline, &rehearsed}};
     return weft_cli_pictures_stack(arguments, panels, 2, error);
 }
 

@@ -18,10 +18,8 @@ typedef struct simulation {
     weft_cli_costs costs;
     weft_program *program;
     weft_timeline timeline;
-    weft_bubble_rank *ranks; /* (P) */
-    const char *unit;        /* of all times */
-    double step, bubble;
-    double cause[WEFT_BUBBLE_CAUSES]; /* shares of the step, means over ranks */
+    weft_bubble bubble;
+    const char *unit; /* of all times */
     uint64_t messages;
     weft_hidden gathers, reductions;
 } simulation;
@@ -35,13 +33,12 @@ static void count_messages(simulation *it)
     }
 }
 
-static void sum_up(simulation *it)
+static weft_status sum_up(simulation *it, weft_error *error)
 {
-    weft_bubble_measure(&it->timeline, &it->step, &it->bubble, it->ranks);
-    weft_bubble_shares(it->ranks, it->program->ranks, it->step, it->cause);
     count_messages(it);
     it->gathers = weft_hidden_measure(&it->timeline, WEFT_UNSHARD);
     it->reductions = weft_hidden_measure(&it->timeline, WEFT_REDUCE_GRAD);
+    return weft_bubble_init(&it->bubble, &it->timeline, error);
 }
 
 /* An overlapped pair is one piece. Where nothing is said of its cost, parts that cannot begin together, as a file may
@@ -75,10 +72,8 @@ static weft_status simulate(simulation *it, const weft_arguments *arguments, wef
     if (weft_cli_schedule_is_file(arguments)) TRY(weft_program_verify(it->program, error));
     TRY(weft_cli_pictures_check(arguments, it->program, error));
     TRY(weft_timeline_init(&it->timeline, it->program, error));
-    TRY(weft_allocate((size_t)it->program->ranks, sizeof *it->ranks, &it->ranks, error));
     TRY(find_times(it, error));
-    sum_up(it);
-    return WEFT_OK;
+    return sum_up(it, error);
 }
 
 static void write_hidden(const simulation *it, weft_text *out)
@@ -103,21 +98,25 @@ static void write_text(const simulation *it, weft_text *out)
     weft_text_add_count(out, program->ranks, "rank");
     weft_text_add(out, ", ");
     weft_text_add_count(out, program->microbatches, "micro-batch");
-    weft_text_add(out, "\nstep      %.6g %s\nbubble    %.2f %% of the step", it->step, it->unit, 100 * it->bubble);
+    const weft_bubble *bubble = &it->bubble;
+    weft_text_add(out, "\nstep      %.6g %s\nbubble    %.2f %% of the step", bubble->step_time, it->unit,
+                  100 * bubble->fraction);
     const char *separator = ": ";
     for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
-        if (it->cause[cause] < 5e-5) continue;
+        if (bubble->cause[cause] < 5e-5) continue;
         weft_text_add(out, "%s%s %.2f %%", separator, weft_bubble_cause_name((weft_bubble_cause)cause),
-                      100 * it->cause[cause]);
+                      100 * bubble->cause[cause]);
         separator = ", ";
     }
+    weft_text_add(out, "\nown       %.6g %s from a rank's first pass to its last, bubble %.2f %% of that",
+                  bubble->own_step_time, it->unit, 100 * bubble->own_fraction);
     weft_text_add(out, "\nprogram   %u actions, %llu messages, %llu gathers, %llu reductions\n",
                   (unsigned)program->action_count, (unsigned long long)it->messages,
                   (unsigned long long)it->gathers.count, (unsigned long long)it->reductions.count);
     write_hidden(it, out);
     weft_text_add(out, "\nrank        busy        idle       begin         end    held\n");
     for (int32_t rank = 0; rank < program->ranks; rank++) {
-        const weft_bubble_rank *row = &it->ranks[rank];
+        const weft_bubble_rank *row = &it->bubble.ranks[rank];
         weft_text_add(out, "%4d  %10.6g  %10.6g  %10.6g  %10.6g  %6lld\n", (int)rank, row->busy, row->idle,
                       row->first_begin, row->last_end, (long long)row->peak_activations);
     }
@@ -133,7 +132,7 @@ static void add_ranks(const simulation *it, weft_text *out)
 {
     weft_text_add(out, "  \"ranks\": [\n");
     for (int32_t rank = 0; rank < it->program->ranks; rank++) {
-        const weft_bubble_rank *row = &it->ranks[rank];
+        const weft_bubble_rank *row = &it->bubble.ranks[rank];
         weft_text_add(out, "    {");
         add_key("busy", row->busy, out);
         weft_text_add(out, ", ");
@@ -155,17 +154,21 @@ static void write_json(const simulation *it, weft_text *out)
     weft_text_add(out, ",\n  \"pipeline\": %d,\n  \"stages\": %d,\n  \"microbatches\": %d,\n  \"actions\": %u,\n  ",
                   (int)program->ranks, (int)program->stages, (int)program->microbatches,
                   (unsigned)it->program->action_count);
-    add_key("step_time", it->step, out);
+    add_key("step_time", it->bubble.step_time, out);
     weft_text_add(out, ",\n  ");
-    add_key("bubble_fraction", it->bubble, out);
+    add_key("bubble_fraction", it->bubble.fraction, out);
     weft_text_add(out, ",\n  \"bubble_by_cause\": {");
     for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
         if (cause) weft_text_add(out, ", ");
-        add_key(weft_bubble_cause_name((weft_bubble_cause)cause), it->cause[cause], out);
+        add_key(weft_bubble_cause_name((weft_bubble_cause)cause), it->bubble.cause[cause], out);
     }
-    weft_text_add(out, "},\n  \"peak_activations\": [");
+    weft_text_add(out, "},\n  ");
+    add_key("own_step_time", it->bubble.own_step_time, out);
+    weft_text_add(out, ",\n  ");
+    add_key("own_bubble_fraction", it->bubble.own_fraction, out);
+    weft_text_add(out, ",\n  \"peak_activations\": [");
     for (int32_t rank = 0; rank < program->ranks; rank++)
-        weft_text_add(out, "%s%lld", rank ? ", " : "", (long long)it->ranks[rank].peak_activations);
+        weft_text_add(out, "%s%lld", rank ? ", " : "", (long long)it->bubble.ranks[rank].peak_activations);
     weft_text_add(out, "],\n  \"messages\": %llu,\n  \"gathers\": %llu,\n  \"reductions\": %llu,\n  ",
                   (unsigned long long)it->messages, (unsigned long long)it->gathers.count,
                   (unsigned long long)it->reductions.count);
@@ -205,7 +208,7 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     weft_status status = simulate(&it, arguments, error);
     if (status == WEFT_OK) status = draw(&it, arguments, error);
     if (status == WEFT_OK) status = report(&it, arguments, error);
-    weft_free(it.ranks);
+    weft_bubble_fini(&it.bubble);
     weft_timeline_fini(&it.timeline);
     weft_program_destroy(it.program);
     weft_cli_costs_fini(&it.costs);
@@ -225,11 +228,12 @@ static const weft_option options[] = {
 const weft_verb weft_verb_simulate = {
     .name = "simulate",
     .summary = "Simulates a schedule with given costs: step time, bubble by cause, memory; draws it",
-    .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
-             "[--data N] [--shard X] [--buffers N] [--reduce-early] "
-             "[--forward X] [--backward-input X] [--backward-weight X] [--comm X] [--update X] [--overlap X] "
-             "[--gather X] [--reduce X] [--costs FILE] [--unit s|ms|us] [--json] "
-             "[--svg FILE] [--html FILE] [--trace FILE]",
+    .usage =
+        "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
+        "[--data N] [--shard X] [--buffers N] [--reduce-early] "
+        "[--forward X] [--backward-input X] [--backward-weight X] [--backward X] [--comm X] [--latency X] [--update X] "
+        "[--overlap X] [--gather X] [--reduce X] [--costs FILE] [--unit s|ms|us] [--json] "
+        "[--svg FILE] [--html FILE] [--trace FILE]",
     .options = options,
     .least = 1,
     .most = 1,

@@ -118,5 +118,5 @@ void weft_cli_schedule_kinds(weft_text *out)
 {
     weft_text_add(out, "kinds:\n");
     for (const char *const *name = weft_schedule_kind_names(); *name; name++)
-        weft_text_add(out, "  %-24s  %s\n", *name, weft_schedule_kind_summary(*name));
+        weft_text_add(out, "  %-28s  %s\n", *name, weft_schedule_kind_summary(*name));
 }

@@ -55,13 +55,17 @@ static double median(double *values, size_t count)
     return (values[(count - 1) / 2] + values[count / 2]) / 2;
 }
 
-static weft_status view(const weft_timeline *timeline, weft_arena *arena, weft_step_view *out, weft_error *error)
+static weft_status view(const weft_timeline *timeline, weft_step_view *out, weft_error *error)
 {
-    weft_bubble_rank *ranks = NULL;
-    TRY(weft_arena_take(arena, (size_t)timeline->program->ranks, sizeof *ranks, &ranks, error));
-    *out = (weft_step_view){.timeline = timeline};
-    weft_bubble_measure(timeline, &out->program, &out->bubble, ranks);
-    weft_bubble_shares(ranks, timeline->program->ranks, out->program, out->cause);
+    weft_bubble bubble;
+    TRY(weft_bubble_init(&bubble, timeline, error));
+    *out = (weft_step_view){.timeline = timeline,
+                            .program = bubble.step_time,
+                            .bubble = bubble.fraction,
+                            .own = bubble.own_step_time,
+                            .own_bubble = bubble.own_fraction};
+    memcpy(out->cause, bubble.cause, sizeof out->cause);
+    weft_bubble_fini(&bubble);
     return WEFT_OK;
 }
 
@@ -91,7 +95,7 @@ static weft_status predict(weft_step_forecast *it, weft_error *error)
     }
     qsort(steps, count + 1, sizeof *steps, by_value);
     TRY(weft_draw_step(&it->draw, steps[count / 2].number, &it->drawn, error));
-    return view(&it->drawn, &it->arena, &it->predicted, error);
+    return view(&it->drawn, &it->predicted, error);
 }
 
 static weft_status forecast(weft_step_forecast *it, weft_error *error)
@@ -101,10 +105,12 @@ static weft_status forecast(weft_step_forecast *it, weft_error *error)
     TRY(weft_arena_take(&it->arena, it->step_count, sizeof *outside, &outside, error));
     TRY(weft_arena_take(&it->arena, it->step_count, sizeof *step, &step, error));
     for (size_t i = 0; i < it->step_count; i++) {
-        TRY(view(&it->timelines[i], &it->arena, &it->measured, error));
-        step[i] = it->measured.step = it->records[i].end - it->records[i].begin;
-        outside[i] = it->measured.outside = step[i] - it->measured.program;
+        step[i] = it->records[i].end - it->records[i].begin;
+        outside[i] = step[i] - last_end(&it->timelines[i]);
     }
+    TRY(view(&it->timelines[earlier], &it->measured, error));
+    it->measured.step = step[earlier];
+    it->measured.outside = outside[earlier];
     TRY(weft_fit_init(&it->fit, it->timelines, (int32_t)earlier, it->job->input_share, error));
     TRY(weft_draw_init(&it->draw, it->timelines, (int32_t)earlier, error));
     TRY(weft_timeline_init(&it->drawn, it->job->train, error));
@@ -126,7 +132,8 @@ static weft_status draw(const weft_step_forecast *it, const weft_arguments *argu
     snprintf(measured, sizeof measured, "measured, step %lld", (long long)it->steps[it->step_count - 1]);
     snprintf(predicted, sizeof predicted, "predicted from steps %lld to %lld", (long long)it->steps[0],
              (long long)it->steps[it->step_count - 2]);
-    weft_picture above = {.title = title, .caption = measured, .unit = "ms", .unit_scale = 1e3}, below = above;
+    weft_picture above = {.title = title, .caption = measured, .unit = "ms", .unit_scale = 1e3, .held = it->job->kept};
+    weft_picture below = above;
     below.caption = predicted;
     const weft_panel panels[] = {{it->measured.timeline, &above}, {it->predicted.timeline, &below}};
     return weft_cli_pictures_stack(arguments, panels, 2, error);

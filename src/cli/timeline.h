@@ -16,6 +16,7 @@ typedef struct weft_step_view {
     double step, program, outside; /* program: from the first action's begin to the last one's end; the sum is step */
     double bubble;                 /* share of the program's time, mean over ranks */
     double cause[WEFT_BUBBLE_CAUSES]; /* shares of the program's time; they add up to bubble */
+    double own, own_bubble;           /* of a rank from its first pass to its last (weft_bubble) */
 } weft_step_view;
 
 typedef struct weft_step_forecast {

@@ -40,6 +40,24 @@ static void add_comparison(const weft_step_forecast *it, weft_text *out)
         snprintf(name, sizeof name, "  %s", weft_bubble_cause_name((weft_bubble_cause)cause));
         add_share(name, measured->cause[cause], predicted->cause[cause], out);
     }
+    add_time("own step", measured->own, predicted->own, out);
+    add_share("own bubble", measured->own_bubble, predicted->own_bubble, out);
+}
+
+static void add_held(const weft_job *job, weft_text *out)
+{
+    weft_text_add(out, "\nrank  held          MiB   (micro-batch stages from F to B or W, and what they keep)\n");
+    for (int32_t r = 0; r < job->ranks; r++)
+        weft_text_add(out, "%4d  %4llu  %11.3f\n", (int)r, (unsigned long long)weft_bubble_held(job->train, r, NULL),
+                      (double)weft_bubble_held(job->train, r, job->kept) / (1 << 20));
+}
+
+static void add_held_json(const weft_job *job, const char *key, const size_t *bytes, weft_text *out)
+{
+    weft_text_add(out, ",\n  \"%s\": [", key);
+    for (int32_t r = 0; r < job->ranks; r++)
+        weft_text_add(out, "%s%llu", r ? ", " : "", (unsigned long long)weft_bubble_held(job->train, r, bytes));
+    weft_text_add(out, "]");
 }
 
 static bool has(const weft_program *program, weft_action_kind kind)
@@ -70,7 +88,7 @@ static void add_stage(const weft_program *program, const weft_costs *costs, int3
     if (has(program, WEFT_I))
         weft_text_add(out, "  %10.3f  %11.3f", 1e3 * costs->backward_input[s], 1e3 * costs->backward_weight[s]);
     else
-        weft_text_add(out, "  %11.3f", 1e3 * (costs->backward_input[s] + costs->backward_weight[s]));
+        weft_text_add(out, "  %11.3f", 1e3 * costs->backward[s]);
     weft_text_add(out, "  %10.3f  %10.3f", 1e3 * costs->update[s], 1e3 * costs->messages[s]);
     if (has(program, WEFT_UNSHARD)) weft_text_add(out, "  %10.3f", 1e3 * costs->gathers[s]);
     if (has(program, WEFT_REDUCE_GRAD)) weft_text_add(out, "  %10.3f", 1e3 * costs->reductions[s]);
@@ -98,6 +116,7 @@ void weft_step_forecast_print(const weft_step_forecast *it, weft_text *out)
     weft_text_add(out, "costs     of %zu earlier step%s, %lld to %lld\n\n", it->step_count - 1,
                   it->step_count == 2 ? "" : "s", (long long)it->steps[0], (long long)it->steps[it->step_count - 2]);
     add_comparison(it, out);
+    add_held(it->job, out);
     add_costs(it, out);
 }
 
@@ -123,7 +142,10 @@ static void add_view(const char *name, const weft_step_view *view, weft_text *ou
     weft_text_add(out, ",\n    \"bubble_by_cause\": {");
     for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++)
         add_key(cause ? ", " : "", weft_bubble_cause_name((weft_bubble_cause)cause), view->cause[cause], out);
-    weft_text_add(out, "}}");
+    weft_text_add(out, "}");
+    add_key(",\n    ", "own_step_time", view->own, out);
+    add_key(", ", "own_bubble_fraction", view->own_bubble, out);
+    weft_text_add(out, "}");
 }
 
 static void add_list(const char *before, const char *key, const double *values, int32_t count, weft_text *out)
@@ -154,10 +176,13 @@ void weft_step_forecast_print_json(const weft_step_forecast *it, weft_text *out)
     add_key(",\n  ", "median_step_time", it->median, out);
     add_key(",\n  ", "difference", it->predicted.step / it->measured.step - 1, out);
     add_key(",\n  ", "difference_to_median", it->predicted.step / it->median - 1, out);
+    add_held_json(it->job, "peak_activations", NULL, out);
+    add_held_json(it->job, "peak_activation_bytes", it->job->kept, out);
     weft_text_add(out, ",\n  \"costs\": {");
     add_list("", "\"forward\"", costs->forward, S, out);
     add_list(",\n    ", "\"backward_input\"", costs->backward_input, S, out);
     add_list(",\n    ", "\"backward_weight\"", costs->backward_weight, S, out);
+    add_list(",\n    ", "\"backward\"", costs->backward, S, out);
     add_list(",\n    ", "\"update\"", costs->update, S, out);
     add_list(",\n    ", "\"comm\"", costs->messages, S, out);
     add_list(",\n    ", "\"gather\"", costs->gathers, S, out);
@@ -180,6 +205,7 @@ void weft_step_forecast_print_costs(const weft_step_forecast *it, weft_text *out
     add_list("", "forward", costs->forward, S, out);
     add_list("\n", "backward-input", costs->backward_input, S, out);
     add_list("\n", "backward-weight", costs->backward_weight, S, out);
+    if (has(it->job->train, WEFT_B)) add_list("\n", "backward", costs->backward, S, out);
     add_list("\n", "update", costs->update, S, out);
     add_list("\n", "comm", costs->messages, S, out);
     if (has(it->job->train, WEFT_UNSHARD)) add_list("\n", "gather", costs->gathers, S, out);

@@ -192,6 +192,7 @@ weft_status weft_timelines_read(const char *run, int64_t step, weft_timeline *ti
     *record = (weft_timeline_record){.step = step, .kept = true, .measured = timeline};
     weft_status status = weft_file_read(file_of(run, step, path), &text, error);
     if (status == WEFT_OK) status = weft_report_read_step_csv(weft_text_get(&text), path, timeline, record, error);
+    if (status == WEFT_OK) weft_timeline_meet(timeline);
     weft_text_fini(&text);
     return status;
 }

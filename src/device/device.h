@@ -85,9 +85,10 @@ typedef struct weft_device_operations {
     void (*event_record)(weft_device *device, weft_stream *stream, weft_event *event);
     void (*event_wait)(weft_device *device, weft_stream *stream, const weft_event *event);
     bool (*event_done)(weft_device *device, const weft_event *event);
-    /* A device on which actions take the time of a table of costs, and operations none: the event is reached when the
-     * action, under way since so many weft_clock_nanoseconds, has taken its time. NULL: operations take their own. */
-    void (*event_charge)(weft_device *device, weft_action action, int64_t since, weft_event *event);
+    /* A device on which actions take the time of a table of costs, and operations none: the lane is free when the
+     * action, under way since so many weft_clock_nanoseconds, has taken its time, and the end is reached then, or later
+     * where it is a message that comes in with latency. NULL: operations take their own. */
+    void (*event_charge)(weft_device *device, weft_action action, int64_t since, weft_event *free, weft_event *end);
 
     /* out (rows, C) = wte[token - first] + wpe[row % T]; zeros where the table does not hold the token, so that the sum
      * over all slices of a vocabulary is that of the whole. wte (V, C), wpe (T, C) or NULL. */

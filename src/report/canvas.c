@@ -67,9 +67,8 @@ weft_status weft_canvas_init(weft_canvas *canvas, const weft_timeline *timeline,
     *canvas = (weft_canvas){.out = out, .timeline = timeline, .picture = picture};
     canvas->has_titles = timeline->program->action_count <= MOST_TITLES;
     TRY(number_stages(canvas, error));
-    TRY(weft_allocate((size_t)timeline->program->ranks, sizeof *canvas->ranks, &canvas->ranks, error));
-    weft_bubble_measure(timeline, &canvas->step, &canvas->bubble, canvas->ranks);
-    canvas->span = canvas->step;
+    TRY(weft_bubble_init(&canvas->bubble, timeline, error));
+    canvas->span = canvas->bubble.step_time;
     lay_out(canvas);
     return WEFT_OK;
 }
@@ -77,7 +76,7 @@ weft_status weft_canvas_init(weft_canvas *canvas, const weft_timeline *timeline,
 void weft_canvas_fini(weft_canvas *canvas)
 {
     weft_free(canvas->local);
-    weft_free(canvas->ranks);
+    weft_bubble_fini(&canvas->bubble);
 }
 
 double weft_canvas_x(const weft_canvas *canvas, double seconds)
@@ -101,4 +100,18 @@ void weft_canvas_add_time(const weft_canvas *canvas, double seconds, weft_text *
         weft_text_add(out, " ");
         weft_text_add_xml(out, canvas->picture->unit);
     }
+}
+
+void weft_canvas_add_held(const weft_canvas *canvas, weft_text *out)
+{
+    const weft_program *program = canvas->timeline->program;
+    int64_t most = 0;
+    uint64_t bytes = 0;
+    for (int32_t rank = 0; rank < program->ranks; rank++) {
+        uint64_t own = canvas->picture->held ? weft_bubble_held(program, rank, canvas->picture->held) : 0;
+        if (canvas->bubble.ranks[rank].peak_activations > most) most = canvas->bubble.ranks[rank].peak_activations;
+        if (own > bytes) bytes = own;
+    }
+    weft_text_add(out, "at most %lld held", (long long)most);
+    if (canvas->picture->held) weft_text_add(out, " (%.1f MiB)", (double)bytes / (1 << 20));
 }

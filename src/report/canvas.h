@@ -1,7 +1,7 @@
 /*
  * What the parts of a timeline picture share: the measured timeline, the layout, and places in pixels.
  *
- * Internal to this layer.  Owns: local and ranks until weft_canvas_fini.  Threads: one.
+ * Internal to this layer.  Owns: local and the bubble until weft_canvas_fini.  Threads: one.
  */
 #ifndef WEFT_REPORT_CANVAS_H
 #define WEFT_REPORT_CANVAS_H
@@ -22,11 +22,10 @@ typedef struct weft_canvas {
     weft_text *out;
     const weft_timeline *timeline;
     const weft_picture *picture;
-    int32_t *local;          /* (S) a stage's index among the stages of its rank */
-    int32_t shades;          /* most stages of a rank */
-    weft_bubble_rank *ranks; /* (P) */
-    double step, bubble;     /* seconds; share of compute-lane time that is idle */
-    double span;             /* seconds that the axis covers: step, or more */
+    int32_t *local; /* (S) a stage's index among the stages of its rank */
+    int32_t shades; /* most stages of a rank */
+    weft_bubble bubble;
+    double span; /* seconds that the axis covers: the step, or more */
     bool used[WEFT_ACTION_KINDS];
     bool has_titles;                      /* each action has a tooltip: not where there are too many */
     int strip_place[WEFT_STRIPS], strips; /* from the top, or -1; how many there are */
@@ -50,6 +49,9 @@ double weft_canvas_bottom(const weft_canvas *canvas);
 
 /* "12.35 ms": four digits in the picture's unit. */
 void weft_canvas_add_time(const weft_canvas *canvas, double seconds, weft_text *out);
+
+/* "at most 7 held (12.3 MiB)": micro-batch stages of the rank that holds most, and bytes where they are known. */
+void weft_canvas_add_held(const weft_canvas *canvas, weft_text *out);
 
 /* Title, caption with the bubble, legend; sets canvas->top. */
 void weft_canvas_draw_head(weft_canvas *canvas);

@@ -149,27 +149,24 @@ static void add_gap_arrays(const gap_list *list, int32_t ranks, weft_text *out)
 
 static void add_gaps(const weft_canvas *canvas, weft_text *out)
 {
-    gap_list list = {.shortest = 1e-12 * canvas->step};
-    weft_bubble_visit(canvas->timeline, add_gap, &list);
+    gap_list list = {.shortest = 1e-12 * canvas->bubble.step_time};
+    weft_bubble_visit(&canvas->bubble, add_gap, &list);
     add_gap_arrays(&list, canvas->timeline->program->ranks, out);
     if (list.failed) out->failed = true;
     weft_free(list.rows);
 }
 
 /* Means over ranks, as shares of the step. */
-static void add_causes(const weft_canvas *canvas, weft_text *out)
+static void add_causes(const weft_bubble *bubble, weft_text *out)
 {
-    int32_t P = canvas->timeline->program->ranks;
     weft_text_add(out, ",\"causes\":[");
     for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
-        double sum = 0;
-        for (int32_t rank = 0; rank < P; rank++) sum += canvas->ranks[rank].cause[cause];
         if (cause) weft_text_add(out, ",");
-        weft_report_add_number(canvas->step > 0 ? sum / (canvas->step * P) : 0, out);
+        weft_report_add_number(bubble->cause[cause], out);
     }
     weft_text_add(out, "],\"peaks\":[");
-    for (int32_t rank = 0; rank < P; rank++)
-        weft_text_add(out, "%s%lld", rank ? "," : "", (long long)canvas->ranks[rank].peak_activations);
+    for (int32_t rank = 0; rank < bubble->timeline->program->ranks; rank++)
+        weft_text_add(out, "%s%lld", rank ? "," : "", (long long)bubble->ranks[rank].peak_activations);
     weft_text_add(out, "]");
 }
 
@@ -200,10 +197,14 @@ static void add_panel(const weft_panel *panel, weft_text *out)
         weft_text_add(out, ",\"unit\":");
         add_json(picture->unit ? picture->unit : "", out);
         add_number("scale", picture->unit_scale, out);
-        add_number("step", canvas.step, out);
-        add_number("bubble", canvas.bubble, out);
-        weft_text_add(out, ",\"forwardOnly\":%s", panel->timeline->program->forward_only ? "true" : "false");
-        add_causes(&canvas, out);
+        add_number("step", canvas.bubble.step_time, out);
+        add_number("bubble", canvas.bubble.fraction, out);
+        add_number("own", canvas.bubble.own_step_time, out);
+        add_number("ownBubble", canvas.bubble.own_fraction, out);
+        weft_text_add(out, ",\"held\":\"");
+        weft_canvas_add_held(&canvas, out);
+        weft_text_add(out, "\",\"forwardOnly\":%s", panel->timeline->program->forward_only ? "true" : "false");
+        add_causes(&canvas.bubble, out);
         add_lanes(&canvas, out);
         add_gaps(&canvas, out);
         add_actions(panel->timeline, out);

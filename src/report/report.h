@@ -14,6 +14,7 @@ typedef struct weft_picture {
     const char *caption; /* e.g. "measured, step 600" */
     const char *unit;    /* of time, e.g. "ms"; the axis shows seconds x unit_scale */
     double unit_scale;
+    const size_t *held; /* (S) bytes that a stage holds of a micro-batch; NULL: not known */
 } weft_picture;
 
 /* A timeline of several and its words. */
@@ -22,8 +23,9 @@ typedef struct weft_panel {
     const weft_picture *picture;
 } weft_panel;
 
-/* One row a rank; colour by action and loop, micro-batch numbers where they fit, idle time visible, messages drawn thin
- * under the compute row, a legend, a time axis with units, bubble in the caption. Self-contained, well-formed. */
+/* One row a rank; colour by action and loop, micro-batch numbers where they fit, upright or turned, idle time visible,
+ * messages drawn thin under the compute row, a legend, a time axis with units, bubble and memory in the caption.
+ * Self-contained, well-formed. */
 void weft_report_svg(const weft_timeline *timeline, const weft_picture *picture, weft_text *out);
 /* Several under each other, on one axis of time. count >= 1. */
 void weft_report_svg_stack(const weft_panel *panels, int count, weft_text *out);

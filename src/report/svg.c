@@ -4,16 +4,30 @@ typedef struct rectangle {
     double x, y, width, height;
 } rectangle;
 
+/* Of a number in so many pixels along it, limit at most; 0 where it would be too small to read. */
+static double font_size(double room, double limit, int digits)
+{
+    static const double digit = 0.62, largest = 14, smallest = 6.5; /* width of a digit, in sizes; pixels */
+    double size = limit < largest ? limit : largest, along = (room - 1.5) / (digit * digits);
+    if (along < size) size = along;
+    return size < smallest ? 0 : size;
+}
+
+/* Turned where the bar is too narrow for several digits, but high enough and not narrower than they are high. */
 static void draw_number(const weft_canvas *canvas, rectangle box, uint32_t number, weft_colour colour)
 {
+    static const double digit_height = 0.73; /* in sizes */
     int digits = 1;
     for (uint32_t rest = number; rest > 9; rest /= 10) digits++;
-    double size = box.height * 0.48 < 14 ? box.height * 0.48 : 14, room = (box.width - 3) / (0.62 * digits);
-    if (room < size) size = room;
-    if (size < 6.5) return;
-    weft_text_add(canvas->out, "<text x=\"%.2f\" y=\"%.2f\" font-size=\"%.1f\" fill=\"%s\" stroke=\"none\">%u</text>\n",
-                  box.x + box.width / 2, box.y + box.height / 2 + size * 0.36, size,
-                  weft_colour_is_light(colour) ? "#15202b" : "#ffffff", (unsigned)number);
+    double size = font_size(box.width, box.height * 0.48, digits);
+    double x = box.x + box.width / 2, y = box.y + box.height / 2;
+    bool turned = size == 0 && digits > 1;
+    if (turned) size = font_size(box.height, (box.width - 1) / digit_height, digits);
+    if (size == 0) return;
+    weft_text_add(canvas->out, "<text x=\"%.2f\" y=\"%.2f\" font-size=\"%.1f\" fill=\"%s\" stroke=\"none\"", x,
+                  y + size * 0.36, size, weft_colour_is_light(colour) ? "#15202b" : "#ffffff");
+    if (turned) weft_text_add(canvas->out, " transform=\"rotate(-90 %.2f %.2f)\"", x, y);
+    weft_text_add(canvas->out, ">%u</text>\n", (unsigned)number);
 }
 
 /* What a viewer shows when the pointer rests on the action. */
@@ -61,9 +75,10 @@ static void draw_rank_label(const weft_canvas *canvas, int32_t rank, double midd
     weft_text_add(canvas->out,
                   "<text x=\"%d\" y=\"%.2f\" font-size=\"12\" fill=\"#333d49\" text-anchor=\"end\">rank %d</text>\n",
                   WEFT_CANVAS_LEFT - 10, middle + 4, (int)rank);
-    if (canvas->step > 0 && every == 1)
+    if (canvas->bubble.step_time > 0 && every == 1)
         weft_text_add(canvas->out, "<text x=\"%d\" y=\"%.2f\" font-size=\"12\" fill=\"#55606e\">%.1f %% idle</text>\n",
-                      WEFT_CANVAS_RIGHT + 12, middle + 4, 100 * canvas->ranks[rank].idle / canvas->step);
+                      WEFT_CANVAS_RIGHT + 12, middle + 4,
+                      100 * canvas->bubble.ranks[rank].idle / canvas->bubble.step_time);
 }
 
 /* Parts of an overlapped pair that run at the same time share the height of the bar, the first above. */
@@ -87,8 +102,8 @@ static double row_top(const weft_canvas *canvas, int32_t rank)
 static void draw_idle(const weft_canvas *canvas, int32_t rank)
 {
     weft_text_add(canvas->out, "<rect x=\"%d\" y=\"%.2f\" width=\"%.6g\" height=\"%.2f\" fill=\"url(#idle)\"/>\n",
-                  WEFT_CANVAS_LEFT, row_top(canvas, rank), weft_canvas_x(canvas, canvas->step) - WEFT_CANVAS_LEFT,
-                  canvas->bar);
+                  WEFT_CANVAS_LEFT, row_top(canvas, rank),
+                  weft_canvas_x(canvas, canvas->bubble.step_time) - WEFT_CANVAS_LEFT, canvas->bar);
 }
 
 static void draw_rank(const weft_canvas *canvas, int32_t rank)

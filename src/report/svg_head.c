@@ -7,12 +7,9 @@ static const double letter = 6.6; /* mean width in pixels at the legend's size *
 /* Mean over ranks of each cause, in percent of the step. */
 static void add_causes(const weft_canvas *canvas)
 {
-    int32_t P = canvas->timeline->program->ranks;
     const char *separator = ": ";
     for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
-        double sum = 0;
-        for (int32_t rank = 0; rank < P; rank++) sum += canvas->ranks[rank].cause[cause];
-        double percent = canvas->step > 0 ? 100 * sum / (canvas->step * P) : 0;
+        double percent = 100 * canvas->bubble.cause[cause];
         if (percent < 0.05) continue;
         weft_text_add(canvas->out, "%s%s %.1f %%", separator, weft_bubble_cause_name((weft_bubble_cause)cause),
                       percent);
@@ -20,13 +17,9 @@ static void add_causes(const weft_canvas *canvas)
     }
 }
 
-/* Micro-batch stages, of the rank that holds most. */
-static int64_t most_held(const weft_canvas *canvas)
+static void begin_line(weft_text *out, int y)
 {
-    int64_t most = 0;
-    for (int32_t rank = 0; rank < canvas->timeline->program->ranks; rank++)
-        if (canvas->ranks[rank].peak_activations > most) most = canvas->ranks[rank].peak_activations;
-    return most;
+    weft_text_add(out, "<text x=\"24\" y=\"%d\" font-size=\"13\" fill=\"#55606e\">", y);
 }
 
 static void draw_title(const weft_canvas *canvas)
@@ -34,15 +27,27 @@ static void draw_title(const weft_canvas *canvas)
     weft_text *out = canvas->out;
     weft_text_add(out, "<text x=\"24\" y=\"38\" font-size=\"20\" font-weight=\"600\" fill=\"#1d2733\">");
     weft_text_add_xml(out, canvas->picture->title ? canvas->picture->title : "");
-    weft_text_add(out, "</text>\n<text x=\"24\" y=\"62\" font-size=\"13\" fill=\"#55606e\">");
+    weft_text_add(out, "</text>\n");
+    begin_line(out, 62);
     if (canvas->picture->caption && *canvas->picture->caption) {
         weft_text_add_xml(out, canvas->picture->caption);
         weft_text_add(out, " \xc2\xb7 ");
     }
-    weft_canvas_add_time(canvas, canvas->step, out);
-    weft_text_add(out, " \xc2\xb7 bubble %.1f %%", 100 * canvas->bubble);
+    weft_canvas_add_time(canvas, canvas->bubble.step_time, out);
+    weft_text_add(out, " \xc2\xb7 bubble %.1f %%", 100 * canvas->bubble.fraction);
     add_causes(canvas);
-    weft_text_add(out, " \xc2\xb7 at most %lld held", (long long)most_held(canvas));
+    weft_text_add(out, "</text>\n");
+}
+
+/* The line under that. */
+static void draw_memory(const weft_canvas *canvas)
+{
+    weft_text *out = canvas->out;
+    begin_line(out, 81);
+    weft_text_add(out, "a rank's first pass to its last: ");
+    weft_canvas_add_time(canvas, canvas->bubble.own_step_time, out);
+    weft_text_add(out, ", bubble %.1f %% \xc2\xb7 ", 100 * canvas->bubble.own_fraction);
+    weft_canvas_add_held(canvas, out);
     weft_text_add(out, "</text>\n");
 }
 
@@ -112,8 +117,9 @@ static void draw_idle(legend_pen *legend)
 void weft_canvas_draw_head(weft_canvas *canvas)
 {
     static const char shades[] = "lighter: later stage of the rank";
-    legend_pen legend = {.canvas = canvas, .x = 24, .y = 78};
+    legend_pen legend = {.canvas = canvas, .x = 24, .y = 97};
     draw_title(canvas);
+    draw_memory(canvas);
     draw_kinds(&legend, true);
     draw_idle(&legend);
     if (canvas->strips) draw_kinds(&legend, false);

@@ -1,172 +1,11 @@
-/* Idle time of the compute lanes and its causes. */
-#include "program/index.h"
-#include "simulate/simulate.h"
-
-#define NOTHING UINT32_MAX
+/* Idle time of the compute lanes and its causes, summed up. */
+#include "simulate/even.h"
+#include "simulate/gaps.h"
 
 const char *weft_bubble_cause_name(weft_bubble_cause cause)
 {
-    static const char *const names[] = {"fill", "drain", "imbalance", "message", "weights", "update"};
+    static const char *const names[] = {"fill", "drain", "wait", "imbalance", "message", "gather", "reduce", "update"};
     return names[cause];
-}
-
-static bool is_pass(weft_action action)
-{
-    return action.kind == WEFT_F || action.kind == WEFT_B || action.kind == WEFT_I || action.kind == WEFT_W;
-}
-
-static double later(double a, double b)
-{
-    return a > b ? a : b;
-}
-
-static double earlier(double a, double b)
-{
-    return a < b ? a : b;
-}
-
-/* The compute action whose result a RECV brings: what its SEND, or an earlier one of that lane, waited for. */
-static uint32_t producer(const weft_program *program, const weft_lane *receive, uint32_t action)
-{
-    const weft_lane *send = &program->lanes[receive->match];
-    const weft_lane *compute = &program->lanes[program->rank_lanes[send->rank]];
-    for (uint32_t k = action - receive->first + 1; k-- > 0;)
-        for (uint32_t i = program->after_first[send->first + k]; i < program->after_first[send->first + k + 1]; i++)
-            if (program->after[i] - compute->first < compute->count) return program->after[i];
-    return NOTHING;
-}
-
-/* Where the actions that begin at the end of a gap stop: behind the first, or behind a pair that begins as one. */
-static uint32_t behind(const weft_timeline *timeline, const weft_lane *lane, uint32_t first)
-{
-    uint32_t next = first + 1;
-    bool pair = next < lane->first + lane->count && timeline->program->actions[next].paired &&
-                timeline->begin[next] == timeline->begin[first];
-    return pair ? next + 1 : next;
-}
-
-static bool is_sharding(const weft_program *program, uint32_t action)
-{
-    weft_action_kind kind = (weft_action_kind)program->actions[action].kind;
-    return kind == WEFT_UNSHARD || kind == WEFT_REDUCE_GRAD;
-}
-
-/* Of what the gap's action waits for, sharding or all else: what ended last, NOTHING where there is none. */
-static uint32_t last_waited(const weft_timeline *timeline, const weft_bubble_gap *gap, bool sharding)
-{
-    const weft_program *program = timeline->program;
-    uint32_t last = NOTHING, stop = behind(timeline, &program->lanes[program->rank_lanes[gap->rank]], gap->before);
-    for (uint32_t i = program->after_first[gap->before]; i < program->after_first[stop]; i++)
-        if (is_sharding(program, program->after[i]) == sharding &&
-            (last == NOTHING || timeline->end[program->after[i]] > timeline->end[last]))
-            last = program->after[i];
-    return last;
-}
-
-/* Counts the end of the gap in which only weights, or a buffer for gradients, were missing; returns when it began. */
-static double explain_weights(const weft_timeline *timeline, weft_bubble_gap *gap)
-{
-    uint32_t weights = last_waited(timeline, gap, true), other = last_waited(timeline, gap, false);
-    if (weights == NOTHING) return gap->end;
-    double begin = other == NOTHING ? gap->begin : later(gap->begin, earlier(gap->end, timeline->end[other]));
-    if (timeline->end[weights] <= begin) return gap->end;
-    gap->waited = weights;
-    gap->cause[WEFT_BUBBLE_WEIGHTS] = gap->end - begin;
-    return begin;
-}
-
-/* Gap between two passes. What ended last of all that the action waited for tells the cause: another rank was still
- * computing until the sender's pass ended, and from then on the message was under way. */
-static void explain_gap(const weft_timeline *timeline, weft_bubble_gap *gap)
-{
-    const weft_program *program = timeline->program;
-    double computed = gap->begin, arrived = explain_weights(timeline, gap);
-    uint32_t last = last_waited(timeline, gap, false);
-    if (last != NOTHING && timeline->end[last] > gap->begin) {
-        const weft_lane *lane = &program->lanes[weft_program_lane(program, gap->rank, last)];
-        bool receives = lane->kind == WEFT_PROGRAM_RECV_F || lane->kind == WEFT_PROGRAM_RECV_B;
-        if (gap->waited == NOTHING) gap->waited = last;
-        uint32_t source = receives ? producer(program, lane, last) : NOTHING;
-        if (source != NOTHING) computed = later(gap->begin, earlier(arrived, timeline->end[source]));
-        if (gap->waited == last) gap->source = source;
-    }
-    gap->cause[WEFT_BUBBLE_IMBALANCE] = computed - gap->begin;
-    gap->cause[WEFT_BUBBLE_MESSAGE] = arrived - computed;
-}
-
-/* Idle time behind the rank's last pass: drain while any rank still computes, then the end of the step. */
-static void explain_tail(double drained, weft_bubble_gap *gap)
-{
-    double middle = later(gap->begin, earlier(gap->end, drained));
-    gap->cause[WEFT_BUBBLE_DRAIN] = middle - gap->begin;
-    gap->cause[WEFT_BUBBLE_UPDATE] = gap->end - middle;
-}
-
-typedef struct extent {
-    uint32_t first, last; /* passes on a compute lane; NOTHING when it has none */
-} extent;
-
-static extent passes(const weft_program *program, const weft_lane *lane)
-{
-    extent out = {NOTHING, NOTHING};
-    uint32_t first = lane->first, end = lane->first + lane->count;
-    while (first < end && !is_pass(program->actions[first])) first++;
-    while (end > first && !is_pass(program->actions[end - 1])) end--;
-    if (first < end) out = (extent){first, end - 1};
-    return out;
-}
-
-typedef struct visitor {
-    const weft_timeline *timeline;
-    double step, drained; /* when the last action ends, and the last pass */
-    void (*visit)(const weft_bubble_gap *gap, void *context);
-    void *context;
-} visitor;
-
-static void visit_rank(const visitor *v, int32_t rank, extent span)
-{
-    const weft_program *program = v->timeline->program;
-    const weft_lane *lane = &program->lanes[program->rank_lanes[rank]];
-    double at = 0;
-    for (uint32_t a = lane->first; a < lane->first + lane->count; at = v->timeline->end[a++]) {
-        if (!(v->timeline->begin[a] > at)) continue;
-        weft_bubble_gap gap = {rank, a, NOTHING, NOTHING, at, v->timeline->begin[a], {0}};
-        if (a == lane->first && is_pass(program->actions[a]))
-            gap.cause[WEFT_BUBBLE_FILL] = explain_weights(v->timeline, &gap);
-        else if (span.last != NOTHING && a <= span.last)
-            explain_gap(v->timeline, &gap);
-        else
-            explain_tail(v->drained, &gap);
-        v->visit(&gap, v->context);
-    }
-    if (!(v->step > at)) return;
-    weft_bubble_gap tail = {rank, NOTHING, NOTHING, NOTHING, at, v->step, {0}};
-    explain_tail(v->drained, &tail);
-    v->visit(&tail, v->context);
-}
-
-static void find_ends(visitor *v)
-{
-    const weft_program *program = v->timeline->program;
-    const double *end = v->timeline->end;
-    for (int32_t l = 0; l < program->rank_lanes[program->ranks]; l++) {
-        const weft_lane *lane = &program->lanes[l];
-        for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
-            v->step = later(v->step, end[a]);
-            if (lane->kind == WEFT_PROGRAM_COMPUTE && is_pass(program->actions[a]))
-                v->drained = later(v->drained, end[a]);
-        }
-    }
-}
-
-void weft_bubble_visit(const weft_timeline *timeline, void (*visit)(const weft_bubble_gap *gap, void *context),
-                       void *context)
-{
-    const weft_program *program = timeline->program;
-    visitor v = {.timeline = timeline, .visit = visit, .context = context};
-    find_ends(&v);
-    for (int32_t rank = 0; rank < program->ranks; rank++)
-        visit_rank(&v, rank, passes(program, &program->lanes[program->rank_lanes[rank]]));
 }
 
 static void add_gap(const weft_bubble_gap *gap, void *context)
@@ -175,58 +14,161 @@ static void add_gap(const weft_bubble_gap *gap, void *context)
     for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) out->cause[cause] += gap->cause[cause];
 }
 
-static void measure_rank(visitor *v, int32_t rank, weft_bubble_rank *out)
+/* Times of a rank's compute lane but for the idle ones. */
+static void measure_lane(const weft_timeline *timeline, const weft_lane *lane, weft_bubble_rank *out)
 {
-    const weft_timeline *timeline = v->timeline;
     const weft_program *program = timeline->program;
-    const weft_lane *lane = &program->lanes[program->rank_lanes[rank]];
-    extent span = passes(program, lane);
-    *out = (weft_bubble_rank){0};
-    if (span.first != NOTHING) {
-        out->first_begin = timeline->begin[span.first];
-        out->last_end = timeline->end[span.last];
-    }
     double at = 0;
-    for (uint32_t a = lane->first; a < lane->first + lane->count; at = timeline->end[a++])
-        out->busy += timeline->end[a] - later(at, timeline->begin[a]); /* the parts of a pair may share their time */
-    v->context = out;
-    visit_rank(v, rank, span);
-    for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) out->idle += out->cause[cause];
+    bool begun = false;
+    for (uint32_t a = lane->first; a < lane->first + lane->count; at = timeline->end[a++]) {
+        bool late = at > timeline->begin[a]; /* the parts of a pair may share their time */
+        double busy = timeline->end[a] - (late ? at : timeline->begin[a]);
+        out->busy += busy;
+        if (!weft_gaps_is_pass(program->actions[a])) continue;
+        if (!begun) out->first_begin = timeline->begin[a];
+        begun = true;
+        out->passes += busy;
+        out->last_end = timeline->end[a];
+    }
 }
 
-static int64_t peak(const weft_program *program, const weft_lane *lane)
+uint64_t weft_bubble_held(const weft_program *program, int32_t rank, const size_t *bytes)
 {
-    int64_t held = 0, most = 0;
+    const weft_lane *lane = &program->lanes[program->rank_lanes[rank]];
+    uint64_t held = 0, most = 0;
     for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
         weft_action action = program->actions[a];
-        if (action.kind == WEFT_F && ++held > most) most = held;
-        bool frees = program->forward_only ? action.kind == WEFT_F : action.kind == WEFT_B || action.kind == WEFT_W;
-        if (frees) held--;
+        bool takes = action.kind == WEFT_F, frees = action.kind == WEFT_B || action.kind == WEFT_W;
+        if (program->forward_only) frees = takes;
+        if (takes) held += bytes ? bytes[action.stage] : 1;
+        if (held > most) most = held;
+        if (frees) held -= bytes ? bytes[action.stage] : 1;
     }
     return most;
+}
+
+static void measure_rank(const weft_gaps *gaps, int32_t rank, weft_bubble_rank *out)
+{
+    const weft_program *program = gaps->timeline->program;
+    const weft_lane *lane = &program->lanes[program->rank_lanes[rank]];
+    *out = (weft_bubble_rank){0};
+    measure_lane(gaps->timeline, lane, out);
+    weft_gaps_visit(gaps, rank, add_gap, out);
+    for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) out->idle += out->cause[cause];
+    out->peak_activations = (int64_t)weft_bubble_held(program, rank, NULL);
 }
 
 void weft_bubble_measure(const weft_timeline *timeline, double *out_step_time, double *out_bubble_fraction,
                          weft_bubble_rank *ranks)
 {
-    const weft_program *program = timeline->program;
-    visitor v = {.timeline = timeline, .visit = add_gap};
+    weft_gaps gaps;
     double idle = 0;
-    find_ends(&v);
-    for (int32_t rank = 0; rank < program->ranks; rank++) {
-        measure_rank(&v, rank, &ranks[rank]);
-        ranks[rank].peak_activations = peak(program, &program->lanes[program->rank_lanes[rank]]);
+    int32_t P = timeline->program->ranks;
+    weft_gaps_find(&gaps, timeline);
+    for (int32_t rank = 0; rank < P; rank++) {
+        measure_rank(&gaps, rank, &ranks[rank]);
         idle += ranks[rank].idle;
     }
-    *out_step_time = v.step;
-    *out_bubble_fraction = v.step > 0 ? idle / (v.step * program->ranks) : 0;
+    *out_step_time = gaps.step;
+    *out_bubble_fraction = gaps.step > 0 ? idle / (gaps.step * P) : 0;
 }
 
-void weft_bubble_shares(const weft_bubble_rank *ranks, int32_t count, double step_time, double out[WEFT_BUBBLE_CAUSES])
+/* With even: what the ranks wait for when all stages cost their mean. Of all waiting together as much is imbalance as
+ * there is less then; it counts on the ranks that wait longer now, in proportion. */
+static void tell_imbalance(weft_bubble_rank *ranks, const weft_bubble_rank *even, int32_t count)
 {
-    for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
-        out[cause] = 0;
-        for (int32_t rank = 0; rank < count && step_time > 0; rank++)
-            out[cause] += ranks[rank].cause[cause] / (step_time * count);
+    double less = 0, longer = 0;
+    for (int32_t rank = 0; rank < count; rank++) {
+        double more = ranks[rank].cause[WEFT_BUBBLE_WAIT] - even[rank].cause[WEFT_BUBBLE_WAIT];
+        less += more;
+        if (more > 0) longer += more;
+    }
+    for (int32_t rank = 0; rank < count && less > 0; rank++) {
+        double *cause = ranks[rank].cause, more = cause[WEFT_BUBBLE_WAIT] - even[rank].cause[WEFT_BUBBLE_WAIT];
+        if (!(more > 0)) continue;
+        cause[WEFT_BUBBLE_IMBALANCE] = more * (less / longer);
+        cause[WEFT_BUBBLE_WAIT] -= cause[WEFT_BUBBLE_IMBALANCE];
+    }
+}
+
+static weft_status find_imbalance(weft_bubble *bubble, weft_error *error)
+{
+    int32_t P = bubble->timeline->program->ranks;
+    weft_bubble_rank *ranks = NULL;
+    weft_timeline even;
+    double step, fraction;
+    bool is_even = true;
+    TRY(weft_even_init(&even, bubble->timeline, &is_even, error));
+    if (is_even) return WEFT_OK;
+    weft_status status = weft_allocate((size_t)P, sizeof *ranks, &ranks, error);
+    if (status == WEFT_OK) {
+        weft_bubble_measure(&even, &step, &fraction, ranks);
+        tell_imbalance(bubble->ranks, ranks, P);
+    }
+    weft_free(ranks);
+    weft_timeline_fini(&even);
+    return status;
+}
+
+static void sum_up(weft_bubble *bubble)
+{
+    int32_t P = bubble->timeline->program->ranks;
+    double passes = 0;
+    for (int32_t rank = 0; rank < P; rank++) {
+        const weft_bubble_rank *row = &bubble->ranks[rank];
+        double own = row->last_end - row->first_begin;
+        if (own > bubble->own_step_time) bubble->own_step_time = own;
+        passes += row->passes;
+        for (int cause = 0; cause < WEFT_BUBBLE_CAUSES && bubble->step_time > 0; cause++)
+            bubble->cause[cause] += row->cause[cause] / (bubble->step_time * P);
+    }
+    if (bubble->own_step_time > 0) bubble->own_fraction = 1 - passes / (bubble->own_step_time * P);
+    if (bubble->own_fraction < 1e-12) bubble->own_fraction = 0; /* rounding */
+}
+
+weft_status weft_bubble_init(weft_bubble *bubble, const weft_timeline *timeline, weft_error *error)
+{
+    *bubble = (weft_bubble){.timeline = timeline};
+    TRY(weft_allocate((size_t)timeline->program->ranks, sizeof *bubble->ranks, &bubble->ranks, error));
+    weft_bubble_measure(timeline, &bubble->step_time, &bubble->fraction, bubble->ranks);
+    weft_status status = find_imbalance(bubble, error);
+    if (status == WEFT_OK)
+        sum_up(bubble);
+    else
+        weft_bubble_fini(bubble);
+    return status;
+}
+
+void weft_bubble_fini(weft_bubble *bubble)
+{
+    weft_free(bubble->ranks);
+    *bubble = (weft_bubble){0};
+}
+
+typedef struct viewer {
+    double imbalance; /* share of the rank's waiting */
+    weft_gaps_visitor *visit;
+    void *context;
+} viewer;
+
+static void show_gap(const weft_bubble_gap *gap, void *context)
+{
+    const viewer *view = context;
+    weft_bubble_gap shown = *gap;
+    shown.cause[WEFT_BUBBLE_IMBALANCE] = view->imbalance * gap->cause[WEFT_BUBBLE_WAIT];
+    shown.cause[WEFT_BUBBLE_WAIT] -= shown.cause[WEFT_BUBBLE_IMBALANCE];
+    view->visit(&shown, view->context);
+}
+
+void weft_bubble_visit(const weft_bubble *bubble, void (*visit)(const weft_bubble_gap *gap, void *context),
+                       void *context)
+{
+    weft_gaps gaps;
+    weft_gaps_find(&gaps, bubble->timeline);
+    for (int32_t rank = 0; rank < bubble->timeline->program->ranks; rank++) {
+        const double *cause = bubble->ranks[rank].cause;
+        double waited = cause[WEFT_BUBBLE_WAIT] + cause[WEFT_BUBBLE_IMBALANCE];
+        viewer view = {waited > 0 ? cause[WEFT_BUBBLE_IMBALANCE] / waited : 0, visit, context};
+        weft_gaps_visit(&gaps, rank, show_gap, &view);
     }
 }

@@ -111,7 +111,7 @@ static void fill(weft_fit *fit, int32_t stages, const double *table, const doubl
     size_t S = (size_t)stages;
     double *forward = fit->values, *input = forward + S, *weight = forward + 2 * S, *update = forward + 3 * S,
            *messages = forward + 4 * S, *gathers = forward + 5 * S, *reductions = forward + 6 * S,
-           *collectives = forward + 7 * S;
+           *backward = forward + 7 * S, *collectives = forward + 8 * S;
     double message = known(table[ALL_MESSAGES * S], 0);
     for (size_t s = 0; s < S; s++) {
         double whole = table[WEFT_B * S + s], share = input_share ? input_share[s] : 0.5;
@@ -119,6 +119,7 @@ static void fill(weft_fit *fit, int32_t stages, const double *table, const doubl
         forward[s] = known(table[WEFT_F * S + s], 0);
         input[s] = known(table[WEFT_I * S + s], whole < 0 ? 0 : share * whole);
         weight[s] = known(table[WEFT_W * S + s], split || whole < 0 ? 0 : whole - input[s]);
+        backward[s] = known(whole, input[s] + weight[s]);
         update[s] = known(table[WEFT_UPDATE * S + s], 0);
         gathers[s] = known(table[WEFT_UNSHARD * S + s], 0);
         reductions[s] = known(table[WEFT_REDUCE_GRAD * S + s], 0);
@@ -131,6 +132,7 @@ static void fill(weft_fit *fit, int32_t stages, const double *table, const doubl
     fit->costs = (weft_costs){.forward = forward,
                               .backward_input = input,
                               .backward_weight = weight,
+                              .backward = backward,
                               .update = update,
                               .message = message,
                               .messages = messages,
@@ -148,7 +150,7 @@ weft_status weft_fit_init(weft_fit *fit, const weft_timeline *timelines, int32_t
     samples all = {0};
     double *table = NULL;
     weft_status status =
-        weft_allocate(7 * (size_t)stages + WEFT_ACTION_KINDS, sizeof *fit->values, &fit->values, error);
+        weft_allocate(8 * (size_t)stages + WEFT_ACTION_KINDS, sizeof *fit->values, &fit->values, error);
     if (status == WEFT_OK)
         status = weft_allocate((size_t)WEFT_ACTION_KINDS * (size_t)stages, sizeof *table, &table, error);
     if (status == WEFT_OK) status = collect(timelines, count, &all, error);

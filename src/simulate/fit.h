@@ -7,6 +7,9 @@
  * time that a worker needs to get from one action to the next, and to notice a message between two operations, is in
  * the costs of actions, and a simulated step takes as long as a measured one.
  *
+ * A message is all transfer, its latency 0: a worker asks for the next message of a lane when the one before has
+ * arrived, so that the lane is taken until then, and what a step measured cannot tell one from the other.
+ *
  * Owns: the arrays of its costs.  Lifetime: init to fini.  Threads: one owner.
  */
 #ifndef WEFT_SIMULATE_FIT_H
@@ -24,7 +27,8 @@ typedef struct weft_fit {
  * held up as a whole does not count. timelines: (count >= 1), of one program.
  *
  * input_share: (S) which part of B is I, or NULL for half of it; only for stages whose backward passes were all
- * measured whole. A stage that sends nothing gets the mean of all messages. */
+ * measured whole. A stage whose backward passes were all measured in parts gets their sum for B. A stage that sends
+ * nothing gets the mean of all messages. */
 weft_status weft_fit_init(weft_fit *fit, const weft_timeline *timelines, int32_t count, const double *input_share,
                           weft_error *error) WEFT_CHECKED;
 void weft_fit_fini(weft_fit *fit);

@@ -9,9 +9,10 @@
 
 typedef struct {
     const weft_lane *lane;
-    uint32_t next; /* action of the program that runs or comes next */
-    bool active;   /* it has been started */
-    bool arrived;  /* the transport has done its part of it */
+    uint32_t next;   /* action of the program that runs or comes next */
+    bool active;     /* it has been started */
+    bool arrived;    /* the transport has done its part of it */
+    weft_event free; /* the lane may go on; what waits for the action waits for its end */
     weft_request request;
     weft_collective collective;
 } lane_state;
@@ -141,11 +142,18 @@ static void publish_compute(const weft_executor *executor, uint32_t action)
     publish(executor, weft_waiting_runs, what);
 }
 
+static bool has_ended(const weft_executor *executor, uint32_t action)
+{
+    weft_device *device = executor->worker->device;
+    uint32_t place = action - executor->first;
+    return executor->done[place] && device->operations->event_done(device, &executor->end[place]);
+}
+
 static bool is_ready(const weft_executor *executor, uint32_t action)
 {
     const weft_program *program = executor->program;
     for (uint32_t i = program->after_first[action]; i < program->after_first[action + 1]; i++)
-        if (!executor->done[program->after[i] - executor->first]) return false;
+        if (!has_ended(executor, program->after[i])) return false;
     return true;
 }
 
@@ -294,23 +302,25 @@ static int64_t due_since(const weft_executor *executor, const lane_state *lane)
 }
 
 /* The end of what was handed to the device, or of what the transport has done. since: when it got under way there. */
-static void record_end(weft_executor *executor, uint32_t action, int64_t since)
+static void record_end(weft_executor *executor, lane_state *lane, int64_t since)
 {
     weft_device *device = executor->worker->device;
-    weft_event *end = &executor->end[action - executor->first];
-    if (device->operations->event_charge)
-        device->operations->event_charge(device, executor->program->actions[action], since, end);
-    else
-        device->operations->event_record(device, NULL, end);
+    weft_event *end = &executor->end[lane->next - executor->first];
+    if (device->operations->event_charge) {
+        device->operations->event_charge(device, executor->program->actions[lane->next], since, &lane->free, end);
+        return;
+    }
+    device->operations->event_record(device, NULL, end);
+    lane->free = *end;
 }
 
 /* Both ends of an action that needs no other rank: a stream goes from one to the next by itself. */
-static void record_own(weft_executor *executor, const lane_state *lane)
+static void record_own(weft_executor *executor, lane_state *lane)
 {
     int64_t since = due_since(executor, lane);
     if (executor->worker->device->operations->event_charge)
         executor->begin[lane->next - executor->first].nanoseconds = since;
-    record_end(executor, lane->next, since);
+    record_end(executor, lane, since);
 }
 
 static bool is_collective(const lane_state *lane)
@@ -350,7 +360,7 @@ static weft_status poll_transport(weft_executor *executor, lane_state *lane, boo
     if (reduces && !lane->collective.waiting)
         record_own(executor, lane);
     else
-        record_end(executor, lane->next, transport->finished);
+        record_end(executor, lane, transport->finished);
     return WEFT_OK;
 }
 
@@ -359,7 +369,7 @@ static weft_status poll_action(weft_executor *executor, lane_state *lane, bool *
 {
     weft_device *device = executor->worker->device;
     if (!lane->arrived) TRY(poll_transport(executor, lane, moved, error));
-    *out_done = lane->arrived && device->operations->event_done(device, &executor->end[lane->next - executor->first]);
+    *out_done = lane->arrived && device->operations->event_done(device, &lane->free);
     return WEFT_OK;
 }
 
@@ -448,7 +458,7 @@ static const lane_state *waiting_lane(const weft_executor *executor)
     while (lane->next == lane->lane->first + lane->lane->count) lane++;
     while (!lane->active) {
         uint32_t i = program->after_first[lane->next], past = program->after_first[lane->next + 1];
-        while (i < past && executor->done[program->after[i] - executor->first]) i++;
+        while (i < past && has_ended(executor, program->after[i])) i++;
         if (i == past) break;
         lane = lane_of(executor, program->after[i]);
     }
@@ -487,14 +497,27 @@ static void begin_run(weft_executor *executor)
     }
 }
 
-/* When the next action that the device has under way ends; INT64_MAX: it has none. */
+/* When the message that the lane's next action waits for comes in; INT64_MAX: it waits for none that has left. */
+static int64_t next_arrival(const weft_executor *executor, const lane_state *lane)
+{
+    const weft_program *program = executor->program;
+    int64_t next = INT64_MAX;
+    if (lane->active || lane->next == lane->lane->first + lane->lane->count) return next;
+    for (uint32_t i = program->after_first[lane->next]; i < program->after_first[lane->next + 1]; i++) {
+        uint32_t place = program->after[i] - executor->first;
+        if (!executor->done[place] || has_ended(executor, program->after[i])) continue;
+        if (executor->end[place].nanoseconds < next) next = executor->end[place].nanoseconds;
+    }
+    return next;
+}
+
+/* When the next action that the device has under way ends, or a message comes in; INT64_MAX: it has none. */
 static int64_t next_end(const weft_executor *executor)
 {
     int64_t next = INT64_MAX;
     for (int32_t i = 0; i < executor->lane_count; i++) {
         const lane_state *lane = &executor->lanes[i];
-        if (!lane->active || !lane->arrived) continue;
-        int64_t end = executor->end[lane->next - executor->first].nanoseconds;
+        int64_t end = lane->active && lane->arrived ? lane->free.nanoseconds : next_arrival(executor, lane);
         if (end < next) next = end;
     }
     return next;

@@ -309,6 +309,15 @@ static weft_status measure_stages(weft_job *job, bool forward, weft_stage_bytes 
     return WEFT_OK;
 }
 
+static weft_status count_kept(weft_job *job, const weft_slot_sizes *sizes, weft_error *error)
+{
+    size_t *kept = NULL;
+    TRY(weft_arena_take(&job->arena, (size_t)job->stage_count, sizeof *kept, &kept, error));
+    for (int32_t s = 0; s < job->stage_count; s++) kept[s] = sizes->input[s] + sizes->stash[s];
+    job->kept = kept;
+    return WEFT_OK;
+}
+
 /* Lowers one of the two programs with the slot sizes of its stages, and proves it. */
 static weft_status lower(weft_job *job, const weft_schedule *schedule, bool forward, const double *stage_cost,
                          weft_program **out, weft_error *error)
@@ -326,6 +335,7 @@ static weft_status lower(weft_job *job, const weft_schedule *schedule, bool forw
         if (need[s].workspace > *scratch) *scratch = need[s].workspace;
     }
     weft_slot_sizes sizes = {.input = bytes, .stash = bytes + S, .work = bytes + 2 * S};
+    if (!forward) TRY(count_kept(job, &sizes, error));
     weft_lower_options options = lower_options(job, &sizes);
     if (forward)
         options = (weft_lower_options){.metrics = true,

@@ -72,6 +72,7 @@ typedef struct weft_job {
     /* (parameters + 1) index of each parameter's first norm block: those of the first tensor-parallel worker's part,
      * then those of the second's; what all of them have counts once, a tied head and what is frozen not at all. */
     int32_t *block_first;
+    const size_t *kept;      /* (S) bytes of a micro-batch from F to its B or W: the stage's input and what F keeps */
     double *input_share;     /* (S) which part of the flops of B are those of I */
     weft_timeline predicted; /* of train, in units of seconds at one flop a second, or by the costs of a rehearsal */
     double predicted_bubble, predicted_efficiency, step_flops;

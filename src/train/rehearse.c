@@ -91,6 +91,19 @@ static double lag(const actor *self)
     return (double)(self->notes[self->worker->number].start - first) * 1e-9;
 }
 
+/* Messages as they are simulated: one that comes in with latency is as long on its receiver's lane as on its sender's.
+ */
+static void place_messages(actor *self)
+{
+    const weft_program *program = self->job->train;
+    weft_timeline *measured = &self->measured;
+    weft_timeline_meet(measured);
+    for (uint32_t a = 0; a < program->action_count; a++) {
+        double begin = measured->begin[a] + weft_costs_latency(self->job->options.costs, program->actions[a]);
+        if (begin < measured->end[a]) measured->begin[a] = begin;
+    }
+}
+
 static weft_status tell_step(void *context, weft_error *error)
 {
     const actor *self = context;
@@ -111,6 +124,7 @@ static weft_status share_times(actor *self, weft_error *error)
         return WEFT_OK; /* the first pipeline speaks for all */
     if (!collects) return send_times(self, error);
     for (int32_t r = 1; r < self->job->ranks; r++) TRY(receive_times(self, r, error));
+    place_messages(self);
     return weft_waiting_work(self->worker, "the record of the step", tell_step, self, error);
 }
 

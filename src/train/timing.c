@@ -86,6 +86,7 @@ weft_status weft_loop_share_timeline(weft_loop *loop, weft_timeline_record *reco
 {
     TRY(gather_times(loop, error));
     TRY(align(loop, record, error));
+    weft_timeline_meet(&loop->measured);
     record->measured = &loop->measured;
     return weft_loop_tell_timeline(loop, record, error);
 }

@@ -376,6 +376,39 @@ static void test_pairs(void **state)
     weft_program_destroy(program);
 }
 
+/* Both ends of a message begin when the later one asked for it, unless they had ended by then. */
+static void test_messages_meet(void **state)
+{
+    (void)state;
+    weft_schedule_options options = {.kind = "gpipe", .ranks = 2, .microbatches = 3};
+    weft_schedule *schedule = NULL;
+    weft_timeline timeline;
+    weft_error error = {0};
+    assert_int_equal(weft_schedule_create(&options, &schedule, &error), WEFT_OK);
+    weft_program *program = lower(schedule, &(weft_lower_options){0});
+    assert_int_equal(weft_timeline_init(&timeline, program, &error), WEFT_OK);
+    uint32_t send = 0;
+    for (int32_t l = 0; l < program->rank_lanes[2]; l++)
+        if (program->lanes[l].kind == WEFT_PROGRAM_SEND_F) send = (uint32_t)l;
+    uint32_t s = program->lanes[send].first, r = program->lanes[program->lanes[send].match].first;
+    static const double asked[3][4] = {{1, 4, 0, 4.5}, {7, 8, 5, 8}, {9, 10, 11, 12}}; /* send, then receive */
+    for (uint32_t k = 0; k < 3; k++) {
+        timeline.begin[s + k] = asked[k][0];
+        timeline.end[s + k] = asked[k][1];
+        timeline.begin[r + k] = asked[k][2];
+        timeline.end[r + k] = asked[k][3];
+    }
+    weft_timeline_meet(&timeline);
+    assert_true(timeline.begin[s] == 1 && timeline.begin[r] == 1);
+    assert_true(timeline.begin[s + 1] == 7 && timeline.begin[r + 1] == 7);
+    assert_true(timeline.begin[s + 2] == 9 && timeline.begin[r + 2] == 11); /* sent before it was asked for */
+    for (uint32_t k = 0; k < 3; k++)
+        assert_true(timeline.end[s + k] == asked[k][1] && timeline.end[r + k] == asked[k][3]);
+    weft_timeline_fini(&timeline);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_circle),
         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_stage_costs),
+        cmocka_unit_test(test_messages_meet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

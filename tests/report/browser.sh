@@ -63,8 +63,8 @@ finish();"
 expect 'visible 0F0: forward, rank 0 | 0 ms to 1 ms, takes 1 ms | no idle time before it'
 expect 'visible rank 1, 0 ms to 1.5 ms | idle 1.5 ms: fill'
 expect 'visible 1B0: backward, rank 1 | 3.5 ms to 5.5 ms, takes 2 ms | no idle time before it'
-expect 'visible rank 0, 2 ms to 6 ms | idle 4 ms: imbalance 3.5 ms, message 0.5 ms; waited for 0RECV_B0, which brings 1B0 of rank 1 (ended 5.5 ms)'
-expect 'visible 0B0: backward, rank 0 | 6 ms to 8 ms, takes 2 ms | before it idle 4 ms: imbalance 3.5 ms, message 0.5 ms; waited for 0RECV_B0'
+expect 'visible rank 0, 2 ms to 6 ms | idle 4 ms: wait 3.5 ms, message 0.5 ms; waited for 0RECV_B0, which brings 1B0 of rank 1 (ended 5.5 ms)'
+expect 'visible 0B0: backward, rank 0 | 6 ms to 8 ms, takes 2 ms | before it idle 4 ms: wait 3.5 ms, message 0.5 ms; waited for 0RECV_B0'
 expect 'visible rank 1, 7.5 ms to 10 ms | idle 2.5 ms: drain'
 expect 'zoomed 0.368 at'
 expect 'all again true'
@@ -76,8 +76,10 @@ visit two.html "$tools
 lines.push('panels ' + weft.panels.length + ' ' + (weftPlace(0, 1, 3).x === weftPlace(1, 1, 3).x && weftPlace(0, 1, 3).y < weftPlace(1, 1, 3).y));
 hover(0, 0, 0.5); hover(1, 0, 0.5);
 lines.push('title ' + document.title);
+lines.push('legend ' + document.getElementById('legend').textContent);
 finish();"
 expect 'panels 2 true'
+expect 'held by rank 0rank 1rank 2'
 [ "$(grep -c 'visible 0F0: forward, rank 0' result)" = 2 ] || { cat result; exit 1; }
 expect 'title </script><b> | second'
 

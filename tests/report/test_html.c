@@ -135,22 +135,25 @@ static void test_gaps(void **state)
     (void)state;
     scene a, b;
     weft_text page;
-    weft_bubble_rank ranks[3];
-    double step, bubble, wanted = 0, found = 0;
+    weft_bubble bubble;
+    weft_error error;
+    double wanted = 0, found = 0;
     scene_init(&a, "1f1b", 3, 5);
     scene_init(&b, "gpipe", 2, 4);
     write_page(&a, &b, &page);
-    weft_bubble_measure(&a.timeline, &step, &bubble, ranks);
+    assert_int_equal(weft_bubble_init(&bubble, &a.timeline, &error), WEFT_OK);
+    assert_true(bubble.cause[WEFT_BUBBLE_WAIT] > 0 && bubble.cause[WEFT_BUBBLE_IMBALANCE] > 0);
     for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
         size_t bytes = 0;
         unsigned char *causes = decode(weft_text_get(&page), "gapCause", &bytes);
         wanted = found = 0;
-        for (int rank = 0; rank < 3; rank++) wanted += ranks[rank].cause[cause];
+        for (int rank = 0; rank < 3; rank++) wanted += bubble.ranks[rank].cause[cause];
         for (size_t i = 0; i < bytes / 8 / WEFT_BUBBLE_CAUSES; i++)
             found += double_at(causes, i * WEFT_BUBBLE_CAUSES + (size_t)cause);
         assert_true(fabs(wanted - found) < 1e-9);
         free(causes);
     }
+    weft_bubble_fini(&bubble);
     weft_text_fini(&page);
     scene_fini(&a);
     scene_fini(&b);

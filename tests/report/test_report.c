@@ -157,7 +157,8 @@ static void test_every_action_is_drawn(void **state)
     }
     assert_int_equal(count_of(weft_text_get(&svg), "stroke=\"none\">3</text>"), 2 * 4);
     assert_non_null(strstr(weft_text_get(&svg), "a &lt;title&gt; &amp; &quot;more&quot;"));
-    const char *expected[] = {">forward<", ">backward<", ">update<", ">idle<", ">rank 1<", ">ms<", "bubble "};
+    const char *expected[] = {">forward<", ">backward<", ">update<",           ">idle<",
+                              ">rank 1<",  ">ms<",       "ms \xc2\xb7 bubble "};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
         assert_int_equal(count_of(weft_text_get(&svg), expected[i]), 1);
     assert_null(strstr(weft_text_get(&svg), ">gather weights<")); /* not in this step, not in the legend */
@@ -171,10 +172,11 @@ static void test_caption_bubble(void **state)
     (void)state;
     scene it;
     weft_text svg, expected;
-    weft_bubble_rank ranks[3];
-    double step = 0, bubble = 0;
+    weft_bubble measured;
+    weft_error error;
     scene_init(&it, "gpipe", 3, 1, 4, 0.001);
-    weft_bubble_measure(&it.timeline, &step, &bubble, ranks);
+    assert_int_equal(weft_bubble_init(&measured, &it.timeline, &error), WEFT_OK);
+    double step = measured.step_time, bubble = measured.fraction;
     draw(&it, "title", "ms", &svg);
     weft_text_init(&expected);
     weft_text_add(&expected, "%.2f ms \xc2\xb7 bubble %.1f %%: fill ", step * 1e3, 100 * bubble);
@@ -182,12 +184,61 @@ static void test_caption_bubble(void **state)
     assert_non_null(strstr(weft_text_get(&svg), weft_text_get(&expected)));
     for (int rank = 0; rank < 3; rank++) {
         expected.length = 0;
-        weft_text_add(&expected, ">%.1f %% idle<", 100 * ranks[rank].idle / step);
+        weft_text_add(&expected, ">%.1f %% idle<", 100 * measured.ranks[rank].idle / step);
         assert_non_null(strstr(weft_text_get(&svg), weft_text_get(&expected)));
     }
+    expected.length = 0;
+    weft_text_add(&expected, ">a rank's first pass to its last: %.2f ms, bubble %.1f %% \xc2\xb7 at most 4 held<",
+                  measured.own_step_time * 1e3, 100 * measured.own_fraction);
+    assert_non_null(strstr(weft_text_get(&svg), weft_text_get(&expected)));
+    weft_bubble_fini(&measured);
     weft_text_fini(&expected);
     weft_text_fini(&svg);
     scene_fini(&it);
+}
+
+/* Where the sizes of stages are known, what is held has bytes: of the rank whose stages are large, not of that which
+ * holds most of them. */
+static void test_held_bytes(void **state)
+{
+    (void)state;
+    static const size_t held[] = {1 << 20, 1 << 20, 8 << 20};
+    scene it;
+    weft_text svg;
+    scene_init(&it, "1f1b", 3, 1, 4, 0.001);
+    weft_picture picture = {.title = "t", .unit = "ms", .unit_scale = 1e3, .held = held};
+    weft_text_init(&svg);
+    weft_report_svg(&it.timeline, &picture, &svg);
+    assert_non_null(strstr(weft_text_get(&svg), "at most 3 held (8.0 MiB)<"));
+    weft_report_html(&(weft_panel){&it.timeline, &picture}, 1, &svg);
+    assert_non_null(strstr(weft_text_get(&svg), "\"held\":\"at most 3 held (8.0 MiB)\""));
+    weft_text_fini(&svg);
+    scene_fini(&it);
+}
+
+/* Of many micro-batches those of two digits have their numbers as long as the bars are as wide as the digits are high.
+ */
+static void test_many_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t P, V, M;
+        bool fits;
+    } sizes[] = {{4, 2, 12, true}, {4, 2, 16, true}, {4, 1, 32, true}, {4, 4, 64, false}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        scene it;
+        weft_text svg;
+        char last[32];
+        scene_init(&it, "depth-first", sizes[i].P, sizes[i].V, sizes[i].M, 0.001);
+        draw(&it, "many", "ms", &svg);
+        check_renders(&svg);
+        snprintf(last, sizeof last, ">%d</text>", sizes[i].M - 1);
+        int found = count_of(weft_text_get(&svg), last), all = 2 * sizes[i].P * sizes[i].V;
+        if (sizes[i].fits) assert_int_equal(found, all);
+        if (!sizes[i].fits) assert_true(found < all);
+        weft_text_fini(&svg);
+        scene_fini(&it);
+    }
 }
 
 /* Many ranks, many actions, one rank, no time at all, very short and very long steps. */
@@ -536,6 +587,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_action_is_drawn),
         cmocka_unit_test(test_caption_bubble),
+        cmocka_unit_test(test_held_bytes),
+        cmocka_unit_test(test_many_numbers),
         cmocka_unit_test(test_extremes),
         cmocka_unit_test(test_stack),
         cmocka_unit_test(test_csv),

@@ -15,8 +15,8 @@
 enum { MOST = 64 };
 
 typedef struct known {
-    double forward[MOST], input[MOST], weight[MOST], update[MOST], messages[MOST], share[MOST], gathers[MOST],
-        reductions[MOST];
+    double forward[MOST], input[MOST], weight[MOST], backward[MOST], update[MOST], messages[MOST], share[MOST],
+        gathers[MOST], reductions[MOST];
     double collectives[WEFT_ACTION_KINDS];
     weft_costs costs;
 } known;
@@ -31,12 +31,14 @@ static void roll(dice *d, known *out)
         out->messages[s] = dice_roll(d, 100) * 1e-3;
         out->gathers[s] = dice_roll(d, 100) * 1e-3;
         out->reductions[s] = dice_roll(d, 100) * 1e-3;
+        out->backward[s] = 1 + dice_roll(d, 1000) * 1e-3;
         out->share[s] = out->input[s] / (out->input[s] + out->weight[s]);
     }
     for (int kind = 0; kind < WEFT_ACTION_KINDS; kind++) out->collectives[kind] = dice_roll(d, 100) * 1e-3;
     out->costs = (weft_costs){.forward = out->forward,
                               .backward_input = out->input,
                               .backward_weight = out->weight,
+                              .backward = out->backward,
                               .update = out->update,
                               .messages = out->messages,
                               .gathers = out->gathers,
@@ -72,6 +74,13 @@ static void same(const weft_program *program, weft_action action, const char *wh
                  program->ranks, program->stages, program->microbatches, found, wanted);
 }
 
+static bool has_parts(const weft_program *program, uint32_t stage)
+{
+    for (uint32_t a = 0; a < program->action_count; a++)
+        if (program->actions[a].kind == WEFT_I && program->actions[a].stage == stage) return true;
+    return false;
+}
+
 /* Of everything that the program holds. */
 static void compare_costs(const weft_program *program, const weft_costs *found, const known *wanted)
 {
@@ -79,8 +88,13 @@ static void compare_costs(const weft_program *program, const weft_costs *found, 
         weft_action action = program->actions[a];
         uint32_t s = action.stage, kind = action.kind;
         if (kind == WEFT_F) same(program, action, "F", found->forward[s], wanted->forward[s]);
-        if (kind == WEFT_I || kind == WEFT_B) same(program, action, "I", found->backward_input[s], wanted->input[s]);
-        if (kind == WEFT_W || kind == WEFT_B) same(program, action, "W", found->backward_weight[s], wanted->weight[s]);
+        if (kind == WEFT_I) same(program, action, "I", found->backward_input[s], wanted->input[s]);
+        if (kind == WEFT_W) same(program, action, "W", found->backward_weight[s], wanted->weight[s]);
+        if (kind == WEFT_B) same(program, action, "B", found->backward[s], wanted->backward[s]);
+        if (kind == WEFT_B && !has_parts(program, s)) {
+            same(program, action, "I of B", found->backward_input[s], wanted->share[s] * wanted->backward[s]);
+            same(program, action, "W of B", found->backward_weight[s], (1 - wanted->share[s]) * wanted->backward[s]);
+        }
         if (kind == WEFT_UPDATE) same(program, action, "UPDATE", found->update[s], wanted->update[s]);
         if (kind == WEFT_UNSHARD) same(program, action, "UNSHARD", found->gathers[s], wanted->gathers[s]);
         if (kind == WEFT_REDUCE_GRAD) same(program, action, "REDUCE_GRAD", found->reductions[s], wanted->reductions[s]);

@@ -1,5 +1,5 @@
 /* Sharded data parallelism in the simulator: gathers and reductions take their time on their lanes, and what a rank
- * waits for them is counted as waiting for weights. */
+ * waits for them is counted as such. */
 #include "simulate/simulate.h"
 
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 typedef struct result {
-    double step, weights; /* step time; rank 0's waiting for weights */
+    double step, gather, reduce; /* step time; rank 0's waiting for weights and for reductions */
     int gathers, reductions;
     double hidden_gathers, hidden_reductions; /* time behind compute */
 } result;
@@ -71,7 +71,8 @@ static result simulate(const weft_schedule_options *options, const weft_lower_op
     assert_int_equal(weft_timeline_init(&timeline, program, &error), WEFT_OK);
     assert_int_equal(weft_simulate(program, &costs, &timeline, &error), WEFT_OK);
     weft_bubble_measure(&timeline, &out.step, &fraction, ranks);
-    out.weights = ranks[0].cause[WEFT_BUBBLE_WEIGHTS];
+    out.gather = ranks[0].cause[WEFT_BUBBLE_GATHER];
+    out.reduce = ranks[0].cause[WEFT_BUBBLE_REDUCE];
     for (uint32_t a = 0; a < program->action_count; a++) {
         out.gathers += program->actions[a].kind == WEFT_UNSHARD;
         out.reductions += program->actions[a].kind == WEFT_REDUCE_GRAD;
@@ -95,7 +96,7 @@ static void one_buffer(void **state)
     result r = simulate(&three_stages, &lower);
     assert_int_equal(r.gathers, 5);
     assert_int_equal(r.reductions, 3);
-    assert_true(r.weights == 5);
+    assert_true(r.gather == 5 && r.reduce == 1.5);
     assert_true(r.hidden_gathers == 0);
     assert_true(r.step == 9 + 5 + 1.5);
 }
@@ -109,7 +110,7 @@ static void two_buffers(void **state)
     assert_int_equal(r.gathers, 4);
     assert_true(r.hidden_gathers == 3);
     assert_true(r.hidden_reductions == 2 * 1.5); /* all but that of the stage that ends the step */
-    assert_true(r.weights == 1);
+    assert_true(r.gather == 1 && r.reduce == 1.5);
     assert_true(r.step == 9 + 1 + 1.5);
 }
 
@@ -122,10 +123,10 @@ static void whole_weights(void **state)
         result r = simulate(&three_stages, &lower);
         assert_int_equal(r.gathers, shard == WEFT_SHARD_NONE ? 0 : 3);
         assert_int_equal(r.reductions, 3);
-        assert_true(r.weights == 0);
         /* The last reduction ends at 10.5. UPDATEs of stages 2 and 1, reduced by then, come first: their gathers hide
          * behind it. */
         assert_true(r.step == (shard == WEFT_SHARD_NONE ? 9 + 1.5 : 9 + 3));
+        assert_true(r.gather == (shard == WEFT_SHARD_NONE ? 0 : 1.5) && r.reduce == 1.5);
     }
 }
 
@@ -138,7 +139,8 @@ static void early_reduction(void **state)
     weft_lower_options lower = {.data = 2, .shard = WEFT_SHARD_GRADIENTS, .gradient_buffers = 1};
     result r = simulate(&twice, &lower);
     assert_int_equal(r.reductions, 6);
-    assert_true(r.weights == 4 * 1.5); /* between the backward passes of one micro-batch */
+    assert_true(r.reduce == 4 * 1.5 + 1.5); /* between the backward passes of one micro-batch, and at the end */
+    assert_true(r.gather == 0);
     lower.gradient_buffers = 0;
     assert_int_equal(simulate(&twice, &lower).reductions, 3);
 }

@@ -13,6 +13,12 @@ figure() {
 [ "$(figure steps "$work/kind.log")" = 3 ] && [ "$(figure stopped "$work/kind.log")" = false ] || die "steps of a kind"
 grep -q 'rehearsed, step' "$work/a.svg" && grep -q 'simulated' "$work/a.html" && grep -q traceEvents "$work/a.json" ||
     die "pictures"
+step=$(sed -n 's/^  "rehearsed": {"step": \([0-9]*\), .*/\1/p' "$work/kind.log")
+times=$(sed -n 's/^  "step_times": \[\(.*\)\]$/\1/p' "$work/kind.log" | tr -d ' ')
+shown=$(sed -n 's/^  "rehearsed": .*"step_time": \([^,]*\), "bubble_fraction.*/\1/p' "$work/kind.log")
+[ "$(echo "$times" | cut -d, -f"$step")" = "$shown" ] || die "times of another step than that shown"
+[ "$(echo "$times" | tr , '\n' | sort -g | sed -n 2p)" = "$shown" ] || die "shows another step than that in the middle"
+grep -q "rehearsed, step $step " "$work/a.svg" || die "a picture of another step"
 simulated=$("$weft" simulate breadth-first --pipeline 4 --loops 2 --microbatches 8 $costs --json |
     sed -n 's/^  "actions": \([0-9]*\),$/\1/p')
 [ "$(figure actions "$work/kind.log")" = "$simulated" ] || die "another program than simulate's"

@@ -39,7 +39,9 @@ static const char *find_fault(const weft_timeline *timeline, const weft_lane *la
     for (uint32_t i = program->after_first[a]; i < program->after_first[a + 1]; i++)
         if (begin < timeline->end[program->after[i]] - resolution) return "begins before what it waits for ended";
     if (!is_message(lane)) return NULL;
-    double other = timeline->begin[program->lanes[lane->match].first + (a - lane->first)];
+    uint32_t peer = program->lanes[lane->match].first + (a - lane->first);
+    double other = timeline->begin[peer] + weft_costs_latency(costs, program->actions[a]) -
+                   weft_costs_latency(costs, program->actions[peer]);
     return end < fmax(begin, other) + cost - resolution ? "ends before its message can have arrived" : NULL;
 }
 
@@ -70,6 +72,7 @@ static weft_status watch(void *context, int64_t step, const weft_timeline *measu
 typedef struct {
     double forward[STAGES_LIMIT], backward_input[STAGES_LIMIT], backward_weight[STAGES_LIMIT], update[STAGES_LIMIT];
     double messages[STAGES_LIMIT], gathers[STAGES_LIMIT], reductions[STAGES_LIMIT];
+    double backward[STAGES_LIMIT], latencies[STAGES_LIMIT];
     weft_costs costs;
 } cost_table;
 
@@ -80,6 +83,8 @@ static void fill_costs(cost_table *table)
         table->forward[s] = 2e-4 + 5e-5 * (s % 3);
         table->backward_input[s] = 3e-4 - 4e-5 * (s % 2);
         table->backward_weight[s] = 1e-4 * (s % 4);
+        table->backward[s] = 5e-4 - 1e-4 * (s % 3);
+        table->latencies[s] = 3e-4 * (s % 2);
         table->update[s] = 2e-4;
         table->messages[s] = 5e-5 * (s % 3);
         table->gathers[s] = 2e-4 + 3e-5 * (s % 4);
@@ -88,6 +93,8 @@ static void fill_costs(cost_table *table)
     table->costs = (weft_costs){.forward = table->forward,
                                 .backward_input = table->backward_input,
                                 .backward_weight = table->backward_weight,
+                                .backward = table->backward,
+                                .latencies = table->latencies,
                                 .update = table->update,
                                 .reduce = 3e-4,
                                 .messages = table->messages,
@@ -174,6 +181,51 @@ static void test_every_shard(void **state)
     perform(&(play){.kind = "zb-h1", .parallel = ", data: 2, shard: optimizer"});
 }
 
+/* How often a message leaves while the one before it on its lane is still on its way. */
+typedef struct {
+    double latency;
+    int64_t count;
+} followers;
+
+static weft_status count_followed(void *context, int64_t step, const weft_timeline *measured, weft_error *error)
+{
+    const weft_program *program = measured->program;
+    followers *seen = context;
+    (void)step;
+    (void)error;
+    for (int32_t i = 0; i < program->rank_lanes[program->ranks]; i++) {
+        const weft_lane *lane = &program->lanes[i];
+        bool receives = lane->kind == WEFT_PROGRAM_RECV_F || lane->kind == WEFT_PROGRAM_RECV_B;
+        for (uint32_t a = lane->first + 1; receives && a < lane->first + lane->count; a++)
+            seen->count += measured->begin[a] - seen->latency < measured->end[a - 1];
+    }
+    return WEFT_OK;
+}
+
+/* Latency keeps no lane. It is so long that a thread that is late does not matter. */
+static void test_latency_keeps_no_lane(void **state)
+{
+    (void)state;
+    cost_table table;
+    weft_error error;
+    weft_config config;
+    weft_job *job = NULL;
+    followers seen = {.latency = 0.1};
+    weft_schedule_options options = {.kind = "gpipe", .ranks = RANKS, .microbatches = MICROBATCHES};
+    weft_job_rehearsal how = {.costs = &table.costs, .lower = &(weft_lower_options){0}};
+    fill_costs(&table);
+    table.costs.latencies = NULL;
+    table.costs.latency = seen.latency;
+    assert_int_equal(weft_schedule_create(&options, &how.schedule, &error), WEFT_OK);
+    load(&config, how.schedule->stages, false, "");
+    assert_int_equal(weft_job_create_rehearsal(&config, &how, &job, &error), WEFT_OK);
+    weft_rehearsal rehearsal = {.steps = 1, .step = count_followed, .context = &seen};
+    assert_int_equal(weft_rehearse(job, &rehearsal, &error), WEFT_OK);
+    assert_true(seen.count > 0);
+    weft_job_destroy(job);
+    weft_config_fini(&config);
+}
+
 static void test_stops_after_a_step(void **state)
 {
     (void)state;
@@ -223,9 +275,13 @@ static void test_needs_costs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_kind),       cmocka_unit_test(test_whole_step),
-        cmocka_unit_test(test_every_shard),      cmocka_unit_test(test_stops_after_a_step),
-        cmocka_unit_test(test_failure_ends_all), cmocka_unit_test(test_needs_costs),
+        cmocka_unit_test(test_every_kind),
+        cmocka_unit_test(test_whole_step),
+        cmocka_unit_test(test_every_shard),
+        cmocka_unit_test(test_stops_after_a_step),
+        cmocka_unit_test(test_latency_keeps_no_lane),
+        cmocka_unit_test(test_failure_ends_all),
+        cmocka_unit_test(test_needs_costs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,10 +68,11 @@ static bool event_done(weft_device *device, const weft_event *event)
     return weft_clock_nanoseconds() >= event->nanoseconds;
 }
 
-static void event_charge(weft_device *device, weft_action action, int64_t since, weft_event *event)
+static void event_charge(weft_device *device, weft_action action, int64_t since, weft_event *free, weft_event *end)
 {
     const emulated_device *emulated = (emulated_device *)device;
-    event->nanoseconds = since + (int64_t)(weft_costs_of(emulated->costs, action) * 1e9);
+    free->nanoseconds = since + (int64_t)(weft_costs_of(emulated->costs, action) * 1e9);
+    end->nanoseconds = free->nanoseconds + (int64_t)(weft_costs_latency(emulated->costs, action) * 1e9);
 }
 
 static const weft_device_operations operations = {

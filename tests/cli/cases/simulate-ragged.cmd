@@ -1,0 +1,1 @@
+for kind in depth-first depth-first-gaps; do weft simulate $kind --pipeline 8 --loops 4 --microbatches 9 --json | grep step_time; done; weft simulate ScheduleInterleaved1F1B --pipeline 2 --microbatches 4
