@@ -144,8 +144,8 @@ typedef struct weft_timeline {
 
 weft_status weft_timeline_init(weft_timeline *timeline, const weft_program *program, weft_error *error) WEFT_CHECKED;
 void weft_timeline_fini(weft_timeline *timeline);
-/* A rank begins a message when it asks for it, a simulated one begins when the other end can, too: makes the first like
- * the second. Ends stay as they are. */
+/* A rank begins a message, or what all ranks do together, when it asks for it; simulated, it begins when the others
+ * can, too: makes the first like the second. Ends stay as they are. */
 void weft_timeline_meet(weft_timeline *timeline);
 
 #endif

@@ -21,17 +21,33 @@ static void begin_not_before(weft_timeline *timeline, uint32_t action, double ti
     if (time > timeline->begin[action] && time < timeline->end[action]) timeline->begin[action] = time;
 }
 
+static bool is_together(weft_action action)
+{
+    return action.kind == WEFT_REDUCE_TIED || action.kind == WEFT_NORM || action.kind == WEFT_METRICS;
+}
+
+static void meet_messages(weft_timeline *timeline, const weft_lane *lane)
+{
+    for (uint32_t k = 0; k < lane->count; k++) {
+        uint32_t send = lane->first + k, receive = timeline->program->lanes[lane->match].first + k;
+        double asked = timeline->begin[receive];
+        begin_not_before(timeline, receive, timeline->begin[send]);
+        begin_not_before(timeline, send, asked);
+    }
+}
+
 void weft_timeline_meet(weft_timeline *timeline)
 {
     const weft_program *program = timeline->program;
+    double latest[WEFT_ACTION_KINDS] = {0};
     for (int32_t l = 0; l < program->rank_lanes[program->ranks]; l++) {
         const weft_lane *lane = &program->lanes[l];
-        bool sends = lane->kind == WEFT_PROGRAM_SEND_F || lane->kind == WEFT_PROGRAM_SEND_B;
-        for (uint32_t k = 0; sends && k < lane->count; k++) {
-            uint32_t send = lane->first + k, receive = program->lanes[lane->match].first + k;
-            double asked = timeline->begin[receive];
-            begin_not_before(timeline, receive, timeline->begin[send]);
-            begin_not_before(timeline, send, asked);
-        }
+        if (lane->kind == WEFT_PROGRAM_SEND_F || lane->kind == WEFT_PROGRAM_SEND_B) meet_messages(timeline, lane);
+        if (lane->kind != WEFT_PROGRAM_REDUCE) continue;
+        for (uint32_t a = lane->first; a < lane->first + lane->count; a++)
+            if (timeline->begin[a] > latest[program->actions[a].kind])
+                latest[program->actions[a].kind] = timeline->begin[a];
     }
+    for (uint32_t a = 0; a < program->action_count; a++)
+        if (is_together(program->actions[a])) begin_not_before(timeline, a, latest[program->actions[a].kind]);
 }

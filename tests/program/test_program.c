@@ -376,7 +376,8 @@ static void test_pairs(void **state)
     weft_program_destroy(program);
 }
 
-/* Both ends of a message begin when the later one asked for it, unless they had ended by then. */
+/* Both ends of a message, and all members of a collective, begin when the last one asked for it, unless they had ended
+ * by then. */
 static void test_messages_meet(void **state)
 {
     (void)state;
@@ -385,9 +386,15 @@ static void test_messages_meet(void **state)
     weft_timeline timeline;
     weft_error error = {0};
     assert_int_equal(weft_schedule_create(&options, &schedule, &error), WEFT_OK);
-    weft_program *program = lower(schedule, &(weft_lower_options){0});
+    weft_program *program = lower(schedule, &(weft_lower_options){.norm = true});
     assert_int_equal(weft_timeline_init(&timeline, program, &error), WEFT_OK);
-    uint32_t send = 0;
+    uint32_t send = 0, norms = 0, norm[2] = {0};
+    for (uint32_t a = 0; a < program->action_count; a++)
+        if (program->actions[a].kind == WEFT_NORM) norm[norms++] = a;
+    assert_int_equal(norms, 2);
+    timeline.begin[norm[0]] = 14;
+    timeline.begin[norm[1]] = 15;
+    timeline.end[norm[0]] = timeline.end[norm[1]] = 16;
     for (int32_t l = 0; l < program->rank_lanes[2]; l++)
         if (program->lanes[l].kind == WEFT_PROGRAM_SEND_F) send = (uint32_t)l;
     uint32_t s = program->lanes[send].first, r = program->lanes[program->lanes[send].match].first;
@@ -399,6 +406,7 @@ static void test_messages_meet(void **state)
         timeline.end[r + k] = asked[k][3];
     }
     weft_timeline_meet(&timeline);
+    assert_true(timeline.begin[norm[0]] == 15 && timeline.begin[norm[1]] == 15);
     assert_true(timeline.begin[s] == 1 && timeline.begin[r] == 1);
     assert_true(timeline.begin[s + 1] == 7 && timeline.begin[r + 1] == 7);
     assert_true(timeline.begin[s + 2] == 9 && timeline.begin[r + 2] == 11); /* sent before it was asked for */
