@@ -8,6 +8,7 @@ typedef struct tracer {
     const char *caption; /* behind the names of ranks; NULL: nothing */
     int32_t first;       /* process of rank 0 */
     double microseconds; /* of one unit of the timeline */
+    const size_t *bytes; /* (S) held of a micro-batch; NULL: not known */
     weft_text *out;
     bool later; /* an event stands before */
 } tracer;
@@ -68,12 +69,12 @@ static void add_action(tracer *t, int32_t rank, int32_t thread, uint32_t index)
     weft_text_add(t->out, "}}");
 }
 
-static void add_held(tracer *t, int32_t rank, double time, int64_t held)
+static void add_counter(tracer *t, int32_t rank, double time, const char *name, const char *key, int64_t value)
 {
     begin_event(t, "C", rank);
-    weft_text_add(t->out, ",\"name\":\"micro-batch stages held\"");
+    weft_text_add(t->out, ",\"name\":\"%s\"", name);
     add_time(t, "ts", time);
-    weft_text_add(t->out, ",\"args\":{\"held\":%lld}}", (long long)held);
+    weft_text_add(t->out, ",\"args\":{\"%s\":%lld}}", key, (long long)value);
 }
 
 /* Memory over time: from F on until the B or W that frees it. */
@@ -81,12 +82,16 @@ static void add_memory(tracer *t, int32_t rank)
 {
     const weft_program *program = t->timeline->program;
     const weft_lane *lane = &program->lanes[program->rank_lanes[rank]];
-    int64_t held = 0;
+    int64_t held = 0, bytes = 0;
     for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
-        weft_action_kind kind = (weft_action_kind)program->actions[a].kind;
-        bool frees = program->forward_only ? kind == WEFT_F : kind == WEFT_B || kind == WEFT_W;
-        if (kind == WEFT_F) add_held(t, rank, t->timeline->begin[a], ++held);
-        if (frees) add_held(t, rank, t->timeline->end[a], --held);
+        weft_action action = program->actions[a];
+        bool takes = action.kind == WEFT_F, frees = action.kind == WEFT_B || action.kind == WEFT_W;
+        if (program->forward_only) frees = takes;
+        int64_t own = t->bytes ? (int64_t)t->bytes[action.stage] : 0;
+        if (takes) add_counter(t, rank, t->timeline->begin[a], "micro-batch stages held", "held", ++held);
+        if (takes && t->bytes) add_counter(t, rank, t->timeline->begin[a], "bytes held", "bytes", bytes += own);
+        if (frees) add_counter(t, rank, t->timeline->end[a], "micro-batch stages held", "held", --held);
+        if (frees && t->bytes) add_counter(t, rank, t->timeline->end[a], "bytes held", "bytes", bytes -= own);
     }
 }
 
@@ -126,6 +131,7 @@ void weft_report_trace_stack(const weft_panel *panels, int count, weft_text *out
         t.timeline = panels[i].timeline;
         t.caption = count > 1 ? panels[i].picture->caption : NULL;
         t.microseconds = microseconds(panels[i].picture);
+        t.bytes = panels[i].picture->held;
         add_timeline(&t);
         t.first += t.timeline->program->ranks;
     }

@@ -497,18 +497,18 @@ static void begin_run(weft_executor *executor)
     }
 }
 
-/* When the message that the lane's next action waits for comes in; INT64_MAX: it waits for none that has left. */
+/* When the last of all that the lane's next action waits for comes in; INT64_MAX: not all of it has left. */
 static int64_t next_arrival(const weft_executor *executor, const lane_state *lane)
 {
     const weft_program *program = executor->program;
-    int64_t next = INT64_MAX;
-    if (lane->active || lane->next == lane->lane->first + lane->lane->count) return next;
+    int64_t last = 0;
+    if (lane->active || lane->next == lane->lane->first + lane->lane->count) return INT64_MAX;
     for (uint32_t i = program->after_first[lane->next]; i < program->after_first[lane->next + 1]; i++) {
         uint32_t place = program->after[i] - executor->first;
-        if (!executor->done[place] || has_ended(executor, program->after[i])) continue;
-        if (executor->end[place].nanoseconds < next) next = executor->end[place].nanoseconds;
+        if (!executor->done[place]) return INT64_MAX;
+        if (executor->end[place].nanoseconds > last) last = executor->end[place].nanoseconds;
     }
-    return next;
+    return last;
 }
 
 /* When the next action that the device has under way ends, or a message comes in; INT64_MAX: it has none. */

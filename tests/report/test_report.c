@@ -212,6 +212,10 @@ static void test_held_bytes(void **state)
     assert_non_null(strstr(weft_text_get(&svg), "at most 3 held (8.0 MiB)<"));
     weft_report_html(&(weft_panel){&it.timeline, &picture}, 1, &svg);
     assert_non_null(strstr(weft_text_get(&svg), "\"held\":\"at most 3 held (8.0 MiB)\""));
+    svg.length = 0;
+    weft_report_trace(&it.timeline, &picture, &svg);
+    assert_int_equal(count_of(weft_text_get(&svg), "{\"bytes\":8388608}"), 4);
+    assert_int_equal(count_of(weft_text_get(&svg), "{\"bytes\":3145728}"), 2);
     weft_text_fini(&svg);
     scene_fini(&it);
 }

@@ -394,15 +394,18 @@ static void test_every_allocation(void **state)
         weft_error error = {0};
         allocations_left = failures;
         weft_draw draw = {0};
+        weft_bubble bubble = {0};
         weft_status status = weft_fit_init(&fit, &timeline, 1, NULL, &error);
         if (status == WEFT_OK) status = weft_draw_init(&draw, &timeline, 1, &error);
+        if (status == WEFT_OK) status = weft_bubble_init(&bubble, &timeline, &error);
         allocations_left = -1;
+        weft_bubble_fini(&bubble);
         weft_draw_fini(&draw);
         weft_fit_fini(&fit);
         if (status == WEFT_OK) break;
         assert_int_equal(status, WEFT_NO_MEMORY);
     }
-    assert_true(failures > 8);
+    assert_true(failures > 16);
     weft_timeline_fini(&timeline);
     weft_program_destroy(program);
     weft_schedule_destroy(schedule);

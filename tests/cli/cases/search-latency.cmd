@@ -1,0 +1,1 @@
+weft search --pipeline 2 --microbatches 2 --costs costs/whole.yaml; printf 'forward: 1\nbackward-input: 1\nbackward-weight: 1\nlatency: 1\n' >late.yaml; weft search --pipeline 2 --microbatches 2 --costs late.yaml
