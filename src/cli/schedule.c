@@ -11,10 +11,10 @@ static void add_ranks(const weft_schedule *schedule, weft_text *out)
 {
     for (int32_t rank = 0; rank < schedule->ranks; rank++) {
         weft_text_add(out, "%s    [", rank ? ",\n" : "");
-        for (size_t i = schedule->first[rank]; i < schedule->first[rank + 1]; i++) {
-            bool later = i > schedule->first[rank];
+        bool later = false;
+        for (weft_cells cells = {.schedule = schedule, .rank = rank}; weft_cells_next(&cells); later = true) {
             weft_text_add_bytes(out, later ? ", \"" : "\"", later ? 3 : 1);
-            weft_action_print(schedule->actions[i], out);
+            weft_cell_print(&cells, out);
             weft_text_add_bytes(out, "\"", 1);
         }
         weft_text_add(out, "]");
@@ -56,13 +56,27 @@ static weft_status choose_writer(const weft_arguments *arguments, writer *out, w
     FAIL(error, WEFT_INVALID, "--format: expects csv, text or json, not '%s'", name);
 }
 
-static weft_status make_schedule(const weft_arguments *arguments, weft_schedule **out, weft_error *error)
+/* Whether waits are written: the loader of torch 2.14 knows none, that of 2.15 wants them. */
+static weft_status read_write_dialect(const weft_arguments *arguments, bool *out_waits, weft_error *error)
+{
+    const char *name = weft_arguments_get(arguments, "write-dialect");
+    if (name && strcmp(name, "2.14") != 0 && strcmp(name, "2.15") != 0)
+        FAIL(error, WEFT_INVALID, "--write-dialect: expects 2.14 or 2.15, not '%s'", name);
+    *out_waits = !name || strcmp(name, "2.15") == 0;
+    return WEFT_OK;
+}
+
+/* A file with communication that is written as one again has to be whole, too. */
+static weft_status make_schedule(const weft_arguments *arguments, writer write, weft_schedule **out, weft_error *error)
 {
     weft_schedule *passes = NULL;
+    bool waits = true;
+    TRY(read_write_dialect(arguments, &waits, error));
     TRY(weft_cli_schedule(arguments, MOST_ACTIONS, &passes, error));
     *out = passes;
-    if (!weft_arguments_has(arguments, "communication") || passes->has_messages) return WEFT_OK;
-    weft_status status = weft_schedule_write_out_messages(passes, out, error);
+    bool again = passes->has_messages && write == weft_schedule_write_csv;
+    if (!again && !weft_arguments_has(arguments, "communication")) return WEFT_OK;
+    weft_status status = weft_schedule_write_out_messages(passes, waits, out, error);
     weft_schedule_destroy(passes);
     return status;
 }
@@ -73,7 +87,7 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     writer write = NULL;
     weft_schedule *schedule = NULL;
     TRY(choose_writer(arguments, &write, error));
-    TRY(make_schedule(arguments, &schedule, error));
+    TRY(make_schedule(arguments, write, &schedule, error));
     weft_text text;
     weft_text_init(&text);
     write(schedule, &text);
@@ -86,7 +100,8 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
 static const weft_option options[] = {
     WEFT_CLI_SCHEDULE_OPTIONS,
     {"format", "csv|text|json", "csv as torch.distributed.pipelining reads it, text for people (default), or json"},
-    {"communication", NULL, "with sends and receives written out, not only what is computed"},
+    {"communication", NULL, "with sends, receives, reductions and what ends them written out, not only passes"},
+    {"write-dialect", "2.14", "communication for the loader of torch 2.14, without waits; else as 2.15 wants it"},
     {"json", NULL, "the same as --format json: print an object (docs/cli.md)"},
     {NULL, NULL, NULL},
 };
@@ -95,7 +110,7 @@ const weft_verb weft_verb_schedule = {
     .name = "schedule",
     .summary = "Prints a schedule, generated or from a file: what each pipeline rank computes, in order",
     .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
-             "[--communication] [--format csv|text|json]",
+             "[--communication] [--write-dialect 2.14] [--format csv|text|json]",
     .options = options,
     .least = 1,
     .most = 1,

@@ -5,8 +5,10 @@
 
 typedef struct findings {
     int64_t messages;
-    int64_t *peak; /* (P) most micro-batch stages held at once */
-    int64_t most;  /* of all ranks */
+    int64_t *peak;    /* (P) most micro-batch stages held at once */
+    int64_t most;     /* of all ranks */
+    bool asked;       /* for one queue */
+    weft_error queue; /* WEFT_OK, or why the program does not end with one queue of transfers a rank */
 } findings;
 
 /* A micro-batch stage is held from its F to the B or W that no longer needs it. cap 0: none. */
@@ -64,6 +66,11 @@ static void write_text(const weft_schedule *schedule, const weft_program *progra
     weft_text_add(out, " held on a rank");
     if (!schedule->ascending) weft_text_add(out, "; gradients do not arrive in ascending micro-batch order");
     weft_text_add(out, "\n");
+    if (found->queue.status != WEFT_OK)
+        weft_text_add(out, "one queue: no, it would not end where all transfers of a rank share one, as over NCCL with "
+                           "one communicator (--one-queue shows the circle)\n");
+    else if (found->asked)
+        weft_text_add(out, "one queue: yes, it ends where all transfers of a rank share one, too\n");
 }
 
 static void write_json(const weft_schedule *schedule, const weft_program *program, const findings *found,
@@ -77,23 +84,50 @@ static void write_json(const weft_schedule *schedule, const weft_program *progra
     weft_text_add(out, ", \"ascending\": %s, \"peak_activations\": [", schedule->ascending ? "true" : "false");
     for (int32_t rank = 0; rank < program->ranks; rank++)
         weft_text_add(out, "%s%lld", rank ? ", " : "", (long long)found->peak[rank]);
-    weft_text_add(out, "]}\n");
+    weft_text_add(out, "], \"one_queue\": %s", found->queue.status == WEFT_OK ? "true" : "false");
+    if (found->queue.status != WEFT_OK) {
+        weft_text_add(out, ", \"one_queue_circle\": ");
+        weft_text_add_json(out, found->queue.text);
+    }
+    weft_text_add(out, "}\n");
+}
+
+/* The order of the file's rows, or that which 'weft schedule --communication' writes. */
+static weft_status check_queue(const weft_schedule *schedule, const weft_program *program, findings *out,
+                               weft_error *error)
+{
+    weft_schedule *written = NULL;
+    if (!schedule->has_messages) TRY(weft_schedule_write_out_messages(schedule, false, &written, error));
+    weft_error_clear(&out->queue);
+    weft_status status = weft_program_verify_one_queue(program, written ? written : schedule, &out->queue);
+    weft_schedule_destroy(written);
+    if (status == WEFT_OK || status == WEFT_INVALID) return WEFT_OK;
+    *error = out->queue;
+    return status;
+}
+
+static weft_status print_findings(const weft_arguments *arguments, const weft_schedule *schedule,
+                                  const weft_program *program, const findings *found, weft_error *error)
+{
+    weft_text text;
+    weft_text_init(&text);
+    bool json = weft_arguments_has(arguments, "json"), refused = found->asked && found->queue.status != WEFT_OK;
+    (json ? write_json : write_text)(schedule, program, found, &text);
+    weft_status status = refused && !json ? WEFT_OK : weft_cli_print(&text, error);
+    weft_text_fini(&text);
+    if (status == WEFT_OK && refused) FAIL(error, WEFT_FAILED, "schedule %s: %s", schedule->name, found->queue.text);
+    return status;
 }
 
 static weft_status report(const weft_arguments *arguments, const weft_schedule *schedule, const weft_program *program,
                           int64_t cap, weft_error *error)
 {
-    weft_text text;
-    findings found = {0};
-    weft_text_init(&text);
+    findings found = {.asked = weft_arguments_has(arguments, "one-queue")};
     weft_status status = weft_allocate((size_t)program->ranks, sizeof *found.peak, &found.peak, error);
     if (status == WEFT_OK) status = measure(program, cap, &found, error);
-    if (status == WEFT_OK) {
-        (weft_arguments_has(arguments, "json") ? write_json : write_text)(schedule, program, &found, &text);
-        status = weft_cli_print(&text, error);
-    }
+    if (status == WEFT_OK) status = check_queue(schedule, program, &found, error);
+    if (status == WEFT_OK) status = print_findings(arguments, schedule, program, &found, error);
     weft_free(found.peak);
-    weft_text_fini(&text);
     return status;
 }
 
@@ -143,6 +177,7 @@ static const weft_option options[] = {
     WEFT_CLI_SCHEDULE_OPTIONS,
     WEFT_CLI_SHARDING_OPTIONS,
     {"memory-cap", "N", "refuse more than N micro-batch stages held at once by a rank"},
+    {"one-queue", NULL, "prove that it ends, too, where all transfers of a rank share one queue; status 1 if not"},
     {"json", NULL, "print an object (docs/cli.md)"},
     {NULL, NULL, NULL},
 };
@@ -152,7 +187,7 @@ const weft_verb weft_verb_verify = {
     .summary = "Proves that a schedule can run and computes the right thing, or shows where it does not",
     .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
              "[--data N] [--shard X] [--buffers N] [--reduce-early] "
-             "[--memory-cap N] [--json]",
+             "[--memory-cap N] [--one-queue] [--json]",
     .options = options,
     .least = 1,
     .most = 1,

@@ -132,6 +132,12 @@ void weft_program_memory(const weft_program *program, int32_t rank, size_t bytes
  * cycle as "rank 1 waits to run 2F0 because ...". */
 weft_status weft_program_verify(const weft_program *program, weft_error *error) WEFT_CHECKED;
 
+/* Whether a verified program ends, too, when all messages of a rank go through one queue, in the order of the rank's
+ * row in `order`: the schedule with messages that the program was lowered from, or with those of its passes written
+ * out. WEFT_INVALID with the shortest circle where it does not. */
+weft_status weft_program_verify_one_queue(const weft_program *program, const weft_schedule *order,
+                                          weft_error *error) WEFT_CHECKED;
+
 /* For people and tests: one line an action: rank, lane, action, after. */
 void weft_program_print(const weft_program *program, weft_text *out);
 

@@ -16,15 +16,28 @@ static void print_cell(const weft_csv_reader *reader, weft_action action, weft_t
     weft_action_print(action, out);
 }
 
-static weft_status reject(const weft_csv_reader *reader, const weft_csv_action *place, const char *why)
+static weft_status reject(const weft_csv_reader *reader, const weft_csv_action *place, weft_text *cell, const char *why)
 {
-    weft_text text;
-    weft_text_init(&text);
-    print_cell(reader, place->action, &text);
     weft_status status = weft_fail(reader->error, WEFT_INVALID, "%s, row %u, column %zu: \"%s\" %s", reader->source,
-                                   (unsigned)place->row, place->column, weft_text_get(&text), why);
-    weft_text_fini(&text);
+                                   (unsigned)place->row, place->column, weft_text_get(cell), why);
+    weft_text_fini(cell);
     return status;
+}
+
+weft_status weft_csv_reject(const weft_csv_reader *reader, const weft_csv_action *place, const char *why)
+{
+    weft_text cell;
+    weft_text_init(&cell);
+    print_cell(reader, place->action, &cell);
+    return reject(reader, place, &cell, why);
+}
+
+weft_status weft_csv_reject_wait(const weft_csv_reader *reader, const weft_csv_wait *wait, const char *why)
+{
+    weft_text cell;
+    weft_text_init(&cell);
+    weft_wait_print(wait->cell.action, &cell);
+    return reject(reader, &wait->cell, &cell, why);
 }
 
 /* Where communication is written out, cells are executed as they stand, and a blank one would mean nothing. */
@@ -47,7 +60,7 @@ static weft_status place_stages(const weft_csv_reader *reader, int32_t *stage_ro
         if (*row && *row != (int32_t)place->row) {
             snprintf(why, sizeof why, "is on stage %u, which row %d already holds", (unsigned)place->action.stage,
                      *row);
-            return reject(reader, place, why);
+            return weft_csv_reject(reader, place, why);
         }
         *row = (int32_t)place->row;
     }
@@ -70,8 +83,8 @@ static weft_status check_numbers(const weft_csv_reader *reader)
     }
     if (!forward) FAIL(reader->error, WEFT_INVALID, "%s: no forward action, such as 0F0", reader->source);
     if ((uint64_t)reader->stages * reader->microbatches <= 2 * (uint64_t)forward + 64) return WEFT_OK;
-    return reject(reader, highest,
-                  "has the highest micro-batch number, but most forward actions below it are not in the file");
+    return weft_csv_reject(reader, highest,
+                           "has the highest micro-batch number, but most forward actions below it are not in the file");
 }
 
 /* A message has two ends: nothing comes before the first stage, nothing after the last. */
@@ -81,9 +94,10 @@ static weft_status check_ends(const weft_csv_reader *reader)
         weft_action action = reader->actions[i].action;
         bool first = action.stage == 0, last = (uint32_t)action.stage + 1 == reader->stages;
         if (first && (action.kind == WEFT_RECV_F || action.kind == WEFT_SEND_B))
-            return reject(reader, &reader->actions[i], "has no other end: nothing comes before the first stage");
+            return weft_csv_reject(reader, &reader->actions[i],
+                                   "has no other end: nothing comes before the first stage");
         if (last && (action.kind == WEFT_SEND_F || action.kind == WEFT_RECV_B))
-            return reject(reader, &reader->actions[i], "has no other end: nothing comes after the last stage");
+            return weft_csv_reject(reader, &reader->actions[i], "has no other end: nothing comes after the last stage");
     }
     return WEFT_OK;
 }
@@ -100,10 +114,11 @@ static int compare_group(const void *a_pointer, const void *b_pointer)
 static weft_status check_dialect(const weft_csv_reader *reader, const weft_csv_action *const *of_kind)
 {
     if (reader->dialect != WEFT_CSV_CURRENT || !of_kind[WEFT_B] || !of_kind[WEFT_W] || of_kind[WEFT_I]) return WEFT_OK;
-    return reject(reader, of_kind[WEFT_W],
-                  "goes with a B of the same stage and micro-batch and no I: this looks like the dialect of 2024, "
-                  "where B is the gradient of the input only; name it (--dialect 2024, parallel.dialect=2024), or "
-                  "write I for B");
+    return weft_csv_reject(
+        reader, of_kind[WEFT_W],
+        "goes with a B of the same stage and micro-batch and no I: this looks like the dialect of 2024, "
+        "where B is the gradient of the input only; name it (--dialect 2024, parallel.dialect=2024), or "
+        "write I for B");
 }
 
 static weft_status reject_order(const weft_csv_reader *reader, const weft_csv_action *first,
@@ -114,7 +129,7 @@ static weft_status reject_order(const weft_csv_reader *reader, const weft_csv_ac
     weft_text_add(&why, "comes before ");
     print_cell(reader, first->action, &why);
     weft_text_add(&why, ", which it needs");
-    weft_status status = reject(reader, second, weft_text_get(&why));
+    weft_status status = weft_csv_reject(reader, second, weft_text_get(&why));
     weft_text_fini(&why);
     return status;
 }
@@ -173,6 +188,19 @@ static weft_status check(const weft_csv_reader *reader, weft_schedule *schedule)
     return check_together(reader);
 }
 
+/* Without messages REDUCE_GRAD says nothing that the order of the passes does not: it is left out. */
+static void drop_reductions(weft_schedule *schedule)
+{
+    size_t kept = 0, begin = 0;
+    for (int32_t rank = 0; rank < schedule->ranks; rank++) {
+        size_t end = schedule->first[rank + 1];
+        for (size_t i = begin; i < end; i++)
+            if (schedule->actions[i].kind != WEFT_REDUCE_GRAD) schedule->actions[kept++] = schedule->actions[i];
+        schedule->first[rank + 1] = kept;
+        begin = end;
+    }
+}
+
 static weft_status fill(const weft_csv_reader *reader, weft_schedule *schedule)
 {
     schedule->ranks = (int32_t)reader->rows;
@@ -192,6 +220,8 @@ static weft_status fill(const weft_csv_reader *reader, weft_schedule *schedule)
         unsigned kind = schedule->actions[i].kind;
         if (kind == WEFT_B || kind == WEFT_I || kind == WEFT_W) schedule->forward_only = false;
     }
+    TRY(weft_csv_check_waits(reader, schedule));
+    if (!schedule->has_messages) drop_reductions(schedule);
     return weft_schedule_note_order(schedule, reader->error);
 }
 
@@ -206,6 +236,7 @@ weft_status weft_schedule_read_csv(const char *text, size_t length, const char *
     if (status == WEFT_OK) status = check(&reader, schedule);
     if (status == WEFT_OK) status = fill(&reader, schedule);
     weft_free(reader.actions);
+    weft_free(reader.waits);
     weft_free(reader.first);
     if (status == WEFT_OK)
         *out = schedule;

@@ -65,16 +65,41 @@ static bool find_action(span word, weft_csv_dialect dialect, weft_action_kind *o
     return false;
 }
 
-static weft_status append(weft_csv_reader *reader, weft_action_kind kind, uint32_t stage, uint32_t microbatch)
+/* What a wait ends: "WAIT_" and the name of one that can be waited for. */
+static bool find_wait(span word, weft_csv_dialect dialect, weft_action_kind *out)
+{
+    static const weft_action_kind kinds[] = {WEFT_SEND_F, WEFT_SEND_B, WEFT_REDUCE_GRAD};
+    static const char prefix[] = "WAIT_";
+    size_t length = sizeof prefix - 1;
+    if (dialect == WEFT_CSV_2024 || (size_t)(word.end - word.begin) < length) return false;
+    if (memcmp(word.begin, prefix, length) != 0) return false;
+    word.begin += length;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (!equals(word, weft_action_info_get(kinds[i])->name)) continue;
+        *out = kinds[i];
+        return true;
+    }
+    return false;
+}
+
+static weft_status append(weft_csv_reader *reader, weft_action action)
 {
     TRY(weft_grow(&reader->actions, &reader->capacity, reader->count + 1, sizeof *reader->actions, reader->error));
-    reader->actions[reader->count++] =
-        (weft_csv_action){.action = {.kind = kind, .stage = stage & (WEFT_STAGES_LIMIT - 1), .microbatch = microbatch},
-                          .row = (uint32_t)reader->row,
-                          .column = reader->column};
-    if (stage >= reader->stages) reader->stages = stage + 1;
-    if (microbatch >= reader->microbatches) reader->microbatches = microbatch + 1;
-    if (weft_action_info_get(kind)->lane != WEFT_LANE_COMPUTE) reader->has_messages = true;
+    reader->actions[reader->count++] = (weft_csv_action){action, (uint32_t)reader->row, reader->column};
+    if (action.stage >= reader->stages) reader->stages = action.stage + 1;
+    if (action.microbatch >= reader->microbatches) reader->microbatches = action.microbatch + 1;
+    if (weft_action_info_get((weft_action_kind)action.kind)->lane != WEFT_LANE_COMPUTE &&
+        action.kind != WEFT_REDUCE_GRAD)
+        reader->has_messages = true;
+    return WEFT_OK;
+}
+
+static weft_status append_wait(weft_csv_reader *reader, weft_action of)
+{
+    TRY(weft_grow(&reader->waits, &reader->wait_capacity, reader->wait_count + 1, sizeof *reader->waits,
+                  reader->error));
+    weft_csv_action cell = {of, (uint32_t)reader->row, reader->column};
+    reader->waits[reader->wait_count++] = (weft_csv_wait){cell, reader->count};
     return WEFT_OK;
 }
 
@@ -90,8 +115,8 @@ static weft_status reject_word(const weft_csv_reader *reader, span token, span w
                       "is of the dialect of 2024, where B is the gradient of the input only and BW the full backward "
                       "pass; name it (--dialect 2024, parallel.dialect=2024), or rewrite B as I, then BW as B");
     return reject(reader, token,
-                  "is no action; the actions are F, B, I, W, SEND_F, RECV_F, SEND_B, RECV_B, UNSHARD, RESHARD and "
-                  "REDUCE_GRAD between a stage and a micro-batch number");
+                  "is no action; the actions are F, B, I, W, SEND_F, RECV_F, SEND_B, RECV_B, WAIT_SEND_F, WAIT_SEND_B, "
+                  "UNSHARD, RESHARD, REDUCE_GRAD and WAIT_REDUCE_GRAD between a stage and a micro-batch number");
 }
 
 static weft_status read_action(weft_csv_reader *reader, span token)
@@ -105,14 +130,16 @@ static weft_status read_action(weft_csv_reader *reader, span token)
     span word = rest;
     while (rest.begin < rest.end && !is_digit(*rest.begin)) rest.begin++;
     word.end = rest.begin;
-    if (!find_action(word, reader->dialect, &kind)) return reject_word(reader, token, word);
+    bool waits = find_wait(word, reader->dialect, &kind);
+    if (!waits && !find_action(word, reader->dialect, &kind)) return reject_word(reader, token, word);
     bool wanted = weft_action_info_get(kind)->operands == WEFT_OPERANDS_STAGE_MICROBATCH;
     bool given = take_number(&rest, WEFT_MICROBATCHES_LIMIT, &microbatch);
     if (wanted && !given) return reject(reader, token, "lacks its micro-batch number");
     if (given && !wanted) return reject(reader, token, "takes no micro-batch number");
     if (microbatch == WEFT_MICROBATCHES_LIMIT) return reject(reader, token, "names a micro-batch above 1073741823");
     if (rest.begin < rest.end) return reject(reader, token, "has something behind the action");
-    return append(reader, kind, stage, microbatch);
+    weft_action action = {.kind = kind, .stage = stage & (WEFT_STAGES_LIMIT - 1), .microbatch = microbatch};
+    return waits ? append_wait(reader, action) : append(reader, action);
 }
 
 /* "(" action { ";" action } ")OVERLAP_F_B": its parts run in order; two that can overlap are a pair. */
@@ -123,14 +150,15 @@ static weft_status read_fused(weft_csv_reader *reader, span token)
     if (length < 1 + ending_length || memcmp(token.end - ending_length, ending, ending_length) != 0)
         return reject(reader, token, "opens a fused cell that does not end with )OVERLAP_F_B");
     const char *end = token.end - ending_length, *begin = token.begin + 1, *stop = begin;
-    size_t before = reader->count;
+    size_t before = reader->count, waits = reader->wait_count;
     for (; stop; begin = stop + 1) {
         stop = memchr(begin, ';', (size_t)(end - begin));
         TRY(read_action(reader, (span){begin, stop ? stop : end}));
         if (!stop) break;
     }
-    weft_action *parts[] = {&reader->actions[before].action, &reader->actions[reader->count - 1].action};
-    parts[1]->paired = reader->count == before + 2 && weft_action_can_pair(*parts[0], *parts[1]);
+    if (reader->count != before + 2 || reader->wait_count != waits) return WEFT_OK;
+    weft_csv_action *parts = &reader->actions[before];
+    parts[1].action.paired = weft_action_can_pair(parts[0].action, parts[1].action);
     return WEFT_OK;
 }
 

@@ -42,6 +42,8 @@ weft_status weft_schedule_forward(const weft_schedule *schedule, weft_schedule *
     forward->stage_rank = NULL;
     forward->first = NULL;
     forward->actions = NULL;
+    forward->waits = NULL;
+    forward->wait_count = 0;
     forward->forward_only = true;
     forward->has_messages = false;
     forward->ascending = true; /* there are no gradients */

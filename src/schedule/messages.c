@@ -1,5 +1,6 @@
-/* Messages written out, in the order in which torch.distributed.pipelining places them (docs/schedule-csv.md). */
-#include "schedule/schedule.h"
+/* Messages and reductions written out, in the order in which torch.distributed.pipelining places them
+ * (docs/schedule-csv.md). */
+#include "schedule/rows.h"
 
 #include <string.h>
 
@@ -85,22 +86,107 @@ static weft_status prepare(placer *p, weft_arena *arena, weft_error *error)
     return WEFT_OK;
 }
 
-static weft_status collect(const placer *p, weft_schedule *to, weft_error *error)
+static bool adds_gradients(weft_action action)
 {
-    size_t P = (size_t)to->ranks, S = (size_t)to->stages;
+    return action.kind == WEFT_B || action.kind == WEFT_W;
+}
+
+static bool is_send(weft_action action)
+{
+    return action.kind == WEFT_SEND_F || action.kind == WEFT_SEND_B;
+}
+
+/* Copies a row, with REDUCE_GRAD of a stage behind the last of what is left to add to its gradients, and behind its
+ * SEND, for which another rank waits. left (S): 0 for a stage that gets none. */
+static void copy_row(const weft_action *row, size_t count, int32_t *left, weft_schedule *to, size_t *at)
+{
+    weft_action reduce = {.kind = WEFT_REDUCE_GRAD};
+    bool due = false;
+    for (size_t i = 0; i < count; i++) {
+        if (due && !row[i].paired && !is_send(row[i])) {
+            to->actions[(*at)++] = reduce;
+            due = false;
+        }
+        to->actions[(*at)++] = row[i];
+        if (!adds_gradients(row[i]) || !left[row[i].stage] || --left[row[i].stage]) continue;
+        reduce.stage = row[i].stage;
+        due = true;
+    }
+    if (due) to->actions[(*at)++] = reduce;
+}
+
+static void count_gradients(const weft_schedule *schedule, int32_t *left)
+{
+    size_t count = schedule->first[schedule->ranks];
+    for (size_t i = 0; i < count; i++) left[schedule->actions[i].stage] += adds_gradients(schedule->actions[i]);
+    for (size_t i = 0; i < count; i++)
+        if (schedule->actions[i].kind == WEFT_REDUCE_GRAD) left[schedule->actions[i].stage] = 0;
+}
+
+/* rows (P): the actions of each rank, with messages. */
+static weft_status finish(const weft_schedule *from, weft_action *const *rows, const size_t *counts, weft_schedule *to,
+                          weft_error *error)
+{
+    size_t P = (size_t)from->ranks, S = (size_t)from->stages, most = S, at = 0;
+    int32_t *left = NULL;
     TRY(weft_allocate(S, sizeof *to->stage_rank, &to->stage_rank, error));
     TRY(weft_allocate(P + 1, sizeof *to->first, &to->first, error));
-    memcpy(to->stage_rank, p->from->stage_rank, S * sizeof *to->stage_rank);
-    for (size_t r = 0; r < P; r++) to->first[r + 1] = to->first[r] + p->count[r];
-    TRY(weft_allocate(to->first[P], sizeof *to->actions, &to->actions, error));
-    for (size_t r = 0; r < P; r++)
-        if (p->count[r]) memcpy(to->actions + to->first[r], p->rows[r], p->count[r] * sizeof *to->actions);
+    memcpy(to->stage_rank, from->stage_rank, S * sizeof *to->stage_rank);
+    for (size_t r = 0; r < P; r++) most += counts[r];
+    TRY(weft_allocate(most, sizeof *to->actions, &to->actions, error));
+    TRY(weft_allocate(S, sizeof *left, &left, error));
+    count_gradients(from, left);
+    for (size_t r = 0; r < P; r++) {
+        copy_row(rows[r], counts[r], left, to, &at);
+        to->first[r + 1] = at;
+    }
+    weft_free(left);
     return WEFT_OK;
 }
 
-weft_status weft_schedule_write_out_messages(const weft_schedule *schedule, weft_schedule **out, weft_error *error)
+/* The rows of a schedule that has its messages. */
+static weft_status take_rows(placer *p, weft_arena *arena, weft_error *error)
+{
+    size_t P = (size_t)p->from->ranks;
+    TRY(weft_arena_take(arena, P, sizeof *p->rows, &p->rows, error));
+    TRY(weft_arena_take(arena, P, sizeof *p->count, &p->count, error));
+    for (size_t r = 0; r < P; r++) {
+        p->rows[r] = p->from->actions + p->from->first[r];
+        p->count[r] = p->from->first[r + 1] - p->from->first[r];
+    }
+    return WEFT_OK;
+}
+
+static weft_status prove(const weft_schedule *written, weft_error *error)
+{
+    weft_circle circle = {0};
+    weft_text_init(&circle.words);
+    weft_status status = weft_rows_find_circle(written, written->waits, written->wait_count, &circle, error);
+    if (status == WEFT_OK && circle.length)
+        status = weft_fail(error, WEFT_INVALID, "schedule %s cannot end with each row as one list: %s", written->name,
+                           weft_text_get(&circle.words));
+    weft_text_fini(&circle.words);
+    return status;
+}
+
+static weft_status write_out(const weft_schedule *schedule, bool waits, weft_schedule *written, weft_arena *arena,
+                             weft_error *error)
 {
     placer p = {.from = schedule};
+    if (schedule->has_messages) {
+        TRY(take_rows(&p, arena, error));
+    } else {
+        TRY(prepare(&p, arena, error));
+        TRY(place_all(&p, error));
+    }
+    TRY(finish(schedule, p.rows, p.count, written, error));
+    if (waits) TRY(weft_waits_place(written, error));
+    return prove(written, error);
+}
+
+weft_status weft_schedule_write_out_messages(const weft_schedule *schedule, bool waits, weft_schedule **out,
+                                             weft_error *error)
+{
     weft_schedule *written = NULL;
     weft_arena arena;
     *out = NULL;
@@ -109,11 +195,11 @@ weft_status weft_schedule_write_out_messages(const weft_schedule *schedule, weft
     written->stage_rank = NULL;
     written->first = NULL;
     written->actions = NULL;
+    written->waits = NULL;
+    written->wait_count = 0;
     written->has_messages = true;
     weft_arena_init(&arena);
-    weft_status status = prepare(&p, &arena, error);
-    if (status == WEFT_OK) status = place_all(&p, error);
-    if (status == WEFT_OK) status = collect(&p, written, error);
+    weft_status status = write_out(schedule, waits, written, &arena, error);
     weft_arena_fini(&arena);
     if (status == WEFT_OK)
         *out = written;

@@ -26,12 +26,23 @@ static void add_number(weft_text *out, uint32_t number)
 }
 
 /* Without printf: schedules have millions of actions. */
-void weft_action_print(weft_action action, weft_text *out)
+static void print(weft_action action, const char *prefix, weft_text *out)
 {
     const weft_action_info *info = &action_table[action.kind];
     if (info->operands != WEFT_OPERANDS_NONE) add_number(out, action.stage);
+    weft_text_add_bytes(out, prefix, strlen(prefix));
     weft_text_add_bytes(out, info->name, strlen(info->name));
     if (info->operands == WEFT_OPERANDS_STAGE_MICROBATCH) add_number(out, action.microbatch);
+}
+
+void weft_action_print(weft_action action, weft_text *out)
+{
+    print(action, "", out);
+}
+
+void weft_wait_print(weft_action of, weft_text *out)
+{
+    print(of, "WAIT_", out);
 }
 
 bool weft_action_can_pair(weft_action first, weft_action second)
@@ -209,6 +220,7 @@ void weft_schedule_destroy(weft_schedule *schedule)
     weft_free(schedule->stage_rank);
     weft_free(schedule->first);
     weft_free(schedule->actions);
+    weft_free(schedule->waits);
     weft_free(schedule);
 }
 

@@ -54,6 +54,16 @@ bool weft_action_can_pair(weft_action first, weft_action second);
 /* "3B12", "1UNSHARD", "NORM". */
 void weft_action_print(weft_action action, weft_text *out);
 
+/* What ends a SEND or a REDUCE_GRAD in a file with communication: WAIT_SEND_F, WAIT_SEND_B, WAIT_REDUCE_GRAD. It is no
+ * action of a program, where an action has ended when the next one of its lane begins. */
+typedef struct weft_wait {
+    size_t of;     /* the SEND or REDUCE_GRAD: an index of the schedule's actions */
+    size_t before; /* it stands in front of this action; first[r + 1]: at the end of row r. Never inside a pair */
+} weft_wait;
+
+/* "1WAIT_SEND_F0", the wait of 1SEND_F0. */
+void weft_wait_print(weft_action of, weft_text *out);
+
 typedef struct weft_schedule {
     int32_t ranks, loops, stages, microbatches; /* P, V, S, M */
     bool forward_only;                          /* no backward actions: evaluation, sampling */
@@ -63,7 +73,21 @@ typedef struct weft_schedule {
     int32_t *stage_rank;                        /* (S) placement */
     size_t *first;                              /* (P + 1) rank r runs actions[first[r]] .. actions[first[r + 1] - 1] */
     weft_action *actions;
+    weft_wait *waits; /* where messages were written out with them, by their places; else NULL. A file's are dropped */
+    size_t wait_count;
 } weft_schedule;
+
+/* Goes along a row, with the waits that stand in it: cells = {schedule, rank}. False at its end. */
+typedef struct weft_cells {
+    const weft_schedule *schedule;
+    int32_t rank;
+    bool begun;
+    size_t next, wait;  /* the next action; the next wait */
+    weft_action action; /* of the cell; for a wait what it ends */
+    bool is_wait;
+} weft_cells;
+bool weft_cells_next(weft_cells *cells);
+void weft_cell_print(const weft_cells *cells, weft_text *out);
 
 typedef struct weft_schedule_options {
     const char *kind;                   /* a name of weft_schedule_kind_names */
@@ -92,19 +116,23 @@ void weft_schedule_destroy(weft_schedule *schedule);
 weft_status weft_schedule_forward(const weft_schedule *schedule, weft_schedule **out, weft_error *error) WEFT_CHECKED;
 
 /* The CSV of torch.distributed.pipelining (docs/schedule-csv.md): one row a rank, LF, no blanks; overlapped pairs are
- * fused cells. */
+ * fused cells; with the schedule's waits, as its loader wants them since 2.15, where it has any. */
 void weft_schedule_write_csv(const weft_schedule *schedule, weft_text *out);
 typedef enum weft_csv_dialect {
     WEFT_CSV_CURRENT, /* what looks like the dialect of 2024 is refused */
     WEFT_CSV_2024,    /* B is the gradient of the input only, BW the full backward pass; there is no I */
 } weft_csv_dialect;
-/* source names the text in messages (file, row, column, token). */
+/* source names the text in messages (file, row, column, token). The waits of a file with communication are proved, then
+ * dropped; so are reductions, and their waits, of a file without messages. */
 weft_status weft_schedule_read_csv(const char *text, size_t length, const char *source, weft_csv_dialect dialect,
                                    weft_schedule **out, weft_error *error) WEFT_CHECKED;
-/* The same schedule with its messages as actions: a SEND right behind the pass that makes it, and its RECV at the same
- * time behind what the receiving rank has placed by then, as torch.distributed.pipelining lowers a file of passes.
- * Overlapped pairs become two passes. The schedule is one of passes only. WEFT_INVALID for one that cannot run. */
-weft_status weft_schedule_write_out_messages(const weft_schedule *schedule, weft_schedule **out,
+/* The same schedule as torch.distributed.pipelining executes it. Of a schedule of passes the messages become actions: a
+ * SEND right behind the pass that makes it, and its RECV at the same time behind what the receiving rank has placed by
+ * then; overlapped pairs become two passes. One that has messages keeps them. Behind the last B or W of a stage and its
+ * SEND comes REDUCE_GRAD, where there is none: there torch divides gradients by M. With waits: one for each of both
+ * (src/schedule/waits.c says where). WEFT_INVALID for what cannot run with each row as one list, with the shortest
+ * circle. */
+weft_status weft_schedule_write_out_messages(const weft_schedule *schedule, bool waits, weft_schedule **out,
                                              weft_error *error) WEFT_CHECKED;
 
 /* For people: a header line and one aligned row a rank. */

@@ -67,46 +67,6 @@ static void test_random_orders(void **state)
 
 /* A file with messages is executed as written: lanes keep its order, and the same program comes out of a file that
  * writes what lowering would have put in. */
-/* Messages that weft writes out itself: a file with them can be read, is proved, and holds the same passes. */
-static void test_messages_written_out(void **state)
-{
-    (void)state;
-    dice d = {8};
-    for (int i = 0; i < 400; i++) {
-        weft_schedule *passes = build_kind(&d), *written = NULL, *read = NULL;
-        weft_error error = {0};
-        weft_text text, again;
-        weft_text_init(&text);
-        weft_text_init(&again);
-        if (weft_schedule_write_out_messages(passes, &written, &error) != WEFT_OK) fail_msg("%s", error.text);
-        assert_true(written->has_messages);
-        weft_schedule_write_csv(written, &text);
-        if (passes->ranks > 1) {
-            if (weft_schedule_read_csv(weft_text_get(&text), text.length, "written.csv", WEFT_CSV_CURRENT, &read,
-                                       &error) != WEFT_OK)
-                fail_msg("%s: %s", passes->name, error.text);
-            weft_schedule_write_csv(read, &again);
-            assert_string_equal(weft_text_get(&again), weft_text_get(&text));
-        }
-        check(written, &d);
-        for (int32_t r = 0; r < passes->ranks; r++) {
-            size_t at = written->first[r];
-            for (size_t k = passes->first[r]; k < passes->first[r + 1]; k++, at++) {
-                while (weft_action_info_get((weft_action_kind)written->actions[at].kind)->lane == WEFT_LANE_MESSAGE)
-                    at++;
-                assert_true(written->actions[at].kind == passes->actions[k].kind &&
-                            written->actions[at].stage == passes->actions[k].stage &&
-                            written->actions[at].microbatch == passes->actions[k].microbatch);
-            }
-        }
-        weft_text_fini(&text);
-        weft_text_fini(&again);
-        weft_schedule_destroy(passes);
-        weft_schedule_destroy(written);
-        weft_schedule_destroy(read);
-    }
-}
-
 static void test_messages_as_written(void **state)
 {
     (void)state;
@@ -422,7 +382,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_random_orders),
-        cmocka_unit_test(test_messages_written_out),
         cmocka_unit_test(test_messages_as_written),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_end_of_step),

@@ -105,6 +105,76 @@ static void test_missing_microbatch(void **state)
     weft_schedule_destroy(schedule);
 }
 
+/* What ends sends and reductions is proved, then dropped; reductions of a file without messages are, too. */
+static void test_waits(void **state)
+{
+    (void)state;
+    static const char *const read[][2] = {
+        {"0F0,0SEND_F0,0RECV_B0,0B0,0WAIT_SEND_F0,0REDUCE_GRAD,0WAIT_REDUCE_GRAD\r\n"
+         "1RECV_F0,1F0,1B0,1SEND_B0,1REDUCE_GRAD,1WAIT_REDUCE_GRAD,1WAIT_SEND_B0\r\n",
+         "0F0,0SEND_F0,0RECV_B0,0B0,0REDUCE_GRAD\n1RECV_F0,1F0,1B0,1SEND_B0,1REDUCE_GRAD\n"},
+        {"0F0,0SEND_F0,0WAIT_SEND_F0,0RECV_B0,0B0\n1RECV_F0,1F0,1B0,1SEND_B0,1WAIT_SEND_B0\n",
+         "0F0,0SEND_F0,0RECV_B0,0B0\n1RECV_F0,1F0,1B0,1SEND_B0\n"},
+        {"0F0,(0SEND_F0;0WAIT_SEND_F0)OVERLAP_F_B\n1RECV_F0,1F0\n", "0F0,0SEND_F0\n1RECV_F0,1F0\n"},
+        {"0F0,0SEND_F0,(0F1;0WAIT_SEND_F0;0B0)OVERLAP_F_B,0SEND_F1,0WAIT_SEND_F1,0B1\n1RECV_F0,1F0,1RECV_F1,1F1\n",
+         "0F0,0SEND_F0,0F1,0B0,0SEND_F1,0B1\n1RECV_F0,1F0,1RECV_F1,1F1\n"},
+        {"0F0,0F1,,0B0,0B1,0REDUCE_GRAD,0WAIT_REDUCE_GRAD\n,1F0,1F1,1B0,1B1,1REDUCE_GRAD,1WAIT_REDUCE_GRAD\n",
+         "0F0,0F1,0B0,0B1\n1F0,1F1,1B0,1B1\n"},
+        {"0F0,1F0,0I0,1B0,1REDUCE_GRAD,0W0,0REDUCE_GRAD\n", "0F0,1F0,0I0,1B0,0W0\n"},
+        {"0UNSHARD,0F0,0B0,0REDUCE_GRAD,0WAIT_REDUCE_GRAD,0RESHARD\n", "0UNSHARD,0F0,0B0,0REDUCE_GRAD,0RESHARD\n"},
+    };
+    for (size_t i = 0; i < sizeof read / sizeof *read; i++) {
+        weft_schedule *schedule = read_text(read[i][0]);
+        check_written(schedule, read[i][1]);
+        assert_int_equal(schedule->wait_count, 0);
+        assert_int_equal(schedule->has_messages, strstr(read[i][0], "SEND") || strstr(read[i][0], "UNSHARD"));
+        weft_schedule_destroy(schedule);
+    }
+}
+
+static weft_schedule *write_out(const weft_schedule *schedule, bool waits)
+{
+    weft_schedule *written = NULL;
+    weft_error error;
+    if (weft_schedule_write_out_messages(schedule, waits, &written, &error) != WEFT_OK) fail_msg("%s", error.text);
+    return written;
+}
+
+/* A file with messages that is written out again keeps them, and its pairs, and gets what it lacks. */
+static void test_completed(void **state)
+{
+    (void)state;
+    static const char *const rows[][3] = {
+        {"0F0,0SEND_F0,0RECV_B0,0B0\n1RECV_F0,1F0,1B0,1SEND_B0\n",
+         "0F0,0SEND_F0,0RECV_B0,0B0,0WAIT_SEND_F0,0REDUCE_GRAD,0WAIT_REDUCE_GRAD\n"
+         "1RECV_F0,1F0,1B0,1SEND_B0,1REDUCE_GRAD,1WAIT_REDUCE_GRAD,1WAIT_SEND_B0\n",
+         "0F0,0SEND_F0,0RECV_B0,0B0,0REDUCE_GRAD\n1RECV_F0,1F0,1B0,1SEND_B0,1REDUCE_GRAD\n"},
+        {"0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1\n"
+         "1RECV_F0,1F0,1RECV_F1,(1F1;1B0)OVERLAP_F_B,1SEND_B0,1I1,1SEND_B1,1W1,1REDUCE_GRAD\n",
+         "0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0WAIT_SEND_F0,0RECV_B1,0B1,0WAIT_SEND_F1,0REDUCE_GRAD,"
+         "0WAIT_REDUCE_GRAD\n"
+         "1RECV_F0,1F0,1RECV_F1,(1F1;1B0)OVERLAP_F_B,1SEND_B0,1I1,1SEND_B1,1W1,1REDUCE_GRAD,1WAIT_REDUCE_GRAD,"
+         "1WAIT_SEND_B0,1WAIT_SEND_B1\n",
+         "0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1,0REDUCE_GRAD\n"
+         "1RECV_F0,1F0,1RECV_F1,(1F1;1B0)OVERLAP_F_B,1SEND_B0,1I1,1SEND_B1,1W1,1REDUCE_GRAD\n"},
+        {"0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B1,0B1,0RECV_B0,(0B0;0F2)OVERLAP_F_B,0SEND_F2,0RECV_B2,0B2\n"
+         "1RECV_F0,1F0,1RECV_F1,1F1,1B1,1SEND_B1,1B0,1SEND_B0,1RECV_F2,1F2,1B2,1SEND_B2\n",
+         "0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B1,0B1,0WAIT_SEND_F1,0RECV_B0,(0B0;0F2)OVERLAP_F_B,0WAIT_SEND_F0,0SEND_F2,"
+         "0RECV_B2,0B2,0WAIT_SEND_F2,0REDUCE_GRAD,0WAIT_REDUCE_GRAD\n"
+         "1RECV_F0,1F0,1RECV_F1,1F1,1B1,1SEND_B1,1B0,1SEND_B0,1RECV_F2,1F2,1B2,1SEND_B2,1REDUCE_GRAD,"
+         "1WAIT_REDUCE_GRAD,1WAIT_SEND_B1,1WAIT_SEND_B0,1WAIT_SEND_B2\n",
+         NULL},
+        {"0F0,0SEND_F0\n1RECV_F0,1F0\n", "0F0,0SEND_F0,0WAIT_SEND_F0\n1RECV_F0,1F0\n", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int waits = 0; waits < 2; waits++) {
+            weft_schedule *schedule = read_text(rows[i][0]), *written = write_out(schedule, waits);
+            if (rows[i][2 - waits]) check_written(written, rows[i][2 - waits]);
+            weft_schedule_destroy(schedule);
+            weft_schedule_destroy(written);
+        }
+}
+
 static const struct {
     const char *text, *message;
 } refused[] = {
@@ -151,6 +221,43 @@ static const struct {
     {"0F0,0SEND_F0,0I0,0RECV_B0,0W0\n1RECV_F0,1F0,1B0,1SEND_B0\n", "column 3: \"0I0\" comes before 0RECV_B0"},
     {"0F0,0SEND_F0,0RECV_B0,0B0\n1RECV_F0,1F0,1SEND_B0,1B0\n", "column 3: \"1SEND_B0\" comes before 1B0"},
     {"0F0,0SEND_F0,0RECV_B0,0B0\n1RECV_F0,1F0,1SEND_B0,1I0,1W0\n", "column 3: \"1SEND_B0\" comes before 1I0"},
+    {"0F0,0SEND_F0,0WAIT_SEND_F\n1RECV_F0,1F0\n", "\"0WAIT_SEND_F\" lacks its micro-batch number"},
+    {"0F0,0SEND_F0,0WAIT_SEND_F0x\n1RECV_F0,1F0\n", "\"0WAIT_SEND_F0x\" has something behind the action"},
+    {"0F0,0SEND_F0,0WAIT_SEND_F-1\n1RECV_F0,1F0\n", "is no action"},
+    {"0F0,0SEND_F0,0WAIT_SEND_F1073741824\n1RECV_F0,1F0\n", "names a micro-batch above 1073741823"},
+    {"0F0,0B0,0REDUCE_GRAD,0WAIT_REDUCE_GRAD0\n", "\"0WAIT_REDUCE_GRAD0\" takes no micro-batch number"},
+    {"0F0,0SEND_F0,0WAIT_RECV_F0\n1RECV_F0,1F0\n", "is no action"},
+    {"0WAIT_SEND_F0\n1F0\n", "row 1: no action"},
+    {"0F0,0WAIT_SEND_F0,0SEND_F0\n1RECV_F0,1F0\n",
+     "f.csv, row 1, column 2: \"0WAIT_SEND_F0\" has no 0SEND_F0 before it in its row, which it could end"},
+    {"0F0,0SEND_F0,0WAIT_SEND_F0,0WAIT_SEND_F1\n1RECV_F0,1F0\n",
+     "column 4: \"0WAIT_SEND_F1\" has no 0SEND_F1 before it"},
+    {"0F0,0SEND_F0,0WAIT_SEND_F0,7WAIT_SEND_F0\n1RECV_F0,1F0\n", "\"7WAIT_SEND_F0\" has no 7SEND_F0 before it"},
+    {"0F0,0SEND_F0\n1RECV_F0,1F0,0WAIT_SEND_F0\n", "\"0SEND_F0\" has no 0WAIT_SEND_F0 behind it in its row"},
+    {"0F0,0WAIT_SEND_F0\n1F0\n", "has no 0SEND_F0 before it"},
+    {"0F0,0SEND_F0,0F1,0SEND_F1,0WAIT_SEND_F1\n1RECV_F0,1F0,1RECV_F1,1F1\n",
+     "f.csv, row 1, column 2: \"0SEND_F0\" has no 0WAIT_SEND_F0 behind it in its row, which would end it"},
+    {"0F0,0SEND_F0,0WAIT_SEND_F0,0WAIT_SEND_F0\n1RECV_F0,1F0\n", "column 4: \"0WAIT_SEND_F0\" is there twice"},
+    {"0F0,0SEND_F0,0SEND_F0,0WAIT_SEND_F0\n1RECV_F0,1F0\n", "column 3: \"0SEND_F0\" is there twice"},
+    {"0F0,0SEND_F0,0RECV_B0,0B0,0REDUCE_GRAD,0WAIT_SEND_F0\n1RECV_F0,1F0,1B0,1SEND_B0,1WAIT_SEND_B0\n",
+     "row 1, column 5: \"0REDUCE_GRAD\" has no 0WAIT_REDUCE_GRAD behind it in its row"},
+    {"0F0,0B0,0WAIT_REDUCE_GRAD,0REDUCE_GRAD\n", "\"0WAIT_REDUCE_GRAD\" has no 0REDUCE_GRAD before it"},
+    {"0F0,1F0,1B0,1REDUCE_GRAD,0B0,0REDUCE_GRAD,1WAIT_REDUCE_GRAD,0WAIT_REDUCE_GRAD\n",
+     "column 6: \"0REDUCE_GRAD\" begins before 1WAIT_REDUCE_GRAD: a rank has one reduction pending at most"},
+    {"0F0,0F1,0B0,0REDUCE_GRAD,0B1\n", "column 4: \"0REDUCE_GRAD\" comes before 0B1, whose gradients it would miss"},
+    {"0F0,0I0,0REDUCE_GRAD,0W0\n", "column 3: \"0REDUCE_GRAD\" comes before 0W0, whose gradients it would miss"},
+    {"0F0,0B0,0REDUCE_GRAD,0REDUCE_GRAD\n", "column 4: \"0REDUCE_GRAD\" is there twice"},
+    {"0F0,0SEND_F0,0F1,0SEND_F1,0WAIT_SEND_F1,0RECV_B0,0B0,0WAIT_SEND_F0,0RECV_B1,0B1\n"
+     "1RECV_F0,1F0,1B0,1SEND_B0,1WAIT_SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1,1WAIT_SEND_B1\n",
+     "f.csv, row 1, column 5: \"0WAIT_SEND_F1\" waits for ever when each row is one list: rank 0 waits in "
+     "0WAIT_SEND_F1 "
+     "because rank 1 has not come to 1RECV_F1, which is behind 1WAIT_SEND_B0 in its row; rank 1 waits in 1WAIT_SEND_B0 "
+     "because rank 0 has not come to 0RECV_B0, which is behind 0WAIT_SEND_F1 in its row"},
+    {"0F0,0RECV_B0,0B0,0SEND_F0,0WAIT_SEND_F0\n1RECV_F0,1F0,1B0,1SEND_B0,1WAIT_SEND_B0\n",
+     "f.csv, row 1, column 3: \"0B0\" waits for ever when each row is one list: rank 0 waits to run 0B0 because rank 1 "
+     "has "
+     "not come to 1SEND_B0, which is behind 1F0 in its row; rank 1 waits to run 1F0 because rank 0 has not come to "
+     "0SEND_F0, which is behind 0B0 in its row"},
     {"\xEF\xBB\xBF"
      "0F0,0X0\n",
      "row 1, column 2: \"0X0\""},
@@ -203,13 +310,15 @@ static const char *const seeds[] = {
     "0F0,0F1,0F2,2F0,2F1,2F2,2B0,2B1,2B2,0B0,0B1,0B2\r\n1F0,1F1,1F2,3F0,3F1,3F2,3B0,3B1,3B2,1B0,1B1,1B2\r\n",
     "0UNSHARD,0F0,0SEND_F0,0RECV_B0,0B0,0REDUCE_GRAD,0RESHARD\n1RECV_F0,1F0,1B0,1SEND_B0\n",
     "0F0,,0I0,0W0\n,(1F0;1B0)OVERLAP_F_B,1F1\n",
+    "0F0,0SEND_F0,0RECV_B0,0B0,0WAIT_SEND_F0,0REDUCE_GRAD,0WAIT_REDUCE_GRAD\n"
+    "1RECV_F0,1F0,1B0,1SEND_B0,1REDUCE_GRAD,1WAIT_REDUCE_GRAD,1WAIT_SEND_B0\n",
     "0F0,(0F1;0B0)OVERLAP_F_B,0B1\n1F0,1B0,(1F1;1I0)OVERLAP_F_B\n",
 };
 
 /* Overwrites, drops or repeats a few bytes, then cuts the text at times. Returns the new length. */
 static size_t mutate(char *text, size_t length, uint64_t *counter)
 {
-    static const char alphabet[] = "0123456789FBIWSENDRECV_();,,,\r\n\n \t\"x\xff";
+    static const char alphabet[] = "0123456789FBIWSENDRECVATUG_();,,,\r\n\n \t\"x\xff";
     weft_random_key key = weft_random_key_make(11, "mutations");
     uint64_t changes = 1 + weft_random_bits(key, (*counter)++) % 4;
     while (changes-- && length) {
@@ -280,6 +389,7 @@ static void test_dialect_of_2024(void **state)
         {"0F0\n1F0,0BW0\n", NULL, "row 2, column 2: \"0BW0\" is on stage 0"},
         {"0F0,0B999\n", NULL, "row 1, column 2: \"0B999\" has the highest micro-batch number"},
         {"0F0,0BW\n", NULL, "\"0BW\" lacks its micro-batch number"},
+        {"0F0,0SEND_F0,0WAIT_SEND_F0\n1RECV_F0,1F0\n", NULL, "\"0WAIT_SEND_F0\" is no action of the dialect of 2024"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         weft_schedule *schedule = NULL;
@@ -303,6 +413,8 @@ int main(void)
         cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_dialect_of_2024),
         cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_waits),
+        cmocka_unit_test(test_completed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

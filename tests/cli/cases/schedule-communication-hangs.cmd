@@ -1,0 +1,1 @@
+printf '0F0,0RECV_B0,0B0,0SEND_F0\n1RECV_F0,1F0,1B0,1SEND_B0\n' >a.csv && weft verify a.csv && weft schedule a.csv --communication

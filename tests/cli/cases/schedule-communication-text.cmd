@@ -1,0 +1,1 @@
+weft schedule gpipe --pipeline 2 --microbatches 1 --communication

@@ -1,0 +1,1 @@
+weft schedule schedules/of-2.14.csv && weft schedule schedules/of-2.14.csv --format csv && weft schedule schedules/of-2.14.csv --json --communication

@@ -1,0 +1,1 @@
+weft schedule schedules/torch-fused.csv --format csv >a.csv && weft schedule a.csv --communication --format csv | cmp - a.csv && weft schedule schedules/torch-gpipe.csv --format csv && cat a.csv

@@ -1,0 +1,1 @@
+weft schedule 1f1b --pipeline 2 --microbatches 2 --communication --write-dialect 2024

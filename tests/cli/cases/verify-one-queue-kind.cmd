@@ -1,0 +1,1 @@
+weft verify breadth-first --pipeline 4 --loops 2 --microbatches 8 --one-queue

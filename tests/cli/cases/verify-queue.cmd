@@ -1,0 +1,1 @@
+weft verify schedules/one-queue.csv

@@ -1,0 +1,1 @@
+for name in looped v fused gpipe; do weft verify schedules/torch-$name.csv || exit; done

@@ -1,0 +1,1 @@
+weft verify schedules/wait-early.csv --json
