@@ -2,6 +2,7 @@
 #include "plan/search.h"
 
 #include "cli/costs.h"
+#include "cli/launch.h"
 #include "cli/source.h"
 
 #include <string.h>
@@ -29,6 +30,15 @@ static weft_status choose_form(const weft_arguments *arguments, form *out, weft_
         return WEFT_OK;
     }
     FAIL(error, WEFT_INVALID, "--format: expects text, csv or json, not '%s'", name);
+}
+
+static weft_status choose_objective(const weft_arguments *arguments, bool *out_own, weft_error *error)
+{
+    const char *name = weft_arguments_get(arguments, "objective");
+    *out_own = name && strcmp(name, "own") == 0;
+    if (name && !*out_own && strcmp(name, "step") != 0)
+        FAIL(error, WEFT_INVALID, "--objective: expects step or own, not '%s'", name);
+    return WEFT_OK;
 }
 
 /* Stages and their ranks, by a kind that goes with every placement. */
@@ -59,6 +69,8 @@ static weft_status place(hunt *it, const weft_arguments *arguments, weft_error *
 
 static weft_status search(hunt *it, const weft_arguments *arguments, weft_error *error)
 {
+    int64_t work = 0, seed = 0;
+    TRY(choose_objective(arguments, &it->problem.own, error));
     TRY(place(it, arguments, error));
     TRY(weft_cli_costs_init(&it->costs, arguments, it->places, error));
     it->costs.costs.pairs = false;
@@ -66,30 +78,60 @@ static weft_status search(hunt *it, const weft_arguments *arguments, weft_error 
     it->problem.whole = weft_arguments_has(arguments, "whole");
     TRY(weft_arguments_int(arguments, "memory-cap", 0, 1, INT64_MAX, &it->problem.cap, error));
     TRY(weft_arguments_double(arguments, "seconds", 10, 0, 1e9, &it->problem.seconds, error));
-    return weft_search(&it->problem, &it->result, error);
+    TRY(weft_arguments_int(arguments, "work", 0, 1, INT64_MAX, &work, error));
+    TRY(weft_arguments_int(arguments, "seed", 0, 0, INT64_MAX, &seed, error));
+    it->problem.work = (uint64_t)work;
+    it->problem.seed = (uint64_t)seed;
+    it->problem.stop = weft_cli_catch_signals();
+    weft_status status = weft_search(&it->problem, &it->result, error);
+    weft_cli_release_signals();
+    return status;
 }
 
-static double above(double step, double bound)
+static double above(double time, double bound)
 {
-    return bound > 0 ? 100 * (step / bound - 1) : 0;
+    return bound > 0 ? 100 * (time / bound - 1) : 0;
+}
+
+/* Of a schedule, the time that is to be small. */
+static double of(const hunt *it, double step_time, double own_step_time)
+{
+    return it->problem.own ? own_step_time : step_time;
+}
+
+/* Why the search ended without a proof. */
+static void write_end(const hunt *it, weft_text *out)
+{
+    const weft_search_problem *problem = &it->problem;
+    if (it->result.stopped)
+        weft_text_add(out, "found until it was stopped");
+    else if (problem->work && it->result.work >= problem->work)
+        weft_text_add(out, "found in %llu passes timed", (unsigned long long)problem->work);
+    else
+        weft_text_add(out, "found in %g seconds", problem->seconds);
 }
 
 static void write_text(const hunt *it, weft_text *out)
 {
     const weft_search_result *found = &it->result;
-    if (found->optimal)
-        weft_text_add(out, "step      %.6g, proved: no order takes less\n", found->step_time);
-    else
-        weft_text_add(out,
-                      "step      %.6g, the best found in %g seconds; no order takes less than %.6g, which is %.2f %% "
-                      "below it\n",
-                      found->step_time, it->problem.seconds, found->bound, 100 * (1 - found->bound / found->step_time));
-    weft_text_add(out, "\nkind                            step  above the %s    held\n",
+    const char *objective = it->problem.own ? "own step" : "step";
+    double least = of(it, found->step_time, found->own_step_time);
+    weft_text_add(out, "%-8s  %.6g, ", objective, least);
+    if (found->optimal) {
+        weft_text_add(out, "proved: no order takes less\n");
+    } else {
+        weft_text_add(out, "the best ");
+        write_end(it, out);
+        weft_text_add(out, "; no order takes less than %.6g, which is %.2f %% below it\n", found->bound,
+                      100 * (1 - found->bound / least));
+    }
+    weft_text_add(out, "\nkind                        %8s  above the %s    held\n", objective,
                   found->optimal ? "best " : "bound");
     for (int32_t i = 0; i < found->row_count; i++) {
         const weft_search_row *row = &found->rows[i];
-        weft_text_add(out, "%-24s  %10.6g  %13.2f %%  %6lld\n", row->kind, row->step_time,
-                      above(row->step_time, found->bound), (long long)row->held);
+        double time = of(it, row->step_time, row->own_step_time);
+        weft_text_add(out, "%-24s  %10.6g  %13.2f %%  %6lld\n", row->kind, time, above(time, found->bound),
+                      (long long)row->held);
     }
     weft_text_add(out, "\n");
     weft_schedule_write_text(found->schedule, out);
@@ -98,12 +140,19 @@ static void write_text(const hunt *it, weft_text *out)
 static void write_json(const hunt *it, weft_text *out)
 {
     const weft_search_result *found = &it->result;
-    weft_text_add(out, "{\n  \"step_time\": %.17g,\n  \"bound\": %.17g,\n  \"optimal\": %s,\n  \"nodes\": %llu,\n",
-                  found->step_time, found->bound, found->optimal ? "true" : "false", (unsigned long long)found->nodes);
+    weft_text_add(out, "{\n  \"objective\": \"%s\",\n  \"step_time\": %.17g,\n  \"own_step_time\": %.17g,\n",
+                  it->problem.own ? "own" : "step", found->step_time, found->own_step_time);
+    weft_text_add(out, "  \"bound\": %.17g,\n  \"optimal\": %s,\n  \"stopped\": %s,\n", found->bound,
+                  found->optimal ? "true" : "false", found->stopped ? "true" : "false");
+    weft_text_add(out, "  \"nodes\": %llu,\n  \"work\": %llu,\n", (unsigned long long)found->nodes,
+                  (unsigned long long)found->work);
     weft_text_add(out, "  \"kinds\": [");
-    for (int32_t i = 0; i < found->row_count; i++)
-        weft_text_add(out, "%s\n    {\"schedule\": \"%s\", \"step_time\": %.17g, \"held\": %lld}", i ? "," : "",
-                      found->rows[i].kind, found->rows[i].step_time, (long long)found->rows[i].held);
+    for (int32_t i = 0; i < found->row_count; i++) {
+        const weft_search_row *row = &found->rows[i];
+        weft_text_add(out,
+                      "%s\n    {\"schedule\": \"%s\", \"step_time\": %.17g, \"own_step_time\": %.17g, \"held\": %lld}",
+                      i ? "," : "", row->kind, row->step_time, row->own_step_time, (long long)row->held);
+    }
     weft_text_add(out, "\n  ],\n  \"csv\": ");
     weft_text csv;
     weft_text_init(&csv);
@@ -153,7 +202,12 @@ static const weft_option options[] = {
     {"costs", "FILE", "costs as YAML or JSON, by the names of the flags; flags win"},
     {"memory-cap", "N", "most micro-batch stages that a rank may hold at once (default: any number)"},
     {"whole", NULL, "backward passes stay whole: B in place of I and W"},
-    {"seconds", "N", "time limit of the search (default 10)"},
+    {"objective", "step|own",
+     "what is to be short: the step from its first begin to its last end (default), or the "
+     "longest that a rank takes from its own begin to its own end"},
+    {"seconds", "N", "time limit of the search (default 10); Ctrl-C ends it too, and prints what it has"},
+    {"work", "N", "limit of the search that does not depend on the machine: passes timed (default: none)"},
+    {"seed", "N", "seed of what the search leaves to chance (default 0)"},
     {"format", "text|csv|json", "text for people (default), the schedule as csv, or json"},
     {"json", NULL, "the same as --format json: print an object (docs/cli.md)"},
     {NULL, NULL, NULL},
@@ -164,8 +218,8 @@ const weft_verb weft_verb_search = {
     .summary =
         "Searches the best order of passes for given costs, and proves it or bounds it; compares the kinds with it",
     .usage = "--pipeline P --microbatches M [--loops V] [--placement X] [--forward X] [--backward-input X] "
-             "[--backward-weight X] [--comm X] [--costs FILE] [--memory-cap N] [--whole] [--seconds N] [--format "
-             "text|csv|json]",
+             "[--backward-weight X] [--comm X] [--costs FILE] [--memory-cap N] [--whole] [--objective step|own] "
+             "[--seconds N] [--work N] [--seed N] [--format text|csv|json]",
     .options = options,
     .least = 0,
     .most = 0,

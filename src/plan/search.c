@@ -1,8 +1,6 @@
-#include "plan/search.h"
+#include "plan/search_run.h"
 
 #include "base/clock.h"
-#include "base/random.h"
-#include "plan/search_state.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,332 +16,165 @@
  * B is I and W in one: what the stage before waits for comes later, and nothing earlier. So I and W are never worse,
  * and where backward passes are to be whole, they are searched alone.
  *
- * A probe asks whether there is an order that takes no longer than a limit, and looks at partial orders whose bound is
- * within it. An answer either way narrows what is known: the best so far, and the bound, which no order is below.
+ * First orders come from rules and from the kinds of schedules. Then the best so far is improved and the bound is
+ * raised in turns, with more work for each every time.
  */
-typedef enum answer { ANSWER_NO, ANSWER_YES, ANSWER_NONE } answer;
+enum { FIRST_RULES = 6, RULES = 300, MOVES = 20, FIRST_WORK = 1000, LOOK_EVERY = 1 << 14 };
 
-enum {
-    MOVES = PASSES * WEFT_SEARCH_LOCAL_LIMIT + 1,
-    FIRST_BUDGET = 20000,
-    DIVES = 200,
-    DIVE_BUDGET = 400,
-    CLOCK_EVERY = 256
-};
-
-typedef struct search {
-    const weft_search_problem *problem;
-    weft_search_result *result;
-    weft_search_state state;
-    weft_search_memo memo;
-    weft_search_move *trail; /* (3 S M) passes from the beginning on, without waits */
-    int32_t length;
-    weft_schedule *order;     /* the last that a probe found */
-    size_t *next;             /* (P) while the order is written */
-    double limit, next_bound; /* of the probe; the least bound above the limit */
-    uint64_t nodes, budget;   /* of the probe */
-    uint64_t dives;           /* made so far */
-    bool dives_now;           /* this probe is one */
-    double stop;              /* clock */
-} search;
-
-static bool is_out(search *it)
+bool weft_search_run_out(weft_search_run *run)
 {
-    if (it->nodes >= it->budget) return true;
-    if (it->nodes % CLOCK_EVERY == 0 && weft_clock_seconds() >= it->stop) it->budget = 0;
-    it->nodes++;
-    return false;
+    const weft_search_problem *problem = run->problem;
+    if (run->over || run->work < run->next_look) return run->over;
+    run->next_look = run->work + LOOK_EVERY;
+    run->result->stopped = problem->stop && *problem->stop;
+    run->over = run->result->stopped || weft_clock_seconds() >= run->stop;
+    if (problem->work && run->work >= problem->work) run->over = true;
+    return run->over;
 }
 
-/* Small differences are rounding. */
-static double slack(const search *it)
+double weft_search_run_slack(const weft_search_run *run)
 {
-    return 2e-10 * it->result->step_time;
+    return 2e-10 * run->value;
 }
 
-static double bound_behind(search *it, const weft_search_move *move, double time)
+void weft_search_run_offer(weft_search_run *run)
 {
-    weft_search_undo undo;
-    int32_t rank;
-    weft_search_apply(&it->state, move, time, &undo);
-    double next = weft_search_next(&it->state, &rank), bound = INFINITY;
-    if (it->state.left == 0 || next < INFINITY) bound = weft_search_bound(&it->state, it->state.left ? next : 0);
-    weft_search_take_back(&it->state, move, &undo);
-    return bound;
+    const weft_search_order *order = &run->order;
+    if (order->value >= run->best_value) return;
+    memcpy(run->best, order->sequence, (size_t)order->count * sizeof *run->best);
+    run->best_value = order->value;
+    if (run->best_value < run->value) run->value = run->best_value;
 }
 
-/* The most promising first; of equal ones what has the longest way to go; waiting last. */
-static int compare_moves(const search *it, const weft_search_move *a, const weft_search_move *b)
+void weft_search_run_take_trail(weft_search_run *run)
 {
-    if (a->bound != b->bound) return a->bound < b->bound ? -1 : 1;
-    if (a->stage < 0 || b->stage < 0) return a->stage < 0 ? 1 : -1;
-    const weft_search_state *state = &it->state;
-    double tail_a = state->tail[a->pass][weft_search_at(state, a->stage, state->done[a->pass][a->stage])];
-    double tail_b = state->tail[b->pass][weft_search_at(state, b->stage, state->done[b->pass][b->stage])];
-    return (tail_a < tail_b) - (tail_a > tail_b);
+    const weft_search_state *state = &run->state;
+    int32_t *next = run->counts;
+    memcpy(next, run->order.first, (size_t)state->P * sizeof *next);
+    for (int32_t i = 0; i < run->order.count; i++) {
+        const weft_search_move *move = &run->trail[i];
+        run->sequence[next[move->rank]++] = weft_search_pass_number(state, move->pass, move->stage, move->microbatch);
+    }
+    if (weft_search_order_take(&run->order, run->sequence)) weft_search_run_offer(run);
 }
 
-static void sort_moves(const search *it, weft_search_move *moves, int32_t count)
+static bool is_proved(const weft_search_run *run)
 {
-    for (int32_t i = 1; i < count; i++) {
-        weft_search_move move = moves[i];
-        int32_t k = i;
-        for (; k > 0 && compare_moves(it, &move, &moves[k - 1]) < 0; k--) moves[k] = moves[k - 1];
-        moves[k] = move;
+    return run->value - run->bound <= 5 * weft_search_run_slack(run);
+}
+
+static bool is_done(weft_search_run *run)
+{
+    return is_proved(run) || weft_search_run_out(run);
+}
+
+/* Limits at the bound, half way and just below the best so far. */
+static void raise_bound(weft_search_run *run, uint64_t work)
+{
+    for (int i = 0; i < 3 && !is_done(run); i++) {
+        double low = run->bound, high = run->value - 3 * weft_search_run_slack(run);
+        weft_search_probe(run, i == 0 ? low : i == 1 ? (low + high) / 2 : high, work / 3);
     }
 }
 
-/* Now and then another move comes first; how often differs from dive to dive. */
-static void shuffle(const search *it, weft_search_move *moves, int32_t count)
+/* Good orders lie far apart: from one to another it is a long way through bad ones, so that many beginnings find more
+ * than one that is improved for long. */
+static weft_status lower_value(weft_search_run *run, uint64_t work, weft_error *error)
 {
-    weft_random_key key = weft_random_key_make(it->dives, "dive");
-    uint64_t bits = weft_random_bits(key, (uint64_t)it->state.left), seldom = 2 + it->dives % 16;
-    if (count < 2 || (bits & 0xffff) % seldom) return;
-    int32_t other = 1 + (int32_t)((bits >> 16) % (uint64_t)(count - 1));
-    weft_search_move move = moves[0];
-    moves[0] = moves[other];
-    moves[other] = move;
-}
-
-/* The moves whose bounds are within the limit, sorted; the others count for next_bound. */
-static int32_t choose_moves(search *it, int32_t rank, double time, weft_search_move *moves)
-{
-    int32_t count = weft_search_moves(&it->state, rank, time, moves), kept = 0;
-    for (int32_t i = 0; i < count; i++) {
-        moves[i].bound = bound_behind(it, &moves[i], time);
-        if (moves[i].bound <= it->limit)
-            moves[kept++] = moves[i];
-        else if (moves[i].bound < it->next_bound)
-            it->next_bound = moves[i].bound;
+    for (uint64_t end = run->work + work; run->work < end && !is_done(run); run->rounds++) {
+        TRY(weft_search_seek(run, RULES, error));
+        TRY(weft_search_improve(run, (MOVES + run->rounds) * (uint64_t)run->order.count, error));
     }
-    sort_moves(it, moves, kept);
-    if (it->dives_now) shuffle(it, moves, kept);
-    return kept;
+    return WEFT_OK;
 }
 
-static void keep_order(search *it)
+static weft_status refine(weft_search_run *run, weft_error *error)
+{
+    for (uint64_t work = FIRST_WORK * (uint64_t)run->order.count; !is_done(run); work *= 2) {
+        TRY(lower_value(run, work, error));
+        raise_bound(run, work);
+    }
+    return WEFT_OK;
+}
+
+/* The best order becomes a schedule. */
+static weft_status take_best(weft_search_run *run, weft_error *error)
 {
     static const weft_action_kind kinds[] = {WEFT_F, WEFT_I, WEFT_W};
-    weft_schedule *order = it->order;
-    memcpy(it->next, order->first, (size_t)order->ranks * sizeof *it->next);
-    for (int32_t i = 0; i < it->length; i++) {
-        weft_search_move move = it->trail[i];
-        weft_action_kind kind = it->problem->whole && move.pass == PASS_I ? WEFT_B : kinds[move.pass];
-        order->actions[it->next[move.rank]++] = (weft_action){.kind = kind,
-                                                              .stage = (uint32_t)move.stage & (WEFT_STAGES_LIMIT - 1),
-                                                              .microbatch = (uint32_t)move.microbatch};
-    }
-}
-
-/* Ends where it began, whatever the answer. A rank that decides to wait changes nothing but what it may do next: the
- * state would be covered by the one before, of whose search it is a part. */
-static answer descend(search *it, bool waited)
-{
-    int32_t rank;
-    weft_search_move moves[MOVES];
-    if (it->state.left == 0) {
-        keep_order(it);
-        return ANSWER_YES;
-    }
-    if (is_out(it)) return ANSWER_NONE;
-    double time = weft_search_next(&it->state, &rank);
-    if (!waited && weft_search_memo_covers(&it->memo, &it->state)) return ANSWER_NO;
-    int32_t count = choose_moves(it, rank, time, moves);
-    for (int32_t i = 0; i < count; i++) {
-        weft_search_undo undo;
-        weft_search_apply(&it->state, &moves[i], time, &undo);
-        if (moves[i].stage >= 0) it->trail[it->length++] = moves[i];
-        answer found = descend(it, moves[i].stage < 0);
-        if (moves[i].stage >= 0) it->length--;
-        weft_search_take_back(&it->state, &moves[i], &undo);
-        if (found != ANSWER_NO) return found;
-    }
-    return ANSWER_NO;
-}
-
-static answer probe(search *it, double limit, uint64_t budget)
-{
-    it->limit = limit + slack(it);
-    it->next_bound = INFINITY;
-    it->nodes = 0;
-    it->budget = budget;
-    weft_search_memo_clear(&it->memo);
-    answer found = descend(it, false);
-    it->result->nodes += it->nodes;
-    return found;
-}
-
-static weft_status simulate(const weft_search_problem *problem, const weft_schedule *schedule, double *out_step,
-                            int64_t *out_held, weft_error *error)
-{
-    weft_program *program = NULL;
-    weft_timeline timeline = {0};
-    weft_bubble_rank *ranks = NULL;
-    double bubble;
-    weft_status status = weft_program_create(schedule, &(weft_lower_options){0}, &program, error);
-    if (status == WEFT_OK) status = weft_timeline_init(&timeline, program, error);
-    if (status == WEFT_OK) status = weft_allocate((size_t)problem->ranks, sizeof *ranks, &ranks, error);
-    if (status == WEFT_OK) status = weft_simulate(program, problem->costs, &timeline, error);
-    if (status == WEFT_OK) weft_bubble_measure(&timeline, out_step, &bubble, ranks);
-    *out_held = 0;
-    for (int32_t r = 0; status == WEFT_OK && r < problem->ranks; r++)
-        if (ranks[r].peak_activations > *out_held) *out_held = ranks[r].peak_activations;
-    weft_free(ranks);
-    weft_timeline_fini(&timeline);
-    weft_program_destroy(program);
-    return status;
-}
-
-/* Swaps in a schedule that is better. */
-static void offer(search *it, weft_schedule **schedule, double step)
-{
-    if (it->result->schedule && step >= it->result->step_time) return;
-    weft_schedule *kept = it->result->schedule;
-    it->result->schedule = *schedule;
-    it->result->step_time = step;
-    *schedule = kept;
-}
-
-static bool splits(const weft_schedule *schedule)
-{
-    for (size_t i = 0; i < schedule->first[schedule->ranks]; i++)
-        if (schedule->actions[i].kind == WEFT_I) return true;
-    return false;
-}
-
-static weft_status try_kind(search *it, const char *kind, weft_error *error)
-{
-    const weft_search_problem *problem = it->problem;
-    int32_t loops = problem->stages % problem->ranks ? 0 : problem->stages / problem->ranks;
-    weft_schedule_options options = {.kind = kind,
-                                     .ranks = problem->ranks,
-                                     .loops = loops,
-                                     .microbatches = problem->microbatches,
-                                     .placement = problem->placement};
-    weft_schedule *schedule = NULL;
-    weft_search_row row = {.kind = kind};
-    weft_status status = weft_schedule_create(&options, &schedule, error);
-    if (status == WEFT_INVALID) return WEFT_OK; /* it does not go with the placement or the sizes */
-    if (status == WEFT_OK && !(problem->whole && splits(schedule))) {
-        status = simulate(problem, schedule, &row.step_time, &row.held, error);
-        if (status == WEFT_OK && row.held <= it->state.cap) {
-            it->result->rows[it->result->row_count++] = row;
-            offer(it, &schedule, row.step_time);
-        }
-    }
-    weft_schedule_destroy(schedule);
-    return status;
-}
-
-static int compare_rows(const void *a_pointer, const void *b_pointer)
-{
-    const weft_search_row *a = a_pointer, *b = b_pointer;
-    if (a->step_time != b->step_time) return a->step_time < b->step_time ? -1 : 1;
-    return strcmp(a->kind, b->kind);
-}
-
-static weft_status try_kinds(search *it, weft_error *error)
-{
-    const char *const *names = weft_schedule_kind_names();
-    size_t count = 0;
-    while (names[count]) count++;
-    TRY(weft_allocate(count, sizeof *it->result->rows, &it->result->rows, error));
-    for (size_t i = 0; i < count; i++) TRY(try_kind(it, names[i], error));
-    qsort(it->result->rows, (size_t)it->result->row_count, sizeof *it->result->rows, compare_rows);
-    return WEFT_OK;
-}
-
-/* An empty schedule with room for an order. */
-static weft_status make_order(search *it, weft_error *error)
-{
-    const weft_search_state *state = &it->state;
+    const weft_search_state *state = &run->state;
     size_t P = (size_t)state->P, S = (size_t)state->S;
-    TRY(weft_allocate(1, sizeof *it->order, &it->order, error));
-    weft_schedule *order = it->order;
-    *order = (weft_schedule){.ranks = state->P,
-                             .stages = state->S,
-                             .loops = state->S % state->P ? 0 : state->S / state->P,
-                             .microbatches = state->M,
-                             .ascending = true};
-    snprintf(order->name, sizeof order->name, "search");
-    TRY(weft_allocate(S, sizeof *order->stage_rank, &order->stage_rank, error));
-    TRY(weft_allocate(P + 1, sizeof *order->first, &order->first, error));
-    TRY(weft_allocate((size_t)state->left, sizeof *order->actions, &order->actions, error));
-    memcpy(order->stage_rank, state->stage_rank, S * sizeof *order->stage_rank);
-    for (size_t r = 0; r < P; r++)
-        order->first[r + 1] = order->first[r] + (size_t)(state->ranks[r].count * state->M * state->passes);
-    return WEFT_OK;
-}
-
-/* The schedule that a probe found becomes the best. */
-static weft_status take_order(search *it, weft_error *error)
-{
-    int64_t held;
-    weft_schedule_destroy(it->result->schedule);
-    it->result->schedule = it->order;
-    it->order = NULL;
-    TRY(simulate(it->problem, it->result->schedule, &it->result->step_time, &held, error));
-    return make_order(it, error);
-}
-
-/* Uses what a probe says. */
-static weft_status learn(search *it, answer found, weft_error *error)
-{
-    weft_search_result *result = it->result;
-    if (found == ANSWER_YES) TRY(take_order(it, error));
-    if (found == ANSWER_NO) result->bound = it->next_bound < result->step_time ? it->next_bound : result->step_time;
-    return WEFT_OK;
-}
-
-static bool is_done(const search *it)
-{
-    return it->result->step_time - it->result->bound <= 5 * slack(it) || weft_clock_seconds() >= it->stop;
-}
-
-/* Many short looks for an order that is better than the best so far, each in another part of what there is: whoever
- * goes through it in order stays for long where nothing is to be found. */
-static weft_status dive(search *it, answer *out, weft_error *error)
-{
-    it->dives_now = true;
-    for (int i = 0; i < DIVES && *out == ANSWER_NONE && !is_done(it); i++) {
-        it->dives++;
-        *out = probe(it, it->result->step_time - 3 * slack(it), DIVE_BUDGET);
-    }
-    it->dives_now = false;
-    return learn(it, *out, error);
-}
-
-/* Limits at the bound, half way and just below the best so far; more work for each when none gives an answer. */
-static weft_status refine(search *it, weft_error *error)
-{
-    for (uint64_t budget = FIRST_BUDGET; !is_done(it);) {
-        answer found = ANSWER_NONE;
-        for (int i = 0; i < 3 && found == ANSWER_NONE && !is_done(it); i++) {
-            double low = it->result->bound, high = it->result->step_time - 3 * slack(it);
-            double limit = i == 0 ? low : i == 1 ? (low + high) / 2 : high;
-            found = probe(it, limit, budget);
-            TRY(learn(it, found, error));
-        }
-        if (found == ANSWER_NONE) TRY(dive(it, &found, error));
-        if (found == ANSWER_NONE) budget *= 4;
+    weft_schedule_destroy(run->result->schedule);
+    TRY(weft_allocate(1, sizeof *run->result->schedule, &run->result->schedule, error));
+    weft_schedule *out = run->result->schedule;
+    *out = (weft_schedule){.ranks = state->P,
+                           .stages = state->S,
+                           .loops = state->S % state->P ? 0 : state->S / state->P,
+                           .microbatches = state->M,
+                           .ascending = true};
+    snprintf(out->name, sizeof out->name, "search");
+    TRY(weft_allocate(S, sizeof *out->stage_rank, &out->stage_rank, error));
+    TRY(weft_allocate(P + 1, sizeof *out->first, &out->first, error));
+    TRY(weft_allocate((size_t)run->order.count, sizeof *out->actions, &out->actions, error));
+    memcpy(out->stage_rank, state->stage_rank, S * sizeof *out->stage_rank);
+    for (size_t r = 0; r < P; r++) out->first[r + 1] = (size_t)run->order.first[r + 1];
+    for (int32_t i = 0; i < run->order.count; i++) {
+        const weft_search_node *node = &run->order.nodes[run->best[i]];
+        weft_action_kind kind = run->problem->whole && node->pass == PASS_I ? WEFT_B : kinds[node->pass];
+        out->actions[i] = (weft_action){.kind = kind,
+                                        .stage = (uint32_t)node->stage & (WEFT_STAGES_LIMIT - 1),
+                                        .microbatch = (uint32_t)node->microbatch};
     }
     return WEFT_OK;
 }
 
-static weft_status run(search *it, weft_error *error)
+static weft_status conclude(weft_search_run *run, weft_error *error)
 {
-    size_t P = (size_t)it->problem->ranks;
-    TRY(weft_search_state_init(&it->state, it->problem, error));
-    TRY(weft_search_memo_init(&it->memo, error));
-    TRY(weft_allocate((size_t)it->state.left, sizeof *it->trail, &it->trail, error));
-    TRY(weft_allocate(P, sizeof *it->next, &it->next, error));
-    TRY(make_order(it, error));
-    TRY(try_kinds(it, error));
-    it->result->bound = weft_search_bound(&it->state, 0);
-    TRY(refine(it, error));
-    it->result->optimal = it->result->step_time - it->result->bound <= 5 * slack(it);
-    if (it->result->optimal) it->result->bound = it->result->step_time;
+    weft_search_result *result = run->result;
+    weft_search_row row = {0};
+    if (run->best_value < run->kind_value - weft_search_run_slack(run)) TRY(take_best(run, error));
+    TRY(weft_search_simulate(run->problem, result->schedule, &row, error));
+    result->step_time = row.step_time;
+    result->own_step_time = row.own_step_time;
+    result->work = run->work;
+    run->value = run->problem->own ? row.own_step_time : row.step_time;
+    result->optimal = is_proved(run);
+    result->bound = result->optimal ? run->value : run->bound;
     return WEFT_OK;
+}
+
+static weft_status init(weft_search_run *run, weft_error *error)
+{
+    TRY(weft_search_state_init(&run->state, run->problem, error));
+    TRY(weft_search_memo_init(&run->memo, error));
+    TRY(weft_search_order_init(&run->order, &run->state, error));
+    size_t count = (size_t)run->order.count, S = (size_t)run->state.S;
+    TRY(weft_allocate(count, sizeof *run->trail, &run->trail, error));
+    TRY(weft_allocate(count, sizeof *run->undos, &run->undos, error));
+    TRY(weft_allocate(count, sizeof *run->best, &run->best, error));
+    TRY(weft_allocate(count, sizeof *run->sequence, &run->sequence, error));
+    return weft_allocate(PASSES * S + (size_t)run->state.P, sizeof *run->counts, &run->counts, error);
+}
+
+static weft_status go(weft_search_run *run, weft_error *error)
+{
+    TRY(init(run, error));
+    TRY(weft_search_try_kinds(run, error));
+    TRY(weft_search_seek(run, FIRST_RULES, error));
+    run->bound = weft_search_bound(&run->state, 0);
+    TRY(refine(run, error));
+    return conclude(run, error);
+}
+
+static void fini(weft_search_run *run)
+{
+    weft_search_state_fini(&run->state);
+    weft_search_memo_fini(&run->memo);
+    weft_search_order_fini(&run->order);
+    weft_free(run->trail);
+    weft_free(run->undos);
+    weft_free(run->best);
+    weft_free(run->sequence);
+    weft_free(run->counts);
 }
 
 static weft_status check(const weft_search_problem *problem, weft_error *error)
@@ -371,13 +202,14 @@ weft_status weft_search(const weft_search_problem *problem, weft_search_result *
 {
     *out = (weft_search_result){0};
     TRY(check(problem, error));
-    search it = {.problem = problem, .result = out, .stop = weft_clock_seconds() + problem->seconds};
-    weft_status status = run(&it, error);
-    weft_search_state_fini(&it.state);
-    weft_search_memo_fini(&it.memo);
-    weft_free(it.trail);
-    weft_free(it.next);
-    weft_schedule_destroy(it.order);
+    weft_search_run run = {.problem = problem,
+                           .result = out,
+                           .best_value = INFINITY,
+                           .kind_value = INFINITY,
+                           .value = INFINITY,
+                           .stop = weft_clock_seconds() + problem->seconds};
+    weft_status status = go(&run, error);
+    fini(&run);
     if (status != WEFT_OK) weft_search_result_fini(out);
     return status;
 }

@@ -1,6 +1,7 @@
 #include "plan/search_state.h"
 
 #include <math.h>
+#include <string.h>
 
 /*
  * How long a step takes at least. Every pass has a head, before which it cannot begin, and a tail, which comes after it
@@ -71,10 +72,12 @@ static double rest(const weft_search_state *state, int32_t stage, weft_search_pa
     return state->cost[pass][stage] + state->tail[pass][weft_search_at(state, stage, m)];
 }
 
-static void find_tail(weft_search_state *state, int32_t stage, weft_search_pass pass, int32_t m)
+/* until: the rank whose end counts; -1: the end of the step. */
+static void find_tail(weft_search_state *state, int32_t stage, weft_search_pass pass, int32_t m, int32_t until)
 {
     weft_search_pass last = (weft_search_pass)(state->passes - 1);
-    double tail = load_after(state, stage, pass, m);
+    bool counts = until < 0 || state->stage_rank[stage] == until;
+    double tail = counts ? load_after(state, stage, pass, m) : -INFINITY;
     if (pass == PASS_F && stage + 1 < state->S)
         tail = larger(tail, state->latency[PASS_F][stage] + rest(state, stage + 1, PASS_F, m));
     if (pass == PASS_F && stage + 1 == state->S) tail = larger(tail, rest(state, stage, PASS_I, m));
@@ -86,12 +89,12 @@ static void find_tail(weft_search_state *state, int32_t stage, weft_search_pass 
     state->tail[pass][weft_search_at(state, stage, m)] = tail;
 }
 
-void weft_search_tails(weft_search_state *state)
+static void find_tails(weft_search_state *state, int32_t until)
 {
     for (int32_t m = state->M - 1; m >= 0; m--) {
-        for (int32_t s = 0; s < state->S && state->passes == PASSES; s++) find_tail(state, s, PASS_W, m);
-        for (int32_t s = 0; s < state->S; s++) find_tail(state, s, PASS_I, m);
-        for (int32_t s = state->S - 1; s >= 0; s--) find_tail(state, s, PASS_F, m);
+        for (int32_t s = 0; s < state->S && state->passes == PASSES; s++) find_tail(state, s, PASS_W, m, until);
+        for (int32_t s = 0; s < state->S; s++) find_tail(state, s, PASS_I, m, until);
+        for (int32_t s = state->S - 1; s >= 0; s--) find_tail(state, s, PASS_F, m, until);
     }
 }
 
@@ -189,6 +192,50 @@ double weft_search_bound(weft_search_state *state, double time)
 {
     double bound = 0;
     find_heads(state, time);
-    for (int32_t r = 0; r < state->P; r++) bound = larger(bound, bound_of_rank(state, &state->ranks[r]));
+    for (int32_t r = 0; r < state->P; r++) {
+        const weft_search_rank *rank = &state->ranks[r];
+        if (!state->own) {
+            bound = larger(bound, bound_of_rank(state, rank));
+            continue;
+        }
+        bound = larger(bound, state->own_least[r]);
+        if (rank->begin < INFINITY) bound = larger(bound, bound_of_rank(state, rank) - rank->begin);
+    }
     return bound;
+}
+
+/* From the begin of rank r on, whatever came before. */
+static void find_own_least(weft_search_state *state, int32_t r)
+{
+    for (int32_t other = 0; other < state->P; other++) state->ranks[other].free = other == r ? 0 : -INFINITY;
+    find_heads(state, -INFINITY);
+    state->own_least[r] = bound_of_rank(state, &state->ranks[r]);
+    for (int32_t other = 0; other < state->P; other++) state->ranks[other].free = 0;
+}
+
+/* Each rank's tails end with that rank; what has been found of others waits in head meanwhile. */
+static void find_own_tails(weft_search_state *state)
+{
+    for (int32_t r = 0; r < state->P; r++) {
+        find_tails(state, r);
+        for (int32_t s = 0; s < state->S; s++)
+            for (int32_t pass = 0; pass < state->passes && state->stage_rank[s] == r; pass++)
+                memcpy(state->head[pass] + weft_search_at(state, s, 0), state->tail[pass] + weft_search_at(state, s, 0),
+                       (size_t)state->M * sizeof(double));
+    }
+    for (int32_t pass = 0; pass < state->passes; pass++) {
+        double *tail = state->head[pass];
+        state->head[pass] = state->tail[pass];
+        state->tail[pass] = tail;
+    }
+}
+
+void weft_search_tails(weft_search_state *state)
+{
+    if (!state->own) {
+        find_tails(state, -1);
+        return;
+    }
+    find_own_tails(state);
+    for (int32_t r = 0; r < state->P; r++) find_own_least(state, r);
 }

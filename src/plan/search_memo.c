@@ -40,10 +40,12 @@ static double larger(double a, double b)
     return a > b ? a : b;
 }
 
-/* What has arrived before the rank that waits for it is free might as well arrive then. */
+/* What is better when it is less: a rank's own part is shorter when it begins later. What has arrived before the rank
+ * that waits for it is free might as well arrive then. */
 static void add_times(const weft_search_state *state, row *out)
 {
     for (int32_t r = 0; r < state->P; r++) out->values[out->count++] = state->ranks[r].free;
+    for (int32_t r = 0; r < state->P && state->own; r++) out->values[out->count++] = -state->ranks[r].begin;
     for (int32_t s = 0; s < state->S; s++)
         for (int32_t pass = PASS_F; pass <= PASS_I; pass++) {
             int32_t to = pass == PASS_F ? s + 1 : s - 1, lane = state->lane[pass][s];
@@ -93,6 +95,7 @@ static bool has_room(weft_search_memo *memo, size_t count)
 bool weft_search_memo_covers(weft_search_memo *memo, const weft_search_state *state)
 {
     row wanted;
+    if (state->own && state->idle) return false;
     uint32_t list = (uint32_t)(describe(state, &wanted) >> 40) % LISTS;
     for (uint32_t e = memo->heads[list]; e; e = memo->entries[e].next)
         if (covers(state, memo->pool + memo->entries[e].begin, &wanted)) return true;

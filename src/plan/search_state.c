@@ -7,6 +7,7 @@ static weft_status allocate(weft_search_state *state, weft_error *error)
     size_t S = (size_t)state->S, SM = S * (size_t)state->M;
     TRY(weft_allocate(S, sizeof *state->local, &state->local, error));
     TRY(weft_allocate((size_t)state->P, sizeof *state->ranks, &state->ranks, error));
+    TRY(weft_allocate((size_t)state->P, sizeof *state->own_least, &state->own_least, error));
     TRY(weft_allocate(2 * S, sizeof *state->lane_free, &state->lane_free, error));
     for (int pass = 0; pass < PASSES; pass++) {
         TRY(weft_allocate(S, sizeof(double), &state->cost[pass], error));
@@ -24,7 +25,7 @@ static void list_local(weft_search_state *state)
 {
     int32_t count = 0;
     for (int32_t r = 0; r < state->P; r++) {
-        state->ranks[r] = (weft_search_rank){.first = count, .deadline = INFINITY};
+        state->ranks[r] = (weft_search_rank){.first = count, .begin = INFINITY, .deadline = INFINITY};
         for (int32_t s = 0; s < state->S; s++)
             if (state->stage_rank[s] == r) state->local[count++] = s;
         state->ranks[r].count = count - state->ranks[r].first;
@@ -52,6 +53,8 @@ weft_status weft_search_state_init(weft_search_state *state, const weft_search_p
                                  .S = problem->stages,
                                  .M = problem->microbatches,
                                  .passes = problem->whole ? 2 : 3,
+                                 .own = problem->own,
+                                 .idle = problem->ranks,
                                  .stage_rank = problem->stage_rank};
     int32_t all = state->S * state->M;
     state->cap = problem->cap && problem->cap < all ? (int32_t)problem->cap : all;
@@ -74,6 +77,7 @@ void weft_search_state_fini(weft_search_state *state)
 {
     weft_free(state->local);
     weft_free(state->ranks);
+    weft_free(state->own_least);
     weft_free(state->lane_free);
     for (int pass = 0; pass < PASSES; pass++) {
         weft_free(state->cost[pass]);
@@ -86,6 +90,25 @@ void weft_search_state_fini(weft_search_state *state)
     }
 }
 
+/*
+ * Whether F of micro-batch m leaves room. A rank that has room for no stage more of the first micro-batch that it has
+ * not seen through could never free any: all its F come before what frees memory. The micro-batches before that one can
+ * always be finished, then it itself, then the next, so that a rank which keeps this room can always go on. With room
+ * kept the ranks cannot keep each other waiting either: whoever finishes micro-batches one by one always may.
+ */
+bool weft_search_keeps_room(const weft_search_state *state, const weft_search_rank *rank, const int32_t *forwards,
+                            int32_t stage)
+{
+    const int32_t *local = state->local + rank->first;
+    int32_t first = forwards[local[rank->count - 1]], ahead = rank->count;
+    if (forwards[stage] == first) return true;
+    for (int32_t i = 0; i < rank->count; i++) {
+        int32_t begun = forwards[local[i]];
+        if (begun > first) ahead += begun - first - 1;
+    }
+    return ahead < state->cap;
+}
+
 /* When the next pass of a stage could begin but for its rank; INFINITY while something before it has not run. What ran
  * on the same rank needs no look: the rank is free only behind it. */
 static double ready(const weft_search_state *state, int32_t stage, weft_search_pass pass)
@@ -94,7 +117,8 @@ static double ready(const weft_search_state *state, int32_t stage, weft_search_p
     const weft_search_rank *rank = &state->ranks[state->stage_rank[stage]];
     if (m == state->M) return INFINITY;
     if (pass == PASS_F) {
-        if (rank->held == state->cap) return INFINITY;
+        if (rank->held == state->cap || !weft_search_keeps_room(state, rank, state->done[PASS_F], stage))
+            return INFINITY;
         if (stage == 0) return 0;
         return m < state->done[PASS_F][stage - 1] ? state->arrive[PASS_F][weft_search_at(state, stage - 1, m)]
                                                   : INFINITY;
@@ -174,8 +198,10 @@ int32_t weft_search_moves(const weft_search_state *state, int32_t number, double
     return count;
 }
 
+/* A rank's own part is shorter when the rank begins later: earlier is better everywhere only when all have begun. */
 static void wait(weft_search_state *state, weft_search_rank *rank, double time)
 {
+    bool earlier_is_better = !state->own || state->idle == 0;
     for (int32_t i = 0; i < rank->count; i++)
         for (int32_t pass = 0; pass < state->passes; pass++) {
             int32_t stage = state->local[rank->first + i];
@@ -184,7 +210,7 @@ static void wait(weft_search_state *state, weft_search_rank *rank, double time)
             if (begin < rank->free) begin = rank->free;
             rank->excluded |= bit(state, i, pass);
             double deadline = deadline_of(state, rank, stage, (weft_search_pass)pass, begin);
-            if (deadline < rank->deadline) rank->deadline = deadline;
+            if (earlier_is_better && deadline < rank->deadline) rank->deadline = deadline;
         }
 }
 
@@ -211,6 +237,10 @@ void weft_search_apply(weft_search_state *state, const weft_search_move *move, d
     int32_t lane = move->pass < PASS_W ? state->lane[move->pass][move->stage] : -1;
     if (lane >= 0) undo->lane_free = state->lane_free[lane];
     double end = time + state->cost[move->pass][move->stage];
+    if (rank->begin == INFINITY) {
+        rank->begin = time;
+        state->idle--;
+    }
     if (move->pass < PASS_W) send(state, move->stage, move->pass, end);
     state->done[move->pass][move->stage]++;
     state->left--;
@@ -223,6 +253,7 @@ void weft_search_apply(weft_search_state *state, const weft_search_move *move, d
 
 void weft_search_take_back(weft_search_state *state, const weft_search_move *move, const weft_search_undo *undo)
 {
+    if (undo->rank.begin == INFINITY && move->stage >= 0) state->idle++;
     state->ranks[move->rank] = undo->rank;
     if (move->stage < 0) return;
     int32_t lane = move->pass < PASS_W ? state->lane[move->pass][move->stage] : -1;

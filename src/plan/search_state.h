@@ -14,9 +14,11 @@
 
 typedef enum weft_search_pass { PASS_F, PASS_I, PASS_W, PASSES } weft_search_pass;
 
+enum { WEFT_SEARCH_MOVES = PASSES * WEFT_SEARCH_LOCAL_LIMIT + 1 };
+
 typedef struct weft_search_rank {
     int32_t first, count; /* its stages among local */
-    double free;          /* end of its last pass */
+    double begin, free;   /* of its first pass, INFINITY before it; end of its last pass */
     double deadline;      /* while it waits: to start anything from then on is no better than not to have waited */
     uint32_t excluded;    /* a bit for each local stage and pass */
     int32_t held;
@@ -26,19 +28,22 @@ typedef struct weft_search_state {
     int32_t P, S, M, lanes;
     int32_t passes; /* of a micro-batch in a stage: F, I, W, or F and I, which is then B */
     int32_t cap;    /* at least 1; more than can be held where there is none */
+    bool own;       /* the objective: see search.h */
     const int32_t *stage_rank;
     int32_t *local;          /* (S) stages by rank, ascending */
     double *cost[PASSES];    /* (S) */
     double *latency[PASSES]; /* (S) of what F sends to the next stage and I to the one before; 0 on the same rank */
     int32_t *lane[PASSES];   /* (S) that it goes by; -1: no message */
-    double *tail[PASSES];    /* (S, M) least time from the end of a pass to the end of the step */
-    double *head[PASSES];    /* (S, M) least begin of what has not run: scratch of the bound */
+    double *tail[PASSES]; /* (S, M) least time from the end of a pass to the end of the step, or of its rank's part */
+    double *head[PASSES]; /* (S, M) least begin of what has not run: scratch of the bound */
 
     weft_search_rank *ranks; /* (P) */
     int32_t *done[PASSES];   /* (S) passes that have run; the next one is of that micro-batch */
     double *arrive[PASSES];  /* (S, M) when what F or I made is where the next pass needs it */
     double *lane_free;       /* (lanes) */
     int32_t left;            /* passes that have not run */
+    int32_t idle;            /* ranks that have not begun */
+    double *own_least;       /* (P) least time from a rank's begin to its end */
 } weft_search_state;
 
 /* One decision. */
@@ -67,9 +72,13 @@ int32_t weft_search_moves(const weft_search_state *state, int32_t rank, double t
 void weft_search_apply(weft_search_state *state, const weft_search_move *move, double time, weft_search_undo *undo);
 void weft_search_take_back(weft_search_state *state, const weft_search_move *move, const weft_search_undo *undo);
 
+/* Whether the rank, where that many F of each stage have run, can run the next one of a stage and not get stuck. */
+bool weft_search_keeps_room(const weft_search_state *state, const weft_search_rank *rank, const int32_t *forwards,
+                            int32_t stage);
+
 /* A step that goes on from here takes at least so long. time: of the next decision. */
 double weft_search_bound(weft_search_state *state, double time);
-/* Fills tail, once. */
+/* Fills tail and own_least, once. */
 void weft_search_tails(weft_search_state *state);
 
 /*

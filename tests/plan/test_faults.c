@@ -80,6 +80,7 @@ static void test_every_allocation_of_a_search(void **state)
         weft_error error;
         weft_error_clear(&error);
         allocations_left = failures;
+        problem.own = failures % 2;
         weft_status status = weft_search(&problem, &result, &error);
         all = allocations_left > 0;
         allocations_left = -1;
