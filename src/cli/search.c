@@ -70,8 +70,8 @@ static weft_status place(hunt *it, const weft_arguments *arguments, weft_error *
 static weft_status search(hunt *it, const weft_arguments *arguments, weft_error *error)
 {
     int64_t work = 0, seed = 0;
-    TRY(choose_objective(arguments, &it->problem.own, error));
     TRY(place(it, arguments, error));
+    TRY(choose_objective(arguments, &it->problem.own, error));
     TRY(weft_cli_costs_init(&it->costs, arguments, it->places, error));
     it->costs.costs.pairs = false;
     it->problem.costs = &it->costs.costs;

@@ -19,7 +19,7 @@
  * First orders come from rules and from the kinds of schedules. Then the best so far is improved and the bound is
  * raised in turns, with more work for each every time.
  */
-enum { FIRST_RULES = 6, RULES = 300, MOVES = 20, FIRST_WORK = 1000, LOOK_EVERY = 1 << 14 };
+enum { FIRST_RULES = 6, RULES = 100, MOVES = 50, FIRST_WORK = 1000, LOOK_EVERY = 1 << 14 };
 
 bool weft_search_run_out(weft_search_run *run)
 {
@@ -68,12 +68,12 @@ static bool is_done(weft_search_run *run)
     return is_proved(run) || weft_search_run_out(run);
 }
 
-/* Limits at the bound, half way and just below the best so far. */
+/* Just below the best so far, where a no is the proof; at the bound, and half way. */
 static void raise_bound(weft_search_run *run, uint64_t work)
 {
     for (int i = 0; i < 3 && !is_done(run); i++) {
         double low = run->bound, high = run->value - 3 * weft_search_run_slack(run);
-        weft_search_probe(run, i == 0 ? low : i == 1 ? (low + high) / 2 : high, work / 3);
+        weft_search_probe(run, i == 0 ? high : i == 1 ? low : (low + high) / 2, i == 0 ? work / 2 : work / 4);
     }
 }
 
@@ -81,7 +81,8 @@ static void raise_bound(weft_search_run *run, uint64_t work)
  * than one that is improved for long. */
 static weft_status lower_value(weft_search_run *run, uint64_t work, weft_error *error)
 {
-    for (uint64_t end = run->work + work; run->work < end && !is_done(run); run->rounds++) {
+    for (uint64_t end = run->work + work; run->work < end && !is_done(run);) {
+        run->rounds++;
         TRY(weft_search_seek(run, RULES, error));
         TRY(weft_search_improve(run, (MOVES + run->rounds) * (uint64_t)run->order.count, error));
     }
@@ -149,7 +150,6 @@ static weft_status init(weft_search_run *run, weft_error *error)
     TRY(weft_search_order_init(&run->order, &run->state, error));
     size_t count = (size_t)run->order.count, S = (size_t)run->state.S;
     TRY(weft_allocate(count, sizeof *run->trail, &run->trail, error));
-    TRY(weft_allocate(count, sizeof *run->undos, &run->undos, error));
     TRY(weft_allocate(count, sizeof *run->best, &run->best, error));
     TRY(weft_allocate(count, sizeof *run->sequence, &run->sequence, error));
     return weft_allocate(PASSES * S + (size_t)run->state.P, sizeof *run->counts, &run->counts, error);
@@ -171,7 +171,6 @@ static void fini(weft_search_run *run)
     weft_search_memo_fini(&run->memo);
     weft_search_order_fini(&run->order);
     weft_free(run->trail);
-    weft_free(run->undos);
     weft_free(run->best);
     weft_free(run->sequence);
     weft_free(run->counts);

@@ -8,7 +8,8 @@
 /*
  * Simulated annealing over whole orders. What keeps an order from being shorter are its longest paths: a pass comes
  * earlier only when one that stands before it, on the path and on its rank, comes behind it. So each move takes such
- * two, and puts the later pass before the earlier or the earlier behind the later, next to it or farther.
+ * two, and puts the later pass before the earlier or the earlier behind the later, next to it or farther. Some moves go
+ * elsewhere.
  */
 enum { FARTHEST = 24 };
 static const double hottest = 0.04, coldest = 0.002; /* of the time of the order */
@@ -92,7 +93,17 @@ static int32_t some_way(annealing *it, int32_t most)
     return (int32_t)draw(it, (uint32_t)(most < FARTHEST ? most : FARTHEST) + 1);
 }
 
-static bool shift(annealing *it)
+/* Anywhere: what is on no longest path may stand in the way of what a path needs. */
+static bool shift_some(annealing *it)
+{
+    weft_search_order *order = it->order;
+    int32_t from = (int32_t)draw(it, (uint32_t)order->count), rank = order->nodes[order->sequence[from]].rank;
+    int32_t ahead = from - order->first[rank], behind = order->first[rank + 1] - 1 - from;
+    int32_t to = draw(it, 2) ? from + some_way(it, behind) : from - some_way(it, ahead);
+    return weft_search_order_shift(order, from, to, draw(it, 2));
+}
+
+static bool shift_block(annealing *it)
 {
     weft_search_order *order = it->order;
     weft_search_shift block = it->blocks[draw(it, (uint32_t)it->block_count)];
@@ -101,6 +112,11 @@ static bool shift(annealing *it)
     bool frees_first = draw(it, 2);
     if (draw(it, 2)) return weft_search_order_shift(order, block.to, block.from - some_way(it, ahead), frees_first);
     return weft_search_order_shift(order, block.from, block.to + some_way(it, behind), frees_first);
+}
+
+static bool shift(annealing *it)
+{
+    return draw(it, 4) ? shift_block(it) : shift_some(it);
 }
 
 /* A change that makes the order longer is kept now and then, the longer the more seldom, and less often in the end. */

@@ -42,7 +42,8 @@ static double ready(weft_search_list *list, const weft_search_rule *rule, int32_
     if (pass == PASS_F) {
         if (list->held[state->stage_rank[stage]] == state->cap) return INFINITY;
         if (m - *done(list, last, stage) >= rule->limits[stage]) return INFINITY;
-        if (!weft_search_keeps_room(state, rank, list->done, stage)) return INFINITY;
+        if (!weft_search_keeps_room(state, rank, list->done, stage, 1)) return INFINITY;
+        if (!weft_search_keeps_room(state, rank, list->done, stage, rule->room)) return INFINITY;
     }
     int32_t from = pass == PASS_F ? stage - 1 : stage + 1;
     if (pass == PASS_W || from < 0 || from == state->S) return 0;

@@ -11,6 +11,7 @@
 typedef struct weft_search_rule {
     double *urgency; /* (count) by pass, which is the time left to the end and what is added to it */
     int32_t *limits; /* (S) micro-batches that a stage may hold, 1 or more */
+    int32_t room;    /* micro-batches that a rank keeps room for before it begins others, 1 or more */
 } weft_search_rule;
 
 typedef struct weft_search_list {

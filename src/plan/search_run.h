@@ -17,7 +17,6 @@ typedef struct weft_search_run {
     weft_search_memo memo;
     weft_search_order order;
     weft_search_move *trail;  /* (count) passes from the beginning on, without waits */
-    weft_search_undo *undos;  /* (count) */
     int32_t length;           /* of the trail */
     int32_t *best;            /* (count) the best order so far, rank by rank */
     double best_value;        /* what is to be small, of it */
@@ -33,7 +32,7 @@ typedef struct weft_search_run {
     bool over;
 } weft_search_run;
 
-/* Whether time, work or patience have come to an end. */
+/* Whether time or work have come to an end, or somebody wants the search to. Looks at the clock now and then. */
 bool weft_search_run_out(weft_search_run *run);
 /* The order becomes the best, if it is. */
 void weft_search_run_offer(weft_search_run *run);

@@ -55,7 +55,7 @@ static void fini(seeking *it)
     weft_free(it->next.limits);
 }
 
-static void begin(seeking *it, const double *first)
+static void begin(seeking *it, const double *first, int32_t room)
 {
     const weft_search_order *order = &it->run->order;
     for (int32_t i = 0; i < order->count; i++) {
@@ -63,6 +63,7 @@ static void begin(seeking *it, const double *first)
         it->next.urgency[i] = node->tail + node->cost + it->span * first[node->pass];
     }
     for (int32_t s = 0; s < order->state->S; s++) it->next.limits[s] = order->state->cap;
+    it->next.room = room;
 }
 
 /* Passes of one kind, of some stages and some micro-batches, become more urgent, or less. */
@@ -102,15 +103,20 @@ static void change(seeking *it)
     const weft_search_state *state = &it->run->state;
     memcpy(it->next.urgency, it->best.urgency, (size_t)it->run->order.count * sizeof(double));
     memcpy(it->next.limits, it->best.limits, (size_t)state->S * sizeof(int32_t));
+    it->next.room = it->best.room;
     for (int32_t i = 1 + draw(it, 3); i > 0; i--) (draw(it, 2) ? change_urgency : change_limits)(it);
 }
 
-/* The first are as the table has them. Of rules that come to the same the later one goes on. */
+/* Every other round begins with the table, the others with one rule of it and more room: neither is always the better
+ * way. Of rules that come to the same the later one goes on. */
 static void try_rule(seeking *it, uint64_t number)
 {
     weft_search_run *run = it->run;
-    if (number < FIRST_RULES)
-        begin(it, first_rules[number]);
+    int32_t most = run->state.cap / run->state.ranks[0].count;
+    if (run->rounds % 2 == 0 && number < FIRST_RULES)
+        begin(it, first_rules[number], 1);
+    else if (number == 0)
+        begin(it, first_rules[draw(it, FIRST_RULES)], 1 + draw(it, most < run->state.M ? most : run->state.M));
     else
         change(it);
     double value = weft_search_list_run(&it->list, &it->next);

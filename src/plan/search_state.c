@@ -97,15 +97,13 @@ void weft_search_state_fini(weft_search_state *state)
  * kept the ranks cannot keep each other waiting either: whoever finishes micro-batches one by one always may.
  */
 bool weft_search_keeps_room(const weft_search_state *state, const weft_search_rank *rank, const int32_t *forwards,
-                            int32_t stage)
+                            int32_t stage, int32_t microbatches)
 {
     const int32_t *local = state->local + rank->first;
-    int32_t first = forwards[local[rank->count - 1]], ahead = rank->count;
-    if (forwards[stage] == first) return true;
-    for (int32_t i = 0; i < rank->count; i++) {
-        int32_t begun = forwards[local[i]];
-        if (begun > first) ahead += begun - first - 1;
-    }
+    int32_t behind = forwards[local[rank->count - 1]] + microbatches, ahead = rank->count * microbatches;
+    if (forwards[stage] < behind) return true;
+    for (int32_t i = 0; i < rank->count; i++)
+        if (forwards[local[i]] > behind) ahead += forwards[local[i]] - behind;
     return ahead < state->cap;
 }
 
@@ -117,7 +115,7 @@ static double ready(const weft_search_state *state, int32_t stage, weft_search_p
     const weft_search_rank *rank = &state->ranks[state->stage_rank[stage]];
     if (m == state->M) return INFINITY;
     if (pass == PASS_F) {
-        if (rank->held == state->cap || !weft_search_keeps_room(state, rank, state->done[PASS_F], stage))
+        if (rank->held == state->cap || !weft_search_keeps_room(state, rank, state->done[PASS_F], stage, 1))
             return INFINITY;
         if (stage == 0) return 0;
         return m < state->done[PASS_F][stage - 1] ? state->arrive[PASS_F][weft_search_at(state, stage - 1, m)]

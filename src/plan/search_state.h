@@ -72,9 +72,10 @@ int32_t weft_search_moves(const weft_search_state *state, int32_t rank, double t
 void weft_search_apply(weft_search_state *state, const weft_search_move *move, double time, weft_search_undo *undo);
 void weft_search_take_back(weft_search_state *state, const weft_search_move *move, const weft_search_undo *undo);
 
-/* Whether the rank, where that many F of each stage have run, can run the next one of a stage and not get stuck. */
+/* Whether the rank, where that many F of each stage have run, keeps room for the next micro-batches that it has not
+ * seen through, so many, when it runs the next F of a stage. Without room for one it gets stuck. */
 bool weft_search_keeps_room(const weft_search_state *state, const weft_search_rank *rank, const int32_t *forwards,
-                            int32_t stage);
+                            int32_t stage, int32_t microbatches);
 
 /* A step that goes on from here takes at least so long. time: of the next decision. */
 double weft_search_bound(weft_search_state *state, double time);

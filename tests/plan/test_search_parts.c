@@ -78,7 +78,8 @@ static double list(dice *d, subject *it)
     bool by_tail = dice_roll(d, 2), limited = dice_roll(d, 2);
     for (int32_t i = 0; i < it->order.count; i++) urgency[i] = by_tail ? it->order.nodes[i].tail : dice_roll(d, 1000);
     for (int32_t s = 0; s < it->state.S; s++) limits[s] = limited ? 1 + (int32_t)dice_roll(d, 3) : it->state.cap;
-    return weft_search_list_run(&it->list, &(weft_search_rule){.urgency = urgency, .limits = limits});
+    weft_search_rule rule = {.urgency = urgency, .limits = limits, .room = 1 + (int32_t)dice_roll(d, 4)};
+    return weft_search_list_run(&it->list, &rule);
 }
 
 /* What the program of an order says: it is proved, obeys the cap, runs micro-batches in order, and takes so long. */

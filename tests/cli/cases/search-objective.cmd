@@ -1,0 +1,1 @@
+weft search --pipeline 2 --microbatches 3 --objective bubble

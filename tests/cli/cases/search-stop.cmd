@@ -1,0 +1,1 @@
+weft search --pipeline 4 --loops 2 --microbatches 16 --memory-cap 7 --comm 2 --seconds 600 >found & pid=$!; until grep -q '^SigCgt:.*[2367abef]$' /proc/$pid/status; do sleep 0.1; done; kill -INT $pid; wait $pid; echo "status $?"; sed -n '1{s/ [0-9.]*, the/ N, the/;s/than [0-9.]*, which is [0-9.]* %/than N, which is N %/;p;}' found; grep -c '^rank' found
