@@ -12,7 +12,7 @@
  * elsewhere.
  */
 enum { FARTHEST = 24 };
-static const double hottest = 0.04, coldest = 0.002; /* of the time of the order */
+static const double hottest = 0.08, coldest = 0.002; /* of the time of the order */
 
 typedef struct annealing {
     weft_search_run *run;
