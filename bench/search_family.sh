@@ -2,8 +2,9 @@
 # How good an order weft search has after a while, over sixty random cases in little memory: P = 3 to 6, one to three
 # stages a rank, 4 to 16 micro-batches, caps from the least feasible, whole costs from 1 to 9, messages of 0 to 3.
 #
-#     search_family.sh run WEFT SECONDS [CASE ...]    a line a case: its number, the step found, the bound
-#     search_family.sh table LABEL=FILE ...           what such runs found, and how far above the least of them
+#     search_family.sh run WEFT LIMIT [CASE ...]    a line a case: its number, the step found, the bound. LIMIT: flags, such
+#                                                   as "--seconds 1", or "--work 30000000" for about a second of one core
+#     search_family.sh table LABEL=FILE ...         what such runs found, and how far above the least of them
 #
 # A case is a function of its number, so that runs of different programs can be compared.
 set -eu
@@ -23,12 +24,12 @@ flags() {
 }
 
 run() {
-    weft=$1 seconds=$2
+    weft=$1 limit=$2
     shift 2
     [ $# -gt 0 ] || set -- $(seq 0 59)
     for case; do
-        # shellcheck disable=SC2046 # flags are words
-        "$weft" search $(flags "$case") --seconds "$seconds" --json | awk -v n="$case" '
+        # shellcheck disable=SC2046,SC2086 # flags are words
+        "$weft" search $(flags "$case") $limit --json | awk -v n="$case" '
             /"step_time"/ && step == "" { step = $2 + 0 }
             /"bound"/ { bound = $2 + 0 }
             END { print n, step, bound }'
