@@ -141,8 +141,8 @@ static void anneal(annealing *it, uint64_t moves)
 
 weft_status weft_search_improve(weft_search_run *run, uint64_t moves, weft_error *error)
 {
-    weft_random_key key = weft_random_key_make(run->problem->seed ^ run->rounds, "improve");
-    annealing it = {.run = run, .order = &run->order, .key = key};
+    weft_random_key key = weft_random_key_make(run->problem->seed, "improve");
+    annealing it = {.run = run, .order = &run->order, .key = key, .drawn = run->rounds << 32};
     TRY(weft_allocate((size_t)run->order.count, sizeof *it.blocks, &it.blocks, error));
     trace(&it);
     anneal(&it, moves);

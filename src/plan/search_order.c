@@ -100,8 +100,6 @@ static bool frees(const weft_search_order *order, int32_t pass)
     return (int32_t)order->nodes[pass].pass == order->state->passes - 1;
 }
 
-/* ---- the longest path ---- */
-
 /* Of a pass that has been timed, now or before. */
 static double arrival(const weft_search_order *order, int32_t pass)
 {
@@ -197,8 +195,6 @@ static void rewind_all(weft_search_order *order, int32_t r, int32_t low)
         rewind_rank(order, other, other == r ? low : from);
     }
 }
-
-/* ---- shifts ---- */
 
 static void move(weft_search_order *order, weft_search_shift shift)
 {
@@ -305,8 +301,6 @@ bool weft_search_order_shift(weft_search_order *order, int32_t from, int32_t to,
     }
     return true;
 }
-
-/* ---- trying ---- */
 
 double weft_search_order_try(weft_search_order *order, double limit)
 {

@@ -131,7 +131,8 @@ static void try_rule(seeking *it, uint64_t number)
 
 weft_status weft_search_seek(weft_search_run *run, uint64_t rules, weft_error *error)
 {
-    seeking it = {.run = run, .key = weft_random_key_make(run->problem->seed ^ run->rounds, "seek"), .value = INFINITY};
+    weft_random_key key = weft_random_key_make(run->problem->seed, "seek");
+    seeking it = {.run = run, .key = key, .drawn = run->rounds << 32, .value = INFINITY};
     weft_status status = init(&it, error);
     for (uint64_t i = 0; i < rules && status == WEFT_OK && (i == 0 || !weft_search_run_out(run)); i++) try_rule(&it, i);
     if (status == WEFT_OK && weft_search_order_take(&run->order, run->sequence)) weft_search_run_offer(run);
