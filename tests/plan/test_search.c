@@ -206,7 +206,7 @@ static const struct {
 } tiny[] = {
     {2, 1, 2, "loop", false, false, 40},  {2, 1, 3, "loop", false, true, 12}, {3, 1, 2, "loop", false, true, 40},
     {2, 2, 1, "loop", false, true, 40},   {2, 2, 1, "v", false, true, 40},    {2, 1, 4, "loop", true, true, 40},
-    {3, 0, 1, "0,1,0,2", true, true, 40}, {2, 2, 2, "linear", true, true, 4}, {3, 1, 3, "loop", true, true, 40},
+    {3, 0, 2, "0,1,0,2", true, true, 30}, {2, 2, 2, "linear", true, true, 4}, {3, 1, 3, "loop", true, true, 40},
     {2, 2, 2, "loop", true, true, 1},     {2, 2, 2, "v", true, true, 1},      {2, 0, 2, "0,1,0", true, true, 30},
     {1, 3, 1, "loop", false, false, 10},  {2, 1, 3, "loop", true, false, 2},
 };
