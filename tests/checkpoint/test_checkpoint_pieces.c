@@ -327,7 +327,6 @@ static void test_ranks_that_do_not_agree(void **state)
         }
         assert_int_equal(weft_checkpoint_publish(model.folder, &wanted, "", files, 2, 1, &error), WEFT_FAILED);
         if (!strstr(error.text, rows[row].words)) fail_msg("%s", error.text);
-        assert_non_null(strstr(error.text, "the checkpoint of step 2 was not written"));
         assert_false(weft_path_exists(fixture_path(model.folder, 2, ".tmp")));
         fixture_check(&model, model.folder, 1);
     }

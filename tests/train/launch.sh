@@ -2,6 +2,7 @@
 # launched goes on.
 . "$(dirname "$0")/../transport/mpi.sh"
 find_mpirun "$weft" || exit 77
+[ -d "$work" ] || exit 1
 launcher=
 
 # The launcher first, which ends what it started; then what is left by its folder, which no other command line holds.

@@ -3,7 +3,7 @@
 # processes nor folders behind.
 set -u
 command -v mpirun > /dev/null 2>&1 || exit 77
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/weft-leftovers-XXXXXX")
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/weft-leftovers-XXXXXX") || exit 1
 trap 'pkill -KILL -f "$scratch/"; rm -rf "$scratch"' EXIT
 mkdir "$scratch/tmp"
 
