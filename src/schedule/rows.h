@@ -17,8 +17,8 @@
 typedef struct weft_circle {
     int32_t length;  /* ranks in it; 0: there is none */
     weft_text words; /* "rank 0 waits in 0WAIT_SEND_F0 because rank 1 has not come to 1RECV_F0, ...; rank 1 ..." */
-    size_t wait;     /* the first wait in it, or WEFT_NOWHERE; */
-    size_t action;   /* then the first cell in it: an index of actions */
+    size_t wait;     /* the wait that the words begin with, an index of waits; WEFT_NOWHERE: they begin with a pass */
+    size_t action;   /* that pass, an index of actions */
 } weft_circle;
 
 /* The shortest circle, in `out`. There is none where all rows end, and where one waits for an action that is in no row:
