@@ -22,8 +22,8 @@ weft_status weft_run_observer_init(weft_run_observer *observer, const weft_job *
     *observer = (weft_run_observer){.job = job,
                                     .progress = progress,
                                     .lock = -1,
-                                     .metrics = -1,
-                                     .terminal = isatty(fileno(progress)) && weft_mpi_launched(NULL) == 0};
+                                    .metrics = -1,
+                                    .terminal = isatty(fileno(progress)) && weft_mpi_launched(NULL) == 0};
     weft_text_init(&observer->line);
     observer->seconds_capacity = (size_t)(job->config->run.steps < 100000 ? job->config->run.steps : 100000);
     return weft_allocate(observer->seconds_capacity, sizeof *observer->seconds, &observer->seconds, error);
