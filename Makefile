@@ -8,7 +8,7 @@ ASAN_ENVIRONMENT = ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=ha
 	LSAN_OPTIONS=suppressions=$(CURDIR)/tests/asan.supp:print_suppressions=0
 TSAN_ENVIRONMENT = TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 
-all: $(BUILD)/build.ninja ## builds build/weft and libweft
+all: $(BUILD)/build.ninja ## builds build/weft
 	@ninja -C $(BUILD)
 
 $(BUILD)/build.ninja:
@@ -35,7 +35,7 @@ bench: ## runs the benchmarks
 docs: all ## writes the figures and pictures in docs/ anew
 	@tools/make_docs.sh $(BUILD)/weft docs docs
 
-install: all ## installs the command, the library and its header
+install: all ## installs the command
 	@meson install -C $(BUILD) --no-rebuild
 
 clean: ## removes the build folders

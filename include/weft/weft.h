@@ -1,7 +1,8 @@
 /*
  * libweft: pipeline-parallel training of transformer language models.
  *
- * So far the interface is the version alone; what weft does is reached by the command. It grows here and nowhere else.
+ * So far the interface is the version alone, and neither the library nor this header is installed; what weft does is
+ * reached by the command. It grows here and nowhere else.
  * Policy: every type declared here is opaque, every function is prefixed weft_, and nothing here prints, exits or
  * aborts. What is not declared in include/weft/ is not part of the library's interface.
  *

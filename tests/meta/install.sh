@@ -1,0 +1,9 @@
+#!/bin/sh
+# install.sh MESON BUILD: what make install puts on a machine is the command and nothing else.
+set -eu
+trial=$(mktemp -d)
+trap 'rm -rf "$trial"' EXIT
+DESTDIR=$trial "$1" install -C "$2" --no-rebuild >"$trial/log"
+rm "$trial/log"
+found=$(cd "$trial" && find . ! -type d)
+[ "$(basename "$found")" = weft ] && [ -x "$trial/$found" ] || { printf 'installed:\n%s\n' "$found"; exit 1; }
