@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-typedef enum form { FORM_TEXT, FORM_CSV, FORM_JSON } form;
+typedef enum output_format { FORM_TEXT, FORM_CSV, FORM_JSON } output_format;
 
 typedef struct hunt {
     weft_schedule *places; /* any schedule of the sizes: it has the placement */
@@ -15,7 +15,7 @@ typedef struct hunt {
     weft_search_result result;
 } hunt;
 
-static weft_status choose_form(const weft_arguments *arguments, form *out, weft_error *error)
+static weft_status choose_form(const weft_arguments *arguments, output_format *out, weft_error *error)
 {
     static const char *const names[] = {"text", "csv", "json"};
     const char *name = weft_arguments_get(arguments, "format");
@@ -25,7 +25,7 @@ static weft_status choose_form(const weft_arguments *arguments, form *out, weft_
     if (!name) return WEFT_OK;
     for (int i = 0; i < 3; i++) {
         if (strcmp(name, names[i]) != 0) continue;
-        *out = (form)i;
+        *out = (output_format)i;
         return WEFT_OK;
     }
     FAIL(error, WEFT_INVALID, "--format: expects text, csv or json, not '%s'", name);
@@ -114,7 +114,7 @@ static void write_json(const hunt *it, weft_text *out)
     weft_text_add(out, "\n}\n");
 }
 
-static weft_status report(const hunt *it, form chosen, weft_error *error)
+static weft_status report(const hunt *it, output_format chosen, weft_error *error)
 {
     weft_text text;
     weft_text_init(&text);
@@ -131,7 +131,7 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
 {
     (void)out_exit;
     hunt it = {0};
-    form chosen = FORM_TEXT;
+    output_format chosen = FORM_TEXT;
     TRY(choose_form(arguments, &chosen, error));
     weft_status status = search(&it, arguments, error);
     if (status == WEFT_OK) status = report(&it, chosen, error);

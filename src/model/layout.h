@@ -23,7 +23,7 @@
 #include "model/model.h"
 #include "model/sizes.h"
 
-typedef enum weft_group {
+typedef enum weft_layout_group {
     WEFT_GROUP_INPUT, /* the input of each layer, and of the head */
     WEFT_GROUP_INPUT_GRADIENT,
     WEFT_GROUP_EXCHANGE, /* where layers are divided: what tensor-parallel workers pass to each other */
@@ -34,7 +34,7 @@ typedef enum weft_group {
     WEFT_GROUP_HEAD_GRADIENT,
     WEFT_GROUP_HEAD_SCRATCH,
     WEFT_GROUPS
-} weft_group;
+} weft_layout_group;
 
 typedef enum weft_region {
     WEFT_REGION_INPUT,
@@ -83,21 +83,21 @@ typedef enum weft_memory {
     WEFT_MEMORIES
 } weft_memory;
 
-typedef struct weft_place {
+typedef struct weft_layout_place {
     weft_memory memory;
     int32_t instances; /* instance i stands at base + (i % instances) group bytes */
     size_t base;
-} weft_place;
+} weft_layout_place;
 
 typedef struct weft_layout {
     size_t offset[WEFT_REGIONS]; /* inside an instance of its group */
     size_t group_bytes[WEFT_GROUPS];
-    weft_place places[WEFT_PASSES][WEFT_GROUPS];
+    weft_layout_place places[WEFT_PASSES][WEFT_GROUPS];
     weft_stage_bytes bytes; /* the device's workspace is the first part of workspace */
 } weft_layout;
 
 weft_layout weft_layout_make(const weft_stage_shape *shape);
-weft_group weft_region_group(weft_region region);
+weft_layout_group weft_region_group(weft_region region);
 
 /* Shapes of the operations of a stage; shared by the layout (workspace) and the stage. */
 typedef struct weft_stage_operations {

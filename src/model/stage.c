@@ -5,8 +5,8 @@
 void *weft_run_region(const weft_run *run, weft_region region, int32_t index)
 {
     const weft_layout *layout = &run->stage->layout;
-    weft_group group = weft_region_group(region);
-    const weft_place *place = &run->places[group];
+    weft_layout_group group = weft_region_group(region);
+    const weft_layout_place *place = &run->places[group];
     size_t instance = (size_t)(index % place->instances);
     return run->memory[place->memory] + place->base + instance * layout->group_bytes[group] + layout->offset[region];
 }

@@ -3,7 +3,7 @@
 typedef enum row_count { TOKENS, OWN, SEQUENCES, SLICES, ONCE } row_count; /* OWN: of a tensor-parallel worker */
 
 typedef struct region_row {
-    weft_group group;
+    weft_layout_group group;
     row_count rows;
     weft_width width;
     bool fp32; /* else the storage element */
@@ -74,8 +74,8 @@ typedef enum stage_mode { KEEP, RECOMPUTE, FORWARD_ONLY, MODES } stage_mode;
         WEFT_MEMORY_NONE, NONE                                                                                         \
     }
 
-/* Columns as in weft_group. A full backward pass needs two input gradients: a layer's product of its weights reads the
- * one above while the one below is written. A forward run's layers overwrite their input by their output. */
+/* Columns as in weft_layout_group. A full backward pass needs two input gradients: a layer's product of its weights
+ * reads the one above while the one below is written. A forward run's layers overwrite their input by their output. */
 static const place_row places[MODES][WEFT_PASSES][WEFT_GROUPS] =
     {
         [KEEP] =
@@ -119,7 +119,7 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-weft_group weft_region_group(weft_region region)
+weft_layout_group weft_region_group(weft_region region)
 {
     return regions[region].group;
 }
@@ -210,12 +210,12 @@ static void count_groups(const weft_stage_shape *shape, int32_t count[WEFT_GROUP
 
 /* Lays the groups from first up to last one after another; at: the bytes used so far of each memory. */
 static void place_range(const weft_layout *layout, const int32_t count[WEFT_GROUPS], const place_row rules[WEFT_GROUPS],
-                        int first, int last, size_t at[WEFT_MEMORIES], weft_place out[WEFT_GROUPS])
+                        int first, int last, size_t at[WEFT_MEMORIES], weft_layout_place out[WEFT_GROUPS])
 {
     for (int g = first; g < last; g++) {
         int32_t wanted = (int32_t)rules[g].instances;
         int32_t instances = wanted == ALL || wanted > count[g] ? count[g] : wanted;
-        out[g] = (weft_place){rules[g].memory, instances, at[rules[g].memory]};
+        out[g] = (weft_layout_place){rules[g].memory, instances, at[rules[g].memory]};
         at[rules[g].memory] += (size_t)instances * layout->group_bytes[g];
     }
 }
@@ -223,7 +223,7 @@ static void place_range(const weft_layout *layout, const int32_t count[WEFT_GROU
 /* Lays out one pass. Head and layers are never at work together: where nothing of the layers stays, they share. */
 static void place_groups(const weft_layout *layout, const int32_t count[WEFT_GROUPS],
                          const place_row rules[WEFT_GROUPS], const size_t start[WEFT_MEMORIES],
-                         weft_place out[WEFT_GROUPS], size_t most[WEFT_MEMORIES])
+                         weft_layout_place out[WEFT_GROUPS], size_t most[WEFT_MEMORIES])
 {
     size_t at[WEFT_MEMORIES], shared[WEFT_MEMORIES];
     memcpy(at, start, sizeof at);

@@ -27,9 +27,7 @@ static int64_t position(const weft_order *order, int32_t size, int64_t i)
     return i < full ? i : full + (i - full) / rest * size + (i - full) % rest;
 }
 
-typedef void (*appender)(weft_order *order, int32_t local, int32_t microbatch);
-
-static void add_backward(weft_order *order, int32_t size, int64_t i, appender append)
+static void add_backward(weft_order *order, int32_t size, int64_t i, weft_order_append append)
 {
     place at = locate(order, size, position(order, size, i));
     append(order, order->loops - 1 - at.local, at.microbatch);

@@ -41,6 +41,7 @@ void weft_order_forward(weft_order *order, int32_t local, int32_t microbatch);
 void weft_order_backward(weft_order *order, int32_t local, int32_t microbatch);
 void weft_order_input(weft_order *order, int32_t local, int32_t microbatch);
 void weft_order_weight(weft_order *order, int32_t local, int32_t microbatch);
+typedef void (*weft_order_append)(weft_order *order, int32_t local, int32_t microbatch); /* one of these */
 
 /* The two actions appended last are an overlapped pair. */
 void weft_order_pair(weft_order *order);

@@ -6,10 +6,8 @@ typedef struct v_counts {
     int32_t forward[2], input[2], weight[2];
 } v_counts;
 
-typedef void (*appender)(weft_order *order, int32_t local, int32_t microbatch);
-
 /* Micro-batches that do not exist are left out: what is left of an order that runs, runs. */
-static void next(v_counts *v, int32_t *counts, int32_t local, appender append)
+static void next(v_counts *v, int32_t *counts, int32_t local, weft_order_append append)
 {
     int32_t microbatch = counts[local]++;
     if (microbatch < v->order->microbatches) append(v->order, local, microbatch);

@@ -6,4 +6,7 @@ trap 'rm -rf "$trial"' EXIT
 DESTDIR=$trial "$1" install -C "$2" --no-rebuild >"$trial/log"
 rm "$trial/log"
 found=$(cd "$trial" && find . ! -type d)
-[ "$(basename "$found")" = weft ] && [ -x "$trial/$found" ] || { printf 'installed:\n%s\n' "$found"; exit 1; }
+if [ "$(basename "$found")" != weft ] || [ ! -x "$trial/$found" ]; then
+    printf 'installed:\n%s\n' "$found"
+    exit 1
+fi

@@ -16,7 +16,7 @@
 enum { BLOCK_ROWS = 128, ALIGNMENT = 64 };
 
 /* The products of one block of query rows. */
-typedef enum step { SCORES, OUTPUT, TURNED_SCORES, DQUERY, DKEY, STEPS } step;
+typedef enum product_kind { SCORES, OUTPUT, TURNED_SCORES, DQUERY, DKEY, PRODUCTS } product_kind;
 
 typedef struct block {
     int64_t first, rows, keys; /* query rows first .. first + rows - 1 see keys 0 .. keys - 1 */
@@ -53,10 +53,10 @@ static block block_get(const weft_attention *attention, int64_t index)
     return (block){first, rows, first + rows};
 }
 
-static weft_product_shape step_shape(const weft_attention *attention, const block *part, step which)
+static weft_product_shape product_shape(const weft_attention *attention, const block *part, product_kind which)
 {
     const int64_t D = attention->D, rows = part->rows, keys = part->keys;
-    const weft_product_shape shapes[STEPS] = {
+    const weft_product_shape shapes[PRODUCTS] = {
         /* queries keys^T */
         [SCORES] = {.m = rows,
                     .n = keys,
@@ -128,8 +128,8 @@ size_t weft_cpu_attention_workspace(const weft_device_options *options, const we
     size_t largest = 0;
     for (int64_t i = 0; i < block_count(attention); i++) {
         block part = block_get(attention, i);
-        for (int which = 0; which < STEPS; which++) {
-            weft_product_shape shape = step_shape(attention, &part, (step)which);
+        for (int which = 0; which < PRODUCTS; which++) {
+            weft_product_shape shape = product_shape(attention, &part, (product_kind)which);
             size_t scratch = weft_onednn_scratch(options->element, &shape);
             if (scratch > largest) largest = scratch;
         }
@@ -140,13 +140,13 @@ size_t weft_cpu_attention_workspace(const weft_device_options *options, const we
 }
 
 /* Makes the products of all blocks before the team starts. */
-static bool prepare(attention_call *call, step begin, step end)
+static bool prepare(attention_call *call, product_kind begin, product_kind end)
 {
     weft_cpu *cpu = call->cpu;
     for (int64_t i = 0; i < block_count(call->attention); i++) {
         block part = block_get(call->attention, i);
-        for (step which = begin; which < end; which++) {
-            weft_product_shape shape = step_shape(call->attention, &part, which);
+        for (product_kind which = begin; which < end; which++) {
+            weft_product_shape shape = product_shape(call->attention, &part, which);
             if (weft_onednn_prepare(cpu->onednn, &shape, &cpu->base.error) != WEFT_OK) return false;
             size_t scratch = weft_product_scratch(weft_onednn_find(cpu->onednn, &shape));
             if (scratch > call->scratch) call->scratch = scratch;
@@ -157,10 +157,10 @@ static bool prepare(attention_call *call, step begin, step end)
     return true;
 }
 
-static bool run(const attention_call *call, const block *part, step which, const buffers *own, const void *a,
+static bool run(const attention_call *call, const block *part, product_kind which, const buffers *own, const void *a,
                 const void *b, void *c)
 {
-    weft_product_shape shape = step_shape(call->attention, part, which);
+    weft_product_shape shape = product_shape(call->attention, part, which);
     const weft_product *product = weft_onednn_find(call->cpu->onednn, &shape);
     return weft_product_run(call->cpu->onednn, product, omp_get_thread_num(), a, b, NULL, c, own->scratch);
 }
@@ -275,7 +275,7 @@ static void attention_run(attention_call *call, bool backward)
     weft_device *device = &call->cpu->base;
     call->width = (attention->H + 2 * attention->G) * attention->D;
     call->out_width = attention->H * attention->D;
-    if (!prepare(call, backward ? TURNED_SCORES : SCORES, backward ? STEPS : TURNED_SCORES)) return;
+    if (!prepare(call, backward ? TURNED_SCORES : SCORES, backward ? PRODUCTS : TURNED_SCORES)) return;
     int failed = 0;
 #pragma omp parallel for num_threads(device->threads) schedule(dynamic, 1) reduction(| : failed)
     for (int64_t i = 0; i < attention->B * attention->G; i++) {
