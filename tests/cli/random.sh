@@ -1,52 +1,89 @@
 #!/bin/sh
-# random.sh WEFT FOLDER: random argument vectors never crash the program, and every refusal is one line with status 2.
+# random.sh WEFT FOLDER: random arguments never crash a verb, and every refusal is one line with status 2. The verbs are
+# those that weft help lists, and their options those of their own --help: nothing that is added is left out.
 set -eu
 weft=$(realpath "$1") files=$(realpath "$2")/files
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cp -r "$files/." "$scratch"
 cd "$scratch"
+"$weft" train train.yaml run.folder=run >/dev/null 2>&1
 
-# 300 lines of up to 8 words; a verb leads most of them. train is always a dry run: nothing is to be trained here.
-awk 'BEGIN {
-    verbs = split("train --dry-run|generate|schedule|verify|simulate|compare|config|help|frobnicate", verb, "|")
-    words = split("--pipeline|--loops|--microbatches|--placement|--format|--json|--resume|--prompt|--tokens|--top-k|--seed|" \
-        "--temperature|--device|--help|--version|--|-|-x|--=|--format=csv|--pipeline=2|--microbatches=3|0|1|2|3|-1|7e9|nan|" \
-        "99999999999999999999|0x10|1.5|csv|text|linear|loop|gpipe|1f1b|depth-first|breadth-first|sequential|train.yaml|" \
-        "good.yaml|misspelt.yaml|nothing|.|/dev/null|train|generate|schedule|run.steps=2|run.steps=|=|=1|model.layers=2|" \
-        "parallel.pipeline=2|parallel.stages=[1,1]|parallel.stages=[|model.width=999999999|parallel.schedule=two.csv|" \
-        "schedules/custom.csv|schedules/deadlock.csv|--memory-cap|--forward|--costs|costs/two.json|--update|1,2|--unit|--svg|--html|--trace|" \
-        "threads=1|element=bf16|%s%n|\\|\"|{|\303\251|\377", word, "|")
-    srand(20240601)
-    for (line = 0; line < 300; line++) {
-        text = rand() < 0.9 ? verb[1 + int(rand() * verbs)] : ""
-        for (i = int(rand() * 8); i > 0; i--) text = text " " word[1 + int(rand() * words)]
-        print text
+"$weft" help | sed -n 's/^  \([a-z][a-z-]*\)  .*/\1/p' >verbs
+while IFS= read -r verb; do
+    "$weft" "$verb" --help | sed -n "s/^  --\([a-z-]*\) \([^ ]*\)  .*/$verb \1 \2/p; s/^  --\([a-z-]*\)   .*/$verb \1/p"
+done <verbs >options
+cat >words <<'END'
+-- - -x --= --help --version 0 1 2 3 -1 nan 1e999 99999999999999999999 0x10 1.5 1,2 1,2,1 csv text linear loop v 0,1,1,0
+gpipe breadth-first zb-v hybrid optimizer weights cpu reference train help train.yaml good.yaml misspelt.yaml nothing .
+/dev/null out run measured schedules/custom.csv schedules/deadlock.csv schedules/of-2024.csv costs/two.json
+costs/four.yaml costs/word.yaml run.steps=2 run.steps= = =1 model.layers=2 model.layers=4 model.width=999999999
+parallel.pipeline=2 parallel.data=2 parallel.stages=[1,1] parallel.stages=[ parallel.schedule=two.csv threads=1
+element=bf16 microbatch=1,2 microbatch= %s%n \ " {
+END
+printf '\303\251 \377\n' >>words
+
+# 50 lines a verb, most of them a line that is right and up to 7 words more. What takes time is bounded: train only
+# plans, costs are a few microseconds, a search has a second, no number that is right is large.
+awk '
+function below(n) { state = (state * 16807) % 2147483647; return state % n }
+function any() { return word[1 + below(word_count)] }
+function value(given) {
+    if (below(3) == 0) return any()
+    return given ~ /\|/ ? choice[1 + below(split(given, choice, "|"))] : 1 + below(3)
+}
+function option(verb,   i) {
+    i = 1 + below(count[verb])
+    if (given[verb, i] == "" || below(8) == 0) return "--" name[verb, i]
+    return "--" name[verb, i] (below(2) ? " " : "=") value(given[verb, i])
+}
+BEGIN {
+    state = 20240601
+    right["train"] = "train.yaml"; right["generate"] = "run --prompt ab --tokens 3"; right["compare"] = "run run"
+    right["config"] = "train.yaml"; right["timeline"] = "measured"
+    right["schedule"] = right["verify"] = "breadth-first --pipeline 2 --microbatches 3"
+    right["simulate"] = right["rehearse"] = "1f1b --pipeline 2 --microbatches 3 --forward 1 --backward-input 1"
+    right["search"] = "--pipeline 2 --microbatches 2 --placement v"
+    right["sweep"] = "train.yaml microbatch=1 --steps 1 --warmup 0"
+    first["train"] = "--dry-run"; last["rehearse"] = "--unit us"; last["search"] = "--seconds 1"
+}
+FILENAME == "verbs" { verbs[++verb_count] = $1 }
+FILENAME == "options" { name[$1, ++count[$1]] = $2; given[$1, count[$1]] = $3 }
+FILENAME == "words" { for (i = 1; i <= NF; i++) word[++word_count] = $i }
+END {
+    for (v = 1; v <= verb_count; v++) for (i = 0; i < 50; i++) {
+        verb = verbs[v]
+        line = verb " " first[verb]
+        if (below(4)) line = line " " right[verb]
+        for (k = below(8); k > 0; k--) line = line " " (below(2) ? option(verb) : any())
+        print line " " last[verb]
     }
-}' >vectors
+    print ""; print "frobnicate"; print "--frobnicate"; print any()
+}' verbs options words >vectors
 
-count=0
+# wrong TEXT: what is wrong about the last line, and what it said
+wrong() { echo "weft $line: $1"; cat err; exit 1; } >&2
+
 while IFS= read -r line; do
-    count=$((count + 1))
     status=0
     set -f
     # shellcheck disable=SC2086 # a list of words
-    timeout 60 "$weft" $line >out 2>err </dev/null || status=$?
+    timeout 120 "$weft" $line >out 2>err </dev/null || status=$?
     set +f
-    if [ "$status" -gt 2 ]; then
-        echo "weft $line: status $status"
-        cat err
-        exit 1
+    [ "$status" -le 2 ] || wrong "status $status"
+    if [ "$status" = 2 ]; then
+        [ "$(wc -l <err)" = 1 ] || wrong "not one line"
+        [ ! -s out ] || wrong "refused, but printed something"
     fi
-    if [ "$status" = 2 ] && [ "$(wc -l <err)" != 1 ]; then
-        echo "weft $line: not one line:"
-        cat err
-        exit 1
-    fi
-    if [ "$status" = 2 ] && [ -s out ]; then
-        echo "weft $line: refused, but printed something"
-        exit 1
-    fi
-done <vectors
-echo "$count argument vectors"
-[ "$count" = 300 ]
+    echo "${line%% *} $status"
+done <vectors >ends
+
+# Every verb was refused, and every one went through.
+while IFS= read -r verb; do
+    for status in 0 2; do
+        grep -qx "$verb $status" ends || { echo "no arguments of $verb ended with status $status"; exit 1; }
+    done
+done <verbs
+count=$(wc -l <ends)
+echo "$count argument vectors of $(wc -l <verbs) verbs"
+[ "$count" -gt 500 ]
