@@ -192,6 +192,61 @@ static void test_messages(void **state)
     refused(program, "rank 0 runs 2F0 twice");
 }
 
+/* Puts a lane without actions behind those of a rank. */
+static void add_lane(weft_program *p, weft_lane lane)
+{
+    int32_t at = p->rank_lanes[lane.rank + 1], count = p->rank_lanes[p->ranks];
+    weft_lane *lanes = NULL;
+    assert_int_equal(weft_allocate((size_t)count + 1, sizeof *lanes, &lanes, NULL), WEFT_OK);
+    for (int32_t i = 0; i < count; i++) {
+        lanes[i + (i >= at)] = p->lanes[i];
+        lanes[i + (i >= at)].match += p->lanes[i].match >= at;
+    }
+    lane.first = p->lanes[at - 1].first + p->lanes[at - 1].count;
+    lanes[at] = lane;
+    for (int32_t rank = lane.rank + 1; rank <= p->ranks; rank++) p->rank_lanes[rank]++;
+    weft_free(p->lanes);
+    p->lanes = lanes;
+}
+
+/* A second pair of lanes from rank 0 to rank 1, of one kind and tag, that match each other. */
+static void add_messages(weft_program *p, weft_lane_kind send, weft_lane_kind receive, int32_t tag)
+{
+    add_lane(p, (weft_lane){.kind = send, .rank = 0, .peer = 1, .match = -1, .tag = tag});
+    int32_t from = p->rank_lanes[1] - 1, to = p->rank_lanes[2];
+    add_lane(p, (weft_lane){.kind = receive, .rank = 1, .peer = 0, .match = from, .tag = tag});
+    p->lanes[from].match = to;
+}
+
+static weft_lane *lane_of(weft_program *p, int32_t rank, weft_lane_kind kind)
+{
+    for (int32_t i = p->rank_lanes[rank]; i < p->rank_lanes[rank + 1]; i++)
+        if (p->lanes[i].kind == kind) return &p->lanes[i];
+    fail_msg("no such lane");
+    return NULL;
+}
+
+/* Messages of two lanes with one sender, receiver and tag would be taken for each other, and of two lanes of one kind a
+ * reader finds one. */
+static void test_lanes_that_look_alike(void **state)
+{
+    (void)state;
+    weft_program *program = small(false);
+    lane_of(program, 0, WEFT_PROGRAM_SEND_B)->tag = lane_of(program, 0, WEFT_PROGRAM_SEND_F)->tag;
+    lane_of(program, 1, WEFT_PROGRAM_RECV_B)->tag = lane_of(program, 0, WEFT_PROGRAM_SEND_F)->tag;
+    refused(program, "rank 0 has two lanes that cannot be told apart: send-F and send-B");
+    program = small(false);
+    lane_of(program, 1, WEFT_PROGRAM_SEND_B)->tag = lane_of(program, 1, WEFT_PROGRAM_SEND_F)->tag;
+    lane_of(program, 0, WEFT_PROGRAM_RECV_B)->tag = lane_of(program, 1, WEFT_PROGRAM_SEND_F)->tag;
+    refused(program, "rank 0 has two lanes that cannot be told apart: recv-F and recv-B");
+    program = small(false);
+    add_lane(program, (weft_lane){.kind = WEFT_PROGRAM_REDUCE, .rank = 1, .peer = -1, .match = -1});
+    refused(program, "rank 1 has two lanes that cannot be told apart: reduce and reduce");
+    program = small(false);
+    add_messages(program, WEFT_PROGRAM_SEND_F, WEFT_PROGRAM_RECV_F, 77);
+    refused(program, "rank 0 has two lanes that cannot be told apart: send-F and send-F");
+}
+
 /* One number of one array replaced. */
 static void spoil(weft_program *p, dice *d)
 {
@@ -266,8 +321,12 @@ static void test_hostile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_always_wrong), cmocka_unit_test(test_sometimes_wrong), cmocka_unit_test(test_dropped),
-        cmocka_unit_test(test_messages),     cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_always_wrong),
+        cmocka_unit_test(test_sometimes_wrong),
+        cmocka_unit_test(test_dropped),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_lanes_that_look_alike),
+        cmocka_unit_test(test_hostile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -258,6 +258,63 @@ static void test_bubble_adds_up(void **state)
     }
 }
 
+typedef struct gap_sums {
+    double cause[64][WEFT_BUBBLE_CAUSES];
+} gap_sums;
+
+static void add_gap(const weft_bubble_gap *gap, void *context)
+{
+    gap_sums *sums = context;
+    double sum = 0;
+    for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
+        assert_true(gap->cause[cause] >= 0);
+        sum += gap->cause[cause];
+        sums->cause[gap->rank][cause] += gap->cause[cause];
+    }
+    assert_true(gap->end > gap->begin);
+    assert_true(fabs(sum - (gap->end - gap->begin)) < 1e-9);
+}
+
+/* Measured timelines of ranks whose clocks differ: a pass may seem to end after its message has arrived. No cause takes
+ * time from another one, and the gaps one by one are what they are together. */
+static void test_clocks_that_differ(void **state)
+{
+    (void)state;
+    dice d = {7};
+    for (int i = 0; i < 500; i++) {
+        weft_schedule *schedule = i % 2 ? build_kind(&d) : build_random(&d);
+        stage_sizes sizes;
+        build_sizes(&d, schedule->stages, &sizes);
+        weft_lower_options options = build_options(&d, &sizes);
+        weft_program *program = lower(schedule, &options);
+        double cost[4][64], late[64], step, fraction;
+        for (int k = 0; k < 4 * 64; k++) cost[k / 64][k % 64] = dice_roll(&d, 6);
+        for (int k = 0; k < 64; k++) late[k] = dice_roll(&d, 8);
+        weft_costs costs = random_costs(&d, cost);
+        weft_timeline timeline;
+        weft_error error = {0};
+        weft_bubble_rank ranks[64];
+        gap_sums sums = {0};
+        assert_int_equal(weft_timeline_init(&timeline, program, &error), WEFT_OK);
+        assert_int_equal(weft_simulate(program, &costs, &timeline, &error), WEFT_OK);
+        for (int32_t lane = 0; lane < program->rank_lanes[program->ranks]; lane++) {
+            const weft_lane *row = &program->lanes[lane];
+            for (uint32_t a = row->first; a < row->first + row->count; a++) {
+                timeline.begin[a] += late[row->rank];
+                timeline.end[a] += late[row->rank];
+            }
+        }
+        weft_bubble_visit(&timeline, add_gap, &sums);
+        weft_bubble_measure(&timeline, &step, &fraction, ranks);
+        for (int32_t rank = 0; rank < program->ranks; rank++)
+            for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++)
+                assert_true(fabs(sums.cause[rank][cause] - ranks[rank].cause[cause]) < 1e-9);
+        weft_timeline_fini(&timeline);
+        weft_program_destroy(program);
+        weft_schedule_destroy(schedule);
+    }
+}
+
 static void check_causes(const weft_bubble_rank *rank, double fill, double drain, double imbalance, double message,
                          double update)
 {
@@ -427,10 +484,15 @@ static void test_circle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_formulas),        cmocka_unit_test(test_slots_cost_no_time),
-        cmocka_unit_test(test_longest_path),    cmocka_unit_test(test_bubble_adds_up),
-        cmocka_unit_test(test_causes),          cmocka_unit_test(test_peak),
-        cmocka_unit_test(test_circle),          cmocka_unit_test(test_published_rows),
+        cmocka_unit_test(test_formulas),
+        cmocka_unit_test(test_slots_cost_no_time),
+        cmocka_unit_test(test_longest_path),
+        cmocka_unit_test(test_bubble_adds_up),
+        cmocka_unit_test(test_clocks_that_differ),
+        cmocka_unit_test(test_causes),
+        cmocka_unit_test(test_peak),
+        cmocka_unit_test(test_circle),
+        cmocka_unit_test(test_published_rows),
         cmocka_unit_test(test_published_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
