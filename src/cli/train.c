@@ -109,10 +109,9 @@ static weft_status run_job(const weft_arguments *arguments, const weft_job *job,
 /* Before hours of training, not after. */
 static weft_status check_prompt(const weft_config *config, weft_error *error)
 {
-    weft_error reason;
     if (config->run.sample_tokens == 0) return WEFT_OK;
-    if (weft_sample_check(config, config->run.sample_prompt, &reason) == WEFT_OK) return WEFT_OK;
-    return weft_config_complain(config, "run.sample_prompt", error, "%s", reason.text);
+    if (weft_sample_check(config, config->run.sample_prompt, error) == WEFT_OK) return WEFT_OK;
+    return weft_config_relay(config, "run.sample_prompt", error);
 }
 
 static weft_status train(const weft_arguments *arguments, const weft_config *config, int32_t rank, weft_error *error)

@@ -5,7 +5,7 @@ static size_t row_length(const weft_schedule *schedule, int32_t rank)
     return schedule->first[rank + 1] - schedule->first[rank];
 }
 
-static size_t widest_action(const weft_schedule *schedule)
+static size_t widest_action(const weft_schedule *schedule, weft_text *out)
 {
     size_t widest = 0;
     weft_text cell;
@@ -15,6 +15,7 @@ static size_t widest_action(const weft_schedule *schedule)
         weft_action_print(schedule->actions[i], &cell);
         if (cell.length > widest) widest = cell.length;
     }
+    if (cell.failed) out->failed = true;
     weft_text_fini(&cell);
     return widest;
 }
@@ -38,7 +39,7 @@ void weft_schedule_write_text(const weft_schedule *schedule, weft_text *out)
     add_header(schedule, out);
     int rank_width = 1;
     for (int32_t top = schedule->ranks - 1; top > 9; top /= 10) rank_width++;
-    size_t width = widest_action(schedule);
+    size_t width = widest_action(schedule, out);
     for (int32_t rank = 0; rank < schedule->ranks; rank++) {
         weft_text_add(out, "rank %*d |", rank_width, (int)rank);
         for (size_t i = 0; i < row_length(schedule, rank); i++) {
