@@ -69,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     fuzz_source from = {bytes, size};
     made it;
-    if (made_init(&it, &(made_limits){6, 4, 12}, &from)) check_program(&it);
+    if (made_init(&it, &(made_limits){5, 3, 8}, &from)) check_program(&it);
     made_fini(&it);
     return 0;
 }

@@ -289,6 +289,8 @@ static void test_absent(void **state)
         assert_true(fabs(fit.costs.messages[s] - 0.5) < 1e-12);
     }
     assert_true(fit.costs.reduce == 0);
+    for (int kind = 0; kind < WEFT_ACTION_KINDS; kind++) assert_true(fit.costs.collectives[kind] == 0);
+    for (int s = 0; s < 2; s++) assert_true(fit.costs.gathers[s] == 0 && fit.costs.reductions[s] == 0);
     weft_fit_fini(&fit);
     weft_timeline_fini(&timeline);
     weft_program_destroy(program);
@@ -352,6 +354,44 @@ static void test_drawn(void **state)
     weft_schedule_destroy(schedule);
 }
 
+/* A pass is drawn from those of its kind and stage; what is no pass keeps its own time. */
+static void test_places(void **state)
+{
+    (void)state;
+    enum { M = 5 };
+    weft_schedule *schedule = create("1f1b", 2, M);
+    weft_program *program = lower(schedule, &(weft_lower_options){.update = true, .clip = true});
+    weft_timeline measured, drawn;
+    weft_draw draw;
+    weft_error error = {0};
+    double seconds[256];
+    assert_true(program->action_count < 256);
+    for (uint32_t a = 0; a < program->action_count; a++) seconds[a] = 1 + a;
+    simulate(program, &(weft_costs){.actions = seconds}, &measured);
+    assert_int_equal(weft_draw_init(&draw, &measured, 1, &error), WEFT_OK);
+    assert_int_equal(weft_timeline_init(&drawn, program, &error), WEFT_OK);
+    int elsewhere = 0;
+    for (uint64_t number = 0; number < 50; number++) {
+        assert_int_equal(weft_draw_step(&draw, number, &drawn, &error), WEFT_OK);
+        for (uint32_t a = 0; a < program->action_count; a++) {
+            uint32_t from = 0;
+            while (from < program->action_count && fabs(draw.seconds[from] - draw.drawn[a]) > 1e-9) from++;
+            assert_true(from < program->action_count);
+            weft_action one = program->actions[a], other = program->actions[from];
+            bool pass = one.kind == WEFT_F || one.kind == WEFT_B;
+            if (pass) assert_true(one.kind == other.kind && one.stage == other.stage);
+            if (!pass) assert_true(draw.drawn[a] == draw.seconds[a]);
+            elsewhere += pass && draw.drawn[a] != draw.seconds[a];
+        }
+    }
+    assert_true(elsewhere > 100);
+    weft_timeline_fini(&drawn);
+    weft_draw_fini(&draw);
+    weft_timeline_fini(&measured);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+}
+
 static weft_status use_measured(void *context, weft_error *error)
 {
     const weft_timeline *measured = context;
@@ -389,9 +429,9 @@ static void test_every_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_kind), cmocka_unit_test(test_random),           cmocka_unit_test(test_disturbed),
-        cmocka_unit_test(test_mean),       cmocka_unit_test(test_moments),          cmocka_unit_test(test_absent),
-        cmocka_unit_test(test_drawn),      cmocka_unit_test(test_every_allocation),
+        cmocka_unit_test(test_every_kind), cmocka_unit_test(test_random),  cmocka_unit_test(test_disturbed),
+        cmocka_unit_test(test_mean),       cmocka_unit_test(test_moments), cmocka_unit_test(test_absent),
+        cmocka_unit_test(test_drawn),      cmocka_unit_test(test_places),  cmocka_unit_test(test_every_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

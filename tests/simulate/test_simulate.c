@@ -1,6 +1,7 @@
 /* Simulation: the published formulas, exactly; the longest path against a slow fixed point; the bubble and its causes.
  */
 #include "../program/build.h"
+#include "program/index.h"
 #include "simulate/simulate.h"
 
 #include <math.h>
@@ -259,8 +260,31 @@ static void test_bubble_adds_up(void **state)
 }
 
 typedef struct gap_sums {
+    const weft_timeline *timeline;
     double cause[64][WEFT_BUBBLE_CAUSES];
 } gap_sums;
+
+/* What an action, or a pair that begins as one, was kept waiting by ended last of all it waits for; what brought a
+ * message computed on the sender's rank. */
+static void check_reason(const weft_timeline *timeline, const weft_bubble_gap *gap)
+{
+    const weft_program *program = timeline->program;
+    const weft_lane *lane = &program->lanes[program->rank_lanes[gap->rank]];
+    if (gap->waited == UINT32_MAX) return assert_true(gap->source == UINT32_MAX);
+    uint32_t past = gap->before + 1;
+    bool pair = past < lane->first + lane->count && program->actions[past].paired &&
+                timeline->begin[past] == timeline->begin[gap->before];
+    double last = 0;
+    for (uint32_t i = program->after_first[gap->before]; i < program->after_first[past + pair]; i++)
+        last = fmax(last, timeline->end[program->after[i]]);
+    assert_true(last > gap->begin);
+    assert_true(timeline->end[gap->waited] == last);
+    const weft_lane *from = &program->lanes[weft_program_lane(program, gap->rank, gap->waited)];
+    bool receives = from->kind == WEFT_PROGRAM_RECV_F || from->kind == WEFT_PROGRAM_RECV_B;
+    if (!receives) return assert_true(gap->source == UINT32_MAX);
+    const weft_lane *sender = &program->lanes[program->rank_lanes[from->peer]];
+    assert_true(gap->source - sender->first < sender->count);
+}
 
 static void add_gap(const weft_bubble_gap *gap, void *context)
 {
@@ -271,8 +295,19 @@ static void add_gap(const weft_bubble_gap *gap, void *context)
         sum += gap->cause[cause];
         sums->cause[gap->rank][cause] += gap->cause[cause];
     }
+    check_reason(sums->timeline, gap);
     assert_true(gap->end > gap->begin);
     assert_true(fabs(sum - (gap->end - gap->begin)) < 1e-9);
+}
+
+/* What is hidden of gathers and reductions is a part of them. */
+static void check_hidden(const weft_timeline *timeline)
+{
+    static const weft_action_kind kinds[] = {WEFT_UNSHARD, WEFT_REDUCE_GRAD};
+    for (int i = 0; i < 2; i++) {
+        weft_hidden part = weft_hidden_measure(timeline, kinds[i]);
+        assert_true(part.hidden >= 0 && part.hidden <= part.seconds + 1e-9);
+    }
 }
 
 /* Measured timelines of ranks whose clocks differ: a pass may seem to end after its message has arrived. No cause takes
@@ -291,10 +326,11 @@ static void test_clocks_that_differ(void **state)
         for (int k = 0; k < 4 * 64; k++) cost[k / 64][k % 64] = dice_roll(&d, 6);
         for (int k = 0; k < 64; k++) late[k] = dice_roll(&d, 8);
         weft_costs costs = random_costs(&d, cost);
+        costs.pairs = !options.sizes; /* buffers pass from the first part to the second */
         weft_timeline timeline;
         weft_error error = {0};
         weft_bubble_rank ranks[64];
-        gap_sums sums = {0};
+        gap_sums sums = {.timeline = &timeline};
         assert_int_equal(weft_timeline_init(&timeline, program, &error), WEFT_OK);
         assert_int_equal(weft_simulate(program, &costs, &timeline, &error), WEFT_OK);
         for (int32_t lane = 0; lane < program->rank_lanes[program->ranks]; lane++) {
@@ -309,6 +345,11 @@ static void test_clocks_that_differ(void **state)
         for (int32_t rank = 0; rank < program->ranks; rank++)
             for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++)
                 assert_true(fabs(sums.cause[rank][cause] - ranks[rank].cause[cause]) < 1e-9);
+        double shares[WEFT_BUBBLE_CAUSES], sum = 0;
+        weft_bubble_shares(ranks, program->ranks, step, shares);
+        for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) sum += shares[cause];
+        assert_true(fabs(sum - fraction) < 1e-9);
+        check_hidden(&timeline);
         weft_timeline_fini(&timeline);
         weft_program_destroy(program);
         weft_schedule_destroy(schedule);
@@ -352,6 +393,20 @@ static void test_causes(void **state)
     weft_schedule_destroy(schedule);
 }
 
+/* Split backward passes hold a micro-batch until its W: zb-h1 in the memory of 1f1b, zb-h2 in twice as much. */
+static void check_peak(const char *kind, int wanted)
+{
+    weft_schedule *schedule = create(kind, 4, 1, 9);
+    weft_program *program = lower(schedule, &(weft_lower_options){0});
+    weft_costs costs = equal(0);
+    weft_bubble_rank ranks[4];
+    double step;
+    run(program, &costs, &step, ranks);
+    assert_int_equal(ranks[0].peak_activations, wanted);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+}
+
 static void test_peak(void **state)
 {
     (void)state;
@@ -364,6 +419,9 @@ static void test_peak(void **state)
     for (int rank = 0; rank < 4; rank++) assert_int_equal(ranks[rank].peak_activations, 4 - rank);
     weft_program_destroy(program);
     weft_schedule_destroy(schedule);
+    check_peak("zb-h1", 4);
+    check_peak("zb-h2", 7);
+    check_peak("gpipe", 9);
 }
 
 /* (cost - M T) / cost, where cost is the time of the slowest rank from its first start to its last end. */
