@@ -166,6 +166,10 @@ static void test_actions(void **state)
     action((weft_action){.kind = WEFT_F, .stage = 4}, "rank 0 runs 4F0, but there are 4 stages");
     action((weft_action){.kind = WEFT_F, .microbatch = 2}, "rank 0 runs 0F2, but there are 2 micro-batches");
     action((weft_action){.kind = WEFT_UPDATE, .stage = 4}, "rank 0 runs 4UPDATE, but there are 4 stages");
+    action((weft_action){.kind = WEFT_UPDATE, .microbatch = 1},
+           "runs 0UPDATE of stage 0, micro-batch 1, which the kind");
+    action((weft_action){.kind = WEFT_NORM, .stage = 1},
+           "rank 0 runs NORM of stage 1, micro-batch 0, which the kind has");
     action((weft_action){.kind = WEFT_F, .paired = 1}, "rank 0 has 0F0 as half of a pair that cannot overlap");
     weft_program *program = make();
     uint32_t first = program->lanes[0].first;
