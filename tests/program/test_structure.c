@@ -149,6 +149,9 @@ static void test_matches(void **state)
     program = make();
     program->lanes[program->rank_lanes[2] - 1].count--;
     refused(program, "some actions are on no lane");
+    program = make();
+    program->lanes[program->rank_lanes[2] - 1].count++;
+    refused(program, "do not follow those of the lane before");
 }
 
 /* The first action of rank 0 as another one. */
@@ -168,8 +171,8 @@ static void test_actions(void **state)
     action((weft_action){.kind = WEFT_UPDATE, .stage = 4}, "rank 0 runs 4UPDATE, but there are 4 stages");
     action((weft_action){.kind = WEFT_UPDATE, .microbatch = 1},
            "runs 0UPDATE of stage 0, micro-batch 1, which the kind");
-    action((weft_action){.kind = WEFT_NORM, .stage = 1},
-           "rank 0 runs NORM of stage 1, micro-batch 0, which the kind has");
+    action((weft_action){.kind = WEFT_NORM, .stage = 9},
+           "rank 0 runs NORM of stage 9, micro-batch 0, which the kind has");
     action((weft_action){.kind = WEFT_F, .paired = 1}, "rank 0 has 0F0 as half of a pair that cannot overlap");
     weft_program *program = make();
     uint32_t first = program->lanes[0].first;
