@@ -269,6 +269,25 @@ static void test_completeness(void **state)
     weft_program_destroy(program);
 }
 
+/* Gathers and reductions name buffers that there are, and leave no gradient out. */
+static void test_sharding(void **state)
+{
+    (void)state;
+    const char *list = "0,1,0,1";
+    weft_program *program =
+        placed(list, 2, &(weft_lower_options){.data = 2, .shard = WEFT_SHARD_WEIGHTS, .weight_buffers = 1});
+    program->actions[find(program, WEFT_UNSHARD, 2, 0)].microbatch = 1;
+    refused(program, "rank 0: 2UNSHARD is about buffer 1, but there are 1");
+    program = placed(list, 2, &(weft_lower_options){.data = 2, .shard = WEFT_SHARD_GRADIENTS, .gradient_buffers = 1});
+    program->actions[find(program, WEFT_REDUCE_GRAD, 2, 0)].microbatch = 1;
+    refused(program, "rank 0: 2REDUCE_GRAD is about buffer 1, but there are 1");
+    program = placed(list, 2, &(weft_lower_options){.data = 2});
+    for (uint32_t a = 0; a < program->action_count; a++)
+        if (program->actions[a].kind == WEFT_REDUCE_GRAD && program->actions[a].stage == 2)
+            program->actions[a].stage = 0;
+    refused(program, "rank 0 never reduces the gradients of 2B0");
+}
+
 /* The k-th message that is sent is the k-th that is received, of the same stage and of the same micro-batch. */
 static void test_messages_that_differ(void **state)
 {
@@ -423,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_completeness),
         cmocka_unit_test(test_messages_that_differ),
+        cmocka_unit_test(test_sharding),
         cmocka_unit_test(test_lanes_that_look_alike),
         cmocka_unit_test(test_hostile),
     };
