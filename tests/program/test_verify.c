@@ -269,6 +269,51 @@ static void test_completeness(void **state)
     weft_program_destroy(program);
 }
 
+/* Every action waits once more for what the first action of its lane that waits at all has waited for. */
+static void repeat_waits(weft_program *p)
+{
+    uint32_t edges = p->after_first[p->action_count], next = 0, *first = NULL, *after = NULL;
+    assert_int_equal(weft_allocate((size_t)p->action_count + 1, sizeof *first, &first, NULL), WEFT_OK);
+    assert_int_equal(weft_allocate((size_t)edges + p->action_count, sizeof *after, &after, NULL), WEFT_OK);
+    for (int32_t i = 0; i < p->rank_lanes[p->ranks]; i++) {
+        uint32_t waited = WEFT_NO_ACTION;
+        for (uint32_t a = p->lanes[i].first; a < p->lanes[i].first + p->lanes[i].count; a++) {
+            first[a] = next;
+            for (uint32_t k = p->after_first[a]; k < p->after_first[a + 1]; k++) after[next++] = p->after[k];
+            if (waited != WEFT_NO_ACTION) after[next++] = waited;
+            if (waited == WEFT_NO_ACTION && next > first[a]) waited = after[first[a]];
+        }
+    }
+    first[p->action_count] = next;
+    weft_free(p->after_first);
+    weft_free(p->after);
+    p->after_first = first;
+    p->after = after;
+}
+
+/* What says the same in other words is accepted: waits that others imply, buffers in any order. */
+static void test_right_all_the_same(void **state)
+{
+    (void)state;
+    dice d = {31};
+    weft_error error = {0};
+    for (int i = 0; i < 200; i++) {
+        expectation expected;
+        weft_program *program = random_program(&d, &expected);
+        repeat_waits(program);
+        if (weft_program_verify(program, &error) != WEFT_OK) fail_msg("%s", error.text);
+        weft_program_destroy(program);
+    }
+    weft_program *program = small(true);
+    weft_buffer *a = &program->buffers[0], *b = a + 1;
+    assert_true(a->rank == b->rank && a->bytes == b->bytes);
+    size_t held = a->offset;
+    a->offset = b->offset;
+    b->offset = held;
+    if (weft_program_verify(program, &error) != WEFT_OK) fail_msg("%s", error.text);
+    weft_program_destroy(program);
+}
+
 /* Gathers and reductions name buffers that there are, and leave no gradient out. */
 static void test_sharding(void **state)
 {
@@ -443,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_completeness),
         cmocka_unit_test(test_messages_that_differ),
         cmocka_unit_test(test_sharding),
+        cmocka_unit_test(test_right_all_the_same),
         cmocka_unit_test(test_lanes_that_look_alike),
         cmocka_unit_test(test_hostile),
     };
