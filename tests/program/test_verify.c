@@ -236,6 +236,9 @@ static void test_places(void **state)
     program = small(false);
     program->actions[find(program, WEFT_B, 2, 1)].kind = WEFT_SEND_B;
     refused(program, "2SEND_B1 does not belong on the compute lane of rank 0");
+    program = small(false);
+    program->forward_only = true;
+    refused(program, "does not belong in a forward program");
     program = placed("0,1", 2, &(weft_lower_options){.data = 2});
     program->data = 1;
     refused(program, "0REDUCE_GRAD on rank 0: sharded data parallelism is not part of a program of width one");
