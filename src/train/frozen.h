@@ -8,8 +8,8 @@
 
 #include "train/job.h"
 
-/* Fills job->frozen from optimizer.frozen, and job->products; needs parameters. WEFT_INVALID for a pattern that no parameter has, and when
- * nothing is left to train. */
+/* Fills job->frozen from optimizer.frozen, and job->products; needs parameters. WEFT_INVALID for a pattern that no
+ * parameter has, and when nothing is left to train. */
 weft_status weft_job_freeze(weft_job *job, weft_error *error) WEFT_CHECKED;
 
 /* Share of the weights of a layer's products that are trained, of the head's for layer L. */
