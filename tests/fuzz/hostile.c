@@ -35,7 +35,7 @@ static void edit(weft_program *p, fuzz_source *from)
     if (count == 0) return;
     int32_t *number = &rows[at % count];
     if (how == 0) *number = rows[value % count];
-    if (how == 1) *number += (int32_t)(value % 7) - 3;
+    if (how == 1) *number = (int32_t)((uint32_t)*number + value % 7 - 3);
     if (how == 2) *number = (int32_t)value - 32768;
     if (how == 3) *number ^= (int32_t)(1u << value % 32);
 }

@@ -186,6 +186,14 @@ static uint32_t find(const weft_program *program, weft_action_kind kind, uint32_
     return 0;
 }
 
+/* The first one of the stage, whatever its buffer. */
+static uint32_t find_kind(const weft_program *program, weft_action_kind kind, uint32_t stage)
+{
+    uint32_t a = 0;
+    while (program->actions[a].kind != (uint32_t)kind || program->actions[a].stage != stage) a++;
+    return a;
+}
+
 /* Counter-examples say what is wrong in words. */
 static void test_messages(void **state)
 {
@@ -326,6 +334,11 @@ static void test_sharding(void **state)
         placed(list, 2, &(weft_lower_options){.data = 2, .shard = WEFT_SHARD_WEIGHTS, .weight_buffers = 1});
     program->actions[find(program, WEFT_UNSHARD, 2, 0)].microbatch = 1;
     refused(program, "rank 0: 2UNSHARD is about buffer 1, but there are 1");
+    program = placed(list, 2, &(weft_lower_options){.data = 2, .shard = WEFT_SHARD_WEIGHTS, .weight_buffers = 2});
+    uint32_t there = program->actions[find_kind(program, WEFT_UNSHARD, 2)].microbatch;
+    program->actions[find_kind(program, WEFT_RESHARD, 2)].microbatch = !there;
+    refused(program, there ? "rank 0 runs 2RESHARD of buffer 0, but the weights of stage 2 are in buffer 1"
+                           : "rank 0 runs 2RESHARD of buffer 1, but the weights of stage 2 are in buffer 0");
     program = placed(list, 2, &(weft_lower_options){.data = 2, .shard = WEFT_SHARD_GRADIENTS, .gradient_buffers = 1});
     program->actions[find(program, WEFT_REDUCE_GRAD, 2, 0)].microbatch = 1;
     refused(program, "rank 0: 2REDUCE_GRAD is about buffer 1, but there are 1");
