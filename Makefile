@@ -2,6 +2,8 @@
 BUILD ?= build
 ASAN = $(BUILD)-asan
 TSAN = $(BUILD)-tsan
+FUZZ = $(BUILD)-fuzz
+FUZZ_SECONDS ?= 60
 
 # Libraries that are not ours leak at exit; uninstrumented OpenMP barriers look like races.
 ASAN_ENVIRONMENT = ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
@@ -29,6 +31,9 @@ check-asan: $(ASAN)/build.ninja ## the fast tests under address, undefined and l
 check-tsan: $(TSAN)/build.ninja ## the tests of suite tsan under the thread sanitizer
 	@$(TSAN_ENVIRONMENT) BUILD=$(TSAN) ./dev check --suite tsan --timeout-multiplier 4
 
+fuzz: ## every fuzz target for FUZZ_SECONDS, by libFuzzer (needs clang)
+	@tests/fuzz/run.sh . $(FUZZ) $(FUZZ_SECONDS)
+
 bench: ## runs the benchmarks
 	@BUILD=$(BUILD) ./dev bench
 
@@ -39,10 +44,10 @@ install: all ## installs the command
 	@meson install -C $(BUILD) --no-rebuild
 
 clean: ## removes the build folders
-	rm -rf $(BUILD) $(ASAN) $(TSAN)
+	rm -rf $(BUILD) $(ASAN) $(TSAN) $(FUZZ)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' $(firstword $(MAKEFILE_LIST)) | while read -r name text; do \
 		printf 'make %-12s %s\n' "$$name" "$$text"; done
 
-.PHONY: all check check-asan check-tsan bench docs install clean help
+.PHONY: all check check-asan check-tsan fuzz bench docs install clean help

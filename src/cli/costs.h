@@ -1,7 +1,7 @@
 /*
  * Costs for the simulator, from flags and from a file of the same names.
  *
- * Owns: what it read, until weft_cli_costs_fini.  Threads: main's.
+ * Owns: what it read, until weft_cli_costs_fini, also after an error.  Threads: main's.
  */
 #ifndef WEFT_CLI_COSTS_H
 #define WEFT_CLI_COSTS_H

@@ -111,10 +111,9 @@ static weft_status run_job(const weft_arguments *arguments, const weft_job *job,
 /* Before hours of training, not after. */
 static weft_status check_prompt(const weft_config *config, weft_error *error)
 {
-    weft_error reason;
     const char *prompt = weft_sample_prompt(config);
-    if (config->run.sample_tokens == 0 || weft_sample_check(config, prompt, &reason) == WEFT_OK) return WEFT_OK;
-    if (*prompt) return weft_config_complain(config, "run.sample_prompt", error, "%s", reason.text);
+    if (config->run.sample_tokens == 0 || weft_sample_check(config, prompt, error) == WEFT_OK) return WEFT_OK;
+    if (*prompt || error->status == WEFT_NO_MEMORY) return weft_config_relay(config, "run.sample_prompt", error);
     return weft_config_complain(config, "run.sample_prompt", error,
                                 "is empty, and a sample of run.sample_tokens goes on from it: set it to a token number "
                                 "or more, such as run.sample_prompt=\"1 2\"");

@@ -25,6 +25,12 @@ weft_status weft_config_complain(const weft_config *config, const char *key, wef
          message);
 }
 
+weft_status weft_config_relay(const weft_config *config, const char *key, weft_error *error)
+{
+    weft_error reason = *error;
+    return reason.status == WEFT_INVALID ? weft_config_complain(config, key, error, "%s", reason.text) : reason.status;
+}
+
 static weft_status unknown_override(const char *key, weft_error *error)
 {
     char shown[WEFT_SHOWN_BYTES];

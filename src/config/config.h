@@ -136,5 +136,8 @@ void weft_config_help(weft_text *out);
  */
 weft_status weft_config_complain(const weft_config *config, const char *key, weft_error *error, const char *format, ...)
     WEFT_PRINTF(4, 5);
+/* The same for the complaint of a lower layer about a key's value, which stands in the error. What is not the user's
+ * mistake (no memory, say) keeps its status and its words. Returns error->status. */
+weft_status weft_config_relay(const weft_config *config, const char *key, weft_error *error);
 
 #endif

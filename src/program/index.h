@@ -46,7 +46,7 @@ void weft_index_fini(weft_index *index);
 /* WEFT_INVALID with the missing action, or for B beside I or W. */
 weft_status weft_index_check(const weft_index *index, weft_error *error) WEFT_CHECKED;
 
-/* WEFT_INVALID when the k-th SEND and the k-th RECV of a lane pair carry different payloads. */
+/* After weft_index_check: WEFT_INVALID when the k-th SEND and the k-th RECV of a lane pair carry different payloads. */
 weft_status weft_index_match(const weft_index *index, weft_error *error) WEFT_CHECKED;
 
 static inline size_t weft_index_cell(const weft_program *program, weft_place place, int32_t stage, int32_t microbatch)

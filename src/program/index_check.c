@@ -76,29 +76,18 @@ weft_status weft_index_check(const weft_index *index, weft_error *error)
     return check_collectives(index, error);
 }
 
-/* What a RECV must be for a SEND: the neighbour stage, the same micro-batch. */
-static weft_action partner(weft_action send)
-{
-    bool forward = send.kind == WEFT_SEND_F;
-    return (weft_action){.kind = forward ? WEFT_RECV_F : WEFT_RECV_B,
-                         .stage = (forward ? send.stage + 1 : send.stage - 1) & 0xffffff,
-                         .microbatch = send.microbatch};
-}
-
+/* Each boundary's messages are there, each once, on lanes of their own kind and ranks: there are as many on both. */
 static weft_status match_lanes(const weft_program *program, const weft_lane *send, const weft_lane *receive,
                                weft_error *error)
 {
     char first[WEFT_ACTION_TEXT], second[WEFT_ACTION_TEXT];
-    for (uint32_t k = 0; k < send->count && k < receive->count; k++) {
+    for (uint32_t k = 0; k < send->count; k++) {
         weft_action sent = program->actions[send->first + k], got = program->actions[receive->first + k];
-        weft_action wanted = partner(sent);
-        if (got.kind != wanted.kind || got.stage != wanted.stage || got.microbatch != wanted.microbatch)
+        int32_t stage = (int32_t)sent.stage + (sent.kind == WEFT_SEND_F ? 1 : -1);
+        if ((int32_t)got.stage != stage || got.microbatch != sent.microbatch)
             FAIL(error, WEFT_INVALID, "message %u from rank %d to rank %d: the sender runs %s, the receiver %s", k,
                  send->rank, receive->rank, weft_action_text(sent, first), weft_action_text(got, second));
     }
-    if (send->count != receive->count)
-        FAIL(error, WEFT_INVALID, "rank %d sends %u %s messages to rank %d, which receives %u", send->rank, send->count,
-             send->kind == WEFT_PROGRAM_SEND_F ? "F" : "B", receive->rank, receive->count);
     return WEFT_OK;
 }
 

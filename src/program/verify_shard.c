@@ -94,13 +94,16 @@ static weft_status gather_one(shard_check *c, uint32_t k, weft_error *error)
     if (gathers == (own->unshard != NEVER))
         FAIL(error, WEFT_INVALID, "rank %d runs %s, but the weights of stage %u are %s", c->rank, name,
              (unsigned)action.stage, gathers ? "there already" : "not there");
+    if (!gathers && action.microbatch != own->buffer)
+        FAIL(error, WEFT_INVALID, "rank %d runs %s of buffer %u, but the weights of stage %u are in buffer %u", c->rank,
+             name, action.microbatch, (unsigned)action.stage, own->buffer);
     if (!gathers && own->last >= (int64_t)c->before_gather[k])
         FAIL(error, WEFT_INVALID, "rank %d: nothing makes %s wait for %s, which reads the weights", c->rank, name,
              weft_action_text(action_at(c, c->compute, own->last), other));
     if (gathers && c->tenants[action.microbatch] != NEVER)
         FAIL(error, WEFT_INVALID, "rank %d runs %s into buffer %u, which stage %lld is in", c->rank, name,
              action.microbatch, (long long)c->tenants[action.microbatch]);
-    c->tenants[gathers ? action.microbatch : own->buffer] = gathers ? (int64_t)action.stage : NEVER;
+    c->tenants[action.microbatch] = gathers ? (int64_t)action.stage : NEVER;
     *own = gathers ? (stay){k, action.microbatch, NEVER} : (stay){NEVER, 0, NEVER};
     return WEFT_OK;
 }

@@ -65,7 +65,7 @@ static weft_status check_distinct(const weft_program *program, int32_t rank, wef
             const weft_lane *x = &program->lanes[a], *y = &program->lanes[b];
             bool sends_x = x->kind == WEFT_PROGRAM_SEND_F || x->kind == WEFT_PROGRAM_SEND_B;
             bool sends_y = y->kind == WEFT_PROGRAM_SEND_F || y->kind == WEFT_PROGRAM_SEND_B;
-            bool messages = is_message(x->kind) && is_message(y->kind) && x->peer == y->peer;
+            bool messages = is_message(x->kind) && x->peer == y->peer; /* no others have a peer */
             if ((x->kind == y->kind && x->peer == y->peer) || (messages && sends_x == sends_y && x->tag == y->tag))
                 FAIL(error, WEFT_INVALID, "rank %d has two lanes that cannot be told apart: %s and %s", rank,
                      weft_lane_kind_name(x->kind), weft_lane_kind_name(y->kind));
@@ -94,6 +94,13 @@ static weft_status check_lanes(const weft_program *program, weft_error *error)
     return WEFT_OK;
 }
 
+/* What a kind has not is 0: else two actions of one meaning would differ. */
+static bool has_more_operands(weft_action action, weft_action_operands operands)
+{
+    if (operands == WEFT_OPERANDS_NONE) return action.stage || action.microbatch;
+    return action.kind == WEFT_UPDATE && action.microbatch;
+}
+
 static weft_status check_action(const weft_program *program, const weft_lane *lane, uint32_t a, weft_error *error)
 {
     weft_action action = program->actions[a];
@@ -105,8 +112,11 @@ static weft_status check_action(const weft_program *program, const weft_lane *la
     if (operands != WEFT_OPERANDS_NONE && (int32_t)action.stage >= program->stages)
         FAIL(error, WEFT_INVALID, "rank %d runs %s, but there are %d stages", rank, weft_action_text(action, name),
              program->stages);
-    if (action.paired && (a == lane->first || lane->kind != WEFT_PROGRAM_COMPUTE || program->actions[a - 1].paired ||
-                          !weft_action_can_pair(program->actions[a - 1], action)))
+    if (has_more_operands(action, operands))
+        FAIL(error, WEFT_INVALID, "rank %d runs %s of stage %u, micro-batch %u, which the kind has not", rank,
+             weft_action_text(action, name), (unsigned)action.stage, action.microbatch);
+    if (action.paired &&
+        (a == lane->first || program->actions[a - 1].paired || !weft_action_can_pair(program->actions[a - 1], action)))
         FAIL(error, WEFT_INVALID, "rank %d has %s as half of a pair that cannot overlap", rank,
              weft_action_text(action, name));
     if (operands == WEFT_OPERANDS_STAGE_MICROBATCH && action.microbatch >= (uint32_t)program->microbatches)

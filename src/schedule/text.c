@@ -28,7 +28,7 @@ void weft_cell_print(const weft_cells *cells, weft_text *out)
     (cells->is_wait ? weft_wait_print : weft_action_print)(cells->action, out);
 }
 
-static size_t widest_cell(const weft_schedule *schedule)
+static size_t widest_cell(const weft_schedule *schedule, weft_text *out)
 {
     size_t widest = 0;
     weft_text cell;
@@ -39,6 +39,7 @@ static size_t widest_cell(const weft_schedule *schedule)
             weft_cell_print(&cells, &cell);
             if (cell.length > widest) widest = cell.length;
         }
+    if (cell.failed) out->failed = true;
     weft_text_fini(&cell);
     return widest;
 }
@@ -73,7 +74,7 @@ void weft_schedule_write_text(const weft_schedule *schedule, weft_text *out)
     add_header(schedule, out);
     int rank_width = 1;
     for (int32_t top = schedule->ranks - 1; top > 9; top /= 10) rank_width++;
-    size_t width = widest_cell(schedule);
+    size_t width = widest_cell(schedule, out);
     for (int32_t rank = 0; rank < schedule->ranks; rank++) {
         weft_text_add(out, "rank %*d |", rank_width, (int)rank);
         add_row(schedule, rank, width, out);

@@ -74,11 +74,7 @@ static weft_status read_schedule(const weft_config *config, weft_schedule **out,
     if (status == WEFT_OK)
         status = weft_schedule_read_csv(weft_text_get(&text), text.length, name, dialect, out, error);
     weft_text_fini(&text);
-    if (status == WEFT_INVALID) {
-        weft_error reason = *error;
-        return weft_config_complain(config, "parallel.schedule", error, "%s", reason.text);
-    }
-    TRY(status);
+    if (status != WEFT_OK) return weft_config_relay(config, "parallel.schedule", error);
     status = check_file(config, *out, error);
     if (status == WEFT_OK) return WEFT_OK;
     weft_schedule_destroy(*out);
@@ -127,8 +123,7 @@ weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, we
                                      .placement = strcmp(placement, "auto") == 0 ? NULL : placement,
                                      .group = (int32_t)config->parallel.group};
     if (weft_schedule_create(&options, out, error) == WEFT_OK) return WEFT_OK;
-    weft_error reason = *error;
-    return weft_config_complain(config, key_to_blame(&options), error, "%s", reason.text);
+    return weft_config_relay(config, key_to_blame(&options), error);
 }
 
 /* trained: the share of the weights of its products. */
@@ -181,11 +176,9 @@ static void arrange_data(weft_job *job)
 
 static weft_status check_slices(const weft_config *config, weft_error *error)
 {
-    weft_error reason;
-    weft_error_clear(&reason);
     int64_t rows = config->batch.sequences * config->batch.tokens;
-    if (weft_slice_check(&config->model, rows, (int32_t)config->parallel.tensor, &reason) == WEFT_OK) return WEFT_OK;
-    return weft_config_complain(config, "parallel.tensor", error, "%s", reason.text);
+    if (weft_slice_check(&config->model, rows, (int32_t)config->parallel.tensor, error) == WEFT_OK) return WEFT_OK;
+    return weft_config_relay(config, "parallel.tensor", error);
 }
 
 /* Flops stand for time: only their ratios matter for the split and the predicted bubble. */

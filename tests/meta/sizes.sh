@@ -1,12 +1,34 @@
 #!/bin/sh
 # sizes.sh ROOT: files stay under 700 lines, functions at or under 80, and nothing is left to be done later.
+# Proves first, on a tree of its own, that it notices.
 set -eu
+
+# Prints what is wrong below the folders.
+wrong_sizes() {
+    find "$@" -name '*.[ch]' -o -name '*.cu' | sort | xargs awk '
+        function check_file() { if (file != "" && lines >= 700) print file ": " lines " lines; split it" }
+        FNR == 1 { check_file(); file = FILENAME; begin = 0 }
+        { lines = FNR }
+        /^\{/ { begin = FNR }
+        /^\}/ { if (begin && FNR - begin - 1 > 80) print file ":" begin ": a function of " FNR - begin - 1 " lines"; begin = 0 }
+        /TODO|FIXME/ { print file ":" FNR ": unfinished" }
+        END { check_file() }'
+}
+
+trial=$(mktemp -d)
+trap 'rm -rf "$trial"' EXIT
+# expect COUNT LINE YES|NO: whether a function of so many lines like this one is noticed
+expect() {
+    awk -v count="$1" -v line="$2" 'BEGIN { print "int f(void)\n{"; while (count-- > 0) print line; print "}" }' >"$trial/a.c"
+    found=NO
+    [ -z "$(wrong_sizes "$trial")" ] || found=YES
+    [ "$found" = "$3" ] || { echo "the checker itself is wrong about $1 lines of $2"; exit 1; }
+}
+expect 80 '    g();' NO
+expect 81 '    g();' YES
+expect 1 '    /* TO''DO */' YES
+expect 720 '}' YES
+
 cd "$1"
-find src include tests -name '*.[ch]' -o -name '*.cu' | sort | xargs awk '
-    function report(text) { print text; bad = 1 }
-    FNR == 1 { if (file != "" && lines >= 700) report(file ": " lines " lines; split it"); file = FILENAME; begin = 0 }
-    { lines = FNR }
-    /^\{/ { begin = FNR }
-    /^\}/ { if (begin && FNR - begin - 1 > 80) report(file ":" begin ": a function of " FNR - begin - 1 " lines"); begin = 0 }
-    /TODO|FIXME/ { report(file ":" FNR ": unfinished") }
-    END { if (lines >= 700) report(file ": " lines " lines; split it"); exit bad }'
+found=$(wrong_sizes src include tests)
+[ -z "$found" ] || { printf '%s\n' "$found"; exit 1; }

@@ -1,5 +1,5 @@
-/* The n-th allocation fails, for every n: the cause is reported and nothing is lost (the leak checker watches). */
-#include "../program/build.h"
+/* Each allocation in turn fails: the cause is reported and nothing is lost (the leak checker watches). */
+#include "../base/failing.h"
 #include "plan/search.h"
 #include "plan/split.h"
 
@@ -10,23 +10,14 @@
 
 #include <cmocka.h>
 
-static int allocations_left = -1; /* -1: never fail */
-
-void *__real_aligned_alloc(size_t alignment, size_t size);
-void *__wrap_aligned_alloc(size_t alignment, size_t size);
-
-void *__wrap_aligned_alloc(size_t alignment, size_t size)
+static weft_status whole_way(void *context, weft_error *error)
 {
-    if (allocations_left == 0) return NULL;
-    if (allocations_left > 0) allocations_left--;
-    return __real_aligned_alloc(alignment, size);
-}
-
-static weft_status whole_way(const weft_split_problem *problem, const weft_slot_sizes *sizes, weft_error *error)
-{
+    static const size_t bytes[] = {64, 64, 128, 64};
+    static const weft_slot_sizes sizes = {bytes, bytes, bytes};
+    const weft_split_problem *problem = context;
     int32_t layers[4];
     weft_program *program = NULL;
-    weft_lower_options options = {.update = true, .clip = true, .metrics = true, .sizes = sizes};
+    weft_lower_options options = {.update = true, .clip = true, .metrics = true, .sizes = &sizes};
     TRY(weft_split_layers(problem, layers, NULL, NULL, error));
     TRY(weft_program_create(problem->schedule, &options, &program, error));
     weft_status status = weft_program_verify(program, error);
@@ -37,26 +28,23 @@ static weft_status whole_way(const weft_split_problem *problem, const weft_slot_
 static void test_every_allocation(void **state)
 {
     (void)state;
-    static const size_t bytes[] = {64, 64, 128, 64};
-    static const weft_slot_sizes sizes = {bytes, bytes, bytes};
     weft_layer_cost layers[] = {{1, 1, 1, 0}, {1, 1, 1, 0}, {1, 1, 1, 0}};
     weft_schedule_options options = {.kind = "breadth-first", .ranks = 2, .loops = 2, .microbatches = 3};
     weft_schedule *schedule = NULL;
     weft_error error = {0};
     assert_int_equal(weft_schedule_create(&options, &schedule, &error), WEFT_OK);
     weft_split_problem problem = {.schedule = schedule, .layers = layers, .layer_count = 3};
-    int failures = 0;
-    for (;; failures++) {
-        weft_error_clear(&error);
-        allocations_left = failures;
-        weft_status status = whole_way(&problem, &sizes, &error);
-        allocations_left = -1;
-        if (status == WEFT_OK) break;
-        assert_int_equal(status, WEFT_NO_MEMORY);
-        assert_int_equal(error.status, WEFT_NO_MEMORY);
-    }
-    assert_true(failures > 50);
+    assert_true(failing_each(whole_way, &problem, FAILING_REPORTS) > 50);
     weft_schedule_destroy(schedule);
+}
+
+static weft_status search(void *context, weft_error *error)
+{
+    weft_search_result result;
+    weft_status status = weft_search(context, &result, error);
+    if (status == WEFT_OK) assert_true(result.optimal);
+    weft_search_result_fini(&result);
+    return status;
 }
 
 /* What the search remembers may be forgotten: there a failure is no error. */
@@ -74,22 +62,9 @@ static void test_every_allocation_of_a_search(void **state)
                                    .costs = &costs,
                                    .cap = 3,
                                    .seconds = 60};
-    int failures = 0, errors = 0;
-    for (bool all = false; !all; failures++) {
-        weft_search_result result;
-        weft_error error;
-        weft_error_clear(&error);
-        allocations_left = failures;
-        problem.own = failures % 2;
-        weft_status status = weft_search(&problem, &result, &error);
-        all = allocations_left > 0;
-        allocations_left = -1;
-        if (status == WEFT_OK) assert_true(result.optimal);
-        if (status != WEFT_OK) assert_int_equal(status, WEFT_NO_MEMORY);
-        errors += status != WEFT_OK;
-        weft_search_result_fini(&result);
-    }
-    assert_true(errors > 100);
+    assert_true(failing_each(search, &problem, FAILING_FORGIVES) > 100);
+    problem.own = true;
+    assert_true(failing_each(search, &problem, FAILING_FORGIVES) > 100);
 }
 
 int main(void)

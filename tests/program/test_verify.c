@@ -1,6 +1,7 @@
 /* Verification: whatever brute force can break is refused, and wrongs that are always wrong are refused always. */
 #include "mutate.h"
 #include "oracle.h"
+#include "program/index.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -103,6 +104,20 @@ static void test_sometimes_wrong(void **state)
     }
 }
 
+/* A missing action is called by its name; of gathers and reductions it is said what they leave undone. */
+static void named(const weft_program *program, const weft_program *wrong, const weft_error *error)
+{
+    char name[WEFT_ACTION_TEXT], words[WEFT_ACTION_TEXT + 16];
+    uint32_t lost = 0;
+    while (lost < wrong->action_count &&
+           memcmp(&program->actions[lost], &wrong->actions[lost], sizeof(weft_action)) == 0)
+        lost++;
+    weft_action action = program->actions[lost];
+    if (action.kind == WEFT_UNSHARD || action.kind == WEFT_RESHARD || action.kind == WEFT_REDUCE_GRAD) return;
+    snprintf(words, sizeof words, "never runs %s", weft_action_text(action, name));
+    if (!strstr(error->text, words)) fail_msg("\"%s\" is not in \"%s\"", words, error->text);
+}
+
 /* A dropped action is missed, but for the last of its kind at the end of the step: that program has other options. */
 static void test_dropped(void **state)
 {
@@ -124,6 +139,7 @@ static void test_dropped(void **state)
         }
         assert_non_null(oracle_run(wrong, &expected, d.state));
         if (counted) assert_int_equal(weft_program_verify(wrong, &error), WEFT_INVALID);
+        if (counted) named(program, wrong, &error);
         tried += counted;
         weft_program_destroy(wrong);
         weft_program_destroy(program);
@@ -131,19 +147,25 @@ static void test_dropped(void **state)
     assert_true(tried > 300);
 }
 
-static weft_program *small(bool sizes)
+/* Breadth-first, two micro-batches, over the ranks of a list. */
+static weft_program *placed(const char *placement, int32_t ranks, const weft_lower_options *lower)
 {
-    static const size_t input[] = {0, 64, 64, 64}, stash[] = {64, 64, 64, 64}, work[4];
-    static const weft_slot_sizes view = {input, stash, work};
-    weft_schedule_options options = {.kind = "breadth-first", .ranks = 2, .loops = 2, .microbatches = 2};
+    weft_schedule_options options = {
+        .kind = "breadth-first", .ranks = ranks, .placement = placement, .microbatches = 2};
     weft_schedule *schedule = NULL;
     weft_program *program = NULL;
     weft_error error = {0};
     assert_int_equal(weft_schedule_create(&options, &schedule, &error), WEFT_OK);
-    weft_lower_options lower = {.update = true, .clip = true, .sizes = sizes ? &view : NULL};
-    assert_int_equal(weft_program_create(schedule, &lower, &program, &error), WEFT_OK);
+    assert_int_equal(weft_program_create(schedule, lower, &program, &error), WEFT_OK);
     weft_schedule_destroy(schedule);
     return program;
+}
+
+static weft_program *small(bool sizes)
+{
+    static const size_t input[] = {0, 64, 64, 64}, stash[] = {64, 64, 64, 64}, work[4];
+    static const weft_slot_sizes view = {input, stash, work};
+    return placed("0,1,0,1", 2, &(weft_lower_options){.update = true, .clip = true, .sizes = sizes ? &view : NULL});
 }
 
 static void refused(weft_program *program, const char *words)
@@ -162,6 +184,14 @@ static uint32_t find(const weft_program *program, weft_action_kind kind, uint32_
             return a;
     fail_msg("no such action");
     return 0;
+}
+
+/* The first one of the stage, whatever its buffer. */
+static uint32_t find_kind(const weft_program *program, weft_action_kind kind, uint32_t stage)
+{
+    uint32_t a = 0;
+    while (program->actions[a].kind != (uint32_t)kind || program->actions[a].stage != stage) a++;
+    return a;
 }
 
 /* Counter-examples say what is wrong in words. */
@@ -190,6 +220,151 @@ static void test_messages(void **state)
     program = small(false);
     program->actions[find(program, WEFT_F, 2, 1)].microbatch = 0;
     refused(program, "rank 0 runs 2F0 twice");
+}
+
+/* What is on the wrong rank, lane or side is called that; nothing else complains of it first. */
+static void test_places(void **state)
+{
+    (void)state;
+    weft_program *program = small(false);
+    program->actions[find(program, WEFT_F, 1, 0)].stage = 0;
+    refused(program, "rank 1 runs 0F0, but stage 0 is on rank 0");
+    program = small(false);
+    program->actions[find(program, WEFT_SEND_F, 1, 0)].stage = 3;
+    refused(program, "3SEND_F0 on rank 1 has no neighbouring stage to exchange with");
+    program = small(false);
+    program->actions[find(program, WEFT_RECV_F, 2, 0)].stage = 0;
+    refused(program, "0RECV_F0 on rank 0 has no neighbouring stage to exchange with");
+    program = placed("0,1,1,0", 2, &(weft_lower_options){0});
+    program->actions[find(program, WEFT_SEND_F, 2, 0)].stage = 1;
+    refused(program, "1SEND_F0 on rank 1: stages 1 and 2 share the rank and exchange no message");
+    program = placed("0,1,2,1,0", 3, &(weft_lower_options){0});
+    program->actions[find(program, WEFT_SEND_F, 1, 0)].stage = 3;
+    refused(program, "3SEND_F0 on rank 1 is on the lane of rank 2, but stage 4 is on rank 0");
+    program = small(false);
+    program->actions[find(program, WEFT_B, 2, 1)].kind = WEFT_SEND_B;
+    refused(program, "2SEND_B1 does not belong on the compute lane of rank 0");
+    program = small(false);
+    program->forward_only = true;
+    refused(program, "does not belong in a forward program");
+    program = placed("0,1", 2, &(weft_lower_options){.data = 2});
+    program->data = 1;
+    refused(program, "0REDUCE_GRAD on rank 0: sharded data parallelism is not part of a program of width one");
+    program = small(false);
+    program->microbatches = 1 << 29;
+    refused(program, "cannot be 536870912 micro-batches through 4 stages");
+}
+
+/* Backward passes are whole or split; collectives have all their members and no others. */
+static void test_completeness(void **state)
+{
+    (void)state;
+    weft_program *program = small(false);
+    weft_action *action = &program->actions[find(program, WEFT_B, 2, 1)];
+    *action = (weft_action){.kind = WEFT_I, .stage = 2, .microbatch = 0};
+    refused(program, "the backward pass is either whole or split in I and W");
+    program = small(false);
+    action = &program->actions[find(program, WEFT_B, 2, 1)];
+    *action = (weft_action){.kind = WEFT_W, .stage = 2, .microbatch = 0};
+    refused(program, "rank 0 runs both 2B0 and 2W0: B has the weight gradients in it already");
+    program = placed("0,1,2", 3, &(weft_lower_options){.data = 2, .tied = true});
+    program->actions[find(program, WEFT_REDUCE_GRAD, 1, 0)] = (weft_action){.kind = WEFT_REDUCE_TIED};
+    refused(program, "rank 1 runs REDUCE_TIED but holds neither the first nor the last stage");
+    program = placed("0,1", 2, &(weft_lower_options){.update = true});
+    program->clip = true;
+    refused(program, "gradients are to be clipped, but no rank runs NORM");
+    program = placed("0,1", 2, &(weft_lower_options){0});
+    program->clip = true; /* and nothing is updated */
+    weft_error error = {0};
+    assert_int_equal(weft_program_verify(program, &error), WEFT_OK);
+    weft_program_destroy(program);
+}
+
+/* Every action waits once more for what the first action of its lane that waits at all has waited for. */
+static void repeat_waits(weft_program *p)
+{
+    uint32_t edges = p->after_first[p->action_count], next = 0, *first = NULL, *after = NULL;
+    assert_int_equal(weft_allocate((size_t)p->action_count + 1, sizeof *first, &first, NULL), WEFT_OK);
+    assert_int_equal(weft_allocate((size_t)edges + p->action_count, sizeof *after, &after, NULL), WEFT_OK);
+    for (int32_t i = 0; i < p->rank_lanes[p->ranks]; i++) {
+        uint32_t waited = WEFT_NO_ACTION;
+        for (uint32_t a = p->lanes[i].first; a < p->lanes[i].first + p->lanes[i].count; a++) {
+            first[a] = next;
+            for (uint32_t k = p->after_first[a]; k < p->after_first[a + 1]; k++) after[next++] = p->after[k];
+            if (waited != WEFT_NO_ACTION) after[next++] = waited;
+            if (waited == WEFT_NO_ACTION && next > first[a]) waited = after[first[a]];
+        }
+    }
+    first[p->action_count] = next;
+    weft_free(p->after_first);
+    weft_free(p->after);
+    p->after_first = first;
+    p->after = after;
+}
+
+/* What says the same in other words is accepted: waits that others imply, buffers in any order. */
+static void test_right_all_the_same(void **state)
+{
+    (void)state;
+    dice d = {31};
+    weft_error error = {0};
+    for (int i = 0; i < 200; i++) {
+        expectation expected;
+        weft_program *program = random_program(&d, &expected);
+        repeat_waits(program);
+        if (weft_program_verify(program, &error) != WEFT_OK) fail_msg("%s", error.text);
+        weft_program_destroy(program);
+    }
+    weft_program *program = small(true);
+    weft_buffer *a = &program->buffers[0], *b = a + 1;
+    assert_true(a->rank == b->rank && a->bytes == b->bytes);
+    size_t held = a->offset;
+    a->offset = b->offset;
+    b->offset = held;
+    if (weft_program_verify(program, &error) != WEFT_OK) fail_msg("%s", error.text);
+    weft_program_destroy(program);
+}
+
+/* Gathers and reductions name buffers that there are, and leave no gradient out. */
+static void test_sharding(void **state)
+{
+    (void)state;
+    const char *list = "0,1,0,1";
+    weft_program *program =
+        placed(list, 2, &(weft_lower_options){.data = 2, .shard = WEFT_SHARD_WEIGHTS, .weight_buffers = 1});
+    program->actions[find(program, WEFT_UNSHARD, 2, 0)].microbatch = 1;
+    refused(program, "rank 0: 2UNSHARD is about buffer 1, but there are 1");
+    program = placed(list, 2, &(weft_lower_options){.data = 2, .shard = WEFT_SHARD_WEIGHTS, .weight_buffers = 2});
+    uint32_t there = program->actions[find_kind(program, WEFT_UNSHARD, 2)].microbatch;
+    program->actions[find_kind(program, WEFT_RESHARD, 2)].microbatch = !there;
+    refused(program, there ? "rank 0 runs 2RESHARD of buffer 0, but the weights of stage 2 are in buffer 1"
+                           : "rank 0 runs 2RESHARD of buffer 1, but the weights of stage 2 are in buffer 0");
+    program = placed(list, 2, &(weft_lower_options){.data = 2, .shard = WEFT_SHARD_GRADIENTS, .gradient_buffers = 1});
+    program->actions[find(program, WEFT_REDUCE_GRAD, 2, 0)].microbatch = 1;
+    refused(program, "rank 0: 2REDUCE_GRAD is about buffer 1, but there are 1");
+    program = placed(list, 2, &(weft_lower_options){.data = 2});
+    for (uint32_t a = 0; a < program->action_count; a++)
+        if (program->actions[a].kind == WEFT_REDUCE_GRAD && program->actions[a].stage == 2)
+            program->actions[a].stage = 0;
+    refused(program, "rank 0 never reduces the gradients of 2B0");
+}
+
+/* The k-th message that is sent is the k-th that is received, of the same stage and of the same micro-batch. */
+static void test_messages_that_differ(void **state)
+{
+    (void)state;
+    weft_program *program = small(false);
+    weft_action *a = &program->actions[find(program, WEFT_RECV_F, 1, 0)], held = *a;
+    weft_action *b = &program->actions[find(program, WEFT_RECV_F, 3, 0)];
+    *a = *b;
+    *b = held;
+    refused(program, "message 0 from rank 0 to rank 1: the sender runs 0SEND_F0, the receiver 3RECV_F0");
+    program = small(false);
+    a = &program->actions[find(program, WEFT_RECV_F, 1, 0)];
+    b = &program->actions[find(program, WEFT_RECV_F, 1, 1)];
+    a->microbatch = 1;
+    b->microbatch = 0;
+    refused(program, "message 0 from rank 0 to rank 1: the sender runs 0SEND_F0, the receiver 1RECV_F1");
 }
 
 /* Puts a lane without actions behind those of a rank. */
@@ -325,6 +500,11 @@ int main(void)
         cmocka_unit_test(test_sometimes_wrong),
         cmocka_unit_test(test_dropped),
         cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_completeness),
+        cmocka_unit_test(test_messages_that_differ),
+        cmocka_unit_test(test_sharding),
+        cmocka_unit_test(test_right_all_the_same),
         cmocka_unit_test(test_lanes_that_look_alike),
         cmocka_unit_test(test_hostile),
     };

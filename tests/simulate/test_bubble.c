@@ -136,6 +136,93 @@ static void test_adds_up(void **state)
     }
 }
 
+/* What an action, or a pair that begins as one, was kept waiting by ended last of all it waits for; what brought a
+ * message computed on the sender's rank. */
+static void check_reason(const weft_timeline *timeline, const weft_bubble_gap *gap)
+{
+    const weft_program *program = timeline->program;
+    const weft_lane *lane = &program->lanes[program->rank_lanes[gap->rank]];
+    if (gap->waited == UINT32_MAX) return assert_true(gap->source == UINT32_MAX);
+    uint32_t past = gap->before + 1;
+    bool pair = past < lane->first + lane->count && program->actions[past].paired &&
+                timeline->begin[past] == timeline->begin[gap->before];
+    double last = 0;
+    for (uint32_t i = program->after_first[gap->before]; i < program->after_first[past + pair]; i++)
+        last = fmax(last, timeline->end[program->after[i]]);
+    assert_true(last > gap->begin);
+    assert_true(timeline->end[gap->waited] == last);
+    const weft_lane *from = &program->lanes[weft_program_lane(program, gap->rank, gap->waited)];
+    bool receives = from->kind == WEFT_PROGRAM_RECV_F || from->kind == WEFT_PROGRAM_RECV_B;
+    if (!receives) return assert_true(gap->source == UINT32_MAX);
+    const weft_lane *sender = &program->lanes[program->rank_lanes[from->peer]];
+    assert_true(gap->source - sender->first < sender->count);
+}
+
+/* What is hidden of gathers and reductions is a part of them. */
+static void check_hidden(const weft_timeline *timeline)
+{
+    static const weft_action_kind kinds[] = {WEFT_UNSHARD, WEFT_REDUCE_GRAD};
+    for (int i = 0; i < 2; i++) {
+        weft_hidden part = weft_hidden_measure(timeline, kinds[i]);
+        assert_true(part.hidden >= 0 && part.hidden <= part.seconds + 1e-9);
+    }
+}
+
+/* Each rank's clock is late by its own time: a pass may seem to end after its message has arrived. */
+static void shift_clocks(dice *d, weft_timeline *timeline)
+{
+    const weft_program *program = timeline->program;
+    double late[MOST];
+    for (int k = 0; k < MOST; k++) late[k] = dice_roll(d, 8);
+    for (int32_t lane = 0; lane < program->rank_lanes[program->ranks]; lane++) {
+        const weft_lane *row = &program->lanes[lane];
+        for (uint32_t a = row->first; a < row->first + row->count; a++) {
+            timeline->begin[a] += late[row->rank];
+            timeline->end[a] += late[row->rank];
+        }
+    }
+}
+
+typedef struct reasons {
+    const weft_timeline *timeline;
+    sums sums;
+} reasons;
+
+static void add_reason(const weft_bubble_gap *gap, void *context)
+{
+    reasons *all = context;
+    for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) assert_true(gap->cause[cause] >= 0);
+    assert_true(gap->end > gap->begin);
+    add_gap(gap, &all->sums);
+    check_reason(all->timeline, gap);
+}
+
+/* Measured timelines of ranks whose clocks differ: no cause takes time from another one, and the gaps one by one are
+ * what they are together. */
+static void test_clocks_that_differ(void **state)
+{
+    (void)state;
+    dice d = {7};
+    for (int i = 0; i < 500; i++) {
+        prices p;
+        weft_costs costs = random_costs(&d, &p);
+        weft_lower_options lower = random_lowering(&d);
+        fixture it;
+        weft_error error = {0};
+        simulate(&it, i % 2 ? build_kind(&d) : build_random(&d), &lower, &costs);
+        shift_clocks(&d, &it.timeline);
+        weft_bubble_fini(&it.bubble);
+        if (weft_bubble_init(&it.bubble, &it.timeline, &error) != WEFT_OK) fail_msg("%s", error.text);
+        reasons all = {.timeline = &it.timeline};
+        weft_bubble_visit(&it.bubble, add_reason, &all);
+        for (int32_t rank = 0; rank < it.program->ranks; rank++)
+            for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++)
+                assert_true(fabs(all.sums.cause[rank][cause] - it.bubble.ranks[rank].cause[cause]) < 1e-9);
+        check_hidden(&it.timeline);
+        end(&it);
+    }
+}
+
 static double sum_of(const fixture *it, weft_bubble_cause cause)
 {
     double sum = 0;
@@ -311,6 +398,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_adds_up),
+        cmocka_unit_test(test_clocks_that_differ),
         cmocka_unit_test(test_imbalance),
         cmocka_unit_test(test_waiting_is_no_imbalance),
         cmocka_unit_test(test_causes),

@@ -1,5 +1,6 @@
 /* Fitted costs and drawn steps: what was simulated is found again, for every kind of schedule; what a measured step has
  * besides does not mislead. */
+#include "../base/failing.h"
 #include "../program/build.h"
 #include "simulate/draw.h"
 #include "simulate/fit.h"
@@ -302,6 +303,8 @@ static void test_absent(void **state)
         assert_true(fabs(fit.costs.messages[s] - 0.5) < 1e-12);
     }
     assert_true(fit.costs.reduce == 0);
+    for (int kind = 0; kind < WEFT_ACTION_KINDS; kind++) assert_true(fit.costs.collectives[kind] == 0);
+    for (int s = 0; s < 2; s++) assert_true(fit.costs.gathers[s] == 0 && fit.costs.reductions[s] == 0);
     weft_fit_fini(&fit);
     weft_timeline_fini(&timeline);
     weft_program_destroy(program);
@@ -365,19 +368,65 @@ static void test_drawn(void **state)
     weft_schedule_destroy(schedule);
 }
 
-static int allocations_left = -1; /* -1: never fail */
-
-void *__real_aligned_alloc(size_t alignment, size_t size);
-void *__wrap_aligned_alloc(size_t alignment, size_t size);
-
-void *__wrap_aligned_alloc(size_t alignment, size_t size)
+/* A pass is drawn from those of its kind and stage; what is no pass keeps its own time. */
+static void test_places(void **state)
 {
-    if (allocations_left == 0) return NULL;
-    if (allocations_left > 0) allocations_left--;
-    return __real_aligned_alloc(alignment, size);
+    (void)state;
+    enum { M = 5 };
+    weft_schedule *schedule = create("1f1b", 2, M);
+    weft_program *program = lower(schedule, &(weft_lower_options){.update = true, .clip = true});
+    weft_timeline measured, drawn;
+    weft_draw draw;
+    weft_error error = {0};
+    double seconds[256];
+    assert_true(program->action_count < 256);
+    for (uint32_t a = 0; a < program->action_count; a++) seconds[a] = 1 + a;
+    simulate(program, &(weft_costs){.actions = seconds}, &measured);
+    assert_int_equal(weft_draw_init(&draw, &measured, 1, &error), WEFT_OK);
+    assert_int_equal(weft_timeline_init(&drawn, program, &error), WEFT_OK);
+    int elsewhere = 0;
+    for (uint64_t number = 0; number < 50; number++) {
+        assert_int_equal(weft_draw_step(&draw, number, &drawn, &error), WEFT_OK);
+        for (uint32_t a = 0; a < program->action_count; a++) {
+            uint32_t from = 0;
+            while (from < program->action_count && fabs(draw.seconds[from] - draw.drawn[a]) > 1e-9) from++;
+            assert_true(from < program->action_count);
+            weft_action one = program->actions[a], other = program->actions[from];
+            bool pass = one.kind == WEFT_F || one.kind == WEFT_B;
+            if (pass) assert_true(one.kind == other.kind && one.stage == other.stage);
+            if (!pass) assert_true(draw.drawn[a] == draw.seconds[a]);
+            elsewhere += pass && draw.drawn[a] != draw.seconds[a];
+        }
+    }
+    assert_true(elsewhere > 100);
+    weft_timeline_fini(&drawn);
+    weft_bubble_fini(&bubble);
+    weft_draw_fini(&draw);
+    weft_timeline_fini(&measured);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
 }
 
-/* The n-th allocation fails, for every n: that is said, and nothing is lost (the leak checker watches). */
+static weft_status use_measured(void *context, weft_error *error)
+{
+    const weft_timeline *measured = context;
+    weft_timeline drawn = {0};
+    weft_draw draw = {0};
+    weft_fit fit = {0};
+    weft_bubble bubble = {0};
+    weft_status status = weft_fit_init(&fit, measured, 1, NULL, error);
+    if (status == WEFT_OK) status = weft_draw_init(&draw, measured, 1, error);
+    if (status == WEFT_OK) status = weft_bubble_init(&bubble, measured, error);
+    if (status == WEFT_OK) status = weft_timeline_init(&drawn, measured->program, error);
+    if (status == WEFT_OK) status = weft_draw_step(&draw, 1, &drawn, error);
+    if (status == WEFT_OK) status = weft_simulate(measured->program, &fit.costs, &drawn, error);
+    weft_timeline_fini(&drawn);
+    weft_draw_fini(&draw);
+    weft_fit_fini(&fit);
+    return status;
+}
+
+/* Each allocation in turn fails: that is said, and nothing is lost. */
 static void test_every_allocation(void **state)
 {
     (void)state;
@@ -388,24 +437,7 @@ static void test_every_allocation(void **state)
     weft_program *program = lower(schedule, &(weft_lower_options){0});
     weft_timeline timeline;
     simulate(program, &costs.costs, &timeline);
-    int failures = 0;
-    for (;; failures++) {
-        weft_fit fit;
-        weft_error error = {0};
-        allocations_left = failures;
-        weft_draw draw = {0};
-        weft_bubble bubble = {0};
-        weft_status status = weft_fit_init(&fit, &timeline, 1, NULL, &error);
-        if (status == WEFT_OK) status = weft_draw_init(&draw, &timeline, 1, &error);
-        if (status == WEFT_OK) status = weft_bubble_init(&bubble, &timeline, &error);
-        allocations_left = -1;
-        weft_bubble_fini(&bubble);
-        weft_draw_fini(&draw);
-        weft_fit_fini(&fit);
-        if (status == WEFT_OK) break;
-        assert_int_equal(status, WEFT_NO_MEMORY);
-    }
-    assert_true(failures > 16);
+    assert_true(failing_each(use_measured, &timeline, FAILING_REPORTS) > 16);
     weft_timeline_fini(&timeline);
     weft_program_destroy(program);
     weft_schedule_destroy(schedule);
@@ -414,9 +446,9 @@ static void test_every_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_kind), cmocka_unit_test(test_random),           cmocka_unit_test(test_disturbed),
-        cmocka_unit_test(test_mean),       cmocka_unit_test(test_moments),          cmocka_unit_test(test_absent),
-        cmocka_unit_test(test_drawn),      cmocka_unit_test(test_every_allocation),
+        cmocka_unit_test(test_every_kind), cmocka_unit_test(test_random),  cmocka_unit_test(test_disturbed),
+        cmocka_unit_test(test_mean),       cmocka_unit_test(test_moments), cmocka_unit_test(test_absent),
+        cmocka_unit_test(test_drawn),      cmocka_unit_test(test_places),  cmocka_unit_test(test_every_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* Simulation: the published formulas, exactly; the longest path against a slow fixed point; the bubble and its causes.
  */
 #include "../program/build.h"
+#include "program/index.h"
 #include "simulate/simulate.h"
 
 #include <math.h>
@@ -240,6 +241,20 @@ static void test_longest_path(void **state)
     }
 }
 
+/* Split backward passes hold a micro-batch until its W: zb-h1 in the memory of 1f1b, zb-h2 in twice as much. */
+static void check_peak(const char *kind, int wanted)
+{
+    weft_schedule *schedule = create(kind, 4, 1, 9);
+    weft_program *program = lower(schedule, &(weft_lower_options){0});
+    weft_costs costs = equal(0);
+    weft_bubble_rank ranks[4];
+    double step;
+    run(program, &costs, &step, ranks);
+    assert_int_equal(ranks[0].peak_activations, wanted);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+}
+
 static void test_peak(void **state)
 {
     (void)state;
@@ -252,6 +267,9 @@ static void test_peak(void **state)
     for (int rank = 0; rank < 4; rank++) assert_int_equal(ranks[rank].peak_activations, 4 - rank);
     weft_program_destroy(program);
     weft_schedule_destroy(schedule);
+    check_peak("zb-h1", 4);
+    check_peak("zb-h2", 7);
+    check_peak("gpipe", 9);
 }
 
 /* (cost - M T) / cost, where cost is the time of the slowest rank from its first start to its last end. */

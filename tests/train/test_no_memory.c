@@ -1,0 +1,133 @@
+/* Each allocation in turn fails, of whichever worker, in whole runs: all workers end, and say why. */
+#include "../base/failing.h"
+#include "layouts.h"
+
+#include "base/file.h"
+#include "train/rehearse.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char root[] = "/tmp/weft-no-memory-XXXXXX";
+static char corpus[64];
+
+#define TINY                                                                                                           \
+    "run.steps=1", "model.layers=2", "model.width=4", "model.heads=2", "model.feed_forward=4", "batch.microbatches=1", \
+        "run.timelines=0", "data.held_out=0.01", "optimizer.warmup=0"
+
+typedef struct order {
+    const char *const *overrides;
+    bool resume; /* go on from the checkpoint that is there, else into a new folder */
+    bool trial;  /* a step that keeps nothing */
+    int runs;
+} order;
+
+static weft_status train(void *context, weft_error *error)
+{
+    order *it = context;
+    test_run run = {.resume = it->resume, .trial_steps = it->trial, .calibrate_seconds = it->resume ? 0 : 1e-9};
+    snprintf(run.folder, sizeof run.folder, "%s/%d", root, it->resume ? 0 : it->runs++);
+    return test_train(&run, corpus, it->overrides, error);
+}
+
+static int ignore_token(void *context, int32_t token, bool bytes)
+{
+    (void)context;
+    (void)token;
+    (void)bytes;
+    return 0;
+}
+
+static weft_status sample(void *context, weft_error *error)
+{
+    weft_sample_options options = {.prompt = "warp", .tokens = 3, .temperature = 1, .token = ignore_token};
+    return weft_sample(context, NULL, &options, error);
+}
+
+static weft_status ignore_step(void *context, int64_t step, const weft_timeline *measured, weft_error *error)
+{
+    (void)context;
+    (void)step;
+    (void)measured;
+    (void)error;
+    return WEFT_OK;
+}
+
+static weft_status rehearse_job(const weft_config *config, const weft_costs *costs, weft_error *error)
+{
+    weft_job_rehearsal how = {.costs = costs};
+    weft_job *job = NULL;
+    TRY(weft_job_schedule(config, &how.schedule, error));
+    TRY(weft_job_create_rehearsal(config, &how, &job, error));
+    weft_status status = weft_rehearse(job, &(weft_rehearsal){.steps = 2, .step = ignore_step}, error);
+    weft_job_destroy(job);
+    return status;
+}
+
+static weft_status rehearse(void *context, weft_error *error)
+{
+    (void)context;
+    static const char text[] = "{data: {path: none}, model: {layers: 4}, device: emulated, timeout: 20, parallel: {"
+                               "pipeline: 2, schedule: breadth-first, loops: 2, data: 2, shard: weights}}";
+    static const double brief[] = {1e-7, 1e-7, 1e-7, 1e-7};
+    weft_costs costs = {.forward = brief, .backward_input = brief, .backward_weight = brief};
+    weft_config config;
+    TRY(weft_config_load_text(&config, text, sizeof text - 1, "test", NULL, 0, error));
+    weft_status status = rehearse_job(&config, &costs, error);
+    weft_config_fini(&config);
+    return status;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    if (!mkdtemp(root)) return -1;
+    snprintf(corpus, sizeof corpus, "%s/corpus.txt", root);
+    test_write_corpus(corpus);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return weft_folder_remove(root, NULL) == WEFT_OK ? 0 : -1;
+}
+
+/* One allocation is forgiven: a folder of which is not known whether it has a checkpoint counts as one that has. */
+static void test_runs(void **state)
+{
+    (void)state;
+    static const char *const piped[] = {TINY, "parallel.pipeline=2", NULL};
+    static const char *const divided[] = {
+        TINY, "parallel.loops=2", "parallel.data=2", "parallel.shard=weights", "parallel.reduce=early", NULL};
+    static const char *const sliced[] = {TINY, "parallel.tensor=2", NULL};
+    char first[64];
+    weft_error error;
+    order fresh = {.overrides = piped}, again = {.overrides = piped, .resume = true};
+    if (train(&fresh, &error) != WEFT_OK) fail_msg("%s", error.text);
+    snprintf(first, sizeof first, "%s/0", root);
+    assert_true(failing_each(sample, first, FAILING_REPORTS) > 30);
+    assert_true(failing_each(train, &again, FAILING_FORGIVES) > 100);
+    assert_true(failing_each(train, &fresh, FAILING_FORGIVES) > 100);
+    order trials[] = {{.overrides = divided, .trial = true}, {.overrides = sliced, .trial = true}};
+    for (int i = 0; i < 2; i++) assert_true(failing_each(train, &trials[i], FAILING_REPORTS) > 100);
+}
+
+static void test_rehearsal(void **state)
+{
+    (void)state;
+    assert_true(failing_each(rehearse, NULL, FAILING_REPORTS) > 50);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_runs, set_up, tear_down),
+                                       cmocka_unit_test(test_rehearsal)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
