@@ -23,7 +23,7 @@ static void derive(made *it, fuzz_source *from)
     weft_error_clear(&error);
     uint32_t choice = fuzz_below(from, 8);
     if (choice > 1) return;
-    weft_status status = choice ? weft_schedule_write_out_messages(it->schedule, &other, &error)
+    weft_status status = choice ? weft_schedule_write_out_messages(it->schedule, true, &other, &error)
                                 : weft_schedule_forward(it->schedule, &other, &error);
     fuzz_check(status == WEFT_OK, error.text);
     weft_schedule_destroy(it->schedule);

@@ -54,7 +54,7 @@ static void derive(const weft_schedule *schedule)
     out = NULL;
     if (schedule->has_messages) return;
     weft_error_clear(&error);
-    fuzz_check_refusal(weft_schedule_write_out_messages(schedule, &out, &error), &error);
+    fuzz_check_refusal(weft_schedule_write_out_messages(schedule, true, &out, &error), &error);
     weft_schedule_destroy(out);
 }
 

@@ -15,7 +15,7 @@ typedef struct writer {
     const weft_timeline *timeline;
 } writer;
 
-static const weft_picture picture = {"<title>", "caption", "ms", 1e3};
+static const weft_picture picture = {.title = "<title>", .caption = "caption", .unit = "ms", .unit_scale = 1e3};
 
 static void write_stack(const weft_timeline *timeline, const weft_picture *words, weft_text *out)
 {

@@ -18,7 +18,7 @@ static weft_status derive(const weft_schedule *schedule, weft_text *text, weft_s
     TRY(weft_text_check(text, error));
     TRY(weft_schedule_read_csv(weft_text_get(text), text->length, "a.csv", WEFT_CSV_CURRENT, &out[0], error));
     TRY(weft_schedule_forward(schedule, &out[1], error));
-    return weft_schedule_write_out_messages(schedule, &out[2], error);
+    return weft_schedule_write_out_messages(schedule, true, &out[2], error);
 }
 
 static weft_status make(void *context, weft_error *error)

@@ -1,5 +1,6 @@
 /* The bubble and its causes: that they add up, and that each is what its name says. */
 #include "../program/build.h"
+#include "program/index.h"
 #include "simulate/simulate.h"
 
 #include <math.h>

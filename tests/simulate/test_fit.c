@@ -400,7 +400,6 @@ static void test_places(void **state)
     }
     assert_true(elsewhere > 100);
     weft_timeline_fini(&drawn);
-    weft_bubble_fini(&bubble);
     weft_draw_fini(&draw);
     weft_timeline_fini(&measured);
     weft_program_destroy(program);
@@ -421,6 +420,7 @@ static weft_status use_measured(void *context, weft_error *error)
     if (status == WEFT_OK) status = weft_draw_step(&draw, 1, &drawn, error);
     if (status == WEFT_OK) status = weft_simulate(measured->program, &fit.costs, &drawn, error);
     weft_timeline_fini(&drawn);
+    weft_bubble_fini(&bubble);
     weft_draw_fini(&draw);
     weft_fit_fini(&fit);
     return status;
