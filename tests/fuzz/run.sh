@@ -1,6 +1,6 @@
 #!/bin/sh
 # run.sh ROOT BUILD SECONDS [TARGET ...]: builds the fuzz targets with clang in folder BUILD and lets libFuzzer drive
-# each of them, or those named, for so long, from the inputs of corpus/. What it finds besides stays in BUILD/corpus, and
+# each of them, or those named, for so long, from the inputs of corpus/. What it finds stays in BUILD/corpus, and
 # an input that fails in BUILD. Ends with a line for each target: executions, and edges of the code that were reached.
 set -eu
 root=$(realpath "$1") build=$2 seconds=$3
