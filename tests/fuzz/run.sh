@@ -1,14 +1,20 @@
 #!/bin/sh
-# run.sh ROOT BUILD SECONDS [TARGET ...]: builds the fuzz targets with clang in folder BUILD and lets libFuzzer drive each
-# of them, or those named, for so long, from the inputs of corpus/. What it finds besides stays in BUILD/corpus, and an
-# input that fails in BUILD. Ends with a line for each target: executions, and edges of the code that were reached.
+# run.sh ROOT BUILD SECONDS [TARGET ...]: builds the fuzz targets with clang in folder BUILD and lets libFuzzer drive
+# each of them, or those named, for so long, from the inputs of corpus/. What it finds stays in BUILD/corpus, and
+# an input that fails in BUILD. Ends with a line for each target: executions, and edges of the code that were reached.
 set -eu
 root=$(realpath "$1") build=$2 seconds=$3
 shift 3
 if ! command -v clang >/dev/null 2>&1; then echo "no clang"; exit 77; fi
 probe=$(mktemp -d)
 trap 'rm -rf "$probe"' EXIT
-echo 'int LLVMFuzzerTestOneInput(const char *b, unsigned long n); int LLVMFuzzerTestOneInput(const char *b, unsigned long n) { return b && n > 9 ? 0 : 0; }' >"$probe/a.c"
+cat >"$probe/a.c" <<'END'
+int LLVMFuzzerTestOneInput(const char *bytes, unsigned long size);
+int LLVMFuzzerTestOneInput(const char *bytes, unsigned long size)
+{
+    return bytes && size > 9 ? 0 : 0;
+}
+END
 if ! clang -fsanitize=fuzzer,address "$probe/a.c" -o "$probe/a" 2>/dev/null; then
     echo "clang has no libFuzzer (libclang-rt-14-dev)"
     exit 77
@@ -28,8 +34,8 @@ for name in "$@"; do
     mkdir -p "$build/corpus/$name"
     status=0
     "$build/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -max_len=4096 -timeout=30 -rss_limit_mb=2048 \
-        -print_final_stats=1 -artifact_prefix="$build/fuzz-$name-" "$build/corpus/$name" "$root/tests/fuzz/corpus/$name" \
-        >"$build/fuzz-$name.log" 2>&1 || status=$?
+        -print_final_stats=1 -artifact_prefix="$build/fuzz-$name-" "$build/corpus/$name" \
+        "$root/tests/fuzz/corpus/$name" >"$build/fuzz-$name.log" 2>&1 || status=$?
     if [ "$status" != 0 ]; then
         failed=$((failed + 1))
         tail -n 60 "$build/fuzz-$name.log"

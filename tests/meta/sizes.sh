@@ -10,7 +10,10 @@ wrong_sizes() {
         FNR == 1 { check_file(); file = FILENAME; begin = 0 }
         { lines = FNR }
         /^\{/ { begin = FNR }
-        /^\}/ { if (begin && FNR - begin - 1 > 80) print file ":" begin ": a function of " FNR - begin - 1 " lines"; begin = 0 }
+        /^\}/ {
+            if (begin && FNR - begin - 1 > 80) print file ":" begin ": a function of " FNR - begin - 1 " lines"
+            begin = 0
+        }
         /TODO|FIXME/ { print file ":" FNR ": unfinished" }
         END { check_file() }'
 }
@@ -19,7 +22,8 @@ trial=$(mktemp -d)
 trap 'rm -rf "$trial"' EXIT
 # expect COUNT LINE YES|NO: whether a function of so many lines like this one is noticed
 expect() {
-    awk -v count="$1" -v line="$2" 'BEGIN { print "int f(void)\n{"; while (count-- > 0) print line; print "}" }' >"$trial/a.c"
+    awk -v count="$1" -v line="$2" '
+        BEGIN { print "int f(void)\n{"; while (count-- > 0) print line; print "}" }' >"$trial/a.c"
     found=NO
     [ -z "$(wrong_sizes "$trial")" ] || found=YES
     [ "$found" = "$3" ] || { echo "the checker itself is wrong about $1 lines of $2"; exit 1; }
