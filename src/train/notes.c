@@ -1,12 +1,13 @@
 /* What a job is that a user may not have meant: no mistake, but worth a line before the first step. */
 #include "train/fit.h"
 
-/* Pipeline ranks none of whose stages has a layer; 0 where there is no memory to count them. */
-static int32_t count_idle(const weft_job *job)
+/* Pipeline ranks none of whose stages has a layer; out fails where there is no memory to count them. */
+static int32_t count_idle(const weft_job *job, weft_text *out)
 {
     bool *busy = NULL;
     int32_t idle = 0;
-    if (weft_allocate((size_t)job->ranks, sizeof *busy, &busy, NULL) != WEFT_OK) return 0;
+    out->failed |= weft_allocate((size_t)job->ranks, sizeof *busy, &busy, NULL) != WEFT_OK;
+    if (!busy) return 0;
     for (int32_t s = 0; s < job->stage_count; s++) busy[job->stages[s].rank] |= job->stages[s].layer_count > 0;
     for (int32_t r = 0; r < job->ranks; r++) idle += !busy[r];
     weft_free(busy);
@@ -25,7 +26,7 @@ static bool is_asked(const weft_job *job)
 
 static void note_empty(const weft_job *job, weft_text *out)
 {
-    int32_t empty = 0, idle = count_idle(job) * job->data * job->tensor;
+    int32_t empty = 0, idle = count_idle(job, out) * job->data * job->tensor;
     for (int32_t s = 0; s < job->stage_count; s++) empty += job->stages[s].layer_count == 0;
     if (empty == 0 || !is_asked(job)) return;
     int32_t count = idle ? idle : empty, all = idle ? job->workers : job->stage_count;

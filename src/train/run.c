@@ -95,6 +95,7 @@ weft_status weft_train(const weft_job *job, const weft_train_options *options, w
     weft_job_notes(job, &notes);
     if (status == WEFT_OK && !trial) weft_data_describe(all.data, &notes);
     if (status == WEFT_OK && !trial) status = weft_resume_open(job, all.data, options->resume, &resumed, &notes, error);
+    if (status == WEFT_OK) status = weft_text_check(&notes, error);
     all.common.resumed = resumed;
     all.common.notes = weft_text_get(&notes);
     weft_crew crew = {.context = &all, .work = work, .leave = leave, .late = options->late};

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     static const char *const names[] = {"a.txt", "a.bin", "a", "a.idx", "a.npy", "a.parquet"};
     fuzz_source from = {bytes, size};
     weft_data_options options = {.tokens = T, .seed = 1, .vocabulary = 300};
-    options.format = (weft_config_format)fuzz_below(&from, WEFT_CONFIG_LLMC + 1);
+    options.format = (weft_config_format)fuzz_below(&from, WEFT_CONFIG_UINT32 + 1);
     options.held_out = fuzz_below(&from, 2) ? 0.25 : 0;
     options.path = fuzz_file(names[fuzz_below(&from, 6)], from.at, from.left);
     weft_data *data = NULL;
