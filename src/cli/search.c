@@ -125,12 +125,12 @@ static void write_text(const hunt *it, weft_text *out)
         weft_text_add(out, "; no order takes less than %.6g, which is %.2f %% below it\n", found->bound,
                       100 * (1 - found->bound / least));
     }
-    weft_text_add(out, "\nkind                        %8s  above the %s    held\n", objective,
+    weft_text_add(out, "\nkind                            %8s  above the %s    held\n", objective,
                   found->optimal ? "best " : "bound");
     for (int32_t i = 0; i < found->row_count; i++) {
         const weft_search_row *row = &found->rows[i];
         double time = of(it, row->step_time, row->own_step_time);
-        weft_text_add(out, "%-24s  %10.6g  %13.2f %%  %6lld\n", row->kind, time, above(time, found->bound),
+        weft_text_add(out, "%-28s  %10.6g  %13.2f %%  %6lld\n", row->kind, time, above(time, found->bound),
                       (long long)row->held);
     }
     weft_text_add(out, "\n");
