@@ -1,0 +1,118 @@
+/* Bytes of the rank that needs most, by line. */
+#include "plan/cost.h"
+
+#include "program/program.h"
+
+const char *weft_plan_line_name(weft_plan_line line)
+{
+    static const char *const names[WEFT_PLAN_LINES] = {
+        [WEFT_PLAN_LINE_WEIGHTS] = "weights",     [WEFT_PLAN_LINE_GRADIENTS] = "gradients",
+        [WEFT_PLAN_LINE_OPTIMIZER] = "optimizer", [WEFT_PLAN_LINE_ACTIVATIONS] = "activations",
+        [WEFT_PLAN_LINE_WORK] = "workspace",      [WEFT_PLAN_LINE_BUFFERS] = "buffers",
+        [WEFT_PLAN_LINE_RESERVED] = "reserved"};
+    return names[line];
+}
+
+static double least(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+/* Micro-batches of all layers of rank i that are held at once, at most. */
+static double held_by_kind(const weft_plan_layout *layout, double i)
+{
+    double m = layout->micro_batches, p = layout->pipeline, v = layout->loops;
+    switch ((weft_plan_kind)layout->kind) {
+    case WEFT_PLAN_NONE:
+        return 1;
+    case WEFT_PLAN_1F1B:
+        return least(m, p - i);
+    case WEFT_PLAN_DEPTH_FIRST:
+        return least(m * v, p * (v - 1) + 2 * (p - i) - 1) / v;
+    case WEFT_PLAN_ZB_H1:
+    case WEFT_PLAN_ZB_V:
+        return least(m, p);
+    case WEFT_PLAN_ZB_H2:
+        return least(m, 2 * p - 1);
+    case WEFT_PLAN_HYBRID:
+        return m / layout->rounds;
+    default:
+        return m;
+    }
+}
+
+typedef struct own {
+    double layers, tables; /* of a rank: layers, and parameters of embedding and head */
+    bool last;
+} own;
+
+static own rank_of(const weft_plan_model *model, const weft_plan_cell *cell, const weft_plan_layout *layout,
+                   const int32_t *layers, int32_t rank)
+{
+    bool first = rank == 0, last = rank == layout->pipeline - 1;
+    double even = (double)model->layers / layout->pipeline;
+    own found = {.layers = (double)(int64_t)(even + 0.999999), .last = last};
+    if (layout->edge_layers_less && layout->pipeline > 1)
+        found.layers = (model->layers + 2.0) / layout->pipeline - (first || last);
+    if (layers) found.layers = 0;
+    for (int32_t s = rank; layers && s < layout->pipeline * layout->loops; s += layout->pipeline)
+        found.layers += layers[s];
+    if (first) found.tables += cell->embedding_parameters;
+    if (last && !(first && model->tied)) found.tables += cell->head_parameters;
+    return found;
+}
+
+static double share(const weft_plan_layout *layout, int from)
+{
+    return layout->shard >= from ? layout->data : 1;
+}
+
+static void count_rank(const weft_plan_model *model, const weft_plan_cluster *cluster, const weft_plan_cell *cell,
+                       const weft_plan_layout *layout, const own *rank, double held, weft_plan_memory *out)
+{
+    const weft_plan_software *software = &cluster->software;
+    double parameters = rank->layers * cell->layer_parameters + rank->tables, *line = out->line;
+    line[WEFT_PLAN_LINE_WEIGHTS] = software->weight_bytes * parameters / share(layout, WEFT_SHARD_WEIGHTS);
+    line[WEFT_PLAN_LINE_GRADIENTS] = software->gradient_bytes * parameters / share(layout, WEFT_SHARD_GRADIENTS);
+    line[WEFT_PLAN_LINE_OPTIMIZER] = software->optimizer_bytes * parameters / share(layout, WEFT_SHARD_OPTIMIZER);
+    line[WEFT_PLAN_LINE_ACTIVATIONS] = held * rank->layers * cell->saved_bytes;
+    line[WEFT_PLAN_LINE_WORK] = cell->work_bytes;
+    double largest = (double)model->vocabulary * (double)model->hidden;
+    double up = (model->gated ? 2.0 : 1.0) * (double)model->ffn * (double)model->hidden;
+    if (up > largest) largest = up;
+    line[WEFT_PLAN_LINE_BUFFERS] = software->adds_gradients ? 2 * largest / layout->tensor : 0;
+    if (layout->shard == WEFT_SHARD_WEIGHTS && layout->data > 1)
+        line[WEFT_PLAN_LINE_BUFFERS] +=
+            2 * (software->weight_bytes + software->gradient_bytes) *
+            (layout->pipeline == 1 && layout->loops == 1 ? 1 : rank->layers / layout->loops) * cell->layer_parameters;
+    line[WEFT_PLAN_LINE_RESERVED] = cluster->reserved;
+    double sum = 0;
+    for (int i = 0; i < WEFT_PLAN_LINES; i++)
+        if (i != WEFT_PLAN_LINE_RESERVED) sum += line[i];
+    out->bytes = sum * software->slack + cluster->reserved;
+}
+
+void weft_plan_memory_of(const weft_plan_model *model, const weft_plan_cluster *cluster, const weft_plan_cell *cell,
+                         const weft_plan_layout *layout, const double *held, const int32_t *layers,
+                         weft_plan_memory *out)
+{
+    *out = (weft_plan_memory){0};
+    for (int32_t rank = 0; rank < layout->pipeline; rank++) {
+        own one = rank_of(model, cell, layout, layers, rank);
+        double stages = held ? held[rank] / layout->loops : held_by_kind(layout, rank);
+        weft_plan_memory found = {.rank = rank};
+        count_rank(model, cluster, cell, layout, &one, stages, &found);
+        if (found.bytes > out->bytes) *out = found;
+    }
+}
+
+double weft_plan_least_memory(const weft_plan_model *model, const weft_plan_cluster *cluster,
+                              const weft_plan_layout *layout)
+{
+    const weft_plan_software *software = &cluster->software;
+    double parameters = (double)model->layers / layout->pipeline * weft_plan_layer_parameters(model) / layout->tensor;
+    double bytes = software->weight_bytes / share(layout, WEFT_SHARD_WEIGHTS) +
+                   software->gradient_bytes / share(layout, WEFT_SHARD_GRADIENTS) +
+                   software->optimizer_bytes / share(layout, WEFT_SHARD_OPTIMIZER);
+    return parameters * bytes * software->slack + cluster->reserved;
+}
