@@ -29,9 +29,10 @@ typedef struct weft_plan_cell {
     double layer_parameters, embedding_parameters, head_parameters; /* of one worker */
     double saved_bytes;                                             /* of one layer, kept from F to B */
     double input_bytes;                                             /* of one layer's input */
-    double work_bytes;   /* scratch of the last stage or of recomputation, the larger */
-    double sample_flops; /* of the model */
-    bool measured;       /* layer times were measured, not computed */
+    double again_bytes;                                             /* one layer that is computed again */
+    double logits_bytes;                                            /* scratch of the head */
+    double sample_flops;                                            /* of the model */
+    bool measured;                                                  /* layer times were measured, not computed */
 } weft_plan_cell;
 
 void weft_plan_cell_make(const weft_plan_model *model, const weft_plan_cluster *cluster, int32_t tensor,
@@ -64,10 +65,6 @@ typedef struct weft_plan_time {
  * sequence_parallel. */
 void weft_plan_step(const weft_plan_model *model, const weft_plan_cluster *cluster, const weft_plan_cell *cell,
                     const weft_plan_layout *layout, weft_plan_time *out);
-
-/* The same, the step alone: what a search calls millions of times. */
-double weft_plan_step_time(const weft_plan_model *model, const weft_plan_cluster *cluster, const weft_plan_cell *cell,
-                           const weft_plan_layout *layout);
 
 /* Seconds of what the exact simulation of a layout takes as costs. layers: (S) of each stage; arrays (S), the caller's.
  * message: of one boundary; per_edge (S - 1) or NULL. gather, reduce: of each stage's weights and gradients. */

@@ -134,8 +134,8 @@ static void make_memory(const sizes *z, weft_plan_recompute recompute, weft_plan
     bool full = recompute == WEFT_PLAN_RECOMPUTE_FULL;
     out->input_bytes = 2 * z->n * z->h / z->r;
     out->saved_bytes = full ? out->input_bytes : recompute == WEFT_PLAN_RECOMPUTE_SELECTIVE ? body : body + core;
-    double again = full ? software->work * (body + core) : 0, logits = software->logits * z->n * z->V / z->t;
-    out->work_bytes = again > logits ? again : logits;
+    out->again_bytes = full ? software->work * (body + core) : 0;
+    out->logits_bytes = software->logits * z->n * z->V / z->t;
     double sent = software->shards_messages ? z->t : 1;
     out->message_bytes = 2 * z->n * z->h / sent;
     out->layer_parameters = weft_plan_layer_parameters(z->model) / z->t;

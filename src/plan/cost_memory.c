@@ -1,7 +1,5 @@
 /* Bytes of the rank that needs most, by line. */
-#include "plan/cost.h"
-
-#include "program/program.h"
+#include "plan/view.h"
 
 const char *weft_plan_line_name(weft_plan_line line)
 {
@@ -11,34 +9,6 @@ const char *weft_plan_line_name(weft_plan_line line)
         [WEFT_PLAN_LINE_WORK] = "workspace",      [WEFT_PLAN_LINE_BUFFERS] = "buffers",
         [WEFT_PLAN_LINE_RESERVED] = "reserved"};
     return names[line];
-}
-
-static double least(double a, double b)
-{
-    return a < b ? a : b;
-}
-
-/* Micro-batches of all layers of rank i that are held at once, at most. */
-static double held_by_kind(const weft_plan_layout *layout, double i)
-{
-    double m = layout->micro_batches, p = layout->pipeline, v = layout->loops;
-    switch ((weft_plan_kind)layout->kind) {
-    case WEFT_PLAN_NONE:
-        return 1;
-    case WEFT_PLAN_1F1B:
-        return least(m, p - i);
-    case WEFT_PLAN_DEPTH_FIRST:
-        return least(m * v, p * (v - 1) + 2 * (p - i) - 1) / v;
-    case WEFT_PLAN_ZB_H1:
-    case WEFT_PLAN_ZB_V:
-        return least(m, p);
-    case WEFT_PLAN_ZB_H2:
-        return least(m, 2 * p - 1);
-    case WEFT_PLAN_HYBRID:
-        return m / layout->rounds;
-    default:
-        return m;
-    }
 }
 
 typedef struct own {
@@ -76,7 +46,8 @@ static void count_rank(const weft_plan_model *model, const weft_plan_cluster *cl
     line[WEFT_PLAN_LINE_GRADIENTS] = software->gradient_bytes * parameters / share(layout, WEFT_SHARD_GRADIENTS);
     line[WEFT_PLAN_LINE_OPTIMIZER] = software->optimizer_bytes * parameters / share(layout, WEFT_SHARD_OPTIMIZER);
     line[WEFT_PLAN_LINE_ACTIVATIONS] = held * rank->layers * cell->saved_bytes;
-    line[WEFT_PLAN_LINE_WORK] = cell->work_bytes;
+    line[WEFT_PLAN_LINE_WORK] = cell->again_bytes;
+    if (rank->last && cell->logits_bytes > cell->again_bytes) line[WEFT_PLAN_LINE_WORK] = cell->logits_bytes;
     double largest = (double)model->vocabulary * (double)model->hidden;
     double up = (model->gated ? 2.0 : 1.0) * (double)model->ffn * (double)model->hidden;
     if (up > largest) largest = up;
@@ -99,7 +70,9 @@ void weft_plan_memory_of(const weft_plan_model *model, const weft_plan_cluster *
     *out = (weft_plan_memory){0};
     for (int32_t rank = 0; rank < layout->pipeline; rank++) {
         own one = rank_of(model, cell, layout, layers, rank);
-        double stages = held ? held[rank] / layout->loops : held_by_kind(layout, rank);
+        double stages = held ? held[rank] / layout->loops
+                             : weft_plan_held((weft_plan_kind)layout->kind, layout->micro_batches, layout->pipeline,
+                                              layout->loops, layout->rounds, rank);
         weft_plan_memory found = {.rank = rank};
         count_rank(model, cluster, cell, layout, &one, stages, &found);
         if (found.bytes > out->bytes) *out = found;
@@ -111,8 +84,6 @@ double weft_plan_least_memory(const weft_plan_model *model, const weft_plan_clus
 {
     const weft_plan_software *software = &cluster->software;
     double parameters = (double)model->layers / layout->pipeline * weft_plan_layer_parameters(model) / layout->tensor;
-    double bytes = software->weight_bytes / share(layout, WEFT_SHARD_WEIGHTS) +
-                   software->gradient_bytes / share(layout, WEFT_SHARD_GRADIENTS) +
-                   software->optimizer_bytes / share(layout, WEFT_SHARD_OPTIMIZER);
+    double bytes = weft_plan_state_bytes(software, (weft_shard)layout->shard, layout->data);
     return parameters * bytes * software->slack + cluster->reserved;
 }

@@ -1,0 +1,318 @@
+#include "plan/screen.h"
+
+#include "plan/kept.h"
+#include "plan/view.h"
+
+enum { MOST_DIVISORS = 4096, MISSES = 16 };
+
+const char *weft_plan_reason_text(weft_plan_reason reason)
+{
+    static const char *const texts[WEFT_PLAN_REASONS] = {
+        [WEFT_PLAN_REFUSED_HEADS] = "tensor width does not divide the heads or the feed-forward net",
+        [WEFT_PLAN_REFUSED_LAYERS] = "stages do not divide the layers",
+        [WEFT_PLAN_REFUSED_BATCH] = "the schedule does not go with so few micro-batches",
+        [WEFT_PLAN_REFUSED_WEIGHTS] = "weights, gradients and optimizer alone do not fit",
+        [WEFT_PLAN_REFUSED_MEMORY] = "activations besides do not fit",
+        [WEFT_PLAN_REFUSED_SLOWER] = "slower than what is kept",
+    };
+    return texts[reason];
+}
+
+/* Numbers that divide another, ascending. */
+typedef struct divisors {
+    int32_t values[MOST_DIVISORS];
+    int count;
+} divisors;
+
+static void find_divisors(int64_t of, divisors *out)
+{
+    out->count = 0;
+    for (int64_t i = 1; i * i <= of && out->count < MOST_DIVISORS; i++)
+        if (of % i == 0) out->values[out->count++] = (int32_t)i;
+    for (int i = out->count - 1; i >= 0 && out->count < MOST_DIVISORS; i--) {
+        int64_t other = of / out->values[i];
+        if (other != out->values[i] && other <= INT32_MAX) out->values[out->count++] = (int32_t)other;
+    }
+}
+
+typedef struct search {
+    const weft_plan_question *question;
+    const volatile bool *stop;
+    weft_plan_screened *out;
+    weft_plan_kept kept;
+    weft_plan_cell cell;
+    weft_plan_layout layout; /* as far as it is chosen */
+    divisors *batch, *layers, *node;
+    double room; /* bytes of a GPU */
+} search;
+
+static bool allows(int32_t fixed, int32_t value)
+{
+    return fixed == 0 || fixed == value;
+}
+
+static bool has(uint32_t of_software, uint32_t fixed, int value)
+{
+    uint32_t bit = 1u << value;
+    return (of_software & bit) && (fixed == 0 || (fixed & bit));
+}
+
+static void refuse(search *s, weft_plan_reason reason)
+{
+    s->out->refused[reason]++;
+}
+
+/* The nearest misses, by memory. */
+static void note_miss(search *s, double memory)
+{
+    weft_plan_screened *out = s->out;
+    size_t at = out->miss_count;
+    if (at == MISSES && memory >= out->misses[at - 1].memory) return;
+    if (at == MISSES) at--;
+    for (; at > 0 && out->misses[at - 1].memory > memory; at--)
+        if (at < MISSES) out->misses[at] = out->misses[at - 1];
+    out->misses[at] = (weft_plan_candidate){s->layout, 0, memory};
+    if (out->miss_count < MISSES) out->miss_count++;
+}
+
+static weft_status price(search *s, const weft_plan_view *view, weft_plan_waits waits, weft_error *error)
+{
+    weft_plan_kind kind = (weft_plan_kind)s->layout.kind;
+    weft_shard shard = (weft_shard)s->layout.shard;
+    s->out->enumerated++;
+    double memory = weft_plan_view_memory(view, kind, s->layout.rounds, shard);
+    weft_plan_travel travel = weft_plan_view_travel(view, kind, s->layout.rounds, shard);
+    double step = view->m * view->worst + waits.bubble + waits.messages + travel.gradients + travel.weights +
+                  weft_plan_view_optimizer(view, shard) + s->question->cluster->software.step;
+    s->out->priced++;
+    if (memory > s->room) {
+        double state = weft_plan_state_bytes(&s->question->cluster->software, shard, view->D) * view->parameters;
+        refuse(s,
+               state + s->question->cluster->reserved > s->room ? WEFT_PLAN_REFUSED_WEIGHTS : WEFT_PLAN_REFUSED_MEMORY);
+        note_miss(s, step, memory);
+        return WEFT_OK;
+    }
+    weft_plan_candidate candidate = {s->layout, step, memory};
+    return weft_plan_kept_offer(&s->kept, &candidate, error);
+}
+
+static weft_status try_shards(search *s, const weft_plan_view *view, weft_error *error)
+{
+    const weft_plan_question *q = s->question;
+    weft_plan_waits waits = weft_plan_view_waits(view, (weft_plan_kind)s->layout.kind, s->layout.rounds);
+    for (int shard = 0; shard < WEFT_SHARDS; shard++) {
+        bool divides = s->layout.data > 1 || shard == WEFT_SHARD_NONE;
+        if (!divides || !has(q->cluster->software.shards, q->fix.shards, shard)) continue;
+        s->layout.shard = (uint8_t)shard;
+        TRY(price(s, view, waits, error));
+    }
+    return WEFT_OK;
+}
+
+/* Whether a kind goes with so many stages a rank and micro-batches. */
+static bool goes_with(const weft_plan_layout *layout, weft_plan_kind kind)
+{
+    int32_t p = layout->pipeline, v = layout->loops;
+    switch (kind) {
+    case WEFT_PLAN_NONE:
+        return p == 1;
+    case WEFT_PLAN_DEPTH_FIRST:
+    case WEFT_PLAN_BREADTH_FIRST:
+    case WEFT_PLAN_HYBRID:
+        return p > 1 && v > 1;
+    case WEFT_PLAN_ZB_V:
+        return p > 1 && v == 2;
+    default:
+        return p > 1 && v == 1;
+    }
+}
+
+static weft_status try_rounds(search *s, const weft_plan_view *view, weft_error *error)
+{
+    const weft_plan_layout *layout = &s->layout;
+    for (int i = 0; i < s->batch->count; i++) {
+        int32_t rounds = s->batch->values[i];
+        if (rounds < 2 || layout->micro_batches % rounds != 0 || layout->micro_batches / rounds < layout->pipeline ||
+            !allows(s->question->fix.rounds, rounds))
+            continue;
+        s->layout.rounds = rounds;
+        TRY(try_shards(s, view, error));
+    }
+    return WEFT_OK;
+}
+
+static weft_status try_kinds(search *s, weft_error *error)
+{
+    const weft_plan_question *q = s->question;
+    weft_plan_view view;
+    weft_plan_view_make(q->model, q->cluster, &s->cell, &s->layout, &view);
+    for (int kind = 0; kind < WEFT_PLAN_KINDS; kind++) {
+        if (!has(q->cluster->software.kinds, q->fix.kinds, kind)) continue;
+        if (!goes_with(&s->layout, (weft_plan_kind)kind)) continue;
+        s->layout.kind = (uint8_t)kind;
+        s->layout.rounds = 1;
+        if (kind == WEFT_PLAN_HYBRID)
+            TRY(try_rounds(s, &view, error));
+        else if (allows(q->fix.rounds, 1))
+            TRY(try_shards(s, &view, error));
+    }
+    return WEFT_OK;
+}
+
+/* Data widths, with the micro-batches that they leave: D b m is the batch. */
+static weft_status try_data(search *s, int64_t workers, weft_error *error)
+{
+    const weft_plan_question *q = s->question;
+    int64_t pieces = q->batch / s->layout.micro_batch;
+    for (int i = 0; i < s->batch->count; i++) {
+        int32_t data = s->batch->values[i];
+        if (data > workers) break;
+        if (pieces % data != 0 || !allows(q->fix.data, data)) continue;
+        s->layout.data = data;
+        s->layout.micro_batches = (int32_t)(pieces / data);
+        TRY(try_kinds(s, error));
+    }
+    return WEFT_OK;
+}
+
+static weft_status try_pipelines(search *s, weft_error *error)
+{
+    const weft_plan_question *q = s->question;
+    int64_t most = q->gpus / ((int64_t)s->layout.tensor * s->layout.context);
+    for (int i = 0; i < s->layers->count; i++) {
+        int32_t pipeline = s->layers->values[i];
+        if (pipeline > most) break;
+        if (!allows(q->fix.pipeline, pipeline)) continue;
+        for (int k = 0; k < s->layers->count; k++) {
+            int32_t loops = s->layers->values[k];
+            if (q->model->layers % ((int64_t)pipeline * loops) != 0) continue;
+            if ((pipeline == 1 && loops > 1) || !allows(q->fix.loops, loops)) continue;
+            if (s->stop && *s->stop) return WEFT_OK;
+            s->layout.pipeline = pipeline;
+            s->layout.loops = loops;
+            TRY(try_data(s, most / pipeline, error));
+        }
+    }
+    return WEFT_OK;
+}
+
+/* What the cell depends on besides the tensor width. */
+static weft_status try_cells(search *s, weft_error *error)
+{
+    const weft_plan_question *q = s->question;
+    const weft_plan_software *software = &q->cluster->software;
+    for (int recompute = 0; recompute < WEFT_PLAN_RECOMPUTES; recompute++) {
+        if (!has(software->recomputes, q->fix.recomputes, recompute)) continue;
+        for (int i = 0; i < s->batch->count; i++) {
+            int32_t micro_batch = s->batch->values[i];
+            if (!allows(q->fix.micro_batch, micro_batch)) continue;
+            s->layout.micro_batch = micro_batch;
+            s->layout.recompute = (uint8_t)recompute;
+            weft_plan_cell_make(q->model, q->cluster, s->layout.tensor, s->layout.context, micro_batch,
+                                (weft_plan_recompute)recompute, s->layout.sequence_parallel, &s->cell);
+            TRY(try_pipelines(s, error));
+        }
+    }
+    return WEFT_OK;
+}
+
+static weft_status try_sequence_parallel(search *s, weft_error *error)
+{
+    const weft_plan_question *q = s->question;
+    bool can = q->cluster->software.sequence_parallel && s->layout.tensor > 1;
+    for (int yes = 0; yes <= can; yes++) {
+        if ((q->fix.sequence_parallel > 0 && !yes && can) || (q->fix.sequence_parallel < 0 && yes)) continue;
+        s->layout.sequence_parallel = yes;
+        TRY(try_cells(s, error));
+    }
+    return WEFT_OK;
+}
+
+static bool divides_model(const weft_plan_model *model, int32_t tensor)
+{
+    return model->heads % tensor == 0 && model->kv_heads % tensor == 0 && model->ffn % tensor == 0;
+}
+
+static weft_status try_tensors(search *s, weft_error *error)
+{
+    const weft_plan_question *q = s->question;
+    for (int i = 0; i < s->node->count; i++) {
+        int32_t tensor = s->node->values[i];
+        if (tensor > q->gpus || !allows(q->fix.tensor, tensor)) continue;
+        if (!divides_model(q->model, tensor)) {
+            refuse(s, WEFT_PLAN_REFUSED_HEADS);
+            continue;
+        }
+        s->layout.tensor = tensor;
+        s->layout.context = q->fix.context > 0 ? q->fix.context : 1;
+        TRY(try_sequence_parallel(s, error));
+    }
+    return WEFT_OK;
+}
+
+static weft_status check(const weft_plan_question *q, weft_error *error)
+{
+    const weft_plan_fix *fix = &q->fix;
+    if (q->gpus < 1 || q->gpus > (int64_t)1 << 24)
+        FAIL(error, WEFT_INVALID, "gpus: %lld is not between 1 and %d", (long long)q->gpus, 1 << 24);
+    if (q->batch < 1 || q->batch > (int64_t)1 << 30)
+        FAIL(error, WEFT_INVALID, "batch: %lld is not between 1 and %d", (long long)q->batch, 1 << 30);
+    int64_t sequences = (int64_t)(fix->data ? fix->data : 1) * (fix->micro_batch ? fix->micro_batch : 1);
+    if (q->batch % sequences != 0)
+        FAIL(error, WEFT_INVALID, "batch: %lld sequences are no multiple of data x micro_batch, %lld",
+             (long long)q->batch, (long long)sequences);
+    int64_t stages = (int64_t)(fix->pipeline ? fix->pipeline : 1) * (fix->loops ? fix->loops : 1);
+    if (stages > q->model->layers)
+        FAIL(error, WEFT_INVALID, "fix: pipeline x loops are %lld stages, the model has %d layers", (long long)stages,
+             q->model->layers);
+    int64_t workers = (int64_t)(fix->data ? fix->data : 1) * (fix->tensor ? fix->tensor : 1) *
+                      (fix->pipeline ? fix->pipeline : 1) * (fix->context ? fix->context : 1);
+    if (workers > q->gpus)
+        FAIL(error, WEFT_INVALID, "fix: data x tensor x pipeline x context are %lld workers, there are %lld GPUs",
+             (long long)workers, (long long)q->gpus);
+    return WEFT_OK;
+}
+
+static weft_status run(search *s, weft_error *error)
+{
+    const weft_plan_question *q = s->question;
+    TRY(weft_allocate(MISSES, sizeof *s->out->misses, &s->out->misses, error));
+    find_divisors(q->batch, s->batch);
+    find_divisors(q->model->layers, s->layers);
+    find_divisors(q->cluster->gpus_per_node, s->node);
+    if (q->fix.tensor > 0) *s->node = (divisors){{q->fix.tensor}, 1}; /* also beyond a node, when it is asked for */
+    TRY(try_tensors(s, error));
+    TRY(weft_plan_kept_list(&s->kept, &s->out->best, &s->out->best_count, error));
+    uint64_t fit =
+        s->out->priced - s->out->refused[WEFT_PLAN_REFUSED_WEIGHTS] - s->out->refused[WEFT_PLAN_REFUSED_MEMORY];
+    s->out->refused[WEFT_PLAN_REFUSED_SLOWER] = fit - s->out->best_count;
+    return WEFT_OK;
+}
+
+weft_status weft_plan_screen(const weft_plan_question *question, const volatile bool *stop, weft_plan_screened *out,
+                             weft_error *error)
+{
+    *out = (weft_plan_screened){0};
+    TRY(check(question, error));
+    divisors *lists = NULL;
+    search s = {.question = question, .stop = stop, .out = out, .room = question->cluster->gpu.memory};
+    weft_status status = weft_allocate(3, sizeof *lists, &lists, error);
+    if (status == WEFT_OK) status = weft_plan_kept_init(&s.kept, (size_t)question->top, error);
+    if (status == WEFT_OK) {
+        s.batch = lists;
+        s.layers = lists + 1;
+        s.node = lists + 2;
+        status = run(&s, error);
+    }
+    weft_plan_kept_fini(&s.kept);
+    weft_free(lists);
+    if (status != WEFT_OK) weft_plan_screened_fini(out);
+    return status;
+}
+
+void weft_plan_screened_fini(weft_plan_screened *screened)
+{
+    weft_free(screened->best);
+    weft_free(screened->misses);
+    *screened = (weft_plan_screened){0};
+}

@@ -1,0 +1,297 @@
+/* Closed forms of a step's schedule, messages, gradients and memory. */
+#include "plan/view.h"
+
+static double pass_time(const weft_plan_pass *pass)
+{
+    return pass->device + pass->recompute + pass->tensor + pass->host;
+}
+
+static double at_least(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static double at_most(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+static double message_time(const weft_plan_view *w, double senders, bool far)
+{
+    const weft_plan_cluster *cluster = w->cluster;
+    if (!far) return w->cell->message_bytes / (0.6 * cluster->gpu.link);
+    return cluster->message_start + w->cell->message_bytes * senders / (cluster->nic * cluster->nic_efficiency);
+}
+
+/* Ranks are placed tensor, context, data, pipeline from the inside out: how many GPUs lie between two stages. */
+static void find_edges(weft_plan_view *w, const weft_plan_layout *layout)
+{
+    double node = w->cluster->gpus_per_node, apart = (double)layout->tensor * layout->context * layout->data;
+    double senders = at_most(apart, node), near = message_time(w, senders, false), far = message_time(w, senders, true);
+    if (layout->pipeline < 2) return;
+    if (apart * w->p <= node) {
+        w->edge = w->far_edge = near;
+        return;
+    }
+    double together = apart < node ? (double)(int64_t)(node / apart) : 1; /* ranks of one node */
+    w->edge = far / together + (1 - 1 / together) * near;
+    w->far_edge = far;
+}
+
+/* Layers as even as can be; the ranks in the middle stand for all. */
+static void find_layers(weft_plan_view *w, const weft_plan_layout *layout)
+{
+    double stages = w->p * w->v, even = w->model->layers / stages;
+    bool whole = even == (double)(int64_t)even;
+    w->first = w->last = w->inner = w->v * even;
+    if (layout->edge_layers_less && w->p > 1) {
+        w->inner = w->v * ((w->model->layers + 2) / stages);
+        w->first = w->last = w->inner - 1;
+    } else if (!whole) {
+        double most = (double)((int64_t)even + 1);
+        w->inner = at_least(w->v * even, w->v * most - (w->v - 1));
+    }
+}
+
+static void take_worst(weft_plan_view *w, double layers, double forward, double backward)
+{
+    if (forward + backward <= w->worst) return;
+    w->worst_layers = layers;
+    w->worst_forward = forward;
+    w->worst_backward = backward;
+    w->worst = forward + backward;
+}
+
+static void weigh_ranks(weft_plan_view *w)
+{
+    const weft_plan_cell *cell = w->cell;
+    double head_forward = pass_time(&cell->head_forward), head_backward = pass_time(&cell->head_backward);
+    double first_forward = w->first * w->layer_forward + pass_time(&cell->embedding_forward);
+    double first_backward = w->first * w->layer_backward + pass_time(&cell->embedding_backward);
+    if (w->p == 1) {
+        take_worst(w, w->first, first_forward + head_forward, first_backward + head_backward);
+        return;
+    }
+    double last_forward = w->last * w->layer_forward + head_forward;
+    double last_backward = w->last * w->layer_backward + head_backward;
+    double inner_forward = w->inner * w->layer_forward, inner_backward = w->inner * w->layer_backward;
+    if (w->p > 2) take_worst(w, w->inner, inner_forward, inner_backward);
+    take_worst(w, w->first, first_forward, first_backward);
+    take_worst(w, w->last, last_forward, last_backward);
+    w->others = first_forward + first_backward + last_forward + last_backward +
+                (w->p - 2) * (inner_forward + inner_backward) - w->worst;
+}
+
+/* Parameters of the ranks that have most, and how long they take to travel once. */
+static void weigh_parameters(weft_plan_view *w, const weft_plan_layout *layout)
+{
+    const weft_plan_software *software = &w->cluster->software;
+    const weft_plan_cell *cell = w->cell;
+    w->parameters = at_least(w->inner, w->first) * cell->layer_parameters + cell->embedding_parameters;
+    w->last_parameters = w->last * cell->layer_parameters + cell->head_parameters;
+    if (w->p == 1 && !w->model->tied) w->parameters += cell->head_parameters;
+    if (layout->data < 2) return;
+    double apart = (double)layout->tensor * layout->context, node = w->cluster->gpus_per_node;
+    int32_t in_node = (int32_t)(apart < node ? node / apart : 1), sharing = (int32_t)at_most(apart, node);
+    if (in_node > layout->data) in_node = layout->data;
+    double bytes = software->reduced_bytes * w->parameters;
+    w->reduce = weft_plan_all_reduce(w->cluster, bytes, layout->data, in_node, sharing) / 2 * software->data_reduce;
+    w->gather =
+        weft_plan_all_reduce(w->cluster, 2 * w->parameters, layout->data, in_node, sharing) / 2 * software->data_reduce;
+}
+
+void weft_plan_view_make(const weft_plan_model *model, const weft_plan_cluster *cluster, const weft_plan_cell *cell,
+                         const weft_plan_layout *layout, weft_plan_view *out)
+{
+    *out = (weft_plan_view){.model = model,
+                            .cluster = cluster,
+                            .cell = cell,
+                            .p = layout->pipeline,
+                            .v = layout->loops,
+                            .m = layout->micro_batches,
+                            .D = layout->data,
+                            .layer_forward = pass_time(&cell->forward),
+                            .layer_weight = pass_time(&cell->backward_weight)};
+    out->layer_backward = pass_time(&cell->backward_input) + out->layer_weight;
+    find_layers(out, layout);
+    find_edges(out, layout);
+    weigh_ranks(out);
+    weigh_parameters(out, layout);
+}
+
+static weft_plan_waits wait_1f1b(const weft_plan_view *w, double edge)
+{
+    /* The last term: ranks in lock step wait for half of the messages of each micro-batch. */
+    return (weft_plan_waits){w->others, 2 * (w->p - 1) * edge + 2 * w->m * edge * 0.5};
+}
+
+static weft_plan_waits wait_depth_first(const weft_plan_view *w, double edge)
+{
+    return (weft_plan_waits){w->others / w->v, 2 * (w->p - 1) * edge + 2 * w->v * w->p * edge};
+}
+
+/* Of one round of m micro-batches. */
+static weft_plan_waits wait_breadth_first(const weft_plan_view *w, double edge, double m)
+{
+    double stage = w->worst / w->v, F = w->worst_forward / w->v, B = w->worst_backward / w->v;
+    double fill = at_most(m, w->p) - 1, short_of = at_least(0, w->p - m), spare = at_least(0, m - w->p);
+    double other = w->others / (w->v * (w->p - 1));
+    double around = at_least(0, w->p * edge - spare * F) + at_least(0, w->p * edge - spare * B);
+    return (weft_plan_waits){fill * other + w->v * short_of * stage, 2 * fill * edge + w->v * around};
+}
+
+static weft_plan_waits wait_rounds(const weft_plan_view *w, double edge, double rounds)
+{
+    weft_plan_waits one = wait_breadth_first(w, edge, w->m / rounds);
+    return (weft_plan_waits){rounds * one.bubble, rounds * one.messages};
+}
+
+/* Weight gradients fill what would be idle. */
+static weft_plan_waits wait_zero_bubble(const weft_plan_view *w, double edge, double times)
+{
+    double left = at_least(0, 1 - times * w->layer_weight / (w->layer_forward + w->layer_backward));
+    return (weft_plan_waits){w->others * left, 2 * (w->p - 1) * edge};
+}
+
+static weft_plan_waits wait_by_kind(const weft_plan_view *w, weft_plan_kind kind, double rounds, double edge)
+{
+    switch (kind) {
+    case WEFT_PLAN_DEPTH_FIRST:
+        return wait_depth_first(w, edge);
+    case WEFT_PLAN_BREADTH_FIRST:
+        return wait_breadth_first(w, edge, w->m);
+    case WEFT_PLAN_HYBRID:
+        return wait_rounds(w, edge, rounds);
+    case WEFT_PLAN_ZB_H1:
+        return wait_zero_bubble(w, edge, 2);
+    case WEFT_PLAN_ZB_H2:
+    case WEFT_PLAN_ZB_V:
+        return wait_zero_bubble(w, edge, 3);
+    default:
+        return wait_1f1b(w, edge);
+    }
+}
+
+/* Blocking software stands still for each message of each stage: that is in the passes, and in the fill as well. */
+static weft_plan_waits wait_blocking(const weft_plan_view *w, weft_plan_kind kind, double rounds)
+{
+    double each = w->edge + w->cluster->software.stall / 2;
+    weft_plan_view longer = *w;
+    longer.worst_forward += w->v * each;
+    longer.worst_backward += w->v * each;
+    longer.worst += 2 * w->v * each;
+    longer.others += (w->p - 1) * 2 * w->v * each;
+    weft_plan_waits all = wait_by_kind(&longer, kind, rounds, 0), bare = wait_by_kind(w, kind, rounds, 0);
+    return (weft_plan_waits){bare.bubble, all.bubble - bare.bubble + 2 * w->m * w->v * each};
+}
+
+weft_plan_waits weft_plan_view_waits(const weft_plan_view *w, weft_plan_kind kind, double rounds)
+{
+    if (w->p < 2) return (weft_plan_waits){0, 0};
+    if (!w->cluster->software.messages_overlap) return wait_blocking(w, kind, rounds);
+    weft_plan_waits found = wait_by_kind(w, kind, rounds, w->edge);
+    double F = w->worst_forward / w->v, B = w->worst_backward / w->v;
+    found.messages += w->m * w->v * (at_least(0, w->far_edge - F) + at_least(0, w->far_edge - B));
+    return found;
+}
+
+/* Gradients are reduced stage by stage; what of it is left when compute ends. */
+static double exposed_reduction(const weft_plan_view *w, weft_plan_kind kind, double rounds, double reduce)
+{
+    double v = w->v, stage = w->worst_backward / v;
+    if (!w->cluster->software.reduces_overlap) return reduce;
+    switch (kind) {
+    case WEFT_PLAN_BREADTH_FIRST:
+        return at_least(reduce / v, reduce - (v - 1) * w->m * stage);
+    case WEFT_PLAN_HYBRID:
+        return at_least(reduce / v, reduce - (v - 1) * w->m / rounds * stage);
+    case WEFT_PLAN_DEPTH_FIRST:
+        return at_least(reduce / v, reduce - (v - 1) * at_most(w->m, w->p) * stage);
+    default:
+        return at_least(reduce / at_least(1, w->worst_layers), reduce - w->worst_backward);
+    }
+}
+
+/* How often the weights of all stages of a rank come and go in a step. */
+static double passes_over_weights(const weft_plan_view *w, weft_plan_kind kind, double rounds)
+{
+    switch (kind) {
+    case WEFT_PLAN_BREADTH_FIRST:
+        return 1;
+    case WEFT_PLAN_HYBRID:
+        return rounds;
+    case WEFT_PLAN_DEPTH_FIRST:
+        return at_least(1, w->m / w->p);
+    default:
+        return w->m;
+    }
+}
+
+weft_plan_travel weft_plan_view_travel(const weft_plan_view *w, weft_plan_kind kind, double rounds, weft_shard shard)
+{
+    double contention = w->cluster->software.contention;
+    if (w->D < 2) return (weft_plan_travel){0, 0};
+    if (shard != WEFT_SHARD_WEIGHTS) {
+        double reduce = shard == WEFT_SHARD_NONE ? 2 * w->reduce : w->reduce;
+        double exposed = exposed_reduction(w, kind, rounds, reduce);
+        return (weft_plan_travel){exposed + contention * (reduce - exposed), shard == WEFT_SHARD_NONE ? 0 : w->gather};
+    }
+    double passes = passes_over_weights(w, kind, rounds), gathers = 2 * passes * w->gather,
+           reductions = passes * w->reduce, all = gathers + reductions;
+    double pieces = w->p == 1 && w->v == 1 ? w->model->layers : w->v;
+    double exposed = at_least((w->gather + w->reduce) / pieces, all - w->m * w->worst);
+    if (!w->cluster->software.reduces_overlap) exposed = all;
+    double share = (exposed + contention * (all - exposed)) / all;
+    return (weft_plan_travel){share * reductions, share * gathers};
+}
+
+double weft_plan_view_optimizer(const weft_plan_view *w, weft_shard shard)
+{
+    const weft_plan_gpu *gpu = &w->cluster->gpu;
+    double parameters = w->parameters / (shard == WEFT_SHARD_NONE ? 1 : w->D);
+    return w->cluster->software.optimizer * parameters / (gpu->bandwidth * gpu->traffic);
+}
+
+double weft_plan_held(weft_plan_kind kind, double m, double p, double v, double rounds, double i)
+{
+    switch (kind) {
+    case WEFT_PLAN_NONE:
+        return 1;
+    case WEFT_PLAN_1F1B:
+        return at_most(m, p - i);
+    case WEFT_PLAN_DEPTH_FIRST:
+        return at_most(m * v, p * (v - 1) + 2 * (p - i) - 1) / v;
+    case WEFT_PLAN_ZB_H1:
+    case WEFT_PLAN_ZB_V:
+        return at_most(m, p);
+    case WEFT_PLAN_ZB_H2:
+        return at_most(m, 2 * p - 1);
+    case WEFT_PLAN_HYBRID:
+        return at_most(m, m / rounds + p); /* the next round begins before the one before is through */
+    default:
+        return m;
+    }
+}
+
+double weft_plan_state_bytes(const weft_plan_software *software, weft_shard shard, double data)
+{
+    return software->weight_bytes / (shard >= WEFT_SHARD_WEIGHTS ? data : 1) +
+           software->gradient_bytes / (shard >= WEFT_SHARD_GRADIENTS ? data : 1) +
+           software->optimizer_bytes / (shard >= WEFT_SHARD_OPTIMIZER ? data : 1);
+}
+
+double weft_plan_view_memory(const weft_plan_view *w, weft_plan_kind kind, double rounds, weft_shard shard)
+{
+    const weft_plan_software *software = &w->cluster->software;
+    const weft_plan_cell *cell = w->cell;
+    double state = weft_plan_state_bytes(software, shard, w->D), work = at_least(cell->again_bytes, cell->logits_bytes);
+    double first_held = weft_plan_held(kind, w->m, w->p, w->v, rounds, 0);
+    double last_held = weft_plan_held(kind, w->m, w->p, w->v, rounds, w->p - 1);
+    double first = state * w->parameters + first_held * w->inner * cell->saved_bytes;
+    double last = state * w->last_parameters + last_held * w->last * cell->saved_bytes + work;
+    first += w->p == 1 ? work : cell->again_bytes;
+    double stage = w->p == 1 && w->v == 1 ? 1 : w->inner / w->v, buffers = 0;
+    if (shard == WEFT_SHARD_WEIGHTS && w->D > 1)
+        buffers = 2 * (software->weight_bytes + software->gradient_bytes) * stage * cell->layer_parameters;
+    return (at_least(first, w->p > 1 ? last : 0) + buffers) * software->slack + w->cluster->reserved;
+}
