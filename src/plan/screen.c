@@ -79,19 +79,20 @@ static weft_status price(search *s, const weft_plan_view *view, weft_plan_waits 
 {
     weft_plan_kind kind = (weft_plan_kind)s->layout.kind;
     weft_shard shard = (weft_shard)s->layout.shard;
-    s->out->enumerated++;
+    const weft_plan_cluster *cluster = s->question->cluster;
     double memory = weft_plan_view_memory(view, kind, s->layout.rounds, shard);
-    weft_plan_travel travel = weft_plan_view_travel(view, kind, s->layout.rounds, shard);
-    double step = view->m * view->worst + waits.bubble + waits.messages + travel.gradients + travel.weights +
-                  weft_plan_view_optimizer(view, shard) + s->question->cluster->software.step;
-    s->out->priced++;
+    s->out->enumerated++;
     if (memory > s->room) {
-        double state = weft_plan_state_bytes(&s->question->cluster->software, shard, view->D) * view->parameters;
-        refuse(s,
-               state + s->question->cluster->reserved > s->room ? WEFT_PLAN_REFUSED_WEIGHTS : WEFT_PLAN_REFUSED_MEMORY);
-        note_miss(s, step, memory);
+        double state = weft_plan_state_bytes(&cluster->software, shard, view->D) * view->parameters;
+        bool hopeless = state + cluster->reserved > s->room;
+        refuse(s, hopeless ? WEFT_PLAN_REFUSED_WEIGHTS : WEFT_PLAN_REFUSED_MEMORY);
+        note_miss(s, memory);
         return WEFT_OK;
     }
+    weft_plan_travel travel = weft_plan_view_travel(view, kind, s->layout.rounds, shard);
+    double step = view->m * view->worst + waits.bubble + waits.messages + travel.gradients + travel.weights +
+                  weft_plan_view_optimizer(view, shard) + cluster->software.step;
+    s->out->priced++;
     weft_plan_candidate candidate = {s->layout, step, memory};
     return weft_plan_kept_offer(&s->kept, &candidate, error);
 }
@@ -283,9 +284,7 @@ static weft_status run(search *s, weft_error *error)
     if (q->fix.tensor > 0) *s->node = (divisors){{q->fix.tensor}, 1}; /* also beyond a node, when it is asked for */
     TRY(try_tensors(s, error));
     TRY(weft_plan_kept_list(&s->kept, &s->out->best, &s->out->best_count, error));
-    uint64_t fit =
-        s->out->priced - s->out->refused[WEFT_PLAN_REFUSED_WEIGHTS] - s->out->refused[WEFT_PLAN_REFUSED_MEMORY];
-    s->out->refused[WEFT_PLAN_REFUSED_SLOWER] = fit - s->out->best_count;
+    s->out->refused[WEFT_PLAN_REFUSED_SLOWER] = s->out->priced - s->out->best_count;
     return WEFT_OK;
 }
 

@@ -33,7 +33,7 @@ typedef enum weft_plan_reason {
     WEFT_PLAN_REFUSED_BATCH,   /* micro-batches too few for the schedule */
     WEFT_PLAN_REFUSED_WEIGHTS, /* weights, gradients and optimizer alone do not fit */
     WEFT_PLAN_REFUSED_MEMORY,  /* activations besides do not fit */
-    WEFT_PLAN_REFUSED_SLOWER,  /* cannot be among the fastest: a lower bound of its time says so */
+    WEFT_PLAN_REFUSED_SLOWER,  /* fits, but is not among what is kept */
     WEFT_PLAN_REASONS
 } weft_plan_reason;
 
