@@ -66,14 +66,6 @@ typedef struct weft_plan_time {
 void weft_plan_step(const weft_plan_model *model, const weft_plan_cluster *cluster, const weft_plan_cell *cell,
                     const weft_plan_layout *layout, weft_plan_time *out);
 
-/* Seconds of what the exact simulation of a layout takes as costs. layers: (S) of each stage; arrays (S), the caller's.
- * message: of one boundary; per_edge (S - 1) or NULL. gather, reduce: of each stage's weights and gradients. */
-typedef struct weft_plan_stage_costs {
-    double *forward, *backward_input, *backward_weight, *update, *gathers, *reductions, *messages;
-} weft_plan_stage_costs;
-void weft_plan_stages(const weft_plan_model *model, const weft_plan_cluster *cluster, const weft_plan_cell *cell,
-                      const weft_plan_layout *layout, const int32_t *layers, weft_plan_stage_costs *out);
-
 /* Memory of the worst rank, by line. */
 typedef enum weft_plan_line {
     WEFT_PLAN_LINE_WEIGHTS,

@@ -53,4 +53,12 @@ double weft_plan_held(weft_plan_kind kind, double m, double p, double v, double 
 /* All parameters of a GPU for bytes of weights, gradients and optimizer. */
 double weft_plan_state_bytes(const weft_plan_software *software, weft_shard shard, double data);
 
+/* Seconds of each stage, (S) each, the caller's: what the simulation of a layout takes as costs. messages: from a stage
+ * to the next. Where software reduces gradients after compute, gathers and reductions are 0. */
+typedef struct weft_plan_stage_costs {
+    double *forward, *backward_input, *backward_weight, *update, *gathers, *reductions, *messages;
+} weft_plan_stage_costs;
+void weft_plan_stages(const weft_plan_view *view, const weft_plan_layout *layout, const int32_t *stage_rank,
+                      const int32_t *layers, weft_plan_stage_costs *out);
+
 #endif
