@@ -3,6 +3,7 @@
 #include "plan/view.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { COSTS = 7, BUFFERS = 2 };
 
@@ -14,22 +15,22 @@ typedef struct replay {
     weft_schedule *schedule;
     weft_program *program;
     weft_timeline timeline;
-    double *costs;           /* (COSTS, S) */
-    int32_t *layers;         /* (S) */
-    double *held;            /* (P) */
-    weft_bubble_rank *ranks; /* (P) */
+    double *costs;   /* (COSTS, S) */
+    int32_t *layers; /* (S) */
+    double *held;    /* (P) */
+    weft_bubble bubble;
     weft_plan_stage_costs stage;
 } replay;
 
 static void replay_fini(replay *r)
 {
+    weft_bubble_fini(&r->bubble);
     weft_timeline_fini(&r->timeline);
     weft_program_destroy(r->program);
     weft_schedule_destroy(r->schedule);
     weft_free(r->costs);
     weft_free(r->layers);
     weft_free(r->held);
-    weft_free(r->ranks);
 }
 
 /* The first stages get what is left over, but for runs whose edges have a layer less. */
@@ -70,7 +71,6 @@ static weft_status make_costs(replay *r, weft_costs *out, weft_error *error)
     TRY(weft_allocate(stages, sizeof *r->layers, &r->layers, error));
     TRY(weft_allocate(COSTS * stages, sizeof *r->costs, &r->costs, error));
     TRY(weft_allocate((size_t)r->program->ranks, sizeof *r->held, &r->held, error));
-    TRY(weft_allocate((size_t)r->program->ranks, sizeof *r->ranks, &r->ranks, error));
     double *at = r->costs;
     r->stage = (weft_plan_stage_costs){.forward = at,
                                        .backward_input = at + stages,
@@ -103,21 +103,21 @@ static weft_hidden measure_hidden(const replay *r)
 static void fill(replay *r, weft_plan_replayed *out)
 {
     const weft_plan_software *software = &r->question->cluster->software;
-    double step = 0, fraction = 0, ranks = r->program->ranks;
-    weft_bubble_measure(&r->timeline, &step, &fraction, r->ranks);
-    weft_bubble_shares(r->ranks, r->program->ranks, step, out->cause);
+    double step = r->bubble.step_time, ranks = r->program->ranks;
+    memcpy(out->cause, r->bubble.cause, sizeof out->cause);
     weft_hidden hidden = measure_hidden(r);
     double after = 0, contention = software->contention * hidden.hidden / ranks;
     if (!software->reduces_overlap) after = out->time.part[WEFT_PLAN_GRADIENTS] + out->time.part[WEFT_PLAN_WEIGHTS];
     double whole = step + after + contention + software->step;
     out->time.part[WEFT_PLAN_BUBBLE] += whole - out->time.step;
     out->time.step = whole;
-    out->bubble = fraction;
+    out->bubble = r->bubble.fraction;
     out->hidden = hidden.seconds > 0 ? hidden.hidden / hidden.seconds : NAN;
     out->actions = r->program->action_count;
     out->first_layers = r->layers[0];
     out->last_layers = r->layers[r->program->stages - 1];
-    for (int32_t rank = 0; rank < r->program->ranks; rank++) r->held[rank] = (double)r->ranks[rank].peak_activations;
+    for (int32_t rank = 0; rank < r->program->ranks; rank++)
+        r->held[rank] = (double)r->bubble.ranks[rank].peak_activations;
     weft_plan_memory_of(r->question->model, r->question->cluster, &r->cell, r->layout, r->held, r->layers,
                         &out->memory);
     out->exact = true;
@@ -130,6 +130,7 @@ static weft_status run(replay *r, weft_plan_replayed *out, weft_error *error)
     TRY(make_costs(r, &costs, error));
     TRY(weft_timeline_init(&r->timeline, r->program, error));
     TRY(weft_simulate(r->program, &costs, &r->timeline, error));
+    TRY(weft_bubble_init(&r->bubble, &r->timeline, error));
     fill(r, out);
     return WEFT_OK;
 }
