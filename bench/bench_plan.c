@@ -71,15 +71,16 @@ static void start_cluster(const weft_plan_run *run, weft_plan_cluster *out)
     out->software.stall = 0;
 }
 
-/* Fits to the runs of all groups but one; group NULL: to all. */
-static weft_status predict(const weft_plan_runs *seen, const char *without, const weft_plan_runs *asked, scored *out,
-                           weft_plan_fit *fit, weft_error *error)
+/* Fits to the runs of one kind of GPU, of all groups but one; group NULL: of all. */
+static weft_status predict(const weft_plan_runs *seen, const char *gpu, const char *without,
+                           const weft_plan_runs *asked, scored *out, weft_plan_fit *fit, weft_error *error)
 {
     weft_plan_run *rows = NULL;
     size_t count = 0;
     TRY(weft_allocate(seen->count, sizeof *rows, &rows, error));
     for (size_t i = 0; i < seen->count; i++)
-        if (!without || strcmp(seen->rows[i].group, without) != 0) rows[count++] = seen->rows[i];
+        if (strcmp(seen->rows[i].gpu, gpu) == 0 && (!without || strcmp(seen->rows[i].group, without) != 0))
+            rows[count++] = seen->rows[i];
     weft_plan_cluster cluster;
     const weft_plan_run *first = NULL;
     for (size_t i = 0; i < count && !first; i++)
@@ -91,12 +92,13 @@ static weft_status predict(const weft_plan_runs *seen, const char *without, cons
         status = weft_plan_fit_runs(rows, count, &cluster, fit, error);
         constant = fit_simple(rows, count);
     } else { /* one group alone: no run of it was seen */
-        start_cluster(&asked->rows[0], &cluster);
+        weft_plan_cluster_init(&cluster, weft_plan_gpu_find(gpu), weft_plan_software_find("megatron-2022"));
+        cluster.software.stall = 0;
         constant = 2;
     }
     for (size_t i = 0; i < asked->count && status == WEFT_OK; i++) {
         const weft_plan_run *run = &asked->rows[i];
-        if (!is_usable(run) || (without && strcmp(run->group, without) != 0)) continue;
+        if (!is_usable(run) || strcmp(run->gpu, gpu) != 0 || (without && strcmp(run->group, without) != 0)) continue;
         out[i] = (scored){run, weft_plan_run_step(&cluster, run), constant * simple_work(run)};
     }
     weft_free(rows);
@@ -106,11 +108,12 @@ static weft_status predict(const weft_plan_runs *seen, const char *without, cons
 static weft_status predict_all(const weft_plan_runs *seen, const weft_plan_runs *asked, bool apart, scored *out,
                                weft_plan_fit *fit, weft_error *error)
 {
-    if (!apart) return predict(seen, NULL, asked, out, fit, error);
     for (size_t i = 0; i < asked->count; i++) {
-        size_t before = 0;
-        while (before < i && strcmp(asked->rows[before].group, asked->rows[i].group) != 0) before++;
-        if (before == i) TRY(predict(seen, asked->rows[i].group, asked, out, fit, error));
+        const weft_plan_run *run = &asked->rows[i], *other = asked->rows;
+        if (!run->gpu[0]) continue;
+        while (other < run && (strcmp(other->gpu, run->gpu) != 0 || (apart && strcmp(other->group, run->group) != 0)))
+            other++;
+        if (other == run) TRY(predict(seen, run->gpu, apart ? run->group : NULL, asked, out, fit, error));
     }
     return WEFT_OK;
 }

@@ -47,9 +47,17 @@ static void take_model(weft_plan_run *run, const char *text)
 
 static void take_arch(weft_plan_run *run, const char *text)
 {
-    run->model.gated = strncmp(text, "llama", 5) == 0;
-    run->model.tied = !run->model.gated;
-    if (!run->model.gated && strcmp(text, "gpt") != 0) run->unusable = "architecture";
+    static const struct {
+        const char *name;
+        bool gated, tied;
+    } known[] = {{"gpt", false, true}, {"llama", true, false}, {"nemotron", false, false}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strncmp(text, known[i].name, strlen(known[i].name)) != 0) continue;
+        run->model.gated = known[i].gated;
+        run->model.tied = known[i].tied;
+        return;
+    }
+    run->unusable = "architecture";
 }
 
 static void take_schedule(weft_plan_run *run, const char *text)

@@ -146,11 +146,12 @@ static weft_plan_waits wait_rounds(const weft_plan_view *w, double edge, double 
     return (weft_plan_waits){rounds * one.bubble, rounds * one.messages};
 }
 
-/* Weight gradients fill what would be idle. */
+/* Weight gradients fill what would be idle: `times` of them a rank, or as many as there are micro-batches besides one. */
 static weft_plan_waits wait_zero_bubble(const weft_plan_view *w, double edge, double times)
 {
-    double left = at_least(0, 1 - times * w->layer_weight / (w->layer_forward + w->layer_backward));
-    return (weft_plan_waits){w->others * left, 2 * (w->p - 1) * edge};
+    double weight = w->layer_weight / (w->layer_forward + w->layer_backward), left = at_least(0, 1 - times * weight);
+    double few = w->others * (1 - weight) - (w->m - 1) * w->worst * weight;
+    return (weft_plan_waits){at_least(w->others * left, few), 2 * (w->p - 1) * edge};
 }
 
 static weft_plan_waits wait_by_kind(const weft_plan_view *w, weft_plan_kind kind, double rounds, double edge)
@@ -172,17 +173,18 @@ static weft_plan_waits wait_by_kind(const weft_plan_view *w, weft_plan_kind kind
     }
 }
 
-/* Blocking software stands still for each message of each stage: that is in the passes, and in the fill as well. */
+/* Blocking software stands still for each message of each stage: that is in the passes, and in the fill as well. Ranks
+ * go in lock step with the pair that has the slowest edge. */
 static weft_plan_waits wait_blocking(const weft_plan_view *w, weft_plan_kind kind, double rounds)
 {
-    double each = w->edge + w->cluster->software.stall / 2;
+    double each = w->edge + w->cluster->software.stall / 2, slowest = w->far_edge + w->cluster->software.stall / 2;
     weft_plan_view longer = *w;
     longer.worst_forward += w->v * each;
     longer.worst_backward += w->v * each;
     longer.worst += 2 * w->v * each;
     longer.others += (w->p - 1) * 2 * w->v * each;
     weft_plan_waits all = wait_by_kind(&longer, kind, rounds, 0), bare = wait_by_kind(w, kind, rounds, 0);
-    return (weft_plan_waits){bare.bubble, all.bubble - bare.bubble + 2 * w->m * w->v * each};
+    return (weft_plan_waits){bare.bubble, all.bubble - bare.bubble + 2 * w->m * w->v * slowest};
 }
 
 weft_plan_waits weft_plan_view_waits(const weft_plan_view *w, weft_plan_kind kind, double rounds)
