@@ -18,11 +18,12 @@
 typedef struct scored {
     const weft_plan_run *run;
     double predicted, simple;
+    double memory; /* predicted bytes; 0 where none were measured */
 } scored;
 
 typedef struct sums {
-    double error, simple_error, tau, simple_tau, regret, simple_regret, top3;
-    size_t rows, pairs, simple_pairs, groups;
+    double error, simple_error, memory_error, tau, simple_tau, regret, simple_regret, top3;
+    size_t rows, memory_rows, pairs, simple_pairs, groups;
     long concordant, simple_concordant;
 } sums;
 
@@ -36,11 +37,6 @@ static weft_status read_runs(const char *folder, const char *name, weft_plan_run
     if (status == WEFT_OK) status = weft_plan_runs_read(out, weft_text_get(&text), text.length, path, error);
     weft_text_fini(&text);
     return status;
-}
-
-static bool is_usable(const weft_plan_run *run)
-{
-    return !run->unusable && !run->out_of_memory && run->step > 0;
 }
 
 /* Flops of a GPU and step, stretched by the bubble that the schedule has without messages. */
@@ -58,16 +54,16 @@ static double fit_simple(const weft_plan_run *runs, size_t count)
     double sum = 0;
     size_t used = 0;
     for (size_t i = 0; i < count; i++) {
-        if (!is_usable(&runs[i])) continue;
+        if (!weft_plan_run_has_time(&runs[i])) continue;
         sum += log(runs[i].step / simple_work(&runs[i]));
         used++;
     }
     return exp(sum / (double)used);
 }
 
-static void start_cluster(const weft_plan_run *run, weft_plan_cluster *out)
+static void start_cluster(const char *gpu, weft_plan_cluster *out)
 {
-    weft_plan_cluster_init(out, weft_plan_gpu_find(run->gpu), weft_plan_software_find("megatron-2022"));
+    weft_plan_cluster_init(out, weft_plan_gpu_find(gpu), weft_plan_software_find("megatron-2022"));
     out->software.stall = 0;
 }
 
@@ -82,24 +78,19 @@ static weft_status predict(const weft_plan_runs *seen, const char *gpu, const ch
         if (strcmp(seen->rows[i].gpu, gpu) == 0 && (!without || strcmp(seen->rows[i].group, without) != 0))
             rows[count++] = seen->rows[i];
     weft_plan_cluster cluster;
-    const weft_plan_run *first = NULL;
-    for (size_t i = 0; i < count && !first; i++)
-        if (is_usable(&rows[i])) first = &rows[i];
-    weft_status status = WEFT_OK;
-    double constant = 1;
-    if (first) {
-        start_cluster(first, &cluster);
-        status = weft_plan_fit_runs(rows, count, &cluster, fit, error);
-        constant = fit_simple(rows, count);
-    } else { /* one group alone: no run of it was seen */
-        weft_plan_cluster_init(&cluster, weft_plan_gpu_find(gpu), weft_plan_software_find("megatron-2022"));
-        cluster.software.stall = 0;
-        constant = 2;
-    }
+    start_cluster(gpu, &cluster);
+    weft_plan_fit_fini(fit);
+    double constant = 2; /* where no run of it was seen */
+    bool any = false;
+    for (size_t i = 0; i < count; i++) any |= weft_plan_run_has_time(&rows[i]);
+    weft_status status = any ? weft_plan_fit_runs(rows, count, &cluster, fit, error) : WEFT_OK;
+    if (any) constant = fit_simple(rows, count);
     for (size_t i = 0; i < asked->count && status == WEFT_OK; i++) {
         const weft_plan_run *run = &asked->rows[i];
-        if (!is_usable(run) || strcmp(run->gpu, gpu) != 0 || (without && strcmp(run->group, without) != 0)) continue;
-        out[i] = (scored){run, weft_plan_run_step(&cluster, run), constant * simple_work(run)};
+        bool own = strcmp(run->gpu, gpu) == 0 && (!without || strcmp(run->group, without) == 0);
+        if (!own || !weft_plan_run_has_time(run)) continue;
+        out[i] = (scored){run, weft_plan_run_step(&cluster, run), constant * simple_work(run), 0};
+        if (weft_plan_run_has_memory(run)) out[i].memory = weft_plan_run_memory(&cluster, run);
     }
     weft_free(rows);
     return status;
@@ -172,6 +163,10 @@ static weft_status judge(const scored *rows, size_t count, sums *to, weft_error 
         to->error += fabs(rows[i].predicted / rows[i].run->step - 1);
         to->simple_error += fabs(rows[i].simple / rows[i].run->step - 1);
         to->rows++;
+        if (rows[i].memory > 0) {
+            to->memory_error += fabs(rows[i].memory / rows[i].run->memory - 1);
+            to->memory_rows++;
+        }
         if (done[i]) continue;
         size_t members = 0;
         for (size_t k = i; k < count; k++)
@@ -194,7 +189,32 @@ static void print_file(const char *name, const sums *s, size_t all)
         printf("  %5.2f  %5.2f  %5.1f  %5.1f  %5.1f", (double)s->simple_concordant / (double)s->pairs,
                (double)s->concordant / (double)s->pairs, 100 * s->simple_regret / (double)s->groups,
                100 * s->regret / (double)s->groups, 100 * s->top3 / (double)s->groups);
+    else
+        printf("%35s", "");
+    if (s->memory_rows) printf("  %4zu  %5.1f %%", s->memory_rows, 100 * s->memory_error / (double)s->memory_rows);
     printf("\n");
+}
+
+static void print_constants(const weft_plan_constant *constants, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (constants[i].name)
+            printf("    %s %.4g -> %.4g %s%s\n", constants[i].name, constants[i].before, constants[i].after,
+                   constants[i].unit, constants[i].at_bound ? " (at its bound)" : "");
+}
+
+static void print_rows(const scored *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const weft_plan_run *run = rows[i].run;
+        if (!run) continue;
+        printf("    %-60s %9.3f s, predicted %9.3f, %+.1f %%", run->id, run->step, rows[i].predicted,
+               100 * (rows[i].predicted / run->step - 1));
+        if (rows[i].memory > 0)
+            printf("; %.1f GB, predicted %.1f, %+.1f %%", run->memory / 1e9, rows[i].memory / 1e9,
+                   100 * (rows[i].memory / run->memory - 1));
+        printf("\n");
+    }
 }
 
 static weft_status score_file(const char *fit_folder, const char *folder, const char *name, bool show_rows,
@@ -211,13 +231,12 @@ static weft_status score_file(const char *fit_folder, const char *folder, const 
     if (status == WEFT_OK) status = predict_all(&seen, &asked, apart, rows, &fit, error);
     if (status == WEFT_OK) status = judge(rows, asked.count, &total, error);
     if (status == WEFT_OK && total.rows) print_file(name, &total, asked.count);
-    for (size_t i = 0; i < asked.count && show_rows && status == WEFT_OK; i++)
-        if (rows[i].run)
-            printf("    %-60s %9.3f s, predicted %9.3f, %+.1f %%\n", rows[i].run->id, rows[i].run->step,
-                   rows[i].predicted, 100 * (rows[i].predicted / rows[i].run->step - 1));
-    for (int i = 0; i < WEFT_PLAN_FITTED_CONSTANTS && show_rows; i++)
-        printf("    %s %.4g -> %.4g %s%s\n", fit.constants[i].name, fit.constants[i].before, fit.constants[i].after,
-               fit.constants[i].unit, fit.constants[i].at_bound ? " (at its bound)" : "");
+    if (show_rows && status == WEFT_OK) {
+        print_rows(rows, asked.count);
+        print_constants(fit.times, WEFT_PLAN_TIME_CONSTANTS);
+        print_constants(fit.memories, WEFT_PLAN_MEMORY_CONSTANTS);
+    }
+    weft_plan_fit_fini(&fit);
     weft_plan_runs_fini(&seen);
     weft_plan_runs_fini(&asked);
     weft_free(rows);
@@ -235,8 +254,8 @@ static weft_status score(const char *fit_folder, const char *folder, bool show_r
            "the "
            "predicted top 3,\nin groups of one model, GPUs and batch with at least 4 runs; simple: one constant x "
            "bubble\n\n");
-    printf("%-26s %12s  %8s  %7s  %5s  %5s  %5s  %5s  %5s\n", "file", "rows", "simple", "error", "tau", "tau", "regr",
-           "regr", "top 3");
+    printf("%-26s %12s  %8s  %7s  %5s  %5s  %5s  %5s  %5s  %4s  %7s\n", "file", "rows", "simple", "error", "tau", "tau",
+           "regr", "regr", "top 3", "rows", "memory");
     for (size_t i = 0; i < count && status == WEFT_OK; i++) {
         size_t length = strlen(names[i]);
         if (length > 4 && strcmp(names[i] + length - 4, ".csv") == 0)

@@ -141,6 +141,25 @@ static void make_memory(const sizes *z, weft_plan_recompute recompute, weft_plan
     out->layer_parameters = weft_plan_layer_parameters(z->model) / z->t;
 }
 
+static void scale(weft_plan_pass *pass, double times)
+{
+    pass->device *= times;
+    pass->recompute *= times;
+    pass->tensor *= times;
+    pass->host *= times;
+}
+
+static void take_shape(const sizes *z, weft_plan_cell *out)
+{
+    for (int32_t i = 0; i < z->cluster->shape_count; i++) {
+        const weft_plan_shape_times *known = &z->cluster->shapes[i];
+        if (known->hidden != z->model->hidden || known->tokens != (int64_t)z->n || known->tensor != z->tensor) continue;
+        scale(&out->forward, known->times);
+        scale(&out->backward_input, known->times);
+        scale(&out->backward_weight, known->times);
+    }
+}
+
 static void take_measured(const weft_plan_cluster *cluster, int64_t hidden, int32_t tensor, int32_t micro_batch,
                           weft_plan_cell *out)
 {
@@ -187,5 +206,6 @@ void weft_plan_cell_make(const weft_plan_model *model, const weft_plan_cluster *
     make_layer(&z, recompute, out);
     make_edges(&z, out);
     make_memory(&z, recompute, out);
+    take_shape(&z, out);
     take_measured(cluster, model->hidden, tensor, micro_batch, out);
 }

@@ -107,6 +107,13 @@ typedef struct weft_plan_layer_time {
     double forward, backward; /* seconds */
 } weft_plan_layer_time;
 
+/* How many times as long layers of one shape take as the closed form says; from runs. */
+typedef struct weft_plan_shape_times {
+    int64_t hidden, tokens; /* tokens: of a micro-batch on one worker */
+    int32_t tensor;
+    double times;
+} weft_plan_shape_times;
+
 typedef struct weft_plan_cluster {
     char name[64];
     weft_plan_gpu gpu;           /* a copy: the user may change its numbers */
@@ -120,6 +127,8 @@ typedef struct weft_plan_cluster {
     double price;                         /* of one GPU for an hour; 0: not known */
     const weft_plan_layer_time *measured; /* (measured_count), borrowed; sorted by hidden, tensor, micro_batch */
     int32_t measured_count;
+    const weft_plan_shape_times *shapes; /* (shape_count), borrowed */
+    int32_t shape_count;
     weft_plan_origin network; /* of the four numbers between nodes */
 } weft_plan_cluster;
 

@@ -146,7 +146,8 @@ static weft_plan_waits wait_rounds(const weft_plan_view *w, double edge, double 
     return (weft_plan_waits){rounds * one.bubble, rounds * one.messages};
 }
 
-/* Weight gradients fill what would be idle: `times` of them a rank, or as many as there are micro-batches besides one. */
+/* Weight gradients fill what would be idle: `times` of them a rank, or as many as there are micro-batches besides one.
+ */
 static weft_plan_waits wait_zero_bubble(const weft_plan_view *w, double edge, double times)
 {
     double weight = w->layer_weight / (w->layer_forward + w->layer_backward), left = at_least(0, 1 - times * weight);
