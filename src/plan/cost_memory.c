@@ -34,7 +34,7 @@ static own rank_of(const weft_plan_model *model, const weft_plan_cell *cell, con
 
 static double share(const weft_plan_layout *layout, int from)
 {
-    return layout->shard >= from ? layout->data : 1;
+    return layout->shard >= from ? (double)layout->data * layout->context : 1;
 }
 
 static void count_rank(const weft_plan_model *model, const weft_plan_cluster *cluster, const weft_plan_cell *cell,
@@ -52,7 +52,7 @@ static void count_rank(const weft_plan_model *model, const weft_plan_cluster *cl
     double up = (model->gated ? 2.0 : 1.0) * (double)model->ffn * (double)model->hidden;
     if (up > largest) largest = up;
     line[WEFT_PLAN_LINE_BUFFERS] = software->adds_gradients ? 2 * largest / layout->tensor : 0;
-    if (layout->shard == WEFT_SHARD_WEIGHTS && layout->data > 1)
+    if (layout->shard == WEFT_SHARD_WEIGHTS && layout->data * layout->context > 1)
         line[WEFT_PLAN_LINE_BUFFERS] +=
             2 * (software->weight_bytes + software->gradient_bytes) *
             (layout->pipeline == 1 && layout->loops == 1 ? 1 : rank->layers / layout->loops) * cell->layer_parameters;
@@ -84,6 +84,6 @@ double weft_plan_least_memory(const weft_plan_model *model, const weft_plan_clus
 {
     const weft_plan_software *software = &cluster->software;
     double parameters = (double)model->layers / layout->pipeline * weft_plan_layer_parameters(model) / layout->tensor;
-    double bytes = weft_plan_state_bytes(software, (weft_shard)layout->shard, layout->data);
+    double bytes = weft_plan_state_bytes(software, (weft_shard)layout->shard, (double)layout->data * layout->context);
     return parameters * bytes * software->slack + cluster->reserved;
 }

@@ -102,6 +102,10 @@ double weft_plan_run_memory(const weft_plan_cluster *cluster, const weft_plan_ru
         own.software.slack = 1;
     }
     if (strcmp(run->memory_kind, "reserved") == 0) own.reserved = 0;
+    if (run->fp16) {
+        own.software.gradient_bytes -= own.software.fp16_sharded;
+        own.software.optimizer_bytes += own.software.fp16_sharded;
+    }
     make_cell(&own, run, &cell);
     weft_plan_memory_of(&run->model, &own, &cell, &run->layout, NULL, NULL, &memory);
     return memory.bytes;
@@ -254,9 +258,9 @@ static weft_status fit_times(fitting *f, weft_plan_cluster *found, weft_plan_fit
 static void fit_memories(fitting *f, weft_plan_cluster *found, weft_plan_fit *out)
 {
     static const struct {
-        double weights, gradients, optimizer;
+        double weights, gradients, optimizer, fp16_sharded;
         bool apart;
-    } choices[] = {{2, 4, 12, false}, {2, 4, 12, true}, {2, 2, 16, false}, {2, 2, 12, false}};
+    } choices[] = {{2, 4, 12, 0, false}, {2, 4, 12, 0, true}, {2, 6, 12, 4, false}, {2, 2, 12, 0, false}};
     double best = INFINITY;
     weft_plan_cluster before = f->start;
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
@@ -264,6 +268,7 @@ static void fit_memories(fitting *f, weft_plan_cluster *found, weft_plan_fit *ou
         software->weight_bytes = choices[i].weights;
         software->gradient_bytes = choices[i].gradients;
         software->optimizer_bytes = choices[i].optimizer;
+        software->fp16_sharded = choices[i].fp16_sharded;
         software->adds_gradients = choices[i].apart;
         try_start(f, &best, found);
     }

@@ -91,6 +91,7 @@ typedef struct weft_plan_software {
     double optimizer;      /* bytes moved a parameter in an optimizer step */
     /* Bytes a parameter: weights, gradients, optimizer; an element of a reduced gradient. */
     double weight_bytes, gradient_bytes, optimizer_bytes, reduced_bytes;
+    double fp16_sharded; /* of the gradient bytes, what goes with the optimizer where elements are fp16, not bf16 */
     double logits, work; /* c_log: bytes an element of logits; times one layer's saved bytes with full recomputation */
     bool adds_gradients; /* weight gradients are made apart and added in fp32 */
     double slack;        /* of the allocator: times all bytes */

@@ -85,6 +85,7 @@ static void take_attention(weft_plan_run *run, const char *text)
 static void take_precision(weft_plan_run *run, const char *text)
 {
     if (strstr(text, "fp8") || strstr(text, "float8")) run->unusable = "precision";
+    run->fp16 = strstr(text, "fp16") && !strstr(text, "bf16");
 }
 
 static void take_memory_kind(weft_plan_run *run, const char *text)

@@ -24,7 +24,7 @@ typedef struct weft_plan_run {
     double step;   /* seconds; 0: not measured */
     double memory; /* peak bytes of the fullest GPU; 0: not measured */
     char memory_kind[16];
-    bool out_of_memory;
+    bool out_of_memory, fp16;
     const char *unusable; /* why its time cannot be predicted; NULL: it can */
 } weft_plan_run;
 

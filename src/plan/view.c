@@ -90,14 +90,15 @@ static void weigh_parameters(weft_plan_view *w, const weft_plan_layout *layout)
     w->parameters = at_least(w->inner, w->first) * cell->layer_parameters + cell->embedding_parameters;
     w->last_parameters = w->last * cell->layer_parameters + cell->head_parameters;
     if (w->p == 1 && !w->model->tied) w->parameters += cell->head_parameters;
-    if (layout->data < 2) return;
-    double apart = (double)layout->tensor * layout->context, node = w->cluster->gpus_per_node;
+    int32_t members = layout->data * layout->context; /* all of these have the same weights */
+    if (members < 2) return;
+    double apart = layout->tensor, node = w->cluster->gpus_per_node;
     int32_t in_node = (int32_t)(apart < node ? node / apart : 1), sharing = (int32_t)at_most(apart, node);
-    if (in_node > layout->data) in_node = layout->data;
+    if (in_node > members) in_node = members;
     double bytes = software->reduced_bytes * w->parameters;
-    w->reduce = weft_plan_all_reduce(w->cluster, bytes, layout->data, in_node, sharing) / 2 * software->data_reduce;
+    w->reduce = weft_plan_all_reduce(w->cluster, bytes, members, in_node, sharing) / 2 * software->data_reduce;
     w->gather =
-        weft_plan_all_reduce(w->cluster, 2 * w->parameters, layout->data, in_node, sharing) / 2 * software->data_reduce;
+        weft_plan_all_reduce(w->cluster, 2 * w->parameters, members, in_node, sharing) / 2 * software->data_reduce;
 }
 
 void weft_plan_view_make(const weft_plan_model *model, const weft_plan_cluster *cluster, const weft_plan_cell *cell,
@@ -109,7 +110,7 @@ void weft_plan_view_make(const weft_plan_model *model, const weft_plan_cluster *
                             .p = layout->pipeline,
                             .v = layout->loops,
                             .m = layout->micro_batches,
-                            .D = layout->data,
+                            .D = (double)layout->data * layout->context,
                             .layer_forward = pass_time(&cell->forward),
                             .layer_weight = pass_time(&cell->backward_weight)};
     out->layer_backward = pass_time(&cell->backward_input) + out->layer_weight;

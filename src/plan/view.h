@@ -15,7 +15,7 @@ typedef struct weft_plan_view {
     const weft_plan_model *model;
     const weft_plan_cluster *cluster;
     const weft_plan_cell *cell;
-    double p, v, m, D;
+    double p, v, m, D;                                         /* D: workers with the same weights, data x context */
     double layer_forward, layer_backward, layer_weight;        /* of one layer; weight is part of backward */
     double first, inner, last;                                 /* layers of these ranks */
     double worst_layers, worst_forward, worst_backward, worst; /* of the rank that has most to do */
