@@ -26,6 +26,7 @@ typedef struct weft_plan_cell {
     weft_plan_pass head_forward, head_backward;              /* head and loss */
     weft_plan_pass embedding_forward, embedding_backward;
     double message_bytes;                                           /* of a stage boundary, from one worker */
+    double message_gather;                                          /* to put the parts of a divided message together */
     double layer_parameters, embedding_parameters, head_parameters; /* of one worker */
     double saved_bytes;                                             /* of one layer, kept from F to B */
     double input_bytes;                                             /* of one layer's input */

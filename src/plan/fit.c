@@ -214,7 +214,7 @@ static weft_status list_shapes(const fitting *f, weft_plan_fit *out, weft_error 
     return WEFT_OK;
 }
 
-/* What the rows of a shape say beyond its factor, drawn to none the more the fewer they are. */
+/* What the rows of a shape say beyond its factor, drawn to none the more the fewer they are; one row says nothing. */
 static double improve_shape(const fitting *f, const weft_plan_cluster *found, const weft_plan_shape_times *shape)
 {
     double sum = 0, rows = 0;
@@ -225,7 +225,7 @@ static double improve_shape(const fitting *f, const weft_plan_cluster *found, co
         sum += fmin(fmax(off, -0.3), 0.3);
         rows++;
     }
-    return exp((rows * log(shape->times) + sum) / (rows + doubt));
+    return rows > 1 ? exp((rows * log(shape->times) + sum) / (rows + doubt)) : 1;
 }
 
 static weft_status fit_shapes(const fitting *f, weft_plan_cluster *found, weft_plan_fit *out, weft_error *error)

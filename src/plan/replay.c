@@ -53,12 +53,13 @@ static weft_status lower(replay *r, weft_error *error)
                                      .microbatches = layout->micro_batches};
     if (layout->kind == WEFT_PLAN_HYBRID) options.group = layout->micro_batches / layout->rounds;
     TRY(weft_schedule_create(&options, &r->schedule, error));
-    bool pages = layout->shard == WEFT_SHARD_WEIGHTS && layout->data > 1;
+    int32_t members = layout->data * layout->context; /* all of these have the same weights */
+    bool pages = layout->shard == WEFT_SHARD_WEIGHTS && members > 1;
     weft_lower_options lowering = {.update = true,
                                    .norm = true,
                                    .clip = true,
-                                   .data = layout->data,
-                                   .shard = layout->data > 1 ? (weft_shard)layout->shard : WEFT_SHARD_NONE,
+                                   .data = members,
+                                   .shard = members > 1 ? (weft_shard)layout->shard : WEFT_SHARD_NONE,
                                    .weight_buffers = pages ? BUFFERS : 0,
                                    .gradient_buffers = pages ? BUFFERS : 0};
     TRY(weft_program_create(r->schedule, &lowering, &r->program, error));

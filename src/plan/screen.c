@@ -102,7 +102,7 @@ static weft_status try_shards(search *s, const weft_plan_view *view, weft_error 
     const weft_plan_question *q = s->question;
     weft_plan_waits waits = weft_plan_view_waits(view, (weft_plan_kind)s->layout.kind, s->layout.rounds);
     for (int shard = 0; shard < WEFT_SHARDS; shard++) {
-        bool divides = s->layout.data > 1 || shard == WEFT_SHARD_NONE;
+        bool divides = view->D > 1 || shard == WEFT_SHARD_NONE;
         if (!divides || !has(q->cluster->software.shards, q->fix.shards, shard)) continue;
         s->layout.shard = (uint8_t)shard;
         TRY(price(s, view, waits, error));

@@ -12,7 +12,7 @@ static double edge_time(const weft_plan_view *view, const weft_plan_layout *layo
 {
     int64_t apart = (int64_t)layout->tensor * layout->context * layout->data, node = view->cluster->gpus_per_node;
     int64_t from = stage_rank[s] * apart / node, to = stage_rank[s + 1] * apart / node;
-    double near = view->cell->message_bytes / (0.6 * view->cluster->gpu.link);
+    double near = view->cell->message_gather + view->cell->message_bytes / (0.6 * view->cluster->gpu.link);
     return from == to && apart < node ? near : view->far_edge > 0 ? view->far_edge : near;
 }
 

@@ -19,8 +19,9 @@ static double at_most(double a, double b)
 static double message_time(const weft_plan_view *w, double senders, bool far)
 {
     const weft_plan_cluster *cluster = w->cluster;
-    if (!far) return w->cell->message_bytes / (0.6 * cluster->gpu.link);
-    return cluster->message_start + w->cell->message_bytes * senders / (cluster->nic * cluster->nic_efficiency);
+    double gather = w->cell->message_gather;
+    if (!far) return gather + w->cell->message_bytes / (0.6 * cluster->gpu.link);
+    return gather + cluster->message_start + w->cell->message_bytes * senders / (cluster->nic * cluster->nic_efficiency);
 }
 
 /* Ranks are placed tensor, context, data, pipeline from the inside out: how many GPUs lie between two stages. */
