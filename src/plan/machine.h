@@ -78,6 +78,7 @@ typedef struct weft_plan_software {
     bool sequence_parallel; /* norms and sums between blocks are divided over the tensor group */
     bool messages_overlap;  /* messages of stage boundaries go beside compute; else they block it */
     bool reduces_overlap;   /* gradients are reduced beside compute; else after it */
+    bool chains_steps;      /* each rank begins the next step as soon as its own is through */
     bool shards_messages;   /* each tensor-parallel worker sends its part of a message */
     double stall;           /* seconds a blocking message pair costs besides */
     /* Host time: seconds a layer forward; times 1 + tensor_host log2 t; unfused attention with an odd number of heads

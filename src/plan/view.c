@@ -1,6 +1,8 @@
 /* Closed forms of a step's schedule, messages, gradients and memory. */
 #include "plan/view.h"
 
+enum { BUFFERS = 2 }; /* stages whose weights a rank holds whole where they are sharded */
+
 static double pass_time(const weft_plan_pass *pass)
 {
     return pass->device + pass->recompute + pass->tensor + pass->host;
@@ -21,7 +23,8 @@ static double message_time(const weft_plan_view *w, double senders, bool far)
     const weft_plan_cluster *cluster = w->cluster;
     double gather = w->cell->message_gather;
     if (!far) return gather + w->cell->message_bytes / (0.6 * cluster->gpu.link);
-    return gather + cluster->message_start + w->cell->message_bytes * senders / (cluster->nic * cluster->nic_efficiency);
+    return gather + cluster->message_start +
+           w->cell->message_bytes * senders / (cluster->nic * cluster->nic_efficiency);
 }
 
 /* Ranks are placed tensor, context, data, pipeline from the inside out: how many GPUs lie between two stages. */
@@ -81,6 +84,9 @@ static void weigh_ranks(weft_plan_view *w)
     take_worst(w, w->last, last_forward, last_backward);
     w->others = first_forward + first_backward + last_forward + last_backward +
                 (w->p - 2) * (inner_forward + inner_backward) - w->worst;
+    double layers = w->first + w->last + (w->p - 2) * w->inner;
+    w->others_forward = first_forward + last_forward + (w->p - 2) * inner_forward - w->worst_forward;
+    w->others_weight = (layers - w->worst_layers) * w->layer_weight;
 }
 
 /* Parameters of the ranks that have most, and how long they take to travel once. */
@@ -127,11 +133,6 @@ static weft_plan_waits wait_1f1b(const weft_plan_view *w, double edge)
     return (weft_plan_waits){w->others, 2 * (w->p - 1) * edge + 2 * w->m * edge * 0.5};
 }
 
-static weft_plan_waits wait_depth_first(const weft_plan_view *w, double edge)
-{
-    return (weft_plan_waits){w->others / w->v, 2 * (w->p - 1) * edge + 2 * w->v * w->p * edge};
-}
-
 /* Of one round of m micro-batches. */
 static weft_plan_waits wait_breadth_first(const weft_plan_view *w, double edge, double m)
 {
@@ -142,19 +143,69 @@ static weft_plan_waits wait_breadth_first(const weft_plan_view *w, double edge, 
     return (weft_plan_waits){fill * other + w->v * short_of * stage, 2 * fill * edge + w->v * around};
 }
 
-static weft_plan_waits wait_rounds(const weft_plan_view *w, double edge, double rounds)
+static weft_plan_waits wait_depth_first(const weft_plan_view *w, double edge)
 {
-    weft_plan_waits one = wait_breadth_first(w, edge, w->m / rounds);
-    return (weft_plan_waits){rounds * one.bubble, rounds * one.messages};
+    if (w->m < w->p) return wait_breadth_first(w, edge, w->m); /* there is one group, and it is short */
+    return (weft_plan_waits){w->others / w->v, 2 * (w->p - 1) * edge + 2 * w->v * w->p * edge};
 }
 
-/* Weight gradients fill what would be idle: `times` of them a rank, or as many as there are micro-batches besides one.
- */
-static weft_plan_waits wait_zero_bubble(const weft_plan_view *w, double edge, double times)
+/* Rounds follow one another without draining, as groups of p do depth first. */
+static weft_plan_waits wait_rounds(const weft_plan_view *w, double edge, double rounds)
 {
-    double weight = w->layer_weight / (w->layer_forward + w->layer_backward), left = at_least(0, 1 - times * weight);
-    double few = w->others * (1 - weight) - (w->m - 1) * w->worst * weight;
-    return (weft_plan_waits){at_least(w->others * left, few), 2 * (w->p - 1) * edge};
+    double spare = at_least(0, w->m / rounds - w->p), F = w->worst_forward / w->v, B = w->worst_backward / w->v;
+    double around = at_least(0, w->p * edge - spare * F) + at_least(0, w->p * edge - spare * B);
+    return (weft_plan_waits){w->others / w->v, 2 * (w->p - 1) * edge + w->v * around};
+}
+
+/* One pass of the mean of the other ranks: forward, gradient of the input, of the weights. */
+typedef struct idle_passes {
+    double F, I, W, path; /* path: how long the first micro-batch is on its way through them and back */
+} idle_passes;
+
+static idle_passes mean_passes(const weft_plan_view *w)
+{
+    double ranks = w->p - 1, F = w->others_forward / ranks, W = w->others_weight / ranks;
+    return (idle_passes){F, w->others / ranks - F - W, W, w->others - w->others_weight};
+}
+
+/* Where each rank begins its next step as soon as its own is through, `times` weight gradients a rank fill what would
+ * be idle, or as many as there are micro-batches besides one. */
+static double idle_when_chained(const weft_plan_view *w, const idle_passes *x, double times)
+{
+    double few = x->path - (w->m - 1) * x->W, many = (w->p - 1) * (x->F + x->I - (times - 1) * x->W);
+    return at_least(0, at_least(few, many));
+}
+
+static double idle_zb_h1(const weft_plan_view *w, const idle_passes *x)
+{
+    return x->path - at_most(w->m, w->p) * at_most(x->I, x->W) + at_most(x->I, x->W);
+}
+
+static double idle_zb_h2(const weft_plan_view *w, const idle_passes *x)
+{
+    double later = at_most(w->m - 1, 2 * (w->p - 1)), pairs = (double)(int64_t)((later + 1) / 2);
+    return x->path - at_most(pairs * x->I, later * x->W);
+}
+
+/* Each rank begins with the first half of its layers, so that passes of later micro-batches fill as well. */
+static double idle_zb_v(const weft_plan_view *w, const idle_passes *x)
+{
+    double most = w->p - 1, each = at_most(x->F, (x->F + x->I) / 2);
+    double few = x->path - at_most(w->m - 1, most) * each - at_least(0, w->m - w->p) * x->W;
+    return at_least(few, most * at_least(at_least(x->F, x->I) / 2, x->F + x->I - 3 * x->W));
+}
+
+static weft_plan_waits wait_zero_bubble(const weft_plan_view *w, weft_plan_kind kind, double edge)
+{
+    idle_passes x = mean_passes(w);
+    double idle = idle_zb_h1(w, &x);
+    if (kind != WEFT_PLAN_ZB_H1 && w->cluster->software.chains_steps)
+        idle = idle_when_chained(w, &x, 3);
+    else if (kind == WEFT_PLAN_ZB_H2)
+        idle = idle_zb_h2(w, &x);
+    else if (kind == WEFT_PLAN_ZB_V)
+        idle = idle_zb_v(w, &x);
+    return (weft_plan_waits){idle, 2 * (w->p - 1) * edge};
 }
 
 static weft_plan_waits wait_by_kind(const weft_plan_view *w, weft_plan_kind kind, double rounds, double edge)
@@ -167,10 +218,9 @@ static weft_plan_waits wait_by_kind(const weft_plan_view *w, weft_plan_kind kind
     case WEFT_PLAN_HYBRID:
         return wait_rounds(w, edge, rounds);
     case WEFT_PLAN_ZB_H1:
-        return wait_zero_bubble(w, edge, 2);
     case WEFT_PLAN_ZB_H2:
     case WEFT_PLAN_ZB_V:
-        return wait_zero_bubble(w, edge, 3);
+        return wait_zero_bubble(w, kind, edge);
     default:
         return wait_1f1b(w, edge);
     }
@@ -186,6 +236,7 @@ static weft_plan_waits wait_blocking(const weft_plan_view *w, weft_plan_kind kin
     longer.worst_backward += w->v * each;
     longer.worst += 2 * w->v * each;
     longer.others += (w->p - 1) * 2 * w->v * each;
+    longer.others_forward += (w->p - 1) * w->v * each;
     weft_plan_waits all = wait_by_kind(&longer, kind, rounds, 0), bare = wait_by_kind(w, kind, rounds, 0);
     return (weft_plan_waits){bare.bubble, all.bubble - bare.bubble + 2 * w->m * w->v * slowest};
 }
@@ -217,9 +268,10 @@ static double exposed_reduction(const weft_plan_view *w, weft_plan_kind kind, do
     }
 }
 
-/* How often the weights of all stages of a rank come and go in a step. */
+/* How often the gradients of all stages of a rank go in a step. */
 static double passes_over_weights(const weft_plan_view *w, weft_plan_kind kind, double rounds)
 {
+    if (w->p > 1 && w->v <= BUFFERS) return 1;
     switch (kind) {
     case WEFT_PLAN_BREADTH_FIRST:
         return 1;
@@ -232,6 +284,13 @@ static double passes_over_weights(const weft_plan_view *w, weft_plan_kind kind, 
     }
 }
 
+/* How often weights come: forward and backward, less what is in a buffer still where the order turns round. */
+static double passes_of_gathers(const weft_plan_view *w, double passes)
+{
+    if (w->p == 1) return 2 * passes;
+    return w->v <= BUFFERS ? 1 : passes * (2 - BUFFERS / w->v);
+}
+
 weft_plan_travel weft_plan_view_travel(const weft_plan_view *w, weft_plan_kind kind, double rounds, weft_shard shard)
 {
     double contention = w->cluster->software.contention;
@@ -241,7 +300,7 @@ weft_plan_travel weft_plan_view_travel(const weft_plan_view *w, weft_plan_kind k
         double exposed = exposed_reduction(w, kind, rounds, reduce);
         return (weft_plan_travel){exposed + contention * (reduce - exposed), shard == WEFT_SHARD_NONE ? 0 : w->gather};
     }
-    double passes = passes_over_weights(w, kind, rounds), gathers = 2 * passes * w->gather,
+    double passes = passes_over_weights(w, kind, rounds), gathers = passes_of_gathers(w, passes) * w->gather,
            reductions = passes * w->reduce, all = gathers + reductions;
     double pieces = w->p == 1 && w->v == 1 ? w->model->layers : w->v;
     double exposed = at_least((w->gather + w->reduce) / pieces, all - w->m * w->worst);
