@@ -216,7 +216,7 @@ static weft_status list_shapes(const fitting *f, weft_plan_fit *out, weft_error 
     return WEFT_OK;
 }
 
-/* What the rows of a shape say beyond its factor, drawn to none the more the fewer they are; one row says nothing. */
+/* What the rows of a shape say beyond its factor, drawn to none the more the fewer they are. */
 static double improve_shape(const fitting *f, const weft_plan_cluster *found, const weft_plan_shape_times *shape)
 {
     double sum = 0, rows = 0;
@@ -227,7 +227,7 @@ static double improve_shape(const fitting *f, const weft_plan_cluster *found, co
         sum += fmin(fmax(off, -0.3), 0.3);
         rows++;
     }
-    return rows > 1 ? exp((rows * log(shape->times) + sum) / (rows + doubt)) : 1;
+    return exp((rows * log(shape->times) + sum) / (rows + doubt));
 }
 
 static weft_status fit_shapes(const fitting *f, weft_plan_cluster *found, weft_plan_fit *out, weft_error *error)

@@ -33,7 +33,7 @@ typedef struct weft_plan_fit {
 
 /* Fits to the rows whose time can be predicted, by least squares of the logarithm of the step, each constant pulled to
  * what the cluster has; also tries whether messages and reductions overlap. What is left of the layers of each shape
- * that several rows share becomes that shape's own factor. Then the same for the rows that say their memory. The kind
+ * becomes that shape's own factor. Then the same for the rows that say their memory. The kind
  * of GPU and the GPUs of a node are each row's own, where it names them. WEFT_INVALID when no row is usable. */
 weft_status weft_plan_fit_runs(const weft_plan_run *runs, size_t count, weft_plan_cluster *cluster, weft_plan_fit *out,
                                weft_error *error) WEFT_CHECKED;

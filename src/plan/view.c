@@ -133,28 +133,35 @@ static weft_plan_waits wait_1f1b(const weft_plan_view *w, double edge)
     return (weft_plan_waits){w->others, 2 * (w->p - 1) * edge + 2 * w->m * edge * 0.5};
 }
 
-/* Of one round of m micro-batches. */
-static weft_plan_waits wait_breadth_first(const weft_plan_view *w, double edge, double m)
+/* How much longer messages make the loops of one direction: the first micro-batch comes round with all links on its
+ * way, or the link is slower than compute. */
+static double come_round(const weft_plan_view *w, double edge, double group, double pass)
 {
-    double stage = w->worst / w->v, F = w->worst_forward / w->v, B = w->worst_backward / w->v;
-    double fill = at_most(m, w->p) - 1, short_of = at_least(0, w->p - m), spare = at_least(0, m - w->p);
-    double other = w->others / (w->v * (w->p - 1));
-    double around = at_least(0, w->p * edge - spare * F) + at_least(0, w->p * edge - spare * B);
-    return (weft_plan_waits){fill * other + w->v * short_of * stage, 2 * fill * edge + w->v * around};
+    double slower = edge > 0 ? at_least(0, group * (w->far_edge - pass)) : 0;
+    return (w->v - 1) * at_least(slower, w->p * edge - (group - w->p) * pass) + slower + (w->p - 1) * edge;
+}
+
+/* Fewer micro-batches than ranks: all stages once, and the longest of them for each micro-batch after the first. */
+static weft_plan_waits wait_short(const weft_plan_view *w, double edge)
+{
+    double layers = w->worst_layers * (w->layer_forward + w->layer_backward) + 2 * w->v * w->blocked;
+    double F = w->worst_forward / w->v, B = w->worst_backward / w->v, slower = 0;
+    if (edge > 0) slower = (w->m - 1) * (at_least(0, w->far_edge - F) + at_least(0, w->far_edge - B));
+    return (weft_plan_waits){w->others - (w->m - 1) * (layers - layers / w->v), 2 * (w->v * w->p - 1) * edge + slower};
+}
+
+/* In groups of so many micro-batches, which follow one another without draining. */
+static weft_plan_waits wait_breadth_first(const weft_plan_view *w, double edge, double group)
+{
+    double F = w->worst_forward / w->v, B = w->worst_backward / w->v;
+    if (w->m < w->p) return wait_short(w, edge);
+    return (weft_plan_waits){w->others / w->v, come_round(w, edge, group, F) + come_round(w, edge, group, B)};
 }
 
 static weft_plan_waits wait_depth_first(const weft_plan_view *w, double edge)
 {
-    if (w->m < w->p) return wait_breadth_first(w, edge, w->m); /* there is one group, and it is short */
+    if (w->m < w->p) return wait_short(w, edge);
     return (weft_plan_waits){w->others / w->v, 2 * (w->p - 1) * edge + 2 * w->v * w->p * edge};
-}
-
-/* Rounds follow one another without draining, as groups of p do depth first. */
-static weft_plan_waits wait_rounds(const weft_plan_view *w, double edge, double rounds)
-{
-    double spare = at_least(0, w->m / rounds - w->p), F = w->worst_forward / w->v, B = w->worst_backward / w->v;
-    double around = at_least(0, w->p * edge - spare * F) + at_least(0, w->p * edge - spare * B);
-    return (weft_plan_waits){w->others / w->v, 2 * (w->p - 1) * edge + w->v * around};
 }
 
 /* One pass of the mean of the other ranks: forward, gradient of the input, of the weights. */
@@ -190,8 +197,9 @@ static double idle_zb_h2(const weft_plan_view *w, const idle_passes *x)
 /* Each rank begins with the first half of its layers, so that passes of later micro-batches fill as well. */
 static double idle_zb_v(const weft_plan_view *w, const idle_passes *x)
 {
-    double most = w->p - 1, each = at_most(x->F, (x->F + x->I) / 2);
-    double few = x->path - at_most(w->m - 1, most) * each - at_least(0, w->m - w->p) * x->W;
+    double most = w->p - 1, heavier = w->worst - w->others / most;
+    double each = at_most(x->F, (x->F + x->I) / 2) + heavier;
+    double few = x->path - at_most(w->m - 1, most) * each - at_least(0, w->m - w->p) * (x->W + heavier);
     return at_least(few, most * at_least(at_least(x->F, x->I) / 2, x->F + x->I - 3 * x->W));
 }
 
@@ -214,9 +222,8 @@ static weft_plan_waits wait_by_kind(const weft_plan_view *w, weft_plan_kind kind
     case WEFT_PLAN_DEPTH_FIRST:
         return wait_depth_first(w, edge);
     case WEFT_PLAN_BREADTH_FIRST:
-        return wait_breadth_first(w, edge, w->m);
     case WEFT_PLAN_HYBRID:
-        return wait_rounds(w, edge, rounds);
+        return wait_breadth_first(w, edge, w->m / rounds);
     case WEFT_PLAN_ZB_H1:
     case WEFT_PLAN_ZB_H2:
     case WEFT_PLAN_ZB_V:
@@ -232,6 +239,7 @@ static weft_plan_waits wait_blocking(const weft_plan_view *w, weft_plan_kind kin
 {
     double each = w->edge + w->cluster->software.stall / 2, slowest = w->far_edge + w->cluster->software.stall / 2;
     weft_plan_view longer = *w;
+    longer.blocked = each;
     longer.worst_forward += w->v * each;
     longer.worst_backward += w->v * each;
     longer.worst += 2 * w->v * each;
@@ -246,6 +254,7 @@ weft_plan_waits weft_plan_view_waits(const weft_plan_view *w, weft_plan_kind kin
     if (w->p < 2) return (weft_plan_waits){0, 0};
     if (!w->cluster->software.messages_overlap) return wait_blocking(w, kind, rounds);
     weft_plan_waits found = wait_by_kind(w, kind, rounds, w->edge);
+    if (kind == WEFT_PLAN_BREADTH_FIRST || kind == WEFT_PLAN_HYBRID) return found;
     double F = w->worst_forward / w->v, B = w->worst_backward / w->v;
     found.messages += w->m * w->v * (at_least(0, w->far_edge - F) + at_least(0, w->far_edge - B));
     return found;
@@ -258,13 +267,16 @@ static double exposed_reduction(const weft_plan_view *w, weft_plan_kind kind, do
     if (!w->cluster->software.reduces_overlap) return reduce;
     switch (kind) {
     case WEFT_PLAN_BREADTH_FIRST:
-        return at_least(reduce / v, reduce - (v - 1) * w->m * stage);
+        return at_least(reduce / v, reduce - (v - 1) * at_least(w->m, w->p) * stage);
     case WEFT_PLAN_HYBRID:
         return at_least(reduce / v, reduce - (v - 1) * w->m / rounds * stage);
     case WEFT_PLAN_DEPTH_FIRST:
-        return at_least(reduce / v, reduce - (v - 1) * at_most(w->m, w->p) * stage);
+        return at_least(reduce / v, reduce - (v - 1) * w->p * stage);
+    case WEFT_PLAN_ZB_V: /* its two stages end half a pipeline of weight gradients apart */
+        return at_least(reduce / v, reduce - w->p / 2 * w->worst_layers * w->layer_weight / v);
     default:
-        return at_least(reduce / at_least(1, w->worst_layers), reduce - w->worst_backward);
+        /* A program reduces a stage when its last gradient is there; one stage alone is reduced layer by layer. */
+        return w->p > 1 ? reduce : at_least(reduce / at_least(1, w->worst_layers), reduce - w->worst_backward);
     }
 }
 
@@ -285,10 +297,18 @@ static double passes_over_weights(const weft_plan_view *w, weft_plan_kind kind, 
 }
 
 /* How often weights come: forward and backward, less what is in a buffer still where the order turns round. */
-static double passes_of_gathers(const weft_plan_view *w, double passes)
+static double passes_of_gathers(const weft_plan_view *w, weft_plan_kind kind, double passes)
 {
-    if (w->p == 1) return 2 * passes;
-    return w->v <= BUFFERS ? 1 : passes * (2 - BUFFERS / w->v);
+    if (w->p > 1 && w->v <= BUFFERS) return 1;
+    return kind == WEFT_PLAN_BREADTH_FIRST ? 2 - BUFFERS / w->v : 2 * passes;
+}
+
+/* What the weights and gradients of one stage take longer than its passes of a group of micro-batches. */
+static double late_weights(const weft_plan_view *w, double group, double pieces)
+{
+    double forward = group * w->worst_forward / w->v, backward = group * w->worst_backward / w->v;
+    double slowest = at_least(w->gather, w->reduce) / pieces;
+    return at_least(0, w->gather / pieces - forward) + at_least(0, slowest - backward);
 }
 
 weft_plan_travel weft_plan_view_travel(const weft_plan_view *w, weft_plan_kind kind, double rounds, weft_shard shard)
@@ -300,10 +320,17 @@ weft_plan_travel weft_plan_view_travel(const weft_plan_view *w, weft_plan_kind k
         double exposed = exposed_reduction(w, kind, rounds, reduce);
         return (weft_plan_travel){exposed + contention * (reduce - exposed), shard == WEFT_SHARD_NONE ? 0 : w->gather};
     }
-    double passes = passes_over_weights(w, kind, rounds), gathers = passes_of_gathers(w, passes) * w->gather,
+    double passes = passes_over_weights(w, kind, rounds), gathers = passes_of_gathers(w, kind, passes) * w->gather,
            reductions = passes * w->reduce, all = gathers + reductions;
-    double pieces = w->p == 1 && w->v == 1 ? w->model->layers : w->v;
-    double exposed = at_least((w->gather + w->reduce) / pieces, all - w->m * w->worst);
+    double pieces = w->p == 1 ? w->model->layers : w->v;
+    double busy = (w->p > 1 ? at_least(w->m, w->p) : w->m) * w->worst;
+    double ends = (w->gather + w->reduce) / pieces;
+    if (w->p > 1 && w->v <= BUFFERS) ends = w->gather / pieces + exposed_reduction(w, kind, rounds, w->reduce);
+    double exposed = at_least(ends, all - busy);
+    if (w->p > 1 && w->v > BUFFERS) {
+        double late = late_weights(w, at_least(w->m / passes, w->p), pieces) * passes * (pieces - 1);
+        exposed = at_least(exposed, ends + late);
+    }
     if (!w->cluster->software.reduces_overlap) exposed = all;
     double share = (exposed + contention * (all - exposed)) / all;
     return (weft_plan_travel){share * reductions, share * gathers};
