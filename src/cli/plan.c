@@ -1,4 +1,5 @@
 /* weft plan: which layout, on which cluster, how long and how much. */
+#include "cli/plan_calibrate.h"
 #include "cli/plan_print.h"
 #include "cli/verb.h"
 #include "plan/describe.h"
@@ -16,6 +17,7 @@ typedef struct planning {
     weft_arena arena;
     weft_plan_model model;
     weft_plan_cluster cluster;
+    weft_plan_fit fit; /* the cluster borrows from it */
     weft_plan_fix fix;
     int64_t gpus[MOST_CASES], batches[MOST_CASES];
     int gpu_count, batch_count;
@@ -141,6 +143,18 @@ static weft_status take_fix(planning *p, const char *at, weft_error *error)
     return WEFT_OK;
 }
 
+/* What was fitted is said before plans that people read. */
+static weft_status calibrate(planning *p, const char *path, weft_error *error)
+{
+    weft_text said;
+    if (!path) return WEFT_OK;
+    weft_text_init(&said);
+    weft_status status = weft_plan_calibrate(path, &p->cluster, &p->fit, &said, error);
+    if (status == WEFT_OK && p->form == FORM_TEXT) status = weft_cli_print(&said, error);
+    weft_text_fini(&said);
+    return status;
+}
+
 static weft_status prepare(planning *p, const weft_arguments *arguments, weft_error *error)
 {
     bool csv = weft_arguments_has(arguments, "csv"), json = weft_arguments_has(arguments, "json");
@@ -148,6 +162,7 @@ static weft_status prepare(planning *p, const weft_arguments *arguments, weft_er
     p->form = csv ? FORM_CSV : json ? FORM_JSON : FORM_TEXT;
     TRY(read_model(p, arguments->operands[0], error));
     TRY(read_cluster(p, arguments->operands[1], weft_arguments_get(arguments, "software"), error));
+    TRY(calibrate(p, weft_arguments_get(arguments, "calibrate"), error));
     TRY(take_list(arguments, "gpus", p->gpus, &p->gpu_count, error));
     TRY(take_list(arguments, "batch", p->batches, &p->batch_count, error));
     if (p->gpu_count == 0) p->gpus[p->gpu_count++] = (int64_t)p->cluster.nodes * p->cluster.gpus_per_node;
@@ -213,6 +228,7 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     weft_arena_init(&p.arena);
     weft_status status = prepare(&p, arguments, error);
     if (status == WEFT_OK) status = answer(&p, error);
+    weft_plan_fit_fini(&p.fit);
     weft_arena_fini(&p.arena);
     return status;
 }
@@ -225,6 +241,7 @@ static const weft_option options[] = {
     {"fix", "key=value,...",
      "what is decided: data, tensor, pipeline, loops, micro_batch, schedule, shard, recompute, ..."},
     {"software", "NAME", "what the trainer can do: weft (default), megatron-2022, zero-3"},
+    {"calibrate", "RUNS.csv", "measured runs of this cluster, to which its constants are fitted"},
     {"explain", "N", "where the time and the memory of plan N go, and what limits it"},
     {"refused", NULL, "how many layouts were refused, why, and the nearest misses"},
     {"screen-only", NULL, "closed forms alone, no replay of programs"},
@@ -237,7 +254,7 @@ const weft_verb weft_verb_plan = {
     .name = "plan",
     .summary = "Ranks the ways to train a model on a cluster: time, memory, cost, and what limits each",
     .usage = "MODEL CLUSTER|GPU [--gpus N,...] [--batch B,...] [--tokens T] [--top N] [--fix key=value,...] "
-             "[--software NAME] "
+             "[--software NAME] [--calibrate RUNS.csv] "
              "[--explain N] [--refused] [--screen-only] [--csv|--json]",
     .options = options,
     .least = 2,

@@ -255,6 +255,7 @@ static void name_gpu(weft_plan_run *run, double memory)
 {
     char name[sizeof run->gpu + 16];
     size_t length = strlen(run->gpu);
+    if (length == 0) return; /* that of the cluster */
     for (const weft_plan_gpu *gpu = weft_plan_gpus(); gpu->name[0]; gpu++) {
         if (strcmp(gpu->name, run->gpu) == 0) return;
         snprintf(name, sizeof name, "%.31s-%.0fGB", run->gpu, memory > 0 ? memory : gpu->memory / 1e9);

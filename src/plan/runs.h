@@ -18,7 +18,7 @@ typedef struct weft_plan_run {
     char id[96], group[64];
     weft_plan_model model;
     weft_plan_layout layout;
-    char gpu[32]; /* a name of the table of GPUs; "" when it is not there */
+    char gpu[32]; /* a name of the table of GPUs; "" when the row names none, or none of the table */
     double gpu_memory;
     int32_t gpus, gpus_per_node, global_batch;
     double step;   /* seconds; 0: not measured */

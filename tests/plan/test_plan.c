@@ -16,8 +16,15 @@ enum { MODELS = 3, SAMPLE = 200 };
 static const weft_plan_model models[MODELS] = {
     {.name = "1.3B", .layers = 24, .hidden = 2048, .heads = 16, .vocabulary = 50257, .sequence = 2048, .tied = true},
     {.name = "52B", .layers = 64, .hidden = 8192, .heads = 64, .vocabulary = 30592, .sequence = 1024, .tied = true},
-    {.name = "70B", .layers = 80, .hidden = 8192, .ffn = 28672, .heads = 64, .kv_heads = 8, .vocabulary = 128256,
-     .sequence = 4096, .gated = true},
+    {.name = "70B",
+     .layers = 80,
+     .hidden = 8192,
+     .ffn = 28672,
+     .heads = 64,
+     .kv_heads = 8,
+     .vocabulary = 128256,
+     .sequence = 4096,
+     .gated = true},
 };
 
 static weft_plan_model complete(weft_plan_model model)
@@ -95,10 +102,11 @@ static void test_screen_is_replay(void **state)
         double off = compare(&question, &layout);
         worst = fmax(worst, fabs(off));
         if (fabs(off) > 0.03)
-            print_message("%s %s %s: data %d tensor %d pipeline %d loops %d micro-batch %d x %d rounds %d shard %d: %+.1f %%\n",
-                          model.name, cluster.software.name, weft_plan_kind_name(kind), layout.data, layout.tensor,
-                          layout.pipeline, layout.loops, layout.micro_batch, layout.micro_batches, layout.rounds,
-                          layout.shard, 100 * off);
+            print_message(
+                "%s %s %s: data %d tensor %d pipeline %d loops %d micro-batch %d x %d rounds %d shard %d: %+.1f %%\n",
+                model.name, cluster.software.name, weft_plan_kind_name(kind), layout.data, layout.tensor,
+                layout.pipeline, layout.loops, layout.micro_batch, layout.micro_batches, layout.rounds, layout.shard,
+                100 * off);
         i++;
     }
     assert_true(worst < 0.03);
