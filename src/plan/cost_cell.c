@@ -138,7 +138,9 @@ static void make_memory(const sizes *z, weft_plan_recompute recompute, weft_plan
     out->logits_bytes = software->logits * z->n * z->V / z->t;
     double sent = software->shards_messages ? z->t : 1;
     out->message_bytes = 2 * z->n * z->h / sent;
-    if (sent > 1 && !(z->r > 1)) out->message_gather = all_reduce(z) / 2;
+    double rate = z->cluster->message_gather;
+    if (sent > 1 && !(z->r > 1))
+        out->message_gather = rate > 0 ? 2 * z->n * z->h * (z->t - 1) / z->t / rate : all_reduce(z) / 2;
     out->layer_parameters = weft_plan_layer_parameters(z->model) / z->t;
 }
 

@@ -228,6 +228,7 @@ static const field cluster_fields[] = {
 
 static const field in_node_fields[] = {
     {"gb_per_s", REAL, CLUSTER(gpu.link), 1e9},
+    {"message_gather_gb_per_s", REAL, CLUSTER(message_gather), 1e9},
     {"rings", REAL, 0, 0},
     {NULL, 0, 0, 0},
 };

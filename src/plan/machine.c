@@ -61,6 +61,7 @@ weft_status weft_plan_cluster_check(const weft_plan_cluster *cluster, weft_error
     TRY(positive("link_between.efficiency", cluster->nic_efficiency, error));
     TRY(not_negative("link_between.start_us", cluster->collective_start, error));
     TRY(not_negative("link_between.message_us", cluster->message_start, error));
+    TRY(not_negative("link_in_node.message_gather_gb_per_s", cluster->message_gather, error));
     TRY(not_negative("memory_reserved_gb", cluster->reserved, error));
     TRY(not_negative("price_per_gpu_hour", cluster->price, error));
     if (cluster->reserved >= gpu->memory)

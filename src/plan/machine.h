@@ -121,12 +121,13 @@ typedef struct weft_plan_cluster {
     weft_plan_gpu gpu;           /* a copy: the user may change its numbers */
     weft_plan_software software; /* a copy */
     int32_t nodes, gpus_per_node;
-    double nic;                           /* between nodes: bytes a second of one node, one direction */
-    double nic_efficiency;                /* e_nic */
-    double collective_start;              /* a_net: seconds */
-    double message_start;                 /* a_p2p: seconds */
-    double reserved;                      /* bytes of each GPU that training cannot have */
-    double price;                         /* of one GPU for an hour; 0: not known */
+    double nic;              /* between nodes: bytes a second of one node, one direction */
+    double nic_efficiency;   /* e_nic */
+    double collective_start; /* a_net: seconds */
+    double message_start;    /* a_p2p: seconds */
+    double message_gather;   /* bytes a second at which a node puts a divided message together; 0: by its rings */
+    double reserved;         /* bytes of each GPU that training cannot have */
+    double price;            /* of one GPU for an hour; 0: not known */
     const weft_plan_layer_time *measured; /* (measured_count), borrowed; sorted by hidden, tensor, micro_batch */
     int32_t measured_count;
     const weft_plan_shape_times *shapes; /* (shape_count), borrowed */
