@@ -8,7 +8,7 @@
 #include <string.h>
 #include <yaml.h>
 
-enum { DEEPEST = 64 };
+enum { DEEPEST = 64, MOST_MEMBERS = 4096, MOST_BYTES = 16 << 20 };
 
 typedef struct reader {
     weft_document *document;
@@ -81,6 +81,7 @@ static weft_status read_node(reader *r, const yaml_event_t *event, int depth, we
 static weft_status read_children(reader *r, weft_node *parent, int depth)
 {
     weft_node *last = NULL;
+    int members = 0;
     yaml_event_type_t end = parent->kind == WEFT_NODE_MAP ? YAML_MAPPING_END_EVENT : YAML_SEQUENCE_END_EVENT;
     for (;;) {
         yaml_event_t event;
@@ -90,7 +91,9 @@ static weft_status read_children(reader *r, weft_node *parent, int depth)
         bool ended = event.type == end;
         weft_status status = WEFT_OK;
         if (!ended && parent->kind == WEFT_NODE_MAP) {
-            if (event.type != YAML_SCALAR_EVENT || !is_plain(&event))
+            if (++members > MOST_MEMBERS)
+                status = refuse_event(r, &event, "too many keys");
+            else if (event.type != YAML_SCALAR_EVENT || !is_plain(&event))
                 status = refuse_event(r, &event, "a key is expected here");
             else if (weft_node_get(parent, (const char *)event.data.scalar.value))
                 status = refuse_event(r, &event, "this key is given twice");
@@ -158,34 +161,39 @@ static weft_status parse_yaml(weft_document *document, const char *text, size_t 
     return status;
 }
 
-/* jansson keeps no places: all nodes stand at the beginning. */
-static weft_status take_json(weft_document *document, const json_t *json, weft_node **out, weft_error *error)
+static weft_status take_json_text(weft_document *document, const json_t *json, weft_node *out, weft_error *error)
 {
+    char number[64] = "null";
+    out->quoted = json_is_string(json);
+    if (json_is_integer(json)) snprintf(number, sizeof number, "%lld", (long long)json_integer_value(json));
+    if (json_is_real(json)) snprintf(number, sizeof number, "%.17g", json_real_value(json));
+    if (json_is_boolean(json)) snprintf(number, sizeof number, "%s", json_is_true(json) ? "true" : "false");
+    return weft_arena_text(&document->arena, json_is_string(json) ? json_string_value(json) : number, &out->text,
+                           error);
+}
+
+/* jansson keeps no places: all nodes stand at the beginning. */
+static weft_status take_json(weft_document *document, const json_t *json, int depth, weft_node **out, weft_error *error)
+{
+    if (depth > DEEPEST) FAIL(error, WEFT_INVALID, "%s: nested too deeply", document->name);
     weft_node_kind kind = json_is_object(json) ? WEFT_NODE_MAP : json_is_array(json) ? WEFT_NODE_LIST : WEFT_NODE_TEXT;
     TRY(new_node(document, kind, 1, 1, out, error));
     weft_node *last = NULL, *child = NULL;
     const char *key;
     json_t *value;
     size_t index;
-    char number[64] = "null";
     json_object_foreach((json_t *)(uintptr_t)json, key, value)
     {
-        TRY(take_json(document, value, &child, error));
+        TRY(take_json(document, value, depth + 1, &child, error));
         TRY(weft_arena_text(&document->arena, key, &child->key, error));
         append(*out, &last, child);
     }
     json_array_foreach(json, index, value)
     {
-        TRY(take_json(document, value, &child, error));
+        TRY(take_json(document, value, depth + 1, &child, error));
         append(*out, &last, child);
     }
-    if (kind != WEFT_NODE_TEXT) return WEFT_OK;
-    (*out)->quoted = json_is_string(json);
-    if (json_is_integer(json)) snprintf(number, sizeof number, "%lld", (long long)json_integer_value(json));
-    if (json_is_real(json)) snprintf(number, sizeof number, "%.17g", json_real_value(json));
-    if (json_is_boolean(json)) snprintf(number, sizeof number, "%s", json_is_true(json) ? "true" : "false");
-    return weft_arena_text(&document->arena, json_is_string(json) ? json_string_value(json) : number, &(*out)->text,
-                           error);
+    return kind == WEFT_NODE_TEXT ? take_json_text(document, json, *out, error) : WEFT_OK;
 }
 
 static weft_status parse_json(weft_document *document, const char *text, size_t length, weft_error *error)
@@ -196,7 +204,7 @@ static weft_status parse_json(weft_document *document, const char *text, size_t 
         FAIL(error, WEFT_INVALID, "%s:%d:%d: not valid JSON: %s", document->name, problem.line, problem.column,
              problem.text);
     weft_node *root = NULL;
-    weft_status status = take_json(document, json, &root, error);
+    weft_status status = take_json(document, json, 0, &root, error);
     json_decref(json);
     document->root = root;
     return status;
@@ -209,10 +217,10 @@ weft_status weft_document_parse(weft_document *document, const char *text, size_
     weft_arena_init(&document->arena);
     weft_status status = weft_arena_text(&document->arena, name, &document->name, error);
     size_t blank = 0;
-    if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) blank = 3;
-    text += blank;
-    length -= blank;
-    for (blank = 0; blank < length && strchr(" \t\r\n", text[blank]);) blank++;
+    if (status == WEFT_OK) status = weft_text_begin(&text, &length, name, error);
+    if (status == WEFT_OK && length > MOST_BYTES)
+        status = weft_fail(error, WEFT_INVALID, "%s: has more than %d MiB", name, MOST_BYTES >> 20);
+    while (blank < length && text[blank] && strchr(" \t\r\n", text[blank])) blank++;
     bool json = blank < length && (text[blank] == '{' || text[blank] == '[');
     if (status == WEFT_OK)
         status = json ? parse_json(document, text, length, error) : parse_yaml(document, text, length, error);

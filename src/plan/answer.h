@@ -38,7 +38,7 @@ typedef struct weft_plan_answer {
 typedef struct weft_plan_how {
     int32_t threads;                                          /* 0: one */
     bool screen_only;                                         /* no replays */
-    const volatile bool *stop;                                /* NULL, or set by whoever wants what is done so far */
+    const volatile sig_atomic_t *stop;                        /* NULL, or set by whoever wants what is done so far */
     void (*progress)(void *context, size_t done, size_t all); /* NULL: none; from the thread of the caller */
     void *context;
 } weft_plan_how;

@@ -17,6 +17,21 @@ typedef struct field {
     double scale;
 } field;
 
+/* The deepest node on the way of "a.b: message" from map on. */
+static const weft_node *blame(const weft_node *map, const char *message)
+{
+    for (const char *at = message; map->kind == WEFT_NODE_MAP;) {
+        size_t length = strcspn(at, ".: ");
+        const weft_node *node = map->first;
+        while (node && (strncmp(node->key, at, length) != 0 || node->key[length])) node = node->next;
+        if (!node) break;
+        map = node;
+        if (at[length] != '.') break;
+        at += length + 1;
+    }
+    return map;
+}
+
 static weft_status set_number(const weft_document *document, const weft_node *node, const field *row, void *target,
                               weft_error *error)
 {
@@ -189,6 +204,33 @@ static weft_status take_tokens(const weft_document *document, weft_plan_model *m
     return set(document, node, &tokens, model, error);
 }
 
+/* A reason names the planner's key; the file may have another one for it, or none. */
+static weft_status complain_of_model(const weft_document *document, const weft_node *map, const char *reason,
+                                     weft_error *error)
+{
+    char key[32];
+    snprintf(key, sizeof key, "%.*s", (int)strcspn(reason, ":"), reason);
+    const field *row = find_field(model_fields, key);
+    for (const weft_node *node = map->first; node && row; node = node->next) {
+        const field *own = find_field(model_fields, node->key);
+        bool null = node->kind == WEFT_NODE_TEXT && !node->quoted && strcmp(node->text, "null") == 0;
+        if (own && !null && own->offset == row->offset && own->kind == row->kind)
+            return weft_document_complain(document, node, error, "%s%s%s", own == row ? "" : node->key,
+                                          own == row ? "" : ", which is ", reason);
+    }
+    return weft_document_complain(document, map, error, "%s is missing", key);
+}
+
+/* What a configuration of weft leaves out has the defaults of a configuration. */
+static void presume_defaults(weft_plan_model *model)
+{
+    if (model->layers == 0) model->layers = 4;
+    if (model->hidden == 0) model->hidden = 128;
+    if (model->heads == 0) model->heads = 4;
+    if (model->vocabulary == 0) model->vocabulary = 256;
+    if (model->sequence == 0) model->sequence = 128;
+}
+
 weft_status weft_plan_model_read(const weft_document *document, weft_plan_model *out, weft_error *error)
 {
     const weft_node *root = document->root, *map = weft_node_get(root, "model");
@@ -196,18 +238,20 @@ weft_status weft_plan_model_read(const weft_document *document, weft_plan_model 
     if (root->kind != WEFT_NODE_MAP)
         return weft_document_complain(document, root, error, "a map of keys is expected here");
     bool from_json = weft_node_get(root, "model_type") || weft_node_get(root, "architectures");
-    if (!map || map->kind != WEFT_NODE_MAP) map = root;
+    bool configuration = map && map->kind == WEFT_NODE_MAP;
+    if (!configuration) map = root;
     TRY(refuse_experts(document, map, error));
     TRY(take_members(document, map, from_json, out, error));
     TRY(take_tokens(document, out, error));
     TRY(take_attention(document, map, out, error));
+    if (configuration) presume_defaults(out);
     presume(map, from_json, out);
     const weft_node *name = weft_node_get(map, from_json ? "_name_or_path" : "name");
     snprintf(out->name, sizeof out->name, "%s", name && name->kind == WEFT_NODE_TEXT ? name->text : document->name);
     weft_error reason;
     weft_error_clear(&reason);
     if (weft_plan_model_complete(out, &reason) == WEFT_OK) return WEFT_OK;
-    return weft_document_complain(document, map, error, "%s", reason.text);
+    return complain_of_model(document, map, reason.text, error);
 }
 
 #define CLUSTER(member) offsetof(weft_plan_cluster, member)
@@ -313,23 +357,44 @@ static weft_status take_name(const weft_document *document, const weft_node *nod
     return inside ? weft_node_text(document, inside, out, error) : WEFT_OK;
 }
 
+/* "no 'A100' is known (nearest: 'A100-SXM-80GB')", or all there are. */
+static weft_status complain_of_name(const weft_document *document, const weft_node *node, const char *key,
+                                    const char *name, const char *const *names, int count, weft_error *error)
+{
+    char all[400] = "";
+    int near = weft_text_nearest(name, names, count);
+    for (int i = 0; i < count; i++) {
+        size_t length = strlen(all);
+        snprintf(all + length, sizeof all - length, "%s%s", i ? ", " : "", names[i]);
+    }
+    if (near >= 0)
+        return weft_document_complain(document, node, error, "%s: no '%s' is known (nearest: '%s')", key, name,
+                                      names[near]);
+    return weft_document_complain(document, node, error, "%s: no '%s' is known; there are %s", key, name, all);
+}
+
+/* A kind by its name, with other numbers where they are given; a GPU without a kind must have all of its own. */
 static weft_status take_gpu(const weft_document *document, const weft_node *root, weft_plan_gpu *out, weft_error *error)
 {
+    static const char *const needed[] = {"memory_gb", "peak_tflops", "memory_gb_per_s"};
     const weft_node *node = weft_node_get(root, "gpu");
     const char *name = NULL, *names[32];
     int count = 0;
     if (!node) return weft_document_complain(document, root, error, "gpu: which kind of GPU is missing");
     TRY(take_name(document, node, "kind", &name, error));
+    for (size_t i = 0; i < sizeof needed / sizeof *needed && !name; i++)
+        if (!weft_node_get(node, needed[i]))
+            return weft_document_complain(document, node, error, "gpu: %s is missing, or a kind", needed[i]);
     const weft_plan_gpu *found = weft_plan_gpu_find(name ? name : "A100-SXM-80GB");
     if (found) {
         *out = *found;
-        if (!name) snprintf(out->name, sizeof out->name, "own");
+        if (name) return WEFT_OK;
+        snprintf(out->name, sizeof out->name, "own");
+        for (size_t i = 0; i < sizeof out->origin / sizeof *out->origin; i++) out->origin[i] = WEFT_PLAN_ASSUMED;
         return WEFT_OK;
     }
     for (const weft_plan_gpu *gpu = weft_plan_gpus(); gpu->name[0] && count < 32; gpu++) names[count++] = gpu->name;
-    int near = weft_text_nearest(name, names, count);
-    return weft_document_complain(document, node, error, "gpu: no kind '%s' is known (%s: '%s')", name,
-                                  near >= 0 ? "nearest" : "there is", names[near >= 0 ? near : 0]);
+    return complain_of_name(document, node, "gpu", name, names, count, error);
 }
 
 static weft_status take_software(const weft_document *document, const weft_node *root, weft_plan_software *out,
@@ -345,9 +410,7 @@ static weft_status take_software(const weft_document *document, const weft_node 
         return WEFT_OK;
     }
     for (const weft_plan_software *s = weft_plan_softwares(); s->name[0] && count < 16; s++) names[count++] = s->name;
-    int near = weft_text_nearest(name, names, count);
-    return weft_document_complain(document, node, error, "software: no '%s' is known (%s: '%s')", name,
-                                  near >= 0 ? "nearest" : "there is", names[near >= 0 ? near : 0]);
+    return complain_of_name(document, node, "software", name, names, count, error);
 }
 
 /* One of two words. */
@@ -393,7 +456,11 @@ static weft_status take_set(const weft_document *document, const weft_node *map,
         int i = 0;
         TRY(weft_node_text(document, node, &word, error));
         while (i < count && strcmp(name(i), word) != 0) i++;
-        if (i == count) return weft_document_complain(document, node, error, "%s: '%s' is not known", key, word);
+        if (i == count) {
+            const char *names[32];
+            for (int k = 0; k < count; k++) names[k] = name(k);
+            return complain_of_name(document, node, key, word, names, count, error);
+        }
         *out |= 1u << i;
     }
     return WEFT_OK;
@@ -410,20 +477,28 @@ static weft_status take_abilities(const weft_document *document, const weft_node
     return take_set(document, map, "recompute", recompute_name, WEFT_PLAN_RECOMPUTES, &out->recomputes, error);
 }
 
+static weft_status expect_list(const weft_document *document, const weft_node *node, weft_error *error)
+{
+    if (!node || node->kind == WEFT_NODE_LIST) return WEFT_OK;
+    return weft_document_complain(document, node, error, "%s: a list is expected here", node->key);
+}
+
 /* rings: a list of [GPUs, start in microseconds, bus in GB/s]. */
 static weft_status take_rings(const weft_document *document, const weft_node *link, weft_plan_gpu *out,
                               weft_error *error)
 {
     const weft_node *list = weft_node_get(link, "rings");
+    TRY(expect_list(document, list, error));
     for (const weft_node *row = list ? list->first : NULL; row; row = row->next) {
         double value[3];
         int count = 0, place = 0;
         for (const weft_node *cell = row->first; cell && count < 3; cell = cell->next)
             TRY(weft_node_number(document, cell, &value[count++], error));
-        if (count < 3 || value[0] < 2 || value[1] < 0 || !(value[2] > 0))
+        if (count < 3 || !(value[0] >= 2 && value[0] <= 1024) || !(value[1] >= 0 && value[1] < 1e9) ||
+            !(value[2] > 0 && value[2] < 1e9))
             return weft_document_complain(document, row, error,
                                           "rings: [GPUs, start_us, bus_gb_per_s] is expected here");
-        while (place < WEFT_PLAN_RINGS && (2 << place) != (int)value[0]) place++;
+        while (place < WEFT_PLAN_RINGS && (double)(2 << place) != value[0]) place++;
         if (place == WEFT_PLAN_RINGS)
             return weft_document_complain(document, row, error, "rings: of 2, 4, 8, ... %d GPUs, not %g",
                                           2 << (WEFT_PLAN_RINGS - 1), value[0]);
@@ -441,7 +516,7 @@ static weft_status take_layer_time(const weft_document *document, const weft_nod
     for (const weft_node *cell = row->first; cell && count < 5; cell = cell->next)
         TRY(weft_node_number(document, cell, &value[count++], error));
     for (int i = 0; i < count; i++)
-        if (!(value[i] > 0 && value[i] < 1e9)) count = 0;
+        if (!(value[i] > 0 && value[i] < 1e9) || (i < 3 && value[i] != floor(value[i]))) count = 0;
     if (count < 5)
         return weft_document_complain(
             document, row, error,
@@ -455,6 +530,7 @@ static weft_status take_layer_times(const weft_document *document, const weft_no
                                     weft_plan_cluster *out, weft_error *error)
 {
     const weft_node *list = weft_node_get(root, "layer_times");
+    TRY(expect_list(document, list, error));
     int32_t count = 0;
     for (const weft_node *row = list ? list->first : NULL; row; row = row->next) count++;
     weft_plan_layer_time *times = NULL;
@@ -470,7 +546,7 @@ static weft_status check(const weft_document *document, const weft_plan_cluster 
     weft_error reason;
     weft_error_clear(&reason);
     if (weft_plan_cluster_check(cluster, &reason) == WEFT_OK) return WEFT_OK;
-    return weft_document_complain(document, document->root, error, "%s", reason.text);
+    return weft_document_complain(document, blame(document->root, reason.text), error, "%s", reason.text);
 }
 
 weft_status weft_plan_cluster_read(const weft_document *document, weft_arena *arena, weft_plan_cluster *out,

@@ -113,6 +113,26 @@ static void offer_one(weft_plan_candidate *best, const weft_plan_candidate *cand
     if (best->step == 0 || weft_plan_candidate_compare(candidate, best) < 0) *best = *candidate;
 }
 
+static bool is_slower(const weft_plan_candidate *best, double step)
+{
+    return best->step > 0 && step > best->step;
+}
+
+bool weft_plan_kept_wants(const weft_plan_kept *kept, weft_plan_kind kind, weft_shard shard, double step, double memory)
+{
+    bool slow = kept->count == kept->top && (kept->top == 0 || step > kept->fastest[0].step);
+    if (!slow || !is_slower(&kept->kinds[kind], step) || !is_slower(&kept->shards[shard], step)) return true;
+    size_t low = 0, high = kept->front_count; /* what of the front is no slower: its last needs least memory */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (kept->front[middle].step <= step)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low == 0 || kept->front[low - 1].memory > memory;
+}
+
 weft_status weft_plan_kept_offer(weft_plan_kept *kept, const weft_plan_candidate *candidate, weft_error *error)
 {
     offer_fastest(kept, candidate);

@@ -20,6 +20,9 @@ typedef struct weft_plan_kept {
 weft_status weft_plan_kept_init(weft_plan_kept *kept, size_t top, weft_error *error) WEFT_CHECKED;
 void weft_plan_kept_fini(weft_plan_kept *kept);
 
+/* Whether an offer may change anything; the way out for most of them. */
+bool weft_plan_kept_wants(const weft_plan_kept *kept, weft_plan_kind kind, weft_shard shard, double step,
+                          double memory);
 weft_status weft_plan_kept_offer(weft_plan_kept *kept, const weft_plan_candidate *candidate,
                                  weft_error *error) WEFT_CHECKED;
 

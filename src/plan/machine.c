@@ -46,6 +46,54 @@ static weft_status not_negative(const char *key, double value, weft_error *error
     FAIL(error, WEFT_INVALID, "%s: %g is not a number from 0 up", key, value);
 }
 
+/* All numbers of a cluster that must lie above 0, and those that may be 0. */
+static weft_status check_gpu(const weft_plan_gpu *gpu, weft_error *error)
+{
+    const struct {
+        const char *key;
+        double value;
+    } rows[] = {{"gpu.memory_gb", gpu->memory},
+                {"gpu.peak_tflops", gpu->peak},
+                {"gpu.memory_gb_per_s", gpu->bandwidth},
+                {"gpu.multiprocessors", gpu->multiprocessors},
+                {"gpu.product_efficiency", gpu->products},
+                {"gpu.memory_efficiency", gpu->traffic},
+                {"gpu.attention_efficiency", gpu->attention},
+                {"gpu.unaligned_times", gpu->unaligned},
+                {"link_in_node.gb_per_s", gpu->link}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) TRY(positive(rows[i].key, rows[i].value, error));
+    TRY(not_negative("gpu.fill", gpu->fill, error));
+    TRY(not_negative("gpu.scores_bytes", gpu->scores, error));
+    return not_negative("gpu.loss_bytes", gpu->loss, error);
+}
+
+static weft_status check_software(const weft_plan_software *software, weft_error *error)
+{
+    const struct {
+        const char *key;
+        double value;
+    } rows[] = {{"software.host_us_per_layer", software->host},
+                {"software.host_per_tensor", software->tensor_host},
+                {"software.host_unfused", software->unfused_host},
+                {"software.contention", software->contention},
+                {"software.tensor_exposed", software->tensor_exposed},
+                {"software.data_reduce_times", software->data_reduce},
+                {"software.step_ms", software->step},
+                {"software.stall_us", software->stall},
+                {"software.optimizer_traffic_bytes", software->optimizer},
+                {"software.gradient_bytes", software->gradient_bytes},
+                {"software.optimizer_bytes", software->optimizer_bytes},
+                {"software.reduced_bytes", software->reduced_bytes},
+                {"software.logits_bytes", software->logits},
+                {"software.work_times", software->work}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) TRY(not_negative(rows[i].key, rows[i].value, error));
+    TRY(positive("software.speed", software->speed, error));
+    TRY(positive("software.weight_bytes", software->weight_bytes, error));
+    TRY(positive("software.memory_slack", software->slack, error));
+    if (software->combine >= 1 && software->combine <= 100) return WEFT_OK;
+    FAIL(error, WEFT_INVALID, "software.host_exponent: %g is not between 1 and 100", software->combine);
+}
+
 weft_status weft_plan_cluster_check(const weft_plan_cluster *cluster, weft_error *error)
 {
     const weft_plan_gpu *gpu = &cluster->gpu;
@@ -53,10 +101,8 @@ weft_status weft_plan_cluster_check(const weft_plan_cluster *cluster, weft_error
         FAIL(error, WEFT_INVALID, "nodes: %d is not between 1 and %d", cluster->nodes, 1 << 20);
     if (cluster->gpus_per_node < 1 || cluster->gpus_per_node > 1024)
         FAIL(error, WEFT_INVALID, "gpus_per_node: %d is not between 1 and 1024", cluster->gpus_per_node);
-    TRY(positive("gpu.memory_gb", gpu->memory, error));
-    TRY(positive("gpu.peak_tflops", gpu->peak, error));
-    TRY(positive("gpu.memory_gb_per_s", gpu->bandwidth, error));
-    TRY(positive("link_in_node.gb_per_s", gpu->link, error));
+    TRY(check_gpu(gpu, error));
+    TRY(check_software(&cluster->software, error));
     TRY(positive("link_between.gb_per_s_per_node", cluster->nic, error));
     TRY(positive("link_between.efficiency", cluster->nic_efficiency, error));
     TRY(not_negative("link_between.start_us", cluster->collective_start, error));

@@ -3,14 +3,20 @@
 #include "plan/kept.h"
 #include "plan/view.h"
 
-enum { MOST_DIVISORS = 4096, MISSES = 16 };
+#include <stdlib.h>
+
+/* More divisors than any number up to a billion has; the widest that parallel.data takes; passes that a schedule may
+ * have. */
+enum { MOST_DIVISORS = 4096, WIDEST = 65536, MOST_PASSES = 1 << 30 };
 
 const char *weft_plan_reason_text(weft_plan_reason reason)
 {
     static const char *const texts[WEFT_PLAN_REASONS] = {
         [WEFT_PLAN_REFUSED_HEADS] = "tensor width does not divide the heads or the feed-forward net",
         [WEFT_PLAN_REFUSED_LAYERS] = "stages do not divide the layers",
-        [WEFT_PLAN_REFUSED_BATCH] = "the schedule does not go with so few micro-batches",
+        [WEFT_PLAN_REFUSED_BATCH] =
+            "data width and micro-batch do not divide the batch, or leave too few micro-batches",
+        [WEFT_PLAN_REFUSED_MICRO_BATCH] = "sizes of a micro-batch of which one layer alone does not fit",
         [WEFT_PLAN_REFUSED_WEIGHTS] = "weights, gradients and optimizer alone do not fit",
         [WEFT_PLAN_REFUSED_MEMORY] = "activations besides do not fit",
         [WEFT_PLAN_REFUSED_SLOWER] = "slower than what is kept",
@@ -37,12 +43,12 @@ static void find_divisors(int64_t of, divisors *out)
 
 typedef struct search {
     const weft_plan_question *question;
-    const volatile bool *stop;
+    const volatile sig_atomic_t *stop;
     weft_plan_screened *out;
     weft_plan_kept kept;
     weft_plan_cell cell;
     weft_plan_layout layout; /* as far as it is chosen */
-    divisors *batch, *layers, *node;
+    divisors *batch, *pipelines, *loops, *node;
     double room; /* bytes of a GPU */
 } search;
 
@@ -62,17 +68,12 @@ static void refuse(search *s, weft_plan_reason reason)
     s->out->refused[reason]++;
 }
 
-/* The nearest misses, by memory. */
+/* The nearest miss of each schedule. */
 static void note_miss(search *s, double memory)
 {
-    weft_plan_screened *out = s->out;
-    size_t at = out->miss_count;
-    if (at == MISSES && memory >= out->misses[at - 1].memory) return;
-    if (at == MISSES) at--;
-    for (; at > 0 && out->misses[at - 1].memory > memory; at--)
-        if (at < MISSES) out->misses[at] = out->misses[at - 1];
-    out->misses[at] = (weft_plan_candidate){s->layout, 0, memory};
-    if (out->miss_count < MISSES) out->miss_count++;
+    weft_plan_candidate *miss = &s->out->misses[s->layout.kind];
+    if (miss->memory > 0 && memory >= miss->memory) return;
+    *miss = (weft_plan_candidate){s->layout, 0, memory};
 }
 
 static weft_status price(search *s, const weft_plan_view *view, weft_plan_waits waits, weft_error *error)
@@ -93,6 +94,7 @@ static weft_status price(search *s, const weft_plan_view *view, weft_plan_waits 
     double step = view->m * view->worst + waits.bubble + waits.messages + travel.gradients + travel.weights +
                   weft_plan_view_optimizer(view, shard) + cluster->software.step;
     s->out->priced++;
+    if (!weft_plan_kept_wants(&s->kept, kind, shard, step, memory)) return WEFT_OK;
     weft_plan_candidate candidate = {s->layout, step, memory};
     return weft_plan_kept_offer(&s->kept, &candidate, error);
 }
@@ -110,8 +112,7 @@ static weft_status try_shards(search *s, const weft_plan_view *view, weft_error 
     return WEFT_OK;
 }
 
-/* Whether a kind goes with so many stages a rank and micro-batches. */
-static bool goes_with(const weft_plan_layout *layout, weft_plan_kind kind)
+bool weft_plan_kind_goes_with(const weft_plan_layout *layout, weft_plan_kind kind)
 {
     int32_t p = layout->pipeline, v = layout->loops;
     switch (kind) {
@@ -133,9 +134,8 @@ static weft_status try_rounds(search *s, const weft_plan_view *view, weft_error 
     const weft_plan_layout *layout = &s->layout;
     for (int i = 0; i < s->batch->count; i++) {
         int32_t rounds = s->batch->values[i];
-        if (rounds < 2 || layout->micro_batches % rounds != 0 || layout->micro_batches / rounds < layout->pipeline ||
-            !allows(s->question->fix.rounds, rounds))
-            continue;
+        if (rounds > layout->micro_batches / layout->pipeline) break;
+        if (rounds < 2 || layout->micro_batches % rounds != 0 || !allows(s->question->fix.rounds, rounds)) continue;
         s->layout.rounds = rounds;
         TRY(try_shards(s, view, error));
     }
@@ -149,7 +149,7 @@ static weft_status try_kinds(search *s, weft_error *error)
     weft_plan_view_make(q->model, q->cluster, &s->cell, &s->layout, &view);
     for (int kind = 0; kind < WEFT_PLAN_KINDS; kind++) {
         if (!has(q->cluster->software.kinds, q->fix.kinds, kind)) continue;
-        if (!goes_with(&s->layout, (weft_plan_kind)kind)) continue;
+        if (!weft_plan_kind_goes_with(&s->layout, (weft_plan_kind)kind)) continue;
         s->layout.kind = (uint8_t)kind;
         s->layout.rounds = 1;
         if (kind == WEFT_PLAN_HYBRID)
@@ -160,6 +160,12 @@ static weft_status try_kinds(search *s, weft_error *error)
     return WEFT_OK;
 }
 
+/* Whether so many micro-batches are not more than a schedule has. */
+static bool can_pass(const weft_plan_layout *layout, int64_t micro_batches)
+{
+    return micro_batches <= MOST_PASSES / 3 / ((int64_t)layout->pipeline * layout->loops);
+}
+
 /* Data widths, with the micro-batches that they leave: D b m is the batch. */
 static weft_status try_data(search *s, int64_t workers, weft_error *error)
 {
@@ -167,8 +173,12 @@ static weft_status try_data(search *s, int64_t workers, weft_error *error)
     int64_t pieces = q->batch / s->layout.micro_batch;
     for (int i = 0; i < s->batch->count; i++) {
         int32_t data = s->batch->values[i];
-        if (data > workers) break;
-        if (pieces % data != 0 || !allows(q->fix.data, data)) continue;
+        if (data > workers || data > WIDEST) break;
+        if (!allows(q->fix.data, data)) continue;
+        if (pieces % data != 0 || !can_pass(&s->layout, pieces / data)) {
+            refuse(s, WEFT_PLAN_REFUSED_BATCH);
+            continue;
+        }
         s->layout.data = data;
         s->layout.micro_batches = (int32_t)(pieces / data);
         TRY(try_kinds(s, error));
@@ -176,24 +186,30 @@ static weft_status try_data(search *s, int64_t workers, weft_error *error)
     return WEFT_OK;
 }
 
+/* Whether layers go into so many stages: evenly, or as the splitter has it where the user chose the pipeline. */
+static bool goes_into(const weft_plan_question *q, int32_t pipeline, int32_t loops)
+{
+    int64_t stages = (int64_t)pipeline * loops;
+    if (pipeline == 1 && loops > 1) return false;
+    return q->model->layers % stages == 0 || (q->fix.pipeline > 0 && stages <= q->model->layers);
+}
+
 static weft_status try_pipelines(search *s, weft_error *error)
 {
     const weft_plan_question *q = s->question;
     int64_t most = q->gpus / ((int64_t)s->layout.tensor * s->layout.context);
-    for (int i = 0; i < s->layers->count; i++) {
-        int32_t pipeline = s->layers->values[i];
-        if (pipeline > most) break;
-        if (!allows(q->fix.pipeline, pipeline)) continue;
-        for (int k = 0; k < s->layers->count; k++) {
-            int32_t loops = s->layers->values[k];
-            if (q->model->layers % ((int64_t)pipeline * loops) != 0) continue;
-            if ((pipeline == 1 && loops > 1) || !allows(q->fix.loops, loops)) continue;
+    for (int i = 0; i < s->pipelines->count && s->pipelines->values[i] <= most; i++)
+        for (int k = 0; k < s->loops->count; k++) {
+            int32_t pipeline = s->pipelines->values[i], loops = s->loops->values[k];
+            if (!goes_into(q, pipeline, loops)) {
+                refuse(s, WEFT_PLAN_REFUSED_LAYERS);
+                continue;
+            }
             if (s->stop && *s->stop) return WEFT_OK;
             s->layout.pipeline = pipeline;
             s->layout.loops = loops;
             TRY(try_data(s, most / pipeline, error));
         }
-    }
     return WEFT_OK;
 }
 
@@ -211,6 +227,10 @@ static weft_status try_cells(search *s, weft_error *error)
             s->layout.recompute = (uint8_t)recompute;
             weft_plan_cell_make(q->model, q->cluster, s->layout.tensor, s->layout.context, micro_batch,
                                 (weft_plan_recompute)recompute, s->layout.sequence_parallel, &s->cell);
+            if (s->cell.saved_bytes + q->cluster->reserved > s->room) { /* and larger ones need more */
+                s->out->refused[WEFT_PLAN_REFUSED_MICRO_BATCH] += (uint64_t)(s->batch->count - i);
+                break;
+            }
             TRY(try_pipelines(s, error));
         }
     }
@@ -251,56 +271,53 @@ static weft_status try_tensors(search *s, weft_error *error)
     return WEFT_OK;
 }
 
-static weft_status check(const weft_plan_question *q, weft_error *error)
+/* A value that is decided alone is the only one that is tried, whether it divides or not. */
+static void choose(divisors *list, int32_t fixed)
 {
-    const weft_plan_fix *fix = &q->fix;
-    if (q->gpus < 1 || q->gpus > (int64_t)1 << 24)
-        FAIL(error, WEFT_INVALID, "gpus: %lld is not between 1 and %d", (long long)q->gpus, 1 << 24);
-    if (q->batch < 1 || q->batch > (int64_t)1 << 30)
-        FAIL(error, WEFT_INVALID, "batch: %lld is not between 1 and %d", (long long)q->batch, 1 << 30);
-    int64_t sequences = (int64_t)(fix->data ? fix->data : 1) * (fix->micro_batch ? fix->micro_batch : 1);
-    if (q->batch % sequences != 0)
-        FAIL(error, WEFT_INVALID, "batch: %lld sequences are no multiple of data x micro_batch, %lld",
-             (long long)q->batch, (long long)sequences);
-    int64_t stages = (int64_t)(fix->pipeline ? fix->pipeline : 1) * (fix->loops ? fix->loops : 1);
-    if (stages > q->model->layers)
-        FAIL(error, WEFT_INVALID, "fix: pipeline x loops are %lld stages, the model has %d layers", (long long)stages,
-             q->model->layers);
-    int64_t workers = (int64_t)(fix->data ? fix->data : 1) * (fix->tensor ? fix->tensor : 1) *
-                      (fix->pipeline ? fix->pipeline : 1) * (fix->context ? fix->context : 1);
-    if (workers > q->gpus)
-        FAIL(error, WEFT_INVALID, "fix: data x tensor x pipeline x context are %lld workers, there are %lld GPUs",
-             (long long)workers, (long long)q->gpus);
-    return WEFT_OK;
+    if (fixed > 0) *list = (divisors){{fixed}, 1};
+}
+
+static size_t gather_misses(weft_plan_candidate *misses)
+{
+    size_t count = 0;
+    for (size_t kind = 0; kind < WEFT_PLAN_KINDS; kind++)
+        if (misses[kind].memory > 0) misses[count++] = misses[kind];
+    if (count) qsort(misses, count, sizeof *misses, weft_plan_candidate_compare);
+    return count;
 }
 
 static weft_status run(search *s, weft_error *error)
 {
     const weft_plan_question *q = s->question;
-    TRY(weft_allocate(MISSES, sizeof *s->out->misses, &s->out->misses, error));
+    TRY(weft_allocate(WEFT_PLAN_KINDS, sizeof *s->out->misses, &s->out->misses, error));
     find_divisors(q->batch, s->batch);
-    find_divisors(q->model->layers, s->layers);
+    find_divisors(q->model->layers, s->pipelines);
+    find_divisors(q->model->layers, s->loops);
     find_divisors(q->cluster->gpus_per_node, s->node);
-    if (q->fix.tensor > 0) *s->node = (divisors){{q->fix.tensor}, 1}; /* also beyond a node, when it is asked for */
+    choose(s->pipelines, q->fix.pipeline);
+    choose(s->loops, q->fix.loops);
+    choose(s->node, q->fix.tensor); /* also beyond a node, when it is asked for */
     TRY(try_tensors(s, error));
+    s->out->miss_count = gather_misses(s->out->misses);
     TRY(weft_plan_kept_list(&s->kept, &s->out->best, &s->out->best_count, error));
     s->out->refused[WEFT_PLAN_REFUSED_SLOWER] = s->out->priced - s->out->best_count;
     return WEFT_OK;
 }
 
-weft_status weft_plan_screen(const weft_plan_question *question, const volatile bool *stop, weft_plan_screened *out,
-                             weft_error *error)
+weft_status weft_plan_screen(const weft_plan_question *question, const volatile sig_atomic_t *stop,
+                             weft_plan_screened *out, weft_error *error)
 {
     *out = (weft_plan_screened){0};
-    TRY(check(question, error));
+    TRY(weft_plan_question_check(question, error));
     divisors *lists = NULL;
     search s = {.question = question, .stop = stop, .out = out, .room = question->cluster->gpu.memory};
-    weft_status status = weft_allocate(3, sizeof *lists, &lists, error);
+    weft_status status = weft_allocate(4, sizeof *lists, &lists, error);
     if (status == WEFT_OK) status = weft_plan_kept_init(&s.kept, (size_t)question->top, error);
     if (status == WEFT_OK) {
         s.batch = lists;
-        s.layers = lists + 1;
-        s.node = lists + 2;
+        s.pipelines = lists + 1;
+        s.loops = lists + 2;
+        s.node = lists + 3;
         status = run(&s, error);
     }
     weft_plan_kept_fini(&s.kept);
