@@ -1,53 +1,20 @@
 /* weft plan: which layout, on which cluster, how long and how much. */
+#include "base/file.h"
+#include "cli/launch.h"
+#include "cli/pictures.h"
 #include "cli/plan_calibrate.h"
 #include "cli/plan_print.h"
-#include "cli/verb.h"
 #include "plan/describe.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_CASES = 64 };
-
 typedef enum form { FORM_TEXT, FORM_CSV, FORM_JSON } form;
 
-typedef struct planning {
-    weft_arena arena;
-    weft_plan_model model;
-    weft_plan_cluster cluster;
-    weft_plan_fit fit; /* the cluster borrows from it */
-    weft_plan_fix fix;
-    int64_t gpus[MOST_CASES], batches[MOST_CASES];
-    int gpu_count, batch_count;
-    int64_t top, explain;
-    double tokens;
-    weft_plan_how how;
-    form form;
-    bool refused;
-} planning;
+static const int64_t default_batch = 1024; /* of a model whose file says none */
 
-/* "64,128,256". */
-static weft_status take_list(const weft_arguments *arguments, const char *name, int64_t *out, int *out_count,
-                             weft_error *error)
-{
-    const char *at = weft_arguments_get(arguments, name);
-    *out_count = 0;
-    while (at && *at) {
-        char piece[32];
-        size_t length = strcspn(at, ",");
-        if (*out_count == MOST_CASES) FAIL(error, WEFT_INVALID, "--%s: more than %d numbers", name, MOST_CASES);
-        snprintf(piece, sizeof piece, "%.*s", (int)(length < sizeof piece ? length : sizeof piece - 1), at);
-        if (!weft_parse_int(piece, &out[*out_count]) || out[*out_count] < 1)
-            FAIL(error, WEFT_INVALID, "--%s: '%.*s' is not a number from 1 up", name, (int)length, at);
-        (*out_count)++;
-        at += length + (at[length] == ',');
-    }
-    return WEFT_OK;
-}
-
-static weft_status read_model(planning *p, const char *path, weft_error *error)
+static weft_status read_model(weft_planning *p, const char *path, weft_error *error)
 {
     weft_document document;
     TRY(weft_document_read(&document, path, error));
@@ -56,8 +23,24 @@ static weft_status read_model(planning *p, const char *path, weft_error *error)
     return status;
 }
 
+/* A word that is no file may be a kind of GPU misspelt. */
+static weft_status complain_of_cluster(const char *word, weft_error *error)
+{
+    const char *names[32];
+    char all[400] = "";
+    int count = 0;
+    for (const weft_plan_gpu *gpu = weft_plan_gpus(); gpu->name[0] && count < 32; gpu++) {
+        size_t length = strlen(all);
+        names[count++] = gpu->name;
+        snprintf(all + length, sizeof all - length, "%s%s", count > 1 ? ", " : "", gpu->name);
+    }
+    int near = weft_text_nearest(word, names, count);
+    if (near >= 0) FAIL(error, WEFT_INVALID, "%s: no such file, and no such GPU (nearest: '%s')", word, names[near]);
+    FAIL(error, WEFT_INVALID, "%s: no such file, and no such GPU; there are %s", word, all);
+}
+
 /* The name of a kind of GPU, or a file. */
-static weft_status read_cluster(planning *p, const char *word, const char *software, weft_error *error)
+static weft_status read_cluster(weft_planning *p, const char *word, const char *software, weft_error *error)
 {
     const weft_plan_gpu *gpu = weft_plan_gpu_find(word);
     const weft_plan_software *own = weft_plan_software_find(software ? software : "weft");
@@ -67,6 +50,7 @@ static weft_status read_cluster(planning *p, const char *word, const char *softw
         snprintf(p->cluster.name, sizeof p->cluster.name, "%.63s", word);
         return WEFT_OK;
     }
+    if (!weft_path_exists(word)) return complain_of_cluster(word, error);
     weft_document document;
     TRY(weft_document_read(&document, word, error));
     weft_status status = weft_plan_cluster_read(&document, &p->arena, &p->cluster, error);
@@ -75,187 +59,153 @@ static weft_status read_cluster(planning *p, const char *word, const char *softw
     return status;
 }
 
-static int find_name(const char *const *names, int count, const char *word)
-{
-    for (int i = 0; i < count; i++)
-        if (strcmp(names[i], word) == 0) return i;
-    return -1;
-}
-
-static weft_status fix_one(weft_plan_fix *fix, const char *key, const char *value, weft_error *error)
-{
-    static const char *const recomputes[] = {"none", "selective", "full"};
-    const struct {
-        const char *key;
-        int32_t *target;
-    } numbers[] = {{"data", &fix->data},    {"tensor", &fix->tensor},   {"pipeline", &fix->pipeline},
-                   {"loops", &fix->loops},  {"context", &fix->context}, {"micro_batch", &fix->micro_batch},
-                   {"rounds", &fix->rounds}};
-    int64_t number = 0;
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        if (strcmp(numbers[i].key, key) != 0) continue;
-        if (!weft_parse_int(value, &number) || number < 1 || number > 1 << 24)
-            FAIL(error, WEFT_INVALID, "--fix: %s: '%s' is not a number from 1 up", key, value);
-        *numbers[i].target = (int32_t)number;
-        return WEFT_OK;
-    }
-    const char *kinds[WEFT_PLAN_KINDS];
-    for (int i = 0; i < WEFT_PLAN_KINDS; i++) kinds[i] = weft_plan_kind_name((weft_plan_kind)i);
-    const struct {
-        const char *key;
-        const char *const *names;
-        int count;
-        uint32_t *target;
-    } sets[] = {{"schedule", kinds, WEFT_PLAN_KINDS, &fix->kinds},
-                {"shard", weft_shard_names(), WEFT_SHARDS, &fix->shards},
-                {"recompute", recomputes, WEFT_PLAN_RECOMPUTES, &fix->recomputes}};
-    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
-        if (strcmp(sets[i].key, key) != 0) continue;
-        int found = find_name(sets[i].names, sets[i].count, value);
-        if (found < 0) FAIL(error, WEFT_INVALID, "--fix: %s: '%s' is not known", key, value);
-        *sets[i].target |= 1u << found;
-        return WEFT_OK;
-    }
-    bool yes = strcmp(value, "true") == 0;
-    if (strcmp(key, "sequence_parallel") != 0)
-        FAIL(error, WEFT_INVALID,
-             "--fix: no key '%s' (data, tensor, pipeline, loops, context, micro_batch, rounds, schedule, shard, "
-             "recompute, sequence_parallel)",
-             key);
-    if (!yes && strcmp(value, "false") != 0)
-        FAIL(error, WEFT_INVALID, "--fix: sequence_parallel: true or false, not '%s'", value);
-    fix->sequence_parallel = yes ? 1 : -1;
-    return WEFT_OK;
-}
-
-static weft_status take_fix(planning *p, const char *at, weft_error *error)
-{
-    while (at && *at) {
-        char piece[64];
-        size_t length = strcspn(at, ",");
-        snprintf(piece, sizeof piece, "%.*s", (int)(length < sizeof piece ? length : sizeof piece - 1), at);
-        char *equals = strchr(piece, '=');
-        if (!equals) FAIL(error, WEFT_INVALID, "--fix: '%s' is no key=value", piece);
-        *equals = '\0';
-        TRY(fix_one(&p->fix, piece, equals + 1, error));
-        at += length + (at[length] == ',');
-    }
-    return WEFT_OK;
-}
-
 /* What was fitted is said before plans that people read. */
-static weft_status calibrate(planning *p, const char *path, weft_error *error)
+static weft_status calibrate(weft_planning *p, const char *path, form which, weft_error *error)
 {
     weft_text said;
     if (!path) return WEFT_OK;
     weft_text_init(&said);
     weft_status status = weft_plan_calibrate(path, &p->cluster, &p->fit, &said, error);
-    if (status == WEFT_OK && p->form == FORM_TEXT) status = weft_cli_print(&said, error);
+    if (status == WEFT_OK && which == FORM_TEXT) status = weft_cli_print(&said, error);
     weft_text_fini(&said);
     return status;
 }
 
-static weft_status prepare(planning *p, const weft_arguments *arguments, weft_error *error)
+static void show_progress(void *context, size_t done, size_t all)
 {
-    bool csv = weft_arguments_has(arguments, "csv"), json = weft_arguments_has(arguments, "json");
-    if (csv && json) FAIL(error, WEFT_INVALID, "--csv and --json are two forms: choose one");
-    p->form = csv ? FORM_CSV : json ? FORM_JSON : FORM_TEXT;
-    TRY(read_model(p, arguments->operands[0], error));
-    TRY(read_cluster(p, arguments->operands[1], weft_arguments_get(arguments, "software"), error));
-    TRY(calibrate(p, weft_arguments_get(arguments, "calibrate"), error));
-    TRY(take_list(arguments, "gpus", p->gpus, &p->gpu_count, error));
-    TRY(take_list(arguments, "batch", p->batches, &p->batch_count, error));
+    const weft_planning *p = context;
+    fprintf(stderr, "\r%s: %zu of %zu replayed\033[K", p->at, done, all);
+}
+
+static weft_status read_sizes(weft_planning *p, const weft_arguments *arguments, weft_error *error)
+{
+    TRY(weft_planning_list(arguments, "gpus", p->gpus, &p->gpu_count, error));
+    TRY(weft_planning_list(arguments, "batch", p->batches, &p->batch_count, error));
     if (p->gpu_count == 0) p->gpus[p->gpu_count++] = (int64_t)p->cluster.nodes * p->cluster.gpus_per_node;
-    if (p->batch_count == 0) p->batches[p->batch_count++] = 1024;
+    if (p->batch_count == 0) p->batches[p->batch_count++] = default_batch;
     TRY(weft_arguments_int(arguments, "top", 20, 1, 10000, &p->top, error));
-    TRY(weft_arguments_int(arguments, "explain", 0, 0, 10000, &p->explain, error));
-    TRY(weft_arguments_double(arguments, "tokens", 0, 0, 1e18, &p->tokens, error));
-    TRY(take_fix(p, weft_arguments_get(arguments, "fix"), error));
-    p->refused = weft_arguments_has(arguments, "refused");
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    p->how = (weft_plan_how){.threads = cores > 1 ? (int32_t)cores : 1,
-                             .screen_only = weft_arguments_has(arguments, "screen-only")};
+    TRY(weft_arguments_double(arguments, "tokens", 0, 1, 1e18, &p->tokens, error));
+    TRY(weft_arguments_double(arguments, "days", 0, 1e-6, 1e6, &p->days, error));
+    if (p->days > 0 && !(p->tokens > 0)) FAIL(error, WEFT_INVALID, "--days needs --tokens");
     return WEFT_OK;
 }
 
-static weft_status print(const planning *p, const weft_plan_case *which, bool first, weft_error *error)
+static weft_status prepare(weft_planning *p, const weft_arguments *arguments, form *out_form, weft_error *error)
+{
+    static const char *const files[] = {"svg", "html"};
+    bool csv = weft_arguments_has(arguments, "csv"), json = weft_arguments_has(arguments, "json");
+    if (csv && json) FAIL(error, WEFT_INVALID, "--csv and --json are two forms: choose one");
+    *out_form = csv ? FORM_CSV : json ? FORM_JSON : FORM_TEXT;
+    TRY(weft_cli_outputs_check(arguments, files, sizeof files / sizeof *files, error));
+    TRY(read_model(p, arguments->operands[0], error));
+    TRY(read_cluster(p, arguments->operands[1], weft_arguments_get(arguments, "software"), error));
+    TRY(read_sizes(p, arguments, error));
+    TRY(weft_planning_fix(&p->fix, weft_arguments_get(arguments, "fix"), error));
+    TRY(weft_planning_rivals(p, weft_arguments_get(arguments, "compare"), error));
+    if (p->rival_count && p->fix.kinds) FAIL(error, WEFT_INVALID, "--fix: schedule contradicts --compare");
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    p->how = (weft_plan_how){.threads = cores > 1 ? (int32_t)cores : 1,
+                             .screen_only = weft_arguments_has(arguments, "screen-only"),
+                             .progress = isatty(STDERR_FILENO) ? show_progress : NULL,
+                             .context = p};
+    return WEFT_OK;
+}
+
+/* What explains one case makes no sense of many. */
+static weft_status check_single(const weft_planning *p, const weft_arguments *arguments, weft_error *error)
+{
+    static const char *const names[] = {"explain", "refused"};
+    bool single = p->gpu_count * p->batch_count == 1 && p->rival_count == 0;
+    for (int i = 0; i < 2 && !single; i++)
+        if (weft_arguments_has(arguments, names[i]))
+            FAIL(error, WEFT_INVALID, "--%s is about one number of GPUs and one batch, without --compare", names[i]);
+    return WEFT_OK;
+}
+
+static weft_status write_text(const weft_planning *p, const weft_arguments *arguments, weft_text *out,
+                              weft_error *error)
+{
+    int64_t explain = 0;
+    if (p->rival_count) {
+        weft_plan_print_rivals(p, out);
+        return WEFT_OK;
+    }
+    if (p->gpu_count * p->batch_count > 1 || p->days > 0) return weft_plan_print_what_if(p, out, error);
+    const weft_plan_case *only = &p->cases[0];
+    TRY(weft_arguments_int(arguments, "explain", 0, 1, (int64_t)only->answer.count, &explain, error));
+    weft_plan_print_text(p, out);
+    if (explain > 0) TRY(weft_plan_print_row(only, (size_t)explain - 1, !p->how.screen_only, out, error));
+    if (weft_arguments_has(arguments, "refused")) TRY(weft_plan_print_refused(only, out, error));
+    return WEFT_OK;
+}
+
+static weft_status print(const weft_planning *p, const weft_arguments *arguments, form which, weft_error *error)
 {
     weft_text text;
     weft_text_init(&text);
-    if (p->form == FORM_CSV)
-        weft_plan_print_csv(which, (size_t)p->top, first, &text);
-    else if (p->form == FORM_JSON)
-        weft_plan_print_json(which, (size_t)p->top, &text);
-    else {
-        if (!first) weft_text_add(&text, "\n");
-        weft_plan_print_text(which, (size_t)p->top, &text);
-    }
-    bool people = p->form == FORM_TEXT;
-    if (people && p->explain > 0 && (size_t)p->explain <= which->answer->count)
-        weft_plan_print_row(which, (size_t)p->explain - 1, &text);
-    if (people && (p->refused || which->answer->count == 0)) weft_plan_print_refused(which, &text);
-    weft_status status = weft_cli_print(&text, error);
+    weft_status status = WEFT_OK;
+    if (which == FORM_CSV) weft_plan_print_csv(p, &text);
+    if (which == FORM_JSON) weft_plan_print_json(p, &text);
+    if (which == FORM_TEXT) status = write_text(p, arguments, &text, error);
+    if (status == WEFT_OK) status = weft_cli_print(&text, error);
     weft_text_fini(&text);
     return status;
 }
 
-static weft_status answer(planning *p, weft_error *error)
+static weft_status solve(weft_planning *p, weft_error *error)
 {
-    bool first = true;
-    for (int g = 0; g < p->gpu_count; g++)
-        for (int b = 0; b < p->batch_count; b++) {
-            weft_plan_question question = {.model = &p->model,
-                                           .cluster = &p->cluster,
-                                           .gpus = p->gpus[g],
-                                           .batch = p->batches[b],
-                                           .fix = p->fix,
-                                           .top = (int32_t)(p->top < 200 ? 200 : p->top)};
-            weft_plan_answer found;
-            TRY(weft_plan_find(&question, &p->how, &found, error));
-            weft_plan_case which = {&question, &found, p->tokens};
-            weft_status status = print(p, &which, first, error);
-            weft_plan_answer_fini(&found);
-            TRY(status);
-            first = false;
-        }
-    return WEFT_OK;
+    p->how.stop = weft_cli_catch_signals();
+    weft_status status = weft_planning_solve(p, error);
+    weft_cli_release_signals();
+    if (p->how.progress) fprintf(stderr, "\r\033[K");
+    return status;
 }
 
 static weft_status run(const weft_arguments *arguments, int *out_exit, weft_error *error)
 {
     (void)out_exit;
-    planning p = {0};
+    weft_planning p = {0};
+    form which = FORM_TEXT;
     weft_arena_init(&p.arena);
-    weft_status status = prepare(&p, arguments, error);
-    if (status == WEFT_OK) status = answer(&p, error);
-    weft_plan_fit_fini(&p.fit);
-    weft_arena_fini(&p.arena);
+    weft_status status = prepare(&p, arguments, &which, error);
+    if (status == WEFT_OK) status = check_single(&p, arguments, error);
+    if (status == WEFT_OK) status = calibrate(&p, weft_arguments_get(arguments, "calibrate"), which, error);
+    if (status == WEFT_OK) status = solve(&p, error);
+    if (status == WEFT_OK) status = weft_plan_pictures(&p, arguments, error);
+    if (status == WEFT_OK) status = print(&p, arguments, which, error);
+    weft_planning_fini(&p);
     return status;
 }
 
 static const weft_option options[] = {
     {"gpus", "N,N,...", "how many GPUs, each a question of its own (default: those of the cluster)"},
-    {"batch", "B,B,...", "sequences of a step (default 1024)"},
+    {"batch", "B,B,...", "sequences of a step, each a question of its own (default 1024)"},
     {"tokens", "T", "tokens to train: gives hours and cost"},
+    {"days", "N", "how many GPUs train the tokens in so many days"},
     {"top", "N", "plans to show (default 20)"},
     {"fix", "key=value,...",
-     "what is decided: data, tensor, pipeline, loops, micro_batch, schedule, shard, recompute, ..."},
+     "what is decided: data, tensor, pipeline, loops, micro_batch, rounds, schedule, shard, recompute, "
+     "sequence_parallel, context"},
     {"software", "NAME", "what the trainer can do: weft (default), megatron-2022, zero-3"},
     {"calibrate", "RUNS.csv", "measured runs of this cluster, to which its constants are fitted"},
-    {"explain", "N", "where the time and the memory of plan N go, and what limits it"},
-    {"refused", NULL, "how many layouts were refused, why, and the nearest misses"},
+    {"compare", "KIND,KIND,...", "the best of each schedule, and what the first gains over the others"},
+    {"explain", "N", "plan N: where time and memory go, what limits it, what is one change away"},
+    {"refused", NULL, "how many layouts were refused, why, and what would make the nearest fit"},
     {"screen-only", NULL, "closed forms alone, no replay of programs"},
     {"csv", NULL, "all columns as CSV"},
     {"json", NULL, "all columns as JSON (docs/cli.md)"},
+    {"svg", "FILE", "pictures: time against money, throughput by batch, where the time goes"},
+    {"html", "FILE", "the pictures as a page to hover in a browser"},
     {NULL, NULL, NULL},
 };
 
 const weft_verb weft_verb_plan = {
     .name = "plan",
     .summary = "Ranks the ways to train a model on a cluster: time, memory, cost, and what limits each",
-    .usage = "MODEL CLUSTER|GPU [--gpus N,...] [--batch B,...] [--tokens T] [--top N] [--fix key=value,...] "
-             "[--software NAME] [--calibrate RUNS.csv] "
-             "[--explain N] [--refused] [--screen-only] [--csv|--json]",
+    .usage = "MODEL CLUSTER|GPU [--gpus N,...] [--batch B,...] [--tokens T [--days N]] [--top N] "
+             "[--fix key=value,...] [--software NAME] [--calibrate RUNS.csv] [--compare KIND,...] [--explain N] "
+             "[--refused] [--screen-only] "
+             "[--csv|--json] [--svg FILE] [--html FILE]",
     .options = options,
     .least = 2,
     .most = 2,

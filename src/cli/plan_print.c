@@ -1,4 +1,5 @@
 #include "cli/plan_print.h"
+#include "plan/moves.h"
 
 #include <math.h>
 #include <string.h>
@@ -29,12 +30,7 @@ static double step(const weft_plan_row *row)
 
 static double tokens_per_second(const weft_plan_case *which, const weft_plan_row *row)
 {
-    return (double)which->question->batch * (double)which->question->model->sequence / step(row);
-}
-
-static double hours(const weft_plan_case *which, const weft_plan_row *row)
-{
-    return which->tokens > 0 ? which->tokens / tokens_per_second(which, row) / 3600 : NAN;
+    return (double)which->question.batch * (double)which->question.model->sequence / step(row);
 }
 
 static cell take_step(const weft_plan_case *which, const weft_plan_row *row)
@@ -50,12 +46,12 @@ static cell take_tokens(const weft_plan_case *which, const weft_plan_row *row)
 
 static cell take_tokens_each(const weft_plan_case *which, const weft_plan_row *row)
 {
-    return number(tokens_per_second(which, row) / (double)which->question->gpus, 1);
+    return number(tokens_per_second(which, row) / (double)which->question.gpus, 1);
 }
 
 static double flops_each(const weft_plan_case *which, const weft_plan_row *row)
 {
-    const weft_plan_question *q = which->question;
+    const weft_plan_question *q = &which->question;
     return weft_plan_sample_flops(q->model) * (double)q->batch / step(row) / (double)q->gpus;
 }
 
@@ -66,18 +62,17 @@ static cell take_flops(const weft_plan_case *which, const weft_plan_row *row)
 
 static cell take_utilisation(const weft_plan_case *which, const weft_plan_row *row)
 {
-    return number(flops_each(which, row) / which->question->cluster->gpu.peak, 3);
+    return number(flops_each(which, row) / which->question.cluster->gpu.peak, 3);
 }
 
 static cell take_hours(const weft_plan_case *which, const weft_plan_row *row)
 {
-    return number(hours(which, row), 1);
+    return number(weft_plan_case_hours(which, row), 1);
 }
 
 static cell take_cost(const weft_plan_case *which, const weft_plan_row *row)
 {
-    double price = which->question->cluster->price;
-    return number(price > 0 ? hours(which, row) * price * (double)which->question->gpus : NAN, 0);
+    return number(weft_plan_case_cost(which, row), 0);
 }
 
 static cell take_data(const weft_plan_case *which, const weft_plan_row *row)
@@ -136,9 +131,8 @@ static cell take_shard(const weft_plan_case *which, const weft_plan_row *row)
 
 static cell take_recompute(const weft_plan_case *which, const weft_plan_row *row)
 {
-    static const char *const names[WEFT_PLAN_RECOMPUTES] = {"none", "selective", "full"};
     (void)which;
-    return word(names[row->layout.recompute]);
+    return word(weft_plan_recompute_name((weft_plan_recompute)row->layout.recompute));
 }
 
 static cell take_sequence_parallel(const weft_plan_case *which, const weft_plan_row *row)
@@ -149,7 +143,7 @@ static cell take_sequence_parallel(const weft_plan_case *which, const weft_plan_
 
 static cell take_idle(const weft_plan_case *which, const weft_plan_row *row)
 {
-    return number((double)(which->question->gpus - weft_plan_layout_gpus(&row->layout)), 0);
+    return number((double)(which->question.gpus - weft_plan_layout_gpus(&row->layout)), 0);
 }
 
 static cell take_memory(const weft_plan_case *which, const weft_plan_row *row)
@@ -160,7 +154,7 @@ static cell take_memory(const weft_plan_case *which, const weft_plan_row *row)
 
 static cell take_free(const weft_plan_case *which, const weft_plan_row *row)
 {
-    return number((which->question->cluster->gpu.memory - row->replayed.memory.bytes) / 1e9, 1);
+    return number((which->question.cluster->gpu.memory - row->replayed.memory.bytes) / 1e9, 1);
 }
 
 static cell take_part(const weft_plan_row *row, weft_plan_part part)
@@ -217,6 +211,26 @@ static cell take_source(const weft_plan_case *which, const weft_plan_row *row)
     return word(row->replayed.exact ? "replay" : "screen");
 }
 
+static cell take_confidence(const weft_plan_case *which, const weft_plan_row *row)
+{
+    static const char *const names[] = {
+        [WEFT_PLAN_UNSEEN] = "unseen", [WEFT_PLAN_FITTED_TO] = "fitted", [WEFT_PLAN_TIMED] = "timed"};
+    (void)row;
+    return word(names[weft_plan_confidence_of(which->question.cluster)]);
+}
+
+static cell take_layers(const weft_plan_case *which, const weft_plan_row *row)
+{
+    (void)which;
+    return number(row->replayed.first_layers, 0);
+}
+
+static cell take_last_layers(const weft_plan_case *which, const weft_plan_row *row)
+{
+    (void)which;
+    return number(row->replayed.last_layers, 0);
+}
+
 /* heading: in the table for people, where it is shown; NULL: only in CSV and JSON. */
 static const struct {
     const char *name, *heading;
@@ -241,7 +255,9 @@ static const struct {
     {"shard", "shard", 10, take_shard},
     {"recompute", "recompute", 10, take_recompute},
     {"sequence_parallel", NULL, 0, take_sequence_parallel},
-    {"idle_gpus", NULL, 0, take_idle},
+    {"idle_gpus", "idle", 5, take_idle},
+    {"first_layers", NULL, 0, take_layers},
+    {"last_layers", NULL, 0, take_last_layers},
     {"memory_gb", "GB", 6, take_memory},
     {"memory_free_gb", NULL, 0, take_free},
     {"bubble", "bubble", 7, take_bubble},
@@ -251,6 +267,7 @@ static const struct {
     {"host_share", NULL, 0, take_host_share},
     {"limit", "limit", 11, take_limit},
     {"step_without_limit_s", NULL, 0, take_without},
+    {"confidence", NULL, 0, take_confidence},
     {"source", NULL, 0, take_source},
 };
 
@@ -258,75 +275,133 @@ enum { COLUMNS = sizeof columns / sizeof *columns };
 
 static size_t shown(const weft_plan_case *which, size_t top)
 {
-    return top < which->answer->count ? top : which->answer->count;
+    return top < which->answer.count ? top : which->answer.count;
+}
+
+/* Whether one of the rows that are shown leaves GPUs idle. */
+static bool has_idle(const weft_plan_case *which)
+{
+    for (size_t i = 0; i < which->answer.count; i++)
+        if (weft_plan_layout_gpus(&which->answer.rows[i].layout) < which->question.gpus) return true;
+    return false;
 }
 
 static bool is_shown(size_t column, const weft_plan_case *which)
 {
     if (!columns[column].heading) return false;
     if (columns[column].get == take_hours) return which->tokens > 0;
-    if (columns[column].get == take_cost) return which->tokens > 0 && which->question->cluster->price > 0;
-    return true;
+    if (columns[column].get == take_cost) return which->tokens > 0 && which->question.cluster->price > 0;
+    return columns[column].get != take_idle || has_idle(which);
 }
 
-static void add_head(const weft_plan_case *which, weft_text *out)
+static void add_head(const weft_planning *p, weft_text *out)
 {
-    const weft_plan_question *q = which->question;
-    weft_text_add(out, "model     %s: %.3g parameters, %d layers of %lld\n", q->model->name,
-                  weft_plan_parameters(q->model), q->model->layers, (long long)q->model->hidden);
-    weft_text_add(out, "cluster   %s: %lld x %s, %d a node, software %s\n", q->cluster->name, (long long)q->gpus,
-                  q->cluster->gpu.name, q->cluster->gpus_per_node, q->cluster->software.name);
-    weft_text_add(out, "batch     %lld sequences of %lld tokens\n", (long long)q->batch, (long long)q->model->sequence);
-    weft_text_add(out, "looked at %llu layouts, replayed %zu by their programs%s\n",
-                  (unsigned long long)which->answer->screened.enumerated, which->answer->replays,
-                  which->answer->stopped ? ", stopped before the rest" : "");
-    weft_text_add(out, "trust     %s\n\n", weft_plan_confidence_text(weft_plan_confidence_of(q->cluster)));
+    weft_text_add(out, "model     %s: %.3g parameters, %d layers of %lld\n", p->model.name,
+                  weft_plan_parameters(&p->model), p->model.layers, (long long)p->model.hidden);
+    weft_text_add(out, "cluster   %s: %s, %d a node, software %s\n", p->cluster.name, p->cluster.gpu.name,
+                  p->cluster.gpus_per_node, p->cluster.software.name);
 }
 
-void weft_plan_print_text(const weft_plan_case *which, size_t top, weft_text *out)
+static void add_foot(const weft_planning *p, weft_text *out)
 {
-    size_t count = shown(which, top);
-    add_head(which, out);
-    weft_text_add(out, "    ");
+    uint64_t looked = 0, replays = 0;
+    bool stopped = p->case_count < p->gpu_count * p->batch_count;
+    for (int i = 0; i < p->case_count; i++) {
+        looked += p->cases[i].answer.screened.enumerated;
+        replays += p->cases[i].answer.replays;
+        stopped |= p->cases[i].answer.stopped;
+    }
+    weft_text_add(out, "looked at %llu layouts, replayed %llu by their programs%s\n", (unsigned long long)looked,
+                  (unsigned long long)replays, stopped ? "; stopped before the rest" : "");
+    weft_text_add(out, "trust     %s\n\n", weft_plan_confidence_text(weft_plan_confidence_of(&p->cluster)));
+}
+
+static void add_headings(const weft_plan_case *which, weft_text *out)
+{
     for (size_t c = 0; c < COLUMNS; c++)
         if (is_shown(c, which)) weft_text_add(out, "  %*s", columns[c].width, columns[c].heading);
     weft_text_add(out, "\n");
+}
+
+static void add_cells(const weft_plan_case *which, const weft_plan_case *shape, const weft_plan_row *row,
+                      weft_text *out)
+{
+    for (size_t c = 0; c < COLUMNS; c++) {
+        if (!is_shown(c, shape)) continue;
+        cell value = columns[c].get(which, row);
+        if (value.is_text)
+            weft_text_add(out, "  %*s", columns[c].width, value.text);
+        else
+            weft_text_add(out, "  %*.*f", columns[c].width, value.digits, value.number);
+    }
+    weft_text_add(out, "\n");
+}
+
+void weft_plan_print_text(const weft_planning *p, weft_text *out)
+{
+    const weft_plan_case *which = &p->cases[0];
+    size_t count = shown(which, (size_t)p->top);
+    add_head(p, out);
+    weft_text_add(out, "step      %lld sequences of %lld tokens on %lld GPUs\n", (long long)which->question.batch,
+                  (long long)p->model.sequence, (long long)which->question.gpus);
+    add_foot(p, out);
+    weft_text_add(out, "    ");
+    add_headings(which, out);
     for (size_t i = 0; i < count; i++) {
-        const weft_plan_row *row = &which->answer->rows[i];
-        weft_text_add(out, "%3zu%s", i + 1, row->equal ? "=" : " ");
-        for (size_t c = 0; c < COLUMNS; c++) {
-            if (!is_shown(c, which)) continue;
-            cell value = columns[c].get(which, row);
-            if (value.is_text)
-                weft_text_add(out, "  %*s", columns[c].width, value.text);
-            else
-                weft_text_add(out, "  %*.*f", columns[c].width, value.digits, value.number);
-        }
-        weft_text_add(out, "\n");
+        weft_text_add(out, "%3zu%s", i + 1, which->answer.rows[i].equal ? "=" : " ");
+        add_cells(which, which, &which->answer.rows[i], out);
     }
     if (count > 1) weft_text_add(out, "\n=: less than 2 %% slower than the row before\n");
 }
 
-void weft_plan_print_csv(const weft_plan_case *which, size_t top, bool header, weft_text *out)
+/* The case whose rows need most columns stands for the table. */
+static const weft_plan_case *find_shape(const weft_planning *p)
 {
-    if (header) {
-        weft_text_add(out, "gpus,batch,rank");
-        for (size_t c = 0; c < COLUMNS; c++) weft_text_add(out, ",%s", columns[c].name);
-        weft_text_add(out, "\n");
+    for (int i = 0; i < p->case_count; i++)
+        if (has_idle(&p->cases[i])) return &p->cases[i];
+    return &p->cases[0];
+}
+
+void weft_plan_print_cases(const weft_planning *p, const char *marks, weft_text *out)
+{
+    const weft_plan_case *shape = find_shape(p);
+    add_head(p, out);
+    add_foot(p, out);
+    weft_text_add(out, "      GPUs   batch ");
+    add_headings(shape, out);
+    for (int i = 0; i < p->case_count; i++) {
+        const weft_plan_case *which = &p->cases[i];
+        weft_text_add(out, "%10lld %7lld%c", (long long)which->question.gpus, (long long)which->question.batch,
+                      marks ? marks[i] : ' ');
+        if (weft_plan_case_has(which))
+            add_cells(which, shape, &which->answer.rows[0], out);
+        else
+            weft_text_add(out, "  %s\n", which->refusal.text);
     }
-    for (size_t i = 0; i < shown(which, top); i++) {
-        weft_text_add(out, "%lld,%lld,%zu", (long long)which->question->gpus, (long long)which->question->batch, i + 1);
-        for (size_t c = 0; c < COLUMNS; c++) {
-            cell value = columns[c].get(which, &which->answer->rows[i]);
-            if (value.is_text)
-                weft_text_add(out, ",%s", value.text);
-            else if (isnan(value.number))
-                weft_text_add(out, ",");
-            else
-                weft_text_add(out, ",%.6g", value.number);
-        }
-        weft_text_add(out, "\n");
+}
+
+static void add_csv_row(const weft_plan_case *which, size_t row, weft_text *out)
+{
+    weft_text_add(out, "%lld,%lld,%zu", (long long)which->question.gpus, (long long)which->question.batch, row + 1);
+    for (size_t c = 0; c < COLUMNS; c++) {
+        cell value = columns[c].get(which, &which->answer.rows[row]);
+        if (value.is_text)
+            weft_text_add(out, ",%s", value.text);
+        else if (isnan(value.number))
+            weft_text_add(out, ",");
+        else
+            weft_text_add(out, ",%.6g", value.number);
     }
+    weft_text_add(out, "\n");
+}
+
+void weft_plan_print_csv(const weft_planning *p, weft_text *out)
+{
+    weft_text_add(out, "gpus,batch,rank");
+    for (size_t c = 0; c < COLUMNS; c++) weft_text_add(out, ",%s", columns[c].name);
+    weft_text_add(out, "\n");
+    for (int i = 0; i < p->case_count; i++)
+        for (size_t row = 0; row < shown(&p->cases[i], (size_t)p->top); row++) add_csv_row(&p->cases[i], row, out);
 }
 
 static void add_json_row(const weft_plan_case *which, const weft_plan_row *row, weft_text *out)
@@ -343,14 +418,19 @@ static void add_json_row(const weft_plan_case *which, const weft_plan_row *row, 
     }
 }
 
-void weft_plan_print_json(const weft_plan_case *which, size_t top, weft_text *out)
+static void add_json_case(const weft_plan_case *which, size_t top, weft_text *out)
 {
-    const weft_plan_screened *screened = &which->answer->screened;
+    const weft_plan_screened *screened = &which->answer.screened;
     weft_text_add(out, "{\"gpus\": %lld, \"batch\": %lld, \"enumerated\": %llu, \"replays\": %zu, \"stopped\": %s, ",
-                  (long long)which->question->gpus, (long long)which->question->batch,
-                  (unsigned long long)screened->enumerated, which->answer->replays,
-                  which->answer->stopped ? "true" : "false");
-    weft_text_add(out, "\"refused\": {");
+                  (long long)which->question.gpus, (long long)which->question.batch,
+                  (unsigned long long)screened->enumerated, which->answer.replays,
+                  which->answer.stopped ? "true" : "false");
+    weft_text_add(out, "\"refusal\": ");
+    if (which->refusal.status == WEFT_OK)
+        weft_text_add(out, "null");
+    else
+        weft_text_add_json(out, which->refusal.text);
+    weft_text_add(out, ", \"refused\": {");
     for (int reason = 0; reason < WEFT_PLAN_REASONS; reason++) {
         weft_text_add(out, "%s", reason ? ", " : "");
         weft_text_add_json(out, weft_plan_reason_text((weft_plan_reason)reason));
@@ -359,53 +439,22 @@ void weft_plan_print_json(const weft_plan_case *which, size_t top, weft_text *ou
     weft_text_add(out, "}, \"plans\": [");
     for (size_t i = 0; i < shown(which, top); i++) {
         weft_text_add(out, "%s{\"rank\": %zu, ", i ? ",\n  " : "\n  ", i + 1);
-        add_json_row(which, &which->answer->rows[i], out);
+        add_json_row(which, &which->answer.rows[i], out);
         weft_text_add(out, "}");
     }
     weft_text_add(out, "\n]}");
 }
 
-static void add_layout(const weft_plan_layout *layout, weft_text *out)
+void weft_plan_print_json(const weft_planning *p, weft_text *out)
 {
-    weft_text_add(out, "data %d, tensor %d, pipeline %d, loops %d, %s, micro-batch %d, shard %s, recompute %s",
-                  layout->data, layout->tensor, layout->pipeline, layout->loops,
-                  weft_plan_kind_name((weft_plan_kind)layout->kind), layout->micro_batch,
-                  weft_shard_names()[layout->shard], take_recompute(NULL, &(weft_plan_row){.layout = *layout}).text);
-}
-
-void weft_plan_print_refused(const weft_plan_case *which, weft_text *out)
-{
-    const weft_plan_screened *screened = &which->answer->screened;
-    weft_text_add(out, "\nrefused\n");
-    for (int reason = 0; reason < WEFT_PLAN_REASONS; reason++)
-        if (screened->refused[reason])
-            weft_text_add(out, "%12llu  %s\n", (unsigned long long)screened->refused[reason],
-                          weft_plan_reason_text((weft_plan_reason)reason));
-    if (screened->miss_count) weft_text_add(out, "\nnearest misses\n");
-    for (size_t i = 0; i < screened->miss_count; i++) {
-        weft_text_add(out, "%9.1f of %.1f GB  ", screened->misses[i].memory / 1e9,
-                      which->question->cluster->gpu.memory / 1e9);
-        add_layout(&screened->misses[i].layout, out);
-        weft_text_add(out, "\n");
+    weft_text_add(out, "{\"model\": ");
+    weft_text_add_json(out, p->model.name);
+    weft_text_add(out, ", \"parameters\": %.9g, \"cluster\": ", weft_plan_parameters(&p->model));
+    weft_text_add_json(out, p->cluster.name);
+    weft_text_add(out, ", \"cases\": [\n");
+    for (int i = 0; i < p->case_count; i++) {
+        if (i) weft_text_add(out, ",\n");
+        add_json_case(&p->cases[i], (size_t)p->top, out);
     }
-}
-
-void weft_plan_print_row(const weft_plan_case *which, size_t row, weft_text *out)
-{
-    const weft_plan_row *of = &which->answer->rows[row];
-    const weft_plan_time *time = &of->replayed.time;
-    weft_text_add(out, "\nplan %zu: ", row + 1);
-    add_layout(&of->layout, out);
-    weft_text_add(out, "\n\ntime, s                          share\n");
-    for (int part = 0; part < WEFT_PLAN_PARTS; part++)
-        weft_text_add(out, "%-20s  %8.3f  %6.1f %%\n", weft_plan_part_name((weft_plan_part)part), time->part[part],
-                      100 * time->part[part] / time->step);
-    weft_text_add(out, "%-20s  %8.3f\n\nmemory of rank %d, GB\n", "step", time->step, of->replayed.memory.rank);
-    for (int line = 0; line < WEFT_PLAN_LINES; line++)
-        weft_text_add(out, "%-20s  %8.2f\n", weft_plan_line_name((weft_plan_line)line),
-                      of->replayed.memory.line[line] / 1e9);
-    weft_text_add(out, "%-20s  %8.2f of %.2f\n\n", "all", of->replayed.memory.bytes / 1e9,
-                  which->question->cluster->gpu.memory / 1e9);
-    weft_text_add(out, "limited by %s: if it cost nothing, a step would take %.3f s\n", weft_plan_part_name(of->limit),
-                  of->without_limit);
+    weft_text_add(out, "]}\n");
 }

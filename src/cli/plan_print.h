@@ -2,23 +2,27 @@
 #ifndef WEFT_CLI_PLAN_PRINT_H
 #define WEFT_CLI_PLAN_PRINT_H
 
-#include "plan/answer.h"
+#include "cli/plan_case.h"
 
-typedef struct weft_plan_case {
-    const weft_plan_question *question;
-    const weft_plan_answer *answer;
-    double tokens; /* to train; 0: not said */
-} weft_plan_case;
+/* The only case, best first. */
+void weft_plan_print_text(const weft_planning *p, weft_text *out);
+/* The best of each case, one line each. marks: (case_count) a character behind the batch; NULL: none. */
+void weft_plan_print_cases(const weft_planning *p, const char *marks, weft_text *out);
+void weft_plan_print_csv(const weft_planning *p, weft_text *out);
+void weft_plan_print_json(const weft_planning *p, weft_text *out);
 
-/* At most top rows of an answer. */
-void weft_plan_print_text(const weft_plan_case *which, size_t top, weft_text *out);
-void weft_plan_print_csv(const weft_plan_case *which, size_t top, bool header, weft_text *out);
-void weft_plan_print_json(const weft_plan_case *which, size_t top, weft_text *out); /* one object */
+/* Counts by reason; the nearest miss of each schedule, and what would make it fit. */
+weft_status weft_plan_print_refused(const weft_plan_case *which, weft_text *out, weft_error *error) WEFT_CHECKED;
 
-/* Counts by reason, and the nearest misses. */
-void weft_plan_print_refused(const weft_plan_case *which, weft_text *out);
+/* Of a row, counted from 0: parts of time and memory, what limits it, its neighbours, where the inputs are from. */
+weft_status weft_plan_print_row(const weft_plan_case *which, size_t row, bool exact, weft_text *out,
+                                weft_error *error) WEFT_CHECKED;
 
-/* Parts of time and memory of a row, counted from 0. */
-void weft_plan_print_row(const weft_plan_case *which, size_t row, weft_text *out);
+/* What if: the front of hours and money and its knee, GPUs that reach the days, schedules against each other. */
+weft_status weft_plan_print_what_if(const weft_planning *p, weft_text *out, weft_error *error) WEFT_CHECKED;
+void weft_plan_print_rivals(const weft_planning *p, weft_text *out);
+
+/* The pictures that are asked for. */
+weft_status weft_plan_pictures(const weft_planning *p, const weft_arguments *arguments, weft_error *error) WEFT_CHECKED;
 
 #endif

@@ -6,8 +6,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* Times that differ by less are said to be equal; so near the last that is asked for, all are replayed. */
-static const double tie = 0.02, near_cut = 0.05;
+/* Times that differ by less are said to be equal. */
+static const double tie = 0.02;
 
 const char *weft_plan_confidence_text(weft_plan_confidence confidence)
 {
@@ -106,22 +106,11 @@ static void find_limit(weft_plan_row *row)
     row->without_limit = time->step - time->part[row->limit];
 }
 
-/* How many candidates to replay: the top, all near its last, and what else was kept. */
-static size_t count_replays(const weft_plan_question *question, const weft_plan_screened *screened)
-{
-    size_t top = (size_t)question->top, count = screened->best_count;
-    if (count <= top) return count;
-    double cut = screened->best[top - 1].step * (1 + near_cut);
-    size_t near = top;
-    while (near < count && screened->best[near].step <= cut) near++;
-    return near > count ? count : near;
-}
-
 static weft_status fill(const weft_plan_question *question, const weft_plan_how *how, weft_plan_answer *out,
                         weft_error *error)
 {
     const weft_plan_screened *screened = &out->screened;
-    size_t replays = count_replays(question, screened);
+    size_t replays = screened->best_count; /* the top and near it, and the best of each kind */
     TRY(weft_allocate(replays, sizeof *out->rows, &out->rows, error));
     for (size_t i = 0; i < replays; i++) {
         weft_plan_row *row = &out->rows[i];
@@ -129,6 +118,7 @@ static weft_status fill(const weft_plan_question *question, const weft_plan_how 
         row->screened = row->replayed.time.step = screened->best[i].step;
         row->replayed.memory.bytes = screened->best[i].memory;
     }
+    out->stopped = how->stop && *how->stop;
     work w = {.question = question, .how = how, .rows = out->rows, .count = replays};
     if (!how->screen_only) TRY(replay_rows(&w, error));
     for (size_t i = 0; i < replays; i++) {

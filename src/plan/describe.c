@@ -112,6 +112,7 @@ static const field model_fields[] = {
     {"tied", TRUTH, MODEL(tied), 1},
     {"tie_word_embeddings", TRUTH, MODEL(tied), 1},
     {"dropout", TRUTH, MODEL(dropout), 1},
+    {"critical_batch", REAL, MODEL(critical_batch), 1},
     {NULL, 0, 0, 0},
 };
 

@@ -23,6 +23,8 @@ weft_status weft_plan_model_complete(weft_plan_model *model, weft_error *error)
     TRY(check_range("head_size", model->head_size, 65536, error));
     if (model->ffn == 0) model->ffn = 4 * model->hidden;
     TRY(check_range("ffn", model->ffn, 1 << 24, error));
+    if (!(model->critical_batch >= 0))
+        FAIL(error, WEFT_INVALID, "critical_batch: %g is not a number from 0 up", model->critical_batch);
     TRY(check_range("vocabulary", model->vocabulary, 1 << 24, error));
     return check_range("sequence", model->sequence, 1 << 24, error);
 }

@@ -26,6 +26,7 @@ typedef struct weft_plan_model {
     bool tied;                    /* the head shares the embedding */
     bool dropout;                 /* masks are kept */
     weft_plan_attention attention;
+    double critical_batch; /* sequences at which a step brings half of what its samples could; 0: not known */
 } weft_plan_model;
 
 /* Fills what is left 0: kv_heads = heads, head_size = hidden / heads, ffn = 4 hidden. WEFT_INVALID with the key for
