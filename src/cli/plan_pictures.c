@@ -171,13 +171,20 @@ static weft_status draw(drawing *d, const weft_arguments *arguments)
     weft_text_add(&text, "sequences of a batch for each of %lld GPUs", (long long)gpus);
     const char *per_gpu = NULL;
     TRY(keep(d, &text, &per_gpu));
-    const weft_chart_plot plots[] = {{p->cluster.price > 0 ? "cost of what no other of its schedule beats"
-                                                           : "GPU-hours of what no other of its schedule beats",
-                                      p->tokens > 0 ? "hours" : "hours for a billion tokens", true, d->lines[0],
-                                      d->line_count[0]},
-                                     {"tokens a second and GPU, the best of each schedule; ringed: the best of all",
-                                      per_gpu, false, d->lines[1], d->line_count[1]}};
-    weft_chart_bars bars = {"where the time of a step goes", "s", part_names, WEFT_PLAN_PARTS, d->bars, d->bar_count};
+    const weft_chart_plot plots[] = {
+        {.title = p->cluster.price > 0 ? "cost against time: what no other of its schedule beats"
+                                       : "GPU-hours against time: what no other of its schedule beats",
+         .x_name = p->tokens > 0 ? "hours" : "hours for a billion tokens",
+         .logarithmic_y = true,
+         .lines = d->lines[0],
+         .line_count = d->line_count[0]},
+        {.title = "tokens a second and GPU, the best of each schedule; ringed: the best of all",
+         .x_name = per_gpu,
+         .ticks_at_points = true,
+         .lines = d->lines[1],
+         .line_count = d->line_count[1]}};
+    weft_chart_bars bars = {
+        "where the time of a step goes: shares, and the step", "s", part_names, WEFT_PLAN_PARTS, d->bars, d->bar_count};
     weft_chart chart = {title, caption, plots, 2, d->bar_count ? &bars : NULL};
     TRY(write_file(arguments, "svg", &chart, weft_chart_svg, d->error));
     return write_file(arguments, "html", &chart, weft_chart_html, d->error);

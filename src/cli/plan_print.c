@@ -254,7 +254,7 @@ static const struct {
     {"micro_batches", "count", 6, take_micro_batches},
     {"shard", "shard", 10, take_shard},
     {"recompute", "recompute", 10, take_recompute},
-    {"sequence_parallel", NULL, 0, take_sequence_parallel},
+    {"sequence_parallel", "seq", 4, take_sequence_parallel},
     {"idle_gpus", "idle", 5, take_idle},
     {"first_layers", NULL, 0, take_layers},
     {"last_layers", NULL, 0, take_last_layers},
@@ -278,20 +278,20 @@ static size_t shown(const weft_plan_case *which, size_t top)
     return top < which->answer.count ? top : which->answer.count;
 }
 
-/* Whether one of the rows that are shown leaves GPUs idle. */
-static bool has_idle(const weft_plan_case *which)
+/* Whether one of the first rows leaves GPUs idle. */
+static bool has_idle(const weft_plan_case *which, size_t rows)
 {
-    for (size_t i = 0; i < which->answer.count; i++)
+    for (size_t i = 0; i < shown(which, rows); i++)
         if (weft_plan_layout_gpus(&which->answer.rows[i].layout) < which->question.gpus) return true;
     return false;
 }
 
-static bool is_shown(size_t column, const weft_plan_case *which)
+static bool is_shown(size_t column, const weft_plan_case *which, bool idle)
 {
     if (!columns[column].heading) return false;
     if (columns[column].get == take_hours) return which->tokens > 0;
     if (columns[column].get == take_cost) return which->tokens > 0 && which->question.cluster->price > 0;
-    return columns[column].get != take_idle || has_idle(which);
+    return columns[column].get != take_idle || idle;
 }
 
 static void add_head(const weft_planning *p, weft_text *out)
@@ -316,18 +316,17 @@ static void add_foot(const weft_planning *p, weft_text *out)
     weft_text_add(out, "trust     %s\n\n", weft_plan_confidence_text(weft_plan_confidence_of(&p->cluster)));
 }
 
-static void add_headings(const weft_plan_case *which, weft_text *out)
+static void add_headings(const weft_plan_case *which, bool idle, weft_text *out)
 {
     for (size_t c = 0; c < COLUMNS; c++)
-        if (is_shown(c, which)) weft_text_add(out, "  %*s", columns[c].width, columns[c].heading);
+        if (is_shown(c, which, idle)) weft_text_add(out, "  %*s", columns[c].width, columns[c].heading);
     weft_text_add(out, "\n");
 }
 
-static void add_cells(const weft_plan_case *which, const weft_plan_case *shape, const weft_plan_row *row,
-                      weft_text *out)
+static void add_cells(const weft_plan_case *which, bool idle, const weft_plan_row *row, weft_text *out)
 {
     for (size_t c = 0; c < COLUMNS; c++) {
-        if (!is_shown(c, shape)) continue;
+        if (!is_shown(c, which, idle)) continue;
         cell value = columns[c].get(which, row);
         if (value.is_text)
             weft_text_add(out, "  %*s", columns[c].width, value.text);
@@ -341,40 +340,34 @@ void weft_plan_print_text(const weft_planning *p, weft_text *out)
 {
     const weft_plan_case *which = &p->cases[0];
     size_t count = shown(which, (size_t)p->top);
+    bool idle = has_idle(which, count);
     add_head(p, out);
     weft_text_add(out, "step      %lld sequences of %lld tokens on %lld GPUs\n", (long long)which->question.batch,
                   (long long)p->model.sequence, (long long)which->question.gpus);
     add_foot(p, out);
     weft_text_add(out, "    ");
-    add_headings(which, out);
+    add_headings(which, idle, out);
     for (size_t i = 0; i < count; i++) {
         weft_text_add(out, "%3zu%s", i + 1, which->answer.rows[i].equal ? "=" : " ");
-        add_cells(which, which, &which->answer.rows[i], out);
+        add_cells(which, idle, &which->answer.rows[i], out);
     }
     if (count > 1) weft_text_add(out, "\n=: less than 2 %% slower than the row before\n");
 }
 
-/* The case whose rows need most columns stands for the table. */
-static const weft_plan_case *find_shape(const weft_planning *p)
-{
-    for (int i = 0; i < p->case_count; i++)
-        if (has_idle(&p->cases[i])) return &p->cases[i];
-    return &p->cases[0];
-}
-
 void weft_plan_print_cases(const weft_planning *p, const char *marks, weft_text *out)
 {
-    const weft_plan_case *shape = find_shape(p);
+    bool idle = false;
+    for (int i = 0; i < p->case_count; i++) idle |= has_idle(&p->cases[i], 1);
     add_head(p, out);
     add_foot(p, out);
     weft_text_add(out, "      GPUs   batch ");
-    add_headings(shape, out);
+    add_headings(&p->cases[0], idle, out);
     for (int i = 0; i < p->case_count; i++) {
         const weft_plan_case *which = &p->cases[i];
         weft_text_add(out, "%10lld %7lld%c", (long long)which->question.gpus, (long long)which->question.batch,
                       marks ? marks[i] : ' ');
         if (weft_plan_case_has(which))
-            add_cells(which, shape, &which->answer.rows[0], out);
+            add_cells(which, idle, &which->answer.rows[0], out);
         else
             weft_text_add(out, "  %s\n", which->refusal.text);
     }

@@ -2,6 +2,7 @@
 #include "cli/plan_print.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Hours and money of the best of a case; GPU-hours where there is no price. */
 typedef struct trade {
@@ -151,7 +152,9 @@ void weft_plan_print_rivals(const weft_planning *p, weft_text *out)
                   weft_plan_kind_name(p->rivals[0]));
     weft_text_add(out, "      GPUs   batch  batch/GPU");
     for (int i = 0; i < p->rival_count; i++) weft_text_add(out, "  %14s", weft_plan_kind_name(p->rivals[i]));
-    for (int i = 1; i < p->rival_count; i++) weft_text_add(out, "  over %-14s", weft_plan_kind_name(p->rivals[i]));
+    for (int i = 1; i < p->rival_count; i++)
+        weft_text_add(out, "  %*s%s", (int)(14 - strlen(weft_plan_kind_name(p->rivals[i]))), "over ",
+                      weft_plan_kind_name(p->rivals[i]));
     weft_text_add(out, "\n");
     for (int c = 0; c < p->case_count; c++) {
         const weft_plan_case *which = &p->cases[c];
@@ -168,9 +171,9 @@ void weft_plan_print_rivals(const weft_planning *p, weft_text *out)
         for (int i = 1; i < p->rival_count; i++) {
             const weft_plan_row *row = &which->best[p->rivals[i]];
             if (row->replayed.time.step > 0 && own->replayed.time.step > 0)
-                weft_text_add(out, "  %+19.0f", 100 * (row->replayed.time.step / own->replayed.time.step - 1));
+                weft_text_add(out, "  %+14.0f", 100 * (row->replayed.time.step / own->replayed.time.step - 1));
             else
-                weft_text_add(out, "  %19s", "");
+                weft_text_add(out, "  %14s", "");
         }
         weft_text_add(out, "\n");
     }

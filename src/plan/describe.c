@@ -7,6 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The name in the file, or that of the file without folders. */
+static void take_title(const weft_document *document, const weft_node *name, size_t room, char *out)
+{
+    const char *slash = strrchr(document->name, '/'), *own = slash && slash[1] ? slash + 1 : document->name;
+    bool given = name && name->kind == WEFT_NODE_TEXT && *name->text;
+    snprintf(out, room, "%s", given ? name->text : own);
+}
+
 typedef enum value_kind { WHOLE32, WHOLE64, REAL, TRUTH } value_kind;
 
 /* A key and the member that it sets, in units of the member. */
@@ -247,8 +255,7 @@ weft_status weft_plan_model_read(const weft_document *document, weft_plan_model 
     TRY(take_attention(document, map, out, error));
     if (configuration) presume_defaults(out);
     presume(map, from_json, out);
-    const weft_node *name = weft_node_get(map, from_json ? "_name_or_path" : "name");
-    snprintf(out->name, sizeof out->name, "%s", name && name->kind == WEFT_NODE_TEXT ? name->text : document->name);
+    take_title(document, weft_node_get(map, from_json ? "_name_or_path" : "name"), sizeof out->name, out->name);
     weft_error reason;
     weft_error_clear(&reason);
     if (weft_plan_model_complete(out, &reason) == WEFT_OK) return WEFT_OK;
@@ -570,7 +577,6 @@ weft_status weft_plan_cluster_read(const weft_document *document, weft_arena *ar
     TRY(take_abilities(document, program, &out->software, error));
     TRY(take_rings(document, weft_node_get(root, "link_in_node"), &out->gpu, error));
     TRY(take_layer_times(document, root, arena, out, error));
-    const weft_node *name = weft_node_get(root, "name");
-    snprintf(out->name, sizeof out->name, "%s", name && name->kind == WEFT_NODE_TEXT ? name->text : document->name);
+    take_title(document, weft_node_get(root, "name"), sizeof out->name, out->name);
     return check(document, out, error);
 }

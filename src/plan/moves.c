@@ -95,7 +95,7 @@ static const char *why_not(const weft_plan_question *q, const weft_plan_layout *
         (layout->sequence_parallel && !software->sequence_parallel))
         return "the software cannot do that";
     if (layout->kind == WEFT_PLAN_HYBRID &&
-        (layout->micro_batches % layout->rounds || layout->micro_batches / layout->rounds < layout->pipeline))
+        (layout->micro_batches % layout->rounds || layout->micro_batches / layout->rounds <= layout->pipeline))
         return "too few micro-batches for the rounds";
     return NULL;
 }

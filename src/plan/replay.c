@@ -101,17 +101,45 @@ static weft_hidden measure_hidden(const replay *r)
                          gathers.hidden + reductions.hidden};
 }
 
-static void fill(replay *r, weft_plan_replayed *out)
+/* What of the step the fullest rank does not spend in passes, by what the ranks wait for. Messages of software that
+ * blocks are in the passes. */
+static void divide_waits(const replay *r, double waits, weft_plan_time *time)
+{
+    const double *cause = r->bubble.cause;
+    double share[WEFT_PLAN_PARTS] = {[WEFT_PLAN_BUBBLE] = cause[WEFT_BUBBLE_FILL] + cause[WEFT_BUBBLE_DRAIN] +
+                                                          cause[WEFT_BUBBLE_WAIT] + cause[WEFT_BUBBLE_IMBALANCE],
+                                     [WEFT_PLAN_MESSAGES] = cause[WEFT_BUBBLE_MESSAGE],
+                                     [WEFT_PLAN_GRADIENTS] = cause[WEFT_BUBBLE_REDUCE] + cause[WEFT_BUBBLE_UPDATE],
+                                     [WEFT_PLAN_WEIGHTS] = cause[WEFT_BUBBLE_GATHER]};
+    double all = 0;
+    for (int part = 0; part < WEFT_PLAN_PARTS; part++) all += share[part];
+    if (waits <= 0 || all <= 0) {
+        time->part[WEFT_PLAN_BUBBLE] += waits;
+        return;
+    }
+    for (int part = 0; part < WEFT_PLAN_PARTS; part++) time->part[part] += waits * share[part] / all;
+}
+
+/* The parts of the replayed step: passes by closed forms, which are the replay's costs, and what the rest is for. */
+static void fill_time(replay *r, weft_hidden hidden, weft_plan_time *time)
 {
     const weft_plan_software *software = &r->question->cluster->software;
-    double step = r->bubble.step_time, ranks = r->program->ranks;
+    double contention = software->contention * hidden.hidden / r->program->ranks, passes = 0;
+    time->part[WEFT_PLAN_BUBBLE] = 0;
+    if (software->messages_overlap) time->part[WEFT_PLAN_MESSAGES] = 0;
+    if (software->reduces_overlap) time->part[WEFT_PLAN_GRADIENTS] = time->part[WEFT_PLAN_WEIGHTS] = 0;
+    double after = time->part[WEFT_PLAN_GRADIENTS] + time->part[WEFT_PLAN_WEIGHTS];
+    for (int part = 0; part < WEFT_PLAN_PARTS; part++) passes += time->part[part];
+    divide_waits(r, r->bubble.step_time - (passes - after - software->step), time);
+    time->part[WEFT_PLAN_GRADIENTS] += contention;
+    time->step = r->bubble.step_time + after + contention + software->step;
+}
+
+static void fill(replay *r, weft_plan_replayed *out)
+{
     memcpy(out->cause, r->bubble.cause, sizeof out->cause);
     weft_hidden hidden = measure_hidden(r);
-    double after = 0, contention = software->contention * hidden.hidden / ranks;
-    if (!software->reduces_overlap) after = out->time.part[WEFT_PLAN_GRADIENTS] + out->time.part[WEFT_PLAN_WEIGHTS];
-    double whole = step + after + contention + software->step;
-    out->time.part[WEFT_PLAN_BUBBLE] += whole - out->time.step;
-    out->time.step = whole;
+    fill_time(r, hidden, &out->time);
     out->bubble = r->bubble.fraction;
     out->hidden = hidden.seconds > 0 ? hidden.hidden / hidden.seconds : NAN;
     out->actions = r->program->action_count;

@@ -136,6 +136,7 @@ static weft_status try_rounds(search *s, const weft_plan_view *view, weft_error 
         int32_t rounds = s->batch->values[i];
         if (rounds > layout->micro_batches / layout->pipeline) break;
         if (rounds < 2 || layout->micro_batches % rounds != 0 || !allows(s->question->fix.rounds, rounds)) continue;
+        if (layout->micro_batches / rounds == layout->pipeline) break; /* that is depth-first */
         s->layout.rounds = rounds;
         TRY(try_shards(s, view, error));
     }

@@ -79,7 +79,7 @@ static void add_number(double value, weft_text *out)
 {
     static const char *const units[] = {"", "k", "M", "G", "T", "P"};
     int unit = 0;
-    for (; value >= 9999.5 && unit < 5; unit++) value /= 1000;
+    for (; value >= (unit ? 999.5 : 9999.5) && unit < 5; unit++) value /= 1000;
     weft_text_add(out, "%.4g%s", value, units[unit]);
 }
 
@@ -116,13 +116,31 @@ static void draw_logarithmic(const plot *it, bool vertical)
         }
 }
 
+/* Where the points of the first line with most of them are. */
+static void draw_at_points(const plot *it)
+{
+    const weft_chart_line *longest = it->what->lines;
+    double last = -1e9;
+    for (int i = 0; i < it->what->line_count; i++)
+        if (it->what->lines[i].count > longest->count) longest = &it->what->lines[i];
+    for (int i = 0; it->what->line_count && i < longest->count; i++) {
+        double at = place(&it->x, longest->points[i].x);
+        if (at - last < 46) continue;
+        last = at;
+        draw_tick(it, false, longest->points[i].x);
+    }
+}
+
 static void draw_axes(const plot *it)
 {
     weft_text_add(it->out,
                   "<rect x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%.1f\" fill=\"none\" stroke=\"#1d2733\" "
                   "stroke-opacity=\".5\"/>\n",
                   LEFT, it->y.to, RIGHT - LEFT, it->y.from - it->y.to);
-    draw_logarithmic(it, false);
+    if (it->what->ticks_at_points)
+        draw_at_points(it);
+    else
+        draw_logarithmic(it, false);
     double tick = weft_canvas_tick(it->y.most);
     if (it->y.logarithmic) draw_logarithmic(it, true);
     for (int i = 0; !it->y.logarithmic && i * tick <= it->y.most; i++) draw_tick(it, true, i * tick);
@@ -198,9 +216,10 @@ static double sum(const weft_chart_bars *what, int bar)
     return all;
 }
 
-static void draw_bar(const weft_chart_bars *what, int bar, double y, double scale, weft_text *out)
+/* All bars have one length: shares of each are what can be compared. */
+static void draw_bar(const weft_chart_bars *what, int bar, double y, weft_text *out)
 {
-    double x = NAMES, all = sum(what, bar);
+    double x = NAMES, all = sum(what, bar), scale = all > 0 ? (RIGHT - NAMES - 90) / all : 0;
     weft_text_add(out, "<text x=\"%d\" y=\"%.1f\" font-size=\"12\" fill=\"#333d49\" text-anchor=\"end\">", NAMES - 10,
                   y + BAR - 9);
     weft_text_add_xml(out, what->bars[bar].name);
@@ -221,8 +240,7 @@ static void draw_bar(const weft_chart_bars *what, int bar, double y, double scal
 
 static void draw_bars(const weft_chart_bars *what, double top, weft_text *out)
 {
-    double most = 0, x = 24, y = top + 44;
-    for (int i = 0; i < what->bar_count; i++) most = fmax(most, sum(what, i));
+    double x = 24, y = top + 44;
     draw_title(out, top + 20, what->title);
     for (int i = 0; i < what->part_count; i++) {
         if (x > WIDTH - 140) {
@@ -231,8 +249,7 @@ static void draw_bars(const weft_chart_bars *what, double top, weft_text *out)
         }
         x = draw_key(out, x, y, colour_of(i), what->part_names[i]);
     }
-    for (int i = 0; i < what->bar_count; i++)
-        draw_bar(what, i, top + 84 + i * BAR, most > 0 ? (RIGHT - NAMES - 90) / most : 0, out);
+    for (int i = 0; i < what->bar_count; i++) draw_bar(what, i, top + 84 + i * BAR, out);
 }
 
 static int height_of(const weft_chart *chart)

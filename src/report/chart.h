@@ -24,7 +24,8 @@ typedef struct weft_chart_line {
 /* Both axes logarithmic or y from 0 up. */
 typedef struct weft_chart_plot {
     const char *title, *x_name;
-    bool logarithmic_y; /* x always is */
+    bool logarithmic_y;   /* x always is */
+    bool ticks_at_points; /* on the x axis; points of a line ascend */
     const weft_chart_line *lines;
     int line_count;
 } weft_chart_plot;
