@@ -140,7 +140,7 @@ static weft_status add_reason(const weft_plan_question *q, const weft_plan_scree
     const weft_plan_candidate *miss = screened->miss_count ? &screened->misses[0] : NULL;
     bool found;
     if (screened->enumerated == 0 && screened->refused[WEFT_PLAN_REFUSED_MICRO_BATCH] == 0) {
-        weft_text_add(out, "fix: no layout of %lld GPUs and batch %lld is like that", (long long)q->gpus,
+        weft_text_add(out, "no layout of %lld GPUs and batch %lld goes with the software and --fix", (long long)q->gpus,
                       (long long)q->batch);
         return add_released(q, true, out, &found, error);
     }

@@ -126,7 +126,10 @@ static weft_status fill(const weft_plan_question *question, const weft_plan_how 
         bool replayed = row->replayed.time.part[WEFT_PLAN_COMPUTE] > 0;
         out->replays += row->replayed.exact;
         out->stopped |= !replayed && !how->screen_only;
-        if (row->replayed.memory.bytes > question->cluster->gpu.memory) continue;
+        if (row->replayed.memory.bytes > question->cluster->gpu.memory) { /* by what its program holds */
+            out->screened.refused[WEFT_PLAN_REFUSED_MEMORY]++;
+            continue;
+        }
         find_limit(row);
         out->rows[out->count++] = *row;
     }

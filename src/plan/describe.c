@@ -456,7 +456,7 @@ static weft_status take_set(const weft_document *document, const weft_node *map,
 {
     const weft_node *list = weft_node_get(map, key);
     if (!list) return WEFT_OK;
-    if (list->kind != WEFT_NODE_LIST)
+    if (list->kind != WEFT_NODE_LIST || !list->first)
         return weft_document_complain(document, list, error, "%s: a list of names is expected here", key);
     *out = 0;
     for (const weft_node *node = list->first; node; node = node->next) {

@@ -34,16 +34,21 @@ void weft_plan_cluster_init(weft_plan_cluster *cluster, const weft_plan_gpu *gpu
                                    .network = WEFT_PLAN_ASSUMED};
 }
 
+/* Beyond these no product of a few numbers is one any more. */
+static const double smallest = 1e-12, largest = 1e24;
+
 static weft_status positive(const char *key, double value, weft_error *error)
 {
-    if (value > 0 && isfinite(value)) return WEFT_OK;
-    FAIL(error, WEFT_INVALID, "%s: %g is not a number above 0", key, value);
+    if (value >= smallest && value <= largest) return WEFT_OK;
+    if (!(value > 0)) FAIL(error, WEFT_INVALID, "%s: %g is not a number above 0", key, value);
+    FAIL(error, WEFT_INVALID, "%s: is out of range", key);
 }
 
 static weft_status not_negative(const char *key, double value, weft_error *error)
 {
-    if (value >= 0 && isfinite(value)) return WEFT_OK;
-    FAIL(error, WEFT_INVALID, "%s: %g is not a number from 0 up", key, value);
+    if (value >= 0 && value <= largest) return WEFT_OK;
+    if (!(value >= 0)) FAIL(error, WEFT_INVALID, "%s: %g is not a number from 0 up", key, value);
+    FAIL(error, WEFT_INVALID, "%s: is out of range", key);
 }
 
 /* All numbers of a cluster that must lie above 0, and those that may be 0. */

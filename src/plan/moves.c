@@ -75,7 +75,8 @@ static void fit_kind(const weft_plan_question *q, weft_plan_layout *layout)
     static const weft_plan_kind looped[] = {WEFT_PLAN_BREADTH_FIRST, WEFT_PLAN_DEPTH_FIRST, WEFT_PLAN_HYBRID};
     static const weft_plan_kind single[] = {WEFT_PLAN_1F1B, WEFT_PLAN_ZB_H1, WEFT_PLAN_GPIPE};
     const weft_plan_kind *order = layout->loops > 1 ? looped : single;
-    if (weft_plan_kind_goes_with(layout, (weft_plan_kind)layout->kind)) return;
+    bool one_round = layout->kind == WEFT_PLAN_HYBRID && layout->rounds == 1; /* which is breadth-first */
+    if (weft_plan_kind_goes_with(layout, (weft_plan_kind)layout->kind) && !one_round) return;
     layout->rounds = 1;
     layout->kind = WEFT_PLAN_NONE;
     for (int i = 2; i >= 0 && layout->pipeline > 1; i--)
