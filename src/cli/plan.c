@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef enum form { FORM_TEXT, FORM_CSV, FORM_JSON } form;
+typedef enum plan_form { FORM_TEXT, FORM_CSV, FORM_JSON } plan_form;
 
 static const int64_t default_batch = 1024; /* of a model whose file says none */
 
@@ -60,7 +60,7 @@ static weft_status read_cluster(weft_planning *p, const char *word, const char *
 }
 
 /* What was fitted is said before plans that people read. */
-static weft_status calibrate(weft_planning *p, const char *path, form which, weft_error *error)
+static weft_status calibrate(weft_planning *p, const char *path, plan_form which, weft_error *error)
 {
     weft_text said;
     if (!path) return WEFT_OK;
@@ -90,7 +90,7 @@ static weft_status read_sizes(weft_planning *p, const weft_arguments *arguments,
     return WEFT_OK;
 }
 
-static weft_status prepare(weft_planning *p, const weft_arguments *arguments, form *out_form, weft_error *error)
+static weft_status prepare(weft_planning *p, const weft_arguments *arguments, plan_form *out_form, weft_error *error)
 {
     static const char *const files[] = {"svg", "html"};
     bool csv = weft_arguments_has(arguments, "csv"), json = weft_arguments_has(arguments, "json");
@@ -139,7 +139,7 @@ static weft_status write_text(const weft_planning *p, const weft_arguments *argu
     return WEFT_OK;
 }
 
-static weft_status print(const weft_planning *p, const weft_arguments *arguments, form which, weft_error *error)
+static weft_status print(const weft_planning *p, const weft_arguments *arguments, plan_form which, weft_error *error)
 {
     weft_text text;
     weft_text_init(&text);
@@ -165,7 +165,7 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
 {
     (void)out_exit;
     weft_planning p = {0};
-    form which = FORM_TEXT;
+    plan_form which = FORM_TEXT;
     weft_arena_init(&p.arena);
     weft_status status = prepare(&p, arguments, &which, error);
     if (status == WEFT_OK) status = check_single(&p, arguments, error);

@@ -10,11 +10,11 @@
 
 enum { DEEPEST = 64, MOST_MEMBERS = 4096, MOST_BYTES = 16 << 20 };
 
-typedef struct reader {
+typedef struct parsing {
     weft_document *document;
     yaml_parser_t parser;
     weft_error *error;
-} reader;
+} parsing;
 
 static weft_status new_node(weft_document *document, weft_node_kind kind, size_t line, size_t column, weft_node **out,
                             weft_error *error)
@@ -45,13 +45,13 @@ weft_status weft_document_complain(const weft_document *document, const weft_nod
     FAIL(error, WEFT_INVALID, "%s:%zu:%zu: %s", document->name, node->line, node->column, message);
 }
 
-static weft_status refuse_event(const reader *r, const yaml_event_t *event, const char *what)
+static weft_status refuse_event(const parsing *r, const yaml_event_t *event, const char *what)
 {
     FAIL(r->error, WEFT_INVALID, "%s:%zu:%zu: %s", r->document->name, event->start_mark.line + 1,
          event->start_mark.column + 1, what);
 }
 
-static weft_status next_event(reader *r, yaml_event_t *out)
+static weft_status next_event(parsing *r, yaml_event_t *out)
 {
     if (yaml_parser_parse(&r->parser, out)) return WEFT_OK;
     const yaml_parser_t *p = &r->parser;
@@ -76,9 +76,9 @@ static bool is_plain(const yaml_event_t *event)
     }
 }
 
-static weft_status read_node(reader *r, const yaml_event_t *event, int depth, weft_node **out);
+static weft_status read_node(parsing *r, const yaml_event_t *event, int depth, weft_node **out);
 
-static weft_status read_children(reader *r, weft_node *parent, int depth)
+static weft_status read_children(parsing *r, weft_node *parent, int depth)
 {
     weft_node *last = NULL;
     int members = 0;
@@ -112,7 +112,7 @@ static weft_status read_children(reader *r, weft_node *parent, int depth)
     }
 }
 
-static weft_status read_node(reader *r, const yaml_event_t *event, int depth, weft_node **out)
+static weft_status read_node(parsing *r, const yaml_event_t *event, int depth, weft_node **out)
 {
     if (!is_plain(event)) return refuse_event(r, event, "a plain value is expected here: no anchor, alias or tag");
     if (depth > DEEPEST) return refuse_event(r, event, "nested too deeply");
@@ -125,7 +125,7 @@ static weft_status read_node(reader *r, const yaml_event_t *event, int depth, we
     return weft_arena_text(&r->document->arena, (const char *)event->data.scalar.value, &(*out)->text, r->error);
 }
 
-static weft_status expect(reader *r, yaml_event_type_t type, const char *otherwise)
+static weft_status expect(parsing *r, yaml_event_type_t type, const char *otherwise)
 {
     yaml_event_t event;
     TRY(next_event(r, &event));
@@ -134,7 +134,7 @@ static weft_status expect(reader *r, yaml_event_type_t type, const char *otherwi
     return status;
 }
 
-static weft_status read_stream(reader *r)
+static weft_status read_stream(parsing *r)
 {
     yaml_event_t event;
     weft_node *root = NULL;
@@ -151,7 +151,7 @@ static weft_status read_stream(reader *r)
 
 static weft_status parse_yaml(weft_document *document, const char *text, size_t length, weft_error *error)
 {
-    reader r = {.document = document, .error = error};
+    parsing r = {.document = document, .error = error};
     if (!yaml_parser_initialize(&r.parser))
         FAIL(error, WEFT_NO_MEMORY, "%s: out of memory while reading YAML", document->name);
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);

@@ -15,12 +15,12 @@ static void take_title(const weft_document *document, const weft_node *name, siz
     snprintf(out, room, "%s", given ? name->text : own);
 }
 
-typedef enum value_kind { WHOLE32, WHOLE64, REAL, TRUTH } value_kind;
+typedef enum field_kind { WHOLE32, WHOLE64, REAL, TRUTH } field_kind;
 
 /* A key and the member that it sets, in units of the member. */
 typedef struct field {
     const char *key;
-    value_kind kind;
+    field_kind kind;
     size_t offset;
     double scale;
 } field;
