@@ -18,16 +18,19 @@ batches() {
     for share in $shares; do awk -v n="$1" -v x="$share" 'BEGIN { printf "%d\n", n * x }'; done | paste -s -d, -
 }
 
-# The best plan of each batch that leaves no GPU idle: batch, Tflop/s a GPU, layout.
+# The best plan of each batch that leaves no GPU idle: batch, Tflop/s a GPU, layout. Flops of the model alone where
+# recomputation is left open.
 best() { # GPUs MODEL CLUSTER FIX
+    case $4 in *recompute=full*) counted=$flops ;; *) counted=0 ;; esac
     "$weft" plan "$2" "$3" --gpus "$1" --batch "$(batches "$1")" --top 50 --csv --fix "$4" |
-        awk -F, -v flops="$flops" '
+        awk -F, -v flops="$counted" '
             NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
             $at["idle_gpus"] > 0 || $at["batch"] in seen { next }
             {
                 seen[$at["batch"]] = 1
-                printf "%d %.1f %d.%d.%d.%d.%d %s\n", $at["batch"], flops * $at["batch"] / $at["step_s"] / $at["gpus"] / 1e12,
-                    $at["data"], $at["tensor"], $at["pipeline"], $at["loops"], $at["micro_batch"], $at["shard"]
+                reached = flops * $at["batch"] / $at["step_s"] / $at["gpus"] / 1e12
+                if (flops == 0) reached = $at["model_tflops_per_gpu"]
+                printf "%d %.1f %d.%d.%d.%d.%d %s\n", $at["batch"], reached, $at["data"], $at["tensor"], $at["pipeline"], $at["loops"], $at["micro_batch"], $at["shard"]
             }'
 }
 

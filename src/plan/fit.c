@@ -153,13 +153,13 @@ static double loss(const void *context, const double *point)
     return sum;
 }
 
-/* The best point from the start that is set, when it beats what was found. */
+/* The best point from the start that is set, when it beats what was found: by more than chance, but for the first. */
 static void try_start(const fitting *f, double *best, weft_plan_cluster *found)
 {
     double point[WEFT_PLAN_SIMPLEX_MOST], steps[WEFT_PLAN_SIMPLEX_MOST];
     for (int i = 0; i < f->constant_count; i++) steps[i] = f->constants[i].pull / 2;
     double value = weft_plan_descend(loss, f, f->constant_count, steps, point);
-    if (value >= *best) return;
+    if (value >= *best - (isfinite(*best) ? 1 : 0)) return;
     *best = value;
     place(f, point, found);
 }
@@ -245,9 +245,9 @@ static weft_status fit_times(fitting *f, weft_plan_cluster *found, weft_plan_fit
 {
     double best = INFINITY;
     weft_plan_cluster before = f->start;
-    for (int choice = 0; choice < 4; choice++) {
-        f->start.software.messages_overlap = choice & 1;
-        f->start.software.reduces_overlap = choice & 2;
+    for (int other = 0; other < 4; other++) {
+        f->start.software.messages_overlap = before.software.messages_overlap ^ (other & 1);
+        f->start.software.reduces_overlap = before.software.reduces_overlap ^ (other >> 1);
         try_start(f, &best, found);
     }
     TRY(fit_shapes(f, found, out, error));

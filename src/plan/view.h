@@ -28,6 +28,16 @@ typedef struct weft_plan_view {
     double last_parameters; /* of one GPU of the last rank */
 } weft_plan_view;
 
+static inline double weft_plan_more(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static inline double weft_plan_less(double a, double b)
+{
+    return a < b ? a : b;
+}
+
 /* Of the layout's kind, rounds, shard and numbers of micro-batches only the latter counts. */
 void weft_plan_view_make(const weft_plan_model *model, const weft_plan_cluster *cluster, const weft_plan_cell *cell,
                          const weft_plan_layout *layout, weft_plan_view *out);
