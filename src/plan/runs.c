@@ -247,7 +247,7 @@ static weft_status take_cell(reader *from, int column, char *cell, double *numbe
 
 static int32_t whole(const double *numbers, number which, double otherwise)
 {
-    double value = numbers[which] > 0 ? numbers[which] : otherwise;
+    double value = numbers[which] >= 1 ? numbers[which] : otherwise;
     return value < INT32_MAX ? (int32_t)value : INT32_MAX;
 }
 
