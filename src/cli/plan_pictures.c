@@ -185,7 +185,12 @@ static weft_status draw(drawing *d, const weft_arguments *arguments)
          .line_count = d->line_count[1]}};
     weft_chart_bars bars = {
         "where the time of a step goes: shares, and the step", "s", part_names, WEFT_PLAN_PARTS, d->bars, d->bar_count};
-    weft_chart chart = {title, caption, plots, 2, d->bar_count ? &bars : NULL};
+    bool trades = p->gpu_count > 1 || (p->batch_count > 1 && p->model.critical_batch > 0), rates = p->batch_count > 1;
+    weft_chart chart = {.title = title,
+                        .caption = caption,
+                        .plots = trades ? plots : plots + 1,
+                        .plot_count = trades + rates,
+                        .bars = d->bar_count ? &bars : NULL};
     TRY(write_file(arguments, "svg", &chart, weft_chart_svg, d->error));
     return write_file(arguments, "html", &chart, weft_chart_html, d->error);
 }

@@ -101,14 +101,17 @@ static void draw_tick(const plot *it, bool vertical, double value)
     weft_text_add(it->out, "</text>\n");
 }
 
-/* 1, 2 and 5 times powers of ten, as many as have room. */
+/* 1, 2 and 5 times powers of ten, as many as have room; finer where the axis is short of a decade. */
 static void draw_logarithmic(const plot *it, bool vertical)
 {
-    static const double steps[] = {1, 2, 5};
+    static const double coarse[] = {1, 2, 5}, fine[] = {1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9};
     const axis *on = vertical ? &it->y : &it->x;
+    bool is_short = on->most < 8 * on->least;
+    const double *steps = is_short ? fine : coarse;
+    int count = is_short ? (int)(sizeof fine / sizeof *fine) : (int)(sizeof coarse / sizeof *coarse);
     double last = -1e9, room = vertical ? 22 : 52;
     for (int power = (int)floor(log10(on->least)); power <= (int)ceil(log10(on->most)); power++)
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < count; i++) {
             double value = steps[i] * pow(10, power);
             if (value < on->least || value > on->most || fabs(place(on, value) - last) < room) continue;
             last = place(on, value);
@@ -125,7 +128,7 @@ static void draw_at_points(const plot *it)
         if (it->what->lines[i].count > longest->count) longest = &it->what->lines[i];
     for (int i = 0; it->what->line_count && i < longest->count; i++) {
         double at = place(&it->x, longest->points[i].x);
-        if (at - last < 46) continue;
+        if (!can_show(it, &longest->points[i]) || at - last < 46) continue;
         last = at;
         draw_tick(it, false, longest->points[i].x);
     }
@@ -163,8 +166,9 @@ static double draw_key(weft_text *out, double x, double y, const char *colour, c
 static void draw_line(const plot *it, const weft_chart_line *line)
 {
     int points = 0;
-    weft_text_add(it->out, "<g data-line=\"%s\">\n<path fill=\"none\" stroke=\"%s\" stroke-width=\"2\" d=\"",
-                  line->name, colour_of(line->colour));
+    weft_text_add(it->out, "<g data-line=\"");
+    weft_text_add_xml(it->out, line->name);
+    weft_text_add(it->out, "\">\n<path fill=\"none\" stroke=\"%s\" stroke-width=\"2\" d=\"", colour_of(line->colour));
     for (int i = 0; i < line->count; i++)
         if (can_show(it, &line->points[i]))
             weft_text_add(it->out, "%s%.1f %.1f", points++ ? " L" : "M", place(&it->x, line->points[i].x),
