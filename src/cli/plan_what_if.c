@@ -136,7 +136,8 @@ weft_status weft_plan_print_what_if(const weft_planning *p, weft_text *out, weft
     if (p->tokens > 0)
         weft_text_add(out, "\n*: no other is both sooner and cheaper%s\n",
                       knee >= 0 ? "; #: the knee, beyond which either costs most of the other" : "");
-    return p->days > 0 ? add_days(p, out, error) : WEFT_OK;
+    bool stopped = p->how.stop && *p->how.stop;
+    return p->days > 0 && !stopped ? add_days(p, out, error) : WEFT_OK;
 }
 
 /* Model flops of a GPU and second. */

@@ -210,18 +210,31 @@ static weft_status parse_json(weft_document *document, const char *text, size_t 
     return status;
 }
 
+/* Goes behind blanks; '\0' at the end. */
+static char first_letter(const char *text, size_t length, size_t *at)
+{
+    while (*at < length && text[*at] && strchr(" \t\r\n", text[*at])) (*at)++;
+    return *at < length ? text[(*at)++] : '\0';
+}
+
+/* An object whose first key is quoted, an empty one, or a list; {a: 1} is YAML. */
+static bool is_json(const char *text, size_t length)
+{
+    size_t at = 0;
+    char first = first_letter(text, length, &at), second = first_letter(text, length, &at);
+    return first == '[' || (first == '{' && (second == '"' || second == '}' || second == '\0'));
+}
+
 weft_status weft_document_parse(weft_document *document, const char *text, size_t length, const char *name,
                                 weft_error *error)
 {
     *document = (weft_document){0};
     weft_arena_init(&document->arena);
     weft_status status = weft_arena_text(&document->arena, name, &document->name, error);
-    size_t blank = 0;
     if (status == WEFT_OK) status = weft_text_begin(&text, &length, name, error);
     if (status == WEFT_OK && length > MOST_BYTES)
         status = weft_fail(error, WEFT_INVALID, "%s: has more than %d MiB", name, MOST_BYTES >> 20);
-    while (blank < length && text[blank] && strchr(" \t\r\n", text[blank])) blank++;
-    bool json = blank < length && (text[blank] == '{' || text[blank] == '[');
+    bool json = is_json(text, length);
     if (status == WEFT_OK)
         status = json ? parse_json(document, text, length, error) : parse_yaml(document, text, length, error);
     if (status != WEFT_OK) weft_document_fini(document);

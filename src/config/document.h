@@ -29,7 +29,7 @@ typedef struct weft_document {
     const weft_node *root;
 } weft_document;
 
-/* name is kept for messages and need not outlive the call. A text whose first character is { or [ is JSON. WEFT_INVALID
+/* name is kept for messages and need not outlive the call. A text that begins with [ or {" is JSON. WEFT_INVALID
  * with name, line and column. On error nothing is left to free. */
 weft_status weft_document_parse(weft_document *document, const char *text, size_t length, const char *name,
                                 weft_error *error) WEFT_CHECKED;

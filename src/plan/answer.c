@@ -59,10 +59,23 @@ static void *replay_all(void *argument)
     return NULL;
 }
 
+/* Programs that are looked at side by side have to fit the memory of a laptop. */
+static size_t count_threads(const work *w)
+{
+    static const double most_actions = 4 * WEFT_PLAN_REPLAY_ACTIONS; /* about two GB */
+    double largest = 1;
+    size_t threads = w->how->threads > 1 ? (size_t)w->how->threads : 1;
+    for (size_t i = 0; i < w->count; i++) {
+        double actions = weft_plan_replay_actions(&w->rows[i].layout);
+        if (actions > largest && actions <= WEFT_PLAN_REPLAY_ACTIONS) largest = actions;
+    }
+    return (double)threads * largest > most_actions ? (size_t)(most_actions / largest) : threads;
+}
+
 /* One hand is this thread. A thread that does not start leaves its share to the others. */
 static weft_status replay_rows(work *w, weft_error *error)
 {
-    size_t threads = w->how->threads > 1 ? (size_t)w->how->threads : 1;
+    size_t threads = count_threads(w);
     hand *hands = NULL;
     TRY(weft_allocate(threads, sizeof *hands, &hands, error));
     for (size_t i = 0; i < threads; i++) {

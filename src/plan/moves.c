@@ -43,12 +43,17 @@ void weft_plan_price(const weft_plan_question *question, const weft_plan_layout 
     *out_memory = memory.bytes;
 }
 
-/* The next number beside value that divides `of`; 0 where there is none. */
+/* The next number above (direction 1) or below value that divides `of`; 0 where there is none. */
 static int32_t next_divisor(int64_t of, int32_t value, int direction)
 {
-    for (int64_t i = (int64_t)value + direction; i >= 1 && i <= of && i <= INT32_MAX; i += direction)
-        if (of % i == 0) return (int32_t)i;
-    return 0;
+    int64_t best = 0;
+    for (int64_t i = 1; i * i <= of; i++)
+        for (int64_t at = i; of % i == 0 && at != 0; at = at == i && i * i != of ? of / i : 0) {
+            bool beyond = direction > 0 ? at > value : at < value;
+            bool nearer = best == 0 || (direction > 0 ? at < best : at > best);
+            if (beyond && nearer) best = at;
+        }
+    return best <= INT32_MAX ? (int32_t)best : 0;
 }
 
 /* As many pipelines side by side as there are GPUs for and as the batch divides over. */

@@ -164,7 +164,7 @@ static weft_status run(replay *r, weft_plan_replayed *out, weft_error *error)
     return WEFT_OK;
 }
 
-static double count_actions(const weft_plan_layout *layout)
+double weft_plan_replay_actions(const weft_plan_layout *layout)
 {
     return 6.0 * layout->pipeline * layout->loops * layout->micro_batches;
 }
@@ -181,7 +181,7 @@ weft_status weft_plan_replay(const weft_plan_question *question, const weft_plan
     weft_plan_step(question->model, question->cluster, &r.cell, layout, &out->time);
     out->bubble = out->time.part[WEFT_PLAN_BUBBLE] / out->time.step;
     weft_plan_memory_of(question->model, question->cluster, &r.cell, layout, NULL, NULL, &out->memory);
-    if (layout->kind == WEFT_PLAN_NONE || count_actions(layout) > WEFT_PLAN_REPLAY_ACTIONS) return WEFT_OK;
+    if (layout->kind == WEFT_PLAN_NONE || weft_plan_replay_actions(layout) > WEFT_PLAN_REPLAY_ACTIONS) return WEFT_OK;
     weft_status status = run(&r, out, error);
     replay_fini(&r);
     return status;

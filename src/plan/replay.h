@@ -13,6 +13,9 @@
 /* Above so many actions the closed form stands for the replay. */
 #define WEFT_PLAN_REPLAY_ACTIONS 2e6
 
+/* About how many actions the program of a layout has. */
+double weft_plan_replay_actions(const weft_plan_layout *layout);
+
 typedef struct weft_plan_replayed {
     bool exact;                        /* replayed; else by closed forms */
     weft_plan_time time;               /* parts of the rank that has most to do, and what keeps it waiting */

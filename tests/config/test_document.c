@@ -58,6 +58,7 @@ static void test_values(void **state)
     (void)state;
     check_values("number: -1.5e3\nyes: true\nword: '12'\nlist:\n- 1\n- 2\n- deep: null\n");
     check_values("\xef\xbb\xbfnumber: -1500\nyes: true\nword: \"12\"\nlist: [1, 2, {deep: null}]\n");
+    check_values("{number: -1500, yes: true, word: \"12\", list: [1, 2, {deep: null}]}");
     check_values("{\"number\": -1.5e3, \"yes\": true, \"word\": \"12\", \"list\": [1, 2, {\"deep\": null}]}");
     check_values(
         "\xef\xbb\xbf \n{\"number\": -1500, \"yes\": true, \"word\": \"12\", \"list\": [1, 2, {\"deep\": null}]}");
