@@ -1,5 +1,7 @@
 #include "plan/describe.h"
 
+#include "base/file.h"
+#include "plan/rings.h"
 #include "program/program.h"
 
 #include <math.h>
@@ -282,6 +284,7 @@ static const field in_node_fields[] = {
     {"gb_per_s", REAL, CLUSTER(gpu.link), 1e9},
     {"message_gather_gb_per_s", REAL, CLUSTER(message_gather), 1e9},
     {"rings", REAL, 0, 0},
+    {"table", REAL, 0, 0},
     {NULL, 0, 0, 0},
 };
 
@@ -516,6 +519,26 @@ static weft_status take_rings(const weft_document *document, const weft_node *li
     return WEFT_OK;
 }
 
+/* table: a CSV file of measured all-reduces, next to the cluster's. */
+static weft_status take_table(const weft_document *document, const weft_node *link, weft_plan_gpu *out,
+                              weft_error *error)
+{
+    const weft_node *node = weft_node_get(link, "table");
+    const char *file = NULL, *slash = strrchr(document->name, '/');
+    char path[4096];
+    if (!node) return WEFT_OK;
+    TRY(weft_node_text(document, node, &file, error));
+    int folder = slash && file[0] != '/' ? (int)(slash + 1 - document->name) : 0;
+    if (snprintf(path, sizeof path, "%.*s%s", folder, document->name, file) >= (int)sizeof path)
+        return weft_document_complain(document, node, error, "table: the path is too long");
+    weft_text text;
+    weft_text_init(&text);
+    weft_status status = weft_file_read(path, &text, error);
+    if (status == WEFT_OK) status = weft_plan_rings_read(weft_text_get(&text), text.length, path, out, error);
+    weft_text_fini(&text);
+    return status;
+}
+
 static weft_status take_layer_time(const weft_document *document, const weft_node *row, weft_plan_layer_time *out,
                                    weft_error *error)
 {
@@ -575,6 +598,7 @@ weft_status weft_plan_cluster_read(const weft_document *document, weft_arena *ar
     TRY(take_map(document, weft_node_get(root, "link_in_node"), in_node_fields, out, error));
     TRY(take_map(document, weft_node_get(root, "link_between"), between_fields, out, error));
     TRY(take_abilities(document, program, &out->software, error));
+    TRY(take_table(document, weft_node_get(root, "link_in_node"), &out->gpu, error));
     TRY(take_rings(document, weft_node_get(root, "link_in_node"), &out->gpu, error));
     TRY(take_layer_times(document, root, arena, out, error));
     take_title(document, weft_node_get(root, "name"), sizeof out->name, out->name);

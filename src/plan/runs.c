@@ -1,5 +1,6 @@
 #include "plan/runs.h"
 
+#include "plan/csv.h"
 #include "program/program.h"
 
 #include <errno.h>
@@ -170,32 +171,6 @@ static const struct {
 
 enum { KNOWN = sizeof columns / sizeof *columns };
 
-/* One cell, quotes taken off, cut to what a cell may hold. Returns whether the row goes on behind it. */
-static bool next_cell(reader *from, char out[CELL])
-{
-    size_t length = 0;
-    bool quoted = from->at < from->end && *from->at == '"';
-    if (quoted) from->at++;
-    for (; from->at < from->end; from->at++) {
-        char c = *from->at;
-        if (quoted && c == '"') {
-            if (from->at + 1 < from->end && from->at[1] == '"')
-                from->at++;
-            else {
-                quoted = false;
-                continue;
-            }
-        } else if (!quoted && (c == ',' || c == '\n')) {
-            break;
-        }
-        if (length + 1 < CELL && c != '\r') out[length++] = c;
-    }
-    out[length] = '\0';
-    bool goes_on = from->at < from->end && *from->at == ',';
-    if (from->at < from->end) from->at++;
-    return goes_on;
-}
-
 static void first_word(char *text)
 {
     size_t skip = strspn(text, " ");
@@ -208,7 +183,7 @@ static weft_status read_header(reader *from, int column_of[MOST_COLUMNS], int *o
     char cell[CELL];
     bool goes_on = true, seen[KNOWN] = {false};
     for (*out_count = 0; goes_on; (*out_count)++) {
-        goes_on = next_cell(from, cell);
+        goes_on = weft_plan_csv_cell(&from->at, from->end, cell, CELL);
         size_t i = 0;
         while (i < KNOWN && strcmp(columns[i].name, cell) != 0) i++;
         if (i == KNOWN) FAIL(from->error, WEFT_INVALID, "%s: unknown column '%.40s'", from->source, cell);
@@ -320,7 +295,7 @@ static weft_status read_row(reader *from, const int *column_of, int count, weft_
     weft_plan_run run = {.layout = {.kind = WEFT_PLAN_NONE}};
     int i = 0;
     for (bool goes_on = true; goes_on; i++) {
-        goes_on = next_cell(from, cell);
+        goes_on = weft_plan_csv_cell(&from->at, from->end, cell, CELL);
         if (i >= count)
             FAIL(from->error, WEFT_INVALID, "%s: row %zu has more than %d cells", from->source, from->row, count);
         TRY(take_cell(from, column_of[i], cell, numbers, &run));

@@ -1,6 +1,7 @@
 /* Runs from CSV, and the constants that they were made with found again. */
 #include "base/text.h"
 #include "plan/fit.h"
+#include "plan/rings.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -178,12 +179,42 @@ static void test_extreme_numbers(void **state)
         }
 }
 
+/* Times of a ring give its start and bus back, for each size of ring that is a power of two. */
+static void test_rings_from_a_table(void **state)
+{
+    (void)state;
+    weft_plan_gpu gpu = *weft_plan_gpu_find("A100-SXM-80GB");
+    weft_error error = {0};
+    weft_text text;
+    weft_text_init(&text);
+    weft_text_add(&text, "gpu,gpus_in_ring,op,bytes,time_us_out_of_place,source\n");
+    for (int members = 2; members <= 4; members++)
+        for (double bytes = 1e6; bytes < 1e9; bytes *= 4)
+            weft_text_add(&text, "A100,%d,all_reduce,%.0f,%.9g,\"a, b\"\nV100,%d,all_reduce,%.0f,1,\n", members, bytes,
+                          10 * members + 2e6 * (members - 1) / members * bytes / 200e9, members, bytes);
+    assert_int_equal(weft_plan_rings_read(weft_text_get(&text), text.length, "table", &gpu, &error), WEFT_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_true(fabs(gpu.rings[i].bus / 200e9 - 1) < 1e-6);
+        assert_true(fabs(gpu.rings[i].start / ((20 << i) * 1e-6) - 1) < 1e-6);
+    }
+    assert_true(gpu.rings[2].bus == 0);
+    weft_text_fini(&text);
+    static const char *const bad[] = {"", "gpus_in_ring,bytes\n", "gpus_in_ring,bytes,time_us_out_of_place\n2,1,1\n",
+                                      "gpus_in_ring,bytes,time_us_out_of_place\n2,x,1\n",
+                                      "gpus_in_ring,bytes,time_us_out_of_place\n2,1,2\n2,2,1\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(weft_plan_rings_read(bad[i], strlen(bad[i]), "table", &gpu, &error), WEFT_INVALID);
+        assert_non_null(strstr(error.text, "table"));
+        error = (weft_error){0};
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_constants_are_found_again), cmocka_unit_test(test_shapes_have_factors),
         cmocka_unit_test(test_unusable_rows_say_why),     cmocka_unit_test(test_hostile_text_is_refused),
-        cmocka_unit_test(test_extreme_numbers),
+        cmocka_unit_test(test_extreme_numbers),           cmocka_unit_test(test_rings_from_a_table),
     };
     return cmocka_run_group_tests_name("fit", tests, NULL, NULL);
 }
