@@ -17,7 +17,7 @@ cat >words <<'END'
 -- - -x --= --help --version 0 1 2 3 -1 nan 1e999 99999999999999999999 0x10 1.5 1,2 1,2,1 csv text linear loop v 0,1,1,0
 gpipe breadth-first zb-v hybrid optimizer weights cpu reference train help train.yaml good.yaml misspelt.yaml nothing .
 /dev/null out run measured schedules/custom.csv schedules/deadlock.csv schedules/of-2024.csv costs/two.json
-costs/four.yaml costs/word.yaml run.steps=2 run.steps= = =1 model.layers=2 model.layers=4 model.width=999999999
+costs/four.yaml costs/word.yaml plan/cluster.yaml run.steps=2 run.steps= = =1 model.layers=2 model.layers=4 model.width=999999999
 parallel.pipeline=2 parallel.data=2 parallel.stages=[1,1] parallel.stages=[ parallel.schedule=two.csv threads=1
 element=bf16 microbatch=1,2 microbatch= %s%n \ " {
 END
@@ -45,6 +45,7 @@ BEGIN {
     right["simulate"] = right["rehearse"] = "1f1b --pipeline 2 --microbatches 3 --forward 1 --backward-input 1"
     right["search"] = "--pipeline 2 --microbatches 2 --placement v"
     right["sweep"] = "train.yaml microbatch=1 --steps 1 --warmup 0"
+    right["plan"] = "train.yaml V100-SXM2-16GB --gpus 2 --batch 8"
     first["train"] = "--dry-run"; last["rehearse"] = "--unit us"; last["search"] = "--seconds 1"
 }
 FILENAME == "verbs" { verbs[++verb_count] = $1 }

@@ -1,5 +1,6 @@
 /* Each allocation in turn fails: the cause is reported and nothing is lost (the leak checker watches). */
 #include "../base/failing.h"
+#include "plan/answer.h"
 #include "plan/search.h"
 #include "plan/split.h"
 
@@ -67,9 +68,34 @@ static void test_every_allocation_of_a_search(void **state)
     assert_true(failing_each(search, &problem, FAILING_FORGIVES) > 100);
 }
 
+static weft_status find(void *context, weft_error *error)
+{
+    weft_plan_answer answer = {0};
+    weft_status status = weft_plan_find(context, &(weft_plan_how){.threads = 1}, &answer, error);
+    if (status == WEFT_OK) assert_true(answer.count > 0);
+    weft_plan_answer_fini(&answer);
+    return status;
+}
+
+/* Screen, replays and the answer. */
+static void test_every_allocation_of_a_plan(void **state)
+{
+    (void)state;
+    weft_plan_model model = {
+        .name = "model", .layers = 2, .hidden = 1024, .heads = 16, .vocabulary = 1000, .sequence = 128, .tied = true};
+    weft_plan_cluster cluster;
+    weft_error error = {0};
+    assert_int_equal(weft_plan_model_complete(&model, &error), WEFT_OK);
+    weft_plan_cluster_init(&cluster, weft_plan_gpu_find("A100-SXM-80GB"), weft_plan_software_find("weft"));
+    weft_plan_question question = {.model = &model, .cluster = &cluster, .gpus = 2, .batch = 2, .top = 3};
+    question.fix.kinds = 1u << WEFT_PLAN_1F1B | 1u << WEFT_PLAN_NONE;
+    assert_true(failing_each(find, &question, FAILING_REPORTS) > 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_allocation),
+                                       cmocka_unit_test(test_every_allocation_of_a_plan),
                                        cmocka_unit_test(test_every_allocation_of_a_search)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,4 +117,31 @@ finish();"
 expect 'colours true'
 expect 'visible 3F0: forward, rank 3 | 3 s to 4 s, takes 1 s | before it idle 3 s: fill'
 expect 'visible 999F0: forward, rank 999 |'
-echo "pages of one, two and many ranks are told right"
+
+# A page of plans: a point and a bar tell what they are, and a line stands out while the pointer is over it.
+cat >model.yaml <<'END'
+{layers: 8, hidden: 1024, heads: 16, vocabulary: 32000, sequence: 1024}
+END
+"$weft" plan model.yaml A100-SXM-80GB --gpus 4,8 --batch 16,32 --tokens 1e9 --html plan.html >/dev/null
+visit plan.html '
+const lines = [];
+function over(part) {
+  const box = part.getBoundingClientRect();
+  part.dispatchEvent(new PointerEvent("pointermove", { clientX: box.left + box.width / 2, clientY: box.top + box.height / 2, bubbles: true }));
+  lines.push(tip.style.visibility + " " + tip.textContent.replaceAll("\n", " | "));
+}
+const line = [...document.querySelectorAll("g[data-line]")].find(g => g.dataset.line === "1f1b");
+over(line.querySelector("circle[data-note]"));
+lines.push("lit " + [...document.querySelectorAll(".lit")].every(g => g.dataset.line === "1f1b") + " " + svg.classList.contains("dim"));
+over([...document.querySelectorAll("rect[data-note]")].find(r => r.dataset.note.includes("bubble") || r.dataset.note.includes("compute")));
+lines.push("dim " + svg.classList.contains("dim") + ", titles " + document.querySelectorAll("svg title").length);
+const result = document.createElement("pre");
+result.id = "result";
+result.textContent = "\n" + lines.join("\n") + "\n";
+document.body.append(result);'
+expect 'visible 1f1b: '
+expect ' GPUs, batch '
+expect 'lit true true'
+expect 'compute: '
+expect 'dim false, titles 0'
+echo "pages of one, two and many ranks, and of plans, are told right"

@@ -1,0 +1,188 @@
+#include "plan/replay.h"
+
+#include "plan/view.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { COSTS = 7, BUFFERS = 2 };
+
+typedef struct replay {
+    const weft_plan_question *question;
+    const weft_plan_layout *layout;
+    weft_plan_cell cell;
+    weft_plan_view view;
+    weft_schedule *schedule;
+    weft_program *program;
+    weft_timeline timeline;
+    double *costs;   /* (COSTS, S) */
+    int32_t *layers; /* (S) */
+    double *held;    /* (P) */
+    weft_bubble bubble;
+    weft_plan_stage_costs stage;
+} replay;
+
+static void replay_fini(replay *r)
+{
+    weft_bubble_fini(&r->bubble);
+    weft_timeline_fini(&r->timeline);
+    weft_program_destroy(r->program);
+    weft_schedule_destroy(r->schedule);
+    weft_free(r->costs);
+    weft_free(r->layers);
+    weft_free(r->held);
+}
+
+/* The first stages get what is left over, but for runs whose edges have a layer less. */
+static void split_layers(replay *r)
+{
+    int32_t stages = r->layout->pipeline * r->layout->loops, edges = r->layout->edge_layers_less ? 2 : 0;
+    int32_t all = r->question->model->layers + edges;
+    for (int32_t s = 0; s < stages; s++) r->layers[s] = all / stages + (s < all % stages);
+    if (!edges || stages < 2) return;
+    r->layers[0]--;
+    r->layers[stages - 1]--;
+}
+
+static weft_status lower(replay *r, weft_error *error)
+{
+    const weft_plan_layout *layout = r->layout;
+    weft_schedule_options options = {.kind = weft_plan_kind_name((weft_plan_kind)layout->kind),
+                                     .ranks = layout->pipeline,
+                                     .loops = layout->loops,
+                                     .microbatches = layout->micro_batches};
+    if (layout->kind == WEFT_PLAN_HYBRID) options.group = layout->micro_batches / layout->rounds;
+    TRY(weft_schedule_create(&options, &r->schedule, error));
+    int32_t members = layout->data * layout->context; /* all of these have the same weights */
+    bool pages = layout->shard == WEFT_SHARD_WEIGHTS && members > 1;
+    weft_lower_options lowering = {.update = true,
+                                   .norm = true,
+                                   .clip = true,
+                                   .data = members,
+                                   .shard = members > 1 ? (weft_shard)layout->shard : WEFT_SHARD_NONE,
+                                   .weight_buffers = pages ? BUFFERS : 0,
+                                   .gradient_buffers = pages ? BUFFERS : 0};
+    TRY(weft_program_create(r->schedule, &lowering, &r->program, error));
+    return weft_program_verify(r->program, error);
+}
+
+static weft_status make_costs(replay *r, weft_costs *out, weft_error *error)
+{
+    size_t stages = (size_t)r->program->stages;
+    TRY(weft_allocate(stages, sizeof *r->layers, &r->layers, error));
+    TRY(weft_allocate(COSTS * stages, sizeof *r->costs, &r->costs, error));
+    TRY(weft_allocate((size_t)r->program->ranks, sizeof *r->held, &r->held, error));
+    double *at = r->costs;
+    r->stage = (weft_plan_stage_costs){.forward = at,
+                                       .backward_input = at + stages,
+                                       .backward_weight = at + 2 * stages,
+                                       .update = at + 3 * stages,
+                                       .gathers = at + 4 * stages,
+                                       .reductions = at + 5 * stages,
+                                       .messages = at + 6 * stages};
+    split_layers(r);
+    weft_plan_stages(&r->view, r->layout, r->program->stage_rank, r->layers, &r->stage);
+    *out = (weft_costs){.forward = r->stage.forward,
+                        .backward_input = r->stage.backward_input,
+                        .backward_weight = r->stage.backward_weight,
+                        .update = r->stage.update,
+                        .gathers = r->stage.gathers,
+                        .reductions = r->stage.reductions,
+                        .messages = r->stage.messages};
+    return WEFT_OK;
+}
+
+/* Gathers and reductions together. */
+static weft_hidden measure_hidden(const replay *r)
+{
+    weft_hidden gathers = weft_hidden_measure(&r->timeline, WEFT_UNSHARD);
+    weft_hidden reductions = weft_hidden_measure(&r->timeline, WEFT_REDUCE_GRAD);
+    return (weft_hidden){gathers.count + reductions.count, gathers.seconds + reductions.seconds,
+                         gathers.hidden + reductions.hidden};
+}
+
+/* What of the step the fullest rank does not spend in passes, by what the ranks wait for. Messages of software that
+ * blocks are in the passes. */
+static void divide_waits(const replay *r, double waits, weft_plan_time *time)
+{
+    const double *cause = r->bubble.cause;
+    double share[WEFT_PLAN_PARTS] = {[WEFT_PLAN_BUBBLE] = cause[WEFT_BUBBLE_FILL] + cause[WEFT_BUBBLE_DRAIN] +
+                                                          cause[WEFT_BUBBLE_WAIT] + cause[WEFT_BUBBLE_IMBALANCE],
+                                     [WEFT_PLAN_MESSAGES] = cause[WEFT_BUBBLE_MESSAGE],
+                                     [WEFT_PLAN_GRADIENTS] = cause[WEFT_BUBBLE_REDUCE] + cause[WEFT_BUBBLE_UPDATE],
+                                     [WEFT_PLAN_WEIGHTS] = cause[WEFT_BUBBLE_GATHER]};
+    double all = 0;
+    for (int part = 0; part < WEFT_PLAN_PARTS; part++) all += share[part];
+    if (waits <= 0 || all <= 0) {
+        time->part[WEFT_PLAN_BUBBLE] += waits;
+        return;
+    }
+    for (int part = 0; part < WEFT_PLAN_PARTS; part++) time->part[part] += waits * share[part] / all;
+}
+
+/* The parts of the replayed step: passes by closed forms, which are the replay's costs, and what the rest is for. */
+static void fill_time(replay *r, weft_hidden hidden, weft_plan_time *time)
+{
+    const weft_plan_software *software = &r->question->cluster->software;
+    double contention = software->contention * hidden.hidden / r->program->ranks, passes = 0;
+    time->part[WEFT_PLAN_BUBBLE] = 0;
+    if (software->messages_overlap) time->part[WEFT_PLAN_MESSAGES] = 0;
+    if (software->reduces_overlap) time->part[WEFT_PLAN_GRADIENTS] = time->part[WEFT_PLAN_WEIGHTS] = 0;
+    double after = time->part[WEFT_PLAN_GRADIENTS] + time->part[WEFT_PLAN_WEIGHTS];
+    for (int part = 0; part < WEFT_PLAN_PARTS; part++) passes += time->part[part];
+    divide_waits(r, r->bubble.step_time - (passes - after - software->step), time);
+    time->part[WEFT_PLAN_GRADIENTS] += contention;
+    time->step = r->bubble.step_time + after + contention + software->step;
+}
+
+static void fill(replay *r, weft_plan_replayed *out)
+{
+    memcpy(out->cause, r->bubble.cause, sizeof out->cause);
+    weft_hidden hidden = measure_hidden(r);
+    fill_time(r, hidden, &out->time);
+    out->bubble = r->bubble.fraction;
+    out->hidden = hidden.seconds > 0 ? hidden.hidden / hidden.seconds : NAN;
+    out->actions = r->program->action_count;
+    out->first_layers = r->layers[0];
+    out->last_layers = r->layers[r->program->stages - 1];
+    for (int32_t rank = 0; rank < r->program->ranks; rank++)
+        r->held[rank] = (double)r->bubble.ranks[rank].peak_activations;
+    weft_plan_memory_of(r->question->model, r->question->cluster, &r->cell, r->layout, r->held, r->layers,
+                        &out->memory);
+    out->exact = true;
+}
+
+static weft_status run(replay *r, weft_plan_replayed *out, weft_error *error)
+{
+    weft_costs costs;
+    TRY(lower(r, error));
+    TRY(make_costs(r, &costs, error));
+    TRY(weft_timeline_init(&r->timeline, r->program, error));
+    TRY(weft_simulate(r->program, &costs, &r->timeline, error));
+    TRY(weft_bubble_init(&r->bubble, &r->timeline, error));
+    fill(r, out);
+    return WEFT_OK;
+}
+
+double weft_plan_replay_actions(const weft_plan_layout *layout)
+{
+    return 6.0 * layout->pipeline * layout->loops * layout->micro_batches;
+}
+
+weft_status weft_plan_replay(const weft_plan_question *question, const weft_plan_layout *layout,
+                             weft_plan_replayed *out, weft_error *error)
+{
+    replay r = {.question = question, .layout = layout};
+    int32_t even = question->model->layers / (layout->pipeline * layout->loops);
+    weft_plan_cell_make(question->model, question->cluster, layout->tensor, layout->context, layout->micro_batch,
+                        (weft_plan_recompute)layout->recompute, layout->sequence_parallel, &r.cell);
+    weft_plan_view_make(question->model, question->cluster, &r.cell, layout, &r.view);
+    *out = (weft_plan_replayed){.hidden = NAN, .first_layers = even, .last_layers = even};
+    weft_plan_step(question->model, question->cluster, &r.cell, layout, &out->time);
+    out->bubble = out->time.part[WEFT_PLAN_BUBBLE] / out->time.step;
+    weft_plan_memory_of(question->model, question->cluster, &r.cell, layout, NULL, NULL, &out->memory);
+    if (layout->kind == WEFT_PLAN_NONE || weft_plan_replay_actions(layout) > WEFT_PLAN_REPLAY_ACTIONS) return WEFT_OK;
+    weft_status status = run(&r, out, error);
+    replay_fini(&r);
+    return status;
+}

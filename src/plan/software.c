@@ -1,0 +1,114 @@
+/* What training programs can do; docs/plan.md says where the numbers come from. */
+#include "plan/machine.h"
+
+#include "program/program.h"
+
+#include <string.h>
+
+#define KIND(kind) (1u << WEFT_PLAN_##kind)
+#define SHARD(kind) (1u << WEFT_SHARD_##kind)
+#define RECOMPUTE(kind) (1u << WEFT_PLAN_RECOMPUTE_##kind)
+
+const char *weft_plan_kind_name(weft_plan_kind kind)
+{
+    static const char *const names[WEFT_PLAN_KINDS] = {[WEFT_PLAN_NONE] = "none",
+                                                       [WEFT_PLAN_GPIPE] = "gpipe",
+                                                       [WEFT_PLAN_1F1B] = "1f1b",
+                                                       [WEFT_PLAN_DEPTH_FIRST] = "depth-first",
+                                                       [WEFT_PLAN_BREADTH_FIRST] = "breadth-first",
+                                                       [WEFT_PLAN_HYBRID] = "hybrid",
+                                                       [WEFT_PLAN_ZB_H1] = "zb-h1",
+                                                       [WEFT_PLAN_ZB_H2] = "zb-h2",
+                                                       [WEFT_PLAN_ZB_V] = "zb-v"};
+    return names[kind];
+}
+
+static const weft_plan_software softwares[] = {
+    {.name = "weft",
+     .kinds = (1u << WEFT_PLAN_KINDS) - 1,
+     .shards = SHARD(NONE) | SHARD(OPTIMIZER) | SHARD(GRADIENTS) | SHARD(WEIGHTS),
+     .recomputes = RECOMPUTE(NONE) | RECOMPUTE(FULL),
+     .sequence_parallel = true,
+     .messages_overlap = true,
+     .reduces_overlap = true,
+     .shards_messages = true,
+     .host = 0.4e-3,
+     .tensor_host = 0.05,
+     .unfused_host = 0,
+     .combine = 3,
+     .speed = 0.95,
+     .contention = 0.1,
+     .tensor_exposed = 1,
+     .data_reduce = 1.4,
+     .step = 20e-3,
+     .optimizer = 8,
+     .weight_bytes = 2,
+     .gradient_bytes = 4,
+     .optimizer_bytes = 12,
+     .reduced_bytes = 4,
+     .logits = 5,
+     .work = 1.3,
+     .slack = 1.03,
+     .origin = WEFT_PLAN_ASSUMED},
+    {.name = "megatron-2022",
+     .kinds = KIND(NONE) | KIND(GPIPE) | KIND(1F1B) | KIND(DEPTH_FIRST),
+     .shards = SHARD(NONE),
+     .recomputes = RECOMPUTE(NONE) | RECOMPUTE(SELECTIVE) | RECOMPUTE(FULL),
+     .sequence_parallel = true,
+     .shards_messages = true,
+     .stall = 1e-3,
+     .host = 0.4e-3,
+     .tensor_host = 0.05,
+     .unfused_host = 0.6,
+     .combine = 3,
+     .speed = 0.95,
+     .contention = 0.1,
+     .tensor_exposed = 1,
+     .data_reduce = 1.4,
+     .step = 20e-3,
+     .optimizer = 8,
+     .weight_bytes = 2,
+     .gradient_bytes = 4,
+     .optimizer_bytes = 12,
+     .reduced_bytes = 2,
+     .logits = 5,
+     .work = 1.3,
+     .slack = 1.03,
+     .origin = WEFT_PLAN_FITTED},
+    {.name = "zero-3",
+     .kinds = KIND(NONE),
+     .shards = SHARD(NONE) | SHARD(OPTIMIZER) | SHARD(GRADIENTS) | SHARD(WEIGHTS),
+     .recomputes = RECOMPUTE(NONE) | RECOMPUTE(FULL),
+     .reduces_overlap = true,
+     .host = 0.4e-3,
+     .tensor_host = 0.05,
+     .unfused_host = 0.6,
+     .combine = 3,
+     .speed = 0.95,
+     .contention = 0.1,
+     .tensor_exposed = 1,
+     .data_reduce = 1.4,
+     .step = 20e-3,
+     .optimizer = 8,
+     .weight_bytes = 2,
+     .gradient_bytes = 4,
+     .optimizer_bytes = 12,
+     .reduced_bytes = 2,
+     .logits = 5,
+     .work = 1.3,
+     .slack = 1.03,
+     .origin = WEFT_PLAN_ASSUMED},
+    {.name = ""},
+};
+
+const weft_plan_software *weft_plan_softwares(void)
+{
+    return softwares;
+}
+
+const weft_plan_software *weft_plan_software_find(const char *name)
+{
+    for (const weft_plan_software *software = softwares; software->name[0]; software++)
+        if (strcmp(software->name, name) == 0) return software;
+    return NULL;
+}

@@ -1,0 +1,49 @@
+/* Costs of each stage of a layout, for the exact simulation. */
+#include "plan/view.h"
+
+static double pass_time(const weft_plan_pass *pass)
+{
+    return pass->device + pass->recompute + pass->tensor + pass->host;
+}
+
+/* Of the message from stage s to the next one: near where both ranks are in one node. */
+static double edge_time(const weft_plan_view *view, const weft_plan_layout *layout, const int32_t *stage_rank,
+                        int32_t s)
+{
+    int64_t apart = (int64_t)layout->tensor * layout->context * layout->data, node = view->cluster->gpus_per_node;
+    int64_t from = stage_rank[s] * apart / node, to = stage_rank[s + 1] * apart / node;
+    double near = view->cell->message_gather + view->cell->message_bytes / (0.6 * view->cluster->gpu.link);
+    return from == to && apart < node ? near : view->far_edge > 0 ? view->far_edge : near;
+}
+
+void weft_plan_stages(const weft_plan_view *view, const weft_plan_layout *layout, const int32_t *stage_rank,
+                      const int32_t *layers, weft_plan_stage_costs *out)
+{
+    const weft_plan_cell *cell = view->cell;
+    const weft_plan_software *software = &view->cluster->software;
+    int32_t stages = layout->pipeline * layout->loops;
+    double input = pass_time(&cell->backward_input), blocks = 0;
+    if (!software->messages_overlap && stages > 1) blocks = view->edge + software->stall / 2;
+    for (int32_t s = 0; s < stages; s++) {
+        double parameters = layers[s] * cell->layer_parameters;
+        out->forward[s] = layers[s] * view->layer_forward + blocks;
+        out->backward_input[s] = layers[s] * input + blocks;
+        out->backward_weight[s] = layers[s] * view->layer_weight;
+        if (s == 0) {
+            out->forward[s] += pass_time(&cell->embedding_forward);
+            out->backward_weight[s] += pass_time(&cell->embedding_backward);
+            parameters += cell->embedding_parameters;
+        }
+        if (s == stages - 1) {
+            out->forward[s] += pass_time(&cell->head_forward);
+            out->backward_input[s] += pass_time(&cell->head_backward);
+            parameters += cell->head_parameters;
+        }
+        double share = parameters / view->parameters;
+        out->update[s] = share * weft_plan_view_optimizer(view, (weft_shard)layout->shard);
+        out->gathers[s] = layout->shard == WEFT_SHARD_NONE ? 0 : share * view->gather;
+        out->reductions[s] = share * view->reduce * (layout->shard == WEFT_SHARD_NONE ? 2 : 1);
+        if (!software->reduces_overlap) out->gathers[s] = out->reductions[s] = 0;
+        out->messages[s] = s + 1 < stages && software->messages_overlap ? edge_time(view, layout, stage_rank, s) : 0;
+    }
+}

@@ -1,0 +1,162 @@
+/* What the closed forms of all schedules share, and memory. */
+#include "plan/view.h"
+
+static double pass_time(const weft_plan_pass *pass)
+{
+    return pass->device + pass->recompute + pass->tensor + pass->host;
+}
+
+static double message_time(const weft_plan_view *w, double senders, bool far)
+{
+    const weft_plan_cluster *cluster = w->cluster;
+    double gather = w->cell->message_gather;
+    if (!far) return gather + w->cell->message_bytes / (0.6 * cluster->gpu.link);
+    return gather + cluster->message_start +
+           w->cell->message_bytes * senders / (cluster->nic * cluster->nic_efficiency);
+}
+
+/* Ranks are placed tensor, context, data, pipeline from the inside out: how many GPUs lie between two stages. */
+static void find_edges(weft_plan_view *w, const weft_plan_layout *layout)
+{
+    double node = w->cluster->gpus_per_node, apart = (double)layout->tensor * layout->context * layout->data;
+    double senders = weft_plan_less(apart, node), near = message_time(w, senders, false),
+           far = message_time(w, senders, true);
+    if (layout->pipeline < 2) return;
+    if (apart * w->p <= node) {
+        w->edge = w->far_edge = near;
+        return;
+    }
+    double together = apart < node ? (double)(int64_t)(node / apart) : 1; /* ranks of one node */
+    w->edge = far / together + (1 - 1 / together) * near;
+    w->far_edge = far;
+}
+
+/* Layers as even as can be; the ranks in the middle stand for all. */
+static void find_layers(weft_plan_view *w, const weft_plan_layout *layout)
+{
+    double stages = w->p * w->v, even = w->model->layers / stages;
+    bool whole = even == (double)(int64_t)even;
+    w->first = w->last = w->inner = w->v * even;
+    if (layout->edge_layers_less && w->p > 1) {
+        w->inner = w->v * ((w->model->layers + 2) / stages);
+        w->first = w->last = w->inner - 1;
+    } else if (!whole) {
+        double most = (double)((int64_t)even + 1);
+        w->inner = weft_plan_more(w->v * even, w->v * most - (w->v - 1));
+    }
+}
+
+static void take_worst(weft_plan_view *w, double layers, double forward, double backward)
+{
+    if (forward + backward <= w->worst) return;
+    w->worst_layers = layers;
+    w->worst_forward = forward;
+    w->worst_backward = backward;
+    w->worst = forward + backward;
+}
+
+static void weigh_ranks(weft_plan_view *w)
+{
+    const weft_plan_cell *cell = w->cell;
+    double head_forward = pass_time(&cell->head_forward), head_backward = pass_time(&cell->head_backward);
+    double first_forward = w->first * w->layer_forward + pass_time(&cell->embedding_forward);
+    double first_backward = w->first * w->layer_backward + pass_time(&cell->embedding_backward);
+    if (w->p == 1) {
+        take_worst(w, w->first, first_forward + head_forward, first_backward + head_backward);
+        return;
+    }
+    double last_forward = w->last * w->layer_forward + head_forward;
+    double last_backward = w->last * w->layer_backward + head_backward;
+    double inner_forward = w->inner * w->layer_forward, inner_backward = w->inner * w->layer_backward;
+    if (w->p > 2) take_worst(w, w->inner, inner_forward, inner_backward);
+    take_worst(w, w->first, first_forward, first_backward);
+    take_worst(w, w->last, last_forward, last_backward);
+    w->others = first_forward + first_backward + last_forward + last_backward +
+                (w->p - 2) * (inner_forward + inner_backward) - w->worst;
+    double layers = w->first + w->last + (w->p - 2) * w->inner;
+    w->others_forward = first_forward + last_forward + (w->p - 2) * inner_forward - w->worst_forward;
+    w->others_weight = (layers - w->worst_layers) * w->layer_weight;
+}
+
+/* Parameters of the ranks that have most, and how long they take to travel once. */
+static void weigh_parameters(weft_plan_view *w, const weft_plan_layout *layout)
+{
+    const weft_plan_software *software = &w->cluster->software;
+    const weft_plan_cell *cell = w->cell;
+    w->parameters = weft_plan_more(w->inner, w->first) * cell->layer_parameters + cell->embedding_parameters;
+    w->last_parameters = w->last * cell->layer_parameters + cell->head_parameters;
+    if (w->p == 1 && !w->model->tied) w->parameters += cell->head_parameters;
+    int32_t members = layout->data * layout->context; /* all of these have the same weights */
+    if (members < 2) return;
+    double apart = layout->tensor, node = w->cluster->gpus_per_node;
+    int32_t in_node = (int32_t)(apart < node ? node / apart : 1), sharing = (int32_t)weft_plan_less(apart, node);
+    if (in_node > members) in_node = members;
+    double bytes = software->reduced_bytes * w->parameters;
+    w->reduce = weft_plan_all_reduce(w->cluster, bytes, members, in_node, sharing) / 2 * software->data_reduce;
+    w->gather =
+        weft_plan_all_reduce(w->cluster, 2 * w->parameters, members, in_node, sharing) / 2 * software->data_reduce;
+}
+
+void weft_plan_view_make(const weft_plan_model *model, const weft_plan_cluster *cluster, const weft_plan_cell *cell,
+                         const weft_plan_layout *layout, weft_plan_view *out)
+{
+    *out = (weft_plan_view){.model = model,
+                            .cluster = cluster,
+                            .cell = cell,
+                            .p = layout->pipeline,
+                            .v = layout->loops,
+                            .m = layout->micro_batches,
+                            .D = (double)layout->data * layout->context,
+                            .layer_forward = pass_time(&cell->forward),
+                            .layer_weight = pass_time(&cell->backward_weight)};
+    out->layer_backward = pass_time(&cell->backward_input) + out->layer_weight;
+    find_layers(out, layout);
+    find_edges(out, layout);
+    weigh_ranks(out);
+    weigh_parameters(out, layout);
+}
+
+double weft_plan_held(weft_plan_kind kind, double m, double p, double v, double rounds, double i)
+{
+    switch (kind) {
+    case WEFT_PLAN_NONE:
+        return 1;
+    case WEFT_PLAN_1F1B:
+        return weft_plan_less(m, p - i);
+    case WEFT_PLAN_DEPTH_FIRST:
+        return weft_plan_less(m * v, p * (v - 1) + 2 * (p - i) - 1) / v;
+    case WEFT_PLAN_ZB_H1:
+    case WEFT_PLAN_ZB_V:
+        return weft_plan_less(m, p);
+    case WEFT_PLAN_ZB_H2:
+        return weft_plan_less(m, 2 * p - 1);
+    case WEFT_PLAN_HYBRID:
+        return weft_plan_less(m, m / rounds + p); /* the next round begins before the one before is through */
+    default:
+        return m;
+    }
+}
+
+double weft_plan_state_bytes(const weft_plan_software *software, weft_shard shard, double data)
+{
+    return software->weight_bytes / (shard >= WEFT_SHARD_WEIGHTS ? data : 1) +
+           software->gradient_bytes / (shard >= WEFT_SHARD_GRADIENTS ? data : 1) +
+           software->optimizer_bytes / (shard >= WEFT_SHARD_OPTIMIZER ? data : 1);
+}
+
+double weft_plan_view_memory(const weft_plan_view *w, weft_plan_kind kind, double rounds, weft_shard shard)
+{
+    const weft_plan_software *software = &w->cluster->software;
+    const weft_plan_cell *cell = w->cell;
+    double state = weft_plan_state_bytes(software, shard, w->D),
+           work = weft_plan_more(cell->again_bytes, cell->logits_bytes);
+    double first_held = weft_plan_held(kind, w->m, w->p, w->v, rounds, 0);
+    double last_held = weft_plan_held(kind, w->m, w->p, w->v, rounds, w->p - 1);
+    double first = state * w->parameters + first_held * w->inner * cell->saved_bytes;
+    double last = state * w->last_parameters + last_held * w->last * cell->saved_bytes + work;
+    first += w->p == 1 ? work : cell->again_bytes;
+    double stage = w->p == 1 && w->v == 1 ? 1 : w->inner / w->v, buffers = 0;
+    if (shard == WEFT_SHARD_WEIGHTS && w->D > 1)
+        buffers = 2 * (software->weight_bytes + software->gradient_bytes) * stage * cell->layer_parameters;
+    return (weft_plan_more(first, w->p > 1 ? last : 0) + buffers) * software->slack + w->cluster->reserved;
+}

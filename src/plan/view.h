@@ -1,0 +1,76 @@
+/*
+ * A cell at one pipeline length, number of loops and data width: what the closed forms of all its schedules and shards
+ * share. Internal to plan/.
+ *
+ * Threads: any.
+ */
+#ifndef WEFT_PLAN_VIEW_H
+#define WEFT_PLAN_VIEW_H
+
+#include "plan/cost.h"
+#include "program/program.h"
+
+/* Seconds and layers of one micro-batch; a rank is one worker of a tensor group. */
+typedef struct weft_plan_view {
+    const weft_plan_model *model;
+    const weft_plan_cluster *cluster;
+    const weft_plan_cell *cell;
+    double p, v, m, D;                                         /* D: workers with the same weights, data x context */
+    double layer_forward, layer_backward, layer_weight;        /* of one layer; weight is part of backward */
+    double first, inner, last;                                 /* layers of these ranks */
+    double worst_layers, worst_forward, worst_backward, worst; /* of the rank that has most to do */
+    double others;                                             /* of all other ranks together */
+    double others_forward, others_weight;                      /* what of that is forward, gradients of weights */
+    double blocked;         /* what of each pass of a stage is standing still for a message */
+    double edge, far_edge;  /* one message: the mean over the edges of the pipeline, the slowest */
+    double parameters;      /* of one GPU of the rank that has most */
+    double reduce, gather;  /* one reduction of its gradients over the data-parallel workers, one gather */
+    double last_parameters; /* of one GPU of the last rank */
+} weft_plan_view;
+
+static inline double weft_plan_more(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static inline double weft_plan_less(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+/* Of the layout's kind, rounds, shard and numbers of micro-batches only the latter counts. */
+void weft_plan_view_make(const weft_plan_model *model, const weft_plan_cluster *cluster, const weft_plan_cell *cell,
+                         const weft_plan_layout *layout, weft_plan_view *out);
+
+/* What a step takes beyond the passes of the rank that has most to do. */
+typedef struct weft_plan_waits {
+    double bubble, messages;
+} weft_plan_waits;
+weft_plan_waits weft_plan_view_waits(const weft_plan_view *view, weft_plan_kind kind, double rounds);
+
+typedef struct weft_plan_travel {
+    double gradients, weights; /* seconds that a step is longer for them */
+} weft_plan_travel;
+weft_plan_travel weft_plan_view_travel(const weft_plan_view *view, weft_plan_kind kind, double rounds,
+                                       weft_shard shard);
+
+double weft_plan_view_optimizer(const weft_plan_view *view, weft_shard shard);
+
+/* Bytes of the rank that needs most where all ranks have as many layers: the first or the last. */
+double weft_plan_view_memory(const weft_plan_view *view, weft_plan_kind kind, double rounds, weft_shard shard);
+
+/* Micro-batches of all layers of rank i that are held at once, at most. */
+double weft_plan_held(weft_plan_kind kind, double m, double p, double v, double rounds, double i);
+
+/* All parameters of a GPU for bytes of weights, gradients and optimizer. */
+double weft_plan_state_bytes(const weft_plan_software *software, weft_shard shard, double data);
+
+/* Seconds of each stage, (S) each, the caller's: what the simulation of a layout takes as costs. messages: from a stage
+ * to the next. Where software reduces gradients after compute, gathers and reductions are 0. */
+typedef struct weft_plan_stage_costs {
+    double *forward, *backward_input, *backward_weight, *update, *gathers, *reductions, *messages;
+} weft_plan_stage_costs;
+void weft_plan_stages(const weft_plan_view *view, const weft_plan_layout *layout, const int32_t *stage_rank,
+                      const int32_t *layers, weft_plan_stage_costs *out);
+
+#endif

@@ -1,0 +1,1 @@
+weft plan plan plan/cluster.yaml

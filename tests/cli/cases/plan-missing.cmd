@@ -1,0 +1,1 @@
+weft plan nothing.yaml plan/cluster.yaml

@@ -1,0 +1,1 @@
+weft plan plan/model.yaml A100-SXM-4GB

@@ -1,0 +1,1 @@
+echo 'nodse: 4' >> plan/cluster.yaml; weft plan plan/model.yaml plan/cluster.yaml
