@@ -111,14 +111,21 @@ static weft_status prepare(weft_planning *p, const weft_arguments *arguments, pl
     return WEFT_OK;
 }
 
-/* What explains one case makes no sense of many. */
-static weft_status check_single(const weft_planning *p, const weft_arguments *arguments, weft_error *error)
+/* What explains one case makes no sense of many, and what is told in words has no columns. */
+static weft_status check_words(const weft_planning *p, const weft_arguments *arguments, plan_form which,
+                               weft_error *error)
 {
-    static const char *const names[] = {"explain", "refused"};
+    static const char *const names[] = {"explain", "refused", "days"};
     bool single = p->gpu_count * p->batch_count == 1 && p->rival_count == 0;
-    for (int i = 0; i < 2 && !single; i++)
-        if (weft_arguments_has(arguments, names[i]))
+    for (int i = 0; i < 3; i++) {
+        if (!weft_arguments_has(arguments, names[i])) continue;
+        if (which != FORM_TEXT) FAIL(error, WEFT_INVALID, "--%s is told in words, without --csv and --json", names[i]);
+        if (!single && i < 2)
             FAIL(error, WEFT_INVALID, "--%s is about one number of GPUs and one batch, without --compare", names[i]);
+    }
+    if (p->days > 0 && p->rival_count) FAIL(error, WEFT_INVALID, "--days is about the best plan, without --compare");
+    if (single && p->days > 0 && (weft_arguments_has(arguments, "explain") || weft_arguments_has(arguments, "refused")))
+        FAIL(error, WEFT_INVALID, "--days and --explain or --refused are two questions: ask one");
     return WEFT_OK;
 }
 
@@ -168,7 +175,7 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     plan_form which = FORM_TEXT;
     weft_arena_init(&p.arena);
     weft_status status = prepare(&p, arguments, &which, error);
-    if (status == WEFT_OK) status = check_single(&p, arguments, error);
+    if (status == WEFT_OK) status = check_words(&p, arguments, which, error);
     if (status == WEFT_OK) status = calibrate(&p, weft_arguments_get(arguments, "calibrate"), which, error);
     if (status == WEFT_OK) status = solve(&p, error);
     if (status == WEFT_OK) status = weft_plan_pictures(&p, arguments, error);

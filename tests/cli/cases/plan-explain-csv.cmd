@@ -1,0 +1,1 @@
+weft plan plan/model.yaml plan/cluster.yaml --batch 64 --explain 1 --csv
