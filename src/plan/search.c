@@ -14,7 +14,7 @@
  * are; the same holds for I and W. Times, messages and memory are what they were. Only such orders are searched.
  *
  * B is I and W in one: what the stage before waits for comes later, and nothing earlier. So I and W are never worse,
- * and where backward passes are to be whole, they are searched alone.
+ * unless B takes less than both, which is refused; and where backward passes are to be whole, they are searched alone.
  *
  * First orders come from rules and from the kinds of schedules. Then the best so far is improved and the bound is
  * raised in turns, with more work for each every time.
@@ -176,6 +176,21 @@ static void fini(weft_search_run *run)
     weft_free(run->counts);
 }
 
+/* Orders of B, and of I and W, could then each be better in another place. */
+static weft_status check_backward(const weft_search_problem *problem, weft_error *error)
+{
+    const weft_costs *costs = problem->costs;
+    for (int32_t s = 0; s < problem->stages && costs->backward && !problem->whole; s++) {
+        double parts = costs->backward_input[s] + costs->backward_weight[s];
+        if (costs->backward[s] < parts * (1 - 1e-12))
+            FAIL(error, WEFT_INVALID,
+                 "B of stage %d takes %g, less than I and W together, %g: weft searches orders of I and W, or of B "
+                 "alone; give --whole for those of B, or that sum as --backward",
+                 (int)s, costs->backward[s], parts);
+    }
+    return WEFT_OK;
+}
+
 static weft_status check(const weft_search_problem *problem, weft_error *error)
 {
     int32_t most = 0;
@@ -194,7 +209,7 @@ static weft_status check(const weft_search_problem *problem, weft_error *error)
     if (problem->cap && problem->cap < most)
         FAIL(error, WEFT_INVALID, "a rank with %d stages holds %d micro-batch stages at least; the cap is %lld",
              (int)most, (int)most, (long long)problem->cap);
-    return WEFT_OK;
+    return check_backward(problem, error);
 }
 
 weft_status weft_search(const weft_search_problem *problem, weft_search_result *out, weft_error *error)
