@@ -39,8 +39,6 @@ least_rate() {
 }
 
 # The best order that holds as many micro-batches as ZB-2p may, where the case is small enough to be searched; with proof.
-searches=no
-if "$weft" search --help | grep -q -- '--objective'; then searches=yes; fi
 searched() {
     "$weft" search --pipeline "$ranks" --microbatches "$count" --memory-cap $((2 * ranks)) --objective own --seconds 600 \
         --forward "$forward" --backward-input "$input" --backward-weight "$weight" --comm "$hop" --json |
@@ -50,16 +48,12 @@ searched() {
             END { if (!proved) exit 1; printf "%.4f", 1 - busy / own }'
 }
 
-head='| model | P | M | ZB-2p | least | zb-h2 | zb-v | breadth-first-split | least in 2 P |'
-line='| --- | --- | --- | --- | --- | --- | --- | --- | --- |'
-if [ $searches = yes ]; then head="$head search |" line="$line --- |"; fi
-printf '%s\n%s\n' "$head" "$line"
+echo '| model | P | M | ZB-2p | least | zb-h2 | zb-v | breadth-first-split | least in 2 P | search |'
+echo '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |'
 echo "$rows" | while read -r model ranks count forward input weight hop published; do
     printf '| %s | %s | %s | %s | %s |' "$model" "$ranks" "$count" "$published" "$(least_rate "$count")"
     for kind in 'zb-h2 1' 'zb-v 2' 'breadth-first-split 2'; do printf ' %.4f |' "$(rate_of "${kind% *}" "${kind#* }")"; done
-    printf ' %s |' "$(least_rate $((2 * ranks)))"
     best=
-    if [ $searches = yes ] && [ "$count" -le 32 ]; then best=$(searched); fi
-    if [ $searches = yes ]; then printf ' %s |' "$best"; fi
-    echo
+    if [ "$count" -le 32 ]; then best=$(searched); fi
+    printf ' %s | %s |\n' "$(least_rate $((2 * ranks)))" "$best"
 done

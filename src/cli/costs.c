@@ -248,26 +248,8 @@ static weft_status complete(given rows[COSTS], needs need, weft_error *error)
     return WEFT_OK;
 }
 
-static bool knows(const weft_verb *verb, const char *name)
-{
-    const weft_option *option = verb->options;
-    while (option->name && strcmp(option->name, name) != 0) option++;
-    return option->name != NULL;
-}
-
-/* A file may hold what the verb has no flag for: what it makes no use of, but not what changes its result. */
-static weft_status check_known(const weft_verb *verb, const given rows[COSTS], const double *latencies, int32_t stages,
-                               weft_error *error)
-{
-    if (knows(verb, names[LATENCY])) return WEFT_OK;
-    for (int32_t s = 0; s < stages; s++)
-        if (latencies[s] > 0)
-            FAIL(error, WEFT_INVALID, "%s: weft %s has messages without latency", rows[LATENCY].place, verb->name);
-    return WEFT_OK;
-}
-
 static weft_status read_all(weft_cli_costs *costs, const weft_arguments *arguments, const weft_schedule *schedule,
-                            weft_error *error)
+                            bool split, weft_error *error)
 {
     given rows[COSTS] = {{0}};
     double *values[COSTS];
@@ -279,13 +261,12 @@ static weft_status read_all(weft_cli_costs *costs, const weft_arguments *argumen
     costs->has_update = rows[UPDATE].numbers != NULL;
     bool overlap = rows[OVERLAP].numbers != NULL, backward = rows[BACKWARD].numbers != NULL;
     needs need = find_needs(schedule);
-    if (!knows(arguments->verb, names[BACKWARD])) need.split |= need.whole;
+    need.split |= split;
     TRY(complete(rows, need, error));
     for (int i = 0; i < COSTS; i++) {
         TRY(weft_arena_take(&costs->arena, (size_t)schedule->stages, sizeof *values[i], &values[i], error));
         TRY(spread(&rows[i], schedule->stages, values[i], error));
     }
-    TRY(check_known(arguments->verb, rows, values[LATENCY], schedule->stages, error));
     costs->costs = (weft_costs){.forward = values[FORWARD],
                                 .backward_input = values[BACKWARD_INPUT],
                                 .backward_weight = values[BACKWARD_WEIGHT],
@@ -304,11 +285,11 @@ static weft_status read_all(weft_cli_costs *costs, const weft_arguments *argumen
 }
 
 weft_status weft_cli_costs_init(weft_cli_costs *costs, const weft_arguments *arguments, const weft_schedule *schedule,
-                                weft_error *error)
+                                bool split, weft_error *error)
 {
     *costs = (weft_cli_costs){0};
     weft_arena_init(&costs->arena);
-    return read_all(costs, arguments, schedule, error);
+    return read_all(costs, arguments, schedule, split, error);
 }
 
 void weft_cli_costs_fini(weft_cli_costs *costs)

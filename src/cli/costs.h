@@ -31,11 +31,11 @@ typedef struct weft_cli_costs {
     weft_arena arena;
 } weft_cli_costs;
 
-/* Without any time of F, I, W and B, the first three are 1; else those that the schedule has must be given, B where it
- * has no other way back in place of I and W, if the verb has a flag for it. WEFT_INVALID in one line for what is no
- * number from 0 up, or is there for another number of stages. */
+/* Without any time of F, I, W and B, the first three are 1; else those that the schedule has must be given, and with
+ * `split` those of I and W; B where there is no other way back in place of these. WEFT_INVALID in one line for what is
+ * no number from 0 up, or is there for another number of stages. */
 weft_status weft_cli_costs_init(weft_cli_costs *costs, const weft_arguments *arguments, const weft_schedule *schedule,
-                                weft_error *error) WEFT_CHECKED;
+                                bool split, weft_error *error) WEFT_CHECKED;
 void weft_cli_costs_fini(weft_cli_costs *costs);
 
 #endif

@@ -155,7 +155,7 @@ static weft_status read_costs(rehearsal *it, const weft_arguments *arguments, we
         FAIL(error, WEFT_INVALID, "--forward is missing: give the times of F, I and W, or --costs");
     if (weft_arguments_has(arguments, "overlap"))
         FAIL(error, WEFT_INVALID, "--overlap: rehearsals run the parts of a pair one after the other");
-    TRY(weft_cli_costs_init(&it->costs, arguments, it->schedule, error));
+    TRY(weft_cli_costs_init(&it->costs, arguments, it->schedule, false, error));
     const weft_costs *given = &it->costs.costs;
     it->seconds.reduce = given->reduce * it->unit_seconds;
     TRY(check_seconds(it->seconds.reduce, error));

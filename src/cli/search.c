@@ -72,10 +72,10 @@ static weft_status search(hunt *it, const weft_arguments *arguments, weft_error 
     int64_t work = 0, seed = 0;
     TRY(place(it, arguments, error));
     TRY(choose_objective(arguments, &it->problem.own, error));
-    TRY(weft_cli_costs_init(&it->costs, arguments, it->places, error));
+    it->problem.whole = weft_arguments_has(arguments, "whole");
+    TRY(weft_cli_costs_init(&it->costs, arguments, it->places, !it->problem.whole, error));
     it->costs.costs.pairs = false;
     it->problem.costs = &it->costs.costs;
-    it->problem.whole = weft_arguments_has(arguments, "whole");
     TRY(weft_arguments_int(arguments, "memory-cap", 0, 1, INT64_MAX, &it->problem.cap, error));
     TRY(weft_arguments_double(arguments, "seconds", 10, 0, 1e9, &it->problem.seconds, error));
     TRY(weft_arguments_int(arguments, "work", 0, 1, INT64_MAX, &work, error));
@@ -125,8 +125,7 @@ static void write_text(const hunt *it, weft_text *out)
         weft_text_add(out, "; no order takes less than %.6g, which is %.2f %% below it\n", found->bound,
                       100 * (1 - found->bound / least));
     }
-    weft_text_add(out, "\nkind                            %8s  above the %s    held\n", objective,
-                  found->optimal ? "best " : "bound");
+    weft_text_add(out, "\n%-30s%10s  above the %s    held\n", "kind", objective, found->optimal ? "best " : "bound");
     for (int32_t i = 0; i < found->row_count; i++) {
         const weft_search_row *row = &found->rows[i];
         double time = of(it, row->step_time, row->own_step_time);
@@ -198,7 +197,9 @@ static const weft_option options[] = {
     {"forward", "X", "time of F, of one micro-batch in one stage; one number, or one a stage: 1,1,2,1"},
     {"backward-input", "X", "time of I"},
     {"backward-weight", "X", "time of W"},
-    {"comm", "X", "latency of one message (default 0)"},
+    {"backward", "X", "time of B, a whole backward pass (default: that of I and of W)"},
+    {"comm", "X", "time of one message on its lane, which the next one waits for (default 0)"},
+    {"latency", "X", "time from when a message has left its lane to when it is there (default 0)"},
     {"costs", "FILE", "costs as YAML or JSON, by the names of the flags; flags win"},
     {"memory-cap", "N", "most micro-batch stages that a rank may hold at once (default: any number)"},
     {"whole", NULL, "backward passes stay whole: B in place of I and W"},
@@ -218,7 +219,8 @@ const weft_verb weft_verb_search = {
     .summary =
         "Searches the best order of passes for given costs, and proves it or bounds it; compares the kinds with it",
     .usage = "--pipeline P --microbatches M [--loops V] [--placement X] [--forward X] [--backward-input X] "
-             "[--backward-weight X] [--comm X] [--costs FILE] [--memory-cap N] [--whole] [--objective step|own] "
+             "[--backward-weight X] [--backward X] [--comm X] [--latency X] [--costs FILE] [--memory-cap N] [--whole] "
+             "[--objective step|own] "
              "[--seconds N] [--work N] [--seed N] [--format text|csv|json]",
     .options = options,
     .least = 0,

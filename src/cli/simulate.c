@@ -59,7 +59,7 @@ static weft_status simulate(simulation *it, const weft_arguments *arguments, wef
 {
     TRY(weft_cli_unit(arguments, &it->unit, error));
     TRY(weft_cli_schedule(arguments, 0, &it->schedule, error));
-    TRY(weft_cli_costs_init(&it->costs, arguments, it->schedule, error));
+    TRY(weft_cli_costs_init(&it->costs, arguments, it->schedule, false, error));
     weft_lower_options lower = {
         .update = it->costs.has_update, .norm = it->costs.has_update, .clip = it->costs.has_update};
     TRY(weft_cli_sharding(arguments, &lower, error));

@@ -14,49 +14,12 @@
  * are; the same holds for I and W. Times, messages and memory are what they were. Only such orders are searched.
  *
  * B is I and W in one: what the stage before waits for comes later, and nothing earlier. So I and W are never worse,
- * and where backward passes are to be whole, they are searched alone.
+ * unless B takes less than both, which is refused; and where backward passes are to be whole, they are searched alone.
  *
  * First orders come from rules and from the kinds of schedules. Then the best so far is improved and the bound is
  * raised in turns, with more work for each every time.
  */
-enum { FIRST_RULES = 6, RULES = 100, MOVES = 50, FIRST_WORK = 1000, LOOK_EVERY = 1 << 14 };
-
-bool weft_search_run_out(weft_search_run *run)
-{
-    const weft_search_problem *problem = run->problem;
-    if (run->over || run->work < run->next_look) return run->over;
-    run->next_look = run->work + LOOK_EVERY;
-    run->result->stopped = problem->stop && *problem->stop;
-    run->over = run->result->stopped || weft_clock_seconds() >= run->stop;
-    if (problem->work && run->work >= problem->work) run->over = true;
-    return run->over;
-}
-
-double weft_search_run_slack(const weft_search_run *run)
-{
-    return 2e-10 * run->value;
-}
-
-void weft_search_run_offer(weft_search_run *run)
-{
-    const weft_search_order *order = &run->order;
-    if (order->value >= run->best_value) return;
-    memcpy(run->best, order->sequence, (size_t)order->count * sizeof *run->best);
-    run->best_value = order->value;
-    if (run->best_value < run->value) run->value = run->best_value;
-}
-
-void weft_search_run_take_trail(weft_search_run *run)
-{
-    const weft_search_state *state = &run->state;
-    int32_t *next = run->counts;
-    memcpy(next, run->order.first, (size_t)state->P * sizeof *next);
-    for (int32_t i = 0; i < run->order.count; i++) {
-        const weft_search_move *move = &run->trail[i];
-        run->sequence[next[move->rank]++] = weft_search_pass_number(state, move->pass, move->stage, move->microbatch);
-    }
-    if (weft_search_order_take(&run->order, run->sequence)) weft_search_run_offer(run);
-}
+enum { FIRST_RULES = 6, RULES = 100, MOVES = 50, FIRST_WORK = 1000 };
 
 static bool is_proved(const weft_search_run *run)
 {
@@ -176,6 +139,21 @@ static void fini(weft_search_run *run)
     weft_free(run->counts);
 }
 
+/* Orders of B, and of I and W, could then each be better in another place. */
+static weft_status check_backward(const weft_search_problem *problem, weft_error *error)
+{
+    const weft_costs *costs = problem->costs;
+    for (int32_t s = 0; s < problem->stages && costs->backward && !problem->whole; s++) {
+        double parts = costs->backward_input[s] + costs->backward_weight[s];
+        if (costs->backward[s] < parts * (1 - 1e-12))
+            FAIL(error, WEFT_INVALID,
+                 "B of stage %d takes %g, less than I and W together, %g: weft searches orders of I and W, or of B "
+                 "alone; give --whole for those of B, or that sum as --backward",
+                 (int)s, costs->backward[s], parts);
+    }
+    return WEFT_OK;
+}
+
 static weft_status check(const weft_search_problem *problem, weft_error *error)
 {
     int32_t most = 0;
@@ -194,7 +172,7 @@ static weft_status check(const weft_search_problem *problem, weft_error *error)
     if (problem->cap && problem->cap < most)
         FAIL(error, WEFT_INVALID, "a rank with %d stages holds %d micro-batch stages at least; the cap is %lld",
              (int)most, (int)most, (long long)problem->cap);
-    return WEFT_OK;
+    return check_backward(problem, error);
 }
 
 weft_status weft_search(const weft_search_problem *problem, weft_search_result *out, weft_error *error)

@@ -66,6 +66,12 @@ static double load_after(const weft_search_state *state, int32_t stage, weft_sea
     return load;
 }
 
+/* From the end of a pass to when its message is there. */
+static double way(const weft_search_state *state, int32_t stage, weft_search_pass pass)
+{
+    return state->message[pass][stage] + state->latency[pass][stage];
+}
+
 /* What runs behind a pass: its own time and its tail. */
 static double rest(const weft_search_state *state, int32_t stage, weft_search_pass pass, int32_t m)
 {
@@ -79,10 +85,9 @@ static void find_tail(weft_search_state *state, int32_t stage, weft_search_pass 
     bool counts = until < 0 || state->stage_rank[stage] == until;
     double tail = counts ? load_after(state, stage, pass, m) : -INFINITY;
     if (pass == PASS_F && stage + 1 < state->S)
-        tail = larger(tail, state->latency[PASS_F][stage] + rest(state, stage + 1, PASS_F, m));
+        tail = larger(tail, way(state, stage, PASS_F) + rest(state, stage + 1, PASS_F, m));
     if (pass == PASS_F && stage + 1 == state->S) tail = larger(tail, rest(state, stage, PASS_I, m));
-    if (pass == PASS_I && stage > 0)
-        tail = larger(tail, state->latency[PASS_I][stage] + rest(state, stage - 1, PASS_I, m));
+    if (pass == PASS_I && stage > 0) tail = larger(tail, way(state, stage, PASS_I) + rest(state, stage - 1, PASS_I, m));
     if (pass == PASS_I && last == PASS_W) tail = larger(tail, rest(state, stage, PASS_W, m));
     if (pass == last && m + state->cap < state->M) tail = larger(tail, rest(state, stage, PASS_F, m + state->cap));
     if (m + 1 < state->M) tail = larger(tail, rest(state, stage, pass, m + 1));
@@ -103,7 +108,7 @@ static double end_of(const weft_search_state *state, int32_t stage, weft_search_
 {
     size_t at = weft_search_at(state, stage, m);
     if (m < state->done[pass][stage]) return message ? state->arrive[pass][at] : 0;
-    return state->head[pass][at] + state->cost[pass][stage] + (message ? state->latency[pass][stage] : 0);
+    return state->head[pass][at] + state->cost[pass][stage] + (message ? way(state, stage, pass) : 0);
 }
 
 static void find_head(weft_search_state *state, int32_t stage, weft_search_pass pass, int32_t m, double time)

@@ -67,6 +67,27 @@ static void offer(weft_search_run *run, const weft_search_row *row, weft_schedul
     *schedule = kept;
 }
 
+/* Where rounds are even, a kind with -gaps has the order of that without. */
+static weft_status repeats(const weft_schedule_options *options, const weft_schedule *schedule, bool *out,
+                           weft_error *error)
+{
+    static const char end[] = "-gaps";
+    char plain[64];
+    size_t length = strlen(options->kind), rest = length - (sizeof end - 1);
+    *out = false;
+    if (length < sizeof end || length >= sizeof plain || strcmp(options->kind + rest, end) != 0) return WEFT_OK;
+    memcpy(plain, options->kind, rest);
+    plain[rest] = 0;
+    weft_schedule_options other = *options;
+    weft_schedule *twin = NULL;
+    other.kind = plain;
+    TRY(weft_schedule_create(&other, &twin, error));
+    size_t count = schedule->first[schedule->ranks];
+    *out = memcmp(twin->actions, schedule->actions, count * sizeof *twin->actions) == 0;
+    weft_schedule_destroy(twin);
+    return WEFT_OK;
+}
+
 static weft_status try_kind(weft_search_run *run, const char *kind, weft_error *error)
 {
     const weft_search_problem *problem = run->problem;
@@ -78,9 +99,11 @@ static weft_status try_kind(weft_search_run *run, const char *kind, weft_error *
                                      .placement = problem->placement};
     weft_schedule *schedule = NULL;
     weft_search_row row = {.kind = kind};
+    bool again = false;
     weft_status status = weft_schedule_create(&options, &schedule, error);
     if (status == WEFT_INVALID) return WEFT_OK; /* it does not go with the placement or the sizes */
-    if (status == WEFT_OK && !(problem->whole && splits(schedule))) {
+    if (status == WEFT_OK) status = repeats(&options, schedule, &again, error);
+    if (status == WEFT_OK && !again && !(problem->whole && splits(schedule))) {
         status = weft_search_simulate(problem, schedule, &row, error);
         if (status == WEFT_OK && row.held <= run->state.cap) {
             run->result->rows[run->result->row_count++] = row;

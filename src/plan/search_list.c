@@ -82,7 +82,8 @@ static void start(weft_search_list *list, int32_t r)
     list->held[r] += (node->pass == PASS_F) - ((int32_t)node->pass == list->order->state->passes - 1);
     if (node->lane < 0) return;
     double free = list->lane_free[node->lane];
-    list->arrive[number] = list->lane_free[node->lane] = (end > free ? end : free) + node->message;
+    list->lane_free[node->lane] = (end > free ? end : free) + node->message;
+    list->arrive[number] = list->lane_free[node->lane] + node->latency;
 }
 
 static void clear(weft_search_list *list)

@@ -52,7 +52,8 @@ static void describe(weft_search_order *order, weft_search_pass pass, int32_t st
                            .after = {-1, -1, -1},
                            .lane = sends ? state->lane[pass][stage] : -1,
                            .cost = state->cost[pass][stage],
-                           .message = sends ? state->latency[pass][stage] : 0,
+                           .message = sends ? state->message[pass][stage] : 0,
+                           .latency = sends ? state->latency[pass][stage] : 0,
                            .tail = state->tail[pass][weft_search_at(state, stage, m)]};
 }
 
@@ -126,7 +127,8 @@ static double time_pass(weft_search_order *order, int32_t pass)
     if (node->lane >= 0) {
         double free = order->lane_free[node->lane];
         order->new_lane_before[pass] = free;
-        order->new_arrive[pass] = order->lane_free[node->lane] = (end > free ? end : free) + node->message;
+        order->lane_free[node->lane] = (end > free ? end : free) + node->message;
+        order->new_arrive[pass] = order->lane_free[node->lane] + node->latency;
     }
     order->rank_free[node->rank] = end;
     order->at[node->rank]++;

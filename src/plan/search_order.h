@@ -19,7 +19,8 @@ typedef struct weft_search_node {
     weft_search_pass pass;
     int32_t source, target;      /* on another rank: whose message it waits for, who waits for its own */
     int32_t before[3], after[3]; /* on the same rank, which must stand before and behind it */
-    double cost, message, tail;  /* message: how long what it sends occupies the lane */
+    double cost, tail;
+    double message, latency; /* how long what it sends occupies the lane, and is under way behind that */
 } weft_search_node;
 
 /* The pass at `from` goes to `to`; those between move up by one. */

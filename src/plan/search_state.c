@@ -11,6 +11,7 @@ static weft_status allocate(weft_search_state *state, weft_error *error)
     TRY(weft_allocate(2 * S, sizeof *state->lane_free, &state->lane_free, error));
     for (int pass = 0; pass < PASSES; pass++) {
         TRY(weft_allocate(S, sizeof(double), &state->cost[pass], error));
+        TRY(weft_allocate(S, sizeof(double), &state->message[pass], error));
         TRY(weft_allocate(S, sizeof(double), &state->latency[pass], error));
         TRY(weft_allocate(S, sizeof(int32_t), &state->lane[pass], error));
         TRY(weft_allocate(S, sizeof(int32_t), &state->done[pass], error));
@@ -32,18 +33,30 @@ static void list_local(weft_search_state *state)
     }
 }
 
-/* Messages between the same two ranks share a lane, one for each direction of the model. */
-static void connect(weft_search_state *state, int32_t stage, weft_search_pass pass, const weft_costs *costs)
+/* Messages between the same two ranks share a lane, one for each direction of the model. With one latency none comes to
+ * wait for the one before it to arrive. */
+static weft_status connect(weft_search_state *state, int32_t stage, weft_search_pass pass, const weft_costs *costs,
+                           weft_error *error)
 {
     int32_t step = pass == PASS_F ? 1 : -1, to = stage + step;
     state->lane[pass][stage] = -1;
-    if (to < 0 || to >= state->S || state->stage_rank[to] == state->stage_rank[stage]) return;
-    state->latency[pass][stage] = costs->messages ? costs->messages[stage] : costs->message;
-    for (int32_t s = 0; s < state->S; s++)
-        if (state->lane[pass][s] >= 0 && state->stage_rank[s] == state->stage_rank[stage] &&
-            state->stage_rank[s + step] == state->stage_rank[to])
-            state->lane[pass][stage] = state->lane[pass][s];
+    if (to < 0 || to >= state->S || state->stage_rank[to] == state->stage_rank[stage]) return WEFT_OK;
+    state->message[pass][stage] = costs->messages ? costs->messages[stage] : costs->message;
+    state->latency[pass][stage] = costs->latencies ? costs->latencies[stage] : costs->latency;
+    for (int32_t s = 0; s < state->S; s++) {
+        if (state->lane[pass][s] < 0 || state->stage_rank[s] != state->stage_rank[stage] ||
+            state->stage_rank[s + step] != state->stage_rank[to])
+            continue;
+        state->lane[pass][stage] = state->lane[pass][s];
+        if (state->latency[pass][s] != state->latency[pass][stage])
+            FAIL(error, WEFT_INVALID,
+                 "messages of stages %d and %d go from rank %d to rank %d with latencies of %g and %g: weft searches "
+                 "with one latency between two ranks",
+                 (int)s, (int)stage, (int)state->stage_rank[s], (int)state->stage_rank[to], state->latency[pass][s],
+                 state->latency[pass][stage]);
+    }
     if (state->lane[pass][stage] < 0) state->lane[pass][stage] = state->lanes++;
+    return WEFT_OK;
 }
 
 weft_status weft_search_state_init(weft_search_state *state, const weft_search_problem *problem, weft_error *error)
@@ -63,12 +76,14 @@ weft_status weft_search_state_init(weft_search_state *state, const weft_search_p
     list_local(state);
     for (int32_t s = 0; s < state->S; s++) {
         state->cost[PASS_F][s] = costs->forward[s];
-        state->cost[PASS_I][s] = costs->backward_input[s] + (problem->whole ? costs->backward_weight[s] : 0);
+        weft_action back = {.kind = problem->whole ? WEFT_B : WEFT_I, .stage = (uint32_t)s & (WEFT_STAGES_LIMIT - 1)};
+        state->cost[PASS_I][s] = weft_costs_of(costs, back);
         state->cost[PASS_W][s] = costs->backward_weight[s];
         for (int32_t pass = PASS_F; pass <= PASS_I; pass++) state->lane[pass][s] = -1;
     }
     for (int32_t s = 0; s < state->S; s++)
-        for (int32_t pass = PASS_F; pass <= PASS_I; pass++) connect(state, s, (weft_search_pass)pass, costs);
+        for (int32_t pass = PASS_F; pass <= PASS_I; pass++)
+            TRY(connect(state, s, (weft_search_pass)pass, costs, error));
     weft_search_tails(state);
     return WEFT_OK;
 }
@@ -81,6 +96,7 @@ void weft_search_state_fini(weft_search_state *state)
     weft_free(state->lane_free);
     for (int pass = 0; pass < PASSES; pass++) {
         weft_free(state->cost[pass]);
+        weft_free(state->message[pass]);
         weft_free(state->latency[pass]);
         weft_free(state->lane[pass]);
         weft_free(state->done[pass]);
@@ -172,7 +188,7 @@ static double deadline_of(const weft_search_state *state, const weft_search_rank
     if (pass == PASS_F && state->cap < rank->count * state->M) return INFINITY;
     int32_t lane = state->lane[pass][stage];
     if (lane >= 0 && state->lane_free[lane] > end) end = state->lane_free[lane];
-    return end + state->latency[pass][stage];
+    return end + state->message[pass][stage];
 }
 
 int32_t weft_search_moves(const weft_search_state *state, int32_t number, double time, weft_search_move *out)
@@ -220,7 +236,8 @@ static void send(weft_search_state *state, int32_t stage, weft_search_pass pass,
     *arrive = end;
     if (lane < 0) return;
     double begin = end > state->lane_free[lane] ? end : state->lane_free[lane];
-    *arrive = state->lane_free[lane] = begin + state->latency[pass][stage];
+    state->lane_free[lane] = begin + state->message[pass][stage];
+    *arrive = state->lane_free[lane] + state->latency[pass][stage];
 }
 
 void weft_search_apply(weft_search_state *state, const weft_search_move *move, double time, weft_search_undo *undo)

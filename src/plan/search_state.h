@@ -32,7 +32,8 @@ typedef struct weft_search_state {
     const int32_t *stage_rank;
     int32_t *local;          /* (S) stages by rank, ascending */
     double *cost[PASSES];    /* (S) */
-    double *latency[PASSES]; /* (S) of what F sends to the next stage and I to the one before; 0 on the same rank */
+    double *message[PASSES]; /* (S) of what F sends to the next stage and I to the one before; 0 on the same rank */
+    double *latency[PASSES]; /* (S) that it is under way behind that */
     int32_t *lane[PASSES];   /* (S) that it goes by; -1: no message */
     double *tail[PASSES]; /* (S, M) least time from the end of a pass to the end of the step, or of its rank's part */
     double *head[PASSES]; /* (S, M) least begin of what has not run: scratch of the bound */

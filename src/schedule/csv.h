@@ -41,6 +41,8 @@ typedef struct weft_csv_reader {
 /* Reads every cell. WEFT_INVALID names source, row, column and token of the first cell that is wrong. */
 weft_status weft_csv_read_rows(weft_csv_reader *reader, const char *bytes, size_t length) WEFT_CHECKED;
 
+/* An action as the file has it. */
+void weft_csv_print_cell(const weft_csv_reader *reader, weft_action action, weft_text *out);
 /* WEFT_INVALID with source, row, column and cell, and what is wrong with it. */
 weft_status weft_csv_reject(const weft_csv_reader *reader, const weft_csv_action *place, const char *why) WEFT_CHECKED;
 weft_status weft_csv_reject_wait(const weft_csv_reader *reader, const weft_csv_wait *wait,

@@ -8,12 +8,8 @@
 
 #include "train/job.h"
 
-/* Bytes of the largest worker; of the job that another configuration would make, 0 when that is impossible (job.c). */
+/* Bytes of the largest worker. */
 size_t weft_job_largest(const weft_job *job);
-size_t weft_job_largest_if(const weft_config *changed);
-
-/* WEFT_INVALID: over memory_limit, and what would fit. */
-weft_status weft_job_refuse(const weft_job *job, weft_error *error);
 
 /* Adds to a message about memory what would take less. */
 void weft_job_advise(const weft_job *job, weft_error *error);

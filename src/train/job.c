@@ -2,27 +2,16 @@
 
 #include "base/file.h"
 #include "plan/split.h"
-#include "train/fit.h"
 #include "train/frozen.h"
 #include "train/share.h"
 
 #include <string.h>
 #include <unistd.h>
 
-int32_t weft_job_blocks(const weft_parameter *parameter)
-{
-    return (int32_t)((parameter->own + WEFT_NORM_BLOCK - 1) / WEFT_NORM_BLOCK);
-}
-
 size_t weft_job_boundary(const weft_job *job)
 {
     size_t rows = (size_t)weft_stage_rows(&job->stages[0].train);
     return rows * (size_t)job->config->model.width * weft_element_bytes(job->options.element);
-}
-
-size_t weft_job_padded(int64_t elements)
-{
-    return ((size_t)elements + 15) / 16 * 16;
 }
 
 /* The kinds that train, the one to take first. */
@@ -397,23 +386,6 @@ static void count_memory(weft_job *job)
     }
 }
 
-static weft_status build(const weft_config *config, weft_job *job, weft_error *error);
-
-size_t weft_job_largest_if(const weft_config *changed)
-{
-    weft_job other = {0};
-    weft_error ignored;
-    weft_error_clear(&ignored);
-    weft_arena_init(&other.arena);
-    size_t total = build(changed, &other, &ignored) == WEFT_OK ? weft_job_largest(&other) : 0;
-    weft_program_destroy(other.train);
-    weft_program_destroy(other.forward);
-    weft_schedule_destroy(other.schedule);
-    weft_timeline_fini(&other.predicted);
-    weft_arena_fini(&other.arena);
-    return total;
-}
-
 /* Sizes that are fine one by one can have products beyond 64 bits: what needs a petabyte is refused before it is
  * counted. */
 static weft_status check_magnitude(const weft_config *config, weft_error *error)
@@ -434,7 +406,7 @@ static weft_status check_magnitude(const weft_config *config, weft_error *error)
     return WEFT_OK;
 }
 
-static weft_status build(const weft_config *config, weft_job *job, weft_error *error)
+weft_status weft_job_build(const weft_config *config, weft_job *job, weft_error *error)
 {
     job->config = config;
     TRY(check_magnitude(config, error));
@@ -477,41 +449,6 @@ static weft_status build(const weft_config *config, weft_job *job, weft_error *e
     job->step_flops =
         tokens * (weft_model_flops_per_token(&config->model, config->batch.tokens) - weft_job_frozen_flops(job));
     return WEFT_OK;
-}
-
-static weft_status create(const weft_config *config, const weft_job_rehearsal *rehearsal, weft_job **out,
-                          weft_error *error)
-{
-    weft_job *job = NULL;
-    *out = NULL;
-    weft_status status = weft_allocate(1, sizeof *job, &job, error);
-    if (status != WEFT_OK) {
-        weft_schedule_destroy(rehearsal->schedule);
-        return status;
-    }
-    weft_arena_init(&job->arena);
-    job->schedule = rehearsal->schedule;
-    job->options.costs = rehearsal->costs;
-    job->lower = rehearsal->lower;
-    status = build(config, job, error);
-    size_t need = status == WEFT_OK ? weft_job_largest(job) : 0;
-    if (config->memory_limit > 0 && need > (size_t)config->memory_limit) status = weft_job_refuse(job, error);
-    if (status == WEFT_OK)
-        *out = job;
-    else
-        weft_job_destroy(job);
-    return status;
-}
-
-weft_status weft_job_create(const weft_config *config, weft_job **out, weft_error *error)
-{
-    return create(config, &(weft_job_rehearsal){0}, out, error);
-}
-
-weft_status weft_job_create_rehearsal(const weft_config *config, const weft_job_rehearsal *rehearsal, weft_job **out,
-                                      weft_error *error)
-{
-    return create(config, rehearsal, out, error);
 }
 
 void weft_job_destroy(weft_job *job)

@@ -91,6 +91,9 @@ weft_status weft_job_create_rehearsal(const weft_config *config, const weft_job_
                                       weft_error *error) WEFT_CHECKED;
 void weft_job_destroy(weft_job *job);
 
+/* What both make of a job that is all 0 but for its arena and what a rehearsal sets, whether it fits or not. */
+weft_status weft_job_build(const weft_config *config, weft_job *job, weft_error *error) WEFT_CHECKED;
+
 /* The schedule that a configuration names: a kind or a file. */
 weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, weft_error *error) WEFT_CHECKED;
 

@@ -4,6 +4,16 @@
 
 enum { UNITS = 5 }; /* of a stage at most: both shared weights, what is frozen, what is summed, the rest */
 
+size_t weft_job_padded(int64_t elements)
+{
+    return ((size_t)elements + 15) / 16 * 16;
+}
+
+int32_t weft_job_blocks(const weft_parameter *parameter)
+{
+    return (int32_t)((parameter->own + WEFT_NORM_BLOCK - 1) / WEFT_NORM_BLOCK);
+}
+
 static bool is_divided(const weft_job *job)
 {
     return job->data > 1 && job->shard != WEFT_SHARD_NONE;

@@ -15,25 +15,29 @@
 enum { STAGES = 8, ORDERS = 4096, LENGTH = 16 };
 
 typedef struct case_costs {
-    double forward[STAGES], input[STAGES], weight[STAGES], messages[STAGES];
+    double forward[STAGES], input[STAGES], weight[STAGES], backward[STAGES], messages[STAGES], latencies[STAGES];
     weft_costs view;
 } case_costs;
 
 static void roll_costs(dice *d, case_costs *out)
 {
     static const double some[] = {0, 0.5, 1, 1, 1.25, 2, 3};
-    bool equal = dice_roll(d, 2), messages = dice_roll(d, 2);
+    bool equal = dice_roll(d, 2), messages = dice_roll(d, 2), latencies = dice_roll(d, 2), backward = dice_roll(d, 2);
     for (int s = 0; s < STAGES; s++) {
         bool again = equal && s > 0;
         out->forward[s] = again ? out->forward[0] : some[dice_roll(d, 7)];
         out->input[s] = again ? out->input[0] : some[dice_roll(d, 7)];
         out->weight[s] = again ? out->weight[0] : some[dice_roll(d, 7)];
+        out->backward[s] = out->input[s] + out->weight[s] + some[dice_roll(d, 7)];
         out->messages[s] = messages ? some[dice_roll(d, 7)] : 0;
+        out->latencies[s] = latencies ? some[dice_roll(d, 7)] : 0;
     }
     out->view = (weft_costs){.forward = out->forward,
                              .backward_input = out->input,
                              .backward_weight = out->weight,
-                             .messages = out->messages};
+                             .backward = backward ? out->backward : NULL,
+                             .messages = out->messages,
+                             .latencies = out->latencies};
 }
 
 /* A schedule of any kind that goes with every placement: for its stage_rank. */
@@ -45,6 +49,12 @@ static weft_schedule *place(int32_t P, int32_t V, const char *placement, int32_t
     weft_error error;
     if (weft_schedule_create(&options, &schedule, &error) != WEFT_OK) fail_msg("%s", error.text);
     return schedule;
+}
+
+/* The latency is one between two ranks. */
+static void level(const weft_schedule *places, case_costs *costs)
+{
+    for (int32_t s = 0; s < places->stages; s++) costs->latencies[s] = costs->latencies[places->stage_rank[s]];
 }
 
 static weft_search_problem pose(const weft_schedule *places, const char *placement, const case_costs *costs,
@@ -220,6 +230,7 @@ static void test_all_orders(void **state)
             case_costs costs;
             roll_costs(&d, &costs);
             weft_schedule *places = place(tiny[i].P, tiny[i].V, tiny[i].placement, tiny[i].M);
+            level(places, &costs);
             int64_t least = tiny[i].V ? tiny[i].V : 2;
             int64_t cap = least + dice_roll(&d, (uint32_t)(least * tiny[i].M));
             weft_search_problem problem =
@@ -301,6 +312,7 @@ static void test_time_limit(void **state)
         int32_t P = 2 + (int32_t)dice_roll(&d, 2);
         const char *placement = dice_roll(&d, 2) ? "v" : "loop";
         weft_schedule *places = place(P, 2, placement, 3);
+        level(places, &costs);
         weft_search_problem problem = pose(places, placement, &costs, 2 + dice_roll(&d, 5), dice_roll(&d, 2));
         weft_search_result none, some;
         weft_error error;
@@ -438,11 +450,10 @@ static void test_own_step(void **state)
     weft_schedule_destroy(places);
 }
 
-static void check_refused(int32_t P, int32_t V, int32_t M, int64_t cap, const char *message)
+static void check_refused(const case_costs *costs, int32_t P, int32_t V, int32_t M, int64_t cap, const char *message)
 {
-    case_costs costs = {.view = {0}};
     weft_schedule *places = place(P, V, "loop", M);
-    weft_search_problem problem = pose(places, "loop", &costs, cap, false);
+    weft_search_problem problem = pose(places, "loop", costs, cap, false);
     weft_search_result found;
     weft_error error;
     assert_int_equal(weft_search(&problem, &found, &error), WEFT_INVALID);
@@ -454,9 +465,17 @@ static void check_refused(int32_t P, int32_t V, int32_t M, int64_t cap, const ch
 static void test_refusals(void **state)
 {
     (void)state;
-    check_refused(4, 2, 33, 0, "8 stages x 33 micro-batches are too many");
-    check_refused(2, 9, 2, 0, "a rank with 9 stages is too much");
-    check_refused(2, 3, 2, 2, "a rank with 3 stages holds 3 micro-batch stages at least; the cap is 2");
+    case_costs costs = {.view = {0}};
+    double times[STAGES];
+    check_refused(&costs, 4, 2, 33, 0, "8 stages x 33 micro-batches are too many");
+    check_refused(&costs, 2, 9, 2, 0, "a rank with 9 stages is too much");
+    check_refused(&costs, 2, 3, 2, 2, "a rank with 3 stages holds 3 micro-batch stages at least; the cap is 2");
+    for (int s = 0; s < STAGES; s++) times[s] = s;
+    costs.view = (weft_costs){.forward = times, .backward_input = times, .backward_weight = times, .backward = times};
+    check_refused(&costs, 2, 1, 2, 0, "B of stage 1 takes 1, less than I and W together, 2");
+    costs.view.backward = NULL;
+    costs.view.latencies = times;
+    check_refused(&costs, 2, 2, 2, 0, "stages 0 and 2 go from rank 0 to rank 1 with latencies of 0 and 2");
 }
 
 int main(void)

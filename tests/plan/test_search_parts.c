@@ -15,7 +15,7 @@ enum { MOST = WEFT_SEARCH_SIZE_LIMIT };
 /* A random case: placement, costs, cap from the least feasible up. */
 typedef struct subject {
     int32_t stage_rank[MOST];
-    double forward[MOST], input[MOST], weight[MOST], messages[MOST];
+    double forward[MOST], input[MOST], weight[MOST], messages[MOST], latencies[MOST];
     weft_costs costs;
     weft_search_problem problem;
     weft_search_state state;
@@ -47,9 +47,13 @@ static void start(dice *d, subject *it)
         it->input[s] = dice_roll(d, 6);
         it->weight[s] = dice_roll(d, 6);
         it->messages[s] = dice_roll(d, 3);
+        it->latencies[s] = it->stage_rank[s] % 3;
     }
-    it->costs = (weft_costs){
-        .forward = it->forward, .backward_input = it->input, .backward_weight = it->weight, .messages = it->messages};
+    it->costs = (weft_costs){.forward = it->forward,
+                             .backward_input = it->input,
+                             .backward_weight = it->weight,
+                             .messages = it->messages,
+                             .latencies = it->latencies};
     it->problem = (weft_search_problem){.ranks = P,
                                         .stages = P * V,
                                         .microbatches = M,

@@ -1,1 +1,1 @@
-weft search --pipeline 2 --microbatches 2 --costs costs/whole.yaml; printf 'forward: 1\nbackward-input: 1\nbackward-weight: 1\nlatency: 1\n' >late.yaml; weft search --pipeline 2 --microbatches 2 --costs late.yaml
+printf 'forward: 1\nbackward-input: 1\nbackward-weight: 1\nlatency: 1\n' >late.yaml; weft search --pipeline 2 --microbatches 2 --costs late.yaml --format csv >late.csv; weft search --pipeline 2 --microbatches 2 --costs late.yaml | head -3; weft simulate late.csv --costs late.yaml | head -2; weft search --pipeline 2 --loops 2 --microbatches 2 --latency 1,1,2,1
