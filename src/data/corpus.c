@@ -1,6 +1,7 @@
 #include "data/corpus.h"
 
 #include "data/numbers.h"
+#include "data/recognise.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -20,18 +21,24 @@ static uint64_t hash_page(const weft_excerpt *excerpt, int page, uint64_t seed)
     return XXH3_64bits_withSeed(excerpt->pages[page].bytes, excerpt->pages[page].count, seed);
 }
 
+/* An empty file is as good as none: it may be the log of a run that has just begun. */
 static uint64_t hash_file(const weft_excerpt *excerpt, uint64_t seed)
 {
+    if (excerpt->size == 0) return seed;
     uint64_t hash = hash_number(excerpt->size, seed);
-    if (excerpt->size == 0) return hash;
     return hash_page(excerpt, WEFT_EXCERPT_LAST, hash_page(excerpt, WEFT_EXCERPT_FIRST, hash));
 }
 
-/* An index in a folder of tokens whose format is named, where everything else is tokens. */
-static bool is_index(const weft_corpus_options *options, const weft_excerpt *excerpt)
+/* Whether a file of a folder is none of its data, and of which kind: the log of a run; an index among tokens whose
+ * format is named, where everything else is tokens. */
+static bool is_left_out(const weft_corpus_options *options, const weft_excerpt *excerpt, weft_left_kind *out)
 {
     bool tokens = options->format == WEFT_CONFIG_NANOGPT || options->format == WEFT_CONFIG_UINT32;
-    return tokens && strcmp(options->path, excerpt->path) != 0 && weft_corpus_layout_is_index(excerpt);
+    if (strcmp(options->path, excerpt->path) == 0) return false;
+    *out = WEFT_LEFT_RUN;
+    if (weft_recognise_log(excerpt)) return true;
+    *out = WEFT_LEFT_INDEX;
+    return tokens && weft_corpus_layout_is_index(excerpt);
 }
 
 static void note_doubt(weft_corpus *corpus, const weft_excerpt *excerpt, const weft_likeness *doubt)
@@ -71,8 +78,9 @@ static weft_status add_files(weft_corpus *corpus, const weft_corpus_options *opt
     for (size_t i = 0; i < collection->count; i++) {
         weft_excerpt excerpt;
         TRY(weft_files_add(corpus->reader, collection->paths[i], &excerpt, error));
-        if (is_index(options, &excerpt))
-            weft_collection_leave(collection, WEFT_LEFT_INDEX, false, excerpt.path);
+        weft_left_kind kind;
+        if (is_left_out(options, &excerpt, &kind))
+            weft_collection_leave(collection, kind, false, excerpt.path);
         else
             TRY(add_file(corpus, options, i, &excerpt, error));
     }

@@ -1,5 +1,7 @@
 #include "data/recognise.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Files below so many bytes are too little to judge by, as text and as numbers of 16 bits or more. */
@@ -48,6 +50,8 @@ static const magic_row magics[] = {
     ROW("an HDF5 file", CONVERT, 0, "\x89HDF\r\n\x1a\n"),
     ROW("an SQLite database", CONVERT, 0, "SQLite format 3\0"),
     ROW("an LMDB database", CONVERT, 16, "\xde\xc0\xef\xbe"),
+    ROW("a gzip archive", UNPACK, 0, "\x1f\x8b\x08\0"), /* with flags: none, or a name */
+    ROW("a gzip archive", UNPACK, 0, "\x1f\x8b\x08\x08"),
     ROW("a gzip archive", UNPACK, 0, "\x1f\x8b\x08"),
     ROW("a Zstandard archive", UNPACK, 0, "\x28\xb5\x2f\xfd"),
     ROW("an xz archive", UNPACK, 0, "\3757zXZ\0"),
@@ -113,6 +117,10 @@ static const struct {
     {{"big-endian uint32 or int32 tokens", TO_UINT32, WEFT_CONFIG_AUTO}, {true, false, true, false}},
 };
 
+/* High parts of a small negative number, -1 or -100, by which int32 data mark what is no token: they count for nothing.
+ */
+enum { NEGATIVE = 0xffff };
+
 /* Words of some phases: the largest, and how many there are and lie above a bound. */
 typedef struct {
     uint32_t largest;
@@ -127,6 +135,7 @@ static void count_page(const weft_excerpt *excerpt, int page, const bool phases[
     for (size_t i = offset % 2; i + 2 <= excerpt->pages[page].count; i += 2) {
         if (!phases[(offset + i) / 2 % WORD_PHASES]) continue;
         uint32_t word = (uint32_t)bytes[i] | (uint32_t)bytes[i + 1] << 8;
+        if (word == NEGATIVE) continue;
         census->count++;
         census->above += word > bound;
         if (word > census->largest) census->largest = word;
@@ -218,4 +227,29 @@ const weft_likeness *weft_recognise_for_tokens(const weft_excerpt *excerpt)
     const weft_likeness *known = find_magic(excerpt, SURE_MAGIC, text);
     if (known) return known;
     return text && excerpt->size >= LEAST_TEXT ? &as_text : find_wide(excerpt);
+}
+
+/* "training 842496 parameters on ..." stands where a run begins, the object of --json where it has ended. */
+static bool is_of_run(const char *line, size_t length)
+{
+    char begin[512];
+    int64_t parameters = 0;
+    int read = 0;
+    snprintf(begin, sizeof begin, "%.*s", (int)(length < sizeof begin ? length : sizeof begin - 1), line);
+    sscanf(begin, "training %" SCNd64 " parameters on %n", &parameters, &read);
+    return read > 0 || (strncmp(begin, "{\"run\": \"", 9) == 0 && strstr(begin, "\"bits_per_byte\": "));
+}
+
+bool weft_recognise_log(const weft_excerpt *excerpt)
+{
+    const char *line = (const char *)excerpt->pages[WEFT_EXCERPT_FIRST].bytes;
+    for (size_t left = excerpt->pages[WEFT_EXCERPT_FIRST].count; left > 0;) {
+        const char *last = memchr(line, '\n', left);
+        size_t length = last ? (size_t)(last - line) : left;
+        if (is_of_run(line, length)) return true;
+        length += last != NULL;
+        line += length;
+        left -= length;
+    }
+    return false;
 }

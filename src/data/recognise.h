@@ -22,4 +22,7 @@ const weft_likeness *weft_recognise_for_text(const weft_excerpt *excerpt);
 /* NULL: uint16 tokens, as far as can be seen. */
 const weft_likeness *weft_recognise_for_tokens(const weft_excerpt *excerpt);
 
+/* Whether weft train has written it to standard output, which went to this file. */
+bool weft_recognise_log(const weft_excerpt *excerpt);
+
 #endif

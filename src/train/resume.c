@@ -11,15 +11,27 @@ static const char held_out[] =
     "other blocks are held out from here on, and may have been trained on; the rest comes in "
     "another order, some of it again before the rest was read";
 
-/* Keys by how they begin, the first that fits. All others (layout, transport, device, how often to save) may change
- * from run to run; what changes the rate has a note of its own. */
+/* Keys, and sections by their dot, the first that fits. All others (layout, transport, device, how often to save) may
+ * change from run to run: places of data too, whose bytes are compared. What changes the rate has a note of its own. */
 static const struct {
-    const char *begins, *means; /* means NULL: must not change */
+    const char *name, *means; /* means NULL: must not change */
 } compared[] = {
     {"model.", NULL},     {"run.seed", order},         {"batch.tokens", order},
     {"batch.", bits},     {"data.held_out", held_out}, {"element", bits},
     {"optimizer.", bits}, {"parallel.data", bits},     {"parallel.tensor", bits},
 };
+
+static bool is_named(const char *key, const char *name)
+{
+    size_t length = strlen(name);
+    return name[length - 1] == '.' ? strncmp(key, name, length) == 0 : strcmp(key, name) == 0;
+}
+
+/* A share held out is nothing where other files are. */
+static bool is_idle(const weft_job *job, const char *key)
+{
+    return strcmp(key, "data.held_out") == 0 && *job->config->data.held_out_path;
+}
 
 /* One line of weft_config_dump. */
 typedef struct {
@@ -40,7 +52,7 @@ static weft_status compare_value(const weft_job *job, const weft_checkpoint *che
                                  line then, weft_text *notes, weft_error *error)
 {
     for (size_t i = 0; i < sizeof compared / sizeof *compared; i++) {
-        if (strncmp(key, compared[i].begins, strlen(compared[i].begins)) != 0) continue;
+        if (!is_named(key, compared[i].name) || is_idle(job, key)) continue;
         if (!compared[i].means)
             return weft_config_complain(
                 job->config, key, error,
@@ -126,10 +138,12 @@ static weft_status compare(const weft_job *job, const weft_data *data, weft_chec
     if (status == WEFT_OK) status = weft_text_check(notes, error);
     weft_config_fini(&old);
     if (status == WEFT_OK && weft_checkpoint_get_state(checkpoint)->data_fingerprint != weft_data_fingerprint(data))
-        status = weft_fail(error, WEFT_INVALID,
-                           "%s was trained on other data than %s (of a folder, what is hidden, a backup or of a run is "
-                           "none): name the same data.path, or another run.folder",
-                           weft_checkpoint_path(checkpoint), job->config->data.path);
+        status =
+            weft_fail(error, WEFT_INVALID,
+                      "%s was trained on other data than %s%s%s (of a folder, what is hidden, a backup or of a run is "
+                      "none): name the same data.path and data.held_out_path, or another run.folder",
+                      weft_checkpoint_path(checkpoint), job->config->data.path,
+                      *job->config->data.held_out_path ? " with " : "", job->config->data.held_out_path);
     return status;
 }
 

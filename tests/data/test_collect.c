@@ -132,6 +132,36 @@ static void test_runs(void **state)
     assert_int_not_equal(fingerprint(runs), fingerprint(before));
 }
 
+/* What runs have said, in files of any name: an empty one is that of a run that begins. A text about training is none.
+ */
+static void test_logs(void **state)
+{
+    (void)state;
+    static const char *const logs[] = {
+        "training 842496 parameters on 2 workers, 9 blocks to learn, 1 held out\nstep 1/9\n",
+        "resumed from run/x/step-00000002, step 2\ntraining 10 parameters on 1 worker, 9 blocks to learn",
+        "nohup: ignoring input\n\ntraining 10 parameters on 1 worker\n",
+        "{\"run\": \"r\", \"step\": 3, \"loss\": null, \"bits_per_byte\": 7.98, \"median_step_seconds\": 0.1}\n",
+    };
+    put_kept("quiet");
+    put_kept("logs");
+    weft_data_options options = test_options(test_path("logs"), 8, 0);
+    uint64_t before = fingerprint(test_options(test_path("quiet"), 8, 0));
+    test_put_text("logs/slurm-1.out", "");
+    for (size_t i = 0; i < sizeof logs / sizeof *logs; i++) {
+        assert_int_equal(fingerprint(options), before);
+        test_put_text("logs/slurm-1.out", logs[i]);
+        assert_int_equal(fingerprint(options), before);
+        test_put_text("logs/slurm-2.out", logs[i]);
+    }
+    weft_data *data = test_open(options);
+    test_says(test_notes(data), "2 files left out of the data as of this run or another, such as ");
+    weft_data_close(data);
+    weft_data_close(test_open(test_options(test_path("logs/slurm-1.out"), 8, 0))); /* what is named is meant */
+    test_put_text("logs/about.txt", "training a model of 10 parameters on 1 worker\n");
+    assert_int_not_equal(fingerprint(options), before);
+}
+
 /* The run's own folder and files, whatever path leads there, whether they are there yet or not. */
 static void test_own_files(void **state)
 {
@@ -180,7 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_spare_files),       cmocka_unit_test(test_nothing_left),
         cmocka_unit_test(test_links_and_devices), cmocka_unit_test(test_runs),
-        cmocka_unit_test(test_own_files),
+        cmocka_unit_test(test_own_files),         cmocka_unit_test(test_logs),
     };
     return cmocka_run_group_tests(tests, test_make_root, test_remove_root);
 }

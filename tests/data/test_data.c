@@ -271,8 +271,8 @@ static void test_fingerprint_formula(void **state)
         bytes[0] = (unsigned char)('A' + i);
         test_put(name, bytes, sizes[i]);
         size_t page = sizes[i] < PAGE ? sizes[i] : PAGE;
-        hash = hash_number(sizes[i], hash);
         if (page == 0) continue;
+        hash = hash_number(sizes[i], hash);
         hash = XXH3_64bits_withSeed(bytes, page, hash);
         hash = XXH3_64bits_withSeed(bytes + sizes[i] - page, page, hash);
     }

@@ -30,6 +30,7 @@ static const specimen specimens[] = {
     {"data.mdb", AT(16, "\xde\xc0\xef\xbe"), "seems to be an LMDB database"},
     {"a.txt.gz", AT(0, "\x1f\x8b\x08\x08"), "seems to be a gzip archive: unpack it first"},
     {"renamed.txt", AT(0, "\x1f\x8b\x08\0"), "seems to be a gzip archive"},
+    {"renamed.bin", AT(0, "\x1f\x8b\x08\0"), "seems to be a gzip archive"},
     {"a.txt.zst", AT(0, "\x28\xb5\x2f\xfd"), "seems to be a Zstandard archive: unpack it first"},
     {"renamed.bin", AT(0, "\x28\xb5\x2f\xfd"), "seems to be a Zstandard archive: unpack it first"},
     {"a.txt.xz", AT(0, "\3757zXZ\0"), "seems to be an xz archive"},
@@ -186,6 +187,12 @@ static void test_wide_tokens_are_seen(void **state)
         const char *path = test_put_numbers("wide.bin", numbers, count, kinds[kind].width, kinds[kind].big);
         weft_data_options options = test_options(path, (int64_t)count - 1, 0);
         test_refuse(options, kinds[kind].words);
+        for (size_t i = 0; i < count; i += 40) numbers[i] = (uint32_t)(i % 80 ? -1 : -100); /* no tokens, as int32 */
+        if (kinds[kind].width == 4) {
+            options.path = test_put_numbers("wide.bin", numbers, count, kinds[kind].width, kinds[kind].big);
+            if (count > 400) test_refuse(options, kinds[kind].words);
+        }
+        for (size_t i = 0; i < count; i += 40) numbers[i] = 0;
         memset(numbers + count / 4, 0, count / 2 * sizeof *numbers); /* padding */
         path = test_put_numbers("wide.bin", numbers, count, kinds[kind].width, kinds[kind].big);
         if (count > 400) test_refuse(options, kinds[kind].words);

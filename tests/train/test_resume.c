@@ -204,6 +204,25 @@ static void test_another_order(void **state)
     }
 }
 
+/* Held-out files that are moved are the same data, and a share beside them holds out nothing. */
+static void test_same_held_out(void **state)
+{
+    (void)state;
+    char moved[80], keys[128];
+    test_run run = {.stop_after = 1};
+    snprintf(moved, sizeof moved, "%s/moved.txt", folder);
+    test_write_corpus(moved);
+    snprintf(keys, sizeof keys, "run.steps=3 data.held_out_path=%s", corpus);
+    trains(&run, "moved", keys);
+    run = (test_run){.resume = true};
+    snprintf(keys, sizeof keys, "run.steps=3 data.held_out_path=%s data.held_out=0.5", moved);
+    trains(&run, "moved", keys);
+    assert_string_equal(run.notes, "");
+    weft_error error;
+    assert_int_equal(train(&run, "moved", "run.steps=4", &error), WEFT_INVALID);
+    assert_non_null(strstr(error.text, "other data"));
+}
+
 /* Nothing to go on from is told, and is no error: the first run of a script is like those that follow. */
 static void test_nothing_to_resume(void **state)
 {
@@ -363,8 +382,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_place_in_the_data),  cmocka_unit_test(test_rates_that_change),
         cmocka_unit_test(test_decay_that_changes), cmocka_unit_test(test_another_order),
-        cmocka_unit_test(test_nothing_to_resume),  cmocka_unit_test(test_lost_moments),
-        cmocka_unit_test(test_lies_are_cheap),     cmocka_unit_test(test_run_folders),
+        cmocka_unit_test(test_same_held_out),      cmocka_unit_test(test_nothing_to_resume),
+        cmocka_unit_test(test_lost_moments),       cmocka_unit_test(test_lies_are_cheap),
+        cmocka_unit_test(test_run_folders),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
