@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     weft_status status = weft_arguments_parse(&arguments, &weft_verb_simulate, count, words, &error);
     weft_cli_costs costs;
     if (status == WEFT_OK) {
-        status = weft_cli_costs_init(&costs, &arguments, schedule, &error);
+        status = weft_cli_costs_init(&costs, &arguments, schedule, true, &error);
         if (status == WEFT_OK) check_costs(&costs.costs, schedule->stages);
         weft_cli_costs_fini(&costs);
     }

@@ -29,13 +29,14 @@ for what in link pipe; do
 done
 ok "links and pipes of temporary names"
 
-for taken in metrics.jsonl timelines/config.yaml; do
-    mkdir -p "$work/pipe/timelines"
-    mkfifo "$work/pipe/$taken"
-    run pipe 2 run.folder="$work/pipe"
-    grep -q "$taken: not a regular file" "$work/pipe.log" || die "a pipe is not named"
-    rm -r "$work/pipe"
-done
+mkdir -p "$work/pipe/timelines"
+mkfifo "$work/pipe/metrics.jsonl"
+run pipe 2 run.folder="$work/pipe"
+grep -q "metrics.jsonl: not a regular file" "$work/pipe.log" || die "a pipe is not named"
+rm "$work/pipe/metrics.jsonl"
+mkfifo "$work/pipe/timelines/config.yaml"
+run pipe 0 run.folder="$work/pipe"
+[ -f "$work/pipe/timelines/config.yaml" ] || die "a pipe in the place of a file that is written is not replaced"
 mkdir "$work/linked"
 ln -s "$work/other" "$work/linked/metrics.jsonl"
 run linked 0 run.folder="$work/linked"
