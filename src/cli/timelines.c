@@ -137,6 +137,9 @@ static weft_status begin(const weft_config *config, const weft_text *dump, int64
     bool there = weft_path_exists(folder_of(run, path)), same = false;
     *out_dropped = 0;
     TRY(weft_text_check(dump, error));
+    if (there && !weft_path_is_folder(path)) /* what a link points to is somebody else's */
+        FAIL(error, WEFT_INVALID, "%s: not a folder of its own, and the run keeps its timelines there: move it away",
+             path);
     if (there) TRY(drop_after(run, step, &later, error));
     if (there) TRY(compare_config(run, weft_text_get(dump), &same, error));
     if (there && !same) TRY(drop_after(run, 0, out_dropped, error));
