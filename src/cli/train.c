@@ -8,14 +8,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static weft_status dry_run(const weft_job *job, bool json, weft_error *error)
+static weft_status dry_run(const weft_job *job, const char *notes, bool json, weft_error *error)
 {
     weft_text text;
     weft_text_init(&text);
     if (json)
-        weft_job_print_json(job, &text);
+        weft_job_print_json(job, notes, &text);
     else
-        weft_job_print(job, &text);
+        weft_job_print(job, notes, &text);
     weft_status status = weft_cli_print(&text, error);
     weft_text_fini(&text);
     return status;
@@ -134,8 +134,13 @@ static weft_status plan(const weft_arguments *arguments, const weft_config *conf
     weft_job *job = NULL;
     TRY(check_prompt(config, error));
     TRY(weft_job_create(config, &job, error));
-    weft_status status = weft_train_check(config, error);
-    if (status == WEFT_OK) status = dry_run(job, weft_arguments_has(arguments, "json"), error);
+    weft_text notes;
+    weft_text_init(&notes);
+    weft_job_notes(job, &notes);
+    weft_status status = weft_train_check(config, &notes, error);
+    if (status == WEFT_OK) status = weft_text_check(&notes, error);
+    if (status == WEFT_OK) status = dry_run(job, weft_text_get(&notes), weft_arguments_has(arguments, "json"), error);
+    weft_text_fini(&notes);
     weft_job_destroy(job);
     return status;
 }

@@ -106,8 +106,10 @@ size_t weft_job_boundary(const weft_job *job);
 /* Lines about what a user may not have meant: workers without a layer, a warm-up longer than the run, ... */
 void weft_job_notes(const weft_job *job, weft_text *out);
 
-/* For people, and as one JSON object (docs/cli.md, train --dry-run). */
-void weft_job_print(const weft_job *job, weft_text *out);
-void weft_job_print_json(const weft_job *job, weft_text *out);
+/* For people, and as one JSON object (docs/cli.md, train --dry-run). notes: a line each, of weft_job_notes and of
+ * others.
+ */
+void weft_job_print(const weft_job *job, const char *notes, weft_text *out);
+void weft_job_print_json(const weft_job *job, const char *notes, weft_text *out);
 
 #endif

@@ -44,21 +44,16 @@ static const char *next_note(const char *note, int *out_length)
     return note + *out_length + (note[*out_length] == '\n');
 }
 
-static void print_notes(const weft_job *job, weft_text *out)
+static void print_notes(const char *notes, weft_text *out)
 {
-    weft_text notes;
-    weft_text_init(&notes);
-    weft_job_notes(job, &notes);
     int length = 0;
-    for (const char *at = weft_text_get(&notes), *next = NULL; *at; at = next) {
+    for (const char *at = notes, *next = NULL; *at; at = next) {
         next = next_note(at, &length);
         weft_text_add(out, "note       %.*s\n", length, at);
     }
-    out->failed = out->failed || notes.failed;
-    weft_text_fini(&notes);
 }
 
-void weft_job_print(const weft_job *job, weft_text *out)
+void weft_job_print(const weft_job *job, const char *notes, weft_text *out)
 {
     const weft_config *config = job->config;
     weft_text_add(out, "model      %lld parameters, %lld layers, width %lld, vocabulary %lld\n",
@@ -78,7 +73,7 @@ void weft_job_print(const weft_job *job, weft_text *out)
     if (job->tensor > 1)
         weft_text_add(out, "tensor     %d workers divide each layer, and the rows between layers\n", job->tensor);
     weft_text_add(out, "program    %u actions, verified\n", job->train->action_count);
-    print_notes(job, out);
+    print_notes(notes, out);
     weft_text_add(out, "predicted  bubble %.1f %% of the step, efficiency %.3f (by flops, without messages)\n",
                   100 * job->predicted_bubble, job->predicted_efficiency);
     weft_text_add(out, "step       %.3f Tflop\n\n", job->step_flops * 1e-12);
@@ -109,24 +104,19 @@ static void json_memory(const weft_job *job, weft_text *out)
     }
 }
 
-static void json_notes(const weft_job *job, weft_text *out)
+static void json_notes(const char *notes, weft_text *out)
 {
-    weft_text notes;
-    weft_text_init(&notes);
-    weft_job_notes(job, &notes);
     int length = 0;
-    for (const char *at = weft_text_get(&notes), *next = NULL; *at; at = next) {
+    for (const char *at = notes, *next = NULL; *at; at = next) {
         char note[512];
         next = next_note(at, &length);
         snprintf(note, sizeof note, "%.*s", length, at);
-        if (at != notes.bytes) weft_text_add(out, ", ");
+        if (at != notes) weft_text_add(out, ", ");
         weft_text_add_json(out, note);
     }
-    out->failed = out->failed || notes.failed;
-    weft_text_fini(&notes);
 }
 
-void weft_job_print_json(const weft_job *job, weft_text *out)
+void weft_job_print_json(const weft_job *job, const char *notes, weft_text *out)
 {
     weft_text_add(out, "{\"parameters\": %lld, \"schedule\": ", (long long)job->elements);
     weft_text_add_json(out, job->schedule->name);
@@ -146,6 +136,6 @@ void weft_job_print_json(const weft_job *job, weft_text *out)
     size_t all = 0;
     for (int32_t r = 0; r < job->ranks; r++) all += job->memory[r].total;
     weft_text_add(out, "], \"notes\": [");
-    json_notes(job, out);
+    json_notes(notes, out);
     weft_text_add(out, "], \"total_bytes\": %zu}\n", all * (size_t)(job->data * job->tensor));
 }

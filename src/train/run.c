@@ -42,10 +42,11 @@ static weft_status open_data(const weft_config *config, weft_data **out, weft_er
     return reason.status == WEFT_INVALID ? status : (error->status = reason.status);
 }
 
-weft_status weft_train_check(const weft_config *config, weft_error *error)
+weft_status weft_train_check(const weft_config *config, weft_text *notes, weft_error *error)
 {
     weft_data *data = NULL;
     TRY(open_data(config, &data, error));
+    weft_data_describe(data, notes);
     weft_data_close(data);
     return WEFT_OK;
 }

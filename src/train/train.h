@@ -59,8 +59,9 @@ typedef struct weft_train_options {
     weft_observer observer;
 } weft_train_options;
 
-/* Whether there is what training reads: WEFT_INVALID for data that cannot be opened. Nothing is kept open. */
-weft_status weft_train_check(const weft_config *config, weft_error *error) WEFT_CHECKED;
+/* Whether there is what training reads: WEFT_INVALID for data that cannot be opened. Adds to notes what a user may not
+ * have meant of them, a line each. Nothing is kept open. */
+weft_status weft_train_check(const weft_config *config, weft_text *notes, weft_error *error) WEFT_CHECKED;
 
 /* The caller has started MPI (weft_mpi_start) for transport mpi. */
 weft_status weft_train(const weft_job *job, const weft_train_options *options, weft_error *error) WEFT_CHECKED;

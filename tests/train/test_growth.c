@@ -88,8 +88,12 @@ static uint64_t plan(size_t c, int size)
     weft_text_init(&text);
     uint64_t before = count_blocks();
     if (weft_job_create(&config, &job, &error) != WEFT_OK) fail_msg("%s: %s", cases[c].name, error.text);
-    weft_job_print(job, &text);
-    weft_job_print_json(job, &text);
+    weft_text notes;
+    weft_text_init(&notes);
+    weft_job_notes(job, &notes);
+    weft_job_print(job, weft_text_get(&notes), &text);
+    weft_job_print_json(job, weft_text_get(&notes), &text);
+    weft_text_fini(&notes);
     uint64_t work = count_blocks() - before;
     weft_text_fini(&text);
     weft_job_destroy(job);

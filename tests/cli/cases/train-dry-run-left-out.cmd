@@ -1,0 +1,1 @@
+mkdir book; mv corpus.txt train.yaml book; cd book; touch corpus.txt~; weft train train.yaml data.path=. --dry-run | grep note; weft train train.yaml data.path=. --dry-run --json | grep -o '"notes": .*\]'
