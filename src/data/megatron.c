@@ -42,6 +42,21 @@ uint8_t weft_megatron_code(weft_number_type numbers)
     return 0;
 }
 
+static void put_little(unsigned char *at, uint64_t number, int width)
+{
+    for (int i = 0; i < width; i++) at[i] = (unsigned char)(number >> 8 * i);
+}
+
+void weft_megatron_head(weft_number_type numbers, uint64_t sequences, uint64_t documents,
+                        unsigned char out[WEFT_MEGATRON_HEAD])
+{
+    memcpy(out, magic, sizeof magic);
+    put_little(out + VERSION, 1, 8);
+    out[TYPE] = weft_megatron_code(numbers);
+    put_little(out + SEQUENCES, sequences, 8);
+    put_little(out + DOCUMENTS, documents + 1, 8);
+}
+
 const char *weft_megatron_beside(const char *path, const char *ending, char *out, size_t size)
 {
     static const char *const endings[] = {".bin", ".idx", ".mask"};

@@ -26,6 +26,9 @@ typedef struct weft_megatron {
 weft_number_type weft_megatron_numbers(const unsigned char *head, size_t count);
 bool weft_megatron_is_index(const unsigned char *head, size_t count);
 uint8_t weft_megatron_code(weft_number_type numbers); /* how an index calls the type; 0: not at all */
+/* How an index of so many sequences and documents begins. */
+void weft_megatron_head(weft_number_type numbers, uint64_t sequences, uint64_t documents,
+                        unsigned char out[WEFT_MEGATRON_HEAD]);
 
 /* The other file of a pair: PREFIX.idx of PREFIX.bin, PREFIX.bin of PREFIX.idx, PREFIX.mask or PREFIX. NULL: it is
  * too long. out: (size). */
