@@ -243,8 +243,7 @@ static weft_status render_turns(const weft_chat_template *form, const json_t *me
     return WEFT_OK;
 }
 
-static weft_status render(const weft_chat_template *form, const json_t *record, weft_chat_parts *out,
-                          weft_error *error)
+static weft_status render(const weft_chat_template *form, const json_t *record, weft_chat_parts *out, weft_error *error)
 {
     const json_t *messages = json_object_get(record, "messages");
     if (!messages) messages = json_object_get(record, "conversations");

@@ -36,8 +36,8 @@ typedef struct weft_chat_parts {
 
 void weft_chat_parts_fini(weft_chat_parts *parts);
 
-/* One line of JSONL: {"messages": [{"role", "content"}, ...]} or ShareGPT's {"conversations": [{"from", "value"}, ...]}.
- * WEFT_INVALID says what does not fit, without the line's place. */
+/* One line of JSONL: {"messages": [{"role", "content"}, ...]} or ShareGPT's {"conversations": [{"from", "value"},
+ * ...]}. WEFT_INVALID says what does not fit, without the line's place. */
 weft_status weft_chat_render(const weft_chat_template *form, const char *line, size_t length, weft_chat_parts *out,
                              weft_error *error) WEFT_CHECKED;
 

@@ -166,9 +166,8 @@ static weft_status end_document(const weft_encode_options *options, weft_coded *
 static weft_status encode_piece(weft_piece_encoder *encoder, const weft_piece *piece, uint64_t document,
                                 const char *text, weft_coded *out, weft_error *error)
 {
-    weft_status status = piece->jsonl
-                             ? encode_line(encoder, piece, document, text, out, error)
-                             : encode_text(encoder, piece, document, text, piece->length, out, error);
+    weft_status status = piece->jsonl ? encode_line(encoder, piece, document, text, out, error)
+                                      : encode_text(encoder, piece, document, text, piece->length, out, error);
     if (status == WEFT_OK && piece->ends) status = end_document(&encoder->options, out, error);
     if (status == WEFT_OK || status == WEFT_NO_MEMORY) return status;
     weft_error reason = *error;

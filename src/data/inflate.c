@@ -31,9 +31,9 @@ static const struct {
     size_t length;
     const char *what;
 } other_packings[] = {
-    {{0xfd, '7', 'z', 'X', 'Z', 0}, 6, "xz"},   {{'B', 'Z', 'h'}, 3, "bzip2"},
-    {{0x04, 0x22, 0x4d, 0x18}, 4, "lz4"},       {{'P', 'K', 3, 4}, 4, "zip"},
-    {{'P', 'A', 'R', '1'}, 4, "Parquet"},       {{'A', 'R', 'R', 'O', 'W', '1'}, 6, "Arrow"},
+    {{0xfd, '7', 'z', 'X', 'Z', 0}, 6, "xz"},      {{'B', 'Z', 'h'}, 3, "bzip2"},
+    {{0x04, 0x22, 0x4d, 0x18}, 4, "lz4"},          {{'P', 'K', 3, 4}, 4, "zip"},
+    {{'P', 'A', 'R', '1'}, 4, "Parquet"},          {{'A', 'R', 'R', 'O', 'W', '1'}, 6, "Arrow"},
     {{'7', 'z', 0xbc, 0xaf, 0x27, 0x1c}, 6, "7z"},
 };
 
@@ -77,8 +77,7 @@ static weft_status open_file(weft_inflate *inflate, weft_error *error)
 {
     struct stat info;
     inflate->descriptor = open(inflate->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (inflate->descriptor < 0)
-        FAIL(error, WEFT_INVALID, "%s: cannot open: %s", inflate->name, strerror(errno));
+    if (inflate->descriptor < 0) FAIL(error, WEFT_INVALID, "%s: cannot open: %s", inflate->name, strerror(errno));
     inflate->own = true;
     if (fstat(inflate->descriptor, &info) != 0 || !S_ISREG(info.st_mode))
         FAIL(error, WEFT_INVALID, "%s: not a regular file", inflate->name);

@@ -203,8 +203,7 @@ static weft_status put_index(const weft_megatron_writer *writer, growing_file *i
     uint64_t offset = 0;
     weft_megatron_head(writer->numbers, state->sequences, state->documents, head);
     for (size_t i = 0; i < sizeof head; i++) TRY(put(index, head[i], 1, error));
-    for (uint64_t i = 0; i < state->sequences; i++)
-        TRY(put(index, record_at(lengths, i) & ~ENDS_DOCUMENT, 4, error));
+    for (uint64_t i = 0; i < state->sequences; i++) TRY(put(index, record_at(lengths, i) & ~ENDS_DOCUMENT, 4, error));
     for (uint64_t i = 0; i < state->sequences; i++) {
         TRY(put(index, offset, 8, error));
         offset += (record_at(lengths, i) & ~ENDS_DOCUMENT) * weft_number_width(writer->numbers);

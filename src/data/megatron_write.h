@@ -21,8 +21,8 @@ typedef struct weft_megatron_state {
 
 typedef struct weft_megatron_writer_options {
     const char *prefix;
-    weft_number_type numbers; /* UINT16 or INT32; others of the table work, too */
-    bool masked;              /* with a PREFIX.mask */
+    weft_number_type numbers;         /* UINT16 or INT32; others of the table work, too */
+    bool masked;                      /* with a PREFIX.mask */
     const weft_megatron_state *state; /* go on behind it: what lies there beyond is cut off; NULL: begin anew */
 } weft_megatron_writer_options;
 

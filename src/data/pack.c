@@ -97,8 +97,7 @@ static block *fullest(weft_pack *pack)
     return found;
 }
 
-static weft_status add_part(weft_pack *pack, const int32_t *tokens, const bool *learnt, size_t count,
-                            weft_error *error)
+static weft_status add_part(weft_pack *pack, const int32_t *tokens, const bool *learnt, size_t count, weft_error *error)
 {
     block *room = find_room(pack, count);
     if (!room) {

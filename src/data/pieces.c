@@ -137,8 +137,7 @@ weft_status weft_pieces_seek(weft_pieces *pieces, weft_pieces_place place, weft_
     for (uint64_t left = place.offset; left > 0;) {
         size_t got = 0;
         TRY(weft_inflate_read(pieces->open, bytes, left < sizeof bytes ? (size_t)left : sizeof bytes, &got, error));
-        if (got == 0)
-            FAIL(error, WEFT_INVALID, "%s: has become shorter: begin anew", pieces->inputs[place.input].path);
+        if (got == 0) FAIL(error, WEFT_INVALID, "%s: has become shorter: begin anew", pieces->inputs[place.input].path);
         left -= got;
     }
     return WEFT_OK;

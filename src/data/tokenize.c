@@ -117,7 +117,8 @@ static weft_status start_thread(course *self, weft_error *error)
 static weft_status start_threads(course *self, weft_error *error)
 {
     int threads = self->options->threads;
-    if (threads < 1 || threads > MOST_THREADS) FAIL(error, WEFT_INVALID, "threads: 1 to %d, not %d", MOST_THREADS, threads);
+    if (threads < 1 || threads > MOST_THREADS)
+        FAIL(error, WEFT_INVALID, "threads: 1 to %d, not %d", MOST_THREADS, threads);
     self->job_count = (size_t)threads + 2;
     TRY(weft_allocate(self->job_count, sizeof *self->jobs, &self->jobs, error));
     TRY(weft_allocate((size_t)threads, sizeof *self->threads, &self->threads, error));
@@ -184,12 +185,12 @@ static weft_status make_safe(course *self, const job *last, weft_error *error)
     TRY(weft_megatron_writer_sync(self->writer, &state, error));
     uint64_t begun = last->begun;
     for (size_t i = 0; i < last->batch.count; i++) begun += last->batch.pieces[i].begins;
-    int length = snprintf(text, sizeof text,
-                          "weft tokenize 1 %016" PRIx64 "\n%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-                          "\n%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
-                          self->fingerprint, last->place.input, last->place.offset, last->place.line, begun,
-                          self->totals.documents, state.tokens, state.sequences, state.documents, state.open_tokens,
-                          state.bits);
+    int length =
+        snprintf(text, sizeof text,
+                 "weft tokenize 1 %016" PRIx64 "\n%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n%" PRIu64
+                 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+                 self->fingerprint, last->place.input, last->place.offset, last->place.line, begun,
+                 self->totals.documents, state.tokens, state.sequences, state.documents, state.open_tokens, state.bits);
     self->since = 0;
     return weft_file_write(self->progress, text, (size_t)length, error);
 }
@@ -247,11 +248,11 @@ static uint64_t fingerprint(const weft_tokenize_options *options, const weft_pie
 {
     const weft_encode_options *encode = &options->encode;
     char text[512];
-    int length = snprintf(text, sizeof text, "%d %s %d %d %d %d %" PRId64 " %.17g %.17g %d %d %d %" PRIu64,
-                          (int)options->pieces.format, encode->field, encode->chat != NULL, encode->special,
-                          encode->begin, encode->end_of_text, options->pack, encode->fill.rate,
-                          encode->fill.suffix_first, encode->fill.prefix, encode->fill.middle, encode->fill.suffix,
-                          encode->fill.seed);
+    int length =
+        snprintf(text, sizeof text, "%d %s %d %d %d %d %" PRId64 " %.17g %.17g %d %d %d %" PRIu64,
+                 (int)options->pieces.format, encode->field, encode->chat != NULL, encode->special, encode->begin,
+                 encode->end_of_text, options->pack, encode->fill.rate, encode->fill.suffix_first, encode->fill.prefix,
+                 encode->fill.middle, encode->fill.suffix, encode->fill.seed);
     if (length > (int)sizeof text - 1) length = (int)sizeof text - 1;
     uint64_t hash = XXH3_64bits_withSeed(text, (size_t)length, weft_pieces_fingerprint(pieces));
     const char *chat = encode->chat ? weft_chat_template_name(encode->chat) : "";
@@ -269,16 +270,17 @@ static weft_status read_progress(course *self, weft_megatron_state *state, weft_
     weft_text_init(&text);
     weft_status status = weft_file_read(self->progress, &text, error);
     int read = sscanf(weft_text_get(&text),
-                      "weft tokenize 1 %" SCNx64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
-                      " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
+                      "weft tokenize 1 %" SCNx64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+                      " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
                       &known, &place->input, &place->offset, &place->line, &self->begun, &self->totals.resumed,
                       &state->tokens, &state->sequences, &state->documents, &state->open_tokens, &state->bits);
     weft_text_fini(&text);
     TRY(status);
     if (read != 11 || known != self->fingerprint)
-        FAIL(error, WEFT_INVALID,
-             "%s: an earlier run with other inputs or options was ended in the middle: go on as it began, or say --anew",
-             self->progress);
+        FAIL(
+            error, WEFT_INVALID,
+            "%s: an earlier run with other inputs or options was ended in the middle: go on as it began, or say --anew",
+            self->progress);
     *out_found = true;
     return WEFT_OK;
 }

@@ -13,10 +13,10 @@ typedef struct weft_tokenize_totals {
     uint64_t consumed, size; /* bytes of the inputs, packed as they are; size 0: not known */
     uint64_t text;           /* bytes of text, unpacked */
     uint64_t documents, tokens;
-    uint64_t filled, cut;  /* packing: fillers, documents longer than a block */
-    uint64_t resumed;      /* documents that an earlier run had done */
-    bool stopped;          /* before its end: what is done is kept */
-    const char *numbers;   /* "uint16" or "int32" */
+    uint64_t filled, cut; /* packing: fillers, documents longer than a block */
+    uint64_t resumed;     /* documents that an earlier run had done */
+    bool stopped;         /* before its end: what is done is kept */
+    const char *numbers;  /* "uint16" or "int32" */
 } weft_tokenize_totals;
 
 typedef struct weft_tokenize_options {
