@@ -1,5 +1,7 @@
 #include "base/text.h"
 
+#include "base/utf8.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -90,39 +92,43 @@ void weft_text_add_count(weft_text *text, int64_t count, const char *noun)
     weft_text_add(text, "%lld %s%s", (long long)count, noun, count == 1 ? "" : hisses ? "es" : "s");
 }
 
-/* Unicode 15, table 3-7. */
-int weft_utf8_length(const unsigned char *c, size_t room)
+void weft_text_add_int(weft_text *text, int64_t value)
 {
-    if (room == 0) return 0;
-    if (c[0] < 0x80) return 1;
-    int length = c[0] >= 0xc2 && c[0] < 0xe0   ? 2
-                 : c[0] >= 0xe0 && c[0] < 0xf0 ? 3
-                 : c[0] >= 0xf0 && c[0] < 0xf5 ? 4
-                                               : 0;
-    if ((size_t)length > room) return 0;
-    for (int i = 1; i < length; i++)
-        if ((c[i] & 0xc0) != 0x80) return 0;
-    if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f)) return 0;
-    if ((c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f)) return 0;
-    return length;
+    char digits[24], *at = digits + sizeof digits;
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do *--at = (char)('0' + left % 10);
+    while (left /= 10);
+    if (value < 0) *--at = '-';
+    weft_text_add_bytes(text, at, (size_t)(digits + sizeof digits - at));
+}
+
+static void add_quoted(weft_text *text, const char *string, bool script)
+{
+    weft_text_add_bytes(text, "\"", 1);
+    while (*string) {
+        uint32_t code = 0;
+        int length = weft_utf8_next(string, &code);
+        if (length == 0)
+            weft_text_add_bytes(text, "\\ufffd", 6);
+        else if (code == '"' || code == '\\')
+            weft_text_add(text, "\\%c", (int)code);
+        else if (weft_utf8_needs_escape(code) || (script && code == '<'))
+            weft_text_add(text, "\\u%04x", (unsigned)code);
+        else
+            weft_text_add_bytes(text, string, (size_t)length);
+        string += length ? length : 1;
+    }
+    weft_text_add_bytes(text, "\"", 1);
 }
 
 void weft_text_add_json(weft_text *text, const char *string)
 {
-    weft_text_add_bytes(text, "\"", 1);
-    for (const unsigned char *c = (const unsigned char *)string; *c;) {
-        int length = weft_utf8_length(c, 4); /* the zero byte at the end continues none */
-        if (length == 0)
-            weft_text_add(text, "\\ufffd");
-        else if (*c == '"' || *c == '\\')
-            weft_text_add(text, "\\%c", *c);
-        else if (*c < 0x20)
-            weft_text_add(text, "\\u%04x", *c);
-        else
-            weft_text_add_bytes(text, c, (size_t)length);
-        c += length ? length : 1;
-    }
-    weft_text_add_bytes(text, "\"", 1);
+    add_quoted(text, string, false);
+}
+
+void weft_text_add_script(weft_text *text, const char *string)
+{
+    add_quoted(text, string, true);
 }
 
 void weft_text_add_xml(weft_text *text, const char *string)
