@@ -1,6 +1,7 @@
 /* weft generate: text from a checkpoint. */
 #include "cli/generate.h"
 
+#include "base/json.h"
 #include "cli/verb.h"
 
 #include <errno.h>
@@ -52,11 +53,12 @@ static weft_status generate_json(const char *checkpoint, const char *device, wef
     options.context = &made;
     weft_status status = weft_sample(checkpoint, device, &options, error);
     if (status == WEFT_OK) {
-        weft_text_add(&out, "{\"prompt\": ");
-        weft_text_add_json(&out, options.prompt);
-        weft_text_add(&out, ", \"text\": ");
-        weft_text_add_json(&out, weft_text_get(&made));
-        weft_text_add(&out, "}\n");
+        weft_json json = weft_json_begin(&out, WEFT_JSON_WIDE);
+        weft_json_object(&json, NULL, WEFT_JSON_ROW);
+        weft_json_text(&json, "prompt", options.prompt);
+        weft_json_text(&json, "text", weft_text_get(&made));
+        weft_json_object_end(&json);
+        weft_text_add(&out, "\n");
         status = weft_text_check(&made, error);
     }
     if (status == WEFT_OK) status = weft_cli_print(&out, error);

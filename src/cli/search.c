@@ -1,6 +1,7 @@
 /* weft search: the best order of F, I and W for given costs, and how far the schedules that weft knows are from it. */
 #include "plan/search.h"
 
+#include "base/json.h"
 #include "cli/costs.h"
 #include "cli/launch.h"
 #include "cli/source.h"
@@ -139,27 +140,33 @@ static void write_text(const hunt *it, weft_text *out)
 static void write_json(const hunt *it, weft_text *out)
 {
     const weft_search_result *found = &it->result;
-    weft_text_add(out, "{\n  \"objective\": \"%s\",\n  \"step_time\": %.17g,\n  \"own_step_time\": %.17g,\n",
-                  it->problem.own ? "own" : "step", found->step_time, found->own_step_time);
-    weft_text_add(out, "  \"bound\": %.17g,\n  \"optimal\": %s,\n  \"stopped\": %s,\n", found->bound,
-                  found->optimal ? "true" : "false", found->stopped ? "true" : "false");
-    weft_text_add(out, "  \"nodes\": %llu,\n  \"work\": %llu,\n", (unsigned long long)found->nodes,
-                  (unsigned long long)found->work);
-    weft_text_add(out, "  \"kinds\": [");
-    for (int32_t i = 0; i < found->row_count; i++) {
-        const weft_search_row *row = &found->rows[i];
-        weft_text_add(out,
-                      "%s\n    {\"schedule\": \"%s\", \"step_time\": %.17g, \"own_step_time\": %.17g, \"held\": %lld}",
-                      i ? "," : "", row->kind, row->step_time, row->own_step_time, (long long)row->held);
-    }
-    weft_text_add(out, "\n  ],\n  \"csv\": ");
     weft_text csv;
     weft_text_init(&csv);
     weft_schedule_write_csv(found->schedule, &csv);
-    weft_text_add_json(out, weft_text_get(&csv));
-    out->failed = out->failed || csv.failed;
-    weft_text_fini(&csv);
-    weft_text_add(out, "\n}\n");
+    weft_json json = weft_json_begin(out, WEFT_JSON_WIDE);
+    weft_json_object(&json, NULL, WEFT_JSON_LINES);
+    weft_json_text(&json, "objective", it->problem.own ? "own" : "step");
+    weft_json_number(&json, "step_time", found->step_time);
+    weft_json_number(&json, "own_step_time", found->own_step_time);
+    weft_json_number(&json, "bound", found->bound);
+    weft_json_truth(&json, "optimal", found->optimal);
+    weft_json_truth(&json, "stopped", found->stopped);
+    weft_json_int(&json, "nodes", (int64_t)found->nodes);
+    weft_json_int(&json, "work", (int64_t)found->work);
+    weft_json_list(&json, "kinds", WEFT_JSON_LINES);
+    for (int32_t i = 0; i < found->row_count; i++) {
+        const weft_search_row *row = &found->rows[i];
+        weft_json_object(&json, NULL, WEFT_JSON_ROW);
+        weft_json_text(&json, "schedule", row->kind);
+        weft_json_number(&json, "step_time", row->step_time);
+        weft_json_number(&json, "own_step_time", row->own_step_time);
+        weft_json_int(&json, "held", row->held);
+        weft_json_object_end(&json);
+    }
+    weft_json_list_end(&json);
+    weft_json_take_text(&json, "csv", &csv);
+    weft_json_object_end(&json);
+    weft_text_add(out, "\n");
 }
 
 static weft_status report(const hunt *it, output_format chosen, weft_error *error)
