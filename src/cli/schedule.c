@@ -115,8 +115,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_schedule = {
     .name = "schedule",
     .summary = "Prints a schedule, generated or from a file: what each pipeline rank computes, in order",
-    .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
-             "[--communication] [--write-dialect 2.14] [--format csv|text|json]",
+    .operands = "KIND|FILE.csv",
     .options = options,
     .least = 1,
     .most = 1,

@@ -47,10 +47,6 @@ static weft_status place(hunt *it, const weft_arguments *arguments, weft_error *
 {
     int64_t ranks = 0, loops = 0, microbatches = 0;
     const char *placement = weft_arguments_get(arguments, "placement");
-    static const char *const needed[] = {"pipeline", "microbatches"};
-    for (int i = 0; i < 2; i++)
-        if (!weft_arguments_has(arguments, needed[i]))
-            FAIL(error, WEFT_INVALID, "--%s is missing; usage: weft search %s", needed[i], arguments->verb->usage);
     TRY(weft_arguments_int(arguments, "pipeline", 0, 1, WEFT_SEARCH_SIZE_LIMIT, &ranks, error));
     TRY(weft_arguments_int(arguments, "loops", 0, 1, WEFT_SEARCH_LOCAL_LIMIT, &loops, error));
     TRY(weft_arguments_int(arguments, "microbatches", 0, 1, WEFT_SEARCH_SIZE_LIMIT, &microbatches, error));
@@ -198,16 +194,10 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
 
 static const weft_option options[] = {
     {"pipeline", "P", "pipeline ranks"},
-    {"loops", "V", "stages of each rank (default 1)"},
     {"microbatches", "M", "micro-batches of a step"},
+    {"loops", "V", "stages of each rank (default 1)"},
     {"placement", "X", "which rank holds each stage: linear, loop (default), v, or a list such as 0,1,1,0"},
-    {"forward", "X", "time of F, of one micro-batch in one stage; one number, or one a stage: 1,1,2,1"},
-    {"backward-input", "X", "time of I"},
-    {"backward-weight", "X", "time of W"},
-    {"backward", "X", "time of B, a whole backward pass (default: that of I and of W)"},
-    {"comm", "X", "time of one message on its lane, which the next one waits for (default 0)"},
-    {"latency", "X", "time from when a message has left its lane to when it is there (default 0)"},
-    {"costs", "FILE", "costs as YAML or JSON, by the names of the flags; flags win"},
+    WEFT_CLI_ORDER_COST_OPTIONS,
     {"memory-cap", "N", "most micro-batch stages that a rank may hold at once (default: any number)"},
     {"whole", NULL, "backward passes stay whole: B in place of I and W"},
     {"objective", "step|own",
@@ -225,11 +215,9 @@ const weft_verb weft_verb_search = {
     .name = "search",
     .summary =
         "Searches the best order of passes for given costs, and proves it or bounds it; compares the kinds with it",
-    .usage = "--pipeline P --microbatches M [--loops V] [--placement X] [--forward X] [--backward-input X] "
-             "[--backward-weight X] [--backward X] [--comm X] [--latency X] [--costs FILE] [--memory-cap N] [--whole] "
-             "[--objective step|own] "
-             "[--seconds N] [--work N] [--seed N] [--format text|csv|json]",
+    .operands = "",
     .options = options,
+    .needed = 2,
     .least = 0,
     .most = 0,
     .run = run,

@@ -214,12 +214,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_simulate = {
     .name = "simulate",
     .summary = "Simulates a schedule with given costs: step time, bubble by cause, memory; draws it",
-    .usage =
-        "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
-        "[--data N] [--shard X] [--buffers N] [--reduce-early] "
-        "[--forward X] [--backward-input X] [--backward-weight X] [--backward X] [--comm X] [--latency X] [--update X] "
-        "[--overlap X] [--gather X] [--reduce X] [--costs FILE] [--unit s|ms|us] [--json] "
-        "[--svg FILE] [--html FILE] [--trace FILE]",
+    .operands = "KIND|FILE.csv",
     .options = options,
     .least = 1,
     .most = 1,

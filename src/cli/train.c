@@ -187,7 +187,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_train = {
     .name = "train",
     .summary = "Trains a model by a configuration file",
-    .usage = "FILE.yaml [key=value ...] [--dry-run] [--resume] [--json]",
+    .operands = "FILE.yaml [key=value ...]",
     .options = options,
     .least = 1,
     .most = -1,

@@ -192,9 +192,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_verify = {
     .name = "verify",
     .summary = "Proves that a schedule can run and computes the right thing, or shows where it does not",
-    .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
-             "[--data N] [--shard X] [--buffers N] [--reduce-early] "
-             "[--memory-cap N] [--one-queue] [--json]",
+    .operands = "KIND|FILE.csv",
     .options = options,
     .least = 1,
     .most = 1,
