@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ void weft_text_fini(weft_text *text)
 static bool make_room(weft_text *text, size_t more)
 {
     if (text->failed) return false;
+    if (more < text->capacity - text->length) return true;
     if (weft_grow(&text->bytes, &text->capacity, text->length + more + 1, 1, NULL) != WEFT_OK) text->failed = true;
     return !text->failed;
 }
@@ -52,25 +54,39 @@ void weft_text_add(weft_text *text, const char *format, ...)
 void weft_text_add_number(weft_text *text, int digits, double value)
 {
     char number[40];
-    snprintf(number, sizeof number, "%.*g", digits, value);
-    const char *exponent = strchr(number, 'e');
-    bool bare = exponent && !memchr(number, '.', (size_t)(exponent - number));
-    if (bare)
-        weft_text_add(text, "%.*s.0%s", (int)(exponent - number), number, exponent);
-    else
-        weft_text_add(text, "%s", number);
+    size_t length = (size_t)snprintf(number, sizeof number, "%.*g", digits, value);
+    const char *exponent = memchr(number, 'e', length);
+    size_t begin = exponent ? (size_t)(exponent - number) : length;
+    weft_text_add_bytes(text, number, begin);
+    if (!exponent) return;
+    if (!memchr(number, '.', begin)) weft_text_add_bytes(text, ".0", 2);
+    weft_text_add_bytes(text, exponent, length - begin);
 }
 
 enum { FEWEST_DIGITS = 6, DIGITS_OF_FLOAT = 9, DIGITS_OF_DOUBLE = 17 };
 
+/* Significant digits of a number of so many, without the zeros at its end. */
+static int count_digits(double value, int digits)
+{
+    char number[40];
+    snprintf(number, sizeof number, "%.*e", digits - 1, value);
+    const char *last = strchr(number, 'e') - 1;
+    while (digits > FEWEST_DIGITS && *last-- == '0') digits--;
+    return digits;
+}
+
+/* A decimal number of DBL_DIG digits or fewer is the one that its double has with DBL_DIG digits: what reads back from
+ * those needs no search. Subnormal numbers have fewer bits. */
 void weft_text_add_double(weft_text *text, double value)
 {
     char number[40];
-    int digits = FEWEST_DIGITS;
+    bool subnormal = fpclassify(value) == FP_SUBNORMAL;
+    int digits = subnormal ? FEWEST_DIGITS : DBL_DIG;
     for (; digits < DIGITS_OF_DOUBLE; digits++) {
         snprintf(number, sizeof number, "%.*g", digits, value);
         if (strtod(number, NULL) == value) break;
     }
+    if (!subnormal && digits == DBL_DIG) digits = count_digits(value, digits);
     weft_text_add_number(text, digits, value);
 }
 
@@ -102,17 +118,30 @@ void weft_text_add_int(weft_text *text, int64_t value)
     weft_text_add_bytes(text, at, (size_t)(digits + sizeof digits - at));
 }
 
+/* Bytes from string on that stand for themselves. */
+static size_t count_plain(const char *string, bool script)
+{
+    size_t count = 0;
+    for (unsigned char c; (c = (unsigned char)string[count]) >= 0x20 && c < 0x7f; count++)
+        if (c == '"' || c == '\\' || (script && c == '<')) break;
+    return count;
+}
+
 static void add_quoted(weft_text *text, const char *string, bool script)
 {
     weft_text_add_bytes(text, "\"", 1);
-    while (*string) {
+    for (;;) {
         uint32_t code = 0;
+        size_t plain = count_plain(string, script);
+        weft_text_add_bytes(text, string, plain);
+        string += plain;
+        if (!*string) break;
         int length = weft_utf8_next(string, &code);
         if (length == 0)
             weft_text_add_bytes(text, "\\ufffd", 6);
         else if (code == '"' || code == '\\')
             weft_text_add(text, "\\%c", (int)code);
-        else if (weft_utf8_needs_escape(code) || (script && code == '<'))
+        else if (weft_utf8_needs_escape(code) || code == '<')
             weft_text_add(text, "\\u%04x", (unsigned)code);
         else
             weft_text_add_bytes(text, string, (size_t)length);
