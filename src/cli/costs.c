@@ -7,36 +7,21 @@
 
 #include <yaml.h>
 
-#define NAMES                                                                                                          \
-    NAME(FORWARD, "forward")                                                                                           \
-    NAME(BACKWARD_INPUT, "backward-input")                                                                             \
-    NAME(BACKWARD_WEIGHT, "backward-weight")                                                                           \
-    NAME(BACKWARD, "backward")                                                                                         \
-    NAME(UPDATE, "update")                                                                                             \
-    NAME(OVERLAP, "overlap")                                                                                           \
-    NAME(COMM, "comm")                                                                                                 \
-    NAME(LATENCY, "latency")                                                                                           \
-    NAME(GATHER, "gather")                                                                                             \
-    NAME(REDUCE, "reduce")
+#define ALL(COST)                                                                                                      \
+    WEFT_CLI_PASS_COSTS(COST)                                                                                          \
+    WEFT_CLI_STEP_COSTS(COST) WEFT_CLI_MESSAGE_COSTS(COST) WEFT_CLI_COLLECTIVE_COSTS(COST)
 
-typedef enum cost {
-#define NAME(key, name) key,
-    NAMES
-#undef NAME
-        COSTS
-} cost;
+#define KEY(key, name, help) key,
+typedef enum cost { ALL(KEY) COSTS } cost;
+#undef KEY
 
-static const char *const names[COSTS] = {
-#define NAME(key, name) name,
-    NAMES
+#define NAME(key, name, help) name,
+static const char *const names[COSTS] = {ALL(NAME)};
 #undef NAME
-};
 
-static const char *const flags[COSTS] = {
-#define NAME(key, name) "--" name,
-    NAMES
-#undef NAME
-};
+#define FLAG(key, name, help) "--" name,
+static const char *const flags[COSTS] = {ALL(FLAG)};
+#undef FLAG
 
 /* No sum of so many as a program can have is infinite. */
 static const double most_time = 1e100;
