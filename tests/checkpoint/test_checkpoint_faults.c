@@ -262,9 +262,9 @@ static const struct {
     {HEAD "config: a\nfiles: 3\n", "a list of files is expected"},
     {HEAD "config: a\nfiles: [3]\n", "name, bytes and checksum"},
     {HEAD "config: [a]\nfiles: []\n", "a single value is expected"},
-    {HEAD "config: &x a\nfiles: []\n", "anchors, tags"},
-    {HEAD "config: !x a\nfiles: []\n", "anchors, tags"},
-    {HEAD "config: *x\nfiles: []\n", "a single value is expected"},
+    {HEAD "config: &x a\nfiles: []\n", "anchors are not allowed"},
+    {HEAD "config: !x a\nfiles: []\n", "tags are not allowed"},
+    {HEAD "config: *x\nfiles: []\n", "aliases are not allowed"},
     {HEAD "config: \"a\\0b\"\nfiles: []\n", "zero bytes"},
     {HEAD "config: a\nfiles:\n" A_FILE("../../../etc/passwd"), "not the name of a file of a checkpoint"},
     {HEAD "config: a\nfiles:\n" A_FILE("weights-00001-of-00001.safetensors")
