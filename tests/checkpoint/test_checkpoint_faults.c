@@ -265,7 +265,7 @@ static const struct {
     {HEAD "config: &x a\nfiles: []\n", "anchors are not allowed"},
     {HEAD "config: !x a\nfiles: []\n", "tags are not allowed"},
     {HEAD "config: *x\nfiles: []\n", "aliases are not allowed"},
-    {HEAD "config: \"a\\0b\"\nfiles: []\n", "zero bytes"},
+    {HEAD "config: \"a\\0b\"\nfiles: []\n", "a zero byte"},
     {HEAD "config: a\nfiles:\n" A_FILE("../../../etc/passwd"), "not the name of a file of a checkpoint"},
     {HEAD "config: a\nfiles:\n" A_FILE("weights-00001-of-00001.safetensors")
          A_FILE("weights-00001-of-00001.safetensors"),
