@@ -57,6 +57,17 @@ static weft_status apply_override(weft_config *config, const char *override, wef
     return weft_field_set(config, index, equals + 1, error);
 }
 
+static weft_status apply_use(weft_config *config, weft_config_use use, weft_error *error)
+{
+    for (int i = 0; i < weft_field_count(); i++) {
+        const char *value = weft_field_get(i)->instead[use];
+        if (!value) continue;
+        config->origins[i].kind = WEFT_ORIGIN_COMMAND_LINE;
+        TRY(weft_field_set(config, i, value, error));
+    }
+    return WEFT_OK;
+}
+
 static weft_status apply_defaults(weft_config *config, bool presets, weft_error *error)
 {
     for (int i = 0; i < weft_field_count(); i++) {
@@ -177,7 +188,7 @@ static weft_status check_steps(const weft_config *config, weft_error *error)
     return WEFT_OK;
 }
 
-static weft_status load(weft_config *config, const char *text, size_t length, const char *name,
+static weft_status load(weft_config *config, weft_config_use use, const char *text, size_t length, const char *name,
                         const char *const *overrides, int override_count, weft_error *error)
 {
     size_t count = (size_t)weft_field_count();
@@ -189,6 +200,7 @@ static weft_status load(weft_config *config, const char *text, size_t length, co
     for (size_t i = 0; i < count; i++) config->origins[i].file = file;
     TRY(weft_config_read_yaml(config, text, length, file, error));
     for (int i = 0; i < override_count; i++) TRY(apply_override(config, overrides[i], error));
+    TRY(apply_use(config, use, error));
     TRY(apply_defaults(config, false, error));
     TRY(apply_defaults(config, true, error));
     TRY(resolve(config, name, error));
@@ -198,28 +210,42 @@ static weft_status load(weft_config *config, const char *text, size_t length, co
     return check_steps(config, error);
 }
 
-weft_status weft_config_load_text(weft_config *config, const char *text, size_t length, const char *name,
-                                  const char *const *overrides, int override_count, weft_error *error)
+weft_status weft_config_load_text_for(weft_config *config, weft_config_use use, const char *text, size_t length,
+                                      const char *name, const char *const *overrides, int override_count,
+                                      weft_error *error)
 {
     *config = (weft_config){0};
     weft_arena_init(&config->arena);
-    weft_status status = load(config, text, length, name, overrides, override_count, error);
+    weft_status status = load(config, use, text, length, name, overrides, override_count, error);
     if (status != WEFT_OK) weft_config_fini(config);
     return status;
 }
 
-weft_status weft_config_load(weft_config *config, const char *path, const char *const *overrides, int override_count,
-                             weft_error *error)
+weft_status weft_config_load_text(weft_config *config, const char *text, size_t length, const char *name,
+                                  const char *const *overrides, int override_count, weft_error *error)
+{
+    return weft_config_load_text_for(config, WEFT_CONFIG_TO_TRAIN, text, length, name, overrides, override_count,
+                                     error);
+}
+
+weft_status weft_config_load_for(weft_config *config, weft_config_use use, const char *path,
+                                 const char *const *overrides, int override_count, weft_error *error)
 {
     *config = (weft_config){0};
     weft_text text;
     weft_text_init(&text);
     weft_status status = weft_file_read(path, &text, error);
     if (status == WEFT_OK)
-        status =
-            weft_config_load_text(config, weft_text_get(&text), text.length, path, overrides, override_count, error);
+        status = weft_config_load_text_for(config, use, weft_text_get(&text), text.length, path, overrides,
+                                           override_count, error);
     weft_text_fini(&text);
     return status;
+}
+
+weft_status weft_config_load(weft_config *config, const char *path, const char *const *overrides, int override_count,
+                             weft_error *error)
+{
+    return weft_config_load_for(config, WEFT_CONFIG_TO_TRAIN, path, overrides, override_count, error);
 }
 
 const char *weft_config_name(const weft_config *config)

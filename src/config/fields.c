@@ -7,15 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIELD(key, member, type, value, minimum, maximum, choices, help)                                               \
-    {key, offsetof(weft_config, member), WEFT_FIELD_##type, false, {value, value}, minimum, maximum, choices, help},
-#define PRESET(key, member, type, gpt2, llama, minimum, maximum, choices, help)                                        \
-    {key, offsetof(weft_config, member), WEFT_FIELD_##type, true, {gpt2, llama}, minimum, maximum, choices, help},
+#define ROW(key, member, type, preset, gpt2, llama, sample, rehearse, minimum, maximum, choices, help)                 \
+    {key,                                                                                                              \
+     offsetof(weft_config, member),                                                                                    \
+     WEFT_FIELD_##type,                                                                                                \
+     preset,                                                                                                           \
+     {gpt2, llama},                                                                                                    \
+     {NULL, sample, rehearse},                                                                                         \
+     minimum,                                                                                                          \
+     maximum,                                                                                                          \
+     choices,                                                                                                          \
+     help},
+#define FIELD(key, member, type, value, ...) ROW(key, member, type, false, value, value, __VA_ARGS__)
+#define PRESET(key, member, type, ...) ROW(key, member, type, true, __VA_ARGS__)
 static const weft_field fields[] = {
 #include "config/fields.def"
 };
 #undef FIELD
 #undef PRESET
+#undef ROW
 
 enum { FIELDS = sizeof fields / sizeof fields[0], CHOICES = 8, CHOICE_BYTES = 32 };
 
