@@ -1,3 +1,4 @@
+#include "base/utf8.h"
 #include "tokenizer/parts.h"
 
 #include <math.h>

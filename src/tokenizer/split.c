@@ -1,4 +1,5 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
+#include "base/utf8.h"
 #include "tokenizer/split.h"
 
 #include <pcre2.h>

@@ -1,3 +1,4 @@
+#include "base/utf8.h"
 #include "tokenizer/normalize.h"
 
 #include <string.h>
