@@ -235,8 +235,12 @@ static weft_status move_all(course *self, weft_error *error)
 {
     bool end = false;
     while (!end || self->writes < self->reads) {
-        if (!end && is_stopped(self)) end = self->totals.stopped = true;
-        while (!end && self->reads - self->writes < self->job_count) TRY(read_job(self, &end, error));
+        while (!end && self->reads - self->writes < self->job_count) {
+            if (is_stopped(self))
+                end = self->totals.stopped = true;
+            else
+                TRY(read_job(self, &end, error));
+        }
         bool last = self->totals.stopped && self->writes + 1 == self->reads;
         if (self->writes < self->reads) TRY(write_job(self, last, error));
     }
@@ -351,12 +355,25 @@ static weft_status run(course *self, weft_error *error)
     return WEFT_OK;
 }
 
+/* What lies aside is of use only behind a safe place. */
+static void leave_aside(const course *self)
+{
+    static const char *const endings[] = {".bin.part", ".idx.part", ".mask.part", ".lengths.part"};
+    char path[PATH + 32];
+    if (!self->writer || weft_path_exists(self->progress)) return;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        snprintf(path, sizeof path, "%s%s", self->options->prefix, endings[i]);
+        unlink(path);
+    }
+}
+
 weft_status weft_tokenize(const weft_tokenize_options *options, weft_tokenize_totals *out, weft_error *error)
 {
     course self = {.options = options};
     pthread_mutex_init(&self.lock, NULL);
     pthread_cond_init(&self.changed, NULL);
     weft_status status = run(&self, error);
+    if (status != WEFT_OK) leave_aside(&self);
     end_threads(&self);
     if (self.pack) {
         self.totals.filled = weft_pack_filled(self.pack);
