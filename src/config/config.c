@@ -73,6 +73,11 @@ static weft_status apply_defaults(weft_config *config, bool presets, weft_error 
     for (int i = 0; i < weft_field_count(); i++) {
         const weft_field *field = weft_field_get(i);
         if (config->origins[i].kind != WEFT_ORIGIN_UNSET || field->preset != presets) continue;
+        if (!field->defaults[0] && config->data.sources.count > 0) { /* data.path, whose place they take */
+            config->origins[i].kind = WEFT_ORIGIN_DEFAULT;
+            TRY(weft_field_set(config, i, "", error));
+            continue;
+        }
         if (!field->defaults[0])
             return weft_config_complain(config, field->key, error, "is required; set it in the file or as %s=VALUE",
                                         field->key);
@@ -128,6 +133,15 @@ static weft_status check_model(const weft_config *config, weft_error *error)
     if (model->position == WEFT_CONFIG_LEARNED && config->batch.tokens > model->context)
         return weft_config_complain(config, "batch.tokens", error, "%lld tokens do not fit in model.context %lld",
                                     (long long)config->batch.tokens, (long long)model->context);
+    return WEFT_OK;
+}
+
+static weft_status check_data(const weft_config *config, weft_error *error)
+{
+    bool path = config->data.path[0] != '\0', sources = config->data.sources.count > 0;
+    if (path && sources)
+        return weft_config_complain(config, "data.sources", error, "takes the place of data.path: set one of them");
+    if (!path && !sources) return weft_config_complain(config, "data.path", error, "names no file or folder");
     return WEFT_OK;
 }
 
@@ -204,6 +218,7 @@ static weft_status load(weft_config *config, weft_config_use use, const char *te
     TRY(apply_defaults(config, false, error));
     TRY(apply_defaults(config, true, error));
     TRY(resolve(config, name, error));
+    TRY(check_data(config, error));
     TRY(check_model(config, error));
     TRY(check_stages(config, error));
     TRY(check_sharding(config, error));

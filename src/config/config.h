@@ -16,6 +16,16 @@ typedef struct weft_config_list {
     int64_t count;
 } weft_config_list;
 
+typedef struct weft_config_source {
+    const char *path;
+    double weight;
+} weft_config_source;
+
+typedef struct weft_config_sources {
+    const weft_config_source *items;
+    int64_t count;
+} weft_config_sources;
+
 /* Choices are stored as the index into their name list in fields.def; the enums here follow that order. */
 typedef enum { WEFT_CONFIG_LAYERNORM, WEFT_CONFIG_RMSNORM } weft_config_norm;
 typedef enum { WEFT_CONFIG_LEARNED, WEFT_CONFIG_ROTARY } weft_config_position;
@@ -71,10 +81,11 @@ typedef struct weft_config {
     } run;
     weft_model_config model;
     struct {
-        const char *path;          /* file or folder */
-        int64_t format;            /* weft_config_format */
-        const char *held_out_path; /* or empty: held_out of path */
-        double held_out;           /* share of blocks, spread over the whole */
+        const char *path;            /* file, folder or prefix; empty where there are sources */
+        weft_config_sources sources; /* in its place */
+        int64_t format;              /* weft_config_format */
+        const char *held_out_path;   /* or empty: held_out of path */
+        double held_out;             /* share of blocks, spread over the whole */
     } data;
     struct {
         int64_t microbatches, sequences,

@@ -78,9 +78,13 @@ void weft_config_dump_json(const weft_config *config, weft_text *out)
 static const char *type_name(weft_field_type type)
 {
     static const char *const names[WEFT_FIELD_TYPES] = {
-        [WEFT_FIELD_INT] = "whole number",   [WEFT_FIELD_DOUBLE] = "number",
-        [WEFT_FIELD_BOOL] = "true or false", [WEFT_FIELD_TEXT] = "text",
-        [WEFT_FIELD_CHOICE] = "name",        [WEFT_FIELD_LIST] = "list of whole numbers",
+        [WEFT_FIELD_INT] = "whole number",
+        [WEFT_FIELD_DOUBLE] = "number",
+        [WEFT_FIELD_BOOL] = "true or false",
+        [WEFT_FIELD_TEXT] = "text",
+        [WEFT_FIELD_CHOICE] = "name",
+        [WEFT_FIELD_LIST] = "list of whole numbers",
+        [WEFT_FIELD_SOURCES] = "list of sources",
         [WEFT_FIELD_SIZE] = "size in bytes",
     };
     return names[type];
