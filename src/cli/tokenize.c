@@ -38,15 +38,15 @@ static void tell(void *context, const weft_tokenize_totals *totals)
             (double)totals->tokens * 1e-6, (double)totals->text * 1e-6 / (now - it->begin + 1e-9));
 }
 
-static weft_status read_format(const weft_arguments *arguments, weft_pieces_format *out, weft_error *error)
+static weft_status read_format(const weft_arguments *arguments, weft_passages_format *out, weft_error *error)
 {
     const char *format = weft_arguments_get(arguments, "format");
-    *out = WEFT_PIECES_AUTO;
+    *out = WEFT_PASSAGES_AUTO;
     if (!format) return WEFT_OK;
     if (strcmp(format, "text") == 0)
-        *out = WEFT_PIECES_TEXT;
+        *out = WEFT_PASSAGES_TEXT;
     else if (strcmp(format, "jsonl") == 0)
-        *out = WEFT_PIECES_JSONL;
+        *out = WEFT_PASSAGES_JSONL;
     else
         FAIL(error, WEFT_INVALID, "--format is text or jsonl, not '%s'", format);
     return WEFT_OK;
@@ -129,9 +129,9 @@ static weft_status read_options(const weft_arguments *arguments, weft_tokenize_o
     TRY(weft_arguments_int(arguments, "threads", cores, 1, MOST_THREADS, &threads, error));
     TRY(weft_arguments_int(arguments, "pack", 0, 1, INT32_MAX, &options->pack, error));
     if (chat) TRY(weft_chat_template_find(chat, encode->tokenizer, &encode->chat, error));
-    if (chat && options->pieces.format == WEFT_PIECES_TEXT)
+    if (chat && options->pieces.format == WEFT_PASSAGES_TEXT)
         FAIL(error, WEFT_INVALID, "--chat reads JSONL, not --format text");
-    if (chat) options->pieces.format = WEFT_PIECES_JSONL;
+    if (chat) options->pieces.format = WEFT_PASSAGES_JSONL;
     TRY(read_end(arguments, encode, error));
     TRY(read_fill(arguments, encode, error));
     options->threads = (int)threads;

@@ -4,7 +4,7 @@
 
 #include <inttypes.h>
 
-struct weft_piece_encoder {
+struct weft_passage_encoder {
     weft_encode_options options;
     weft_encoder *encoder;
     weft_text text; /* of a line of JSONL */
@@ -19,9 +19,10 @@ void weft_coded_fini(weft_coded *coded)
     *coded = (weft_coded){0};
 }
 
-weft_status weft_piece_encoder_create(const weft_encode_options *options, weft_piece_encoder **out, weft_error *error)
+weft_status weft_passage_encoder_create(const weft_encode_options *options, weft_passage_encoder **out,
+                                        weft_error *error)
 {
-    weft_piece_encoder *encoder = NULL;
+    weft_passage_encoder *encoder = NULL;
     *out = NULL;
     TRY(weft_allocate(1, sizeof *encoder, &encoder, error));
     encoder->options = *options;
@@ -30,11 +31,11 @@ weft_status weft_piece_encoder_create(const weft_encode_options *options, weft_p
     if (status == WEFT_OK)
         *out = encoder;
     else
-        weft_piece_encoder_destroy(encoder);
+        weft_passage_encoder_destroy(encoder);
     return status;
 }
 
-void weft_piece_encoder_destroy(weft_piece_encoder *encoder)
+void weft_passage_encoder_destroy(weft_passage_encoder *encoder)
 {
     if (!encoder) return;
     weft_encoder_destroy(encoder->encoder);
@@ -59,7 +60,7 @@ static weft_status mark(weft_coded *out, size_t from, bool learnt, weft_error *e
     return WEFT_OK;
 }
 
-static weft_status add_text(weft_piece_encoder *encoder, const char *text, size_t length, unsigned flags,
+static weft_status add_text(weft_passage_encoder *encoder, const char *text, size_t length, unsigned flags,
                             weft_coded *out, weft_error *error)
 {
     return weft_encoder_encode(encoder->encoder, text, length, flags, &out->tokens, error);
@@ -84,7 +85,7 @@ static void draw_cuts(const weft_fill_middle *fill, uint64_t document, const cha
     cuts[1] = larger;
 }
 
-static weft_status add_filled(weft_piece_encoder *encoder, uint64_t document, const char *text, size_t length,
+static weft_status add_filled(weft_passage_encoder *encoder, uint64_t document, const char *text, size_t length,
                               weft_coded *out, weft_error *error)
 {
     const weft_fill_middle *fill = &encoder->options.fill;
@@ -117,7 +118,7 @@ static bool is_filled(const weft_fill_middle *fill, uint64_t document)
 }
 
 /* A part of a longer text is never rearranged: where its other parts are cut is not known. */
-static weft_status encode_text(weft_piece_encoder *encoder, const weft_piece *piece, uint64_t document,
+static weft_status encode_text(weft_passage_encoder *encoder, const weft_passage *piece, uint64_t document,
                                const char *text, size_t length, weft_coded *out, weft_error *error)
 {
     const weft_encode_options *options = &encoder->options;
@@ -129,7 +130,7 @@ static weft_status encode_text(weft_piece_encoder *encoder, const weft_piece *pi
     return add_text(encoder, text, length, flags, out, error);
 }
 
-static weft_status encode_chat(weft_piece_encoder *encoder, const char *line, size_t length, weft_coded *out,
+static weft_status encode_chat(weft_passage_encoder *encoder, const char *line, size_t length, weft_coded *out,
                                weft_error *error)
 {
     weft_chat_parts *parts = &encoder->parts;
@@ -147,7 +148,7 @@ static weft_status encode_chat(weft_piece_encoder *encoder, const char *line, si
     return WEFT_OK;
 }
 
-static weft_status encode_line(weft_piece_encoder *encoder, const weft_piece *piece, uint64_t document,
+static weft_status encode_line(weft_passage_encoder *encoder, const weft_passage *piece, uint64_t document,
                                const char *line, weft_coded *out, weft_error *error)
 {
     weft_text *text = &encoder->text;
@@ -163,7 +164,7 @@ static weft_status end_document(const weft_encode_options *options, weft_coded *
     return options->end_of_text < 0 || options->chat ? WEFT_OK : add_token(out, options->end_of_text, error);
 }
 
-static weft_status encode_piece(weft_piece_encoder *encoder, const weft_piece *piece, uint64_t document,
+static weft_status encode_piece(weft_passage_encoder *encoder, const weft_passage *piece, uint64_t document,
                                 const char *text, weft_coded *out, weft_error *error)
 {
     weft_status status = piece->jsonl ? encode_line(encoder, piece, document, text, out, error)
@@ -175,13 +176,13 @@ static weft_status encode_piece(weft_piece_encoder *encoder, const weft_piece *p
     FAIL(error, status, "%s: %s", piece->path, reason.text);
 }
 
-weft_status weft_piece_encoder_run(weft_piece_encoder *encoder, const weft_piece_batch *batch, uint64_t documents,
-                                   weft_coded *out, weft_error *error)
+weft_status weft_passage_encoder_run(weft_passage_encoder *encoder, const weft_passage_batch *batch, uint64_t documents,
+                                     weft_coded *out, weft_error *error)
 {
     out->tokens.count = 0;
     TRY(weft_grow(&out->past, &out->past_capacity, batch->count, sizeof *out->past, error));
     for (size_t i = 0; i < batch->count; i++) {
-        const weft_piece *piece = &batch->pieces[i];
+        const weft_passage *piece = &batch->pieces[i];
         documents += piece->begins;
         TRY(encode_piece(encoder, piece, documents, batch->text.bytes + piece->offset, out, error));
         out->past[i] = out->tokens.count;

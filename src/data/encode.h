@@ -1,5 +1,5 @@
 /*
- * A batch of pieces (data/pieces.h) as tokens: text and JSONL, chats by a template, fill-in-the-middle.
+ * A batch of pieces (data/passages.h) as tokens: text and JSONL, chats by a template, fill-in-the-middle.
  *
  * Owns: an encoder its scratch, coded tokens theirs.  Lifetime: create to destroy.  Threads: an encoder belongs to one;
  * any number side by side.
@@ -8,7 +8,7 @@
 #define WEFT_DATA_ENCODE_H
 
 #include "data/chat.h"
-#include "data/pieces.h"
+#include "data/passages.h"
 
 /* Documents as three parts in another order: M. Bavarian et al., Efficient training of language models to fill in the
  * middle, arXiv 2207.14255. */
@@ -39,15 +39,15 @@ typedef struct weft_coded {
 
 void weft_coded_fini(weft_coded *coded);
 
-typedef struct weft_piece_encoder weft_piece_encoder;
+typedef struct weft_passage_encoder weft_passage_encoder;
 
-weft_status weft_piece_encoder_create(const weft_encode_options *options, weft_piece_encoder **out,
-                                      weft_error *error) WEFT_CHECKED;
-void weft_piece_encoder_destroy(weft_piece_encoder *encoder); /* accepts NULL */
+weft_status weft_passage_encoder_create(const weft_encode_options *options, weft_passage_encoder **out,
+                                        weft_error *error) WEFT_CHECKED;
+void weft_passage_encoder_destroy(weft_passage_encoder *encoder); /* accepts NULL */
 
 /* documents: how many began before this batch: with the seed it says which are rearranged. WEFT_INVALID names file and
  * line of what cannot be encoded. */
-weft_status weft_piece_encoder_run(weft_piece_encoder *encoder, const weft_piece_batch *batch, uint64_t documents,
-                                   weft_coded *out, weft_error *error) WEFT_CHECKED;
+weft_status weft_passage_encoder_run(weft_passage_encoder *encoder, const weft_passage_batch *batch, uint64_t documents,
+                                     weft_coded *out, weft_error *error) WEFT_CHECKED;
 
 #endif

@@ -23,10 +23,10 @@ typedef enum { EMPTY, READ, TAKEN, ENCODED } job_state;
 
 /* A batch on its way from the reader to an encoder to the writer. */
 typedef struct {
-    weft_piece_batch batch;
+    weft_passage_batch batch;
     weft_coded coded;
-    weft_pieces_place place; /* behind it */
-    uint64_t begun;          /* documents before it */
+    weft_passages_place place; /* behind it */
+    uint64_t begun;            /* documents before it */
     job_state state;
     weft_status status;
     weft_error error;
@@ -34,7 +34,7 @@ typedef struct {
 
 typedef struct {
     const weft_tokenize_options *options;
-    weft_pieces *pieces;
+    weft_passages *pieces;
     weft_megatron_writer *writer;
     weft_pack *pack;
     weft_tokenize_totals totals;
@@ -50,7 +50,7 @@ typedef struct {
     pthread_mutex_t lock;   /* of the states of jobs, and ended */
     pthread_cond_t changed;
     pthread_t *threads; /* (started) */
-    weft_piece_encoder **encoders;
+    weft_passage_encoder **encoders;
     int started;
 } course;
 
@@ -67,7 +67,7 @@ static job *take_job(course *self)
 
 typedef struct {
     course *self;
-    weft_piece_encoder *encoder;
+    weft_passage_encoder *encoder;
 } encoding;
 
 static void *encode_main(void *pointer)
@@ -83,7 +83,7 @@ static void *encode_main(void *pointer)
             continue;
         }
         pthread_mutex_unlock(&self->lock);
-        mine->status = weft_piece_encoder_run(it.encoder, &mine->batch, mine->begun, &mine->coded, &mine->error);
+        mine->status = weft_passage_encoder_run(it.encoder, &mine->batch, mine->begun, &mine->coded, &mine->error);
         pthread_mutex_lock(&self->lock);
         mine->state = ENCODED;
         pthread_cond_broadcast(&self->changed);
@@ -97,7 +97,7 @@ static weft_status start_thread(course *self, weft_error *error)
 {
     encoding *it = NULL;
     sigset_t all, before;
-    TRY(weft_piece_encoder_create(&self->options->encode, &self->encoders[self->started], error));
+    TRY(weft_passage_encoder_create(&self->options->encode, &self->encoders[self->started], error));
     TRY(weft_allocate(1, sizeof *it, &it, error));
     *it = (encoding){self, self->encoders[self->started]};
     sigfillset(&all);
@@ -109,7 +109,7 @@ static weft_status start_thread(course *self, weft_error *error)
         return WEFT_OK;
     }
     weft_free(it);
-    weft_piece_encoder_destroy(self->encoders[self->started]);
+    weft_passage_encoder_destroy(self->encoders[self->started]);
     self->encoders[self->started] = NULL;
     FAIL(error, WEFT_FAILED, "cannot start a thread: %s", strerror(reason));
 }
@@ -135,10 +135,10 @@ static void end_threads(course *self)
     pthread_mutex_unlock(&self->lock);
     for (int i = 0; i < self->started; i++) {
         pthread_join(self->threads[i], NULL);
-        weft_piece_encoder_destroy(self->encoders[i]);
+        weft_passage_encoder_destroy(self->encoders[i]);
     }
     for (size_t i = 0; i < self->job_count && self->jobs; i++) {
-        weft_piece_batch_fini(&self->jobs[i].batch);
+        weft_passage_batch_fini(&self->jobs[i].batch);
         weft_coded_fini(&self->jobs[i].coded);
     }
     weft_free(self->jobs);
@@ -150,10 +150,10 @@ static void end_threads(course *self)
 static weft_status read_job(course *self, bool *out_end, weft_error *error)
 {
     job *next = &self->jobs[self->reads % self->job_count];
-    TRY(weft_pieces_next(self->pieces, BATCH_BYTES, &next->batch, error));
+    TRY(weft_passages_next(self->pieces, BATCH_BYTES, &next->batch, error));
     *out_end = next->batch.count == 0;
     if (*out_end) return WEFT_OK;
-    next->place = weft_pieces_tell(self->pieces);
+    next->place = weft_passages_tell(self->pieces);
     next->begun = self->begun;
     for (size_t i = 0; i < next->batch.count; i++) self->begun += next->batch.pieces[i].begins;
     pthread_mutex_lock(&self->lock);
@@ -214,7 +214,7 @@ static weft_status write_job(course *self, bool last, weft_error *error)
     for (size_t i = 0; i < done->batch.count; i++) TRY(write_piece(self, done, i, error));
     self->totals.text += done->batch.text.length;
     self->totals.tokens += done->coded.tokens.count;
-    self->totals.consumed = weft_pieces_consumed(self->pieces);
+    self->totals.consumed = weft_passages_consumed(self->pieces);
     self->since += done->batch.text.length;
     if (self->since >= SAFE_BYTES || last) TRY(make_safe(self, done, error));
     pthread_mutex_lock(&self->lock);
@@ -248,7 +248,7 @@ static weft_status move_all(course *self, weft_error *error)
 }
 
 /* Of all that the bytes depend on. */
-static uint64_t fingerprint(const weft_tokenize_options *options, const weft_pieces *pieces)
+static uint64_t fingerprint(const weft_tokenize_options *options, const weft_passages *pieces)
 {
     const weft_encode_options *encode = &options->encode;
     char text[512];
@@ -258,13 +258,13 @@ static uint64_t fingerprint(const weft_tokenize_options *options, const weft_pie
                  encode->end_of_text, options->pack, encode->fill.rate, encode->fill.suffix_first, encode->fill.prefix,
                  encode->fill.middle, encode->fill.suffix, encode->fill.seed);
     if (length > (int)sizeof text - 1) length = (int)sizeof text - 1;
-    uint64_t hash = XXH3_64bits_withSeed(text, (size_t)length, weft_pieces_fingerprint(pieces));
+    uint64_t hash = XXH3_64bits_withSeed(text, (size_t)length, weft_passages_fingerprint(pieces));
     const char *chat = encode->chat ? weft_chat_template_name(encode->chat) : "";
     return XXH3_64bits_withSeed(chat, strlen(chat), hash ^ weft_tokenizer_fingerprint(encode->tokenizer));
 }
 
 /* Where an earlier run was safe. *out_found: there is such a place. */
-static weft_status read_progress(course *self, weft_megatron_state *state, weft_pieces_place *place, bool *out_found,
+static weft_status read_progress(course *self, weft_megatron_state *state, weft_passages_place *place, bool *out_found,
                                  weft_error *error)
 {
     weft_text text;
@@ -307,16 +307,16 @@ static weft_status open_inputs(course *self, weft_error *error)
     enum { OWN = sizeof endings / sizeof *endings };
     char names[OWN][PATH + 16];
     const char *own[OWN];
-    weft_pieces_options options = self->options->pieces;
+    weft_passages_options options = self->options->pieces;
     for (int i = 0; i < OWN; i++) {
         snprintf(names[i], sizeof names[i], "%s%s", self->options->prefix, endings[i]);
         own[i] = names[i];
     }
     options.own = own;
     options.own_count = OWN;
-    TRY(weft_pieces_create(&options, &self->pieces, error));
+    TRY(weft_passages_create(&options, &self->pieces, error));
     self->fingerprint = fingerprint(self->options, self->pieces);
-    self->totals.size = weft_pieces_size(self->pieces);
+    self->totals.size = weft_passages_size(self->pieces);
     return WEFT_OK;
 }
 
@@ -324,7 +324,7 @@ static weft_status open_writer(course *self, weft_error *error)
 {
     const weft_encode_options *encode = &self->options->encode;
     weft_megatron_state state = {0};
-    weft_pieces_place place = {0};
+    weft_passages_place place = {0};
     bool found = false, small = weft_tokenizer_vocabulary(encode->tokenizer) < SMALL_IDS;
     TRY(read_progress(self, &state, &place, &found, error));
     weft_megatron_writer_options options = {.prefix = self->options->prefix,
@@ -335,7 +335,7 @@ static weft_status open_writer(course *self, weft_error *error)
     self->totals.documents = self->totals.resumed;
     self->totals.tokens = state.tokens;
     TRY(weft_megatron_writer_create(&options, &self->writer, error));
-    if (found) TRY(weft_pieces_seek(self->pieces, place, error));
+    if (found) TRY(weft_passages_seek(self->pieces, place, error));
     if (self->options->pack == 0) return WEFT_OK;
     int32_t filler = encode->end_of_text >= 0 ? encode->end_of_text : 0;
     return weft_pack_create(self->writer, self->options->pack, filler, &self->pack, error);
@@ -381,7 +381,7 @@ weft_status weft_tokenize(const weft_tokenize_options *options, weft_tokenize_to
     }
     weft_pack_destroy(self.pack);
     weft_megatron_writer_destroy(self.writer);
-    weft_pieces_destroy(self.pieces);
+    weft_passages_destroy(self.pieces);
     pthread_cond_destroy(&self.changed);
     pthread_mutex_destroy(&self.lock);
     *out = self.totals;

@@ -20,7 +20,7 @@ typedef struct weft_tokenize_totals {
 } weft_tokenize_totals;
 
 typedef struct weft_tokenize_options {
-    weft_pieces_options pieces; /* own is set here */
+    weft_passages_options pieces; /* own is set here */
     weft_encode_options encode;
     const char *prefix;
     int64_t pack; /* tokens of a block into which documents are packed; 0: they follow each other */

@@ -206,7 +206,7 @@ static void test_forms(void **state)
     assert_non_null(freopen(jsonl[0], "rb", stdin));
     const char *standard[] = {"-"};
     weft_tokenize_options piped = options_of(standard, 1, "of-pipe");
-    piped.pieces.format = WEFT_PIECES_JSONL;
+    piped.pieces.format = WEFT_PASSAGES_JSONL;
     run(piped);
     expect_same("of-texts", "of-pipe", ".idx");
     assert_int_equal(dup2(kept, STDIN_FILENO), STDIN_FILENO);

@@ -1,4 +1,4 @@
-#include "data/pieces.h"
+#include "data/passages.h"
 
 #include "data/collect.h"
 #include "data/inflate.h"
@@ -15,7 +15,7 @@ typedef struct {
     uint64_t size;
 } known_input;
 
-struct weft_pieces {
+struct weft_passages {
     const weft_tokenizer *tokenizer;
     weft_arena arena;
     known_input *inputs; /* (count) */
@@ -24,15 +24,15 @@ struct weft_pieces {
     weft_inflate *open;                     /* inputs[place.input]; NULL: not yet */
     bool begun;                             /* a document has begun and not ended */
     bool past_end;                          /* the open one has no more to give */
-    weft_pieces_place place;
+    weft_passages_place place;
     weft_text rest; /* read and not yet in a piece */
 };
 
-void weft_piece_batch_fini(weft_piece_batch *batch)
+void weft_passage_batch_fini(weft_passage_batch *batch)
 {
     weft_text_fini(&batch->text);
     weft_free(batch->pieces);
-    *batch = (weft_piece_batch){0};
+    *batch = (weft_passage_batch){0};
 }
 
 static bool ends_in(const char *name, size_t length, const char *ending)
@@ -41,11 +41,11 @@ static bool ends_in(const char *name, size_t length, const char *ending)
     return length > tail && strncmp(name + length - tail, ending, tail) == 0;
 }
 
-static bool is_jsonl(const char *path, weft_pieces_format format)
+static bool is_jsonl(const char *path, weft_passages_format format)
 {
     static const char *const packed[] = {".gz", ".zst"}, *const lines[] = {".jsonl", ".ndjson", ".json"};
     size_t length = strlen(path);
-    if (format != WEFT_PIECES_AUTO) return format == WEFT_PIECES_JSONL;
+    if (format != WEFT_PASSAGES_AUTO) return format == WEFT_PASSAGES_JSONL;
     for (size_t i = 0; i < sizeof packed / sizeof *packed; i++)
         if (ends_in(path, length, packed[i])) length -= strlen(packed[i]);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
@@ -53,7 +53,7 @@ static bool is_jsonl(const char *path, weft_pieces_format format)
     return false;
 }
 
-static weft_status add_input(weft_pieces *pieces, const char *path, weft_pieces_format format, weft_error *error)
+static weft_status add_input(weft_passages *pieces, const char *path, weft_passages_format format, weft_error *error)
 {
     struct stat info = {0};
     bool standard = strcmp(path, "-") == 0;
@@ -70,7 +70,7 @@ static weft_status add_input(weft_pieces *pieces, const char *path, weft_pieces_
     return WEFT_OK;
 }
 
-static weft_status add_path(weft_pieces *pieces, const weft_pieces_options *options, const char *path,
+static weft_status add_path(weft_passages *pieces, const weft_passages_options *options, const char *path,
                             weft_error *error)
 {
     weft_collection collection;
@@ -83,9 +83,9 @@ static weft_status add_path(weft_pieces *pieces, const weft_pieces_options *opti
     return status;
 }
 
-weft_status weft_pieces_create(const weft_pieces_options *options, weft_pieces **out, weft_error *error)
+weft_status weft_passages_create(const weft_passages_options *options, weft_passages **out, weft_error *error)
 {
-    weft_pieces *pieces = NULL;
+    weft_passages *pieces = NULL;
     *out = NULL;
     TRY(weft_allocate(1, sizeof *pieces, &pieces, error));
     pieces->tokenizer = options->tokenizer;
@@ -97,11 +97,11 @@ weft_status weft_pieces_create(const weft_pieces_options *options, weft_pieces *
     if (status == WEFT_OK)
         *out = pieces;
     else
-        weft_pieces_destroy(pieces);
+        weft_passages_destroy(pieces);
     return status;
 }
 
-void weft_pieces_destroy(weft_pieces *pieces)
+void weft_passages_destroy(weft_passages *pieces)
 {
     if (!pieces) return;
     weft_inflate_close(pieces->open);
@@ -111,22 +111,22 @@ void weft_pieces_destroy(weft_pieces *pieces)
     weft_free(pieces);
 }
 
-static weft_status open_next(weft_pieces *pieces, weft_error *error)
+static weft_status open_next(weft_passages *pieces, weft_error *error)
 {
     pieces->past_end = pieces->begun = false;
     return weft_inflate_open(pieces->inputs[pieces->place.input].path, &pieces->open, error);
 }
 
-static void close_open(weft_pieces *pieces)
+static void close_open(weft_passages *pieces)
 {
     pieces->done_bytes += pieces->inputs[pieces->place.input].size;
     weft_inflate_close(pieces->open);
     pieces->open = NULL;
-    pieces->place = (weft_pieces_place){.input = pieces->place.input + 1};
+    pieces->place = (weft_passages_place){.input = pieces->place.input + 1};
     pieces->rest.length = 0;
 }
 
-weft_status weft_pieces_seek(weft_pieces *pieces, weft_pieces_place place, weft_error *error)
+weft_status weft_passages_seek(weft_passages *pieces, weft_passages_place place, weft_error *error)
 {
     for (uint64_t i = 0; i < place.input && i < pieces->count; i++) pieces->done_bytes += pieces->inputs[i].size;
     pieces->place = place;
@@ -143,13 +143,13 @@ weft_status weft_pieces_seek(weft_pieces *pieces, weft_pieces_place place, weft_
     return WEFT_OK;
 }
 
-weft_pieces_place weft_pieces_tell(const weft_pieces *pieces)
+weft_passages_place weft_passages_tell(const weft_passages *pieces)
 {
     return pieces->place;
 }
 
 /* More of the open input behind the rest. */
-static weft_status read_on(weft_pieces *pieces, weft_error *error)
+static weft_status read_on(weft_passages *pieces, weft_error *error)
 {
     char bytes[READ_BYTES];
     size_t got = 0;
@@ -159,30 +159,30 @@ static weft_status read_on(weft_pieces *pieces, weft_error *error)
     return weft_text_check(&pieces->rest, error);
 }
 
-static weft_status too_long(const weft_pieces *pieces, const char *what, weft_error *error)
+static weft_status too_long(const weft_passages *pieces, const char *what, weft_error *error)
 {
     FAIL(error, WEFT_INVALID, "%s: %s longer than %d bytes", pieces->inputs[pieces->place.input].path, what, LONGEST);
 }
 
 /* length bytes of the rest from `from` on become a piece. */
-static weft_status add_piece(weft_pieces *pieces, size_t from, size_t length, bool ends, weft_piece_batch *batch,
+static weft_status add_piece(weft_passages *pieces, size_t from, size_t length, bool ends, weft_passage_batch *batch,
                              weft_error *error)
 {
     const known_input *input = &pieces->inputs[pieces->place.input];
     TRY(weft_grow(&batch->pieces, &batch->capacity, batch->count + 1, sizeof *batch->pieces, error));
-    batch->pieces[batch->count++] = (weft_piece){.offset = batch->text.length,
-                                                 .length = length,
-                                                 .begins = !pieces->begun,
-                                                 .ends = ends,
-                                                 .jsonl = input->jsonl,
-                                                 .line = pieces->place.line,
-                                                 .path = input->path};
+    batch->pieces[batch->count++] = (weft_passage){.offset = batch->text.length,
+                                                   .length = length,
+                                                   .begins = !pieces->begun,
+                                                   .ends = ends,
+                                                   .jsonl = input->jsonl,
+                                                   .line = pieces->place.line,
+                                                   .path = input->path};
     pieces->begun = !ends;
     weft_text_add_bytes(&batch->text, pieces->rest.bytes + from, length);
     return weft_text_check(&batch->text, error);
 }
 
-static void consume(weft_pieces *pieces, size_t length)
+static void consume(weft_passages *pieces, size_t length)
 {
     weft_text *rest = &pieces->rest;
     if (length == 0) return;
@@ -200,7 +200,7 @@ static bool is_blank(const char *line, size_t length)
 
 /* All whole lines of the rest but blank ones, until the batch has so many bytes; at the end of the file what is left is
  * a line, too. */
-static weft_status take_lines(weft_pieces *pieces, size_t bytes, weft_piece_batch *batch, weft_error *error)
+static weft_status take_lines(weft_passages *pieces, size_t bytes, weft_passage_batch *batch, weft_error *error)
 {
     const weft_text *rest = &pieces->rest;
     size_t at = 0;
@@ -217,7 +217,7 @@ static weft_status take_lines(weft_pieces *pieces, size_t bytes, weft_piece_batc
 }
 
 /* Near `bytes`, or twice, four times, ... as far: at a place that the text alone decides, not how it was read. */
-static size_t find_cut(const weft_pieces *pieces, size_t bytes)
+static size_t find_cut(const weft_passages *pieces, size_t bytes)
 {
     size_t cut = 0;
     for (size_t most = bytes; most <= pieces->rest.length && cut == 0; most *= 2)
@@ -226,7 +226,7 @@ static size_t find_cut(const weft_pieces *pieces, size_t bytes)
 }
 
 /* The rest, once it is long enough, up to a place where it may be cut; at the end of the file all of it. */
-static weft_status take_text(weft_pieces *pieces, size_t bytes, weft_piece_batch *batch, weft_error *error)
+static weft_status take_text(weft_passages *pieces, size_t bytes, weft_passage_batch *batch, weft_error *error)
 {
     const weft_text *rest = &pieces->rest;
     size_t length = rest->length < bytes ? 0 : find_cut(pieces, bytes);
@@ -239,7 +239,7 @@ static weft_status take_text(weft_pieces *pieces, size_t bytes, weft_piece_batch
     return WEFT_OK;
 }
 
-weft_status weft_pieces_next(weft_pieces *pieces, size_t bytes, weft_piece_batch *batch, weft_error *error)
+weft_status weft_passages_next(weft_passages *pieces, size_t bytes, weft_passage_batch *batch, weft_error *error)
 {
     batch->text.length = batch->count = 0;
     while (batch->text.length < bytes && pieces->place.input < pieces->count) {
@@ -252,17 +252,17 @@ weft_status weft_pieces_next(weft_pieces *pieces, size_t bytes, weft_piece_batch
     return WEFT_OK;
 }
 
-uint64_t weft_pieces_fingerprint(const weft_pieces *pieces)
+uint64_t weft_passages_fingerprint(const weft_passages *pieces)
 {
     return pieces->fingerprint;
 }
 
-uint64_t weft_pieces_size(const weft_pieces *pieces)
+uint64_t weft_passages_size(const weft_passages *pieces)
 {
     return pieces->size;
 }
 
-uint64_t weft_pieces_consumed(const weft_pieces *pieces)
+uint64_t weft_passages_consumed(const weft_passages *pieces)
 {
     return pieces->done_bytes + (pieces->open ? weft_inflate_consumed(pieces->open) : 0);
 }

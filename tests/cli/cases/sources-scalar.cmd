@@ -1,0 +1,1 @@
+weft config train.yaml data.path= data.sources=corpus.txt
