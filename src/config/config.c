@@ -6,31 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-weft_status weft_config_complain(const weft_config *config, const char *key, weft_error *error, const char *format, ...)
-{
-    char message[1024];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
-    int index = weft_field_find(key);
-    const weft_config_origin *origin = &config->origins[index < 0 ? 0 : index];
-    int kind = index < 0 ? WEFT_ORIGIN_UNSET : origin->kind;
-    if (kind == WEFT_ORIGIN_COMMAND_LINE) FAIL(error, WEFT_INVALID, "command line: %s: %s", key, message);
-    if (kind == WEFT_ORIGIN_FILE)
-        FAIL(error, WEFT_INVALID, "%s:%lld:%lld: %s: %s", origin->file, (long long)origin->line,
-             (long long)origin->column, key, message);
-    if (kind == WEFT_ORIGIN_UNSET) FAIL(error, WEFT_INVALID, "%s: %s: %s", origin->file, key, message);
-    FAIL(error, WEFT_INVALID, "%s: %s (%s): %s", origin->file, key, kind == WEFT_ORIGIN_PRESET ? "preset" : "default",
-         message);
-}
-
-weft_status weft_config_relay(const weft_config *config, const char *key, weft_error *error)
-{
-    weft_error reason = *error;
-    return reason.status == WEFT_INVALID ? weft_config_complain(config, key, error, "%s", reason.text) : reason.status;
-}
-
 static weft_status unknown_override(const char *key, weft_error *error)
 {
     char shown[WEFT_SHOWN_BYTES];
@@ -261,11 +236,6 @@ weft_status weft_config_load(weft_config *config, const char *path, const char *
                              weft_error *error)
 {
     return weft_config_load_for(config, WEFT_CONFIG_TO_TRAIN, path, overrides, override_count, error);
-}
-
-const char *weft_config_name(const weft_config *config)
-{
-    return config->origins[0].file;
 }
 
 void weft_config_fini(weft_config *config)
