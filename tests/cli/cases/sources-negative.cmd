@@ -1,1 +1,1 @@
-weft config train.yaml data.path= 'data.sources=[{path: corpus.txt, weight: -2}]'
+weft config train.yaml 'data.sources=[{path: corpus.txt, weight: -2}]'

@@ -1,1 +1,1 @@
-weft config train.yaml data.path= 'data.sources=[{weight: 2}]'
+weft config train.yaml 'data.sources=[{weight: 2}]'

@@ -1,1 +1,1 @@
-weft config train.yaml data.path= data.sources=corpus.txt
+weft config train.yaml data.sources=corpus.txt

@@ -1,1 +1,1 @@
-weft config train.yaml data.path= 'data.sources=[{path: a, path: b}]'
+weft config train.yaml 'data.sources=[{path: a, path: b}]'

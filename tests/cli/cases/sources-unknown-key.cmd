@@ -1,1 +1,1 @@
-weft config train.yaml data.path= 'data.sources=[{path: corpus.txt, wieght: 2}]'
+weft config train.yaml 'data.sources=[{path: corpus.txt, wieght: 2}]'

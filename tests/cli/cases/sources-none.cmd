@@ -1,1 +1,0 @@
-weft config train.yaml data.path=
