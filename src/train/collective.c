@@ -126,10 +126,10 @@ static weft_status start_metrics(weft_collective *collective, weft_worker *worke
                                                  error);
 }
 
-weft_status weft_collective_start(weft_collective *collective, weft_worker *worker, weft_action action, bool overwrites,
+weft_status weft_collective_start(weft_collective *collective, weft_worker *worker, weft_action action,
                                   weft_error *error)
 {
-    *collective = (weft_collective){.action = action, .requests = {-1, -1}, .overwrites = overwrites};
+    *collective = (weft_collective){.action = action, .requests = {-1, -1}};
     switch ((weft_action_kind)action.kind) {
     case WEFT_UNSHARD:
     case WEFT_REDUCE_GRAD:

@@ -14,13 +14,11 @@ typedef struct weft_collective {
     weft_request requests[2]; /* -1: none or done */
     int32_t unit;             /* UNSHARD, REDUCE_GRAD: the one under way */
     bool tensor;              /* REDUCE_GRAD: tensor-parallel workers add up the unit, data-parallel ones come after */
-    bool overwrites;          /* REDUCE_GRAD: the first of the stage in this step */
     size_t position;          /* REDUCE_TIED: elements already exchanged */
     size_t piece;             /* and on the way */
 } weft_collective;
 
-/* overwrites: of REDUCE_GRAD. */
-weft_status weft_collective_start(weft_collective *collective, weft_worker *worker, weft_action action, bool overwrites,
+weft_status weft_collective_start(weft_collective *collective, weft_worker *worker, weft_action action,
                                   weft_error *error) WEFT_CHECKED;
 /* *out_moved: something happened, there may be more to do at once. */
 weft_status weft_collective_poll(weft_collective *collective, weft_worker *worker, bool *out_done, bool *out_moved,

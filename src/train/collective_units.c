@@ -88,7 +88,7 @@ static void keep_sum(const weft_collective *collective, weft_worker *worker)
     float *sum = weft_worker_gradient_on(worker, unit, (int32_t)collective->action.microbatch) + begin;
     float *kept = worker->units[unit].reduced;
     if (!job->gradient_pages) return;
-    if (count > 0 && collective->overwrites)
+    if (count > 0 && collective->action.overwrite)
         worker->device->operations->copy(worker->device, NULL, kept, sum, count * sizeof(float));
     else if (count > 0)
         worker->device->operations->sum(worker->device, NULL, WEFT_FP32, (int64_t)count, 2, (const void *[]){kept, sum},

@@ -23,12 +23,9 @@ struct weft_executor {
     weft_stage **stages;
     lane_state *lanes; /* lanes[0] is the compute lane */
     int32_t lane_count;
-    uint32_t first, count; /* this rank's actions */
-    uint32_t left;         /* not yet done in this run */
-    bool *done;            /* (count) */
-    bool *overwrites; /* (count) a stage's first B or W of a step, or since its REDUCE_GRAD, overwrites the gradients,
-                         later ones add; the same for a stage's first REDUCE_GRAD */
-    int32_t *pages;   /* (count) where B and W add gradients, if that is on pages */
+    uint32_t first, count;   /* this rank's actions */
+    uint32_t left;           /* not yet done in this run */
+    bool *done;              /* (count) */
     weft_event *begin, *end; /* (count) */
     int64_t start;           /* nanoseconds when the run began */
     double last_progress;
@@ -40,59 +37,6 @@ struct weft_executor {
 };
 
 static void between(void *context);
-
-/* What a REDUCE_GRAD takes: the gradients of its stage from `from` to before `past` on the compute lane. */
-static void take_gradients(weft_executor *executor, weft_action reduction, uint32_t from, uint32_t past)
-{
-    bool first = true;
-    for (uint32_t i = from; i < past; i++) {
-        weft_action action = executor->program->actions[executor->first + i];
-        if (action.stage != reduction.stage || (action.kind != WEFT_B && action.kind != WEFT_W)) continue;
-        executor->overwrites[i] = first;
-        executor->pages[i] = (int32_t)reduction.microbatch;
-        first = false;
-    }
-}
-
-/* since: (S) zeros; which gradients of a stage are reduced. */
-static void find_reductions(weft_executor *executor, uint32_t *since)
-{
-    const weft_program *program = executor->program;
-    uint32_t waited = 0, compute = executor->lanes[0].lane->count;
-    for (int32_t l = 1; l < executor->lane_count; l++) {
-        const weft_lane *lane = executor->lanes[l].lane;
-        for (uint32_t a = lane->first; lane->kind == WEFT_PROGRAM_REDUCE && a < lane->first + lane->count; a++) {
-            for (uint32_t i = program->after_first[a]; i < program->after_first[a + 1]; i++) {
-                uint32_t place = program->after[i] - executor->first;
-                if (place < compute && place >= waited) waited = place + 1;
-            }
-            weft_action action = program->actions[a];
-            if (action.kind != WEFT_REDUCE_GRAD) continue;
-            executor->overwrites[a - executor->first] = since[action.stage] == 0;
-            take_gradients(executor, action, since[action.stage], waited);
-            since[action.stage] = waited;
-        }
-    }
-}
-
-static void find_firsts(weft_executor *executor, uint32_t *seen)
-{
-    for (uint32_t i = 0; i < executor->lanes[0].lane->count; i++) {
-        weft_action action = executor->program->actions[executor->first + i];
-        if (action.kind == WEFT_B || action.kind == WEFT_W) executor->overwrites[i] = seen[action.stage]++ == 0;
-    }
-}
-
-static weft_status find_overwrites(weft_executor *executor, weft_error *error)
-{
-    weft_arena *arena = &executor->worker->arena;
-    uint32_t *stages = NULL;
-    TRY(weft_arena_take(arena, executor->count, sizeof *executor->overwrites, &executor->overwrites, error));
-    TRY(weft_arena_take(arena, executor->count, sizeof *executor->pages, &executor->pages, error));
-    TRY(weft_arena_take(arena, (size_t)executor->program->stages, sizeof *stages, &stages, error));
-    (executor->program->data > 1 ? find_reductions : find_firsts)(executor, stages);
-    return WEFT_OK;
-}
 
 weft_status weft_executor_create(weft_worker *worker, const weft_program *program, weft_stage **stages,
                                  weft_executor **out, weft_error *error)
@@ -113,7 +57,7 @@ weft_status weft_executor_create(weft_worker *worker, const weft_program *progra
     TRY(weft_arena_take(&worker->arena, executor->count, sizeof *executor->begin, &executor->begin, error));
     TRY(weft_arena_take(&worker->arena, executor->count, sizeof *executor->end, &executor->end, error));
     *out = executor;
-    return find_overwrites(executor, error);
+    return WEFT_OK;
 }
 
 static void describe(const weft_executor *executor, uint32_t action, char *out, size_t size)
@@ -240,14 +184,14 @@ static void run_compute(weft_executor *executor, uint32_t index)
         return;
     }
     if (worker->job->gradient_pages && (action.kind == WEFT_B || action.kind == WEFT_W))
-        weft_worker_use_gradient_page(worker, s, executor->pages[index - executor->first]);
+        weft_worker_use_gradient_page(worker, s, weft_program_pages(executor->program, index).gradients);
     weft_stage_buffers buffers = buffers_of(executor, s, m);
     weft_stage *stage = executor->stages[s];
     if (action.kind == WEFT_F) {
         weft_stage_forward(stage, NULL, &buffers);
         return;
     }
-    buffers.accumulate = !executor->overwrites[index - executor->first];
+    buffers.accumulate = !action.overwrite;
     if (action.kind == WEFT_I)
         weft_stage_backward_input(stage, NULL, &buffers);
     else if (action.kind == WEFT_W)
@@ -336,7 +280,7 @@ static weft_status start_action(weft_executor *executor, lane_state *lane, weft_
     lane->arrived = false;
     if (is_collective(lane))
         return weft_collective_start(&lane->collective, executor->worker, executor->program->actions[lane->next],
-                                     executor->overwrites[lane->next - executor->first], error);
+                                     error);
     if (lane->lane->kind != WEFT_PROGRAM_COMPUTE) return start_message(executor, lane, error);
     publish_compute(executor, lane->next);
     run_compute(executor, lane->next);
