@@ -132,6 +132,7 @@ weft_status weft_collective_start(weft_collective *collective, weft_worker *work
     *collective = (weft_collective){.action = action, .requests = {-1, -1}};
     switch ((weft_action_kind)action.kind) {
     case WEFT_UNSHARD:
+    case WEFT_REDUCE_TENSOR:
     case WEFT_REDUCE_GRAD:
         return weft_collective_start_unit(collective, worker, error);
     case WEFT_RESHARD:
@@ -154,7 +155,7 @@ weft_status weft_collective_poll(weft_collective *collective, weft_worker *worke
 {
     weft_action_kind kind = (weft_action_kind)collective->action.kind;
     *out_done = *out_moved = false;
-    if (kind == WEFT_UNSHARD || kind == WEFT_REDUCE_GRAD)
+    if (kind == WEFT_UNSHARD || kind == WEFT_REDUCE_GRAD || kind == WEFT_REDUCE_TENSOR)
         return weft_collective_poll_unit(collective, worker, out_done, out_moved, error);
     for (int i = 0; i < 2; i++) {
         if (collective->requests[i] < 0) continue;
@@ -172,14 +173,14 @@ weft_status weft_collective_poll(weft_collective *collective, weft_worker *worke
 void weft_collective_awaited(const weft_collective *collective, const weft_worker *worker, char *out, size_t size)
 {
     weft_action_kind kind = (weft_action_kind)collective->action.kind;
-    const weft_reducer *reducer = collective->tensor ? worker->tensor_sum : worker->reducer;
-    int32_t peer = kind == WEFT_REDUCE_GRAD && reducer ? weft_reducer_awaited(reducer) : -1;
+    bool tensor = kind == WEFT_REDUCE_TENSOR;
+    const weft_reducer *reducer = tensor ? worker->tensor_sum : kind == WEFT_REDUCE_GRAD ? worker->reducer : NULL;
+    int32_t peer = reducer ? weft_reducer_awaited(reducer) : -1;
     if (kind == WEFT_REDUCE_TIED) peer = weft_worker_tied_peer(worker);
     if (kind == WEFT_NORM || kind == WEFT_METRICS)
         snprintf(out, size, "of all ranks");
     else if (peer >= 0)
         snprintf(out, size, "with rank %d", peer);
     else
-        weft_world_describe(worker->job, collective->tensor ? WEFT_WORLD_TENSOR_SUM : WEFT_WORLD_GATHER, worker->at,
-                            out, size);
+        weft_world_describe(worker->job, tensor ? WEFT_WORLD_TENSOR_SUM : WEFT_WORLD_GATHER, worker->at, out, size);
 }

@@ -1,4 +1,4 @@
-/* Gathers of weights and sums of gradients over the data-parallel workers of a rank, one unit of a stage at a time. */
+/* Gathers of weights and sums of gradients over the workers of a rank, one unit of a stage at a time. */
 #include "train/collective.h"
 #include "transport/reduce.h"
 
@@ -30,7 +30,8 @@ static weft_status start_sum(weft_collective *collective, weft_worker *worker, w
     const weft_job *job = worker->job;
     int32_t unit = collective->unit;
     float *values = weft_worker_gradient_on(worker, unit, (int32_t)collective->action.microbatch);
-    if (collective->tensor) return weft_reducer_all(worker->tensor_sum, values, job->units[unit].floats, error);
+    if (collective->action.kind == WEFT_REDUCE_TENSOR)
+        return weft_reducer_all(worker->tensor_sum, values, job->units[unit].floats, error);
     if (job->shard == WEFT_SHARD_NONE) return weft_reducer_all(worker->reducer, values, job->units[unit].floats, error);
     for (int32_t d = 0; d < job->data; d++)
         worker->share_floats[d] = weft_share_end(job, unit, d) - weft_share_begin(job, unit, d);
@@ -43,26 +44,16 @@ static bool is_idle(const weft_collective *collective, const weft_job *job)
     const weft_job_unit *unit = &job->units[collective->unit];
     bool gathers = collective->action.kind == WEFT_UNSHARD;
     bool there = gathers && weft_share_is_there(job, collective->unit);
-    bool nobody = !gathers && (unit->frozen || (collective->tensor ? !unit->summed : job->data == 1));
+    bool tensor = collective->action.kind == WEFT_REDUCE_TENSOR;
+    bool nobody = !gathers && (unit->frozen || (tensor && !unit->summed));
     return unit->floats == 0 || there || nobody;
 }
 
-static void skip_idle(weft_collective *collective, const weft_worker *worker)
-{
-    while (collective->unit < last_unit(collective, worker) && is_idle(collective, worker->job)) collective->unit++;
-}
-
-/* Goes to the next unit of the stage that has anything to do: first over tensor-parallel workers, where there are any.
- */
+/* Goes to the next unit of the stage that has anything to do. */
 static weft_status start_next(weft_collective *collective, weft_worker *worker, weft_error *error)
 {
     int32_t past = last_unit(collective, worker);
-    skip_idle(collective, worker);
-    if (collective->unit == past && collective->tensor) {
-        collective->tensor = false;
-        collective->unit = worker->job->stage_units[collective->action.stage];
-        skip_idle(collective, worker);
-    }
+    while (collective->unit < past && is_idle(collective, worker->job)) collective->unit++;
     collective->waiting = collective->unit < past;
     if (!collective->waiting) return WEFT_OK;
     return (collective->action.kind == WEFT_UNSHARD ? start_gather : start_sum)(collective, worker, error);
@@ -74,7 +65,6 @@ weft_status weft_collective_start_unit(weft_collective *collective, weft_worker 
     bool gathers = collective->action.kind == WEFT_UNSHARD;
     if (gathers && worker->job->weight_pages) weft_worker_use_weight_page(worker, stage, page);
     collective->unit = worker->job->stage_units[stage];
-    collective->tensor = !gathers && worker->job->tensor > 1;
     return start_next(collective, worker, error);
 }
 
@@ -100,10 +90,11 @@ static weft_status poll_sum(const weft_collective *collective, weft_worker *work
                             weft_error *error)
 {
     weft_reducer_state state = WEFT_REDUCER_WAITS;
-    TRY(weft_reducer_poll(collective->tensor ? worker->tensor_sum : worker->reducer, &state, error));
+    bool tensor = collective->action.kind == WEFT_REDUCE_TENSOR;
+    TRY(weft_reducer_poll(tensor ? worker->tensor_sum : worker->reducer, &state, error));
     *out_moved = state != WEFT_REDUCER_WAITS;
     *out_done = state == WEFT_REDUCER_DONE;
-    if (*out_done && !collective->tensor) keep_sum(collective, worker);
+    if (*out_done && !tensor) keep_sum(collective, worker);
     return WEFT_OK;
 }
 
