@@ -2,6 +2,7 @@
 #include "program/lower.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* The message lanes of a stage's four kinds, -1 where a neighbour is on the same rank or absent. */
 typedef struct stage_lanes {
@@ -365,6 +366,15 @@ static weft_status build(lowering *l, weft_edges *edges, weft_error *error)
     return WEFT_OK;
 }
 
+static weft_status take_exchanges(weft_program *program, const weft_exchanges *exchanges, weft_error *error)
+{
+    size_t count = WEFT_PASS_KINDS * (size_t)program->stages;
+    if (!exchanges || program->tensor <= 1) return WEFT_OK;
+    TRY(weft_allocate(count, sizeof *program->exchanges, &program->exchanges, error));
+    memcpy(program->exchanges, exchanges, count * sizeof *exchanges);
+    return WEFT_OK;
+}
+
 weft_status weft_lower_lanes(weft_program *program, const weft_schedule *schedule, const weft_lower_options *options,
                              weft_edges *edges, weft_error *error)
 {
@@ -390,6 +400,7 @@ weft_status weft_lower_lanes(weft_program *program, const weft_schedule *schedul
     TRY(check_pages(program, error));
     TRY(weft_allocate((size_t)program->stages, sizeof(int32_t), &program->stage_rank, error));
     for (int32_t s = 0; s < program->stages; s++) program->stage_rank[s] = schedule->stage_rank[s];
+    TRY(take_exchanges(program, options->exchanges, error));
     weft_status status = build(&l, edges, error);
     for (int32_t rank = 0; l.plans && rank < program->ranks; rank++) weft_lower_shard_plan_fini(&l.plans[rank]);
     weft_free(l.plans);

@@ -77,7 +77,7 @@ static void print_effects(const weft_program *program, uint32_t a, weft_text *ou
     bool gathers = action.kind == WEFT_UNSHARD || action.kind == WEFT_RESHARD;
     if ((writes || reduces) && !action.overwrite) weft_text_add(out, " adds");
     if (!program->pages) return;
-    if (action.kind < WEFT_PASSES && program->shard == WEFT_SHARD_WEIGHTS)
+    if (action.kind < WEFT_PASS_KINDS && program->shard == WEFT_SHARD_WEIGHTS)
         weft_text_add(out, " weights:%u", pages.weights);
     if (gathers) weft_text_add(out, " weights:%u", action.microbatch);
     if (writes) weft_text_add(out, " gradients:%u", pages.gradients);

@@ -13,7 +13,22 @@ void weft_timeline_fini(weft_timeline *timeline)
 {
     weft_free(timeline->begin);
     weft_free(timeline->end);
+    weft_free(timeline->exchanges);
     *timeline = (weft_timeline){0};
+}
+
+weft_status weft_timeline_add_exchanges(weft_timeline *timeline, double latency, double bytes_a_second,
+                                        weft_error *error)
+{
+    const weft_exchanges *rows = timeline->program->exchanges;
+    size_t count = WEFT_PASS_KINDS * (size_t)timeline->program->stages;
+    weft_free(timeline->exchanges);
+    timeline->exchanges = NULL;
+    if (!rows) return WEFT_OK;
+    TRY(weft_allocate(count, sizeof *timeline->exchanges, &timeline->exchanges, error));
+    for (size_t i = 0; i < count; i++)
+        timeline->exchanges[i] = rows[i].count * latency + (double)rows[i].bytes / bytes_a_second;
+    return WEFT_OK;
 }
 
 static void begin_not_before(weft_timeline *timeline, uint32_t action, double time)

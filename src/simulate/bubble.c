@@ -4,8 +4,14 @@
 
 const char *weft_bubble_cause_name(weft_bubble_cause cause)
 {
-    static const char *const names[] = {"fill", "drain", "wait", "imbalance", "message", "gather", "reduce", "update"};
+    static const char *const names[] = {"fill",   "drain",  "wait",     "imbalance", "message",
+                                        "gather", "reduce", "exchange", "update"};
     return names[cause];
+}
+
+bool weft_bubble_cause_is_there(const weft_program *program, weft_bubble_cause cause)
+{
+    return cause != WEFT_BUBBLE_EXCHANGE || program->tensor > 1;
 }
 
 static void add_gap(const weft_bubble_gap *gap, void *context)
@@ -23,7 +29,7 @@ static void measure_lane(const weft_timeline *timeline, const weft_lane *lane, w
     for (uint32_t a = lane->first; a < lane->first + lane->count; at = timeline->end[a++]) {
         bool late = at > timeline->begin[a]; /* the parts of a pair may share their time */
         double busy = timeline->end[a] - (late ? at : timeline->begin[a]);
-        out->busy += busy;
+        out->busy += busy - weft_gaps_exchange(timeline, lane, a);
         if (!weft_gaps_is_pass(program->actions[a])) continue;
         if (!begun) out->first_begin = timeline->begin[a];
         begun = true;

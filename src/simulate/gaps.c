@@ -175,6 +175,37 @@ static extent passes(const weft_program *program, const weft_lane *lane)
     return out;
 }
 
+double weft_gaps_exchange(const weft_timeline *timeline, const weft_lane *lane, uint32_t a)
+{
+    const weft_program *program = timeline->program;
+    weft_action action = program->actions[a];
+    if (!timeline->exchanges || !weft_gaps_is_pass(action)) return 0;
+    bool follows = action.paired && timeline->begin[a] == timeline->begin[a - 1];
+    if (follows || behind(timeline, lane, a) > a + 1) return 0;
+    double own = timeline->exchanges[action.kind * (size_t)program->stages + action.stage];
+    return earlier(own, timeline->end[a] - timeline->begin[a]);
+}
+
+static void visit_exchange(const weft_gaps *gaps, int32_t rank, const weft_lane *lane, uint32_t a,
+                           weft_gaps_visitor *visit, void *context)
+{
+    double own = weft_gaps_exchange(gaps->timeline, lane, a), end = gaps->timeline->end[a];
+    if (!(own > 0)) return;
+    weft_bubble_gap gap = {rank, a, NOTHING, NOTHING, end - own, end, {[WEFT_BUBBLE_EXCHANGE] = own}};
+    visit(&gap, context);
+}
+
+static void explain(const weft_gaps *gaps, extent span, const weft_lane *lane, weft_bubble_gap *gap)
+{
+    uint32_t a = gap->before;
+    if (a == lane->first && weft_gaps_is_pass(gaps->timeline->program->actions[a]))
+        gap->cause[WEFT_BUBBLE_FILL] = explain_weights(gaps->timeline, gap);
+    else if (span.last != NOTHING && a <= span.last)
+        explain_gap(gaps->timeline, gap);
+    else
+        explain_tail(gaps, gap);
+}
+
 void weft_gaps_visit(const weft_gaps *gaps, int32_t rank, weft_gaps_visitor *visit, void *context)
 {
     const weft_timeline *timeline = gaps->timeline;
@@ -183,15 +214,12 @@ void weft_gaps_visit(const weft_gaps *gaps, int32_t rank, weft_gaps_visitor *vis
     extent span = passes(program, lane);
     double at = 0;
     for (uint32_t a = lane->first; a < lane->first + lane->count; at = timeline->end[a++]) {
-        if (!(timeline->begin[a] > at)) continue;
         weft_bubble_gap gap = {rank, a, NOTHING, NOTHING, at, timeline->begin[a], {0}};
-        if (a == lane->first && weft_gaps_is_pass(program->actions[a]))
-            gap.cause[WEFT_BUBBLE_FILL] = explain_weights(timeline, &gap);
-        else if (span.last != NOTHING && a <= span.last)
-            explain_gap(timeline, &gap);
-        else
-            explain_tail(gaps, &gap);
-        visit(&gap, context);
+        if (timeline->begin[a] > at) {
+            explain(gaps, span, lane, &gap);
+            visit(&gap, context);
+        }
+        visit_exchange(gaps, rank, lane, a, visit, context);
     }
     if (!(gaps->step > at)) return;
     weft_bubble_gap tail = {rank, NOTHING, NOTHING, NOTHING, at, gaps->step, {0}};

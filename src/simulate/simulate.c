@@ -2,7 +2,7 @@
 
 #include "program/walk.h"
 
-double weft_costs_of(const weft_costs *costs, weft_action action)
+static double alone(const weft_costs *costs, weft_action action)
 {
     uint32_t s = action.stage;
     switch ((weft_action_kind)action.kind) {
@@ -34,6 +34,33 @@ double weft_costs_of(const weft_costs *costs, weft_action action)
     default:
         return costs->collectives ? costs->collectives[action.kind] : costs->reduce;
     }
+}
+
+static double exchange(const weft_costs *costs, weft_action action)
+{
+    bool known = action.kind < WEFT_PASS_KINDS && costs->exchanges[action.kind];
+    return known ? costs->exchanges[action.kind][action.stage] : 0;
+}
+
+double weft_costs_of(const weft_costs *costs, weft_action action)
+{
+    return alone(costs, action) + exchange(costs, action);
+}
+
+/* The timeline tells it, so that the bubble can. */
+static weft_status tell_exchanges(const weft_costs *costs, weft_timeline *timeline, weft_error *error)
+{
+    size_t S = (size_t)timeline->program->stages;
+    bool any = false;
+    weft_free(timeline->exchanges);
+    timeline->exchanges = NULL;
+    for (size_t pass = 0; pass < WEFT_PASS_KINDS && !costs->actions; pass++) any |= costs->exchanges[pass] != NULL;
+    if (!any) return WEFT_OK;
+    TRY(weft_allocate(WEFT_PASS_KINDS * S, sizeof *timeline->exchanges, &timeline->exchanges, error));
+    for (size_t pass = 0; pass < WEFT_PASS_KINDS; pass++)
+        for (size_t s = 0; s < S && costs->exchanges[pass]; s++)
+            timeline->exchanges[pass * S + s] = costs->exchanges[pass][s];
+    return WEFT_OK;
 }
 
 double weft_costs_latency(const weft_costs *costs, weft_action action)
@@ -122,6 +149,7 @@ weft_status weft_simulate(const weft_program *program, const weft_costs *costs, 
                           weft_error *error)
 {
     weft_walk walk;
+    TRY(tell_exchanges(costs, timeline, error));
     TRY(weft_walk_init(&walk, program, -1, error));
     walk.pairs = costs->pairs;
     while (weft_walk_next(&walk)) (walk.member_count == 1 ? time_alone : time_together)(&walk, costs, timeline);
