@@ -175,7 +175,7 @@ static weft_status put_scheduled(lowering *l, int32_t rank, weft_action action, 
     if (info->operands != WEFT_OPERANDS_NONE && (int32_t)action.stage >= program->stages)
         FAIL(error, WEFT_INVALID, "rank %d runs %s, but there are %d stages", rank, weft_action_text(action, name),
              program->stages);
-    if (action.kind == WEFT_UNSHARD || action.kind == WEFT_RESHARD || action.kind == WEFT_REDUCE_GRAD)
+    if (info->operands == WEFT_OPERANDS_STAGE_BUFFER)
         return WEFT_OK; /* weft's own come from the order of the passes; at a data-parallel width of one there are none
                          */
     bool message = info->lane == WEFT_LANE_MESSAGE;
@@ -329,7 +329,7 @@ static weft_status order_updates(lowering *l, weft_error *error)
         rows[s] = (completion){.stage = (int32_t)s, .tied = l->tied && (s == 0 || s == stages - 1)};
     for (size_t i = 0; i < schedule->first[schedule->ranks]; i++) {
         weft_action action = schedule->actions[i];
-        if ((action.kind == WEFT_B || action.kind == WEFT_W) && action.stage < stages) rows[action.stage].last = i;
+        if (weft_action_makes_gradients(action) && action.stage < stages) rows[action.stage].last = i;
     }
     qsort(rows, stages, sizeof *rows, by_completion);
     for (size_t i = 0; i < stages; i++) l->updates[i] = rows[i].stage;

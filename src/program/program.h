@@ -77,7 +77,6 @@ typedef struct weft_exchanges {
     int32_t count; /* one behind the other */
     size_t bytes;  /* of all together, that each worker receives */
 } weft_exchanges;
-enum { WEFT_PASS_KINDS = WEFT_W + 1 }; /* kinds of passes: F, B, I, W, the first of all actions */
 
 /* Bytes that lowering needs to know, per stage; zero is allowed (stage 0 has no input message). */
 typedef struct weft_slot_sizes {

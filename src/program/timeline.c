@@ -36,11 +36,6 @@ static void begin_not_before(weft_timeline *timeline, uint32_t action, double ti
     if (time > timeline->begin[action] && time < timeline->end[action]) timeline->begin[action] = time;
 }
 
-static bool is_together(weft_action action)
-{
-    return action.kind == WEFT_REDUCE_TIED || action.kind == WEFT_NORM || action.kind == WEFT_METRICS;
-}
-
 static void meet_messages(weft_timeline *timeline, const weft_lane *lane)
 {
     for (uint32_t k = 0; k < lane->count; k++) {
@@ -64,5 +59,6 @@ void weft_timeline_meet(weft_timeline *timeline)
                 latest[program->actions[a].kind] = timeline->begin[a];
     }
     for (uint32_t a = 0; a < program->action_count; a++)
-        if (is_together(program->actions[a])) begin_not_before(timeline, a, latest[program->actions[a].kind]);
+        if (weft_action_is_collective(program->actions[a]))
+            begin_not_before(timeline, a, latest[program->actions[a].kind]);
 }

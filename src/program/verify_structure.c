@@ -97,10 +97,9 @@ static weft_status check_lanes(const weft_program *program, weft_error *error)
 /* What a kind has not is 0: else two actions of one meaning would differ. */
 static bool has_more_operands(weft_action action, weft_action_operands operands)
 {
-    if (action.overwrite && action.kind != WEFT_B && action.kind != WEFT_W && action.kind != WEFT_REDUCE_GRAD)
-        return true;
+    if (action.overwrite && !weft_action_can_overwrite(action)) return true;
     if (operands == WEFT_OPERANDS_NONE) return action.stage || action.microbatch;
-    return action.kind == WEFT_UPDATE && action.microbatch;
+    return operands == WEFT_OPERANDS_STAGE && action.microbatch;
 }
 
 static weft_status check_action(const weft_program *program, const weft_lane *lane, uint32_t a, weft_error *error)
@@ -153,8 +152,8 @@ static weft_status check_pages(const weft_program *program, weft_error *error)
     for (uint32_t a = 0; program->pages && a < program->action_count; a++) {
         weft_action action = program->actions[a];
         weft_pages pages = program->pages[a];
-        bool writes = action.kind == WEFT_B || action.kind == WEFT_W, passes = action.kind < WEFT_PASS_KINDS;
-        if ((pages.weights && !passes) || (pages.gradients && !writes))
+        if ((pages.weights && !weft_action_is_pass(action)) ||
+            (pages.gradients && !weft_action_makes_gradients(action)))
             FAIL(error, WEFT_INVALID, "%s works in buffer %u of weights and %u of gradients, which the kind has not",
                  weft_action_text(action, name), pages.weights, pages.gradients);
     }

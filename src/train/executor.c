@@ -1,6 +1,7 @@
 #include "train/executor.h"
 
 #include "base/clock.h"
+#include "program/index.h"
 #include "train/collective.h"
 #include "train/exchange.h"
 #include "train/waiting.h"
@@ -62,14 +63,8 @@ weft_status weft_executor_create(weft_worker *worker, const weft_program *progra
 
 static void describe(const weft_executor *executor, uint32_t action, char *out, size_t size)
 {
-    const weft_action *a = &executor->program->actions[action];
-    const weft_action_info *info = weft_action_info_get((weft_action_kind)a->kind);
-    if (info->operands == WEFT_OPERANDS_NONE)
-        snprintf(out, size, "%s", info->name);
-    else if (info->operands == WEFT_OPERANDS_STAGE)
-        snprintf(out, size, "%u%s", a->stage, info->name);
-    else
-        snprintf(out, size, "%u%s%u", a->stage, info->name, a->microbatch);
+    char text[WEFT_ACTION_TEXT];
+    snprintf(out, size, "%s", weft_action_text(executor->program->actions[action], text));
 }
 
 static void publish(const weft_executor *executor, const char *verb, const char *what)
@@ -183,7 +178,7 @@ static void run_compute(weft_executor *executor, uint32_t index)
         if (!worker->diagnose) update_stage(worker, &worker->job->stages[s]);
         return;
     }
-    if (worker->job->gradient_pages && (action.kind == WEFT_B || action.kind == WEFT_W))
+    if (worker->job->gradient_pages && weft_action_makes_gradients(action))
         weft_worker_use_gradient_page(worker, s, weft_program_pages(executor->program, index).gradients);
     weft_stage_buffers buffers = buffers_of(executor, s, m);
     weft_stage *stage = executor->stages[s];
