@@ -110,7 +110,7 @@ typedef struct weft_device_operations {
                                  const void *x, const float *mean, const float *rstd, bool accumulate, float *dweight,
                                  float *dbias);
 
-    /* workspace: at least the kind's linear_workspace bytes, 64-byte aligned. */
+    /* workspace: at least the kind's linear_workspace bytes, aligned as the kind says. */
     void (*linear_forward)(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *x,
                            const void *w, const void *bias, void *y, void *workspace);
     void (*linear_backward_input)(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *dy,
@@ -194,7 +194,9 @@ typedef struct weft_device_options {
 /* A kind of device. workspace functions are pure: what the operations above need at most for these shapes. */
 typedef struct weft_device_kind {
     const char *name, *summary;
-    bool takes_costs; /* computes nothing: for rehearsals only */
+    bool takes_costs;  /* computes nothing: for rehearsals only */
+    bool host_reaches; /* the host reads and writes device memory as its own */
+    size_t alignment;  /* of all that operations are given, in bytes: a power of two */
     weft_status (*create)(const weft_device_options *options, weft_device **out, weft_error *error);
     size_t (*linear_workspace)(const weft_device_options *options, const weft_linear *linear);
     size_t (*attention_workspace)(const weft_device_options *options, const weft_attention *attention);

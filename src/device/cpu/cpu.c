@@ -194,6 +194,8 @@ static weft_status create(const weft_device_options *options, weft_device **out,
 const weft_device_kind weft_device_cpu = {
     .name = "cpu",
     .summary = "matrix products by oneDNN, vector loops for the rest, on the processor's cores",
+    .host_reaches = true,
+    .alignment = WEFT_ALIGNMENT,
     .create = create,
     .linear_workspace = weft_cpu_linear_workspace,
     .attention_workspace = weft_cpu_attention_workspace,

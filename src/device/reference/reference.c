@@ -104,6 +104,8 @@ static weft_status create(const weft_device_options *options, weft_device **out,
 const weft_device_kind weft_device_reference = {
     .name = "reference",
     .summary = "plain C on one thread, slow and obviously right",
+    .host_reaches = true,
+    .alignment = WEFT_ALIGNMENT,
     .create = create,
     .linear_workspace = reference_linear_workspace,
     .attention_workspace = reference_attention_workspace,
