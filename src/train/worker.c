@@ -14,49 +14,33 @@ static bool holds(const weft_worker *worker, int32_t s)
     return worker->job->stages[s].rank == worker->at.rank;
 }
 
-/* Hands out 64-byte aligned pieces of one allocation; the first pass with base NULL only counts. */
-typedef struct {
-    unsigned char *base;
-    size_t used;
-} cursor;
-
-static void *carve(cursor *at, size_t bytes)
+static void *row(const weft_worker *worker, weft_row what, int32_t unit)
 {
-    void *piece = at->base ? at->base + at->used : NULL;
-    at->used += (bytes + 63) / 64 * 64;
-    return piece;
+    return weft_memory_plan_resolve(&worker->plan, worker->blocks, what, unit);
 }
 
-/* count_unit of the job is the same sum. */
-static void carve_unit(weft_worker *worker, cursor *at, int32_t u, bool sampling)
+/* What a worker has of its share of a unit is part of the whole where there is one. */
+static void resolve_unit(weft_worker *worker, int32_t u)
 {
     const weft_job *job = worker->job;
-    const weft_job_unit *unit = &job->units[u];
     weft_unit_memory *own = &worker->units[u];
-    size_t begin = weft_share_begin(job, u, worker->at.data), share = weft_share_end(job, u, worker->at.data) - begin;
-    size_t element = weft_element_bytes(job->options.element);
-    bool rounds = job->options.element != WEFT_FP32, whole = job->shard != WEFT_SHARD_WEIGHTS;
-    bool trains = !sampling && !unit->frozen;
-    if (trains && job->gradient_pages) {
-        own->reduced = carve(at, share * sizeof(float));
-    } else if (trains) {
-        own->gradient = carve(at, unit->floats * sizeof(float));
-        own->reduced = at->base ? own->gradient + begin : NULL;
-    }
-    if (unit->weights != u) {
-        const weft_unit_memory *source = &worker->units[unit->weights];
+    size_t begin = weft_share_begin(job, u, worker->at.data), element = weft_element_bytes(job->options.element);
+    own->gradient = row(worker, WEFT_ROW_GRADIENT, u);
+    own->reduced = own->gradient ? own->gradient + begin : row(worker, WEFT_ROW_REDUCED, u);
+    if (job->units[u].weights != u) {
+        const weft_unit_memory *source = &worker->units[job->units[u].weights];
         own->master = source->master;
         own->own_storage = source->own_storage;
         own->storage = source->storage;
         return;
     }
-    unsigned char *storage = carve(at, (whole ? unit->floats : share) * element);
+    unsigned char *storage = row(worker, WEFT_ROW_STORAGE, u);
+    bool whole = job->shard != WEFT_SHARD_WEIGHTS;
     own->storage = whole ? storage : NULL;
-    own->own_storage = whole && storage ? storage + begin * element : storage;
-    own->master = rounds ? carve(at, share * sizeof(float)) : own->own_storage;
-    if (!trains) return;
-    own->moment1 = carve(at, share * sizeof(float));
-    own->moment2 = carve(at, share * sizeof(float));
+    own->own_storage = whole ? storage + begin * element : storage;
+    own->master = job->options.element == WEFT_FP32 ? own->own_storage : row(worker, WEFT_ROW_MASTER, u);
+    own->moment1 = row(worker, WEFT_ROW_MOMENT1, u);
+    own->moment2 = row(worker, WEFT_ROW_MOMENT2, u);
 }
 
 /* Where the parameters of a unit lie, each behind the one before. */
@@ -158,46 +142,35 @@ int32_t weft_worker_at(const weft_worker *worker, int32_t rank)
     return weft_world_number(worker->job, (weft_coordinates){rank, worker->at.data, worker->at.tensor});
 }
 
-static bool shares_with_another(const weft_worker *worker)
-{
-    const weft_job *job = worker->job;
-    bool is_holder = holds(worker, 0) || holds(worker, job->stage_count - 1);
-    return job->tied && !job->tied_alias && is_holder;
-}
-
 int32_t weft_worker_tied_peer(const weft_worker *worker)
 {
     int32_t first = worker->job->stages[0].rank, last = worker->job->stages[worker->job->stage_count - 1].rank;
     return weft_worker_at(worker, worker->at.rank == first ? last : first);
 }
 
-static void carve_all(weft_worker *worker, cursor *at, bool sampling)
+/* Units that others take weights from come first: they are by stage, and a tied head is in the last. */
+static void resolve_all(weft_worker *worker)
 {
     const weft_job *job = worker->job;
-    const weft_config *config = job->config;
-    size_t batch = (size_t)(config->batch.microbatches * config->batch.sequences * config->batch.tokens);
-    for (int32_t u = 0; u < job->unit_count; u++)
-        if (holds(worker, job->units[u].stage)) carve_unit(worker, at, u, sampling);
-    size_t page = job->page_floats[worker->at.rank], element = weft_element_bytes(job->options.element);
-    size_t weight_pages = (size_t)weft_share_pages(job, worker->at.rank, job->weight_pages);
-    size_t gradient_pages = (size_t)weft_share_pages(job, worker->at.rank, job->gradient_pages);
-    worker->weight_pages = carve(at, weight_pages * page * element);
-    worker->gradient_pages = sampling ? NULL : carve(at, gradient_pages * page * sizeof(float));
-    worker->reduce_workspace = sampling ? NULL : carve(at, weft_share_workspace(job));
-    worker->tensor_sum_workspace = sampling ? NULL : carve(at, weft_share_tensor_workspace(job, WEFT_FP32));
-    worker->exchange_workspace = carve(at, weft_share_tensor_workspace(job, job->options.element));
-    size_t blocks = (size_t)job->block_first[job->parameter_count];
-    worker->slots = carve(at, job->slots[worker->at.rank]);
-    worker->scratch = carve(at, job->scratch[worker->at.rank]);
-    worker->tied_piece = carve(at, shares_with_another(worker) ? WEFT_JOB_TIED_CHUNK : 0);
-    worker->tokens = carve(at, batch * sizeof(int32_t));
-    worker->targets = carve(at, batch * sizeof(int32_t));
-    worker->losses = carve(at, (size_t)config->batch.microbatches * sizeof(float));
-    worker->scalars = carve(at, sizeof(weft_step_scalars));
-    worker->own_sums = carve(at, blocks * sizeof(double));
-    worker->all_sums = carve(at, blocks * sizeof(double));
-    worker->ordered_sums = carve(at, blocks * sizeof(double));
-    if (sampling) worker->logits = carve(at, (size_t)(config->batch.sequences * config->model.vocabulary) * element);
+    for (int32_t i = job->rank_first[worker->at.rank]; i < job->rank_first[worker->at.rank + 1]; i++)
+        resolve_unit(worker, job->rank_units[i]);
+    worker->weight_pages = row(worker, WEFT_ROW_WEIGHT_PAGES, -1);
+    worker->gradient_pages = row(worker, WEFT_ROW_GRADIENT_PAGES, -1);
+    worker->reduce_workspace = row(worker, WEFT_ROW_REDUCE_SPACE, -1);
+    worker->tensor_sum_workspace = row(worker, WEFT_ROW_TENSOR_SUM_SPACE, -1);
+    worker->exchange_workspace = row(worker, WEFT_ROW_EXCHANGE_SPACE, -1);
+    worker->slots = row(worker, WEFT_ROW_SLOTS, -1);
+    worker->scratch = row(worker, WEFT_ROW_SCRATCH, -1);
+    worker->tied_piece = row(worker, WEFT_ROW_TIED_PIECE, -1);
+    worker->tokens = row(worker, WEFT_ROW_TOKENS, -1);
+    worker->targets = row(worker, WEFT_ROW_TARGETS, -1);
+    worker->losses = row(worker, WEFT_ROW_LOSSES, -1);
+    worker->batch_losses = row(worker, WEFT_ROW_HOST_BATCH_LOSSES, -1);
+    worker->scalars = row(worker, WEFT_ROW_SCALARS, -1);
+    worker->own_sums = row(worker, WEFT_ROW_OWN_SUMS, -1);
+    worker->all_sums = row(worker, WEFT_ROW_ALL_SUMS, -1);
+    worker->ordered_sums = row(worker, WEFT_ROW_ORDERED_SUMS, -1);
+    worker->logits = row(worker, WEFT_ROW_LOGITS, -1);
 }
 
 static weft_status take_tables(weft_worker *worker, weft_error *error)
@@ -215,9 +188,7 @@ static weft_status take_tables(weft_worker *worker, weft_error *error)
     TRY(weft_arena_take(arena, workers, sizeof *worker->equal_bytes, &worker->equal_bytes, error));
     TRY(weft_arena_take(arena, 2 * workers, sizeof *worker->reports, &worker->reports, error));
     TRY(weft_arena_take(arena, (size_t)job->data, sizeof *worker->share_bytes, &worker->share_bytes, error));
-    TRY(weft_arena_take(arena, (size_t)job->data, sizeof *worker->share_floats, &worker->share_floats, error));
-    return weft_arena_take(arena, (size_t)(job->data * job->config->batch.microbatches), sizeof *worker->batch_losses,
-                           &worker->batch_losses, error);
+    return weft_arena_take(arena, (size_t)job->data, sizeof *worker->share_floats, &worker->share_floats, error);
 }
 
 static void count_collectives(weft_worker *worker)
@@ -303,6 +274,20 @@ void weft_worker_attend(weft_worker *worker)
     worker->device->between_context = worker;
 }
 
+static weft_status allocate_blocks(weft_worker *worker, weft_error *error)
+{
+    for (int space = 0; space < WEFT_SPACES; space++) {
+        size_t bytes = worker->plan.blocks[space];
+        void *block = NULL;
+        if (worker->device->operations->allocate(worker->device, (weft_memory_kind)space, bytes, &block, error) !=
+            WEFT_OK)
+            return weft_error_context(error, "rank %d cannot have its %.1f MiB", worker->number,
+                                      (double)bytes / 1048576);
+        worker->blocks[space] = block;
+    }
+    return WEFT_OK;
+}
+
 static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
 {
     const weft_job *job = worker->job;
@@ -312,15 +297,9 @@ static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
     TRY(job->device->create(&job->options, &worker->device, error));
     if (worker->transport->driven && !sampling) TRY(weft_clerk_create(&worker->clerk, error));
     weft_worker_attend(worker);
-    cursor count = {0};
-    carve_all(worker, &count, sampling);
-    void *memory = NULL;
-    if (worker->device->operations->allocate(worker->device, WEFT_MEMORY_DEVICE, count.used, &memory, error) != WEFT_OK)
-        return weft_error_context(error, "rank %d cannot have its %.1f MiB", worker->number,
-                                  (double)count.used / 1048576);
-    worker->memory = memory;
-    cursor at = {.base = memory};
-    carve_all(worker, &at, sampling);
+    TRY(weft_memory_plan_make(job, worker->at, sampling, &worker->arena, &worker->plan, error));
+    TRY(allocate_blocks(worker, error));
+    resolve_all(worker);
     point_all(worker);
     poison_pages(worker);
     if (!sampling) TRY(create_reducers(worker, error));
@@ -359,7 +338,8 @@ void weft_worker_destroy(weft_worker *worker)
     weft_reducer_destroy(worker->rows_sum);
     weft_reducer_destroy(worker->tensor_sum);
     weft_reducer_destroy(worker->reducer);
-    if (worker->memory) worker->device->operations->release(worker->device, worker->memory);
+    for (int space = 0; space < WEFT_SPACES; space++)
+        if (worker->blocks[space]) worker->device->operations->release(worker->device, worker->blocks[space]);
     if (worker->device) worker->device->operations->destroy(worker->device);
     weft_arena_fini(&worker->arena);
     weft_free(worker);

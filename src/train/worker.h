@@ -2,7 +2,7 @@
  * A worker: one device, its memory, its stages, and the executors of the two programs. It decides nothing: what a
  * program does not say does not happen.
  *
- * Owns: device and memory; job, data and transport are borrowed.  Lifetime: create to destroy.
+ * Owns: device and its memory; job, data and transport are borrowed.  Lifetime: create to destroy.
  * Threads: everything of a worker is called by the thread that created it.
  */
 #ifndef WEFT_TRAIN_WORKER_H
@@ -11,7 +11,7 @@
 #include "checkpoint/checkpoint.h"
 #include "data/data.h"
 #include "train/clerk.h"
-#include "train/share.h"
+#include "train/memory_plan.h"
 #include "train/train.h"
 #include "train/world.h"
 
@@ -34,8 +34,10 @@ typedef struct weft_worker {
     int32_t number;      /* of all workers: what the transport and messages call its rank */
     weft_device *device;
     weft_transport *transport;
-    weft_arena arena;      /* host side tables */
-    unsigned char *memory; /* one device allocation; everything below points into it */
+    weft_arena arena; /* host side tables */
+    weft_memory_plan plan;
+    unsigned char
+        *blocks[WEFT_SPACES]; /* device memory, and pinned memory of the host; what is below points into them */
 
     weft_unit_memory *units; /* (units) all NULL where another rank has the unit */
     /* (parameters) What kernels read, and where they add gradients: whole. NULL where this worker has none, or where
