@@ -17,17 +17,10 @@ size_t weft_job_largest(const weft_job *job)
 /* Of the job that another configuration would make; 0 when that is impossible. */
 static size_t largest_if(const weft_config *changed)
 {
-    weft_job other = {0};
+    weft_job_memory memory;
     weft_error ignored;
     weft_error_clear(&ignored);
-    weft_arena_init(&other.arena);
-    size_t total = weft_job_build(changed, &other, &ignored) == WEFT_OK ? weft_job_largest(&other) : 0;
-    weft_program_destroy(other.train);
-    weft_program_destroy(other.forward);
-    weft_schedule_destroy(other.schedule);
-    weft_timeline_fini(&other.predicted);
-    weft_arena_fini(&other.arena);
-    return total;
+    return weft_job_measure(changed, &memory, &ignored) == WEFT_OK ? memory.total : 0;
 }
 
 /* What may make a job fit, the least change first. */
@@ -67,8 +60,7 @@ static const char *find_remedy(const weft_config *config, double limit, size_t *
 static const char no_remedy[] =
     "split over more workers (parallel.pipeline, parallel.tensor) or choose a smaller model";
 
-/* Over memory_limit, and what would fit. */
-static weft_status refuse(const weft_job *job, weft_error *error)
+weft_status weft_job_refuse(const weft_job *job, weft_error *error)
 {
     const weft_config *config = job->config;
     size_t then = 0;
@@ -77,41 +69,6 @@ static weft_status refuse(const weft_job *job, weft_error *error)
                                 "the largest worker needs %.1f MiB, the limit is %.1f MiB; %s%s",
                                 (double)weft_job_largest(job) / 1048576, (double)config->memory_limit / 1048576,
                                 change ? change : no_remedy, change ? " would fit" : "");
-}
-
-static weft_status create(const weft_config *config, const weft_job_rehearsal *rehearsal, weft_job **out,
-                          weft_error *error)
-{
-    weft_job *job = NULL;
-    *out = NULL;
-    weft_status status = weft_allocate(1, sizeof *job, &job, error);
-    if (status != WEFT_OK) {
-        weft_schedule_destroy(rehearsal->schedule);
-        return status;
-    }
-    weft_arena_init(&job->arena);
-    job->schedule = rehearsal->schedule;
-    job->options.costs = rehearsal->costs;
-    job->lower = rehearsal->lower;
-    status = weft_job_build(config, job, error);
-    size_t need = status == WEFT_OK ? weft_job_largest(job) : 0;
-    if (config->memory_limit > 0 && need > (size_t)config->memory_limit) status = refuse(job, error);
-    if (status == WEFT_OK)
-        *out = job;
-    else
-        weft_job_destroy(job);
-    return status;
-}
-
-weft_status weft_job_create(const weft_config *config, weft_job **out, weft_error *error)
-{
-    return create(config, &(weft_job_rehearsal){0}, out, error);
-}
-
-weft_status weft_job_create_rehearsal(const weft_config *config, const weft_job_rehearsal *rehearsal, weft_job **out,
-                                      weft_error *error)
-{
-    return create(config, rehearsal, out, error);
 }
 
 /* Bytes that all workers of this process may have: those of the machine, swap too, or what the process is limited to.

@@ -109,8 +109,14 @@ weft_status weft_job_create_rehearsal(const weft_config *config, const weft_job_
                                       weft_error *error) WEFT_CHECKED;
 void weft_job_destroy(weft_job *job);
 
-/* What both make of a job that is all 0 but for its arena and what a rehearsal sets, whether it fits or not. */
+/* What both make of a job that is all 0 but for its arena and what a rehearsal sets, whether it fits or not; and what
+ * frees all that such a job holds. */
 weft_status weft_job_build(const weft_config *config, weft_job *job, weft_error *error) WEFT_CHECKED;
+void weft_job_fini(weft_job *job);
+
+/* The memory alone, of the worker that needs most: for whoever compares configurations. Its programs are lowered, since
+ * nothing else tells how large the slot arena is, but neither proved nor predicted. Errors as weft_job_build. */
+weft_status weft_job_measure(const weft_config *config, weft_job_memory *out, weft_error *error) WEFT_CHECKED;
 
 /* The schedule that a configuration names: a kind or a file. */
 weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, weft_error *error) WEFT_CHECKED;
