@@ -18,9 +18,10 @@ size_t weft_job_largest(const weft_job *job)
 static size_t largest_if(const weft_config *changed)
 {
     weft_job_memory memory;
+    int32_t rank = 0;
     weft_error ignored;
     weft_error_clear(&ignored);
-    return weft_job_measure(changed, &memory, &ignored) == WEFT_OK ? memory.total : 0;
+    return weft_job_measure(changed, &memory, &rank, &ignored) == WEFT_OK ? memory.total : 0;
 }
 
 /* What may make a job fit, the least change first. */

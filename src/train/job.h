@@ -116,7 +116,8 @@ void weft_job_fini(weft_job *job);
 
 /* The memory alone, of the worker that needs most: for whoever compares configurations. Its programs are lowered, since
  * nothing else tells how large the slot arena is, but neither proved nor predicted. Errors as weft_job_build. */
-weft_status weft_job_measure(const weft_config *config, weft_job_memory *out, weft_error *error) WEFT_CHECKED;
+weft_status weft_job_measure(const weft_config *config, weft_job_memory *out, int32_t *out_rank,
+                             weft_error *error) WEFT_CHECKED;
 
 /* The schedule that a configuration names: a kind or a file. */
 weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, weft_error *error) WEFT_CHECKED;

@@ -100,23 +100,25 @@ void weft_job_fini(weft_job *job)
     weft_arena_fini(&job->arena);
 }
 
-static weft_status measure(const weft_config *config, weft_job *job, weft_job_memory *out, weft_error *error)
+static weft_status measure(const weft_config *config, weft_job *job, weft_error *error)
 {
     weft_job_split split;
     TRY(arrange(config, job, &split, error));
     TRY(weft_job_lower(job, &split, false, error));
-    TRY(count_memory(job, error));
-    *out = job->memory[0];
-    for (int32_t r = 1; r < job->ranks; r++)
-        if (job->memory[r].total > out->total) *out = job->memory[r];
-    return WEFT_OK;
+    return count_memory(job, error);
 }
 
-weft_status weft_job_measure(const weft_config *config, weft_job_memory *out, weft_error *error)
+weft_status weft_job_measure(const weft_config *config, weft_job_memory *out, int32_t *out_rank, weft_error *error)
 {
     weft_job job = {0};
     weft_arena_init(&job.arena);
-    weft_status status = measure(config, &job, out, error);
+    weft_status status = measure(config, &job, error);
+    *out = (weft_job_memory){0};
+    for (int32_t r = 0; r < job.ranks && status == WEFT_OK; r++) {
+        if (job.memory[r].total <= out->total) continue;
+        *out = job.memory[r];
+        *out_rank = r;
+    }
     weft_job_fini(&job);
     return status;
 }
