@@ -4,7 +4,6 @@
 #include "cli/pictures.h"
 #include "cli/plan_calibrate.h"
 #include "cli/plan_print.h"
-#include "cli/plan_sizes.h"
 #include "plan/describe.h"
 
 #include <stdio.h>
@@ -25,8 +24,8 @@ static weft_status take_model(weft_planning *p, const weft_text *text, const cha
     weft_status status = weft_plan_model_read(&document, &p->model, error);
     weft_document_fini(&document);
     if (status == WEFT_OK && may_run)
-        p->has_run =
-            weft_config_load_text(&p->run, weft_text_get(text), text->length, path, NULL, 0, &ignored) == WEFT_OK;
+        p->has_run = weft_config_load_text(&p->run.config, weft_text_get(text), text->length, path, NULL, 0,
+                                           &ignored) == WEFT_OK;
     return status;
 }
 
@@ -95,10 +94,11 @@ static void show_progress(void *context, size_t done, size_t all)
 }
 
 /* A model that comes with a run of weft has the memory that weft would take for it. */
-static void ask_trainer(weft_planning *p)
+static weft_status ask_trainer(weft_planning *p, weft_error *error)
 {
-    if (p->has_run && strcmp(p->cluster.software.name, "weft") == 0)
-        p->sizes = (weft_plan_sizes){&p->run, weft_cli_plan_memory};
+    if (!p->has_run || strcmp(p->cluster.software.name, "weft") != 0) return WEFT_OK;
+    p->sizes = (weft_plan_sizes){&p->run, weft_cli_plan_memory};
+    return weft_known_create(&p->run.known, error);
 }
 
 static weft_status read_sizes(weft_planning *p, const weft_arguments *arguments, weft_error *error)
@@ -123,7 +123,7 @@ static weft_status prepare(weft_planning *p, const weft_arguments *arguments, pl
     TRY(weft_cli_outputs_check(arguments, files, sizeof files / sizeof *files, error));
     TRY(read_model(p, arguments->operands[0], error));
     TRY(read_cluster(p, arguments->operands[1], weft_arguments_get(arguments, "software"), error));
-    ask_trainer(p);
+    TRY(ask_trainer(p, error));
     TRY(read_sizes(p, arguments, error));
     TRY(weft_planning_fix(&p->fix, weft_arguments_get(arguments, "fix"), error));
     TRY(weft_planning_rivals(p, weft_arguments_get(arguments, "compare"), error));

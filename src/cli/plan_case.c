@@ -85,6 +85,7 @@ void weft_planning_fini(weft_planning *p)
 {
     for (int i = 0; i < p->case_count; i++) weft_plan_answer_fini(&p->cases[i].answer);
     weft_plan_fit_fini(&p->fit);
-    if (p->has_run) weft_config_fini(&p->run);
+    if (p->has_run) weft_config_fini(&p->run.config);
+    weft_known_destroy(p->run.known);
     weft_arena_fini(&p->arena);
 }

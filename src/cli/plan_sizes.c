@@ -1,7 +1,5 @@
 #include "cli/plan_sizes.h"
 
-#include "train/job.h"
-
 /* What the replays of the planner take for granted of weft: gathered weights and gradients are of two stages at most,
  * and where weights are divided gradients are reduced as soon as their page is wanted. */
 enum { BUFFERS = 2 };
@@ -40,13 +38,14 @@ weft_status weft_cli_plan_memory(const void *context, const weft_plan_layout *la
         [WEFT_CATEGORY_WEIGHTS] = WEFT_PLAN_LINE_WEIGHTS,     [WEFT_CATEGORY_GRADIENTS] = WEFT_PLAN_LINE_GRADIENTS,
         [WEFT_CATEGORY_OPTIMIZER] = WEFT_PLAN_LINE_OPTIMIZER, [WEFT_CATEGORY_ACTIVATIONS] = WEFT_PLAN_LINE_ACTIVATIONS,
         [WEFT_CATEGORY_MESSAGES] = WEFT_PLAN_LINE_BUFFERS,    [WEFT_CATEGORY_WORKSPACE] = WEFT_PLAN_LINE_WORK};
+    const weft_cli_plan_run *run = context;
     weft_config config;
     weft_job_memory memory;
     int64_t *stages = NULL;
     TRY(weft_allocate((size_t)layout->pipeline * (size_t)layout->loops, sizeof *stages, &stages, error));
-    weft_cli_plan_configure(context, layout, layers, stages, &config);
+    weft_cli_plan_configure(&run->config, layout, layers, stages, &config);
     *out = (weft_plan_memory){0};
-    weft_status status = weft_job_measure(&config, &memory, &out->rank, error);
+    weft_status status = weft_job_measure(&config, run->known, &memory, &out->rank, error);
     weft_free(stages);
     if (status != WEFT_OK) return status;
     for (int c = 0; c < WEFT_CATEGORIES; c++) out->line[lines[c]] = (double)memory.bytes[c];

@@ -102,6 +102,12 @@ weft_flops weft_head_flops(const weft_model_config *model, int64_t B, int64_t T)
 int32_t weft_parameter_pieces(const weft_parameter *parameter, int32_t index, int64_t from, int64_t to,
                               weft_piece out[WEFT_PIECES]);
 
+/* Bytes of workspace of a device: the most that one operation of a layer needs, and one of the head. */
+typedef struct weft_stage_space {
+    bool known;
+    size_t layer, head;
+} weft_stage_space;
+
 /* What a stage computes. */
 typedef struct weft_stage_shape {
     const weft_model_config *model; /* borrowed */
@@ -113,7 +119,12 @@ typedef struct weft_stage_shape {
     bool forward_only; /* nothing is kept */
     const weft_device_kind *device;
     weft_device_options options;
+    weft_stage_space space; /* not known: the device is asked wherever it is wanted */
 } weft_stage_shape;
+
+/* Asks the device, once for all stages that differ in layers, embedding, head and what is kept alone: some devices take
+ * a millisecond for each product. */
+weft_stage_space weft_stage_space_ask(const weft_stage_shape *shape);
 
 /* Rows of a micro-batch that one tensor-parallel worker has between blocks, and that cross a stage boundary. */
 int64_t weft_stage_rows(const weft_stage_shape *shape);

@@ -21,7 +21,7 @@ static size_t largest_if(const weft_config *changed)
     int32_t rank = 0;
     weft_error ignored;
     weft_error_clear(&ignored);
-    return weft_job_measure(changed, &memory, &rank, &ignored) == WEFT_OK ? memory.total : 0;
+    return weft_job_measure(changed, NULL, &memory, &rank, &ignored) == WEFT_OK ? memory.total : 0;
 }
 
 /* What may make a job fit, the least change first. */

@@ -9,6 +9,7 @@
 
 #include "model/model.h"
 #include "simulate/simulate.h"
+#include "train/known.h"
 
 enum { WEFT_JOB_TIED_CHUNK = 4 << 20 }; /* bytes in one piece of the exchange of shared gradients */
 
@@ -59,6 +60,7 @@ typedef struct weft_job {
     const weft_device_kind *device;
     weft_device_options options;
     const weft_lower_options *lower; /* of a rehearsal; read while the job is built */
+    weft_known *known;               /* of whoever measures many; NULL: the device is asked */
     const weft_parameter *parameters;
     bool *frozen; /* (parameters) not trained: neither gradients nor moments; a tied head as its embedding */
     weft_job_products *products; /* (L + 1) of each layer, and of the head */
@@ -114,9 +116,10 @@ void weft_job_destroy(weft_job *job);
 weft_status weft_job_build(const weft_config *config, weft_job *job, weft_error *error) WEFT_CHECKED;
 void weft_job_fini(weft_job *job);
 
-/* The memory alone, of the worker that needs most: for whoever compares configurations. Its programs are lowered, since
- * nothing else tells how large the slot arena is, but neither proved nor predicted. Errors as weft_job_build. */
-weft_status weft_job_measure(const weft_config *config, weft_job_memory *out, int32_t *out_rank,
+/* The memory alone, of the worker that needs most: for whoever compares configurations of one model. Its programs are
+ * lowered, since nothing else tells how large the slot arena is, but neither proved nor predicted. known: may be NULL.
+ * Errors as weft_job_build. */
+weft_status weft_job_measure(const weft_config *config, weft_known *known, weft_job_memory *out, int32_t *out_rank,
                              weft_error *error) WEFT_CHECKED;
 
 /* The schedule that a configuration names: a kind or a file. */

@@ -108,9 +108,10 @@ static weft_status measure(const weft_config *config, weft_job *job, weft_error 
     return count_memory(job, error);
 }
 
-weft_status weft_job_measure(const weft_config *config, weft_job_memory *out, int32_t *out_rank, weft_error *error)
+weft_status weft_job_measure(const weft_config *config, weft_known *known, weft_job_memory *out, int32_t *out_rank,
+                             weft_error *error)
 {
-    weft_job job = {0};
+    weft_job job = {.known = known};
     weft_arena_init(&job.arena);
     weft_status status = measure(config, &job, error);
     *out = (weft_job_memory){0};

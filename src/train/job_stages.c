@@ -48,10 +48,18 @@ static weft_status choose_layers(weft_job *job, const weft_split_problem *proble
     return WEFT_OK;
 }
 
-static void fill_stages(weft_job *job, const int32_t *layers)
+static weft_status ask_space(weft_job *job, const weft_stage_shape *shape, weft_stage_space *out, weft_error *error)
+{
+    if (job->known) return weft_known_space(job->known, shape, out, error);
+    *out = weft_stage_space_ask(shape);
+    return WEFT_OK;
+}
+
+static weft_status fill_stages(weft_job *job, const int32_t *layers, weft_error *error)
 {
     const weft_config *config = job->config;
     int32_t next = 0;
+    weft_stage_space space = {.known = false};
     for (int32_t s = 0; s < job->stage_count; s++) {
         weft_job_stage *stage = &job->stages[s];
         stage->rank = job->schedule->stage_rank[s];
@@ -69,6 +77,8 @@ static void fill_stages(weft_job *job, const int32_t *layers)
                                           .recompute = config->recompute == WEFT_CONFIG_RECOMPUTE_FULL,
                                           .device = job->device,
                                           .options = job->options};
+        if (s == 0) TRY(ask_space(job, &stage->train, &space, error));
+        stage->train.space = space;
         stage->forward = stage->train;
         stage->forward.forward_only = true;
         weft_stage_parameters(&stage->train, job->parameters, job->parameter_count, &stage->parameter_first,
@@ -76,6 +86,7 @@ static void fill_stages(weft_job *job, const int32_t *layers)
         for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++)
             if (!job->parameters[p].tied) stage->elements += job->parameters[p].elements;
     }
+    return WEFT_OK;
 }
 
 weft_status weft_job_find_tied(weft_job *job, weft_error *error)
@@ -118,7 +129,7 @@ weft_status weft_job_divide_layers(weft_job *job, weft_job_split *out, weft_erro
     TRY(weft_arena_take(&job->arena, 4 * S, sizeof *out->cost, &out->cost, error));
     TRY(pose_split(job, &out->problem, error));
     TRY(choose_layers(job, &out->problem, out->layers, error));
-    fill_stages(job, out->layers);
+    TRY(fill_stages(job, out->layers, error));
     fill_costs(job, out);
     return WEFT_OK;
 }

@@ -54,7 +54,7 @@ static void draw_layout(uint64_t *seed, weft_plan_layout *out)
 }
 
 typedef struct planned {
-    weft_config config;
+    weft_cli_plan_run run;
     weft_plan_model model;
     weft_plan_cluster cluster;
     weft_plan_sizes sizes;
@@ -75,18 +75,25 @@ static void pose(planned *it, const char *text, const char *override)
     weft_error error;
     weft_text dump;
     weft_error_clear(&error);
-    load(&it->config, text, &override, *override ? 1 : 0);
+    load(&it->run.config, text, &override, *override ? 1 : 0);
+    assert_int_equal(weft_known_create(&it->run.known, &error), WEFT_OK);
     weft_text_init(&dump);
-    weft_config_dump(&it->config, false, &dump);
+    weft_config_dump(&it->run.config, false, &dump);
     assert_int_equal(weft_document_parse(&document, weft_text_get(&dump), dump.length, "test", &error), WEFT_OK);
     if (weft_plan_model_read(&document, &it->model, &error) != WEFT_OK) fail_msg("%s", error.text);
     weft_document_fini(&document);
     weft_text_fini(&dump);
     weft_plan_cluster_init(&it->cluster, weft_plan_gpu_find("A100-SXM-80GB"), weft_plan_software_find("weft"));
     it->cluster.reserved = 1 << 20;
-    it->sizes = (weft_plan_sizes){&it->config, weft_cli_plan_memory};
+    it->sizes = (weft_plan_sizes){&it->run, weft_cli_plan_memory};
     it->question = (weft_plan_question){
         .model = &it->model, .cluster = &it->cluster, .gpus = 4096, .batch = 1, .sizes = &it->sizes};
+}
+
+static void done_with(planned *it)
+{
+    weft_known_destroy(it->run.known);
+    weft_config_fini(&it->run.config);
 }
 
 /* As somebody would write the layout on a command line. */
@@ -184,7 +191,7 @@ static void test_equal(void **state)
             seen |= 1u << layout.kind;
             done++;
         }
-        weft_config_fini(&it.config);
+        done_with(&it);
     }
     assert_int_equal(seen, (1u << WEFT_PLAN_KINDS) - 1);
 }
@@ -217,7 +224,7 @@ static void test_closed_forms(void **state)
     }
     print_message("closed forms against the count: %+.1f to %+.1f %%, %.1f %% on the mean\n", 100 * least, 100 * most,
                   100 * sum / SAMPLE);
-    weft_config_fini(&it.config);
+    done_with(&it);
 }
 
 /* What the trainer cannot do stays with the closed form. */
@@ -241,7 +248,7 @@ static void test_impossible(void **state)
     assert_int_equal(weft_plan_replay(&it.question, &layout, &replayed, &error), WEFT_OK);
     assert_false(replayed.counted);
     assert_true(replayed.memory.bytes > 0);
-    weft_config_fini(&it.config);
+    done_with(&it);
 }
 
 int main(void)
