@@ -30,7 +30,7 @@ static const struct {
 
 static void print_memory(const weft_job *job, weft_text *out)
 {
-    size_t all = 0;
+    size_t all = 0, pinned = 0;
     weft_text_add(out, "\nmemory, MiB\nrank");
     for (int c = 0; c < WEFT_CATEGORIES; c++) weft_text_add(out, "  %*s", columns[c].width, columns[c].name);
     weft_text_add(out, "     total\n");
@@ -41,10 +41,13 @@ static void print_memory(const weft_job *job, weft_text *out)
             weft_text_add(out, "  %*.1f", columns[c].width, mebibytes(memory->bytes[c]));
         weft_text_add(out, "  %8.1f\n", mebibytes(memory->total));
         all += memory->total;
+        if (memory->pinned > pinned) pinned = memory->pinned;
     }
     int32_t workers = job->data * job->tensor;
     if (workers > 1) weft_text_add(out, "each of the %d workers of a rank: at most the above\n", workers);
     weft_text_add(out, "all workers %.1f MiB\n", mebibytes(all * (size_t)workers));
+    if (!job->device->host_reaches)
+        weft_text_add(out, "each has at most %.1f MiB of the host's memory besides, pinned\n", mebibytes(pinned));
 }
 
 static const char *next_note(const char *note, int *out_length)
@@ -107,6 +110,7 @@ static void json_memory(const weft_job *job, weft_text *out)
         weft_text_add(out, "%s{\"rank\": %d", r ? ", " : "", r);
         for (int c = 0; c < WEFT_CATEGORIES; c++)
             weft_text_add(out, ", \"%s\": %zu", columns[c].name, memory->bytes[c]);
+        if (!job->device->host_reaches) weft_text_add(out, ", \"pinned\": %zu", memory->pinned);
         weft_text_add(out, ", \"total\": %zu}", memory->total);
     }
 }

@@ -306,6 +306,7 @@ void *weft_memory_plan_resolve(const weft_memory_plan *plan, unsigned char *cons
 static void count_rank(weft_job *job, int32_t rank)
 {
     int32_t kinds_of_worker = job->shard == WEFT_SHARD_NONE ? 1 : job->data;
+    job->memory[rank] = (weft_job_memory){0};
     for (int32_t d = 0; d < kinds_of_worker; d++) {
         weft_memory_plan plan = {0};
         owner it = owner_of(job, (weft_coordinates){.rank = rank, .data = d}, false);
