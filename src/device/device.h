@@ -25,9 +25,14 @@ typedef struct weft_stream weft_stream; /* NULL is the instance's only stream on
 
 typedef enum weft_memory_kind { WEFT_MEMORY_DEVICE, WEFT_MEMORY_PINNED } weft_memory_kind;
 
-/* A point on a stream. On a CPU device it is reached when recorded, on an emulated one when the clock says so. */
+typedef enum weft_stream_kind {
+    WEFT_STREAM_COMPUTE,
+    WEFT_STREAM_TRANSFER, /* messages, gathers, reductions, copies: goes before computation where both could run */
+} weft_stream_kind;
+
+/* A point on a stream, made ahead by events_create; what is in it is the device's. */
 typedef struct weft_event {
-    int64_t nanoseconds; /* weft_clock_nanoseconds when it was reached, or will be; read after the step */
+    int64_t nanoseconds;
     void *handle;
 } weft_event;
 
@@ -79,12 +84,43 @@ typedef struct weft_device_operations {
 
     weft_status (*allocate)(weft_device *device, weft_memory_kind kind, size_t bytes, void **out, weft_error *error);
     void (*release)(weft_device *device, void *memory);
-    void (*copy)(weft_device *device, weft_stream *stream, void *to, const void *from,
-                 size_t bytes); /* host or device */
-    void (*zero)(weft_device *device, weft_stream *stream, void *memory, size_t bytes);
+    /* Free and total bytes of the device's memory. */
+    weft_status (*memory)(weft_device *device, size_t *out_free, size_t *out_total, weft_error *error);
+
+    /* What is enqueued on one stream runs in order, on several side by side. CPU devices have one, NULL. */
+    weft_status (*stream_create)(weft_device *device, weft_stream_kind kind, weft_stream **out, weft_error *error);
+    void (*stream_destroy)(weft_device *device, weft_stream *stream);
+    /* The host waits until all that the stream was given is done. Brings what failed there. */
+    weft_status (*stream_wait)(weft_device *device, weft_stream *stream, weft_error *error);
+
+    /* Events are made before the first step, since recording allocates nothing. An event that was never recorded is
+     * reached. */
+    weft_status (*events_create)(weft_device *device, int32_t count, weft_event *out, weft_error *error);
+    void (*events_destroy)(weft_device *device, int32_t count, weft_event *events);
     void (*event_record)(weft_device *device, weft_stream *stream, weft_event *event);
+    /* What is given to the stream from now on waits for the event as it was recorded last. */
     void (*event_wait)(weft_device *device, weft_stream *stream, const weft_event *event);
     bool (*event_done)(weft_device *device, const weft_event *event);
+    /* weft_clock_nanoseconds when a done event was reached. */
+    int64_t (*event_time)(weft_device *device, const weft_event *event);
+    /* The same of one that is not done, where the device knows it; INT64_MAX: it does not. */
+    int64_t (*event_due)(weft_device *device, const weft_event *event);
+
+    /* Enqueued copies. Pinned memory stays untouched by the host until an event recorded behind the copy is done. */
+    void (*copy_in)(weft_device *device, weft_stream *stream, void *to, const void *pinned, size_t bytes);
+    void (*copy_out)(weft_device *device, weft_stream *stream, void *pinned, const void *from, size_t bytes);
+    void (*copy)(weft_device *device, weft_stream *stream, void *to, const void *from,
+                 size_t bytes); /* on the device */
+    void (*zero)(weft_device *device, weft_stream *stream, void *memory, size_t bytes);
+    /* Between device memory and any of the host's, between programs only: they wait for all streams, and are done when
+     * they return. */
+    weft_status (*write)(weft_device *device, void *to, const void *host, size_t bytes, weft_error *error);
+    weft_status (*read)(weft_device *device, void *host, const void *from, size_t bytes, weft_error *error);
+
+    /* Where instructions take the time they are told and operations none: the stream is busy for so long, from when it
+     * is free, but not before `since` (weft_clock_nanoseconds); the next event recorded on it is reached `latency`
+     * later than the stream is free. NULL: operations take their own. */
+    void (*spend)(weft_device *device, weft_stream *stream, int64_t since, int64_t nanoseconds, int64_t latency);
     /* A device on which actions take the time of a table of costs, and operations none: the lane is free when the
      * action, under way since so many weft_clock_nanoseconds, has taken its time, and the end is reached then, or later
      * where it is a message that comes in with latency. NULL: operations take their own. */
@@ -110,7 +146,7 @@ typedef struct weft_device_operations {
                                  const void *x, const float *mean, const float *rstd, bool accumulate, float *dweight,
                                  float *dbias);
 
-    /* workspace: at least the kind's linear_workspace bytes, aligned as the kind says. */
+    /* workspace: at least the kind's linear_workspace bytes. */
     void (*linear_forward)(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *x,
                            const void *w, const void *bias, void *y, void *workspace);
     void (*linear_backward_input)(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *dy,
@@ -188,6 +224,7 @@ struct weft_device {
 typedef struct weft_device_options {
     weft_element element;
     int32_t threads;                /* >= 1 */
+    int32_t index;                  /* which of the machine's, where a kind has several; else 0 */
     const struct weft_costs *costs; /* simulate/simulate.h, in seconds; borrowed; NULL for kinds without takes_costs */
 } weft_device_options;
 
@@ -195,8 +232,8 @@ typedef struct weft_device_options {
 typedef struct weft_device_kind {
     const char *name, *summary;
     bool takes_costs;  /* computes nothing: for rehearsals only */
-    bool host_reaches; /* the host reads and writes device memory as its own */
-    size_t alignment;  /* of all that operations are given, in bytes: a power of two */
+    bool host_reaches; /* the host may read and write device memory: an operation that returned is done */
+    size_t alignment;  /* of every operand, bytes */
     weft_status (*create)(const weft_device_options *options, weft_device **out, weft_error *error);
     size_t (*linear_workspace)(const weft_device_options *options, const weft_linear *linear);
     size_t (*attention_workspace)(const weft_device_options *options, const weft_attention *attention);

@@ -1,7 +1,7 @@
 #include "device/cpu/cpu.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
+#include "device/at_once.h"
 #include "device/kinds.h"
 
 #include <omp.h>
@@ -100,27 +100,6 @@ static void zero(weft_device *device, weft_stream *stream, void *memory, size_t 
     clear(device, memory, bytes);
 }
 
-static void event_record(weft_device *device, weft_stream *stream, weft_event *event)
-{
-    (void)device;
-    (void)stream;
-    event->nanoseconds = weft_clock_nanoseconds();
-}
-
-static void event_wait(weft_device *device, weft_stream *stream, const weft_event *event)
-{
-    (void)device;
-    (void)stream;
-    (void)event;
-}
-
-static bool event_done(weft_device *device, const weft_event *event)
-{
-    (void)device;
-    (void)event;
-    return true;
-}
-
 static void destroy(weft_device *device)
 {
     if (device == NULL) return;
@@ -137,9 +116,21 @@ static const weft_device_operations operations = {
     .release = release,
     .copy = copy,
     .zero = zero,
-    .event_record = event_record,
-    .event_wait = event_wait,
-    .event_done = event_done,
+    .memory = weft_at_once_memory,
+    .stream_create = weft_at_once_stream_create,
+    .stream_destroy = weft_at_once_stream_destroy,
+    .stream_wait = weft_at_once_stream_wait,
+    .events_create = weft_at_once_events_create,
+    .events_destroy = weft_at_once_events_destroy,
+    .event_record = weft_at_once_event_record,
+    .event_wait = weft_at_once_event_wait,
+    .event_done = weft_at_once_event_done,
+    .event_time = weft_at_once_event_time,
+    .event_due = weft_at_once_event_time,
+    .copy_in = weft_at_once_copy_in,
+    .copy_out = weft_at_once_copy_out,
+    .write = weft_at_once_write,
+    .read = weft_at_once_read,
     .embed_forward = weft_cpu_embed_forward,
     .embed_backward = weft_cpu_embed_backward,
     .norm_forward = weft_cpu_norm_forward,

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "device/at_once.h"
 #include "device/kinds.h"
 #include "simulate/simulate.h"
 
@@ -10,6 +11,11 @@
 #ifdef __linux__
 #include <sys/prctl.h>
 #endif
+
+/* A lane: when it is free, and how much later what is recorded next is reached. */
+struct weft_stream {
+    int64_t free, latency;
+};
 
 typedef struct emulated_device {
     weft_device base;
@@ -48,18 +54,40 @@ static void zero(weft_device *device, weft_stream *stream, void *memory, size_t 
     if (bytes > 0) memset(memory, 0, bytes);
 }
 
+static weft_status stream_create(weft_device *device, weft_stream_kind kind, weft_stream **out, weft_error *error)
+{
+    (void)device;
+    (void)kind;
+    return weft_allocate(1, sizeof **out, out, error);
+}
+
+static void stream_destroy(weft_device *device, weft_stream *stream)
+{
+    (void)device;
+    weft_free(stream);
+}
+
+static void spend(weft_device *device, weft_stream *stream, int64_t since, int64_t nanoseconds, int64_t latency)
+{
+    (void)device;
+    if (stream->free < since) stream->free = since;
+    stream->free += nanoseconds;
+    stream->latency = latency;
+}
+
 static void event_record(weft_device *device, weft_stream *stream, weft_event *event)
 {
     (void)device;
-    (void)stream;
     event->nanoseconds = weft_clock_nanoseconds();
+    if (stream == NULL) return;
+    event->nanoseconds = stream->free + stream->latency;
+    stream->latency = 0;
 }
 
 static void event_wait(weft_device *device, weft_stream *stream, const weft_event *event)
 {
     (void)device;
-    (void)stream;
-    (void)event;
+    if (stream != NULL && stream->free < event->nanoseconds) stream->free = event->nanoseconds;
 }
 
 static bool event_done(weft_device *device, const weft_event *event)
@@ -81,9 +109,22 @@ static const weft_device_operations operations = {
     .release = release,
     .copy = copy,
     .zero = zero,
+    .memory = weft_at_once_memory,
+    .stream_create = stream_create,
+    .stream_destroy = stream_destroy,
+    .stream_wait = weft_at_once_stream_wait,
+    .events_create = weft_at_once_events_create,
+    .events_destroy = weft_at_once_events_destroy,
     .event_record = event_record,
     .event_wait = event_wait,
     .event_done = event_done,
+    .event_time = weft_at_once_event_time,
+    .event_due = weft_at_once_event_time,
+    .copy_in = weft_at_once_copy_in,
+    .copy_out = weft_at_once_copy_out,
+    .write = weft_at_once_write,
+    .read = weft_at_once_read,
+    .spend = spend,
     .event_charge = event_charge,
     .embed_forward = emulated_embed_forward,
     .embed_backward = emulated_embed_backward,

@@ -54,9 +54,6 @@ weft_status reference_allocate(weft_device *device, weft_memory_kind kind, size_
 void reference_release(weft_device *device, void *memory);
 void reference_copy(weft_device *device, weft_stream *stream, void *to, const void *from, size_t bytes);
 void reference_zero(weft_device *device, weft_stream *stream, void *memory, size_t bytes);
-void reference_event_record(weft_device *device, weft_stream *stream, weft_event *event);
-void reference_event_wait(weft_device *device, weft_stream *stream, const weft_event *event);
-bool reference_event_done(weft_device *device, const weft_event *event);
 void reference_add(weft_device *device, weft_stream *stream, int64_t count, const void *a, const void *b, void *out);
 void reference_sum(weft_device *device, weft_stream *stream, weft_element element, int64_t count, int32_t parts,
                    const void *const *from, void *out);
