@@ -149,6 +149,12 @@ typedef struct weft_stage_exchange {
     void (*reduce)(void *context, weft_stream *stream, const void *whole, size_t count, void *part);
 } weft_stage_exchange;
 
+/* The angles by which layers with rotary positions turn queries and keys, for all stages of a worker: cosines (T, D/2),
+ * then sines. Bytes, 0 without such positions; and the values, into device memory, before the steps. */
+size_t weft_stage_angle_bytes(const weft_stage_shape *shape);
+weft_status weft_stage_angles_write(const weft_stage_shape *shape, weft_device *device, float *to,
+                                    weft_error *error) WEFT_CHECKED;
+
 /* Weights and gradients of a stage's parameters, in global order: (stage parameters). storage is what the kernels read:
  * equal to the fp32 master where the element is fp32. A gradient that is NULL is not computed. Borrowed; the arrays
  * must outlive the stage. */
@@ -156,6 +162,7 @@ typedef struct weft_stage_weights {
     const void *const *storage;
     float *const *gradient;              /* NULL in forward-only runs */
     const weft_stage_exchange *exchange; /* NULL: not divided */
+    const float *angles;                 /* weft_stage_angles_write; NULL: the stage makes its own if it needs them */
 } weft_stage_weights;
 
 /* Index range of a stage's parameters in the global order: embedding, its layers, final norm and head. */

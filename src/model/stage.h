@@ -16,7 +16,8 @@ struct weft_stage {
     weft_stage_operations operations;
     weft_device *device;
     weft_stage_weights weights;
-    float *cosine, *sine; /* (T, D/2) device memory, or NULL */
+    const float *cosine, *sine; /* (T, D/2) device memory, or NULL */
+    float *own_angles;          /* where they are the stage's own */
 };
 
 typedef struct weft_run {

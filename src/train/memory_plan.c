@@ -105,6 +105,13 @@ static size_t scratch(const owner *it, int32_t u)
     return it->job->scratch[it->at.rank];
 }
 
+static size_t angles(const owner *it, int32_t u)
+{
+    (void)u;
+    size_t bytes = weft_stage_angle_bytes(&it->job->stages[0].train);
+    return bytes ? bytes : ABSENT;
+}
+
 static size_t tied_piece(const owner *it, int32_t u)
 {
     (void)u;
@@ -187,6 +194,7 @@ static const struct row_kind {
     [WEFT_ROW_SLOTS] = {"slots", ON_DEVICE(ACTIVATIONS, slots)},
     [WEFT_ROW_SLOTS_MORE] = {"slots of messages", ON_DEVICE(MESSAGES, slot_messages)},
     [WEFT_ROW_SCRATCH] = {"scratch", ON_DEVICE(WORKSPACE, scratch)},
+    [WEFT_ROW_ANGLES] = {"angles", ON_DEVICE(WORKSPACE, angles)},
     [WEFT_ROW_TIED_PIECE] = {"shared gradient", ON_DEVICE(WORKSPACE, tied_piece)},
     [WEFT_ROW_TOKENS] = {"tokens", ON_DEVICE(WORKSPACE, batch)},
     [WEFT_ROW_TARGETS] = {"targets", ON_DEVICE(WORKSPACE, batch)},

@@ -42,6 +42,7 @@ typedef enum weft_row {
     WEFT_ROW_SLOTS,            /* the slot arena of the programs begins here, and has the next row too: a buffer */
     WEFT_ROW_SLOTS_MORE,       /* changes its tenants, and counts as what it is first */
     WEFT_ROW_SCRATCH,          /* of kernels */
+    WEFT_ROW_ANGLES,           /* of rotary positions */
     WEFT_ROW_TIED_PIECE,       /* of the other holder's gradient of the shared weight */
     WEFT_ROW_TOKENS,           /* (M, B, T) int32 */
     WEFT_ROW_TARGETS,          /* (M, B, T) int32 */

@@ -161,6 +161,7 @@ static void resolve_all(weft_worker *worker)
     worker->exchange_workspace = row(worker, WEFT_ROW_EXCHANGE_SPACE, -1);
     worker->slots = row(worker, WEFT_ROW_SLOTS, -1);
     worker->scratch = row(worker, WEFT_ROW_SCRATCH, -1);
+    worker->angles = row(worker, WEFT_ROW_ANGLES, -1);
     worker->tied_piece = row(worker, WEFT_ROW_TIED_PIECE, -1);
     worker->tokens = row(worker, WEFT_ROW_TOKENS, -1);
     worker->targets = row(worker, WEFT_ROW_TARGETS, -1);
@@ -250,13 +251,15 @@ static weft_status create_stage(weft_worker *worker, weft_stage_shape shape, con
 static weft_status create_stages(weft_worker *worker, bool sampling, weft_error *error)
 {
     const weft_job *job = worker->job;
+    if (worker->angles) TRY(weft_stage_angles_write(&job->stages[0].train, worker->device, worker->angles, error));
     for (int32_t s = 0; s < job->stage_count; s++) {
         if (!holds(worker, s)) continue;
         const weft_job_stage *stage = &job->stages[s];
         const void *const *storage = (const void *const *)(worker->storage + stage->parameter_first);
         weft_stage_weights weights = {.storage = storage,
                                       .gradient = sampling ? NULL : worker->gradient + stage->parameter_first,
-                                      .exchange = weft_exchange_functions(worker->exchange)};
+                                      .exchange = weft_exchange_functions(worker->exchange),
+                                      .angles = worker->angles};
         TRY(create_stage(worker, stage->forward, &weights, &worker->forward_stages[s], error));
         if (!sampling) TRY(create_stage(worker, stage->train, &weights, &worker->train_stages[s], error));
     }

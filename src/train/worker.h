@@ -54,6 +54,7 @@ typedef struct weft_worker {
 
     unsigned char *slots;                       /* the slot arena of the programs */
     void *scratch, *tied_piece;                 /* kernel workspace; one piece of the other side's shared gradient */
+    float *angles;                              /* of rotary positions, or NULL */
     int32_t *tokens, *targets;                  /* (M, B, T) of the current batch */
     float *losses;                              /* (M) written by the last stage */
     double *own_sums, *all_sums, *ordered_sums; /* norm blocks: own, as gathered by rank, in global order */
