@@ -26,6 +26,7 @@ static const kind_row kind_rows[WEFT_ACTION_KINDS] = {
     [WEFT_UNSHARD] = {-1, WEFT_PROGRAM_GATHER, 0, true},
     [WEFT_RESHARD] = {-1, WEFT_PROGRAM_GATHER, 0, true},
     [WEFT_REDUCE_GRAD] = {-1, WEFT_PROGRAM_REDUCE, 0, false},
+    [WEFT_REDUCE_TENSOR] = {-1, WEFT_PROGRAM_REDUCE, 0, false},
     [WEFT_REDUCE_TIED] = {-1, WEFT_PROGRAM_REDUCE, 0, false},
     [WEFT_NORM] = {-1, WEFT_PROGRAM_REDUCE, 0, false},
     [WEFT_UPDATE] = {-1, WEFT_PROGRAM_COMPUTE, 0, false},

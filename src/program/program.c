@@ -11,6 +11,8 @@ void weft_program_destroy(weft_program *program)
     weft_free(program->actions);
     weft_free(program->after_first);
     weft_free(program->after);
+    weft_free(program->pages);
+    weft_free(program->exchanges);
     weft_free(program->buffers);
     weft_free(program->slots);
     weft_free(program->arena_bytes);

@@ -109,7 +109,7 @@ static bool change(weft_program *p, mutation kind, dice *d)
     bool staged = old.kind <= WEFT_RECV_B, update = old.kind == WEFT_UPDATE;
     if (kind == MUTATE_STAGE && (staged || update)) action->stage = dice_roll(d, (uint32_t)p->stages + 1) & 0xffffff;
     if (kind == MUTATE_MICROBATCH && staged) action->microbatch = dice_roll(d, (uint32_t)p->microbatches + 1);
-    if (kind == MUTATE_KIND) action->kind = dice_roll(d, WEFT_ACTION_KINDS + 2) & 0x7f;
+    if (kind == MUTATE_KIND) action->kind = dice_roll(d, WEFT_ACTION_KINDS + 2) & 0x3f;
     /* One collective in place of another may be a right program, of other options. */
     if (old.kind >= WEFT_REDUCE_TIED && action->kind >= WEFT_REDUCE_TIED && kind == MUTATE_KIND) return false;
     return action->kind != old.kind || action->stage != old.stage || action->microbatch != old.microbatch;

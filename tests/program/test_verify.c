@@ -458,7 +458,7 @@ static void spoil(weft_program *p, dice *d)
         p->rank_lanes[dice_roll(d, 2)] = value;
         break;
     case 9:
-        p->actions[dice_roll(d, p->action_count)].kind = (uint32_t)value & 0x7f;
+        p->actions[dice_roll(d, p->action_count)].kind = (uint32_t)value & 0x3f;
         break;
     case 10:
         p->after_first[dice_roll(d, p->action_count)] = (uint32_t)value;
