@@ -69,13 +69,13 @@ const void *weft_run_summed_bias(const weft_run *run, weft_parameter_kind kind, 
 const void *weft_run_weight(const weft_run *run, weft_parameter_kind kind, int32_t layer)
 {
     int32_t index = parameter_index(run, kind, layer);
-    return index < 0 ? NULL : run->stage->weights.storage[index];
+    return index < 0 ? NULL : run->weights->storage[index];
 }
 
 float *weft_run_weight_gradient(const weft_run *run, weft_parameter_kind kind, int32_t layer)
 {
     int32_t index = parameter_index(run, kind, layer);
-    return index < 0 ? NULL : run->stage->weights.gradient[index];
+    return index < 0 ? NULL : run->weights->gradient[index];
 }
 
 static weft_status check_shape(const weft_stage_shape *shape, weft_error *error)
@@ -171,6 +171,7 @@ static weft_run begin(const weft_stage *stage, weft_stream *stream, const weft_s
         .device = stage->device,
         .stream = stream,
         .buffers = buffers,
+        .weights = buffers->weights ? buffers->weights : &stage->weights,
         .places = stage->layout.places[pass],
         .memory = {[WEFT_MEMORY_STASH] = buffers->stash,
                    [WEFT_MEMORY_WORK] = buffers->work,

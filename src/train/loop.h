@@ -98,6 +98,9 @@ weft_status weft_loop_check_step(weft_loop *loop, const weft_step_scalars *scala
  * to try. weights: how many steps are in those that gave it. Returns error->status. */
 weft_status weft_loop_advise(const weft_loop *loop, int64_t weights, weft_error *error);
 
+/* diagnosis.c: runs the step that ended last again and fails with the gradient that was not finite first; collective. */
+weft_status weft_loop_diagnose(weft_loop *loop, weft_error *error) WEFT_CHECKED;
+
 /* tell.c: what the observer hears. */
 weft_status weft_loop_tell_start(weft_loop *loop, weft_error *error) WEFT_CHECKED;
 weft_status weft_loop_tell_step(weft_loop *loop, int64_t step, const weft_step_scalars *scalars,

@@ -1,6 +1,7 @@
 #include "train/worker.h"
 
 #include "base/clock.h"
+#include "train/bind.h"
 #include "train/exchange.h"
 #include "train/executor.h"
 #include "transport/reduce.h"
@@ -59,116 +60,11 @@ static void carve_unit(weft_worker *worker, cursor *at, int32_t u, bool sampling
     own->moment2 = carve(at, share * sizeof(float));
 }
 
-/* Where the parameters of a unit lie, each behind the one before. */
-static void point_storage(weft_worker *worker, int32_t u, void *storage)
-{
-    size_t element = weft_element_bytes(worker->job->options.element);
-    for (int32_t p = worker->job->units[u].first; storage && p >= 0; p = weft_share_next(worker->job, u, p))
-        worker->storage[p] = (unsigned char *)storage + worker->job->offsets[p] * element;
-}
-
-static void point_gradient(weft_worker *worker, int32_t u, float *gradient)
-{
-    const weft_job_unit *unit = &worker->job->units[u];
-    for (int32_t p = unit->first; gradient && !unit->frozen && p >= 0; p = weft_share_next(worker->job, u, p))
-        worker->gradient[p] = gradient + worker->job->offsets[p];
-}
-
-static unsigned char *weight_page(const weft_worker *worker, int32_t page)
-{
-    size_t element = weft_element_bytes(worker->job->options.element);
-    return worker->weight_pages + (size_t)page * worker->job->page_floats[worker->at.rank] * element;
-}
-
-void weft_worker_use_weight_page(weft_worker *worker, int32_t stage, int32_t page)
-{
-    const weft_job *job = worker->job;
-    unsigned char *at = weight_page(worker, page);
-    for (int32_t u = job->stage_units[stage]; u < job->stage_units[stage + 1]; u++) {
-        if (weft_share_is_there(job, u)) {
-            point_storage(worker, u, worker->storage[job->units[job->units[u].weights].first]);
-            continue;
-        }
-        point_storage(worker, u, at);
-        at += job->units[u].floats * weft_element_bytes(job->options.element);
-    }
-}
-
-/* Bits that are not a number in any element type. */
-static void poison(const weft_worker *worker, void *bytes, size_t count)
-{
-    if (worker->job->poisons && count > 0) memset(bytes, 0xff, count);
-}
-
-void weft_worker_free_weight_page(const weft_worker *worker, int32_t stage, int32_t page)
-{
-    size_t element = weft_element_bytes(worker->job->options.element);
-    poison(worker, weight_page(worker, page), weft_share_stage_floats(worker->job, stage) * element);
-}
-
-static void poison_pages(const weft_worker *worker)
-{
-    const weft_job *job = worker->job;
-    size_t page = job->page_floats[worker->at.rank], element = weft_element_bytes(job->options.element);
-    poison(worker, worker->weight_pages,
-           (size_t)weft_share_pages(job, worker->at.rank, job->weight_pages) * page * element);
-    poison(worker, worker->gradient_pages,
-           (size_t)weft_share_pages(job, worker->at.rank, job->gradient_pages) * page * sizeof(float));
-}
-
-float *weft_worker_gradient_on(const weft_worker *worker, int32_t unit, int32_t page)
-{
-    const weft_job *job = worker->job;
-    if (!job->gradient_pages) return worker->units[unit].gradient;
-    float *at = worker->gradient_pages + (size_t)page * job->page_floats[worker->at.rank];
-    for (int32_t u = job->stage_units[job->units[unit].stage]; u < unit; u++) at += job->units[u].floats;
-    return at;
-}
-
-void weft_worker_free_gradient_page(const weft_worker *worker, int32_t unit, int32_t page)
-{
-    poison(worker, weft_worker_gradient_on(worker, unit, page), worker->job->units[unit].floats * sizeof(float));
-}
-
-void weft_worker_use_gradient_page(weft_worker *worker, int32_t stage, int32_t page)
-{
-    const weft_job *job = worker->job;
-    for (int32_t u = job->stage_units[stage]; u < job->stage_units[stage + 1]; u++)
-        point_gradient(worker, u, weft_worker_gradient_on(worker, u, page));
-}
-
-weft_own weft_worker_own(const weft_worker *worker, int32_t p)
-{
-    const weft_job *job = worker->job;
-    int32_t u = job->unit_of[p];
-    const weft_unit_memory *unit = &worker->units[u];
-    weft_share share = weft_share_of(job, p, worker->at.data);
-    if (share.from == share.to || !unit->master) return (weft_own){0};
-    size_t at = job->offsets[p] + (size_t)share.from - weft_share_begin(job, u, worker->at.data);
-    size_t element = weft_element_bytes(job->options.element);
-    return (weft_own){.weight = unit->master + at,
-                      .moment1 = unit->moment1 ? unit->moment1 + at : NULL,
-                      .moment2 = unit->moment2 ? unit->moment2 + at : NULL,
-                      .gradient = unit->reduced ? unit->reduced + at : NULL,
-                      .storage = (unsigned char *)unit->own_storage + at * element};
-}
-
-int32_t weft_worker_at(const weft_worker *worker, int32_t rank)
-{
-    return weft_world_number(worker->job, (weft_coordinates){rank, worker->at.data, worker->at.tensor});
-}
-
 static bool shares_with_another(const weft_worker *worker)
 {
     const weft_job *job = worker->job;
     bool is_holder = holds(worker, 0) || holds(worker, job->stage_count - 1);
     return job->tied && !job->tied_alias && is_holder;
-}
-
-int32_t weft_worker_tied_peer(const weft_worker *worker)
-{
-    int32_t first = worker->job->stages[0].rank, last = worker->job->stages[worker->job->stage_count - 1].rank;
-    return weft_worker_at(worker, worker->at.rank == first ? last : first);
 }
 
 static void carve_all(weft_worker *worker, cursor *at, bool sampling)
@@ -214,8 +110,8 @@ static weft_status take_tables(weft_worker *worker, weft_error *error)
     TRY(weft_arena_take(arena, workers, sizeof *worker->loss_bytes, &worker->loss_bytes, error));
     TRY(weft_arena_take(arena, workers, sizeof *worker->equal_bytes, &worker->equal_bytes, error));
     TRY(weft_arena_take(arena, 2 * workers, sizeof *worker->reports, &worker->reports, error));
-    TRY(weft_arena_take(arena, (size_t)job->data, sizeof *worker->share_bytes, &worker->share_bytes, error));
-    TRY(weft_arena_take(arena, (size_t)job->data, sizeof *worker->share_floats, &worker->share_floats, error));
+    TRY(weft_arena_take(arena, (size_t)job->config->batch.microbatches, sizeof *worker->host_losses,
+                        &worker->host_losses, error));
     return weft_arena_take(arena, (size_t)(job->data * job->config->batch.microbatches), sizeof *worker->batch_losses,
                            &worker->batch_losses, error);
 }
@@ -237,17 +133,27 @@ static void count_collectives(weft_worker *worker)
 
 static void point_all(weft_worker *worker)
 {
-    for (int32_t u = 0; u < worker->job->unit_count; u++) {
-        point_storage(worker, u, worker->units[u].storage);
-        point_gradient(worker, u, worker->units[u].gradient);
+    const weft_job *job = worker->job;
+    for (int32_t u = 0; u < job->unit_count; u++) {
+        int32_t first = job->stages[job->units[u].stage].parameter_first;
+        weft_worker_point(worker, u, worker->units[u].storage, worker->units[u].gradient, worker->storage + first,
+                          worker->gradient + first);
     }
+}
+
+/* What transfers and sums of device memory are ordered on. */
+static weft_stream *stream_for(const weft_worker *worker, weft_lane_kind lane)
+{
+    return worker->job->device->host_reaches ? NULL : worker->streams[lane];
 }
 
 static weft_status create_reducer(weft_worker *worker, weft_world_purpose purpose, weft_element element,
                                   void *workspace, weft_reducer **out, weft_error *error)
 {
+    bool passes = purpose == WEFT_WORLD_TENSOR_REDUCE;
     weft_reducer_options options = {.transport = worker->transport,
                                     .device = worker->device,
+                                    .stream = stream_for(worker, passes ? WEFT_PROGRAM_COMPUTE : WEFT_PROGRAM_REDUCE),
                                     .element = element,
                                     .group = weft_world_group(worker->job, purpose, worker->at),
                                     .chunk = WEFT_SHARE_CHUNK,
@@ -303,10 +209,37 @@ void weft_worker_attend(weft_worker *worker)
     worker->device->between_context = worker;
 }
 
+/* One stream for each kind of lane that there is once. */
+static weft_status create_streams(weft_worker *worker, weft_error *error)
+{
+    static const weft_lane_kind kinds[] = {WEFT_PROGRAM_COMPUTE, WEFT_PROGRAM_REDUCE, WEFT_PROGRAM_GATHER};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        TRY(worker->device->operations->stream_create(
+            worker->device, kinds[i] == WEFT_PROGRAM_COMPUTE ? WEFT_STREAM_COMPUTE : WEFT_STREAM_TRANSFER,
+            &worker->streams[kinds[i]], error));
+    return WEFT_OK;
+}
+
+weft_status weft_worker_bind(weft_worker *worker, const weft_program *program, double *checks, weft_executor **out,
+                             weft_error *error)
+{
+    weft_bound *bound = NULL;
+    weft_stage **stages = program->forward_only ? worker->forward_stages : worker->train_stages;
+    weft_bind_options binding = {.program = program, .worker = worker, .stages = stages, .checks = checks};
+    TRY(weft_bind(&binding, &worker->arena, &bound, error));
+    weft_executor_options options = {.worker = worker,
+                                     .device = worker->device,
+                                     .transport = worker->transport,
+                                     .exchange = worker->exchange,
+                                     .bound = bound,
+                                     .streams = worker->streams,
+                                     .host_reaches = worker->job->device->host_reaches};
+    return weft_executor_create(&options, &worker->arena, out, error);
+}
+
 static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
 {
     const weft_job *job = worker->job;
-    worker->bad_stage = worker->bad_microbatch = -1;
     TRY(take_tables(worker, error));
     count_collectives(worker);
     TRY(job->device->create(&job->options, &worker->device, error));
@@ -322,11 +255,12 @@ static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
     cursor at = {.base = memory};
     carve_all(worker, &at, sampling);
     point_all(worker);
-    poison_pages(worker);
+    TRY(weft_worker_make_poison(worker, error));
+    TRY(create_streams(worker, error));
     if (!sampling) TRY(create_reducers(worker, error));
     TRY(create_stages(worker, sampling, error));
-    TRY(weft_executor_create(worker, job->forward, worker->forward_stages, &worker->forward, error));
-    return sampling ? WEFT_OK : weft_executor_create(worker, job->train, worker->train_stages, &worker->train, error);
+    TRY(weft_worker_bind(worker, job->forward, NULL, &worker->forward, error));
+    return sampling ? WEFT_OK : weft_worker_bind(worker, job->train, NULL, &worker->train, error);
 }
 
 weft_status weft_worker_create(const weft_job *job, int32_t number, weft_transport *transport, bool sampling,
@@ -356,9 +290,16 @@ void weft_worker_destroy(weft_worker *worker)
         weft_stage_destroy(worker->forward_stages[s]);
         weft_stage_destroy(worker->train_stages[s]);
     }
+    weft_executor_destroy(worker->diagnosis);
+    weft_executor_destroy(worker->forward);
+    weft_executor_destroy(worker->train);
     weft_reducer_destroy(worker->rows_sum);
     weft_reducer_destroy(worker->tensor_sum);
     weft_reducer_destroy(worker->reducer);
+    for (int i = 0; i < WEFT_PROGRAM_LANES; i++)
+        if (worker->streams[i]) worker->device->operations->stream_destroy(worker->device, worker->streams[i]);
+    if (worker->checks) worker->device->operations->release(worker->device, worker->checks);
+    if (worker->poison) worker->device->operations->release(worker->device, worker->poison);
     if (worker->memory) worker->device->operations->release(worker->device, worker->memory);
     if (worker->device) worker->device->operations->destroy(worker->device);
     weft_arena_fini(&worker->arena);

@@ -11,6 +11,7 @@
 #include "checkpoint/checkpoint.h"
 #include "data/data.h"
 #include "train/clerk.h"
+#include "train/instruction.h"
 #include "train/share.h"
 #include "train/train.h"
 #include "train/world.h"
@@ -27,6 +28,7 @@ typedef struct weft_unit_memory {
 } weft_unit_memory;
 
 typedef struct weft_executor weft_executor;
+typedef struct weft_exchange weft_exchange;
 
 typedef struct weft_worker {
     const weft_job *job;
@@ -39,15 +41,17 @@ typedef struct weft_worker {
 
     weft_unit_memory *units; /* (units) all NULL where another rank has the unit */
     /* (parameters) What kernels read, and where they add gradients: whole. NULL where this worker has none, or where
-     * they are on a page that another stage is on. */
+     * they are on pages. */
     void **storage;
     float **gradient;
     unsigned char *weight_pages;
     float *gradient_pages;
+    void *poison; /* as much as a page, not numbers; NULL: free pages keep what they have */
+    weft_stream *streams[WEFT_PROGRAM_LANES]; /* by lane, but for messages */
     struct weft_reducer *reducer;    /* NULL at a data-parallel width of one */
     struct weft_reducer *tensor_sum; /* of gradients over tensor-parallel workers; NULL at a width of one */
     struct weft_reducer *rows_sum;   /* in the middle of a pass, for exchange */
-    struct weft_exchange *exchange;  /* in the middle of a pass (train/exchange.h); NULL: layers are not divided */
+    weft_exchange *exchange; /* in the middle of a pass (train/exchange.h); NULL: layers are not divided */
     void *reduce_workspace, *tensor_sum_workspace, *exchange_workspace;
 
     unsigned char *slots;                       /* the slot arena of the programs */
@@ -56,12 +60,11 @@ typedef struct weft_worker {
     float *losses;                              /* (M) written by the last stage */
     double *own_sums, *all_sums, *ordered_sums; /* norm blocks: own, as gathered by rank, in global order */
     weft_step_scalars *scalars;
-    float *batch_losses; /* (data, M) on the host, after METRICS */
+    float *host_losses, *batch_losses; /* (M), (data, M) on the host, after METRICS */
     void *logits;        /* sampling: (B, V) storage, else NULL */
     int64_t logits_position;
     size_t *sum_bytes, *loss_bytes;     /* (workers) what each gives in NORM and METRICS */
     size_t *equal_bytes;                /* (workers) what each gives in a gather between programs */
-    size_t *share_bytes, *share_floats; /* (data) what each gives in UNSHARD, and gets in REDUCE_GRAD */
     /* What such a gather sends and receives. The worker's own: after an error another rank may still copy from or to it
      * while the caller has long returned. */
     unsigned char *part, *parts; /* (part_capacity), (workers, part_capacity) */
@@ -76,12 +79,10 @@ typedef struct weft_worker {
 
     weft_stage **train_stages, **forward_stages; /* (S) NULL where not on this rank */
     weft_executor *train, *forward;
+    weft_executor *diagnosis; /* of a step that is run again, and pinned memory for what it finds; NULL until then */
+    void *checks;
     int64_t step; /* the one that runs, from 1 */
     float scale;  /* of the loss gradient */
-    /* Diagnosis of a non-finite gradient: after which micro-batch each stage's gradients first were; see run.c. */
-    bool diagnose;
-    int32_t bad_stage, bad_microbatch; /* -1: none */
-    char bad_parameter[64];
 } weft_worker;
 
 /* number: of all workers. sampling: no gradients, moments or train program; logits are allocated. */
@@ -96,24 +97,33 @@ weft_status weft_worker_load(weft_worker *worker, const weft_checkpoint *checkpo
 /* The elements of a parameter that this worker writes to checkpoints: every element is written by one worker. */
 weft_share weft_worker_saves(const weft_worker *worker, int32_t parameter);
 
-/* This worker's share of a parameter (weft_share_of): the first element of each. NULL where it has none. */
+/* pages.c: this worker's share of a parameter (weft_share_of): the first element of each. NULL where it has none. */
 typedef struct weft_own {
     float *weight, *moment1, *moment2, *gradient;
     void *storage;
 } weft_own;
 weft_own weft_worker_own(const weft_worker *worker, int32_t parameter);
 
-/* Lets kernels of a stage read gathered weights from a page, or add gradients on one. */
-void weft_worker_use_weight_page(weft_worker *worker, int32_t stage, int32_t page);
-void weft_worker_use_gradient_page(weft_worker *worker, int32_t stage, int32_t page);
-/* Nobody reads a stage's weights, or a unit's gradients, on that page any more. */
-void weft_worker_free_weight_page(const weft_worker *worker, int32_t stage, int32_t page);
-void weft_worker_free_gradient_page(const weft_worker *worker, int32_t unit, int32_t page);
-/* The whole gradients of a unit; without pages its own. */
+/* The whole weights and the whole gradients of a unit on a page; without pages its own. */
+void *weft_worker_storage_on(const weft_worker *worker, int32_t unit, int32_t page);
 float *weft_worker_gradient_on(const weft_worker *worker, int32_t unit, int32_t page);
+/* Where its parameters are then, in tables of its stage. */
+void weft_worker_point(const weft_worker *worker, int32_t unit, void *storage, float *gradient, void **storages,
+                       float **gradients);
+/* A page of weights that nobody reads any more, and gradients of a unit. */
+weft_page weft_worker_weight_page(const weft_worker *worker, int32_t stage, int32_t page);
+weft_page weft_worker_gradient_page(const weft_worker *worker, int32_t unit, int32_t page);
+/* For tests (weft_job.poisons). */
+weft_status weft_worker_make_poison(weft_worker *worker, weft_error *error) WEFT_CHECKED;
 
-/* The worker of another pipeline rank in the same pipeline. */
+/* The worker of another pipeline rank in the same pipeline, and the other holder of the shared weight, for one of its
+ * two holders. */
 int32_t weft_worker_at(const weft_worker *worker, int32_t rank);
+int32_t weft_worker_tied_peer(const weft_worker *worker);
+
+/* An executor of a program, in the worker's arena. checks: see weft_bind_options. */
+weft_status weft_worker_bind(weft_worker *worker, const weft_program *program, double *checks, weft_executor **out,
+                             weft_error *error) WEFT_CHECKED;
 
 /* Runs the train or the forward program once over the batch in tokens and targets. */
 weft_status weft_worker_run(weft_worker *worker, bool forward, weft_error *error) WEFT_CHECKED;
@@ -124,9 +134,6 @@ void weft_worker_attend(weft_worker *worker);
 /* Waits for a request of the run itself (between programs), with the run's timeout. what: for the message. */
 weft_status weft_worker_await(weft_worker *worker, weft_request request, const char *what,
                               weft_error *error) WEFT_CHECKED;
-
-/* The other holder of the shared weight, for one of its two holders. */
-int32_t weft_worker_tied_peer(const weft_worker *worker);
 
 /* Gathers equal-sized parts of all ranks between programs. The parts may lie anywhere and be gone after an error. */
 weft_status weft_worker_gather(weft_worker *worker, const void *part, size_t bytes, void *all, const char *what,
