@@ -265,6 +265,18 @@ static weft_status check_shard(const weft_lower_options *options, weft_error *er
     return WEFT_OK;
 }
 
+/* Of pages that an action can name. */
+static weft_status check_pages(const weft_program *program, weft_error *error)
+{
+    int32_t most =
+        program->weight_buffers > program->gradient_buffers ? program->weight_buffers : program->gradient_buffers;
+    bool whole = !program->weight_buffers || !program->gradient_buffers; /* one a stage */
+    if (whole || most > program->stages) most = program->stages;
+    if (weft_program_has_pages(program) && most > WEFT_PAGES_LIMIT)
+        FAIL(error, WEFT_INVALID, "a rank has more than %d buffers of weights or gradients", WEFT_PAGES_LIMIT);
+    return WEFT_OK;
+}
+
 static weft_status check_shape(const weft_schedule *schedule, const weft_lower_options *options, weft_error *error)
 {
     if (schedule->ranks < 1 || schedule->stages < 1 || schedule->microbatches < 1)
@@ -344,6 +356,7 @@ static weft_status build(lowering *l, weft_edges *edges, weft_error *error)
     }
     TRY(weft_allocate(program->action_count, sizeof *program->actions, &program->actions, error));
     TRY(pass(l, false, error));
+    TRY(weft_lower_effects(program, l->plans, error));
     for (int32_t rank = 0; l->plans && rank < program->ranks; rank++) {
         TRY(add_edges(l, rank, WEFT_PROGRAM_REDUCE, &l->plans[rank].reduce, edges, error));
         TRY(add_edges(l, rank, WEFT_PROGRAM_GATHER, &l->plans[rank].gather, edges, error));
@@ -372,6 +385,7 @@ weft_status weft_lower_lanes(weft_program *program, const weft_schedule *schedul
     program->shard = options->data > 1 ? options->shard : WEFT_SHARD_NONE;
     program->weight_buffers = options->weight_buffers;
     program->gradient_buffers = options->gradient_buffers;
+    TRY(check_pages(program, error));
     TRY(weft_allocate((size_t)program->stages, sizeof(int32_t), &program->stage_rank, error));
     for (int32_t s = 0; s < program->stages; s++) program->stage_rank[s] = schedule->stage_rank[s];
     weft_status status = build(&l, edges, error);

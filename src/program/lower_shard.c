@@ -70,9 +70,9 @@ static int by_last(const void *left, const void *right)
     return a->last < b->last ? -1 : a->last > b->last;
 }
 
-static void push(weft_shard_rows *rows, weft_action action, int64_t after, int64_t then)
+static void push(weft_shard_rows *rows, weft_action action, int64_t after, int64_t then, int64_t first)
 {
-    rows->rows[rows->count++] = (weft_shard_row){action, after, then};
+    rows->rows[rows->count++] = (weft_shard_row){action, after, then, first};
 }
 
 /* Gathers begin as soon as a buffer is free, which is when the last use of what was there is done. */
@@ -86,13 +86,13 @@ static weft_status make_gathers(order *o, int32_t buffers, weft_shard_rows *out,
         for (uint32_t i = 0; i < count; i++) {
             if (stays[i].before >= 0)
                 push(out, stage_action(WEFT_RESHARD, (int32_t)o->actions[stays[i].before].stage, stays[i].buffer),
-                     stays[i].before, -1);
-            push(out, stage_action(WEFT_UNSHARD, stays[i].stage, stays[i].buffer), -1, stays[i].first);
+                     stays[i].before, -1, -1);
+            push(out, stage_action(WEFT_UNSHARD, stays[i].stage, stays[i].buffer), -1, stays[i].first, stays[i].first);
         }
         if (count) qsort(stays, count, sizeof *stays, by_last);
         for (uint32_t i = 0; i < count; i++)
             if (stays[i].then < 0)
-                push(out, stage_action(WEFT_RESHARD, stays[i].stage, stays[i].buffer), stays[i].last, -1);
+                push(out, stage_action(WEFT_RESHARD, stays[i].stage, stays[i].buffer), stays[i].last, -1, -1);
     }
     weft_free(stays);
     return status;
@@ -108,7 +108,8 @@ static weft_status make_reductions(order *o, int32_t buffers, weft_shard_rows *o
     if (status == WEFT_OK && count) {
         qsort(stays, count, sizeof *stays, by_last);
         for (uint32_t i = 0; i < count; i++)
-            push(out, stage_action(WEFT_REDUCE_GRAD, stays[i].stage, stays[i].buffer), stays[i].last, stays[i].then);
+            push(out, stage_action(WEFT_REDUCE_GRAD, stays[i].stage, stays[i].buffer), stays[i].last, stays[i].then,
+                 stays[i].first);
     }
     weft_free(stays);
     return status;
@@ -119,7 +120,7 @@ static weft_status make_refreshes(const order *o, weft_shard_rows *out, weft_err
 {
     int64_t update = o->count; /* they follow the passes */
     TRY(weft_allocate((size_t)o->stages, sizeof *out->rows, &out->rows, error));
-    for (int32_t i = 0; i < o->stages; i++) push(out, stage_action(WEFT_UNSHARD, o->updates[i], 0), update++, -1);
+    for (int32_t i = 0; i < o->stages; i++) push(out, stage_action(WEFT_UNSHARD, o->updates[i], 0), update++, -1, -1);
     return WEFT_OK;
 }
 

@@ -70,7 +70,7 @@ typedef struct weft_buffer {
 typedef struct weft_pages {
     uint16_t weights, gradients;
 } weft_pages;
-enum { WEFT_PAGES_LIMIT = 1 << 16 };
+enum { WEFT_PAGES_LIMIT = UINT16_MAX };
 
 /* What tensor-parallel workers exchange in the middle of one pass: program->tensor of them take part. */
 typedef struct weft_exchanges {
@@ -144,6 +144,15 @@ int32_t weft_program_slot(const weft_program *program, weft_slot_kind kind, int3
 int32_t weft_program_output(const weft_program *program, int32_t stage, int32_t microbatch);
 int32_t weft_program_gradient_out(const weft_program *program, int32_t stage, int32_t microbatch);
 
+/* Whether actions have pages: weights are sharded, or gradients reduced early, over data-parallel workers. */
+bool weft_program_has_pages(const weft_program *program);
+
+/* Where a pass works; 0 for what has no pages. */
+static inline weft_pages weft_program_pages(const weft_program *program, uint32_t action)
+{
+    return program->pages ? program->pages[action] : (weft_pages){0, 0};
+}
+
 /* Sum of the buffer bytes of one rank by the kind of their first tenant. */
 void weft_program_memory(const weft_program *program, int32_t rank, size_t bytes[WEFT_SLOT_KINDS]);
 
@@ -159,7 +168,8 @@ weft_status weft_program_verify(const weft_program *program, weft_error *error) 
 weft_status weft_program_verify_one_queue(const weft_program *program, const weft_schedule *order,
                                           weft_error *error) WEFT_CHECKED;
 
-/* For people and tests: one line an action: rank, lane, action, after. */
+/* For people and tests: one line an action: rank, lane, action, whether it adds to gradients where others overwrite,
+ * its pages, after. */
 void weft_program_print(const weft_program *program, weft_text *out);
 
 /* When each action of a program began and ended: simulated or measured, the same type. Seconds from the step's start.

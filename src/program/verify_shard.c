@@ -1,5 +1,5 @@
-/* Sharded data parallelism of one rank: what is proved uses the order of the lanes and the `after` edges between them.
- */
+/* Weights and gradients of one rank, gathered, added up, reduced: what is proved uses the order of the lanes and the
+ * `after` edges between them. */
 #include "program/verify.h"
 
 enum { NEVER = -1 };
@@ -113,6 +113,20 @@ static bool reads_weights(weft_action action)
     return action.kind == WEFT_F || action.kind == WEFT_B || action.kind == WEFT_I || action.kind == WEFT_W;
 }
 
+static weft_pages pages_at(const shard_check *c, uint32_t k)
+{
+    return weft_program_pages(c->program, c->compute->first + k);
+}
+
+static weft_status check_page(const shard_check *c, uint32_t k, uint32_t wanted, uint32_t named, const char *what,
+                              weft_error *error)
+{
+    char name[WEFT_ACTION_TEXT];
+    if (!c->program->pages || named == wanted) return WEFT_OK;
+    FAIL(error, WEFT_INVALID, "rank %d runs %s with %s in buffer %u, but those of its stage are in buffer %u", c->rank,
+         weft_action_text(action_at(c, c->compute, k), name), what, named, wanted);
+}
+
 /* Readers find the weights there; each RESHARD, met later on the gather lane, comes after them. */
 static weft_status check_weights(shard_check *c, weft_error *error)
 {
@@ -125,6 +139,7 @@ static weft_status check_weights(shard_check *c, weft_error *error)
         if (c->stays[action.stage].unshard == NEVER)
             FAIL(error, WEFT_INVALID, "rank %d: nothing makes %s wait for the weights of stage %u", c->rank,
                  weft_action_text(action, name), (unsigned)action.stage);
+        TRY(check_page(c, k, c->stays[action.stage].buffer, pages_at(c, k).weights, "weights", error));
         c->stays[action.stage].last = k;
     }
     while (walked < gathers) TRY(gather_one(c, walked++, error));
@@ -158,6 +173,17 @@ static weft_status check_refreshes(shard_check *c, weft_error *error)
     return WEFT_OK;
 }
 
+/* What is of the step before, or has been reduced, is overwritten; what is still to be reduced is added to. */
+static weft_status check_overwrite(const shard_check *c, weft_action action, bool stale, weft_error *error)
+{
+    char name[WEFT_ACTION_TEXT];
+    if (action.overwrite == stale) return WEFT_OK;
+    FAIL(error, WEFT_INVALID, "rank %d: %s %s", c->rank, weft_action_text(action, name),
+         stale
+             ? "adds to gradients that are not of this step, or were reduced: it is the first and has to overwrite them"
+             : "overwrites gradients of its stage that it has to add to");
+}
+
 static weft_status chain_reductions(shard_check *c, weft_error *error)
 {
     if (!c->reduce) return WEFT_OK;
@@ -182,8 +208,9 @@ static weft_status check_gradient(shard_check *c, uint32_t k, weft_error *error)
     char name[WEFT_ACTION_TEXT], other[WEFT_ACTION_TEXT];
     weft_action action = action_at(c, c->compute, k);
     collection *own = &c->collections[action.stage];
+    bool fills = own->reduction == NEVER || c->before_reduce[own->reduction] <= k;
     weft_action_text(action, name);
-    if (own->reduction == NEVER || c->before_reduce[own->reduction] <= k) {
+    if (fills) {
         own->reduction = own->reduction == NEVER ? own->first : c->chains[own->reduction].next;
         if (own->reduction == NEVER)
             FAIL(error, WEFT_INVALID, "rank %d never reduces the gradients of %s", c->rank, name);
@@ -195,7 +222,9 @@ static weft_status check_gradient(shard_check *c, uint32_t k, weft_error *error)
     if (previous != NEVER && (int64_t)c->reduced[k] <= previous)
         FAIL(error, WEFT_INVALID, "rank %d: nothing makes %s wait for %s, which empties its buffer", c->rank, name,
              weft_action_text(action_at(c, c->reduce, previous), other));
-    return WEFT_OK;
+    TRY(check_page(c, k, action_at(c, c->reduce, own->reduction).microbatch, pages_at(c, k).gradients, "gradients",
+                   error));
+    return check_overwrite(c, action, fills, error);
 }
 
 /* Every gradient goes into one reduction, the next of its stage, once the buffer is free; none goes without. */
@@ -208,8 +237,24 @@ static weft_status check_gradients(shard_check *c, weft_error *error)
     }
     for (int64_t r = 0; c->reduce && r < (int64_t)c->reduce->count; r++) {
         weft_action action = action_at(c, c->reduce, r);
-        if (action.kind == WEFT_REDUCE_GRAD && r > c->collections[action.stage].reduction)
+        const collection *own = &c->collections[action.stage];
+        if (action.kind != WEFT_REDUCE_GRAD) continue;
+        if (r > own->reduction)
             FAIL(error, WEFT_INVALID, "rank %d runs %s with no new gradients", c->rank, weft_action_text(action, name));
+        TRY(check_overwrite(c, action, r == own->first, error));
+    }
+    return WEFT_OK;
+}
+
+/* Where nothing is reduced, gradients of a stage are added up in the order of the compute lane. */
+static weft_status check_additions(shard_check *c, weft_error *error)
+{
+    for (uint32_t k = 0; k < c->compute->count; k++) {
+        weft_action action = action_at(c, c->compute, k);
+        collection *own = &c->collections[action.stage];
+        if (action.kind != WEFT_B && action.kind != WEFT_W) continue;
+        TRY(check_overwrite(c, action, own->latest == NEVER, error));
+        own->latest = k;
     }
     return WEFT_OK;
 }
@@ -233,6 +278,7 @@ static weft_status check_rank(shard_check *c, weft_error *error)
 {
     const weft_program *program = c->program;
     forget_lane(c, c->compute);
+    if (program->data <= 1) return check_additions(c, error);
     forget_lane(c, c->gather);
     forget_lane(c, c->reduce);
     TRY(list_before(program, c->compute, c->gather, &c->gathered, error));
@@ -275,7 +321,6 @@ static weft_status check_ranks(const weft_program *program, shard_check *c, weft
 
 weft_status weft_verify_shard(const weft_program *program, weft_error *error)
 {
-    if (program->data <= 1) return WEFT_OK;
     shard_check check = {.program = program};
     weft_status status = check_ranks(program, &check, error);
     weft_free(check.stays);

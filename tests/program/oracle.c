@@ -32,6 +32,7 @@ typedef struct board {
     int updates[64], norms[64], tieds[64], metrics[64];
     shard_buffer gathered[64][64], gradients[64][64]; /* by rank and buffer */
     int reduced[PLACES], refreshed[64];
+    bool kept[64]; /* there are reduced gradients of the stage */
     const char *complaint;
 } board;
 
@@ -118,42 +119,34 @@ static int32_t lane_of_kind(const weft_program *p, int32_t rank, weft_lane_kind 
     return -1;
 }
 
-/* The buffer of the first REDUCE_GRAD of the stage that comes after the action on its rank; -1: there is none. */
-static int target(const board *b, int32_t rank, uint32_t action)
+static shard_buffer *gradients_at(board *b, int32_t rank, uint32_t page, uint32_t stage)
 {
-    const weft_program *p = b->program;
-    const weft_lane *compute = &p->lanes[p->rank_lanes[rank]];
-    int32_t number = lane_of_kind(p, rank, WEFT_PROGRAM_REDUCE);
-    uint32_t waited = 0;
-    for (uint32_t k = 0; number >= 0 && k < p->lanes[number].count; k++) {
-        uint32_t a = p->lanes[number].first + k;
-        for (uint32_t i = p->after_first[a]; i < p->after_first[a + 1]; i++)
-            if (p->after[i] < compute->first + compute->count && p->after[i] >= waited) waited = p->after[i] + 1;
-        if (p->actions[a].kind == WEFT_REDUCE_GRAD && p->actions[a].stage == p->actions[action].stage &&
-            waited > action)
-            return (int)p->actions[a].microbatch;
-    }
-    return -1;
+    return &b->gradients[rank][b->program->pages ? page : stage];
+}
+
+/* The buffer holds what is old until a pass overwrites it. */
+static void add_gradient(board *b, int32_t rank, uint32_t action, bool ends)
+{
+    weft_action a = b->program->actions[action];
+    uint32_t page = b->program->pages ? b->program->pages[action].gradients : 0;
+    shard_buffer *buffer = gradients_at(b, rank, page, a.stage);
+    if (buffer->moves) complain(b, "adds to gradients while they are reduced");
+    if (!a.overwrite && buffer->stage != (int)a.stage) complain(b, "adds to gradients that are not its own");
+    if (a.overwrite && buffer->stage >= 0 && !(ends && buffer->stage == (int)a.stage))
+        complain(b, "overwrites gradients that nobody has reduced");
+    if (a.overwrite) *buffer = (shard_buffer){.stage = (int)a.stage};
+    if (ends) buffer->microbatches |= 1u << a.microbatch;
 }
 
 /* Reads of gathered weights and writes of gradients, when a pass begins and when it ends. */
 static void pass_shards(board *b, int32_t rank, uint32_t action, bool ends)
 {
     weft_action a = b->program->actions[action];
-    bool there = b->program->shard != WEFT_SHARD_WEIGHTS;
-    for (int i = 0; i < 64; i++) there |= b->gathered[rank][i].stage == (int)a.stage && !b->gathered[rank][i].moves;
-    if (!there) complain(b, "reads weights that are not there");
-    if (a.kind != WEFT_B && a.kind != WEFT_W) return;
-    int number = target(b, rank, action);
-    if (number < 0) {
-        complain(b, "gradients that nobody reduces");
-        return;
+    if (b->program->shard == WEFT_SHARD_WEIGHTS) {
+        const shard_buffer *weights = &b->gathered[rank][b->program->pages[action].weights];
+        if (weights->stage != (int)a.stage || weights->moves) complain(b, "reads weights that are not there");
     }
-    shard_buffer *buffer = &b->gradients[rank][number];
-    if (buffer->moves || (buffer->stage >= 0 && buffer->stage != (int)a.stage))
-        complain(b, "its gradients have no room");
-    buffer->stage = (int)a.stage;
-    if (ends) buffer->microbatches |= 1u << a.microbatch;
+    if (a.kind == WEFT_B || a.kind == WEFT_W) add_gradient(b, rank, action, ends);
 }
 
 static bool reads_now(const board *b, int32_t rank, int stage)
@@ -185,12 +178,15 @@ static void gather(board *b, int32_t rank, weft_action a, bool ends)
 
 static void reduce(board *b, int32_t rank, weft_action a, bool ends)
 {
-    shard_buffer *buffer = &b->gradients[rank][a.microbatch];
+    shard_buffer *buffer = gradients_at(b, rank, a.microbatch, a.stage);
     if (!ends) {
         if (buffer->stage != (int)a.stage || !buffer->microbatches) complain(b, "reduces gradients that are not there");
         buffer->moves = true;
         return;
     }
+    for (int m = 0; m < b->program->microbatches && a.overwrite; m++) b->reduced[at(b, (int)a.stage, m)] = 0;
+    if (!a.overwrite && !b->kept[a.stage]) complain(b, "adds to sums of the step before");
+    b->kept[a.stage] = true;
     for (int m = 0; m < b->program->microbatches; m++)
         if (buffer->microbatches >> m & 1 && b->reduced[at(b, (int)a.stage, m)]++)
             complain(b, "reduces gradients twice");
@@ -217,8 +213,9 @@ static void pass(board *b, int32_t rank, weft_action a, bool ends)
 
 static void need_gradients(board *b, int32_t s)
 {
+    uint32_t there = gradients_at(b, b->program->stage_rank[s], 0, (uint32_t)s)->microbatches;
     for (int32_t m = 0; m < b->program->microbatches; m++)
-        if ((b->program->data > 1 ? b->reduced : b->weights)[at(b, s, m)] != 1)
+        if (b->program->data > 1 ? b->reduced[at(b, s, m)] != 1 : !(there >> m & 1))
             complain(b, "gradients are used before they are complete");
 }
 
@@ -336,7 +333,7 @@ static void act(board *b, int32_t lane, const int32_t *lanes, int count, bool en
         update(b, row->rank, (int32_t)a.stage, ends);
     } else {
         pass(b, row->rank, a, ends);
-        if (b->program->data > 1) pass_shards(b, row->rank, b->cursor[lane], ends);
+        pass_shards(b, row->rank, b->cursor[lane], ends);
     }
 }
 

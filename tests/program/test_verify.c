@@ -82,6 +82,13 @@ static void test_always_wrong(void **state)
     assert_int_equal(messages.refused, messages.tried);
     tally kinds = wrongs(MUTATE_KIND, "another kind", 250);
     assert_int_equal(kinds.refused, kinds.tried);
+    tally overwrites = wrongs(MUTATE_OVERWRITE, "another overwrite", 250);
+    assert_int_equal(overwrites.refused, overwrites.tried);
+    assert_int_equal(overwrites.broken, overwrites.tried);
+    tally pages = wrongs(MUTATE_PAGE, "another page", 500);
+    assert_int_equal(pages.refused, pages.tried);
+    assert_int_equal(pages.broken, pages.tried);
+    assert_true(overwrites.tried > 500 && pages.tried > 300);
     assert_true(stage.broken && microbatch.broken && twice.broken && messages.broken && kinds.broken);
 }
 
