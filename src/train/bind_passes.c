@@ -38,6 +38,8 @@ static weft_status weights_of(weft_binder *binder, uint32_t action, const weft_s
     weft_pages on = weft_program_pages(binder->program, action);
     *out = NULL;
     if (!binder->weights) return WEFT_OK;
+    if (!job->weight_pages) on.weights = 0;
+    if (!job->gradient_pages) on.gradients = 0;
     const weft_stage_weights **place =
         &binder->weights[((size_t)s * pages(job->weight_pages) + on.weights) * pages(job->gradient_pages) + on.gradients];
     if (!*place) {
