@@ -32,8 +32,8 @@ static weft_status read_share(void *context, weft_error *error)
     int64_t first = it->first + worker->at.data * M * B;
     loop->own_targets = 0;
     for (int64_t m = 0; m < M; m++) {
-        int32_t *targets = worker->targets + m * size;
-        if (weft_data_read(loop->data, it->part, first + m * B, B, worker->tokens + m * size, targets, error) !=
+        int32_t *targets = worker->batch.targets + m * size;
+        if (weft_data_read(loop->data, it->part, first + m * B, B, worker->batch.tokens + m * size, targets, error) !=
             WEFT_OK)
             return weft_error_context(error, "rank %d, step %lld, stage 0, micro-batch %lld", worker->number,
                                       (long long)it->step, (long long)m);
@@ -79,6 +79,6 @@ double weft_loop_sum_losses(const weft_loop *loop)
 {
     double sum = 0;
     for (int64_t m = 0; m < loop->job->data * loop->job->config->batch.microbatches; m++)
-        sum += loop->worker->batch_losses[m];
+        sum += loop->worker->losses.all[m];
     return sum;
 }

@@ -26,7 +26,7 @@ static weft_status exchange_piece(weft_collective *collective, weft_worker *work
     const weft_transport_operations *transport = worker->transport->operations;
     int32_t peer = weft_worker_tied_peer(worker);
     collective->waiting = true;
-    TRY(transport->receive(worker->transport, NULL, peer, WEFT_TAG_TIED, worker->tied_piece, bytes,
+    TRY(transport->receive(worker->transport, NULL, peer, WEFT_TAG_TIED, worker->workspace.tied_piece, bytes,
                            &collective->requests[0], error));
     return transport->send(worker->transport, NULL, peer, WEFT_TAG_TIED, own, bytes, &collective->requests[1], error);
 }
@@ -36,7 +36,7 @@ static weft_status add_piece(weft_collective *collective, weft_worker *worker, b
 {
     bool holds_embedding = worker->at.rank == worker->job->stages[0].rank;
     float *own = weft_worker_own(worker, tied_parameter(worker)).gradient + collective->position;
-    const float *other = worker->tied_piece;
+    const float *other = worker->workspace.tied_piece;
     const void *parts[] = {holds_embedding ? own : other, holds_embedding ? other : own};
     worker->device->operations->sum(worker->device, NULL, WEFT_FP32, (int64_t)collective->piece, 2, parts, own);
     collective->position += collective->piece;
@@ -61,7 +61,7 @@ static weft_status start_tied(weft_collective *collective, weft_worker *worker, 
 static weft_status start_norm(weft_collective *collective, weft_worker *worker, weft_error *error)
 {
     const weft_job *job = worker->job;
-    double *next = worker->own_sums;
+    double *next = worker->sums.own;
     for (int32_t s = 0; s < job->stage_count; s++) {
         const weft_job_stage *stage = &job->stages[s];
         if (stage->rank != worker->at.rank) continue;
@@ -75,13 +75,13 @@ static weft_status start_norm(weft_collective *collective, weft_worker *worker, 
         }
     }
     if (job->workers == 1) {
-        worker->device->operations->copy(worker->device, NULL, worker->all_sums, worker->own_sums,
-                                         worker->sum_bytes[0]);
+        worker->device->operations->copy(worker->device, NULL, worker->sums.all, worker->sums.own,
+                                         worker->sums.bytes[0]);
         return WEFT_OK;
     }
     collective->waiting = true;
-    return worker->transport->operations->gather(worker->transport, NULL, WEFT_GROUP_ALL, worker->own_sums,
-                                                 worker->sum_bytes, worker->all_sums, &collective->requests[0], error);
+    return worker->transport->operations->gather(worker->transport, NULL, WEFT_GROUP_ALL, worker->sums.own,
+                                                 worker->sums.bytes, worker->sums.all, &collective->requests[0], error);
 }
 
 /* One worker's sums to their places in the order of all parameters. */
@@ -95,7 +95,7 @@ static const double *place_sums(weft_worker *worker, weft_coordinates at, const 
             weft_share blocks = weft_share_blocks(job, p, at.data, at.tensor);
             if (blocks.from == blocks.to) continue;
             worker->device->operations->copy(worker->device, NULL,
-                                             worker->ordered_sums + job->block_first[p] + blocks.from, next,
+                                             worker->sums.ordered + job->block_first[p] + blocks.from, next,
                                              (size_t)(blocks.to - blocks.from) * sizeof(double));
             next += blocks.to - blocks.from;
         }
@@ -106,23 +106,23 @@ static const double *place_sums(weft_worker *worker, weft_coordinates at, const 
 static void finish_norm(weft_worker *worker)
 {
     const weft_job *job = worker->job;
-    const double *next = worker->all_sums;
+    const double *next = worker->sums.all;
     for (int32_t w = 0; w < job->workers; w++) next = place_sums(worker, weft_world_coordinates(job, w), next);
     worker->device->operations->norm_finish(worker->device, NULL, job->block_first[job->parameter_count],
-                                            worker->ordered_sums, worker->scalars);
+                                            worker->sums.ordered, worker->scalars);
 }
 
 static weft_status start_metrics(weft_collective *collective, weft_worker *worker, weft_error *error)
 {
     const weft_job *job = worker->job;
     if (job->workers == 1) {
-        worker->device->operations->copy(worker->device, NULL, worker->batch_losses, worker->losses,
-                                         worker->loss_bytes[0]);
+        worker->device->operations->copy(worker->device, NULL, worker->losses.all, worker->losses.own,
+                                         worker->losses.bytes[0]);
         return WEFT_OK;
     }
     collective->waiting = true;
-    return worker->transport->operations->gather(worker->transport, NULL, WEFT_GROUP_ALL, worker->losses,
-                                                 worker->loss_bytes, worker->batch_losses, &collective->requests[0],
+    return worker->transport->operations->gather(worker->transport, NULL, WEFT_GROUP_ALL, worker->losses.own,
+                                                 worker->losses.bytes, worker->losses.all, &collective->requests[0],
                                                  error);
 }
 

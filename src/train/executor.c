@@ -179,16 +179,16 @@ static weft_stage_buffers buffers_of(const weft_executor *executor, int32_t s, i
     const weft_config *config = worker->job->config;
     int64_t batch = m * config->batch.sequences * config->batch.tokens;
     return (weft_stage_buffers){
-        .tokens = worker->tokens + batch,
-        .targets = worker->targets + batch,
+        .tokens = worker->batch.tokens + batch,
+        .targets = worker->batch.targets + batch,
         .input = slot_memory(executor, weft_program_slot(program, WEFT_SLOT_INPUT, s, m)),
         .output = slot_memory(executor, weft_program_output(program, s, m)),
         .stash = slot_memory(executor, weft_program_slot(program, WEFT_SLOT_STASH, s, m)),
         .gradient = slot_memory(executor, weft_program_slot(program, WEFT_SLOT_GRADIENT, s, m)),
         .gradient_out = slot_memory(executor, weft_program_gradient_out(program, s, m)),
         .work = slot_memory(executor, weft_program_slot(program, WEFT_SLOT_WORK, s, m)),
-        .workspace = worker->scratch,
-        .loss = worker->losses + m,
+        .workspace = worker->workspace.kernels,
+        .loss = worker->losses.own + m,
         .scale = worker->scale,
         .logits = worker->logits,
         .logits_position = worker->logits_position,
@@ -215,17 +215,17 @@ static void diagnose_stage(weft_worker *worker, int32_t s, int32_t m)
 {
     const weft_job *job = worker->job;
     const weft_job_stage *stage = &job->stages[s];
-    if (worker->bad_stage >= 0) return;
+    if (worker->diagnosis.stage >= 0) return;
     for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++) {
-        double *sums = worker->ordered_sums, total = 0;
+        double *sums = worker->sums.ordered, total = 0;
         if (job->frozen[p]) continue;
         worker->device->operations->square_sums(worker->device, NULL, job->parameters[p].own, worker->gradient[p],
                                                 sums);
         for (int32_t i = 0; i < weft_job_blocks(&job->parameters[p]); i++) total += sums[i];
         if (total - total == 0) continue;
-        worker->bad_stage = s;
-        worker->bad_microbatch = m;
-        snprintf(worker->bad_parameter, sizeof worker->bad_parameter, "%s", job->parameters[p].name);
+        worker->diagnosis.stage = s;
+        worker->diagnosis.microbatch = m;
+        snprintf(worker->diagnosis.parameter, sizeof worker->diagnosis.parameter, "%s", job->parameters[p].name);
         return;
     }
 }
@@ -236,7 +236,7 @@ static void run_compute(weft_executor *executor, uint32_t index)
     weft_action action = executor->program->actions[index];
     int32_t s = (int32_t)action.stage, m = (int32_t)action.microbatch;
     if (action.kind == WEFT_UPDATE) {
-        if (!worker->diagnose) update_stage(worker, &worker->job->stages[s]);
+        if (!worker->diagnosis.wanted) update_stage(worker, &worker->job->stages[s]);
         return;
     }
     if (worker->job->gradient_pages && (action.kind == WEFT_B || action.kind == WEFT_W))
@@ -254,7 +254,7 @@ static void run_compute(weft_executor *executor, uint32_t index)
         weft_stage_backward_weight(stage, NULL, &buffers);
     else
         weft_stage_backward(stage, NULL, &buffers);
-    if (worker->diagnose && action.kind != WEFT_I) diagnose_stage(worker, s, m);
+    if (worker->diagnosis.wanted && action.kind != WEFT_I) diagnose_stage(worker, s, m);
 }
 
 static weft_status start_message(weft_executor *executor, lane_state *lane, weft_error *error)
@@ -560,7 +560,7 @@ weft_status weft_executor_run(weft_executor *executor, weft_error *error)
         else if (status == WEFT_OK && executor->left > 0)
             status = pause_run(executor, &told, error);
     }
-    weft_worker_attend(executor->worker);
+    weft_waiting_attach(executor->worker);
     return status;
 }
 

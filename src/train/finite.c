@@ -51,7 +51,7 @@ static weft_status check_losses(const weft_loop *loop, const char *which, weft_e
     int32_t last = job->stage_count - 1;
     int64_t M = job->config->batch.microbatches;
     for (int64_t i = 0; i < job->data * M; i++) {
-        if (isfinite(loop->worker->batch_losses[i])) continue;
+        if (isfinite(loop->worker->losses.all[i])) continue;
         weft_fail(error, WEFT_FAILED, "rank %d, step %lld, stage %d, micro-batch %lld: the %s is not finite",
                   weft_world_number(job, (weft_coordinates){job->stages[last].rank, (int32_t)(i / M), 0}),
                   (long long)loop->worker->step, last, (long long)(i % M), which);
@@ -72,10 +72,10 @@ static weft_status report_bad_gradient(weft_loop *loop, weft_error *error)
     weft_worker *worker = loop->worker;
     TRY(weft_loop_feed(loop, worker->step, 0, "batch of a step that is run again", error));
     if (loop->troubled) return weft_loop_blame(loop, error);
-    worker->diagnose = true;
+    worker->diagnosis.wanted = true;
     TRY(weft_worker_run(worker, false, error));
-    bad_gradient own = {.stage = worker->bad_stage, .microbatch = worker->bad_microbatch}, *all = NULL;
-    memcpy(own.parameter, worker->bad_parameter, sizeof own.parameter);
+    bad_gradient own = {.stage = worker->diagnosis.stage, .microbatch = worker->diagnosis.microbatch}, *all = NULL;
+    memcpy(own.parameter, worker->diagnosis.parameter, sizeof own.parameter);
     TRY(weft_arena_take(&loop->arena, (size_t)loop->job->workers, sizeof *all, &all, error));
     TRY(weft_worker_gather(worker, &own, sizeof own, all, "diagnoses", error));
     const bad_gradient *found = NULL; /* the backward pass meets the highest stage of the lowest micro-batch first */
@@ -112,7 +112,7 @@ static weft_status report_unclipped(weft_loop *loop, weft_error *error)
     size_t blocks = (size_t)job->block_first[job->parameter_count];
     double *sums = NULL;
     TRY(weft_arena_take(&loop->arena, blocks, sizeof *sums, &sums, error));
-    loop->worker->device->operations->copy(loop->worker->device, NULL, sums, loop->worker->ordered_sums,
+    loop->worker->device->operations->copy(loop->worker->device, NULL, sums, loop->worker->sums.ordered,
                                            blocks * sizeof *sums);
     int32_t p = first_bad(job, sums), s = job->stage_count - 1;
     while (s > 0 && p < job->stages[s].parameter_first) s--;

@@ -106,9 +106,9 @@ static weft_status next_token(sampler *self, const weft_sample_options *options,
                               weft_error *error)
 {
     int64_t T = self->config.batch.tokens, used = self->length < T ? self->length : T;
-    memset(self->worker->tokens, 0, (size_t)T * sizeof(int32_t));
-    memset(self->worker->targets, 0xff, (size_t)T * sizeof(int32_t));
-    memcpy(self->worker->tokens, self->history + self->length - used, (size_t)used * sizeof(int32_t));
+    memset(self->worker->batch.tokens, 0, (size_t)T * sizeof(int32_t));
+    memset(self->worker->batch.targets, 0xff, (size_t)T * sizeof(int32_t));
+    memcpy(self->worker->batch.tokens, self->history + self->length - used, (size_t)used * sizeof(int32_t));
     self->worker->logits_position = used - 1;
     TRY(weft_worker_run(self->worker, true, error));
     return choose(self, options, draw, out, error);

@@ -28,14 +28,62 @@ typedef struct weft_unit_memory {
 
 typedef struct weft_executor weft_executor;
 
+/* A batch, or this worker's share of one: (M, B, T) each. */
+typedef struct weft_batch {
+    int32_t *tokens, *targets;
+} weft_batch;
+
+/* What sums of the messages of other workers need, and kernels while they run. */
+typedef struct weft_workspace {
+    void *kernels, *reduce, *tensor_sum, *exchange;
+    void *tied_piece; /* one piece of the other side's shared gradient */
+} weft_workspace;
+
+/* Of the micro-batches. */
+typedef struct weft_losses {
+    float *own;    /* (M) written by the last stage */
+    float *all;    /* (data, M) after METRICS */
+    size_t *bytes; /* (workers) what each gives in METRICS */
+} weft_losses;
+
+/* Squares of gradients, one a norm block. */
+typedef struct weft_norm_sums {
+    double *own, *all, *ordered; /* own, as gathered by rank, in global order */
+    size_t *bytes;               /* (workers) what each gives in NORM */
+} weft_norm_sums;
+
+/* What gathers between programs send and receive. The worker's own: after an error another rank may still copy from or
+ * to it while the caller has long returned. */
+typedef struct weft_gathers {
+    unsigned char *part, *parts; /* (capacity), (workers, capacity) */
+    size_t capacity;
+    size_t *bytes; /* (workers) what each gives */
+} weft_gathers;
+
+/* What this worker knows of the others while it waits for them, and they of it (waiting.h). */
+typedef struct weft_patience {
+    weft_transport_report *reports; /* (2, workers) of the last interrogation, and of the one before */
+    double doubted, asks_again;     /* since when nothing moved as all were seen to wait; when they are asked again */
+    double attended;                /* when the transport was driven last while this worker worked */
+    bool told_stop;                 /* that it was asked to stop */
+} weft_patience;
+
+/* Of a non-finite gradient: after which micro-batch a stage's gradients first were; see finite.c. */
+typedef struct weft_diagnosis {
+    bool wanted;
+    int32_t stage, microbatch; /* -1: none */
+    char parameter[64];
+} weft_diagnosis;
+
 typedef struct weft_worker {
     const weft_job *job;
-    weft_coordinates at; /* at.rank: in the pipeline, that of the program */
-    int32_t number;      /* of all workers: what the transport and messages call its rank */
+    weft_coordinates at;               /* at.rank: in the pipeline, that of the program */
+    int32_t number;                    /* of all workers: what the transport and messages call its rank */
+    const weft_train_options *options; /* the run's; NULL: sampling */
     weft_device *device;
     weft_transport *transport;
     weft_arena arena;      /* host side tables */
-    unsigned char *memory; /* one device allocation; everything below points into it */
+    unsigned char *memory; /* one device allocation */
 
     weft_unit_memory *units; /* (units) all NULL where another rank has the unit */
     /* (parameters) What kernels read, and where they add gradients: whole. NULL where this worker has none, or where
@@ -44,44 +92,31 @@ typedef struct weft_worker {
     float **gradient;
     unsigned char *weight_pages;
     float *gradient_pages;
-    struct weft_reducer *reducer;    /* NULL at a data-parallel width of one */
-    struct weft_reducer *tensor_sum; /* of gradients over tensor-parallel workers; NULL at a width of one */
-    struct weft_reducer *rows_sum;   /* in the middle of a pass, for exchange */
-    struct weft_exchange *exchange;  /* in the middle of a pass (train/exchange.h); NULL: layers are not divided */
-    void *reduce_workspace, *tensor_sum_workspace, *exchange_workspace;
-
-    unsigned char *slots;                       /* the slot arena of the programs */
-    void *scratch, *tied_piece;                 /* kernel workspace; one piece of the other side's shared gradient */
-    int32_t *tokens, *targets;                  /* (M, B, T) of the current batch */
-    float *losses;                              /* (M) written by the last stage */
-    double *own_sums, *all_sums, *ordered_sums; /* norm blocks: own, as gathered by rank, in global order */
-    weft_step_scalars *scalars;
-    float *batch_losses; /* (data, M) on the host, after METRICS */
-    void *logits;        /* sampling: (B, V) storage, else NULL */
-    int64_t logits_position;
-    size_t *sum_bytes, *loss_bytes;     /* (workers) what each gives in NORM and METRICS */
-    size_t *equal_bytes;                /* (workers) what each gives in a gather between programs */
     size_t *share_bytes, *share_floats; /* (data) what each gives in UNSHARD, and gets in REDUCE_GRAD */
-    /* What such a gather sends and receives. The worker's own: after an error another rank may still copy from or to it
-     * while the caller has long returned. */
-    unsigned char *part, *parts; /* (part_capacity), (workers, part_capacity) */
-    size_t part_capacity;
-    weft_transport_report *reports; /* (2, workers) of the last interrogation, and of the one before */
-    double doubted, asks_again;     /* since when nothing moved as all were seen to wait; when they are asked again */
-    double attended;                /* when the transport was driven last while this worker worked */
-    weft_clerk *clerk;              /* for work that takes its time; NULL: others hear this worker without its help */
+    struct weft_reducer *reducer;       /* NULL at a data-parallel width of one */
+    struct weft_reducer *tensor_sum;    /* of gradients over tensor-parallel workers; NULL at a width of one */
+    struct weft_reducer *rows_sum;      /* in the middle of a pass, for exchange */
+    struct weft_exchange *exchange;     /* in the middle of a pass (train/exchange.h); NULL: layers are not divided */
 
-    const weft_train_options *options; /* the run's; NULL: sampling */
-    bool told_stop;                    /* that it was asked to stop while it waited */
+    /* Device memory of one step. */
+    unsigned char *slots; /* the slot arena of the programs */
+    weft_workspace workspace;
+    weft_batch batch;
+    weft_losses losses;
+    weft_norm_sums sums;
+    weft_step_scalars *scalars;
+    void *logits; /* sampling: (B, V) storage, else NULL */
+    int64_t logits_position;
+
+    weft_gathers gathers;
+    weft_patience patience;
+    weft_clerk *clerk; /* for work that takes its time; NULL: others hear this worker without its help */
 
     weft_stage **train_stages, **forward_stages; /* (S) NULL where not on this rank */
     weft_executor *train, *forward;
     int64_t step; /* the one that runs, from 1 */
     float scale;  /* of the loss gradient */
-    /* Diagnosis of a non-finite gradient: after which micro-batch each stage's gradients first were; see run.c. */
-    bool diagnose;
-    int32_t bad_stage, bad_microbatch; /* -1: none */
-    char bad_parameter[64];
+    weft_diagnosis diagnosis;
 } weft_worker;
 
 /* number: of all workers. sampling: no gradients, moments or train program; logits are allocated. */
@@ -103,6 +138,9 @@ typedef struct weft_own {
 } weft_own;
 weft_own weft_worker_own(const weft_worker *worker, int32_t parameter);
 
+/* Where kernels of stages find what is not on pages; and no page holds a number yet. */
+void weft_worker_point_units(weft_worker *worker);
+void weft_worker_poison_pages(const weft_worker *worker);
 /* Lets kernels of a stage read gathered weights from a page, or add gradients on one. */
 void weft_worker_use_weight_page(weft_worker *worker, int32_t stage, int32_t page);
 void weft_worker_use_gradient_page(weft_worker *worker, int32_t stage, int32_t page);
@@ -117,9 +155,6 @@ int32_t weft_worker_at(const weft_worker *worker, int32_t rank);
 
 /* Runs the train or the forward program once over the batch in tokens and targets. */
 weft_status weft_worker_run(weft_worker *worker, bool forward, weft_error *error) WEFT_CHECKED;
-
-/* From now on, between operations of the device that belong to no program, the worker answers others. */
-void weft_worker_attend(weft_worker *worker);
 
 /* Waits for a request of the run itself (between programs), with the run's timeout. what: for the message. */
 weft_status weft_worker_await(weft_worker *worker, weft_request request, const char *what,

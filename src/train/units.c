@@ -1,0 +1,127 @@
+/* What a worker has of its units, and where: shares of its own, whole weights and gradients, pages. */
+#include "train/worker.h"
+
+#include <string.h>
+
+/* Where the parameters of a unit lie, each behind the one before. */
+static void point_storage(weft_worker *worker, int32_t u, void *storage)
+{
+    size_t element = weft_element_bytes(worker->job->options.element);
+    for (int32_t p = worker->job->units[u].first; storage && p >= 0; p = weft_share_next(worker->job, u, p))
+        worker->storage[p] = (unsigned char *)storage + worker->job->offsets[p] * element;
+}
+
+static void point_gradient(weft_worker *worker, int32_t u, float *gradient)
+{
+    const weft_job_unit *unit = &worker->job->units[u];
+    for (int32_t p = unit->first; gradient && !unit->frozen && p >= 0; p = weft_share_next(worker->job, u, p))
+        worker->gradient[p] = gradient + worker->job->offsets[p];
+}
+
+void weft_worker_point_units(weft_worker *worker)
+{
+    for (int32_t u = 0; u < worker->job->unit_count; u++) {
+        point_storage(worker, u, worker->units[u].storage);
+        point_gradient(worker, u, worker->units[u].gradient);
+    }
+}
+
+static unsigned char *weight_page(const weft_worker *worker, int32_t page)
+{
+    size_t element = weft_element_bytes(worker->job->options.element);
+    return worker->weight_pages + (size_t)page * worker->job->page_floats[worker->at.rank] * element;
+}
+
+void weft_worker_use_weight_page(weft_worker *worker, int32_t stage, int32_t page)
+{
+    const weft_job *job = worker->job;
+    unsigned char *at = weight_page(worker, page);
+    for (int32_t u = job->stage_units[stage]; u < job->stage_units[stage + 1]; u++) {
+        if (weft_share_is_there(job, u)) {
+            point_storage(worker, u, worker->storage[job->units[job->units[u].weights].first]);
+            continue;
+        }
+        point_storage(worker, u, at);
+        at += job->units[u].floats * weft_element_bytes(job->options.element);
+    }
+}
+
+/* Bits that are not a number in any element type. */
+static void poison(const weft_worker *worker, void *bytes, size_t count)
+{
+    if (worker->job->poisons && count > 0) memset(bytes, 0xff, count);
+}
+
+void weft_worker_free_weight_page(const weft_worker *worker, int32_t stage, int32_t page)
+{
+    size_t element = weft_element_bytes(worker->job->options.element);
+    poison(worker, weight_page(worker, page), weft_share_stage_floats(worker->job, stage) * element);
+}
+
+void weft_worker_poison_pages(const weft_worker *worker)
+{
+    const weft_job *job = worker->job;
+    size_t page = job->page_floats[worker->at.rank], element = weft_element_bytes(job->options.element);
+    poison(worker, worker->weight_pages,
+           (size_t)weft_share_pages(job, worker->at.rank, job->weight_pages) * page * element);
+    poison(worker, worker->gradient_pages,
+           (size_t)weft_share_pages(job, worker->at.rank, job->gradient_pages) * page * sizeof(float));
+}
+
+float *weft_worker_gradient_on(const weft_worker *worker, int32_t unit, int32_t page)
+{
+    const weft_job *job = worker->job;
+    if (!job->gradient_pages) return worker->units[unit].gradient;
+    float *at = worker->gradient_pages + (size_t)page * job->page_floats[worker->at.rank];
+    for (int32_t u = job->stage_units[job->units[unit].stage]; u < unit; u++) at += job->units[u].floats;
+    return at;
+}
+
+void weft_worker_free_gradient_page(const weft_worker *worker, int32_t unit, int32_t page)
+{
+    poison(worker, weft_worker_gradient_on(worker, unit, page), worker->job->units[unit].floats * sizeof(float));
+}
+
+void weft_worker_use_gradient_page(weft_worker *worker, int32_t stage, int32_t page)
+{
+    const weft_job *job = worker->job;
+    for (int32_t u = job->stage_units[stage]; u < job->stage_units[stage + 1]; u++)
+        point_gradient(worker, u, weft_worker_gradient_on(worker, u, page));
+}
+
+weft_own weft_worker_own(const weft_worker *worker, int32_t p)
+{
+    const weft_job *job = worker->job;
+    int32_t u = job->unit_of[p];
+    const weft_unit_memory *unit = &worker->units[u];
+    weft_share share = weft_share_of(job, p, worker->at.data);
+    if (share.from == share.to || !unit->master) return (weft_own){0};
+    size_t at = job->offsets[p] + (size_t)share.from - weft_share_begin(job, u, worker->at.data);
+    size_t element = weft_element_bytes(job->options.element);
+    return (weft_own){.weight = unit->master + at,
+                      .moment1 = unit->moment1 ? unit->moment1 + at : NULL,
+                      .moment2 = unit->moment2 ? unit->moment2 + at : NULL,
+                      .gradient = unit->reduced ? unit->reduced + at : NULL,
+                      .storage = (unsigned char *)unit->own_storage + at * element};
+}
+
+weft_share weft_worker_saves(const weft_worker *worker, int32_t parameter)
+{
+    const weft_job *job = worker->job;
+    bool once = (job->shard != WEFT_SHARD_NONE || worker->at.data == 0) &&
+                (weft_split_divides(job->parameters[parameter].split) || worker->at.tensor == 0);
+    if (!once || job->parameters[parameter].tied || !worker->units[job->unit_of[parameter]].master)
+        return (weft_share){0, 0};
+    return weft_share_of(job, parameter, worker->at.data);
+}
+
+int32_t weft_worker_at(const weft_worker *worker, int32_t rank)
+{
+    return weft_world_number(worker->job, (weft_coordinates){rank, worker->at.data, worker->at.tensor});
+}
+
+int32_t weft_worker_tied_peer(const weft_worker *worker)
+{
+    int32_t first = worker->job->stages[0].rank, last = worker->job->stages[worker->job->stage_count - 1].rank;
+    return weft_worker_at(worker, worker->at.rank == first ? last : first);
+}
