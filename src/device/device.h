@@ -12,7 +12,7 @@
  * Letters: B sequences, T tokens, N = B T rows, C width, H query heads, G key/value heads, D head width, V vocabulary.
  *
  * Owns: an instance owns its streams' resources and primitives; memory from allocate belongs to the caller.
- * Threads: an instance belongs to the thread that created it.
+ * Threads: an instance belongs to the thread that created it; another one may copy for it while it makes no call.
  */
 #ifndef WEFT_DEVICE_DEVICE_H
 #define WEFT_DEVICE_DEVICE_H

@@ -135,7 +135,7 @@ weft_status weft_collective_start(weft_collective *collective, weft_worker *work
     case WEFT_REDUCE_GRAD:
         return weft_collective_start_unit(collective, worker, error);
     case WEFT_RESHARD:
-        weft_worker_free_weight_page(worker, (int32_t)action.stage, (int32_t)action.microbatch);
+        weft_worker_free_weight_page(worker, NULL, (int32_t)action.stage, (int32_t)action.microbatch);
         return WEFT_OK;
     case WEFT_REDUCE_TIED:
         return start_tied(collective, worker, error);

@@ -93,7 +93,7 @@ static void keep_sum(const weft_collective *collective, weft_worker *worker)
     else if (count > 0)
         worker->device->operations->sum(worker->device, NULL, WEFT_FP32, (int64_t)count, 2, (const void *[]){kept, sum},
                                         kept);
-    weft_worker_free_gradient_page(worker, unit, (int32_t)collective->action.microbatch);
+    weft_worker_free_gradient_page(worker, NULL, unit, (int32_t)collective->action.microbatch);
 }
 
 static weft_status poll_sum(const weft_collective *collective, weft_worker *worker, bool *out_done, bool *out_moved,

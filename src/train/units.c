@@ -46,26 +46,47 @@ void weft_worker_use_weight_page(weft_worker *worker, int32_t stage, int32_t pag
     }
 }
 
-/* Bits that are not a number in any element type. */
-static void poison(const weft_worker *worker, void *bytes, size_t count)
+/* Of a rank's weights and of its gradients, which are wider. */
+static size_t page_bytes(const weft_worker *worker)
 {
-    if (worker->job->poisons && count > 0) memset(bytes, 0xff, count);
+    return worker->job->page_floats[worker->at.rank] * sizeof(float);
 }
 
-void weft_worker_free_weight_page(const weft_worker *worker, int32_t stage, int32_t page)
+static void poison(const weft_worker *worker, weft_stream *stream, void *memory, size_t bytes)
+{
+    if (worker->poison && bytes > 0)
+        worker->device->operations->copy(worker->device, stream, memory, worker->poison, bytes);
+}
+
+void weft_worker_free_weight_page(const weft_worker *worker, weft_stream *stream, int32_t stage, int32_t page)
 {
     size_t element = weft_element_bytes(worker->job->options.element);
-    poison(worker, weight_page(worker, page), weft_share_stage_floats(worker->job, stage) * element);
+    poison(worker, stream, weight_page(worker, page), weft_share_stage_floats(worker->job, stage) * element);
 }
 
-void weft_worker_poison_pages(const weft_worker *worker)
+static void poison_pages(const weft_worker *worker)
 {
     const weft_job *job = worker->job;
     size_t page = job->page_floats[worker->at.rank], element = weft_element_bytes(job->options.element);
-    poison(worker, worker->weight_pages,
-           (size_t)weft_share_pages(job, worker->at.rank, job->weight_pages) * page * element);
-    poison(worker, worker->gradient_pages,
-           (size_t)weft_share_pages(job, worker->at.rank, job->gradient_pages) * page * sizeof(float));
+    int32_t weights = weft_share_pages(job, worker->at.rank, job->weight_pages);
+    int32_t gradients = weft_share_pages(job, worker->at.rank, job->gradient_pages);
+    for (int32_t i = 0; i < weights; i++) poison(worker, NULL, weight_page(worker, i), page * element);
+    for (int32_t i = 0; worker->gradient_pages && i < gradients; i++)
+        poison(worker, NULL, worker->gradient_pages + (size_t)i * page, page_bytes(worker));
+}
+
+weft_status weft_worker_poison_pages(weft_worker *worker, weft_error *error)
+{
+    weft_device *device = worker->device;
+    unsigned char *bits = NULL;
+    if (!worker->job->poisons) return WEFT_OK;
+    TRY(device->operations->allocate(device, WEFT_MEMORY_DEVICE, page_bytes(worker), &worker->poison, error));
+    TRY(weft_allocate(page_bytes(worker), 1, &bits, error));
+    memset(bits, 0xff, page_bytes(worker)); /* no number in any element type */
+    weft_status status = device->operations->write(device, worker->poison, bits, page_bytes(worker), error);
+    weft_free(bits);
+    poison_pages(worker);
+    return status;
 }
 
 float *weft_worker_gradient_on(const weft_worker *worker, int32_t unit, int32_t page)
@@ -77,9 +98,10 @@ float *weft_worker_gradient_on(const weft_worker *worker, int32_t unit, int32_t 
     return at;
 }
 
-void weft_worker_free_gradient_page(const weft_worker *worker, int32_t unit, int32_t page)
+void weft_worker_free_gradient_page(const weft_worker *worker, weft_stream *stream, int32_t unit, int32_t page)
 {
-    poison(worker, weft_worker_gradient_on(worker, unit, page), worker->job->units[unit].floats * sizeof(float));
+    poison(worker, stream, weft_worker_gradient_on(worker, unit, page),
+           worker->job->units[unit].floats * sizeof(float));
 }
 
 void weft_worker_use_gradient_page(weft_worker *worker, int32_t stage, int32_t page)

@@ -1,6 +1,7 @@
 #include "train/worker.h"
 
 #include "base/clock.h"
+#include "train/crossing.h"
 #include "train/exchange.h"
 #include "train/executor.h"
 #include "transport/reduce.h"
@@ -92,7 +93,33 @@ static void carve_all(weft_worker *worker, cursor *at, bool sampling)
     worker->sums.own = carve(at, blocks * sizeof(double));
     worker->sums.all = carve(at, blocks * sizeof(double));
     worker->sums.ordered = carve(at, blocks * sizeof(double));
+    if (!job->device->host_reaches)
+        worker->losses.all = carve(at, (size_t)(job->data * config->batch.microbatches) * sizeof(float));
     if (sampling) worker->logits = carve(at, (size_t)(config->batch.sequences * config->model.vocabulary) * element);
+}
+
+/* The host's side of what crosses. */
+static void carve_host(weft_worker *worker, cursor *at, bool sampling)
+{
+    const weft_job *job = worker->job;
+    const weft_config *config = job->config;
+    weft_crossing *host = &worker->host;
+    size_t batch = (size_t)(config->batch.microbatches * config->batch.sequences * config->batch.tokens);
+    for (int i = 0; i < WEFT_BATCHES; i++)
+        host->batches[i] = (weft_batch){carve(at, batch * sizeof(int32_t)), carve(at, batch * sizeof(int32_t))};
+    host->scalars_in = carve(at, sizeof(weft_step_scalars));
+    host->scalars_out = carve(at, sizeof(weft_step_scalars));
+    host->losses = carve(at, (size_t)(job->data * config->batch.microbatches) * sizeof(float));
+    for (int i = 0; i < WEFT_STAGING; i++) host->staging[i] = sampling ? NULL : carve(at, WEFT_STAGING_BYTES);
+}
+
+/* Where the host reaches the device's memory. */
+static void meet_host(weft_worker *worker)
+{
+    weft_crossing *host = &worker->host;
+    for (int i = 0; i < WEFT_BATCHES; i++) host->batches[i] = worker->batch;
+    host->scalars_in = host->scalars_out = worker->scalars;
+    host->losses = worker->losses.all;
 }
 
 static weft_status take_tables(weft_worker *worker, weft_error *error)
@@ -179,6 +206,35 @@ static weft_status create_stages(weft_worker *worker, bool sampling, weft_error 
     return WEFT_OK;
 }
 
+static weft_status take_block(weft_worker *worker, weft_memory_kind kind, size_t bytes, unsigned char **out,
+                              weft_error *error)
+{
+    void *memory = NULL;
+    if (worker->device->operations->allocate(worker->device, kind, bytes, &memory, error) != WEFT_OK)
+        return weft_error_context(error, "rank %d cannot have its %.1f MiB", worker->number, (double)bytes / 1048576);
+    *out = memory;
+    return WEFT_OK;
+}
+
+static weft_status take_memory(weft_worker *worker, bool sampling, weft_error *error)
+{
+    cursor count = {0}, at = {0};
+    carve_all(worker, &count, sampling);
+    TRY(take_block(worker, WEFT_MEMORY_DEVICE, count.used, &worker->memory, error));
+    at.base = worker->memory;
+    carve_all(worker, &at, sampling);
+    if (worker->job->device->host_reaches) {
+        meet_host(worker);
+        return WEFT_OK;
+    }
+    count = at = (cursor){0};
+    carve_host(worker, &count, sampling);
+    TRY(take_block(worker, WEFT_MEMORY_PINNED, count.used, &worker->pinned, error));
+    at.base = worker->pinned;
+    carve_host(worker, &at, sampling);
+    return WEFT_OK;
+}
+
 static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
 {
     const weft_job *job = worker->job;
@@ -188,17 +244,10 @@ static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
     TRY(job->device->create(&job->options, &worker->device, error));
     if (worker->transport->driven && !sampling) TRY(weft_clerk_create(&worker->clerk, error));
     weft_waiting_attach(worker);
-    cursor count = {0};
-    carve_all(worker, &count, sampling);
-    void *memory = NULL;
-    if (worker->device->operations->allocate(worker->device, WEFT_MEMORY_DEVICE, count.used, &memory, error) != WEFT_OK)
-        return weft_error_context(error, "rank %d cannot have its %.1f MiB", worker->number,
-                                  (double)count.used / 1048576);
-    worker->memory = memory;
-    cursor at = {.base = memory};
-    carve_all(worker, &at, sampling);
+    TRY(take_memory(worker, sampling, error));
+    TRY(weft_crossing_create(worker, error));
     weft_worker_point_units(worker);
-    weft_worker_poison_pages(worker);
+    TRY(weft_worker_poison_pages(worker, error));
     if (!sampling) TRY(create_reducers(worker, error));
     TRY(create_stages(worker, sampling, error));
     TRY(weft_executor_create(worker, job->forward, worker->forward_stages, &worker->forward, error));
@@ -235,6 +284,9 @@ void weft_worker_destroy(weft_worker *worker)
     weft_reducer_destroy(worker->rows_sum);
     weft_reducer_destroy(worker->tensor_sum);
     weft_reducer_destroy(worker->reducer);
+    weft_crossing_destroy(worker);
+    if (worker->poison) worker->device->operations->release(worker->device, worker->poison);
+    if (worker->pinned) worker->device->operations->release(worker->device, worker->pinned);
     if (worker->memory) worker->device->operations->release(worker->device, worker->memory);
     if (worker->device) worker->device->operations->destroy(worker->device);
     weft_arena_fini(&worker->arena);
@@ -243,5 +295,8 @@ void weft_worker_destroy(weft_worker *worker)
 
 weft_status weft_worker_run(weft_worker *worker, bool forward, weft_error *error)
 {
-    return weft_executor_run(forward ? worker->forward : worker->train, error);
+    TRY(weft_crossing_enter(worker, error));
+    worker->device->operations->event_wait(worker->device, NULL, weft_crossing_entered(worker));
+    TRY(weft_executor_run(forward ? worker->forward : worker->train, error));
+    return weft_crossing_leave(worker, error);
 }

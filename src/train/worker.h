@@ -42,7 +42,7 @@ typedef struct weft_workspace {
 /* Of the micro-batches. */
 typedef struct weft_losses {
     float *own;    /* (M) written by the last stage */
-    float *all;    /* (data, M) after METRICS */
+    float *all;    /* (data, M) after METRICS, from where they come out */
     size_t *bytes; /* (workers) what each gives in METRICS */
 } weft_losses;
 
@@ -68,6 +68,22 @@ typedef struct weft_patience {
     bool told_stop;                 /* that it was asked to stop */
 } weft_patience;
 
+enum { WEFT_BATCHES = 2, WEFT_STAGING = 2, WEFT_STAGING_BYTES = 16 << 20 };
+
+/* The host's side of what goes in before a program and comes out after it (crossing.h): pinned memory, or the device's
+ * own where the host reaches that. */
+typedef struct weft_crossing {
+    weft_stream *stream;
+    bool made;
+    weft_event entered[WEFT_BATCHES];
+    weft_batch batches[WEFT_BATCHES]; /* what the next step reads is written while this one runs */
+    int filled;                       /* the one that was written last */
+    weft_step_scalars posed;          /* for the next program */
+    weft_step_scalars *scalars_in, *scalars_out;
+    float *losses;                        /* (data, M) of the last program */
+    unsigned char *staging[WEFT_STAGING]; /* (WEFT_STAGING_BYTES) for what is saved; NULL where the host reaches it */
+} weft_crossing;
+
 /* Of a non-finite gradient: after which micro-batch a stage's gradients first were; see finite.c. */
 typedef struct weft_diagnosis {
     bool wanted;
@@ -82,8 +98,8 @@ typedef struct weft_worker {
     const weft_train_options *options; /* the run's; NULL: sampling */
     weft_device *device;
     weft_transport *transport;
-    weft_arena arena;      /* host side tables */
-    unsigned char *memory; /* one device allocation */
+    weft_arena arena;               /* host side tables */
+    unsigned char *memory, *pinned; /* an allocation of each kind */
 
     weft_unit_memory *units; /* (units) all NULL where another rank has the unit */
     /* (parameters) What kernels read, and where they add gradients: whole. NULL where this worker has none, or where
@@ -92,6 +108,7 @@ typedef struct weft_worker {
     float **gradient;
     unsigned char *weight_pages;
     float *gradient_pages;
+    void *poison; /* device memory of the size of a page that holds no number; NULL where pages are not poisoned */
     size_t *share_bytes, *share_floats; /* (data) what each gives in UNSHARD, and gets in REDUCE_GRAD */
     struct weft_reducer *reducer;       /* NULL at a data-parallel width of one */
     struct weft_reducer *tensor_sum;    /* of gradients over tensor-parallel workers; NULL at a width of one */
@@ -108,6 +125,7 @@ typedef struct weft_worker {
     void *logits; /* sampling: (B, V) storage, else NULL */
     int64_t logits_position;
 
+    weft_crossing host;
     weft_gathers gathers;
     weft_patience patience;
     weft_clerk *clerk; /* for work that takes its time; NULL: others hear this worker without its help */
@@ -138,22 +156,24 @@ typedef struct weft_own {
 } weft_own;
 weft_own weft_worker_own(const weft_worker *worker, int32_t parameter);
 
-/* Where kernels of stages find what is not on pages; and no page holds a number yet. */
+/* Where kernels of stages find what is not on pages. */
 void weft_worker_point_units(weft_worker *worker);
-void weft_worker_poison_pages(const weft_worker *worker);
+/* For tests, where the job says so: no page holds a number, now or once it is free. */
+weft_status weft_worker_poison_pages(weft_worker *worker, weft_error *error) WEFT_CHECKED;
 /* Lets kernels of a stage read gathered weights from a page, or add gradients on one. */
 void weft_worker_use_weight_page(weft_worker *worker, int32_t stage, int32_t page);
 void weft_worker_use_gradient_page(weft_worker *worker, int32_t stage, int32_t page);
 /* Nobody reads a stage's weights, or a unit's gradients, on that page any more. */
-void weft_worker_free_weight_page(const weft_worker *worker, int32_t stage, int32_t page);
-void weft_worker_free_gradient_page(const weft_worker *worker, int32_t unit, int32_t page);
+void weft_worker_free_weight_page(const weft_worker *worker, weft_stream *stream, int32_t stage, int32_t page);
+void weft_worker_free_gradient_page(const weft_worker *worker, weft_stream *stream, int32_t unit, int32_t page);
 /* The whole gradients of a unit; without pages its own. */
 float *weft_worker_gradient_on(const weft_worker *worker, int32_t unit, int32_t page);
 
 /* The worker of another pipeline rank in the same pipeline. */
 int32_t weft_worker_at(const weft_worker *worker, int32_t rank);
 
-/* Runs the train or the forward program once over the batch in tokens and targets. */
+/* Runs the train or the forward program once over the batch that was filled last (crossing.h). What came out is in
+ * worker->host. */
 weft_status weft_worker_run(weft_worker *worker, bool forward, weft_error *error) WEFT_CHECKED;
 
 /* Waits for a request of the run itself (between programs), with the run's timeout. what: for the message. */
