@@ -112,7 +112,12 @@ static weft_status fill_moment(const source *from, weft_checkpoint_kind kind, in
 {
     weft_worker *worker = from->worker;
     weft_share share = weft_share_of(worker->job, p, worker->at.data);
-    if (!moment || !weft_checkpoint_has(from->checkpoint, kind, stored(worker->job, p)->name)) return WEFT_OK;
+    if (!moment) return WEFT_OK;
+    if (!from->checkpoint || !weft_checkpoint_has(from->checkpoint, kind, stored(worker->job, p)->name)) {
+        worker->device->operations->zero(worker->device, NULL, moment,
+                                         (size_t)(share.to - share.from) * sizeof *moment);
+        return WEFT_OK;
+    }
     for (int64_t begin = share.from; begin < share.to; begin += RANGE) {
         int64_t end = share.to - begin < RANGE ? share.to : begin + RANGE;
         TRY(load_pieces(from, kind, p, begin, end, error));
@@ -135,7 +140,6 @@ static weft_status fill(const source *from, weft_error *error)
         if (!has_own_copy(worker, p)) continue;
         TRY(fill_weights(from, p, error));
         weft_own own = weft_worker_own(worker, p);
-        if (!from->checkpoint) continue;
         TRY(fill_moment(from, WEFT_CHECKPOINT_MOMENT1, p, own.moment1, error));
         TRY(fill_moment(from, WEFT_CHECKPOINT_MOMENT2, p, own.moment2, error));
     }
