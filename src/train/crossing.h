@@ -1,7 +1,7 @@
 /*
- * What crosses between the host and a worker's device around a program: the batch and the step's scalars go in, scalars
- * and losses come out, through pinned memory and by copies on a stream of their own. Where the host reaches the
- * device's memory the two sides are one, and nothing is copied. Internal to train/.
+ * What crosses between the host and a worker's device around a program: the batch and the step's scalars go in,
+ * scalars, losses and logits come out, through pinned memory and by copies on a stream of their own. Where the host
+ * reaches the device's memory the two sides are one, and nothing is copied. Internal to train/.
  *
  * Threads: the worker's.
  */
@@ -22,7 +22,7 @@ weft_status weft_crossing_fill(weft_worker *worker, weft_batch *out, weft_error 
 weft_status weft_crossing_enter(weft_worker *worker, weft_error *error) WEFT_CHECKED;
 const weft_event *weft_crossing_entered(const weft_worker *worker);
 
-/* After a program: scalars and losses to worker->host. Brings what failed on the device. */
+/* After a program: scalars, losses and logits to worker->host. Brings what failed on the device. */
 weft_status weft_crossing_leave(weft_worker *worker, weft_error *error) WEFT_CHECKED;
 
 #endif

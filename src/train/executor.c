@@ -221,7 +221,7 @@ static void diagnose_stage(weft_worker *worker, int32_t s, int32_t m)
         if (job->frozen[p]) continue;
         worker->device->operations->square_sums(worker->device, NULL, job->parameters[p].own, worker->gradient[p],
                                                 sums);
-        for (int32_t i = 0; i < weft_job_blocks(&job->parameters[p]); i++) total += sums[i];
+        for (int32_t i = 0; i < weft_share_norm_blocks(&job->parameters[p]); i++) total += sums[i];
         if (total - total == 0) continue;
         worker->diagnosis.stage = s;
         worker->diagnosis.microbatch = m;

@@ -21,7 +21,6 @@ typedef struct {
     weft_transport *transport;
     weft_worker *worker;
     candidate *candidates; /* (V) */
-    float *logits;         /* (V) of storage */
     int32_t *history;      /* prompt and generated tokens */
     int64_t length;
 } sampler;
@@ -65,7 +64,6 @@ static weft_status make_worker(sampler *self, weft_error *error)
     TRY(weft_local_transport_create(self->hub, 0, &self->transport, error));
     TRY(weft_worker_create(self->job, 0, self->transport, true, &self->worker, error));
     TRY(weft_allocate((size_t)self->config.model.vocabulary, sizeof *self->candidates, &self->candidates, error));
-    TRY(weft_allocate((size_t)self->config.model.vocabulary, sizeof *self->logits, &self->logits, error));
     return weft_worker_load(self->worker, self->checkpoint, error);
 }
 
@@ -82,8 +80,9 @@ static weft_status choose(sampler *self, const weft_sample_options *options, int
 {
     int64_t V = self->config.model.vocabulary, kept = options->top_k > 0 && options->top_k < V ? options->top_k : V;
     bool fp32 = self->job->options.element == WEFT_FP32;
+    const void *logits = self->worker->host.logits;
     for (int64_t v = 0; v < V; v++) {
-        float logit = fp32 ? ((const float *)self->logits)[v] : weft_bf16_to_float(((const uint16_t *)self->logits)[v]);
+        float logit = fp32 ? ((const float *)logits)[v] : weft_bf16_to_float(((const uint16_t *)logits)[v]);
         if (!isfinite(logit))
             FAIL(error, WEFT_FAILED, "%s: the model gives no finite probability to token %lld after %lld tokens",
                  weft_checkpoint_path(self->checkpoint), (long long)v, (long long)self->length);
@@ -114,9 +113,6 @@ static weft_status next_token(sampler *self, const weft_sample_options *options,
     memcpy(batch.tokens, self->history + self->length - used, (size_t)used * sizeof(int32_t));
     self->worker->logits_position = used - 1;
     TRY(weft_worker_run(self->worker, true, error));
-    weft_device *device = self->worker->device;
-    size_t bytes = (size_t)self->config.model.vocabulary * weft_element_bytes(self->job->options.element);
-    TRY(device->operations->read(device, self->logits, self->worker->logits, bytes, error));
     return choose(self, options, draw, out, error);
 }
 
@@ -196,7 +192,6 @@ weft_status weft_sample(const char *checkpoint, const char *device, const weft_s
     }
     weft_free(self.history);
     weft_free(self.candidates);
-    weft_free(self.logits);
     weft_checkpoint_close(self.checkpoint);
     return status;
 }

@@ -15,111 +15,73 @@ static bool holds(const weft_worker *worker, int32_t s)
     return worker->job->stages[s].rank == worker->at.rank;
 }
 
-/* Hands out 64-byte aligned pieces of one allocation; the first pass with base NULL only counts. */
-typedef struct {
-    unsigned char *base;
-    size_t used;
-} cursor;
-
-static void *carve(cursor *at, size_t bytes)
+static void *row(const weft_worker *worker, weft_row what, int32_t unit)
 {
-    void *piece = at->base ? at->base + at->used : NULL;
-    at->used += (bytes + 63) / 64 * 64;
-    return piece;
+    return weft_memory_plan_resolve(&worker->plan, worker->blocks, what, unit);
 }
 
-/* count_unit of the job is the same sum. */
-static void carve_unit(weft_worker *worker, cursor *at, int32_t u, bool sampling)
+/* What a worker has of its share of a unit is part of the whole where there is one. */
+static void resolve_unit(weft_worker *worker, int32_t u)
 {
     const weft_job *job = worker->job;
-    const weft_job_unit *unit = &job->units[u];
     weft_unit_memory *own = &worker->units[u];
-    size_t begin = weft_share_begin(job, u, worker->at.data), share = weft_share_end(job, u, worker->at.data) - begin;
-    size_t element = weft_element_bytes(job->options.element);
-    bool rounds = job->options.element != WEFT_FP32, whole = job->shard != WEFT_SHARD_WEIGHTS;
-    bool trains = !sampling && !unit->frozen;
-    if (trains && job->gradient_pages) {
-        own->reduced = carve(at, share * sizeof(float));
-    } else if (trains) {
-        own->gradient = carve(at, unit->floats * sizeof(float));
-        own->reduced = at->base ? own->gradient + begin : NULL;
-    }
-    if (unit->weights != u) {
-        const weft_unit_memory *source = &worker->units[unit->weights];
+    size_t begin = weft_share_begin(job, u, worker->at.data), element = weft_element_bytes(job->options.element);
+    own->gradient = row(worker, WEFT_ROW_GRADIENT, u);
+    own->reduced = own->gradient ? own->gradient + begin : row(worker, WEFT_ROW_REDUCED, u);
+    if (job->units[u].weights != u) {
+        const weft_unit_memory *source = &worker->units[job->units[u].weights];
         own->master = source->master;
         own->own_storage = source->own_storage;
         own->storage = source->storage;
         return;
     }
-    unsigned char *storage = carve(at, (whole ? unit->floats : share) * element);
+    unsigned char *storage = row(worker, WEFT_ROW_STORAGE, u);
+    bool whole = job->shard != WEFT_SHARD_WEIGHTS;
     own->storage = whole ? storage : NULL;
-    own->own_storage = whole && storage ? storage + begin * element : storage;
-    own->master = rounds ? carve(at, share * sizeof(float)) : own->own_storage;
-    if (!trains) return;
-    own->moment1 = carve(at, share * sizeof(float));
-    own->moment2 = carve(at, share * sizeof(float));
+    own->own_storage = whole ? storage + begin * element : storage;
+    own->master = job->options.element == WEFT_FP32 ? own->own_storage : row(worker, WEFT_ROW_MASTER, u);
+    own->moment1 = row(worker, WEFT_ROW_MOMENT1, u);
+    own->moment2 = row(worker, WEFT_ROW_MOMENT2, u);
 }
 
-static bool shares_with_another(const weft_worker *worker)
-{
-    const weft_job *job = worker->job;
-    bool is_holder = holds(worker, 0) || holds(worker, job->stage_count - 1);
-    return job->tied && !job->tied_alias && is_holder;
-}
-
-static void carve_all(weft_worker *worker, cursor *at, bool sampling)
-{
-    const weft_job *job = worker->job;
-    const weft_config *config = job->config;
-    size_t batch = (size_t)(config->batch.microbatches * config->batch.sequences * config->batch.tokens);
-    for (int32_t u = 0; u < job->unit_count; u++)
-        if (holds(worker, job->units[u].stage)) carve_unit(worker, at, u, sampling);
-    size_t page = job->page_floats[worker->at.rank], element = weft_element_bytes(job->options.element);
-    size_t weight_pages = (size_t)weft_share_pages(job, worker->at.rank, job->weight_pages);
-    size_t gradient_pages = (size_t)weft_share_pages(job, worker->at.rank, job->gradient_pages);
-    worker->weight_pages = carve(at, weight_pages * page * element);
-    worker->gradient_pages = sampling ? NULL : carve(at, gradient_pages * page * sizeof(float));
-    worker->workspace.reduce = sampling ? NULL : carve(at, weft_share_workspace(job));
-    worker->workspace.tensor_sum = sampling ? NULL : carve(at, weft_share_tensor_workspace(job, WEFT_FP32));
-    worker->workspace.exchange = carve(at, weft_share_tensor_workspace(job, job->options.element));
-    size_t blocks = (size_t)job->block_first[job->parameter_count];
-    worker->slots = carve(at, job->slots[worker->at.rank]);
-    worker->workspace.kernels = carve(at, job->scratch[worker->at.rank]);
-    worker->workspace.tied_piece = carve(at, shares_with_another(worker) ? WEFT_JOB_TIED_CHUNK : 0);
-    worker->batch.tokens = carve(at, batch * sizeof(int32_t));
-    worker->batch.targets = carve(at, batch * sizeof(int32_t));
-    worker->losses.own = carve(at, (size_t)config->batch.microbatches * sizeof(float));
-    worker->scalars = carve(at, sizeof(weft_step_scalars));
-    worker->sums.own = carve(at, blocks * sizeof(double));
-    worker->sums.all = carve(at, blocks * sizeof(double));
-    worker->sums.ordered = carve(at, blocks * sizeof(double));
-    if (!job->device->host_reaches)
-        worker->losses.all = carve(at, (size_t)(job->data * config->batch.microbatches) * sizeof(float));
-    if (sampling) worker->logits = carve(at, (size_t)(config->batch.sequences * config->model.vocabulary) * element);
-}
-
-/* The host's side of what crosses. */
-static void carve_host(weft_worker *worker, cursor *at, bool sampling)
-{
-    const weft_job *job = worker->job;
-    const weft_config *config = job->config;
-    weft_crossing *host = &worker->host;
-    size_t batch = (size_t)(config->batch.microbatches * config->batch.sequences * config->batch.tokens);
-    for (int i = 0; i < WEFT_BATCHES; i++)
-        host->batches[i] = (weft_batch){carve(at, batch * sizeof(int32_t)), carve(at, batch * sizeof(int32_t))};
-    host->scalars_in = carve(at, sizeof(weft_step_scalars));
-    host->scalars_out = carve(at, sizeof(weft_step_scalars));
-    host->losses = carve(at, (size_t)(job->data * config->batch.microbatches) * sizeof(float));
-    for (int i = 0; i < WEFT_STAGING; i++) host->staging[i] = sampling ? NULL : carve(at, WEFT_STAGING_BYTES);
-}
-
-/* Where the host reaches the device's memory. */
-static void meet_host(weft_worker *worker)
+/* The host's side of what crosses; where the host reaches the device's memory, that. */
+static void resolve_host(weft_worker *worker)
 {
     weft_crossing *host = &worker->host;
-    for (int i = 0; i < WEFT_BATCHES; i++) host->batches[i] = worker->batch;
-    host->scalars_in = host->scalars_out = worker->scalars;
-    host->losses = worker->losses.all;
+    host->batches[0] = (weft_batch){row(worker, WEFT_ROW_HOST_TOKENS, -1), row(worker, WEFT_ROW_HOST_TARGETS, -1)};
+    host->batches[1] =
+        (weft_batch){row(worker, WEFT_ROW_HOST_TOKENS_ODD, -1), row(worker, WEFT_ROW_HOST_TARGETS_ODD, -1)};
+    host->scalars_in = row(worker, WEFT_ROW_HOST_SCALARS, -1);
+    host->scalars_out = row(worker, WEFT_ROW_HOST_SCALARS_OUT, -1);
+    host->losses = row(worker, WEFT_ROW_HOST_BATCH_LOSSES, -1);
+    host->logits = row(worker, WEFT_ROW_HOST_LOGITS, -1);
+    host->staging[0] = row(worker, WEFT_ROW_STAGING, -1);
+    host->staging[1] = row(worker, WEFT_ROW_STAGING_ODD, -1);
+}
+
+/* Units that others take weights from come first: they are by stage, and a tied head is in the last. */
+static void resolve_all(weft_worker *worker)
+{
+    const weft_job *job = worker->job;
+    for (int32_t i = job->rank_first[worker->at.rank]; i < job->rank_first[worker->at.rank + 1]; i++)
+        resolve_unit(worker, job->rank_units[i]);
+    worker->weight_pages = row(worker, WEFT_ROW_WEIGHT_PAGES, -1);
+    worker->gradient_pages = row(worker, WEFT_ROW_GRADIENT_PAGES, -1);
+    worker->workspace = (weft_workspace){.kernels = row(worker, WEFT_ROW_SCRATCH, -1),
+                                         .reduce = row(worker, WEFT_ROW_REDUCE_SPACE, -1),
+                                         .tensor_sum = row(worker, WEFT_ROW_TENSOR_SUM_SPACE, -1),
+                                         .exchange = row(worker, WEFT_ROW_EXCHANGE_SPACE, -1),
+                                         .tied_piece = row(worker, WEFT_ROW_TIED_PIECE, -1)};
+    worker->slots = row(worker, WEFT_ROW_SLOTS, -1);
+    worker->batch = (weft_batch){row(worker, WEFT_ROW_TOKENS, -1), row(worker, WEFT_ROW_TARGETS, -1)};
+    worker->losses.own = row(worker, WEFT_ROW_LOSSES, -1);
+    worker->losses.all = row(worker, WEFT_ROW_BATCH_LOSSES, -1);
+    if (!worker->losses.all) worker->losses.all = row(worker, WEFT_ROW_HOST_BATCH_LOSSES, -1);
+    worker->scalars = row(worker, WEFT_ROW_SCALARS, -1);
+    worker->sums.own = row(worker, WEFT_ROW_OWN_SUMS, -1);
+    worker->sums.all = row(worker, WEFT_ROW_ALL_SUMS, -1);
+    worker->sums.ordered = row(worker, WEFT_ROW_ORDERED_SUMS, -1);
+    worker->logits = row(worker, WEFT_ROW_LOGITS, -1);
 }
 
 static weft_status take_tables(weft_worker *worker, weft_error *error)
@@ -137,9 +99,7 @@ static weft_status take_tables(weft_worker *worker, weft_error *error)
     TRY(weft_arena_take(arena, workers, sizeof *worker->gathers.bytes, &worker->gathers.bytes, error));
     TRY(weft_arena_take(arena, 2 * workers, sizeof *worker->patience.reports, &worker->patience.reports, error));
     TRY(weft_arena_take(arena, (size_t)job->data, sizeof *worker->share_bytes, &worker->share_bytes, error));
-    TRY(weft_arena_take(arena, (size_t)job->data, sizeof *worker->share_floats, &worker->share_floats, error));
-    return weft_arena_take(arena, (size_t)(job->data * job->config->batch.microbatches), sizeof *worker->losses.all,
-                           &worker->losses.all, error);
+    return weft_arena_take(arena, (size_t)job->data, sizeof *worker->share_floats, &worker->share_floats, error);
 }
 
 static void count_collectives(weft_worker *worker)
@@ -206,32 +166,20 @@ static weft_status create_stages(weft_worker *worker, bool sampling, weft_error 
     return WEFT_OK;
 }
 
-static weft_status take_block(weft_worker *worker, weft_memory_kind kind, size_t bytes, unsigned char **out,
-                              weft_error *error)
-{
-    void *memory = NULL;
-    if (worker->device->operations->allocate(worker->device, kind, bytes, &memory, error) != WEFT_OK)
-        return weft_error_context(error, "rank %d cannot have its %.1f MiB", worker->number, (double)bytes / 1048576);
-    *out = memory;
-    return WEFT_OK;
-}
-
 static weft_status take_memory(weft_worker *worker, bool sampling, weft_error *error)
 {
-    cursor count = {0}, at = {0};
-    carve_all(worker, &count, sampling);
-    TRY(take_block(worker, WEFT_MEMORY_DEVICE, count.used, &worker->memory, error));
-    at.base = worker->memory;
-    carve_all(worker, &at, sampling);
-    if (worker->job->device->host_reaches) {
-        meet_host(worker);
-        return WEFT_OK;
+    TRY(weft_memory_plan_make(worker->job, worker->at, sampling, &worker->arena, &worker->plan, error));
+    for (int space = 0; space < WEFT_SPACES; space++) {
+        size_t bytes = worker->plan.blocks[space];
+        void *block = NULL;
+        if (worker->device->operations->allocate(worker->device, (weft_memory_kind)space, bytes, &block, error) !=
+            WEFT_OK)
+            return weft_error_context(error, "rank %d cannot have its %.1f MiB", worker->number,
+                                      (double)bytes / 1048576);
+        worker->blocks[space] = block;
     }
-    count = at = (cursor){0};
-    carve_host(worker, &count, sampling);
-    TRY(take_block(worker, WEFT_MEMORY_PINNED, count.used, &worker->pinned, error));
-    at.base = worker->pinned;
-    carve_host(worker, &at, sampling);
+    resolve_all(worker);
+    resolve_host(worker);
     return WEFT_OK;
 }
 
@@ -286,8 +234,8 @@ void weft_worker_destroy(weft_worker *worker)
     weft_reducer_destroy(worker->reducer);
     weft_crossing_destroy(worker);
     if (worker->poison) worker->device->operations->release(worker->device, worker->poison);
-    if (worker->pinned) worker->device->operations->release(worker->device, worker->pinned);
-    if (worker->memory) worker->device->operations->release(worker->device, worker->memory);
+    for (int space = 0; space < WEFT_SPACES; space++)
+        if (worker->blocks[space]) worker->device->operations->release(worker->device, worker->blocks[space]);
     if (worker->device) worker->device->operations->destroy(worker->device);
     weft_arena_fini(&worker->arena);
     weft_free(worker);

@@ -2,7 +2,7 @@
  * A worker: one device, its memory, its stages, and the executors of the two programs. It decides nothing: what a
  * program does not say does not happen.
  *
- * Owns: device and memory; job, data and transport are borrowed.  Lifetime: create to destroy.
+ * Owns: device and its memory; job, data and transport are borrowed.  Lifetime: create to destroy.
  * Threads: everything of a worker is called by the thread that created it.
  */
 #ifndef WEFT_TRAIN_WORKER_H
@@ -11,7 +11,7 @@
 #include "checkpoint/checkpoint.h"
 #include "data/data.h"
 #include "train/clerk.h"
-#include "train/share.h"
+#include "train/memory_plan.h"
 #include "train/train.h"
 #include "train/world.h"
 
@@ -68,7 +68,7 @@ typedef struct weft_patience {
     bool told_stop;                 /* that it was asked to stop */
 } weft_patience;
 
-enum { WEFT_BATCHES = 2, WEFT_STAGING = 2, WEFT_STAGING_BYTES = 16 << 20 };
+enum { WEFT_BATCHES = 2, WEFT_STAGING = 2 };
 
 /* The host's side of what goes in before a program and comes out after it (crossing.h): pinned memory, or the device's
  * own where the host reaches that. */
@@ -81,6 +81,7 @@ typedef struct weft_crossing {
     weft_step_scalars posed;          /* for the next program */
     weft_step_scalars *scalars_in, *scalars_out;
     float *losses;                        /* (data, M) of the last program */
+    void *logits;                         /* sampling: (B, V) storage, of the last program; else NULL */
     unsigned char *staging[WEFT_STAGING]; /* (WEFT_STAGING_BYTES) for what is saved; NULL where the host reaches it */
 } weft_crossing;
 
@@ -98,8 +99,9 @@ typedef struct weft_worker {
     const weft_train_options *options; /* the run's; NULL: sampling */
     weft_device *device;
     weft_transport *transport;
-    weft_arena arena;               /* host side tables */
-    unsigned char *memory, *pinned; /* an allocation of each kind */
+    weft_arena arena; /* host side tables */
+    weft_memory_plan plan;
+    unsigned char *blocks[WEFT_SPACES]; /* what is below points into them */
 
     weft_unit_memory *units; /* (units) all NULL where another rank has the unit */
     /* (parameters) What kernels read, and where they add gradients: whole. NULL where this worker has none, or where
