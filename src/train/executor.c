@@ -113,7 +113,18 @@ weft_status weft_executor_create(weft_worker *worker, const weft_program *progra
     TRY(weft_arena_take(&worker->arena, executor->count, sizeof *executor->begin, &executor->begin, error));
     TRY(weft_arena_take(&worker->arena, executor->count, sizeof *executor->end, &executor->end, error));
     *out = executor;
+    const weft_device_operations *operations = worker->device->operations;
+    TRY(operations->events_create(worker->device, (int32_t)executor->count, executor->begin, error));
+    TRY(operations->events_create(worker->device, (int32_t)executor->count, executor->end, error));
     return find_overwrites(executor, error);
+}
+
+void weft_executor_destroy(weft_executor *executor)
+{
+    if (!executor) return;
+    weft_device *device = executor->worker->device;
+    device->operations->events_destroy(device, (int32_t)executor->count, executor->end);
+    device->operations->events_destroy(device, (int32_t)executor->count, executor->begin);
 }
 
 static void describe(const weft_executor *executor, uint32_t action, char *out, size_t size)

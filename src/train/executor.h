@@ -11,6 +11,7 @@
 /* Lives in the worker's arena. stages: (S) */
 weft_status weft_executor_create(weft_worker *worker, const weft_program *program, weft_stage **stages,
                                  weft_executor **out, weft_error *error) WEFT_CHECKED;
+void weft_executor_destroy(weft_executor *executor); /* gives back its events; accepts NULL */
 weft_status weft_executor_run(weft_executor *executor, weft_error *error) WEFT_CHECKED;
 
 /* Runs one action of this rank at once, whatever comes before it, to its end; a message or a collective needs the other

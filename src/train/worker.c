@@ -225,6 +225,8 @@ void weft_worker_destroy(weft_worker *worker)
 {
     if (!worker) return;
     weft_clerk_destroy(worker->clerk);
+    weft_executor_destroy(worker->train);
+    weft_executor_destroy(worker->forward);
     for (int32_t s = 0; worker->forward_stages && worker->train_stages && s < worker->job->stage_count; s++) {
         weft_stage_destroy(worker->forward_stages[s]);
         weft_stage_destroy(worker->train_stages[s]);
