@@ -118,8 +118,8 @@ typedef struct weft_stage_shape {
 /* Rows of a micro-batch that one tensor-parallel worker has between blocks, and that cross a stage boundary. */
 int64_t weft_stage_rows(const weft_stage_shape *shape);
 
-/* Bytes, multiples of 64, the same for all slices. stash and work are slots; workspace is shared by all stages of a
- * worker. input: 0 for the first stage. */
+/* Bytes, multiples of the device's alignment, the same for all slices. stash and work are slots; workspace is shared by
+ * all stages of a worker. input: 0 for the first stage. */
 typedef struct weft_stage_bytes {
     size_t input, stash, work, workspace;
 } weft_stage_bytes;

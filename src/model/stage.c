@@ -125,7 +125,7 @@ static weft_status make_rotary(weft_stage *stage, weft_error *error)
         if (status != WEFT_OK) break;
         *tables[i].to = memory;
         rotary_table(stage, stage->shape.model->rotary_base, tables[i].function, table);
-        op->copy(device, NULL, memory, table, count * sizeof *table);
+        status = op->write(device, memory, table, count * sizeof *table, error);
     }
     weft_free(table);
     return status;

@@ -109,11 +109,6 @@ static const place_row places[MODES][WEFT_PASSES][WEFT_GROUPS] =
 #undef SPACE
 #undef NOWHERE
 
-static size_t round64(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
-
 static size_t larger(size_t a, size_t b)
 {
     return a > b ? a : b;
@@ -181,7 +176,7 @@ static size_t device_workspace(const weft_stage_shape *shape)
             most = larger(most, linear_workspace(shape, operations.head, shape->B)); /* sampling */
         }
     }
-    return round64(most);
+    return weft_align(most, shape->device->alignment);
 }
 
 static void measure_groups(const weft_stage_shape *shape, weft_layout *layout)
@@ -195,7 +190,7 @@ static void measure_groups(const weft_stage_shape *shape, weft_layout *layout)
         size_t bytes = row_counts[row->rows] * (size_t)sizes.width[row->width] * (row->fp32 ? sizeof(float) : element);
         if (row->width == WEFT_WIDTH_STATISTICS && slices == 1) bytes = 0;
         layout->offset[r] = layout->group_bytes[row->group];
-        layout->group_bytes[row->group] += round64(bytes);
+        layout->group_bytes[row->group] += weft_align(bytes, shape->device->alignment);
     }
 }
 

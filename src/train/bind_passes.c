@@ -67,8 +67,8 @@ weft_status weft_bind_pass(weft_binder *binder, uint32_t action, weft_instructio
                             .logits_position = &worker->logits_position,
                             .buffers = {
                                 .weights = weights,
-                                .tokens = worker->tokens + batch,
-                                .targets = worker->targets + batch,
+                                .tokens = worker->batch.tokens + batch,
+                                .targets = worker->batch.targets + batch,
                                 .input = weft_bind_slot(binder, weft_program_slot(program, WEFT_SLOT_INPUT, s, m)),
                                 .output = weft_bind_slot(binder, weft_program_output(program, s, m)),
                                 .stash = weft_bind_slot(binder, weft_program_slot(program, WEFT_SLOT_STASH, s, m)),
@@ -76,8 +76,8 @@ weft_status weft_bind_pass(weft_binder *binder, uint32_t action, weft_instructio
                                     weft_bind_slot(binder, weft_program_slot(program, WEFT_SLOT_GRADIENT, s, m)),
                                 .gradient_out = weft_bind_slot(binder, weft_program_gradient_out(program, s, m)),
                                 .work = weft_bind_slot(binder, weft_program_slot(program, WEFT_SLOT_WORK, s, m)),
-                                .workspace = worker->scratch,
-                                .loss = worker->losses + m,
+                                .workspace = worker->workspace.kernels,
+                                .loss = worker->losses.own + m,
                                 .accumulate = !of.overwrite,
                                 .logits = worker->logits,
                             }};
@@ -123,7 +123,7 @@ static size_t stage_blocks(const weft_job *job, int32_t s)
     size_t blocks = 0;
     for (int32_t i = 0; i < job->stages[s].parameter_count; i++) {
         int32_t p = job->stages[s].parameter_first + i;
-        if (!job->frozen[p]) blocks += (size_t)weft_job_blocks(&job->parameters[p]);
+        if (!job->frozen[p]) blocks += (size_t)weft_share_norm_blocks(&job->parameters[p]);
     }
     return blocks;
 }
@@ -147,7 +147,7 @@ weft_status weft_bind_check(weft_binder *binder, uint32_t action, weft_instructi
     int32_t s = (int32_t)binder->program->actions[action].stage;
     const weft_stage_weights *weights = NULL;
     weft_squares *squares = NULL;
-    double *sums = worker->ordered_sums;
+    double *sums = worker->sums.ordered;
     TRY(weights_of(binder, action, &weights, error));
     TRY(weft_arena_take(binder->arena, (size_t)job->stages[s].parameter_count, sizeof *squares, &squares, error));
     out->check = (weft_check){.squares = squares, .sums = sums, .out = binder->checks};
@@ -156,9 +156,9 @@ weft_status weft_bind_check(weft_binder *binder, uint32_t action, weft_instructi
         if (job->frozen[p]) continue;
         float *gradient = weights ? weights->gradient[i] : worker->gradient[p];
         squares[out->check.count++] = (weft_squares){p, job->parameters[p].own, gradient, sums};
-        sums += weft_job_blocks(&job->parameters[p]);
+        sums += weft_share_norm_blocks(&job->parameters[p]);
     }
-    out->check.bytes = (size_t)(sums - worker->ordered_sums) * sizeof *sums;
-    binder->checks += sums - worker->ordered_sums;
+    out->check.bytes = (size_t)(sums - worker->sums.ordered) * sizeof *sums;
+    binder->checks += sums - worker->sums.ordered;
     return WEFT_OK;
 }

@@ -157,7 +157,7 @@ weft_status weft_bind_tied(weft_binder *binder, uint32_t action, weft_instructio
     weft_share share = weft_share_of(job, job->tied_embedding, worker->at.data);
     (void)action;
     out->tied = (weft_tied){.own = weft_worker_own(worker, embeds ? job->tied_embedding : job->tied_head).gradient,
-                            .piece = worker->tied_piece,
+                            .piece = worker->workspace.tied_piece,
                             .count = (size_t)(share.to - share.from),
                             .peer = weft_worker_tied_peer(worker),
                             .tag = WEFT_TAG_TIED,
@@ -178,7 +178,7 @@ static bool is_squared(const weft_binder *binder, weft_coordinates at, int32_t p
 static void list_squares(const weft_binder *binder, weft_squares *squares, int32_t *out_count)
 {
     const weft_worker *worker = binder->worker;
-    double *next = worker->own_sums;
+    double *next = worker->sums.own;
     for (int32_t p = 0; p < binder->job->parameter_count; p++) {
         weft_share blocks, share = weft_share_of(binder->job, p, worker->at.data);
         if (!is_squared(binder, worker->at, p, &blocks)) continue;
@@ -201,7 +201,7 @@ static int32_t list_places(const weft_binder *binder, const double *from, weft_p
             if (!is_squared(binder, at, p, &blocks)) continue;
             size_t count = (size_t)(blocks.to - blocks.from);
             if (places)
-                places[listed] = (weft_place){binder->worker->ordered_sums + job->block_first[p] + blocks.from, from,
+                places[listed] = (weft_place){binder->worker->sums.ordered + job->block_first[p] + blocks.from, from,
                                               count * sizeof(double)};
             from += count;
             listed++;
@@ -214,7 +214,7 @@ weft_status weft_bind_norm(weft_binder *binder, uint32_t action, weft_instructio
 {
     const weft_job *job = binder->job;
     const weft_worker *worker = binder->worker;
-    const double *all = job->workers > 1 ? worker->all_sums : worker->own_sums;
+    const double *all = job->workers > 1 ? worker->sums.all : worker->sums.own;
     int32_t place_count = list_places(binder, all, NULL);
     weft_squares *squares = NULL;
     weft_place *places = NULL;
@@ -227,10 +227,10 @@ weft_status weft_bind_norm(weft_binder *binder, uint32_t action, weft_instructio
     out->norm = (weft_norm_all){.squares = squares,
                                 .places = places,
                                 .place_count = place_count,
-                                .own = worker->own_sums,
-                                .all = worker->all_sums,
-                                .bytes = worker->sum_bytes,
-                                .ordered = worker->ordered_sums,
+                                .own = worker->sums.own,
+                                .all = worker->sums.all,
+                                .bytes = worker->sums.bytes,
+                                .ordered = worker->sums.ordered,
                                 .blocks = job->block_first[job->parameter_count],
                                 .scalars = worker->scalars};
     list_squares(binder, squares, &out->norm.count);
@@ -244,10 +244,6 @@ weft_status weft_bind_metrics(weft_binder *binder, uint32_t action, weft_instruc
     (void)error;
     out->driven = binder->job->workers > 1;
     out->with = "of all ranks";
-    out->metrics = (weft_metrics){.losses = worker->losses,
-                                  .own = out->driven ? worker->host_losses : worker->batch_losses,
-                                  .all = worker->batch_losses,
-                                  .own_bytes = worker->loss_bytes[worker->number],
-                                  .bytes = worker->loss_bytes};
+    out->metrics = (weft_metrics){worker->losses.own, worker->losses.all, worker->losses.bytes};
     return WEFT_OK;
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "train/crossing.h"
 #include "train/executor.h"
 #include "train/waiting.h"
 
@@ -331,15 +332,10 @@ static weft_status time_shares(calibration *it, weft_error *error)
 /* A learning rate of zero: updates take their time and leave the weights. */
 static weft_status pose(calibration *it, weft_error *error)
 {
-    weft_worker *worker = it->worker;
-    weft_step_scalars scalars;
     TRY(weft_loop_feed(it->loop, it->loop->start + 1, 0, "ends", error));
     if (it->loop->troubled) return weft_loop_blame(it->loop, error);
-    weft_loop_pose(it->loop, it->loop->start + 1);
-    worker->device->operations->copy(worker->device, NULL, &scalars, worker->scalars, sizeof scalars);
-    scalars.learning_rate = 0;
-    worker->device->operations->copy(worker->device, NULL, worker->scalars, &scalars, sizeof scalars);
-    return WEFT_OK;
+    weft_loop_pose(it->loop, it->loop->start + 1, 0);
+    return weft_crossing_enter(it->worker, error);
 }
 
 /* What a step takes before and after its program. */

@@ -1,5 +1,6 @@
 /* Which gradient was not a number first: a step that is run again with a check behind every pass. */
 #include "train/bind.h"
+#include "train/crossing.h"
 #include "train/executor.h"
 #include "train/loop.h"
 
@@ -57,7 +58,8 @@ static weft_status run_again(weft_loop *loop, bad_gradient *out, weft_error *err
     TRY(worker->device->operations->allocate(worker->device, WEFT_MEMORY_PINNED, bytes, &checks, error));
     worker->checks = checks;
     TRY(weft_worker_bind(worker, loop->job->train, checks, &worker->diagnosis, error));
-    TRY(weft_executor_run(worker->diagnosis, error));
+    TRY(weft_crossing_enter(worker, error));
+    TRY(weft_executor_run(worker->diagnosis, weft_crossing_entered(worker), error));
     *out = find_first(loop->job, weft_executor_bound(worker->diagnosis));
     return WEFT_OK;
 }

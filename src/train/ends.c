@@ -44,26 +44,12 @@ weft_status weft_poll_norm(weft_task *task, bool *out_done, bool *out_moved, wef
     return WEFT_OK;
 }
 
-static weft_status gather_losses(weft_task *task, weft_error *error)
-{
-    const weft_metrics *metrics = &task->instruction->metrics;
-    return task->transport->operations->gather(task->transport, NULL, WEFT_GROUP_ALL, metrics->own, metrics->bytes,
-                                               metrics->all, &task->requests[0], error);
-}
-
 weft_status weft_start_metrics(weft_task *task, weft_error *error)
 {
     const weft_metrics *metrics = &task->instruction->metrics;
-    task->device->operations->copy_out(task->device, task->stream, metrics->own, metrics->losses, metrics->own_bytes);
-    if (!task->instruction->driven) return WEFT_OK;
-    weft_task_guard(task);
-    return weft_task_is_guarded(task) ? WEFT_OK : gather_losses(task, error);
-}
-
-weft_status weft_poll_metrics(weft_task *task, bool *out_done, bool *out_moved, weft_error *error)
-{
-    if (!task->guarded) return weft_poll_requests(task, out_done, out_moved, error);
-    if (weft_task_is_guarded(task)) return WEFT_OK;
-    *out_moved = true;
-    return gather_losses(task, error);
+    if (task->instruction->driven)
+        return task->transport->operations->gather(task->transport, task->carrier, WEFT_GROUP_ALL, metrics->own,
+                                                   metrics->bytes, metrics->all, &task->requests[0], error);
+    task->device->operations->copy(task->device, task->stream, metrics->all, metrics->own, metrics->bytes[0]);
+    return WEFT_OK;
 }

@@ -326,7 +326,7 @@ static void publish_waiting(weft_executor *executor)
     publish(executor, weft_waiting_waits, executor->waiting);
 }
 
-static void begin_run(weft_executor *executor)
+static void begin_run(weft_executor *executor, const weft_event *after)
 {
     executor->left = executor->bound->count;
     executor->last_finished = -1;
@@ -339,6 +339,7 @@ static void begin_run(weft_executor *executor)
         lane_state *lane = &executor->lanes[i];
         lane->next = lane->left = lane->bound->first;
         lane->active = false;
+        executor->device->operations->event_wait(executor->device, lane->stream, after);
         spend(executor, lane, executor->start, 0, 0);
     }
 }
@@ -431,12 +432,12 @@ static weft_status run_lanes(weft_executor *executor, weft_error *error)
     return WEFT_OK;
 }
 
-weft_status weft_executor_run(weft_executor *executor, weft_error *error)
+weft_status weft_executor_run(weft_executor *executor, const weft_event *after, weft_error *error)
 {
     weft_device *device = executor->device;
     void (*hook)(void *) = device->between;
     void *context = device->between_context;
-    begin_run(executor);
+    begin_run(executor, after);
     device->between = between;
     device->between_context = executor;
     attach_exchange(executor, drive);

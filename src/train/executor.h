@@ -31,7 +31,8 @@ weft_status weft_executor_create(const weft_executor_options *options, weft_aren
                                  weft_error *error) WEFT_CHECKED;
 void weft_executor_destroy(weft_executor *executor); /* accepts NULL */
 
-weft_status weft_executor_run(weft_executor *executor, weft_error *error) WEFT_CHECKED;
+/* after: what the device has to have reached before. */
+weft_status weft_executor_run(weft_executor *executor, const weft_event *after, weft_error *error) WEFT_CHECKED;
 
 /* Runs one instruction at once, whatever comes before it, to its end; what is driven needs the others to do the same.
  * out_seconds: from its begin. */

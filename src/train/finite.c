@@ -48,7 +48,7 @@ static weft_status check_losses(const weft_loop *loop, const char *which, weft_e
     int32_t last = job->stage_count - 1;
     int64_t M = job->config->batch.microbatches;
     for (int64_t i = 0; i < job->data * M; i++) {
-        if (isfinite(loop->worker->batch_losses[i])) continue;
+        if (isfinite(loop->worker->host.losses[i])) continue;
         weft_fail(error, WEFT_FAILED, "rank %d, step %lld, stage %d, micro-batch %lld: the %s is not finite",
                   weft_world_number(job, (weft_coordinates){job->stages[last].rank, (int32_t)(i / M), 0}),
                   (long long)loop->worker->step, last, (long long)(i % M), which);
@@ -73,8 +73,8 @@ static weft_status report_unclipped(weft_loop *loop, weft_error *error)
     size_t blocks = (size_t)job->block_first[job->parameter_count];
     double *sums = NULL;
     TRY(weft_arena_take(&loop->arena, blocks, sizeof *sums, &sums, error));
-    loop->worker->device->operations->copy(loop->worker->device, NULL, sums, loop->worker->ordered_sums,
-                                           blocks * sizeof *sums);
+    weft_device *device = loop->worker->device;
+    TRY(device->operations->read(device, sums, loop->worker->sums.ordered, blocks * sizeof *sums, error));
     int32_t p = first_bad(job, sums), s = job->stage_count - 1;
     while (s > 0 && p < job->stages[s].parameter_first) s--;
     char ranks[WEFT_WORLD_NAMES];

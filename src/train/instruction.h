@@ -125,9 +125,8 @@ typedef struct weft_norm_all {
 } weft_norm_all;
 
 typedef struct weft_metrics {
-    const float *losses; /* of this worker */
-    float *own, *all;    /* the same in pinned memory; those of all workers on the host. One worker: the same place */
-    size_t own_bytes;
+    const float *own; /* of this worker */
+    float *all;       /* of all workers; comes out after the program */
     const size_t *bytes; /* (workers) */
 } weft_metrics;
 

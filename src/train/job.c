@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "plan/split.h"
 #include "train/frozen.h"
-#include "train/share.h"
+#include "train/memory_plan.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -127,6 +127,7 @@ static weft_lower_options lower_options(const weft_job *job, const weft_slot_siz
         weft_lower_options options = *job->lower;
         options.data = job->data * job->tensor;
         options.sizes = sizes;
+        options.alignment = job->device->alignment;
         return options;
     }
     const weft_config *config = job->config;
@@ -141,7 +142,8 @@ static weft_lower_options lower_options(const weft_job *job, const weft_slot_siz
                                 .shard = (weft_shard)config->parallel.shard,
                                 .weight_buffers = config->parallel.shard == WEFT_CONFIG_SHARD_WEIGHTS ? buffers : 0,
                                 .gradient_buffers = early ? buffers : 0,
-                                .sizes = sizes};
+                                .sizes = sizes,
+                                .alignment = job->device->alignment};
 }
 
 static int32_t count_pages(const weft_job *job, int32_t buffers)
@@ -253,7 +255,7 @@ static weft_status find_tied(weft_job *job, weft_error *error)
                         error));
     for (int32_t p = 0; p < job->parameter_count; p++) {
         const weft_parameter *parameter = &job->parameters[p];
-        int32_t blocks = weft_job_blocks(parameter) * (weft_split_divides(parameter->split) ? job->tensor : 1);
+        int32_t blocks = weft_share_norm_blocks(parameter) * (weft_split_divides(parameter->split) ? job->tensor : 1);
         job->block_first[p + 1] = job->block_first[p] + (parameter->tied || job->frozen[p] ? 0 : blocks);
         if (parameter->tied)
             job->tied_head = p;
@@ -324,7 +326,8 @@ static weft_status lower(weft_job *job, const weft_schedule *schedule, bool forw
                                        .data = options.data,
                                        .shard = options.shard,
                                        .weight_buffers = options.weight_buffers,
-                                       .sizes = &sizes};
+                                       .sizes = &sizes,
+                                       .alignment = options.alignment};
     options.stage_cost = job->options.costs ? job->options.costs->forward : stage_cost;
     TRY(weft_program_create(schedule, &options, out, error));
     for (int32_t r = 0; r < job->ranks; r++)
@@ -335,55 +338,16 @@ static weft_status lower(weft_job *job, const weft_schedule *schedule, bool forw
 static weft_status lower_programs(weft_job *job, const double *stage_cost, weft_error *error)
 {
     TRY(lower(job, job->schedule, false, stage_cost, &job->train, error));
+    for (int32_t r = 0; r < job->ranks; r++) {
+        size_t first[WEFT_SLOT_KINDS];
+        weft_program_memory(job->train, r, first);
+        job->slot_messages[r] = first[WEFT_SLOT_OUTPUT] + first[WEFT_SLOT_GRADIENT] + first[WEFT_SLOT_GRADIENT_OUT];
+    }
     weft_schedule *forward = NULL;
     TRY(weft_schedule_forward(job->schedule, &forward, error));
     weft_status status = lower(job, forward, true, stage_cost, &job->forward, error);
     weft_schedule_destroy(forward);
     return status;
-}
-
-/* What the worker with the largest share of a unit has of it; carve_unit of the worker is the same sum. */
-static void count_unit(const weft_job *job, int32_t u, weft_job_memory *memory)
-{
-    const weft_job_unit *unit = &job->units[u];
-    size_t element = weft_element_bytes(job->options.element), share = 0;
-    for (int32_t d = 0; d < job->data; d++) {
-        size_t own = weft_share_end(job, u, d) - weft_share_begin(job, u, d);
-        if (own > share) share = own;
-    }
-    if (!unit->frozen) memory->gradients += (job->gradient_pages ? share : unit->floats) * sizeof(float);
-    if (unit->weights != u) return;
-    bool whole = job->shard != WEFT_SHARD_WEIGHTS, rounds = element != sizeof(float);
-    memory->weights += (whole ? unit->floats : share) * element + (rounds ? share * sizeof(float) : 0);
-    if (!unit->frozen) memory->optimizer += share * 2 * sizeof(float);
-}
-
-static void count_memory(weft_job *job)
-{
-    const weft_config *config = job->config;
-    size_t element = weft_element_bytes(job->options.element);
-    size_t batch =
-        (size_t)(config->batch.microbatches * config->batch.sequences * config->batch.tokens) * 2 * sizeof(int32_t);
-    for (int32_t u = 0; u < job->unit_count; u++)
-        count_unit(job, u, &job->memory[job->stages[job->units[u].stage].rank]);
-    size_t results = (size_t)config->batch.microbatches * sizeof(float) + sizeof(weft_step_scalars) +
-                     3 * (size_t)job->block_first[job->parameter_count] * sizeof(double);
-    for (int32_t r = 0; r < job->ranks; r++) {
-        weft_job_memory *memory = &job->memory[r];
-        size_t train[WEFT_SLOT_KINDS], page = job->page_floats[r];
-        weft_program_memory(job->train, r, train);
-        memory->weights += (size_t)weft_share_pages(job, r, job->weight_pages) * page * element;
-        memory->gradients += (size_t)weft_share_pages(job, r, job->gradient_pages) * page * sizeof(float);
-        memory->messages = train[WEFT_SLOT_OUTPUT] + train[WEFT_SLOT_GRADIENT] + train[WEFT_SLOT_GRADIENT_OUT];
-        memory->activations = job->slots[r] - memory->messages;
-        bool tied =
-            job->tied && !job->tied_alias && (r == job->stages[0].rank || r == job->stages[job->stage_count - 1].rank);
-        memory->workspace = job->scratch[r] + batch + results + (tied ? WEFT_JOB_TIED_CHUNK : 0) +
-                            weft_share_workspace(job) + weft_share_tensor_workspace(job, WEFT_FP32) +
-                            weft_share_tensor_workspace(job, job->options.element);
-        memory->total = memory->weights + memory->gradients + memory->optimizer + memory->activations +
-                        memory->messages + memory->workspace;
-    }
 }
 
 /* Sizes that are fine one by one can have products beyond 64 bits: what needs a petabyte is refused before it is
@@ -425,6 +389,7 @@ weft_status weft_job_build(const weft_config *config, weft_job *job, weft_error 
     TRY(weft_arena_take(&job->arena, (size_t)job->stage_count, sizeof *job->stages, &job->stages, error));
     TRY(weft_arena_take(&job->arena, ranks, sizeof *job->memory, &job->memory, error));
     TRY(weft_arena_take(&job->arena, ranks, sizeof *job->slots, &job->slots, error));
+    TRY(weft_arena_take(&job->arena, ranks, sizeof *job->slot_messages, &job->slot_messages, error));
     TRY(weft_arena_take(&job->arena, ranks, sizeof *job->scratch, &job->scratch, error));
     int32_t *layers = NULL;
     TRY(weft_arena_take(&job->arena, (size_t)job->stage_count, sizeof *layers, &layers, error));
@@ -444,7 +409,7 @@ weft_status weft_job_build(const weft_config *config, weft_job *job, weft_error 
     }
     TRY(lower_programs(job, cost, error));
     TRY(predict(job, &problem, layers, cost, error));
-    count_memory(job);
+    weft_memory_plan_count(job);
     double tokens = (double)(job->data * config->batch.microbatches * config->batch.sequences * config->batch.tokens);
     job->step_flops =
         tokens * (weft_model_flops_per_token(&config->model, config->batch.tokens) - weft_job_frozen_flops(job));

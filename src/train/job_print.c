@@ -21,17 +21,26 @@ static void print_stages(const weft_job *job, weft_text *out)
     }
 }
 
+/* In order of weft_memory_category. */
+static const struct {
+    const char *name;
+    int width;
+} columns[WEFT_CATEGORIES] = {{"weights", 8},      {"gradients", 9}, {"optimizer", 9},
+                              {"activations", 11}, {"messages", 8},  {"workspace", 9}};
+
 static void print_memory(const weft_job *job, weft_text *out)
 {
-    weft_text_add(out,
-                  "\nmemory, MiB\nrank   weights  gradients  optimizer  activations  messages  workspace     total\n");
     size_t all = 0;
+    weft_text_add(out, "\nmemory, MiB\nrank");
+    for (int c = 0; c < WEFT_CATEGORIES; c++) weft_text_add(out, "  %*s", columns[c].width, columns[c].name);
+    weft_text_add(out, "     total\n");
     for (int32_t r = 0; r < job->ranks; r++) {
-        const weft_job_memory *m = &job->memory[r];
-        weft_text_add(out, "%4d  %8.1f  %9.1f  %9.1f  %11.1f  %8.1f  %9.1f  %8.1f\n", r, mebibytes(m->weights),
-                      mebibytes(m->gradients), mebibytes(m->optimizer), mebibytes(m->activations),
-                      mebibytes(m->messages), mebibytes(m->workspace), mebibytes(m->total));
-        all += m->total;
+        const weft_job_memory *memory = &job->memory[r];
+        weft_text_add(out, "%4d", r);
+        for (int c = 0; c < WEFT_CATEGORIES; c++)
+            weft_text_add(out, "  %*.1f", columns[c].width, mebibytes(memory->bytes[c]));
+        weft_text_add(out, "  %8.1f\n", mebibytes(memory->total));
+        all += memory->total;
     }
     int32_t workers = job->data * job->tensor;
     if (workers > 1) weft_text_add(out, "each of the %d workers of a rank: at most the above\n", workers);
@@ -94,13 +103,11 @@ static void json_stages(const weft_job *job, weft_text *out)
 static void json_memory(const weft_job *job, weft_text *out)
 {
     for (int32_t r = 0; r < job->ranks; r++) {
-        const weft_job_memory *m = &job->memory[r];
-        weft_text_add(
-            out,
-            "%s{\"rank\": %d, \"weights\": %zu, \"gradients\": %zu, \"optimizer\": %zu, \"activations\": %zu, "
-            "\"messages\": %zu, \"workspace\": %zu, \"total\": %zu}",
-            r ? ", " : "", r, m->weights, m->gradients, m->optimizer, m->activations, m->messages, m->workspace,
-            m->total);
+        const weft_job_memory *memory = &job->memory[r];
+        weft_text_add(out, "%s{\"rank\": %d", r ? ", " : "", r);
+        for (int c = 0; c < WEFT_CATEGORIES; c++)
+            weft_text_add(out, ", \"%s\": %zu", columns[c].name, memory->bytes[c]);
+        weft_text_add(out, ", \"total\": %zu}", memory->total);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "train/calibrate.h"
 #include "train/executor.h"
+#include "train/rate.h"
 #include "train/waiting.h"
 
 /* What ranks tell each other before the first step. */
@@ -88,12 +89,11 @@ static weft_status run_step(weft_loop *loop, int64_t step, weft_error *error)
 {
     weft_worker *worker = loop->worker;
     loop->step_begin = weft_clock_seconds();
-    weft_loop_pose(loop, step);
+    weft_loop_pose(loop, step, weft_learning_rate(loop->job->config, step));
     TRY(weft_worker_run(worker, false, error));
     TRY(weft_loop_feed(loop, step + 1, weft_executor_busy(worker->train), "end of the step", error));
     loop->step_end = weft_clock_seconds();
-    weft_step_scalars scalars;
-    worker->device->operations->copy(worker->device, NULL, &scalars, worker->scalars, sizeof scalars);
+    weft_step_scalars scalars = *worker->host.scalars_out;
     TRY(weft_loop_check_step(loop, &scalars, error));
     loop->loss = weft_loop_sum_losses(loop) / (double)loop->posed_targets;
     return weft_loop_tell_step(loop, step, &scalars, error);

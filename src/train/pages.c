@@ -1,6 +1,8 @@
 /* Where the weights and gradients of a worker lie, in memory of their own or on pages that stages use in turn. */
 #include "train/worker.h"
 
+#include <string.h>
+
 static unsigned char *weight_page(const weft_worker *worker, int32_t page)
 {
     size_t element = weft_element_bytes(worker->job->options.element);
@@ -59,57 +61,45 @@ weft_page weft_worker_gradient_page(const weft_worker *worker, int32_t unit, int
     return (weft_page){weft_worker_gradient_on(worker, unit, page), worker->poison, bytes};
 }
 
-weft_own weft_worker_own(const weft_worker *worker, int32_t p)
+void weft_worker_point_units(weft_worker *worker)
 {
     const weft_job *job = worker->job;
-    int32_t u = job->unit_of[p];
-    const weft_unit_memory *unit = &worker->units[u];
-    weft_share share = weft_share_of(job, p, worker->at.data);
-    if (share.from == share.to || !unit->master) return (weft_own){0};
-    size_t at = job->offsets[p] + (size_t)share.from - weft_share_begin(job, u, worker->at.data);
-    size_t element = weft_element_bytes(job->options.element);
-    return (weft_own){.weight = unit->master + at,
-                      .moment1 = unit->moment1 ? unit->moment1 + at : NULL,
-                      .moment2 = unit->moment2 ? unit->moment2 + at : NULL,
-                      .gradient = unit->reduced ? unit->reduced + at : NULL,
-                      .storage = (unsigned char *)unit->own_storage + at * element};
+    for (int32_t u = 0; u < job->unit_count; u++) {
+        int32_t first = job->stages[job->units[u].stage].parameter_first;
+        weft_worker_point(worker, u, worker->units[u].storage, worker->units[u].gradient, worker->storage + first,
+                          worker->gradient + first);
+    }
 }
 
-int32_t weft_worker_at(const weft_worker *worker, int32_t rank)
+/* Of a rank's weights and of its gradients, which are wider. */
+static size_t page_bytes(const weft_worker *worker)
 {
-    return weft_world_number(worker->job, (weft_coordinates){rank, worker->at.data, worker->at.tensor});
+    return worker->job->page_floats[worker->at.rank] * sizeof(float);
 }
 
-int32_t weft_worker_tied_peer(const weft_worker *worker)
-{
-    int32_t first = worker->job->stages[0].rank, last = worker->job->stages[worker->job->stage_count - 1].rank;
-    return weft_worker_at(worker, worker->at.rank == first ? last : first);
-}
-
-/* Pages hold no numbers before they are filled. */
-static weft_status poison_pages(const weft_worker *worker, weft_error *error)
+static void poison_pages(const weft_worker *worker)
 {
     const weft_job *job = worker->job;
+    const weft_device_operations *operations = worker->device->operations;
     size_t page = job->page_floats[worker->at.rank], element = weft_element_bytes(job->options.element);
     int32_t weights = weft_share_pages(job, worker->at.rank, job->weight_pages);
     int32_t gradients = worker->gradient_pages ? weft_share_pages(job, worker->at.rank, job->gradient_pages) : 0;
     for (int32_t i = 0; i < weights; i++)
-        worker->device->operations->copy(worker->device, NULL, weight_page(worker, i), worker->poison, page * element);
+        operations->copy(worker->device, NULL, weight_page(worker, i), worker->poison, page * element);
     for (int32_t i = 0; i < gradients; i++)
-        worker->device->operations->copy(worker->device, NULL, gradient_page(worker, i), worker->poison,
-                                         page * sizeof(float));
-    return weft_device_check(worker->device, error);
+        operations->copy(worker->device, NULL, gradient_page(worker, i), worker->poison, page_bytes(worker));
 }
 
-weft_status weft_worker_make_poison(weft_worker *worker, weft_error *error)
+weft_status weft_worker_poison_pages(weft_worker *worker, weft_error *error)
 {
+    weft_device *device = worker->device;
+    unsigned char *bits = NULL;
     if (!worker->job->poisons) return WEFT_OK;
-    const weft_device_operations *operations = worker->device->operations;
-    size_t bytes = worker->job->page_floats[worker->at.rank] * sizeof(float);
-    unsigned char *none = NULL;
-    TRY(operations->allocate(worker->device, WEFT_MEMORY_DEVICE, bytes, &worker->poison, error));
-    TRY(weft_arena_take(&worker->arena, bytes, 1, &none, error));
-    for (size_t i = 0; i < bytes; i++) none[i] = 0xff; /* not a number in any element type */
-    TRY(operations->write(worker->device, worker->poison, none, bytes, error));
-    return poison_pages(worker, error);
+    TRY(device->operations->allocate(device, WEFT_MEMORY_DEVICE, page_bytes(worker), &worker->poison, error));
+    TRY(weft_allocate(page_bytes(worker), 1, &bits, error));
+    memset(bits, 0xff, page_bytes(worker)); /* no number in any element type */
+    weft_status status = device->operations->write(device, worker->poison, bits, page_bytes(worker), error);
+    weft_free(bits);
+    poison_pages(worker);
+    return status;
 }

@@ -18,8 +18,42 @@ static weft_status agree(weft_loop *loop, save_part *own, save_part *all, const 
     return WEFT_OK;
 }
 
+/* Pieces of what is saved, one after the other: the next one is on its way while the disk takes this one. */
+typedef struct {
+    weft_worker *worker;
+    const char *data[WEFT_STAGING]; /* what is in the staging memory, or comes there */
+    int next;                       /* the older one */
+} unloading;
+
+static size_t enqueue(unloading *it, int place, const char *data, size_t count)
+{
+    const weft_worker *worker = it->worker;
+    size_t piece = count < WEFT_STAGING_BYTES ? count : WEFT_STAGING_BYTES;
+    if (it->data[place] != data && count > 0)
+        worker->device->operations->copy_out(worker->device, worker->host.stream, worker->host.staging[place], data,
+                                             piece);
+    it->data[place] = count > 0 ? data : NULL; /* another tensor may begin where this one ends */
+    return piece;
+}
+
+/* In the thread that writes, while the worker's waits for it: the device has no other caller. */
+static weft_status unload(void *context, const void *data, size_t count, const void **out, size_t *out_count,
+                          weft_error *error)
+{
+    unloading *it = context;
+    const weft_worker *worker = it->worker;
+    int place = it->next;
+    it->next = (place + 1) % WEFT_STAGING;
+    *out_count = enqueue(it, place, data, count);
+    TRY(worker->device->operations->stream_wait(worker->device, worker->host.stream, error));
+    (void)enqueue(it, it->next, (const char *)data + *out_count, count - *out_count);
+    *out = worker->host.staging[place];
+    return WEFT_OK;
+}
+
 /* What this worker has of a parameter, as pieces of the whole tensor. Returns how many. */
-static size_t list_pieces(const weft_worker *worker, int32_t p, weft_checkpoint_kind kind, weft_checkpoint_piece *out)
+static size_t list_pieces(const weft_worker *worker, int32_t p, weft_checkpoint_kind kind,
+                          const weft_tensor_source *source, weft_checkpoint_piece *out)
 {
     const weft_parameter *parameter = &worker->job->parameters[p];
     weft_share share = weft_worker_saves(worker, p);
@@ -35,6 +69,7 @@ static size_t list_pieces(const weft_worker *worker, int32_t p, weft_checkpoint_
                                          .from = pieces[i].from,
                                          .rows = pieces[i].rows,
                                          .columns = pieces[i].columns,
+                                         .source = worker->host.staging[0] ? source : NULL,
                                          .values = values[kind] + pieces[i].at - share.from};
     return (size_t)count;
 }
@@ -43,10 +78,13 @@ static weft_status write_kind(weft_loop *loop, int64_t step, weft_checkpoint_kin
                               weft_error *error)
 {
     const weft_job *job = loop->job;
+    unloading under_way = {.worker = loop->worker};
+    const weft_tensor_source source = {&under_way, unload};
     weft_checkpoint_piece *pieces = NULL;
     size_t count = 0;
     TRY(weft_allocate((size_t)job->parameter_count * WEFT_PIECES, sizeof *pieces, &pieces, error));
-    for (int32_t p = 0; p < job->parameter_count; p++) count += list_pieces(loop->worker, p, kind, pieces + count);
+    for (int32_t p = 0; p < job->parameter_count; p++)
+        count += list_pieces(loop->worker, p, kind, &source, pieces + count);
     weft_status status = weft_checkpoint_write(job->config->run.folder, step, kind, loop->worker->number, job->workers,
                                                pieces, count, out, error);
     weft_free(pieces);

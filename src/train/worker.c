@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "train/bind.h"
+#include "train/crossing.h"
 #include "train/exchange.h"
 #include "train/executor.h"
 #include "transport/reduce.h"
@@ -15,85 +16,73 @@ static bool holds(const weft_worker *worker, int32_t s)
     return worker->job->stages[s].rank == worker->at.rank;
 }
 
-/* Hands out 64-byte aligned pieces of one allocation; the first pass with base NULL only counts. */
-typedef struct {
-    unsigned char *base;
-    size_t used;
-} cursor;
-
-static void *carve(cursor *at, size_t bytes)
+static void *row(const weft_worker *worker, weft_row what, int32_t unit)
 {
-    void *piece = at->base ? at->base + at->used : NULL;
-    at->used += (bytes + 63) / 64 * 64;
-    return piece;
+    return weft_memory_plan_resolve(&worker->plan, worker->blocks, what, unit);
 }
 
-/* count_unit of the job is the same sum. */
-static void carve_unit(weft_worker *worker, cursor *at, int32_t u, bool sampling)
+/* What a worker has of its share of a unit is part of the whole where there is one. */
+static void resolve_unit(weft_worker *worker, int32_t u)
 {
     const weft_job *job = worker->job;
-    const weft_job_unit *unit = &job->units[u];
     weft_unit_memory *own = &worker->units[u];
-    size_t begin = weft_share_begin(job, u, worker->at.data), share = weft_share_end(job, u, worker->at.data) - begin;
-    size_t element = weft_element_bytes(job->options.element);
-    bool rounds = job->options.element != WEFT_FP32, whole = job->shard != WEFT_SHARD_WEIGHTS;
-    bool trains = !sampling && !unit->frozen;
-    if (trains && job->gradient_pages) {
-        own->reduced = carve(at, share * sizeof(float));
-    } else if (trains) {
-        own->gradient = carve(at, unit->floats * sizeof(float));
-        own->reduced = at->base ? own->gradient + begin : NULL;
-    }
-    if (unit->weights != u) {
-        const weft_unit_memory *source = &worker->units[unit->weights];
+    size_t begin = weft_share_begin(job, u, worker->at.data), element = weft_element_bytes(job->options.element);
+    own->gradient = row(worker, WEFT_ROW_GRADIENT, u);
+    own->reduced = own->gradient ? own->gradient + begin : row(worker, WEFT_ROW_REDUCED, u);
+    if (job->units[u].weights != u) {
+        const weft_unit_memory *source = &worker->units[job->units[u].weights];
         own->master = source->master;
         own->own_storage = source->own_storage;
         own->storage = source->storage;
         return;
     }
-    unsigned char *storage = carve(at, (whole ? unit->floats : share) * element);
+    unsigned char *storage = row(worker, WEFT_ROW_STORAGE, u);
+    bool whole = job->shard != WEFT_SHARD_WEIGHTS;
     own->storage = whole ? storage : NULL;
-    own->own_storage = whole && storage ? storage + begin * element : storage;
-    own->master = rounds ? carve(at, share * sizeof(float)) : own->own_storage;
-    if (!trains) return;
-    own->moment1 = carve(at, share * sizeof(float));
-    own->moment2 = carve(at, share * sizeof(float));
+    own->own_storage = whole ? storage + begin * element : storage;
+    own->master = job->options.element == WEFT_FP32 ? own->own_storage : row(worker, WEFT_ROW_MASTER, u);
+    own->moment1 = row(worker, WEFT_ROW_MOMENT1, u);
+    own->moment2 = row(worker, WEFT_ROW_MOMENT2, u);
 }
 
-static bool shares_with_another(const weft_worker *worker)
+/* The host's side of what crosses; where the host reaches the device's memory, that. */
+static void resolve_host(weft_worker *worker)
 {
-    const weft_job *job = worker->job;
-    bool is_holder = holds(worker, 0) || holds(worker, job->stage_count - 1);
-    return job->tied && !job->tied_alias && is_holder;
+    weft_crossing *host = &worker->host;
+    host->batches[0] = (weft_batch){row(worker, WEFT_ROW_HOST_TOKENS, -1), row(worker, WEFT_ROW_HOST_TARGETS, -1)};
+    host->batches[1] =
+        (weft_batch){row(worker, WEFT_ROW_HOST_TOKENS_ODD, -1), row(worker, WEFT_ROW_HOST_TARGETS_ODD, -1)};
+    host->scalars_in = row(worker, WEFT_ROW_HOST_SCALARS, -1);
+    host->scalars_out = row(worker, WEFT_ROW_HOST_SCALARS_OUT, -1);
+    host->losses = row(worker, WEFT_ROW_HOST_BATCH_LOSSES, -1);
+    host->logits = row(worker, WEFT_ROW_HOST_LOGITS, -1);
+    host->staging[0] = row(worker, WEFT_ROW_STAGING, -1);
+    host->staging[1] = row(worker, WEFT_ROW_STAGING_ODD, -1);
 }
 
-static void carve_all(weft_worker *worker, cursor *at, bool sampling)
+/* Units that others take weights from come first: they are by stage, and a tied head is in the last. */
+static void resolve_all(weft_worker *worker)
 {
     const weft_job *job = worker->job;
-    const weft_config *config = job->config;
-    size_t batch = (size_t)(config->batch.microbatches * config->batch.sequences * config->batch.tokens);
-    for (int32_t u = 0; u < job->unit_count; u++)
-        if (holds(worker, job->units[u].stage)) carve_unit(worker, at, u, sampling);
-    size_t page = job->page_floats[worker->at.rank], element = weft_element_bytes(job->options.element);
-    size_t weight_pages = (size_t)weft_share_pages(job, worker->at.rank, job->weight_pages);
-    size_t gradient_pages = (size_t)weft_share_pages(job, worker->at.rank, job->gradient_pages);
-    worker->weight_pages = carve(at, weight_pages * page * element);
-    worker->gradient_pages = sampling ? NULL : carve(at, gradient_pages * page * sizeof(float));
-    worker->reduce_workspace = sampling ? NULL : carve(at, weft_share_workspace(job));
-    worker->tensor_sum_workspace = sampling ? NULL : carve(at, weft_share_tensor_workspace(job, WEFT_FP32));
-    worker->exchange_workspace = carve(at, weft_share_tensor_workspace(job, job->options.element));
-    size_t blocks = (size_t)job->block_first[job->parameter_count];
-    worker->slots = carve(at, job->slots[worker->at.rank]);
-    worker->scratch = carve(at, job->scratch[worker->at.rank]);
-    worker->tied_piece = carve(at, shares_with_another(worker) ? WEFT_JOB_TIED_CHUNK : 0);
-    worker->tokens = carve(at, batch * sizeof(int32_t));
-    worker->targets = carve(at, batch * sizeof(int32_t));
-    worker->losses = carve(at, (size_t)config->batch.microbatches * sizeof(float));
-    worker->scalars = carve(at, sizeof(weft_step_scalars));
-    worker->own_sums = carve(at, blocks * sizeof(double));
-    worker->all_sums = carve(at, blocks * sizeof(double));
-    worker->ordered_sums = carve(at, blocks * sizeof(double));
-    if (sampling) worker->logits = carve(at, (size_t)(config->batch.sequences * config->model.vocabulary) * element);
+    for (int32_t i = job->rank_first[worker->at.rank]; i < job->rank_first[worker->at.rank + 1]; i++)
+        resolve_unit(worker, job->rank_units[i]);
+    worker->weight_pages = row(worker, WEFT_ROW_WEIGHT_PAGES, -1);
+    worker->gradient_pages = row(worker, WEFT_ROW_GRADIENT_PAGES, -1);
+    worker->workspace = (weft_workspace){.kernels = row(worker, WEFT_ROW_SCRATCH, -1),
+                                         .reduce = row(worker, WEFT_ROW_REDUCE_SPACE, -1),
+                                         .tensor_sum = row(worker, WEFT_ROW_TENSOR_SUM_SPACE, -1),
+                                         .exchange = row(worker, WEFT_ROW_EXCHANGE_SPACE, -1),
+                                         .tied_piece = row(worker, WEFT_ROW_TIED_PIECE, -1)};
+    worker->slots = row(worker, WEFT_ROW_SLOTS, -1);
+    worker->batch = (weft_batch){row(worker, WEFT_ROW_TOKENS, -1), row(worker, WEFT_ROW_TARGETS, -1)};
+    worker->losses.own = row(worker, WEFT_ROW_LOSSES, -1);
+    worker->losses.all = row(worker, WEFT_ROW_BATCH_LOSSES, -1);
+    if (!worker->losses.all) worker->losses.all = row(worker, WEFT_ROW_HOST_BATCH_LOSSES, -1);
+    worker->scalars = row(worker, WEFT_ROW_SCALARS, -1);
+    worker->sums.own = row(worker, WEFT_ROW_OWN_SUMS, -1);
+    worker->sums.all = row(worker, WEFT_ROW_ALL_SUMS, -1);
+    worker->sums.ordered = row(worker, WEFT_ROW_ORDERED_SUMS, -1);
+    worker->logits = row(worker, WEFT_ROW_LOGITS, -1);
 }
 
 static weft_status take_tables(weft_worker *worker, weft_error *error)
@@ -106,14 +95,10 @@ static weft_status take_tables(weft_worker *worker, weft_error *error)
     TRY(weft_arena_take(arena, parameters, sizeof *worker->storage, &worker->storage, error));
     TRY(weft_arena_take(arena, stages, sizeof *worker->train_stages, &worker->train_stages, error));
     TRY(weft_arena_take(arena, stages, sizeof *worker->forward_stages, &worker->forward_stages, error));
-    TRY(weft_arena_take(arena, workers, sizeof *worker->sum_bytes, &worker->sum_bytes, error));
-    TRY(weft_arena_take(arena, workers, sizeof *worker->loss_bytes, &worker->loss_bytes, error));
-    TRY(weft_arena_take(arena, workers, sizeof *worker->equal_bytes, &worker->equal_bytes, error));
-    TRY(weft_arena_take(arena, 2 * workers, sizeof *worker->reports, &worker->reports, error));
-    TRY(weft_arena_take(arena, (size_t)job->config->batch.microbatches, sizeof *worker->host_losses,
-                        &worker->host_losses, error));
-    return weft_arena_take(arena, (size_t)(job->data * job->config->batch.microbatches), sizeof *worker->batch_losses,
-                           &worker->batch_losses, error);
+    TRY(weft_arena_take(arena, workers, sizeof *worker->sums.bytes, &worker->sums.bytes, error));
+    TRY(weft_arena_take(arena, workers, sizeof *worker->losses.bytes, &worker->losses.bytes, error));
+    TRY(weft_arena_take(arena, workers, sizeof *worker->gathers.bytes, &worker->gathers.bytes, error));
+    return weft_arena_take(arena, 2 * workers, sizeof *worker->patience.reports, &worker->patience.reports, error);
 }
 
 static void count_collectives(weft_worker *worker)
@@ -124,20 +109,10 @@ static void count_collectives(weft_worker *worker)
         for (int32_t p = 0; p < job->parameter_count; p++) {
             weft_share blocks = weft_share_blocks(job, p, at.data, at.tensor);
             if (job->stages[job->units[job->unit_of[p]].stage].rank == at.rank)
-                worker->sum_bytes[w] += (size_t)(blocks.to - blocks.from) * sizeof(double);
+                worker->sums.bytes[w] += (size_t)(blocks.to - blocks.from) * sizeof(double);
         }
         if (at.rank == job->stages[job->stage_count - 1].rank && at.tensor == 0)
-            worker->loss_bytes[w] = (size_t)job->config->batch.microbatches * sizeof(float);
-    }
-}
-
-static void point_all(weft_worker *worker)
-{
-    const weft_job *job = worker->job;
-    for (int32_t u = 0; u < job->unit_count; u++) {
-        int32_t first = job->stages[job->units[u].stage].parameter_first;
-        weft_worker_point(worker, u, worker->units[u].storage, worker->units[u].gradient, worker->storage + first,
-                          worker->gradient + first);
+            worker->losses.bytes[w] = (size_t)job->config->batch.microbatches * sizeof(float);
     }
 }
 
@@ -166,11 +141,11 @@ static weft_status create_reducers(weft_worker *worker, weft_error *error)
 {
     const weft_job *job = worker->job;
     if (job->data > 1)
-        TRY(create_reducer(worker, WEFT_WORLD_REDUCE, WEFT_FP32, worker->reduce_workspace, &worker->reducer, error));
+        TRY(create_reducer(worker, WEFT_WORLD_REDUCE, WEFT_FP32, worker->workspace.reduce, &worker->reducer, error));
     if (job->tensor == 1) return WEFT_OK;
-    TRY(create_reducer(worker, WEFT_WORLD_TENSOR_SUM, WEFT_FP32, worker->tensor_sum_workspace, &worker->tensor_sum,
+    TRY(create_reducer(worker, WEFT_WORLD_TENSOR_SUM, WEFT_FP32, worker->workspace.tensor_sum, &worker->tensor_sum,
                        error));
-    TRY(create_reducer(worker, WEFT_WORLD_TENSOR_REDUCE, job->options.element, worker->exchange_workspace,
+    TRY(create_reducer(worker, WEFT_WORLD_TENSOR_REDUCE, job->options.element, worker->workspace.exchange,
                        &worker->rows_sum, error));
     return weft_exchange_create(worker, worker->rows_sum, &worker->exchange, error);
 }
@@ -198,15 +173,21 @@ static weft_status create_stages(weft_worker *worker, bool sampling, weft_error 
     return WEFT_OK;
 }
 
-static void attend(void *context)
+static weft_status take_memory(weft_worker *worker, bool sampling, weft_error *error)
 {
-    weft_waiting_attend(context);
-}
-
-void weft_worker_attend(weft_worker *worker)
-{
-    worker->device->between = attend;
-    worker->device->between_context = worker;
+    TRY(weft_memory_plan_make(worker->job, worker->at, sampling, &worker->arena, &worker->plan, error));
+    for (int space = 0; space < WEFT_SPACES; space++) {
+        size_t bytes = worker->plan.blocks[space];
+        void *block = NULL;
+        if (worker->device->operations->allocate(worker->device, (weft_memory_kind)space, bytes, &block, error) !=
+            WEFT_OK)
+            return weft_error_context(error, "rank %d cannot have its %.1f MiB", worker->number,
+                                      (double)bytes / 1048576);
+        worker->blocks[space] = block;
+    }
+    resolve_all(worker);
+    resolve_host(worker);
+    return WEFT_OK;
 }
 
 /* One stream for each kind of lane that there is once. */
@@ -244,18 +225,11 @@ static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
     count_collectives(worker);
     TRY(job->device->create(&job->options, &worker->device, error));
     if (worker->transport->driven && !sampling) TRY(weft_clerk_create(&worker->clerk, error));
-    weft_worker_attend(worker);
-    cursor count = {0};
-    carve_all(worker, &count, sampling);
-    void *memory = NULL;
-    if (worker->device->operations->allocate(worker->device, WEFT_MEMORY_DEVICE, count.used, &memory, error) != WEFT_OK)
-        return weft_error_context(error, "rank %d cannot have its %.1f MiB", worker->number,
-                                  (double)count.used / 1048576);
-    worker->memory = memory;
-    cursor at = {.base = memory};
-    carve_all(worker, &at, sampling);
-    point_all(worker);
-    TRY(weft_worker_make_poison(worker, error));
+    weft_waiting_attach(worker);
+    TRY(take_memory(worker, sampling, error));
+    TRY(weft_crossing_create(worker, error));
+    weft_worker_point_units(worker);
+    TRY(weft_worker_poison_pages(worker, error));
     TRY(create_streams(worker, error));
     if (!sampling) TRY(create_reducers(worker, error));
     TRY(create_stages(worker, sampling, error));
@@ -286,81 +260,31 @@ void weft_worker_destroy(weft_worker *worker)
 {
     if (!worker) return;
     weft_clerk_destroy(worker->clerk);
+    weft_executor_destroy(worker->diagnosis);
+    weft_executor_destroy(worker->train);
+    weft_executor_destroy(worker->forward);
     for (int32_t s = 0; worker->forward_stages && worker->train_stages && s < worker->job->stage_count; s++) {
         weft_stage_destroy(worker->forward_stages[s]);
         weft_stage_destroy(worker->train_stages[s]);
     }
-    weft_executor_destroy(worker->diagnosis);
-    weft_executor_destroy(worker->forward);
-    weft_executor_destroy(worker->train);
     weft_reducer_destroy(worker->rows_sum);
     weft_reducer_destroy(worker->tensor_sum);
     weft_reducer_destroy(worker->reducer);
+    weft_crossing_destroy(worker);
     for (int i = 0; i < WEFT_PROGRAM_LANES; i++)
         if (worker->streams[i]) worker->device->operations->stream_destroy(worker->device, worker->streams[i]);
     if (worker->checks) worker->device->operations->release(worker->device, worker->checks);
     if (worker->poison) worker->device->operations->release(worker->device, worker->poison);
-    if (worker->memory) worker->device->operations->release(worker->device, worker->memory);
+    for (int space = 0; space < WEFT_SPACES; space++)
+        if (worker->blocks[space]) worker->device->operations->release(worker->device, worker->blocks[space]);
     if (worker->device) worker->device->operations->destroy(worker->device);
     weft_arena_fini(&worker->arena);
     weft_free(worker);
 }
 
-weft_share weft_worker_saves(const weft_worker *worker, int32_t parameter)
-{
-    const weft_job *job = worker->job;
-    bool once = (job->shard != WEFT_SHARD_NONE || worker->at.data == 0) &&
-                (weft_split_divides(job->parameters[parameter].split) || worker->at.tensor == 0);
-    if (!once || job->parameters[parameter].tied || !worker->units[job->unit_of[parameter]].master)
-        return (weft_share){0, 0};
-    return weft_share_of(job, parameter, worker->at.data);
-}
-
 weft_status weft_worker_run(weft_worker *worker, bool forward, weft_error *error)
 {
-    return weft_executor_run(forward ? worker->forward : worker->train, error);
-}
-
-weft_status weft_worker_await(weft_worker *worker, weft_request request, const char *what, weft_error *error)
-{
-    char waiting[96];
-    snprintf(waiting, sizeof waiting, "the %s of all ranks", what);
-    weft_waiting_publish(worker, "a program", weft_waiting_waits, waiting);
-    double since = weft_clock_seconds();
-    for (;;) {
-        bool done = false;
-        TRY(worker->transport->operations->test(worker->transport, request, &done, error));
-        if (done) break;
-        TRY(weft_waiting_pause(worker, waiting, &since, error));
-    }
-    weft_waiting_publish(worker, waiting, weft_waiting_runs, "what comes next");
-    return WEFT_OK;
-}
-
-static weft_status reserve_parts(weft_worker *worker, size_t bytes, weft_error *error)
-{
-    if (bytes <= worker->part_capacity) return WEFT_OK;
-    TRY(weft_arena_take(&worker->arena, bytes, 1, &worker->part, error));
-    TRY(weft_arena_take(&worker->arena, bytes, (size_t)worker->job->workers, &worker->parts, error));
-    worker->part_capacity = bytes;
-    return WEFT_OK;
-}
-
-weft_status weft_worker_gather(weft_worker *worker, const void *part, size_t bytes, void *all, const char *what,
-                               weft_error *error)
-{
-    int32_t workers = worker->job->workers;
-    if (workers == 1) {
-        memcpy(all, part, bytes);
-        return WEFT_OK;
-    }
-    TRY(reserve_parts(worker, bytes, error));
-    memcpy(worker->part, part, bytes);
-    for (int32_t w = 0; w < workers; w++) worker->equal_bytes[w] = bytes;
-    weft_request request = -1;
-    TRY(worker->transport->operations->gather(worker->transport, NULL, WEFT_GROUP_ALL, worker->part,
-                                              worker->equal_bytes, worker->parts, &request, error));
-    TRY(weft_worker_await(worker, request, what, error));
-    memcpy(all, worker->parts, bytes * (size_t)workers);
-    return WEFT_OK;
+    TRY(weft_crossing_enter(worker, error));
+    TRY(weft_executor_run(forward ? worker->forward : worker->train, weft_crossing_entered(worker), error));
+    return weft_crossing_leave(worker, error);
 }
