@@ -149,7 +149,8 @@ static void test_sampling(void **state)
     }
 }
 
-/* The same words on both devices: of a loss, and of a gradient of which only sums are known. */
+/* The same words on both devices: of a loss, of a gradient of which only sums are known, and of
+ * one that is found when the step is run again. */
 static void test_not_finite(void **state)
 {
     (void)state;
@@ -157,6 +158,8 @@ static void test_not_finite(void **state)
         {SMALL, "optimizer.learning_rate=1e30", "optimizer.warmup=0", "optimizer.weight_decay=0", "optimizer.clip=0"},
         {SMALL, "model.init_deviation=100", "model.norm_epsilon=1e-12", "optimizer.learning_rate=1e10",
          "optimizer.warmup=0", "optimizer.weight_decay=0", "optimizer.clip=0"},
+        {SMALL, "model.init_deviation=100", "model.norm_epsilon=1e-12", "optimizer.learning_rate=1e10",
+         "optimizer.warmup=0", "optimizer.weight_decay=0"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         test_run reference = {0}, run = {0};
