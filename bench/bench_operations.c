@@ -154,7 +154,7 @@ static void embed_backward(const bench *b, const int64_t *sizes)
 static void cross_entropy(const bench *b, const int64_t *sizes)
 {
     (void)sizes;
-    b->operations->cross_entropy(b->device, NULL, N, V, b->array[0], b->tokens, 1.0f / N, true, b->array[1]);
+    b->operations->cross_entropy(b->device, NULL, N, V, b->array[0], b->tokens, b->scalars, true, b->array[1]);
 }
 
 static void loss_part(const bench *b, const int64_t *sizes)
@@ -166,7 +166,7 @@ static void loss_part(const bench *b, const int64_t *sizes)
 static void loss_finish(const bench *b, const int64_t *sizes)
 {
     (void)sizes;
-    b->operations->loss_finish(b->device, NULL, N, V, 0, 1, b->array[0], b->tokens, b->array[1], 1.0f / N, true,
+    b->operations->loss_finish(b->device, NULL, N, V, 0, 1, b->array[0], b->tokens, b->array[1], b->scalars, true,
                                b->array[2]);
 }
 
@@ -302,7 +302,8 @@ static weft_status setup(bench *b, const weft_device_kind *kind, const weft_devi
                                       .weight_decay = 0.1f,
                                       .correction1 = 0.1f,
                                       .correction2 = 0.05f,
-                                      .clip_factor = 1.0f};
+                                      .clip_factor = 1.0f,
+                                      .loss_gradient_scale = 1.0f / N};
     fill(b);
     return WEFT_OK;
 }

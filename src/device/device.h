@@ -67,12 +67,13 @@ typedef struct weft_rotary {
     int64_t stride;         /* elements from row to row */
 } weft_rotary;
 
-/* What changes from step to step; lives in device memory (allocate), written by copy before the step. */
+/* Everything that changes from step to step; lives in device memory, written before the step. */
 typedef struct weft_step_scalars {
     float learning_rate, beta1, beta2, epsilon, weight_decay;
     float correction1, correction2; /* 1 - beta^step */
     float clip_norm;                /* 0: no clipping */
     float clip_factor;              /* written by norm_finish; 1 before */
+    float loss_gradient_scale;      /* 1 / target tokens of the whole batch */
     int32_t nonfinite;              /* written by norm_finish: 1 when the norm is not finite */
     double norm;                    /* written by norm_finish */
 } weft_step_scalars;
@@ -183,9 +184,10 @@ typedef struct weft_device_operations {
                   void *to); /* to storage */
 
     /* loss[0] = sum over rows with target >= 0 of -log softmax(logits)[target], added in row order in double, stored as
-     * fp32 (nats). When gradient: logits are replaced by scale * (softmax - onehot), zero for rows with target < 0. */
+     * fp32 (nats). When gradient: logits are replaced by scalars->loss_gradient_scale * (softmax - onehot), zero for
+     * rows with target < 0; else scalars may be NULL. */
     void (*cross_entropy)(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
-                          const int32_t *targets, float scale, bool gradient, float *loss);
+                          const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *loss);
     /* The same where each device has the logits (N, V) of a slice of the vocabulary, the tokens first .. first + V - 1,
      * in two halves. stats (N, 3): the slice's largest logit, the sum of e^(logit - largest), and the target's logit,
      * -INFINITY where the target (a token of the whole vocabulary) is not in the slice; zeros where target < 0. */
@@ -195,11 +197,15 @@ typedef struct weft_device_operations {
      * and their gradient are those of the slice. A row that is not finite in any slice gives a loss that is not finite.
      */
     void (*loss_finish)(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, int32_t parts,
-                        void *logits, const int32_t *targets, const float *stats, float scale, bool gradient,
-                        float *loss);
+                        void *logits, const int32_t *targets, const float *stats, const weft_step_scalars *scalars,
+                        bool gradient, float *loss);
 
     /* sums[i] = sum of squares of block i of WEFT_NORM_BLOCK elements, fixed order inside a block. */
     void (*square_sums)(weft_device *device, weft_stream *stream, int64_t count, const float *gradient, double *sums);
+    /* to[index[i]] = from[i] for i < blocks: what was gathered from the workers comes into the order of the norm. No
+     * index comes twice. */
+    void (*place_sums)(weft_device *device, weft_stream *stream, int64_t blocks, const int32_t *index,
+                       const double *from, double *to);
     /* Adds the sums in index order; writes norm, nonfinite and clip_factor = min(1, clip_norm / (norm + 1e-6)). */
     void (*norm_finish)(weft_device *device, weft_stream *stream, int64_t blocks, const double *sums,
                         weft_step_scalars *scalars);

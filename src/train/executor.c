@@ -189,7 +189,7 @@ static weft_stage_buffers buffers_of(const weft_executor *executor, int32_t s, i
         .work = slot_memory(executor, weft_program_slot(program, WEFT_SLOT_WORK, s, m)),
         .workspace = worker->scratch,
         .loss = worker->losses + m,
-        .scale = worker->scale,
+        .scalars = worker->scalars,
         .logits = worker->logits,
         .logits_position = worker->logits_position,
     };

@@ -77,7 +77,6 @@ typedef struct weft_worker {
     weft_stage **train_stages, **forward_stages; /* (S) NULL where not on this rank */
     weft_executor *train, *forward;
     int64_t step; /* the one that runs, from 1 */
-    float scale;  /* of the loss gradient */
     /* Diagnosis of a non-finite gradient: after which micro-batch each stage's gradients first were; see run.c. */
     bool diagnose;
     int32_t bad_stage, bad_microbatch; /* -1: none */

@@ -165,6 +165,8 @@ const operation_case operation_cases[] = {
     {"loss_finish_gradient", {67, 1003, 500, 2}, VALUES | BITS},
 
     /* blocks */
+    {"place_sums", {1}, ALL},
+    {"place_sums", {1003}, ALL},
     {"norm_finish", {1}, ALL},
     {"norm_finish", {17}, ALL},
 

@@ -93,22 +93,25 @@ OPERATION(round, (ON, int64_t count, const float *from, void *to),
           (.numbers = {count}, .operands = {from, to}),
           (reference, NULL, NUMBER(0), AT(0), AT(1)))
 
-OPERATION(cross_entropy, (ON, int64_t N, int64_t V, void *logits, const int32_t *targets, float scale, bool gradient,
+OPERATION(cross_entropy, (ON, int64_t N, int64_t V, void *logits, const int32_t *targets, const weft_step_scalars *scalars, bool gradient,
                           float *loss),
-          (.numbers = {N, V, gradient}, .scale = scale, .operands = {logits, targets, loss}),
-          (reference, NULL, NUMBER(0), NUMBER(1), AT(0), AT(1), item->scale, NUMBER(2), AT(2)))
+          (.numbers = {N, V, gradient}, .operands = {logits, targets, scalars, loss}),
+          (reference, NULL, NUMBER(0), NUMBER(1), AT(0), AT(1), AT(2), NUMBER(2), AT(3)))
 OPERATION(loss_part, (ON, int64_t N, int64_t V, int32_t first, const void *logits, const int32_t *targets, float *stats),
           (.numbers = {N, V, first}, .operands = {logits, targets, stats}),
           (reference, NULL, NUMBER(0), NUMBER(1), (int32_t)NUMBER(2), AT(0), AT(1), AT(2)))
 OPERATION(loss_finish, (ON, int64_t N, int64_t V, int32_t first, int32_t parts, void *logits, const int32_t *targets,
-                        const float *stats, float scale, bool gradient, float *loss),
-          (.numbers = {N, V, first, parts, gradient}, .scale = scale, .operands = {logits, targets, stats, loss}),
+                        const float *stats, const weft_step_scalars *scalars, bool gradient, float *loss),
+          (.numbers = {N, V, first, parts, gradient}, .operands = {logits, targets, stats, scalars, loss}),
           (reference, NULL, NUMBER(0), NUMBER(1), (int32_t)NUMBER(2), (int32_t)NUMBER(3), AT(0), AT(1), AT(2),
-           item->scale, NUMBER(4), AT(3)))
+           AT(3), NUMBER(4), AT(4)))
 
 OPERATION(square_sums, (ON, int64_t count, const float *gradient, double *sums),
           (.numbers = {count}, .operands = {gradient, sums}),
           (reference, NULL, NUMBER(0), AT(0), AT(1)))
+OPERATION(place_sums, (ON, int64_t blocks, const int32_t *index, const double *from, double *to),
+          (.numbers = {blocks}, .operands = {index, from, to}),
+          (reference, NULL, NUMBER(0), AT(0), AT(1), AT(2)))
 OPERATION(norm_finish, (ON, int64_t blocks, const double *sums, weft_step_scalars *scalars),
           (.numbers = {blocks}, .operands = {sums, scalars}),
           (reference, NULL, NUMBER(0), AT(0), AT(1)))
@@ -178,6 +181,7 @@ const weft_device_operations deferred_operations = {
     .loss_part = defer_loss_part,
     .loss_finish = defer_loss_finish,
     .square_sums = defer_square_sums,
+    .place_sums = defer_place_sums,
     .norm_finish = defer_norm_finish,
     .adamw = defer_adamw,
 };

@@ -46,7 +46,6 @@ typedef struct deferred_item {
         weft_rotary rotary;
     } shape;
     int64_t numbers[DEFERRED_NUMBERS];
-    float scale;
     const void *operands[DEFERRED_OPERANDS];
 } deferred_item;
 

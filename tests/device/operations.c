@@ -86,6 +86,21 @@ static void norm_backward_input(weft_device *device, const int64_t *z, void **p,
     device->operations->norm_backward_input(device, NULL, &norm, p[0], p[1], p[2], p[3], p[4], p[5], p[6]);
 }
 
+static int norm_backward_in_place_operands(const int64_t *z, test_operand *out)
+{
+    int count = norm_backward_input_operands(z, out);
+    out[5].role = IN_OUT;
+    out[6].count = 0;
+    return count;
+}
+
+static void norm_backward_in_place(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
+{
+    p[6] = p[5];
+    norm_backward_input(device, z, p, accumulate, workspace);
+    p[6] = NULL;
+}
+
 static int norm_backward_weight_operands(const int64_t *z, test_operand *out)
 {
     int64_t centred = z[0] == WEFT_LAYERNORM, all = z[1] * z[2];
@@ -346,6 +361,20 @@ static void square_sums(weft_device *device, const int64_t *z, void **p, bool ac
     device->operations->square_sums(device, NULL, z[0], p[0], p[1]);
 }
 
+/* place sums: blocks */
+static int place_sums_operands(const int64_t *z, test_operand *out)
+{
+    DESCRIBE({"index", IN, INTEGER, z[0], PERMUTED, 0}, {"sums", IN, DOUBLE, z[0], POSITIVE, 0},
+             {"out", OUT, DOUBLE, z[0], NORMAL, 0});
+}
+
+static void place_sums(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
+{
+    (void)accumulate;
+    (void)workspace;
+    device->operations->place_sums(device, NULL, z[0], p[0], p[1], p[2]);
+}
+
 /* norm finish: blocks */
 static int norm_finish_operands(const int64_t *z, test_operand *out)
 {
@@ -378,14 +407,14 @@ static void adamw(weft_device *device, const int64_t *z, void **p, bool accumula
 static int cross_entropy_operands(const int64_t *z, test_operand *out)
 {
     DESCRIBE({"logits", IN, STORAGE, z[0] * z[1], NORMAL, 0}, {"targets", IN, INTEGER, z[0], TARGETS, z[1]},
-             {"out", OUT, FLOAT, 1, NORMAL, 0});
+             {"out", OUT, FLOAT, 1, NORMAL, 0}, {"scalars", IN, SCALARS, 1, NORMAL, 0});
 }
 
 static void cross_entropy(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
 {
     (void)accumulate;
     (void)workspace;
-    device->operations->cross_entropy(device, NULL, z[0], z[1], p[0], p[1], 1.0f, false, p[2]);
+    device->operations->cross_entropy(device, NULL, z[0], z[1], p[0], p[1], NULL, false, p[2]);
 }
 
 static int cross_entropy_gradient_operands(const int64_t *z, test_operand *out)
@@ -399,7 +428,7 @@ static void cross_entropy_gradient(weft_device *device, const int64_t *z, void *
 {
     (void)accumulate;
     (void)workspace;
-    device->operations->cross_entropy(device, NULL, z[0], z[1], p[0], p[1], 1.0f, true, p[2]);
+    device->operations->cross_entropy(device, NULL, z[0], z[1], p[0], p[1], p[3], true, p[2]);
 }
 
 /* loss of a slice: N, V, first, parts; as many tokens lie behind the slice as before it */
@@ -419,14 +448,15 @@ static void loss_part(weft_device *device, const int64_t *z, void **p, bool accu
 static int loss_finish_operands(const int64_t *z, test_operand *out)
 {
     DESCRIBE({"logits", IN, STORAGE, z[0] * z[1], NORMAL, 0}, {"targets", IN, INTEGER, z[0], TARGETS, z[1] + 2 * z[2]},
-             {"stats", IN, FLOAT, z[3] * 3 * z[0], POSITIVE, 0}, {"out", OUT, FLOAT, 1, NORMAL, 0});
+             {"stats", IN, FLOAT, z[3] * 3 * z[0], POSITIVE, 0}, {"out", OUT, FLOAT, 1, NORMAL, 0},
+             {"scalars", IN, SCALARS, 1, NORMAL, 0});
 }
 
 static void loss_finish(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
 {
     (void)accumulate;
     (void)workspace;
-    device->operations->loss_finish(device, NULL, z[0], z[1], (int32_t)z[2], (int32_t)z[3], p[0], p[1], p[2], 1.0f,
+    device->operations->loss_finish(device, NULL, z[0], z[1], (int32_t)z[2], (int32_t)z[3], p[0], p[1], p[2], NULL,
                                     false, p[3]);
 }
 
@@ -441,7 +471,7 @@ static void loss_finish_gradient(weft_device *device, const int64_t *z, void **p
 {
     (void)accumulate;
     (void)workspace;
-    device->operations->loss_finish(device, NULL, z[0], z[1], (int32_t)z[2], (int32_t)z[3], p[0], p[1], p[2], 1.0f,
+    device->operations->loss_finish(device, NULL, z[0], z[1], (int32_t)z[2], (int32_t)z[3], p[0], p[1], p[2], p[4],
                                     true, p[3]);
 }
 
@@ -455,6 +485,8 @@ static const test_operation operations[] = {
     {OPERATION(norm_forward), .bounds = {1e-6, 4e-3, 1e-6}},
     {OPERATION(norm_backward_input), .bounds = {2e-6, 4e-3, 0},
      .differences = {"norm_forward", "out", "dout", {{"x", "dx"}}, 0.02, 2e-4}},
+    {OPERATION(norm_backward_in_place), .bounds = {2e-6, 4e-3, 0},
+     .differences = {"norm_forward", "out", "dout", {{NULL}}, 0, 0}},
     {OPERATION(norm_backward_weight), .bounds = {2e-6, 0, 2e-6},
      .differences = {"norm_forward", "out", "dout", {{"weight", "dweight"}, {"bias", "dbias"}}, 1.0, 1e-5}},
     {OPERATION(linear_forward), .workspace_bytes = linear_workspace, .bounds = {2e-6, 4e-3, 0}},
@@ -482,6 +514,7 @@ static const test_operation operations[] = {
     {OPERATION(loss_finish), .bounds = {1e-6, 0, 1e-6}},
     {OPERATION(loss_finish_gradient), .bounds = {2e-6, 4e-3, 1e-6}},
     {OPERATION(square_sums), .bounds = {1e-12, 0, 1e-12}},
+    {OPERATION(place_sums), .bounds = {0, 0, 0}},
     {OPERATION(norm_finish), .bounds = {1e-7, 0, 1e-7}},
     {OPERATION(adamw), .bounds = {1e-6, 4e-3, 1e-6}},
 };

@@ -10,7 +10,7 @@
 #include "base/memory.h"
 #include "device/device.h"
 
-enum { MAX_OPERANDS = 10, MAX_SIZES = 6, MAX_PAIRS = 3, SCALARS_VALUES = 11 };
+enum { MAX_OPERANDS = 10, MAX_SIZES = 6, MAX_PAIRS = 3, SCALARS_VALUES = 12 };
 
 typedef enum operand_role {
     IN,     /* must come back unchanged */
@@ -26,6 +26,7 @@ typedef enum operand_fill {
     POSITIVE, /* squares of normals */
     TOKENS,   /* 0 .. limit - 1 */
     TARGETS,  /* the same, and -1 for about every fourth */
+    PERMUTED, /* 0 .. count - 1 in another order */
     COSINE,
     SINE, /* of the angles that COSINE has */
 } operand_fill;

@@ -40,7 +40,7 @@ static weft_status use(weft_device *device, const order *it, weft_error *error)
     void *memory = NULL, *space = NULL;
     weft_status status = device->operations->allocate(device, WEFT_MEMORY_DEVICE, 1 << 16, &memory, error);
     if (status == WEFT_OK)
-        status = device->operations->allocate(device, WEFT_MEMORY_PINNED, space_bytes, &space, error);
+        status = device->operations->allocate(device, WEFT_MEMORY_DEVICE, space_bytes, &space, error);
     if (status == WEFT_OK) {
         work(device, memory, space);
         status = weft_device_check(device, error);

@@ -86,7 +86,7 @@ void emulated_round(weft_device *device, weft_stream *stream, int64_t count, con
 }
 
 void emulated_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
-                            const int32_t *targets, float scale, bool gradient, float *loss)
+                            const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *loss)
 {
 }
 
@@ -96,12 +96,17 @@ void emulated_loss_part(weft_device *device, weft_stream *stream, int64_t N, int
 }
 
 void emulated_loss_finish(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, int32_t parts,
-                          void *logits, const int32_t *targets, const float *stats, float scale, bool gradient,
-                          float *loss)
+                          void *logits, const int32_t *targets, const float *stats, const weft_step_scalars *scalars,
+                          bool gradient, float *loss)
 {
 }
 
 void emulated_square_sums(weft_device *device, weft_stream *stream, int64_t count, const float *gradient, double *sums)
+{
+}
+
+void emulated_place_sums(weft_device *device, weft_stream *stream, int64_t blocks, const int32_t *index,
+                         const double *from, double *to)
 {
 }
 
