@@ -67,14 +67,15 @@ static const weft_attention attention = {B, T, H, H, C / H};
 static void attention_forward(const bench *b, const int64_t *sizes)
 {
     (void)sizes;
-    b->operations->attention_forward(b->device, NULL, &attention, b->array[0], b->array[1], b->array[2], b->workspace);
+    b->operations->attention_forward(b->device, NULL, &attention, NULL, b->array[0], b->array[1], b->array[2],
+                                     b->workspace);
 }
 
 static void attention_backward(const bench *b, const int64_t *sizes)
 {
     (void)sizes;
-    b->operations->attention_backward(b->device, NULL, &attention, b->array[0], b->array[1], b->array[2], b->array[3],
-                                      b->array[4], b->workspace);
+    b->operations->attention_backward(b->device, NULL, &attention, NULL, b->array[0], b->array[1], b->array[2],
+                                      b->array[3], b->array[4], b->workspace);
 }
 
 static const weft_norm norm = {WEFT_LAYERNORM, N, C, 1e-5f};
@@ -116,7 +117,7 @@ static void rotary(const bench *b, const int64_t *sizes)
 {
     (void)sizes;
     weft_rotary shape = {B, T, 2 * H, C / H, 3 * C};
-    b->operations->rotary(b->device, NULL, &shape, b->array[1], b->array[2], 1, b->array[0]);
+    b->operations->rotary(b->device, NULL, &shape, NULL, b->array[1], b->array[2], 1, b->array[0]);
 }
 
 static void add(const bench *b, const int64_t *sizes)
@@ -142,12 +143,12 @@ static const weft_embed embed = {.rows = N, .T = T, .C = C, .V = V};
 static void embed_forward(const bench *b, const int64_t *sizes)
 {
     (void)sizes;
-    b->operations->embed_forward(b->device, NULL, &embed, b->tokens, b->array[0], b->array[1], b->array[2]);
+    b->operations->embed_forward(b->device, NULL, &embed, b->tokens, NULL, b->array[0], b->array[1], b->array[2]);
 }
 
 static void embed_backward(const bench *b, const int64_t *sizes)
 {
-    b->operations->embed_backward(b->device, NULL, &embed, b->tokens, b->array[0], sizes[0] != 0, b->array[1],
+    b->operations->embed_backward(b->device, NULL, &embed, b->tokens, NULL, b->array[0], sizes[0] != 0, b->array[1],
                                   b->array[2]);
 }
 

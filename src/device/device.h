@@ -47,6 +47,7 @@ typedef struct weft_linear {
 
 typedef struct weft_attention {
     int64_t B, T, H, G, D; /* causal, scale 1/sqrt(D); qkv (B T, (H + 2 G) D): queries, then keys, then values */
+    int64_t window;        /* a token sees itself and the window - 1 tokens before it; 0: all before it */
 } weft_attention;
 
 typedef enum weft_norm_kind { WEFT_LAYERNORM, WEFT_RMSNORM } weft_norm_kind;
@@ -128,14 +129,15 @@ typedef struct weft_device_operations {
      * where it is a message that comes in with latency. NULL: operations take their own. */
     void (*event_charge)(weft_device *device, weft_action action, int64_t since, weft_event *free, weft_event *end);
 
-    /* out (rows, C) = wte[token - first] + wpe[row % T]; zeros where the table does not hold the token, so that the sum
-     * over all slices of a vocabulary is that of the whole. wte (V, C), wpe (T, C) or NULL. */
+    /* out (rows, C) = wte[token - first] + wpe[positions[row]]; zeros where the table does not hold the token, so that
+     * the sum over all slices of a vocabulary is that of the whole. wte (V, C), wpe (T, C) or NULL; positions (rows),
+     * each below T, or NULL: row % T. */
     void (*embed_forward)(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
-                          const void *wte, const void *wpe, void *out);
+                          const int32_t *positions, const void *wte, const void *wpe, void *out);
     /* dwte (V, C) of the rows whose token the table holds; dwpe (T, C) of every row, the same on all slices. Rows are
      * added in ascending order. */
     void (*embed_backward)(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
-                           const void *dout, bool accumulate, float *dwte, float *dwpe);
+                           const int32_t *positions, const void *dout, bool accumulate, float *dwte, float *dwpe);
 
     /* mean (rows; unused by RMSNORM, may be NULL then) and rstd (rows) are kept for backward. bias may be NULL. */
     void (*norm_forward)(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *x,
@@ -161,17 +163,20 @@ typedef struct weft_device_operations {
     void (*activation_backward)(weft_device *device, weft_stream *stream, const weft_activation *activation,
                                 const void *x, const void *dy, void *dx);
 
-    /* In place. cosine, sine: (T, D/2). direction +1 forward, -1 backward. */
-    void (*rotary)(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const float *cosine,
-                   const float *sine, int direction, void *x);
+    /* In place. cosine, sine: (T, D/2). positions (B T), each below T, or NULL: row % T. direction +1 forward, -1
+     * backward. */
+    void (*rotary)(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const int32_t *positions,
+                   const float *cosine, const float *sine, int direction, void *x);
 
-    /* out (B T, H D); logsumexp (B, H, T) is what backward keeps. Never stores T x T. workspace: attention_workspace
+    /* out (B T, H D); logsumexp (B, H, T) is what backward keeps. Never stores T x T. documents (B T): where in its
+     * sequence, 0 .. T - 1, the document of each row begins; no row sees another document. Documents follow one
+     * another, so that these only rise within a sequence. NULL: each sequence is one. workspace: attention_workspace
      * bytes. */
     void (*attention_forward)(weft_device *device, weft_stream *stream, const weft_attention *attention,
-                              const void *qkv, void *out, float *logsumexp, void *workspace);
+                              const int32_t *documents, const void *qkv, void *out, float *logsumexp, void *workspace);
     void (*attention_backward)(weft_device *device, weft_stream *stream, const weft_attention *attention,
-                               const void *qkv, const void *out, const float *logsumexp, const void *dout, void *dqkv,
-                               void *workspace);
+                               const int32_t *documents, const void *qkv, const void *out, const float *logsumexp,
+                               const void *dout, void *dqkv, void *workspace);
 
     void (*add)(weft_device *device, weft_stream *stream, int64_t count, const void *a, const void *b,
                 void *out); /* storage */

@@ -33,13 +33,13 @@ OPERATION(zero, (ON, void *memory, size_t bytes),
           (.numbers = {(int64_t)bytes}, .operands = {memory}),
           (reference, NULL, AT(0), (size_t)NUMBER(0)))
 
-OPERATION(embed_forward, (ON, const weft_embed *embed, const int32_t *tokens, const void *wte, const void *wpe, void *out),
-          (.shape.embed = *embed, .operands = {tokens, wte, wpe, out}),
-          (reference, NULL, &item->shape.embed, AT(0), AT(1), AT(2), AT(3)))
-OPERATION(embed_backward, (ON, const weft_embed *embed, const int32_t *tokens, const void *dout, bool accumulate,
+OPERATION(embed_forward, (ON, const weft_embed *embed, const int32_t *tokens, const int32_t *positions, const void *wte, const void *wpe, void *out),
+          (.shape.embed = *embed, .operands = {tokens, positions, wte, wpe, out}),
+          (reference, NULL, &item->shape.embed, AT(0), AT(1), AT(2), AT(3), AT(4)))
+OPERATION(embed_backward, (ON, const weft_embed *embed, const int32_t *tokens, const int32_t *positions, const void *dout, bool accumulate,
                            float *dwte, float *dwpe),
-          (.shape.embed = *embed, .numbers = {accumulate}, .operands = {tokens, dout, dwte, dwpe}),
-          (reference, NULL, &item->shape.embed, AT(0), AT(1), NUMBER(0), AT(2), AT(3)))
+          (.shape.embed = *embed, .numbers = {accumulate}, .operands = {tokens, positions, dout, dwte, dwpe}),
+          (reference, NULL, &item->shape.embed, AT(0), AT(1), AT(2), NUMBER(0), AT(3), AT(4)))
 
 OPERATION(norm_forward, (ON, const weft_norm *norm, const void *x, const void *weight, const void *bias, void *out,
                          float *mean, float *rstd),
@@ -74,17 +74,17 @@ OPERATION(activation_backward, (ON, const weft_activation *activation, const voi
           (.shape.activation = *activation, .operands = {x, dy, dx}),
           (reference, NULL, &item->shape.activation, AT(0), AT(1), AT(2)))
 
-OPERATION(rotary, (ON, const weft_rotary *rotary, const float *cosine, const float *sine, int direction, void *x),
-          (.shape.rotary = *rotary, .numbers = {direction}, .operands = {cosine, sine, x}),
-          (reference, NULL, &item->shape.rotary, AT(0), AT(1), (int)NUMBER(0), AT(2)))
-OPERATION(attention_forward, (ON, const weft_attention *attention, const void *qkv, void *out, float *logsumexp,
+OPERATION(rotary, (ON, const weft_rotary *rotary, const int32_t *positions, const float *cosine, const float *sine, int direction, void *x),
+          (.shape.rotary = *rotary, .numbers = {direction}, .operands = {positions, cosine, sine, x}),
+          (reference, NULL, &item->shape.rotary, AT(0), AT(1), AT(2), (int)NUMBER(0), AT(3)))
+OPERATION(attention_forward, (ON, const weft_attention *attention, const int32_t *documents, const void *qkv, void *out, float *logsumexp,
                               void *workspace),
-          (.shape.attention = *attention, .operands = {qkv, out, logsumexp, workspace}),
-          (reference, NULL, &item->shape.attention, AT(0), AT(1), AT(2), AT(3)))
-OPERATION(attention_backward, (ON, const weft_attention *attention, const void *qkv, const void *out,
+          (.shape.attention = *attention, .operands = {documents, qkv, out, logsumexp, workspace}),
+          (reference, NULL, &item->shape.attention, AT(0), AT(1), AT(2), AT(3), AT(4)))
+OPERATION(attention_backward, (ON, const weft_attention *attention, const int32_t *documents, const void *qkv, const void *out,
                                const float *logsumexp, const void *dout, void *dqkv, void *workspace),
-          (.shape.attention = *attention, .operands = {qkv, out, logsumexp, dout, dqkv, workspace}),
-          (reference, NULL, &item->shape.attention, AT(0), AT(1), AT(2), AT(3), AT(4), AT(5)))
+          (.shape.attention = *attention, .operands = {documents, qkv, out, logsumexp, dout, dqkv, workspace}),
+          (reference, NULL, &item->shape.attention, AT(0), AT(1), AT(2), AT(3), AT(4), AT(5), AT(6)))
 
 OPERATION(add, (ON, int64_t count, const void *a, const void *b, void *out),
           (.numbers = {count}, .operands = {a, b, out}),

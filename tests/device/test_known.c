@@ -87,7 +87,7 @@ static void embed(test_fixture *f)
     float out[8];
     weft_embed shape = {.rows = 4, .T = 2, .C = 2, .V = 3};
     float *to = ROOM(out);
-    f->operations->embed_forward(f->device, NULL, &shape, ON(tokens), ON(wte), ON(wpe), to);
+    f->operations->embed_forward(f->device, NULL, &shape, ON(tokens), NULL, ON(wte), ON(wpe), to);
     BACK(out, to);
     assert_near(out, expected, 8);
 }
@@ -101,13 +101,13 @@ static void embed_slice(test_fixture *f)
     float out[8], dwte[4] = {100, 100, 100, 100}, dwpe[4] = {100, 100, 100, 100};
     const weft_embed shape = {.rows = 4, .T = 2, .C = 2, .V = 2, .first = 1};
     float *to = ROOM(out), *tokens_there = ON(dwte), *positions_there = ON(dwpe);
-    f->operations->embed_forward(f->device, NULL, &shape, ON(tokens), ON(wte), ON(wpe), to);
+    f->operations->embed_forward(f->device, NULL, &shape, ON(tokens), NULL, ON(wte), ON(wpe), to);
     BACK(out, to);
     assert_near(out, expected, 8);
-    f->operations->embed_backward(f->device, NULL, &shape, ON(tokens), ON(dout), false, tokens_there, NULL);
+    f->operations->embed_backward(f->device, NULL, &shape, ON(tokens), NULL, ON(dout), false, tokens_there, NULL);
     BACK(dwte, tokens_there);
     assert_near(dwte, (const double[]){5, 6, 1, 2}, 4);
-    f->operations->embed_backward(f->device, NULL, &shape, ON(tokens), ON(dout), true, NULL, positions_there);
+    f->operations->embed_backward(f->device, NULL, &shape, ON(tokens), NULL, ON(dout), true, NULL, positions_there);
     BACK(dwpe, positions_there);
     assert_near(dwpe, (const double[]){106, 108, 110, 112}, 4);
 }
@@ -186,7 +186,7 @@ static void rotary(test_fixture *f)
     const double expected[16] = {0,  1,  2,  3, 4, 5, 6, 7, -10, 0.6 * 9 - 0.8 * 11, 8, 0.6 * 11 + 0.8 * 9,
                                  12, 13, 14, 15};
     float *there = ON(x);
-    f->operations->rotary(f->device, NULL, &shape, ON(cosine), ON(sine), 1, there);
+    f->operations->rotary(f->device, NULL, &shape, NULL, ON(cosine), ON(sine), 1, there);
     BACK(x, there);
     assert_near(x, expected, 16);
 }
@@ -199,7 +199,7 @@ static void attention_groups(test_fixture *f)
     float qkv[(H + 2 * G) * D], out[H * D], logsumexp[H];
     for (int i = 0; i < (H + 2 * G) * D; i++) qkv[i] = (float)(i % 13) / 8.0f;
     float *to = ROOM(out), *kept = ROOM(logsumexp);
-    f->operations->attention_forward(f->device, NULL, &shape, ON(qkv), to, kept, f->workspace);
+    f->operations->attention_forward(f->device, NULL, &shape, NULL, ON(qkv), to, kept, f->workspace);
     BACK(out, to);
     BACK(logsumexp, kept);
     for (int h = 0; h < H; h++) {
@@ -225,7 +225,7 @@ static void attention_weights(test_fixture *f)
         qkv[3 * D + 2 * D + d] = 8.0f;
     }
     float *to = ROOM(out), *kept = ROOM(logsumexp);
-    f->operations->attention_forward(f->device, NULL, &shape, ON(qkv), to, kept, f->workspace);
+    f->operations->attention_forward(f->device, NULL, &shape, NULL, ON(qkv), to, kept, f->workspace);
     BACK(out, to);
     BACK(logsumexp, kept);
     for (int d = 0; d < D; d++) {

@@ -118,6 +118,17 @@ int trial_find(const test_trial *trial, const char *name)
     return -1;
 }
 
+/* The last of the sequence's runs that begins at t or before; the first begins at 0. */
+static double run_begin(weft_random_key key, int64_t at, int64_t T, int64_t runs)
+{
+    double begin = 0.0;
+    for (int64_t run = 1; run < runs; run++) {
+        double place = floor(weft_random_uniform(key, (uint64_t)(at / T * MOST_RUNS + run)) * (double)T);
+        if (place <= (double)(at % T) && place > begin) begin = place;
+    }
+    return begin;
+}
+
 static double fill_value(const test_operand *operand, int64_t at)
 {
     const bool angle = operand->fill == COSINE || operand->fill == SINE;
@@ -133,6 +144,8 @@ static double fill_value(const test_operand *operand, int64_t at)
         return normal * normal;
     case TOKENS:
         return floor(uniform * (double)operand->limit);
+    case RUNS:
+        return run_begin(key, at, operand->limit / MOST_RUNS, operand->limit % MOST_RUNS);
     case PERMUTED:
         return (double)weft_random_permute(key, counter, (uint64_t)operand->count);
     case TARGETS:

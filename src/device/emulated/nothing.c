@@ -4,12 +4,12 @@
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
 void emulated_embed_forward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
-                            const void *wte, const void *wpe, void *out)
+                            const int32_t *positions, const void *wte, const void *wpe, void *out)
 {
 }
 
 void emulated_embed_backward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
-                             const void *dout, bool accumulate, float *dwte, float *dwpe)
+                             const int32_t *positions, const void *dout, bool accumulate, float *dwte, float *dwpe)
 {
 }
 
@@ -56,19 +56,19 @@ void emulated_activation_backward(weft_device *device, weft_stream *stream, cons
 {
 }
 
-void emulated_rotary(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const float *cosine,
-                     const float *sine, int direction, void *x)
+void emulated_rotary(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const int32_t *positions,
+                     const float *cosine, const float *sine, int direction, void *x)
 {
 }
 
 void emulated_attention_forward(weft_device *device, weft_stream *stream, const weft_attention *attention,
-                                const void *qkv, void *out, float *logsumexp, void *workspace)
+                                const int32_t *documents, const void *qkv, void *out, float *logsumexp, void *workspace)
 {
 }
 
 void emulated_attention_backward(weft_device *device, weft_stream *stream, const weft_attention *attention,
-                                 const void *qkv, const void *out, const float *logsumexp, const void *dout, void *dqkv,
-                                 void *workspace)
+                                 const int32_t *documents, const void *qkv, const void *out, const float *logsumexp,
+                                 const void *dout, void *dqkv, void *workspace)
 {
 }
 
