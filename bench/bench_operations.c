@@ -62,7 +62,7 @@ static void linear_backward_weight(const bench *b, const int64_t *sizes)
                                           b->workspace);
 }
 
-static const weft_attention attention = {B, T, H, H, C / H};
+static const weft_attention attention = {.B = B, .T = T, .H = H, .G = H, .D = C / H};
 
 static void attention_forward(const bench *b, const int64_t *sizes)
 {
