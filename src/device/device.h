@@ -236,16 +236,17 @@ struct weft_device {
 typedef struct weft_device_options {
     weft_element element;
     int32_t threads;                /* >= 1 */
-    int32_t index;                  /* which of the machine's, where a kind has several; else 0 */
+    int32_t index;                  /* which of the machine's, where a kind has a count; else 0 */
     const struct weft_costs *costs; /* simulate/simulate.h, in seconds; borrowed; NULL for kinds without takes_costs */
 } weft_device_options;
 
 /* A kind of device. workspace functions are pure: what the operations above need at most for these shapes. */
 typedef struct weft_device_kind {
     const char *name, *summary;
-    bool takes_costs;  /* computes nothing: for rehearsals only */
-    bool host_reaches; /* the host may read and write device memory: an operation that returned is done */
-    size_t alignment;  /* of every operand, bytes */
+    bool takes_costs;       /* computes nothing: for rehearsals only */
+    bool host_reaches;      /* the host may read and write device memory: an operation that returned is done */
+    size_t alignment;       /* of every operand, bytes */
+    int32_t (*count)(void); /* how many of them this machine has; NULL: there is one, and it has no number */
     weft_status (*create)(const weft_device_options *options, weft_device **out, weft_error *error);
     size_t (*linear_workspace)(const weft_device_options *options, const weft_linear *linear);
     size_t (*attention_workspace)(const weft_device_options *options, const weft_attention *attention);
@@ -258,6 +259,13 @@ typedef struct weft_device_kind {
 /* NULL-terminated table of the kinds in this build: reference, emulated, and cpu where oneDNN was found. */
 const weft_device_kind *const *weft_device_kinds(void);
 const weft_device_kind *weft_device_kind_find(const char *name); /* or NULL */
+
+/* "KIND" or "KIND:N", as a user names devices; *out_index is -1 where no N is given. An unknown kind, or a number that
+ * the kind has not, is WEFT_INVALID. */
+weft_status weft_device_parse(const char *text, const weft_device_kind **out, int32_t *out_index,
+                              weft_error *error) WEFT_CHECKED;
+/* options.index of a worker, by its number on this machine: the one that was named, or with -1 all in turn. */
+int32_t weft_device_index(const weft_device_kind *kind, int32_t named, int32_t worker);
 
 /* The sticky error, if any. */
 weft_status weft_device_check(const weft_device *device, weft_error *error) WEFT_CHECKED;

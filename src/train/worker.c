@@ -309,7 +309,9 @@ static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
     worker->bad_stage = worker->bad_microbatch = -1;
     TRY(take_tables(worker, error));
     count_collectives(worker);
-    TRY(job->device->create(&job->options, &worker->device, error));
+    weft_device_options options = job->options;
+    options.index = weft_device_index(job->device, options.index, worker->number);
+    TRY(job->device->create(&options, &worker->device, error));
     if (worker->transport->driven && !sampling) TRY(weft_clerk_create(&worker->clerk, error));
     weft_worker_attend(worker);
     cursor count = {0};

@@ -441,6 +441,41 @@ static void test_attention_packed(void **state)
     assert_int_equal(failures, 0);
 }
 
+/* Keys more than a block of 128 away that nobody sees, of another document or beyond the window, are not read: NaN
+ * there changes no bit of the rows that do not see them. */
+static void test_attention_skips(void **state)
+{
+    static const int64_t sizes[][MAX_SIZES] = {
+        {2, 512, 2, 1, 16, 0, 2}, {2, 512, 2, 1, 16, 100}, {1, 400, 2, 1, 16, 40}};
+    static const char *const operations[] = {"attention_forward", "attention_backward"};
+    enum { BLOCK = 128, FROM = 256, TO = 384 };
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    for (int i = 0; i < 6; i++) {
+        test_trial clean, spoiled;
+        trial_init(&clean, operations[i % 2], sizes[i / 2], subject->element);
+        const int64_t T = sizes[i / 2][1];
+        const int documents = trial_find(&clean, "documents"), qkv = trial_find(&clean, "qkv");
+        for (int64_t row = 0; documents >= 0 && row < trial_values(&clean, documents); row++)
+            trial_put(&clean, documents, clean.before[documents], row, row % T < FROM ? 0 : FROM);
+        trial_init_copy(&spoiled, &clean, subject->element);
+        const int64_t width = trial_values(&clean, qkv) / sizes[i / 2][0] / T;
+        for (int64_t at = 0; at < trial_values(&clean, qkv); at++) {
+            if (at / width % T < BLOCK) trial_put(&spoiled, qkv, spoiled.before[qkv], at, (double)NAN);
+        }
+        trial_run(&clean, kind, 1, false);
+        trial_run(&spoiled, kind, 1, false);
+        const int out = trial_find(&clean, i % 2 ? "dqkv" : "out");
+        const size_t row_bytes = trial_bytes(&clean, out) / (size_t)(sizes[i / 2][0] * T);
+        for (int64_t b = 0; b < sizes[i / 2][0]; b++) {
+            const size_t at = (size_t)(b * T + FROM) * row_bytes, bytes = (size_t)(TO - FROM) * row_bytes;
+            assert_memory_equal((char *)clean.after[out] + at, (char *)spoiled.after[out] + at, bytes);
+        }
+        trial_fini(&spoiled);
+        trial_fini(&clean);
+    }
+}
+
 /* dx may be the residual itself. */
 static void test_in_place(void **state)
 {
@@ -478,6 +513,7 @@ int main(void)
         ALL_SUBJECTS(test_attention_is_causal),
         ALL_SUBJECTS(test_attention_without_a_mask),
         ALL_SUBJECTS(test_attention_packed),
+        ALL_SUBJECTS(test_attention_skips),
         ALL_SUBJECTS(test_in_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
