@@ -82,6 +82,7 @@ static void resolve_all(weft_worker *worker)
     worker->sums.own = row(worker, WEFT_ROW_OWN_SUMS, -1);
     worker->sums.all = row(worker, WEFT_ROW_ALL_SUMS, -1);
     worker->sums.ordered = row(worker, WEFT_ROW_ORDERED_SUMS, -1);
+    worker->sums.index = row(worker, WEFT_ROW_SUM_INDEX, -1);
     worker->logits = row(worker, WEFT_ROW_LOGITS, -1);
 }
 
@@ -223,7 +224,9 @@ static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
     const weft_job *job = worker->job;
     TRY(take_tables(worker, error));
     count_collectives(worker);
-    TRY(job->device->create(&job->options, &worker->device, error));
+    weft_device_options options = job->options;
+    options.index = weft_device_index(job->device, options.index, worker->number);
+    TRY(job->device->create(&options, &worker->device, error));
     if (worker->transport->driven && !sampling) TRY(weft_clerk_create(&worker->clerk, error));
     weft_waiting_attach(worker);
     TRY(take_memory(worker, sampling, error));

@@ -151,6 +151,7 @@ static const weft_device_operations operations = {
     .loss_part = weft_cpu_loss_part,
     .loss_finish = weft_cpu_loss_finish,
     .square_sums = weft_cpu_square_sums,
+    .place_sums = weft_cpu_place_sums,
     .norm_finish = weft_cpu_norm_finish,
     .adamw = weft_cpu_adamw,
 };

@@ -94,6 +94,7 @@ static const weft_device_operations operations = {
     .loss_part = reference_loss_part,
     .loss_finish = reference_loss_finish,
     .square_sums = reference_square_sums,
+    .place_sums = reference_place_sums,
     .norm_finish = reference_norm_finish,
     .adamw = reference_adamw,
 };
