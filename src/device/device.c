@@ -1,22 +1,13 @@
 #include "device/kinds.h"
 
-static const weft_device_kind *const kinds[] = {
-    &weft_device_reference,
-#ifdef WEFT_HAVE_ONEDNN
-    &weft_device_cpu,
-#endif
-    &weft_device_emulated,
-    NULL,
-};
-
 const weft_device_kind *const *weft_device_kinds(void)
 {
-    return kinds;
+    return weft_device_kind_table;
 }
 
 const weft_device_kind *weft_device_kind_find(const char *name)
 {
-    for (const weft_device_kind *const *kind = kinds; *kind != NULL; kind++) {
+    for (const weft_device_kind *const *kind = weft_device_kind_table; *kind != NULL; kind++) {
         if (strcmp((*kind)->name, name) == 0) return *kind;
     }
     return NULL;

@@ -82,6 +82,7 @@ enum { WEFT_NORM_BLOCK = 65536 }; /* elements in one block of the gradient norm;
 typedef struct weft_device_operations {
     void (*destroy)(weft_device *device); /* accepts NULL */
 
+    /* What is in new memory is not known. Released memory is read and written by nothing that was enqueued. */
     weft_status (*allocate)(weft_device *device, weft_memory_kind kind, size_t bytes, void **out, weft_error *error);
     void (*release)(weft_device *device, void *memory);
     /* Free and total bytes of the device's memory. */
@@ -103,7 +104,7 @@ typedef struct weft_device_operations {
     bool (*event_done)(weft_device *device, const weft_event *event);
     /* weft_clock_nanoseconds when a done event was reached. */
     int64_t (*event_time)(weft_device *device, const weft_event *event);
-    /* The same of one that is not done, where the device knows it; INT64_MAX: it does not. */
+    /* The earliest that one which is not done can be reached, as far as the device knows; INT64_MAX: it does not. */
     int64_t (*event_due)(weft_device *device, const weft_event *event);
 
     /* Enqueued copies. Pinned memory stays untouched by the host until an event recorded behind the copy is done. */
