@@ -92,6 +92,7 @@ const weft_device_kind weft_device_deferred = {
     .name = "deferred",
     .summary = "reference operations that run late, on memory that the host cannot touch",
     .alignment = 256,
+    .sum_chunk = 1000,
     .create = create,
     .linear_workspace = linear_workspace,
     .attention_workspace = attention_workspace,
