@@ -1,5 +1,6 @@
 #include "train/crew.h"
 
+#include "train/staging.h"
 #include "train/worker.h"
 #include "transport/kind.h"
 #include "transport/watch.h"
@@ -12,7 +13,19 @@ typedef struct {
     const weft_job *job;
     const weft_transport_kind *kind;
     weft_transport_world *world;
+    const weft_group *groups;
+    int32_t group_count;
 } crew_home;
+
+static weft_status create_endpoint(const crew_home *home, int32_t rank, weft_transport **out, weft_error *error)
+{
+    TRY(home->kind->create(home->world, rank, out, error));
+    weft_status status = weft_staging_wrap(home->job, home->groups, home->group_count, out, error);
+    if (status == WEFT_OK) return WEFT_OK;
+    (*out)->operations->stop(*out);
+    (*out)->operations->destroy(*out);
+    return status;
+}
 
 typedef struct {
     const crew_home *home;
@@ -28,7 +41,7 @@ static void *thread_main(void *argument)
     crew_worker *self = argument;
     const crew_home *home = self->home;
     weft_transport *transport = NULL;
-    self->status = home->kind->create(home->world, self->rank, &transport, &self->error);
+    self->status = create_endpoint(home, self->rank, &transport, &self->error);
     if (self->status == WEFT_OK)
         self->status = home->crew->work(home->crew->context, self->rank, transport, &self->error);
     else
@@ -102,7 +115,7 @@ static weft_status run_process(const crew_home *home, weft_error *error)
     if (crew->late)
         TRY(weft_watch_start(home->job->config->timeout, crew->late, (void *)(uintptr_t)home->kind->name, &watch,
                              error));
-    weft_status status = home->kind->create(home->world, rank, &transport, error);
+    weft_status status = create_endpoint(home, rank, &transport, error);
     weft_watch_end(watch);
     TRY(status);
     status = crew->work(crew->context, rank, transport, error);
@@ -112,13 +125,11 @@ static weft_status run_process(const crew_home *home, weft_error *error)
 
 weft_status weft_crew_run(const weft_job *job, const weft_crew *crew, weft_error *error)
 {
-    crew_home home = {.crew = crew, .job = job, .kind = weft_transport_kind_get(job->config->transport), .world = NULL};
+    crew_home home = {.crew = crew, .job = job, .kind = weft_transport_kind_get(job->config->transport)};
     weft_arena arena;
-    const weft_group *groups = NULL;
-    int32_t count = 0;
     weft_arena_init(&arena);
-    weft_status status = weft_world_groups(job, &arena, &groups, &count, error);
-    if (status == WEFT_OK) status = home.kind->open(job->workers, groups, count, &home.world, error);
+    weft_status status = weft_world_groups(job, &arena, &home.groups, &home.group_count, error);
+    if (status == WEFT_OK) status = home.kind->open(job->workers, home.groups, home.group_count, &home.world, error);
     if (status == WEFT_OK) status = home.kind->processes ? run_process(&home, error) : run_threads(&home, error);
     home.kind->close(home.world);
     weft_arena_fini(&arena);
