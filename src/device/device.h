@@ -246,6 +246,7 @@ typedef struct weft_device_kind {
     bool takes_costs;       /* computes nothing: for rehearsals only */
     bool host_reaches;      /* the host may read and write device memory: an operation that returned is done */
     size_t alignment;       /* of every operand, bytes */
+    size_t sum_chunk;       /* elements that a sum over workers adds at once: long enough to be worth its message */
     int32_t (*count)(void); /* how many of them this machine has; NULL: there is one, and it has no number */
     weft_status (*create)(const weft_device_options *options, weft_device **out, weft_error *error);
     size_t (*linear_workspace)(const weft_device_options *options, const weft_linear *linear);

@@ -98,6 +98,7 @@ const weft_device_kind weft_device_deferred = {
     .summary = "reference operations that run late, on memory that the host cannot touch",
     .alignment = 256,
     .count = count,
+    .sum_chunk = 1000,
     .create = create,
     .linear_workspace = linear_workspace,
     .attention_workspace = attention_workspace,

@@ -188,6 +188,7 @@ const weft_device_kind weft_device_cpu = {
     .summary = "matrix products by oneDNN, vector loops for the rest, on the processor's cores",
     .host_reaches = true,
     .alignment = WEFT_ALIGNMENT,
+    .sum_chunk = (size_t)1 << 17,
     .create = create,
     .linear_workspace = weft_cpu_linear_workspace,
     .attention_workspace = weft_cpu_attention_workspace,

@@ -196,6 +196,7 @@ const weft_device_kind weft_device_emulated = {
     .takes_costs = true,
     .host_reaches = true,
     .alignment = WEFT_ALIGNMENT,
+    .sum_chunk = (size_t)1 << 17,
     .create = create,
     .linear_workspace = linear_workspace,
     .attention_workspace = attention_workspace,

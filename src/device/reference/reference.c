@@ -120,6 +120,7 @@ const weft_device_kind weft_device_reference = {
     .summary = "plain C on one thread, slow and obviously right",
     .host_reaches = true,
     .alignment = WEFT_ALIGNMENT,
+    .sum_chunk = (size_t)1 << 17,
     .create = create,
     .linear_workspace = reference_linear_workspace,
     .attention_workspace = reference_attention_workspace,
