@@ -167,9 +167,9 @@ typedef struct weft_stage_buffers {
     void *gradient_out;   /* (R, C) of the input; not the first stage */
     void *work;           /* I and W */
     void *workspace;
-    float *loss;     /* [0]: sum of this micro-batch's losses, nats; last stage */
-    float scale;     /* of the loss gradient: 1 / target tokens of the whole batch */
-    bool accumulate; /* false for the first micro-batch of a step */
+    float *loss;                      /* [0]: sum of this micro-batch's losses, nats; last stage */
+    const weft_step_scalars *scalars; /* of the step; last stage, where gradients are computed */
+    bool accumulate;                  /* false for the first micro-batch of a step */
     void *logits; /* sampling: NULL, or (B, V) storage elements for the logits of position logits_position, no loss */
     int64_t logits_position;
 } weft_stage_buffers;

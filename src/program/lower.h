@@ -32,15 +32,16 @@ typedef struct weft_shard_rows {
     uint32_t count;
 } weft_shard_rows;
 
-/* What sharded data parallelism adds to one rank. */
+/* What the workers of one rank do together. */
 typedef struct weft_shard_plan {
     weft_shard_rows gather, reduce;
 } weft_shard_plan;
 
-/* updates: (S) the stages in the order of their UPDATEs; NULL: there are none. out: (P), each for fini, on error too.
+/* Of program, its widths, shard and buffers. updates: (S) the stages in the order of their UPDATEs; NULL: there are
+ * none. out: (P), each for fini, on error too.
  */
-weft_status weft_lower_shard_plans(const weft_schedule *schedule, const weft_lower_options *options,
-                                   const int32_t *updates, weft_shard_plan *out, weft_error *error) WEFT_CHECKED;
+weft_status weft_lower_shard_plans(const weft_schedule *schedule, const weft_program *program, const int32_t *updates,
+                                   weft_shard_plan *out, weft_error *error) WEFT_CHECKED;
 void weft_lower_shard_plan_fini(weft_shard_plan *plan);
 
 /* Of all lanes, which actions overwrite, and the pages. plans: (P), NULL as above. */

@@ -8,11 +8,6 @@ static bool writes_gradients(weft_action action)
     return action.kind == WEFT_B || action.kind == WEFT_W;
 }
 
-static bool reduces(const weft_program *program)
-{
-    return program->data > 1 || program->tensor > 1;
-}
-
 /* The first of each stage overwrites what is of the step before: of its reductions, and where there are none, of its
  * passes. */
 static weft_status mark_firsts(weft_program *program, weft_error *error)
@@ -21,7 +16,7 @@ static weft_status mark_firsts(weft_program *program, weft_error *error)
     TRY(weft_allocate((size_t)program->stages, sizeof *seen, &seen, error));
     for (uint32_t a = 0; a < program->action_count; a++) {
         weft_action *action = &program->actions[a];
-        bool counts = action->kind == WEFT_REDUCE_GRAD || (!reduces(program) && writes_gradients(*action));
+        bool counts = action->kind == WEFT_REDUCE_GRAD || (!weft_program_reduces(program) && writes_gradients(*action));
         if (!counts || seen[action->stage]) continue;
         seen[action->stage] = true;
         action->overwrite = 1;

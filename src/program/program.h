@@ -146,6 +146,12 @@ int32_t weft_program_slot(const weft_program *program, weft_slot_kind kind, int3
 int32_t weft_program_output(const weft_program *program, int32_t stage, int32_t microbatch);
 int32_t weft_program_gradient_out(const weft_program *program, int32_t stage, int32_t microbatch);
 
+/* Whether ranks have several workers, so that gradients are reduced. */
+static inline bool weft_program_reduces(const weft_program *program)
+{
+    return program->data > 1 || program->tensor > 1;
+}
+
 /* Whether actions have pages: weights are sharded, or gradients reduced early, over data-parallel workers. */
 bool weft_program_has_pages(const weft_program *program);
 

@@ -61,7 +61,6 @@ void weft_loop_pose(weft_loop *loop, int64_t step, double learning_rate)
 {
     loop->worker->step = step;
     loop->posed_targets = loop->targets;
-    loop->worker->scale = 1.0f / (float)loop->targets;
     const weft_config *config = loop->job->config;
     /* The device's betas: with 1 - 0.999 of one precision and 1 - 0.999^step of another the first steps are off. */
     float beta1 = (float)config->optimizer.beta1, beta2 = (float)config->optimizer.beta2;
@@ -73,7 +72,8 @@ void weft_loop_pose(weft_loop *loop, int64_t step, double learning_rate)
                                                    .correction1 = (float)(1 - pow((double)beta1, (double)step)),
                                                    .correction2 = (float)(1 - pow((double)beta2, (double)step)),
                                                    .clip_norm = (float)config->optimizer.clip,
-                                                   .clip_factor = 1};
+                                                   .clip_factor = 1,
+                                                   .loss_gradient_scale = 1.0f / (float)loop->targets};
 }
 
 double weft_loop_sum_losses(const weft_loop *loop)

@@ -63,7 +63,6 @@ weft_status weft_bind_pass(weft_binder *binder, uint32_t action, weft_instructio
     const weft_stage_weights *weights = NULL;
     TRY(weights_of(binder, action, &weights, error));
     out->pass = (weft_pass_operands){.stage = binder->options.stages[s],
-                            .scale = &worker->scale,
                             .logits_position = &worker->logits_position,
                             .buffers = {
                                 .weights = weights,
@@ -78,6 +77,7 @@ weft_status weft_bind_pass(weft_binder *binder, uint32_t action, weft_instructio
                                 .work = weft_bind_slot(binder, weft_program_slot(program, WEFT_SLOT_WORK, s, m)),
                                 .workspace = worker->workspace.kernels,
                                 .loss = worker->losses.own + m,
+                                .scalars = worker->scalars,
                                 .accumulate = !of.overwrite,
                                 .logits = worker->logits,
                             }};

@@ -175,10 +175,9 @@ static bool is_squared(const weft_binder *binder, weft_coordinates at, int32_t p
 }
 
 /* In the order stage, parameter, block. */
-static void list_squares(const weft_binder *binder, weft_squares *squares, int32_t *out_count)
+static void list_squares(const weft_binder *binder, double *next, weft_squares *squares, int32_t *out_count)
 {
     const weft_worker *worker = binder->worker;
-    double *next = worker->sums.own;
     for (int32_t p = 0; p < binder->job->parameter_count; p++) {
         weft_share blocks, share = weft_share_of(binder->job, p, worker->at.data);
         if (!is_squared(binder, worker->at, p, &blocks)) continue;
@@ -188,53 +187,52 @@ static void list_squares(const weft_binder *binder, weft_squares *squares, int32
     }
 }
 
-/* The sums of all workers, one behind the other, to their places in the order of all parameters. places: NULL: they
- * are counted. */
-static int32_t list_places(const weft_binder *binder, const double *from, weft_place *places)
+/* Where the sums of all workers, one worker behind the other, belong in the order of all parameters. */
+static void list_index(const weft_binder *binder, int32_t *next)
 {
     const weft_job *job = binder->job;
-    int32_t listed = 0;
     for (int32_t w = 0; w < job->workers; w++) {
         weft_coordinates at = weft_world_coordinates(job, w);
         for (int32_t p = 0; p < job->parameter_count; p++) {
             weft_share blocks;
             if (!is_squared(binder, at, p, &blocks)) continue;
-            size_t count = (size_t)(blocks.to - blocks.from);
-            if (places)
-                places[listed] = (weft_place){binder->worker->sums.ordered + job->block_first[p] + blocks.from, from,
-                                              count * sizeof(double)};
-            from += count;
-            listed++;
+            for (int64_t i = blocks.from; i < blocks.to; i++) *next++ = job->block_first[p] + (int32_t)i;
         }
     }
-    return listed;
 }
 
+static weft_status write_index(const weft_binder *binder, int64_t blocks, weft_error *error)
+{
+    weft_device *device = binder->worker->device;
+    int32_t *index = NULL;
+    TRY(weft_allocate((size_t)blocks, sizeof *index, &index, error));
+    list_index(binder, index);
+    weft_status status =
+        device->operations->write(device, binder->worker->sums.index, index, (size_t)blocks * sizeof *index, error);
+    weft_free(index);
+    return status;
+}
+
+/* One worker has all sums in their order from the beginning. */
 weft_status weft_bind_norm(weft_binder *binder, uint32_t action, weft_instruction *out, weft_error *error)
 {
     const weft_job *job = binder->job;
-    const weft_worker *worker = binder->worker;
-    const double *all = job->workers > 1 ? worker->sums.all : worker->sums.own;
-    int32_t place_count = list_places(binder, all, NULL);
+    const weft_norm_sums *sums = &binder->worker->sums;
     weft_squares *squares = NULL;
-    weft_place *places = NULL;
     (void)action;
     TRY(weft_arena_take(binder->arena, (size_t)job->parameter_count, sizeof *squares, &squares, error));
-    TRY(weft_arena_take(binder->arena, (size_t)place_count, sizeof *places, &places, error));
-    list_places(binder, all, places);
     out->driven = job->workers > 1;
     out->with = "of all ranks";
     out->norm = (weft_norm_all){.squares = squares,
-                                .places = places,
-                                .place_count = place_count,
-                                .own = worker->sums.own,
-                                .all = worker->sums.all,
-                                .bytes = worker->sums.bytes,
-                                .ordered = worker->sums.ordered,
+                                .own = out->driven ? sums->own : sums->ordered,
+                                .all = sums->all,
+                                .bytes = sums->bytes,
+                                .index = sums->index,
+                                .ordered = sums->ordered,
                                 .blocks = job->block_first[job->parameter_count],
-                                .scalars = worker->scalars};
-    list_squares(binder, squares, &out->norm.count);
-    return WEFT_OK;
+                                .scalars = binder->worker->scalars};
+    list_squares(binder, out->norm.own, squares, &out->norm.count);
+    return out->driven ? write_index(binder, out->norm.blocks, error) : WEFT_OK;
 }
 
 weft_status weft_bind_metrics(weft_binder *binder, uint32_t action, weft_instruction *out, weft_error *error)

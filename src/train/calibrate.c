@@ -19,19 +19,19 @@ typedef struct calibration {
     weft_worker *worker;
     const weft_program *program;
     const weft_bound *bound;
-    size_t S, boundary;           /* stages; bytes of what crosses a stage boundary */
-    void *noise;                  /* (boundary) stands for what other ranks would have sent */
-    double *sum;                  /* (KINDS, S) of one pass */
-    int32_t *count;               /* (KINDS, S) */
-    double *passes;               /* (KINDS, S, MOST_PASSES) mean of each pass */
-    double *costs;                /* (KINDS, S) */
-    double *messages;             /* (S) */
-    double *moves;                /* (S) how many lanes the stage sends on */
-    double *gathers, *reductions; /* (S) */
-    double *all;                  /* (workers) or (workers, KINDS S) as gathered */
-    const weft_bound_lane *gather; /* this rank's lane of gathers, or NULL */
-    uint32_t next;                /* instruction on it that a pass has not come to */
-    uint32_t *wanted;             /* (S) the gather that comes before a pass of the stage; UINT32_MAX: none, or done */
+    size_t S, boundary;                  /* stages; bytes of what crosses a stage boundary */
+    void *noise;                         /* (boundary) stands for what other ranks would have sent */
+    double *sum;                         /* (KINDS, S) of one pass */
+    int32_t *count;                      /* (KINDS, S) */
+    double *passes;                      /* (KINDS, S, MOST_PASSES) mean of each pass */
+    double *costs;                       /* (KINDS, S) */
+    double *messages;                    /* (S) */
+    double *moves;                       /* (S) how many lanes the stage sends on */
+    double *gathers, *sums, *reductions; /* (S) */
+    double *all;                         /* (workers) or (workers, KINDS S) as gathered */
+    const weft_bound_lane *gather;       /* this rank's lane of gathers, or NULL */
+    uint32_t next;                       /* instruction on it that a pass has not come to */
+    uint32_t *wanted; /* (S) the gather that comes before a pass of the stage; UINT32_MAX: none, or done */
     double collectives[WEFT_ACTION_KINDS];
     double between;
 } calibration;
@@ -84,6 +84,7 @@ static weft_status init(calibration *it, weft_loop *loop, weft_error *error)
     TRY(weft_arena_take(arena, it->S, sizeof *it->messages, &it->messages, error));
     TRY(weft_arena_take(arena, it->S, sizeof *it->moves, &it->moves, error));
     TRY(weft_arena_take(arena, it->S, sizeof *it->gathers, &it->gathers, error));
+    TRY(weft_arena_take(arena, it->S, sizeof *it->sums, &it->sums, error));
     TRY(weft_arena_take(arena, it->S, sizeof *it->reductions, &it->reductions, error));
     TRY(weft_arena_take(arena, it->S, sizeof *it->wanted, &it->wanted, error));
     TRY(weft_arena_take(arena, table * (size_t)job->workers, sizeof *it->all, &it->all, error));
@@ -316,14 +317,16 @@ static weft_status time_collectives(calibration *it, weft_error *error)
     return WEFT_OK;
 }
 
-/* Gathers and reductions of each stage, by the data-parallel workers of its rank. Not before the last UPDATE: a pass
+/* Gathers and reductions of each stage, by the workers of its rank. Not before the last UPDATE: a pass
  * adds to gradients that the step would have overwritten, and what is reduced from a page need not be numbers. */
 static weft_status time_shares(calibration *it, weft_error *error)
 {
-    for (int32_t s = 0; it->program->data > 1 && s < it->program->stages; s++) {
+    for (int32_t s = 0; weft_program_reduces(it->program) && s < it->program->stages; s++) {
         uint32_t gather = find_action(it, WEFT_PROGRAM_GATHER, WEFT_UNSHARD, s);
+        uint32_t sum = find_action(it, WEFT_PROGRAM_REDUCE, WEFT_REDUCE_TENSOR, s);
         uint32_t reduction = find_action(it, WEFT_PROGRAM_REDUCE, WEFT_REDUCE_GRAD, s);
         TRY(time_together(it, gather, &it->gathers[s], error));
+        if (it->program->tensor > 1) TRY(time_together(it, sum, &it->sums[s], error));
         TRY(time_together(it, reduction, &it->reductions[s], error));
     }
     return WEFT_OK;
@@ -377,6 +380,7 @@ static weft_status tell(void *context, weft_error *error)
                                        .update = it->costs + UPDATE * it->S,
                                        .messages = it->messages,
                                        .gathers = it->gathers,
+                                       .sums = it->sums,
                                        .reductions = it->reductions,
                                        .collectives = it->collectives},
                              .between = it->between};

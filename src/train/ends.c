@@ -2,13 +2,10 @@
 #include "train/task.h"
 #include "train/world.h"
 
-static void place(const weft_task *task)
+static void finish_norm(const weft_task *task)
 {
     const weft_norm_all *norm = &task->instruction->norm;
-    const weft_device_operations *operations = task->device->operations;
-    for (int32_t i = 0; i < norm->place_count; i++)
-        operations->copy(task->device, task->stream, norm->places[i].to, norm->places[i].from, norm->places[i].bytes);
-    operations->norm_finish(task->device, task->stream, norm->blocks, norm->ordered, norm->scalars);
+    task->device->operations->norm_finish(task->device, task->stream, norm->blocks, norm->ordered, norm->scalars);
 }
 
 static weft_status gather_sums(weft_task *task, weft_error *error)
@@ -25,7 +22,7 @@ weft_status weft_start_norm(weft_task *task, weft_error *error)
         task->device->operations->square_sums(task->device, task->stream, norm->squares[i].count,
                                               norm->squares[i].gradient, norm->squares[i].sums);
     if (!task->instruction->driven) {
-        place(task);
+        finish_norm(task);
         return WEFT_OK;
     }
     weft_task_guard(task);
@@ -40,7 +37,11 @@ weft_status weft_poll_norm(weft_task *task, bool *out_done, bool *out_moved, wef
         return gather_sums(task, error);
     }
     TRY(weft_poll_requests(task, out_done, out_moved, error));
-    if (*out_done) place(task);
+    if (!*out_done) return WEFT_OK;
+    const weft_norm_all *norm = &task->instruction->norm;
+    task->device->operations->place_sums(task->device, task->stream, norm->blocks, norm->index, norm->all,
+                                         norm->ordered);
+    finish_norm(task);
     return WEFT_OK;
 }
 

@@ -22,9 +22,8 @@ typedef enum weft_operation {
 
 typedef struct weft_pass_operands {
     weft_stage *stage;
-    weft_stage_buffers buffers; /* but for these two, which change from run to run: */
-    const float *scale;
-    const int64_t *logits_position;
+    weft_stage_buffers buffers;
+    const int64_t *logits_position; /* that of this run */
 } weft_pass_operands;
 
 typedef struct weft_update_part {
@@ -106,21 +105,14 @@ typedef struct weft_tied {
     bool first; /* own is the first of the two parts of the sum */
 } weft_tied;
 
-typedef struct weft_place {
-    double *to;
-    const double *from;
-    size_t bytes;
-} weft_place;
-
 typedef struct weft_norm_all {
     int32_t count;
     const weft_squares *squares; /* of this worker, one behind the other in own */
-    double *own, *all;           /* those of all workers by worker */
+    double *own, *all;           /* those of all workers, by worker */
     const size_t *bytes;         /* (workers) */
-    int32_t place_count;
-    const weft_place *places; /* from there to where they belong in the order of all parameters */
-    const double *ordered;
-    int64_t blocks; /* (blocks) */
+    int64_t blocks;
+    const int32_t *index; /* (blocks) in device memory: where each of all belongs in the order of all parameters */
+    double *ordered;      /* (blocks) in that order; of one worker, own */
     weft_step_scalars *scalars;
 } weft_norm_all;
 

@@ -14,20 +14,11 @@ size_t weft_job_boundary(const weft_job *job)
     return rows * (size_t)job->config->model.width * weft_element_bytes(job->options.element);
 }
 
-/* The kinds that train, the one to take first. */
-static weft_status no_such_device(const weft_config *config, weft_error *error)
-{
-    const char *names = weft_device_kind_find("cpu") ? "cpu and reference" : "reference";
-    return weft_config_complain(config, "device", error,
-                                "no device '%s' in this build, which has %s: training runs on CPUs today",
-                                config->device, names);
-}
-
 static weft_status choose_device(weft_job *job, weft_error *error)
 {
     const weft_config *config = job->config;
-    job->device = weft_device_kind_find(config->device);
-    if (!job->device) return no_such_device(config, error);
+    if (weft_device_parse(config->device, &job->device, &job->options.index, error) != WEFT_OK)
+        return weft_config_relay(config, "device", error);
     if (job->device->takes_costs && !job->options.costs)
         return weft_config_complain(config, "device", error,
                                     "%s computes nothing and needs costs: 'weft rehearse' runs it", config->device);
@@ -125,7 +116,8 @@ static weft_lower_options lower_options(const weft_job *job, const weft_slot_siz
 {
     if (job->lower) {
         weft_lower_options options = *job->lower;
-        options.data = job->data * job->tensor;
+        options.data = job->data;
+        options.tensor = job->tensor;
         options.sizes = sizes;
         options.alignment = job->device->alignment;
         return options;
@@ -138,7 +130,8 @@ static weft_lower_options lower_options(const weft_job *job, const weft_slot_siz
                                 .clip = config->optimizer.clip > 0,
                                 .tied = job->tied && !job->frozen[job->tied_head],
                                 .metrics = true,
-                                .data = job->data * job->tensor,
+                                .data = job->data,
+                                .tensor = job->tensor,
                                 .shard = (weft_shard)config->parallel.shard,
                                 .weight_buffers = config->parallel.shard == WEFT_CONFIG_SHARD_WEIGHTS ? buffers : 0,
                                 .gradient_buffers = early ? buffers : 0,
@@ -324,6 +317,7 @@ static weft_status lower(weft_job *job, const weft_schedule *schedule, bool forw
     if (forward)
         options = (weft_lower_options){.metrics = true,
                                        .data = options.data,
+                                       .tensor = options.tensor,
                                        .shard = options.shard,
                                        .weight_buffers = options.weight_buffers,
                                        .sizes = &sizes,

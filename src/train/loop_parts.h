@@ -82,7 +82,7 @@ weft_status weft_loop_read(weft_loop *loop, weft_data_part part, int64_t first, 
 /* Reads the batch of a step, counted from 1, if the run has one, and ends with an exchange. */
 weft_status weft_loop_feed(weft_loop *loop, int64_t step, double busy, const char *what,
                            weft_error *error) WEFT_CHECKED;
-/* Makes the worker ready for the step whose batch was read last: scale of the loss gradient, step scalars. */
+/* Makes the worker ready for the step whose batch was read last: its step scalars. */
 void weft_loop_pose(weft_loop *loop, int64_t step, double learning_rate);
 double weft_loop_sum_losses(const weft_loop *loop); /* of the whole batch */
 

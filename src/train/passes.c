@@ -11,7 +11,6 @@ weft_status weft_start_pass(weft_task *task, weft_error *error)
     };
     const weft_pass_operands *pass = &task->instruction->pass;
     weft_stage_buffers buffers = pass->buffers;
-    buffers.scale = *pass->scale;
     buffers.logits_position = *pass->logits_position;
     passes[task->instruction->operation](pass->stage, task->stream, &buffers);
     (void)error; /* the device has it */

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "train/executor.h"
 #include "train/loop_parts.h"
+#include "transport/kind.h"
 
 enum { ROW_BYTES = 48 }; /* of an action in a file */
 
@@ -18,7 +19,7 @@ weft_status weft_loop_prepare_timing(weft_loop *loop, weft_error *error)
 {
     const weft_job *job = loop->job;
     uint32_t own = weft_executor_count(loop->worker->train);
-    loop->clock = job->config->transport == WEFT_CONFIG_LOCAL ? 1 : weft_clock_identity();
+    loop->clock = weft_transport_kind_get(job->config->transport)->clock();
     TRY(weft_arena_take(&loop->arena, own, sizeof *loop->own_begin, &loop->own_begin, error));
     TRY(weft_arena_take(&loop->arena, own, sizeof *loop->own_end, &loop->own_end, error));
     TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->starts, &loop->starts, error));

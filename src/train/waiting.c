@@ -1,6 +1,7 @@
 #include "train/waiting.h"
 
 #include "base/clock.h"
+#include "transport/kind.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +28,7 @@ static void tell_stop(weft_worker *worker, const char *what)
 {
     const weft_train_options *options = worker->options;
     if (worker->patience.told_stop || !options || !options->stop || !*options->stop || !options->observer.note) return;
-    if (worker->number != 0 && worker->job->config->transport == WEFT_CONFIG_LOCAL)
+    if (worker->number != 0 && !weft_transport_kind_get(worker->job->config->transport)->processes)
         return; /* the observer is rank 0's */
     worker->patience.told_stop = true;
     char line[256];

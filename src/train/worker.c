@@ -82,6 +82,7 @@ static void resolve_all(weft_worker *worker)
     worker->sums.own = row(worker, WEFT_ROW_OWN_SUMS, -1);
     worker->sums.all = row(worker, WEFT_ROW_ALL_SUMS, -1);
     worker->sums.ordered = row(worker, WEFT_ROW_ORDERED_SUMS, -1);
+    worker->sums.index = row(worker, WEFT_ROW_SUM_INDEX, -1);
     worker->logits = row(worker, WEFT_ROW_LOGITS, -1);
 }
 
@@ -131,7 +132,7 @@ static weft_status create_reducer(weft_worker *worker, weft_world_purpose purpos
                                     .stream = stream_for(worker, passes ? WEFT_PROGRAM_COMPUTE : WEFT_PROGRAM_REDUCE),
                                     .element = element,
                                     .group = weft_world_group(worker->job, purpose, worker->at),
-                                    .chunk = WEFT_SHARE_CHUNK,
+                                    .chunk = worker->job->device->sum_chunk,
                                     .workspace = workspace};
     TRY(weft_world_members(worker->job, purpose, worker->at, &worker->arena, &options.members, error));
     return weft_reducer_create(&options, out, error);
@@ -223,7 +224,9 @@ static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
     const weft_job *job = worker->job;
     TRY(take_tables(worker, error));
     count_collectives(worker);
-    TRY(job->device->create(&job->options, &worker->device, error));
+    weft_device_options options = job->options;
+    options.index = weft_device_index(job->device, options.index, worker->number);
+    TRY(job->device->create(&options, &worker->device, error));
     if (worker->transport->driven && !sampling) TRY(weft_clerk_create(&worker->clerk, error));
     weft_waiting_attach(worker);
     TRY(take_memory(worker, sampling, error));
@@ -234,7 +237,10 @@ static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
     if (!sampling) TRY(create_reducers(worker, error));
     TRY(create_stages(worker, sampling, error));
     TRY(weft_worker_bind(worker, job->forward, NULL, &worker->forward, error));
-    return sampling ? WEFT_OK : weft_worker_bind(worker, job->train, NULL, &worker->train, error);
+    TRY(sampling ? WEFT_OK : weft_worker_bind(worker, job->train, NULL, &worker->train, error));
+    /* Last: from here on the transport has to end before the device does. */
+    const weft_transport_operations *transport = worker->transport->operations;
+    return !sampling && transport->attach ? transport->attach(worker->transport, worker->device, error) : WEFT_OK;
 }
 
 weft_status weft_worker_create(const weft_job *job, int32_t number, weft_transport *transport, bool sampling,

@@ -51,6 +51,7 @@ typedef struct weft_losses {
 /* Squares of gradients, one a norm block. */
 typedef struct weft_norm_sums {
     double *own, *all, *ordered; /* own, as gathered by rank, in global order */
+    int32_t *index;              /* of each of all in that order */
     size_t *bytes;               /* (workers) what each gives in NORM */
 } weft_norm_sums;
 
@@ -132,7 +133,6 @@ typedef struct weft_worker {
     weft_executor *diagnosis; /* of a step that is run again, and pinned memory for what it finds; NULL until then */
     void *checks;
     int64_t step; /* the one that runs, from 1 */
-    float scale;  /* of the loss gradient */
 } weft_worker;
 
 /* number: of all workers. sampling: no gradients, moments or train program; logits are allocated. */

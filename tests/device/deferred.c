@@ -88,10 +88,17 @@ static size_t attention_workspace(const weft_device_options *options, const weft
     return weft_device_reference.attention_workspace(options, attention);
 }
 
+static int32_t count(void)
+{
+    return DEFERRED_DEVICES;
+}
+
 const weft_device_kind weft_device_deferred = {
     .name = "deferred",
     .summary = "reference operations that run late, on memory that the host cannot touch",
     .alignment = 256,
+    .count = count,
+    .sum_chunk = 1000,
     .create = create,
     .linear_workspace = linear_workspace,
     .attention_workspace = attention_workspace,

@@ -14,7 +14,7 @@
  *   WEFT_DEFERRED_DELAY  microseconds from when an event's work ran to when the event is reached; the seed is 0 then
  *                        unless it is given
  *
- * An instance takes any index: it goes into the order.
+ * A machine has three, deferred:0 to deferred:2: the index goes into the order.
  *
  * Owns: an instance owns its streams, and the blocks that were released, until its end. Threads: as any device.
  */

@@ -33,13 +33,13 @@ OPERATION(zero, (ON, void *memory, size_t bytes),
           (.numbers = {(int64_t)bytes}, .operands = {memory}),
           (reference, NULL, AT(0), (size_t)NUMBER(0)))
 
-OPERATION(embed_forward, (ON, const weft_embed *embed, const int32_t *tokens, const void *wte, const void *wpe, void *out),
-          (.shape.embed = *embed, .operands = {tokens, wte, wpe, out}),
-          (reference, NULL, &item->shape.embed, AT(0), AT(1), AT(2), AT(3)))
-OPERATION(embed_backward, (ON, const weft_embed *embed, const int32_t *tokens, const void *dout, bool accumulate,
+OPERATION(embed_forward, (ON, const weft_embed *embed, const int32_t *tokens, const int32_t *positions, const void *wte, const void *wpe, void *out),
+          (.shape.embed = *embed, .operands = {tokens, positions, wte, wpe, out}),
+          (reference, NULL, &item->shape.embed, AT(0), AT(1), AT(2), AT(3), AT(4)))
+OPERATION(embed_backward, (ON, const weft_embed *embed, const int32_t *tokens, const int32_t *positions, const void *dout, bool accumulate,
                            float *dwte, float *dwpe),
-          (.shape.embed = *embed, .numbers = {accumulate}, .operands = {tokens, dout, dwte, dwpe}),
-          (reference, NULL, &item->shape.embed, AT(0), AT(1), NUMBER(0), AT(2), AT(3)))
+          (.shape.embed = *embed, .numbers = {accumulate}, .operands = {tokens, positions, dout, dwte, dwpe}),
+          (reference, NULL, &item->shape.embed, AT(0), AT(1), AT(2), NUMBER(0), AT(3), AT(4)))
 
 OPERATION(norm_forward, (ON, const weft_norm *norm, const void *x, const void *weight, const void *bias, void *out,
                          float *mean, float *rstd),
@@ -74,17 +74,17 @@ OPERATION(activation_backward, (ON, const weft_activation *activation, const voi
           (.shape.activation = *activation, .operands = {x, dy, dx}),
           (reference, NULL, &item->shape.activation, AT(0), AT(1), AT(2)))
 
-OPERATION(rotary, (ON, const weft_rotary *rotary, const float *cosine, const float *sine, int direction, void *x),
-          (.shape.rotary = *rotary, .numbers = {direction}, .operands = {cosine, sine, x}),
-          (reference, NULL, &item->shape.rotary, AT(0), AT(1), (int)NUMBER(0), AT(2)))
-OPERATION(attention_forward, (ON, const weft_attention *attention, const void *qkv, void *out, float *logsumexp,
+OPERATION(rotary, (ON, const weft_rotary *rotary, const int32_t *positions, const float *cosine, const float *sine, int direction, void *x),
+          (.shape.rotary = *rotary, .numbers = {direction}, .operands = {positions, cosine, sine, x}),
+          (reference, NULL, &item->shape.rotary, AT(0), AT(1), AT(2), (int)NUMBER(0), AT(3)))
+OPERATION(attention_forward, (ON, const weft_attention *attention, const int32_t *documents, const void *qkv, void *out, float *logsumexp,
                               void *workspace),
-          (.shape.attention = *attention, .operands = {qkv, out, logsumexp, workspace}),
-          (reference, NULL, &item->shape.attention, AT(0), AT(1), AT(2), AT(3)))
-OPERATION(attention_backward, (ON, const weft_attention *attention, const void *qkv, const void *out,
+          (.shape.attention = *attention, .operands = {documents, qkv, out, logsumexp, workspace}),
+          (reference, NULL, &item->shape.attention, AT(0), AT(1), AT(2), AT(3), AT(4)))
+OPERATION(attention_backward, (ON, const weft_attention *attention, const int32_t *documents, const void *qkv, const void *out,
                                const float *logsumexp, const void *dout, void *dqkv, void *workspace),
-          (.shape.attention = *attention, .operands = {qkv, out, logsumexp, dout, dqkv, workspace}),
-          (reference, NULL, &item->shape.attention, AT(0), AT(1), AT(2), AT(3), AT(4), AT(5)))
+          (.shape.attention = *attention, .operands = {documents, qkv, out, logsumexp, dout, dqkv, workspace}),
+          (reference, NULL, &item->shape.attention, AT(0), AT(1), AT(2), AT(3), AT(4), AT(5), AT(6)))
 
 OPERATION(add, (ON, int64_t count, const void *a, const void *b, void *out),
           (.numbers = {count}, .operands = {a, b, out}),
@@ -93,22 +93,25 @@ OPERATION(round, (ON, int64_t count, const float *from, void *to),
           (.numbers = {count}, .operands = {from, to}),
           (reference, NULL, NUMBER(0), AT(0), AT(1)))
 
-OPERATION(cross_entropy, (ON, int64_t N, int64_t V, void *logits, const int32_t *targets, float scale, bool gradient,
+OPERATION(cross_entropy, (ON, int64_t N, int64_t V, void *logits, const int32_t *targets, const weft_step_scalars *scalars, bool gradient,
                           float *loss),
-          (.numbers = {N, V, gradient}, .scale = scale, .operands = {logits, targets, loss}),
-          (reference, NULL, NUMBER(0), NUMBER(1), AT(0), AT(1), item->scale, NUMBER(2), AT(2)))
+          (.numbers = {N, V, gradient}, .operands = {logits, targets, scalars, loss}),
+          (reference, NULL, NUMBER(0), NUMBER(1), AT(0), AT(1), AT(2), NUMBER(2), AT(3)))
 OPERATION(loss_part, (ON, int64_t N, int64_t V, int32_t first, const void *logits, const int32_t *targets, float *stats),
           (.numbers = {N, V, first}, .operands = {logits, targets, stats}),
           (reference, NULL, NUMBER(0), NUMBER(1), (int32_t)NUMBER(2), AT(0), AT(1), AT(2)))
 OPERATION(loss_finish, (ON, int64_t N, int64_t V, int32_t first, int32_t parts, void *logits, const int32_t *targets,
-                        const float *stats, float scale, bool gradient, float *loss),
-          (.numbers = {N, V, first, parts, gradient}, .scale = scale, .operands = {logits, targets, stats, loss}),
+                        const float *stats, const weft_step_scalars *scalars, bool gradient, float *loss),
+          (.numbers = {N, V, first, parts, gradient}, .operands = {logits, targets, stats, scalars, loss}),
           (reference, NULL, NUMBER(0), NUMBER(1), (int32_t)NUMBER(2), (int32_t)NUMBER(3), AT(0), AT(1), AT(2),
-           item->scale, NUMBER(4), AT(3)))
+           AT(3), NUMBER(4), AT(4)))
 
 OPERATION(square_sums, (ON, int64_t count, const float *gradient, double *sums),
           (.numbers = {count}, .operands = {gradient, sums}),
           (reference, NULL, NUMBER(0), AT(0), AT(1)))
+OPERATION(place_sums, (ON, int64_t blocks, const int32_t *index, const double *from, double *to),
+          (.numbers = {blocks}, .operands = {index, from, to}),
+          (reference, NULL, NUMBER(0), AT(0), AT(1), AT(2)))
 OPERATION(norm_finish, (ON, int64_t blocks, const double *sums, weft_step_scalars *scalars),
           (.numbers = {blocks}, .operands = {sums, scalars}),
           (reference, NULL, NUMBER(0), AT(0), AT(1)))
@@ -178,6 +181,7 @@ const weft_device_operations deferred_operations = {
     .loss_part = defer_loss_part,
     .loss_finish = defer_loss_finish,
     .square_sums = defer_square_sums,
+    .place_sums = defer_place_sums,
     .norm_finish = defer_norm_finish,
     .adamw = defer_adamw,
 };

@@ -9,7 +9,7 @@
 #include "base/random.h"
 #include "deferred.h"
 
-enum { DEFERRED_OPERANDS = 16, DEFERRED_NUMBERS = 5, DEFERRED_QUEUE = 2048 };
+enum { DEFERRED_OPERANDS = 16, DEFERRED_NUMBERS = 5, DEFERRED_QUEUE = 2048, DEFERRED_DEVICES = 3 };
 
 /* A block of memory: the host has it at address, operations find it at address + distance, where the host is not told
  * to look. Released blocks stay, so that nothing else comes to lie there. */
@@ -46,7 +46,6 @@ typedef struct deferred_item {
         weft_rotary rotary;
     } shape;
     int64_t numbers[DEFERRED_NUMBERS];
-    float scale;
     const void *operands[DEFERRED_OPERANDS];
 } deferred_item;
 

@@ -81,6 +81,7 @@ static weft_lower_options random_lowering(dice *d)
                                 .clip = update && dice_roll(d, 2),
                                 .metrics = dice_roll(d, 2),
                                 .data = 1 + (int32_t)dice_roll(d, 2),
+                                .tensor = 1 + (int32_t)dice_roll(d, 2),
                                 .shard = (weft_shard)dice_roll(d, WEFT_SHARDS),
                                 .weight_buffers = (int32_t)dice_roll(d, 3),
                                 .gradient_buffers = 0};

@@ -135,7 +135,7 @@ static void test_lost(void **state)
         {WEFT_WORLD_TENSOR_GATHER, 12, "0B0, a gather of rows"},
         {WEFT_WORLD_TENSOR_REDUCE, 1, "0F0, a sum of parts"},
         {WEFT_WORLD_TENSOR_REDUCE, 50, "0B1, a sum of parts"},
-        {WEFT_WORLD_TENSOR_SUM, 1, "0REDUCE_GRAD"},
+        {WEFT_WORLD_TENSOR_SUM, 1, "0REDUCE_TENSOR"},
     };
     static const char *const layout[] = {"parallel.tensor=2", NULL};
     const weft_job job = {.data = 1, .tensor = 2, .ranks = 1, .workers = 2};
