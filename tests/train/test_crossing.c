@@ -57,6 +57,22 @@ static void assert_same_run(const char *name, const char *const *keys)
     }
 }
 
+/* Messages, gathers and sums of several workers cross as well, and their parts of a checkpoint. */
+static void test_several_workers(void **state)
+{
+    (void)state;
+    static const char *const cases[][KEYS] = {
+        {SMALL, "parallel.pipeline=2", "model.tied=true"},
+        {SMALL, "parallel.pipeline=2", "parallel.data=2", "parallel.shard=weights", "parallel.reduce=early"},
+        {SMALL, "element=bf16", "parallel.tensor=2", "parallel.data=2"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "several-%d", (int)i);
+        assert_same_run(name, cases[i]);
+    }
+}
+
 /* Evaluations come between batches that are read ahead; checkpoints are written in the middle. */
 static void test_training(void **state)
 {
@@ -176,8 +192,8 @@ static void test_not_finite(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_training), cmocka_unit_test(test_resuming),   cmocka_unit_test(test_large_tensors),
-        cmocka_unit_test(test_sampling), cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_training),      cmocka_unit_test(test_several_workers), cmocka_unit_test(test_resuming),
+        cmocka_unit_test(test_large_tensors), cmocka_unit_test(test_sampling),        cmocka_unit_test(test_not_finite),
     };
     return cmocka_run_group_tests(tests, test_place_set_up, test_place_tear_down);
 }
