@@ -17,6 +17,7 @@
     NAME(COMM, "comm")                                                                                                 \
     NAME(LATENCY, "latency")                                                                                           \
     NAME(GATHER, "gather")                                                                                             \
+    NAME(REDUCE_TENSOR, "reduce-tensor")                                                                               \
     NAME(REDUCE, "reduce")
 
 typedef enum cost {
@@ -275,6 +276,7 @@ static weft_status read_all(weft_cli_costs *costs, const weft_arguments *argumen
                                 .messages = values[COMM],
                                 .latencies = values[LATENCY],
                                 .gathers = values[GATHER],
+                                .sums = values[REDUCE_TENSOR],
                                 .reductions = values[REDUCE],
                                 .overlap = overlap ? values[OVERLAP] : NULL,
                                 .pairs = overlap};

@@ -25,6 +25,12 @@
         "costs", "FILE", "costs as YAML or JSON, by the names of the flags; flags win"                                 \
     }
 
+/* And those that only tensor parallelism has. */
+#define WEFT_CLI_TENSOR_COST_OPTIONS                                                                                   \
+    {                                                                                                                  \
+        "reduce-tensor", "X", "time of one sum of a stage's gradients over tensor-parallel workers (default 0)"        \
+    }
+
 typedef struct weft_cli_costs {
     weft_costs costs;
     bool has_update;

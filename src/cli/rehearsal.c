@@ -1,6 +1,7 @@
 #include "cli/rehearsal.h"
 
 #include "report/report.h"
+#include "transport/kind.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -96,7 +97,7 @@ static double difference(const weft_cli_rehearsal *it)
 
 static const char *transport_name(const weft_cli_rehearsal *it)
 {
-    return it->job->config->transport == WEFT_CONFIG_MPI ? "mpi" : "local";
+    return weft_transport_kind_get(it->job->config->transport)->name;
 }
 
 static void add_hidden(const char *name, const weft_hidden *simulated, const weft_hidden *rehearsed, weft_text *out)

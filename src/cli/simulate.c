@@ -219,7 +219,9 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
 static const weft_option options[] = {
     WEFT_CLI_SCHEDULE_OPTIONS,
     WEFT_CLI_SHARDING_OPTIONS,
+    WEFT_CLI_TENSOR_OPTIONS,
     WEFT_CLI_COST_OPTIONS,
+    WEFT_CLI_TENSOR_COST_OPTIONS,
     WEFT_CLI_PICTURE_OPTIONS,
     {"json", NULL, "print an object (docs/cli.md)"},
     {NULL, NULL, NULL},
@@ -230,9 +232,9 @@ const weft_verb weft_verb_simulate = {
     .summary = "Simulates a schedule with given costs: step time, bubble by cause, memory; draws it",
     .usage =
         "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
-        "[--data N] [--shard X] [--buffers N] [--reduce-early] "
+        "[--data N] [--shard X] [--buffers N] [--reduce-early] [--tensor N] "
         "[--forward X] [--backward-input X] [--backward-weight X] [--backward X] [--comm X] [--latency X] [--update X] "
-        "[--overlap X] [--gather X] [--reduce X] [--costs FILE] [--unit s|ms|us] [--json] "
+        "[--overlap X] [--gather X] [--reduce X] [--reduce-tensor X] [--costs FILE] [--unit s|ms|us] [--json] "
         "[--svg FILE] [--html FILE] [--trace FILE]",
     .options = options,
     .least = 1,

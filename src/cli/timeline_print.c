@@ -78,6 +78,7 @@ static void add_head(const weft_program *program, weft_text *out)
     weft_text_add(out, "\nstage  rank     forward%s      update     message",
                   has(program, WEFT_I) ? "  back input  back weight" : "     backward");
     add_optional(program, WEFT_UNSHARD, "      gather", out);
+    add_optional(program, WEFT_REDUCE_TENSOR, "  reduce-tp", out);
     add_optional(program, WEFT_REDUCE_GRAD, "      reduce", out);
     weft_text_add(out, "   (ms)\n");
 }
@@ -91,6 +92,7 @@ static void add_stage(const weft_program *program, const weft_costs *costs, int3
         weft_text_add(out, "  %11.3f", 1e3 * costs->backward[s]);
     weft_text_add(out, "  %10.3f  %10.3f", 1e3 * costs->update[s], 1e3 * costs->messages[s]);
     if (has(program, WEFT_UNSHARD)) weft_text_add(out, "  %10.3f", 1e3 * costs->gathers[s]);
+    if (has(program, WEFT_REDUCE_TENSOR)) weft_text_add(out, "  %10.3f", 1e3 * costs->sums[s]);
     if (has(program, WEFT_REDUCE_GRAD)) weft_text_add(out, "  %10.3f", 1e3 * costs->reductions[s]);
     weft_text_add(out, "\n");
 }
@@ -186,6 +188,7 @@ void weft_step_forecast_print_json(const weft_step_forecast *it, weft_text *out)
     add_list(",\n    ", "\"update\"", costs->update, S, out);
     add_list(",\n    ", "\"comm\"", costs->messages, S, out);
     add_list(",\n    ", "\"gather\"", costs->gathers, S, out);
+    if (has(it->job->train, WEFT_REDUCE_TENSOR)) add_list(",\n    ", "\"reduce_tensor\"", costs->sums, S, out);
     add_list(",\n    ", "\"reduce_grad\"", costs->reductions, S, out);
     add_key(",\n    ", "reduce_tied", costs->collectives[WEFT_REDUCE_TIED], out);
     add_key(", ", "norm", costs->collectives[WEFT_NORM], out);
@@ -209,6 +212,7 @@ void weft_step_forecast_print_costs(const weft_step_forecast *it, weft_text *out
     add_list("\n", "update", costs->update, S, out);
     add_list("\n", "comm", costs->messages, S, out);
     if (has(it->job->train, WEFT_UNSHARD)) add_list("\n", "gather", costs->gathers, S, out);
+    if (has(it->job->train, WEFT_REDUCE_TENSOR)) add_list("\n", "reduce-tensor", costs->sums, S, out);
     if (has(it->job->train, WEFT_REDUCE_GRAD)) {
         add_list("\n", "reduce", costs->reductions, S, out);
         weft_text_add(out, "\n");

@@ -176,6 +176,7 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
 static const weft_option options[] = {
     WEFT_CLI_SCHEDULE_OPTIONS,
     WEFT_CLI_SHARDING_OPTIONS,
+    WEFT_CLI_TENSOR_OPTIONS,
     {"memory-cap", "N", "refuse more than N micro-batch stages held at once by a rank"},
     {"one-queue", NULL, "prove that it ends, too, where all transfers of a rank share one queue; status 1 if not"},
     {"json", NULL, "print an object (docs/cli.md)"},
@@ -186,7 +187,7 @@ const weft_verb weft_verb_verify = {
     .name = "verify",
     .summary = "Proves that a schedule can run and computes the right thing, or shows where it does not",
     .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
-             "[--data N] [--shard X] [--buffers N] [--reduce-early] "
+             "[--data N] [--shard X] [--buffers N] [--reduce-early] [--tensor N] "
              "[--memory-cap N] [--one-queue] [--json]",
     .options = options,
     .least = 1,

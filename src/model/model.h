@@ -175,6 +175,7 @@ void weft_stage_destroy(weft_stage *stage);
 
 /* Buffers of one action; only those that it uses are read. All device memory. R: weft_stage_rows. */
 typedef struct weft_stage_buffers {
+    const weft_stage_weights *weights; /* where they are this time; NULL: where the stage was made to find them */
     const int32_t *tokens;  /* (B, T) first stage */
     const int32_t *targets; /* (B, T) last stage; < 0 is not counted */
     const void *input;      /* (R, C) */
@@ -184,9 +185,9 @@ typedef struct weft_stage_buffers {
     void *gradient_out;   /* (R, C) of the input; not the first stage */
     void *work;           /* I and W */
     void *workspace;
-    float *loss;     /* [0]: sum of this micro-batch's losses, nats; last stage */
-    float scale;     /* of the loss gradient: 1 / target tokens of the whole batch */
-    bool accumulate; /* false for the first micro-batch of a step */
+    float *loss;                      /* [0]: sum of this micro-batch's losses, nats; last stage */
+    const weft_step_scalars *scalars; /* of the step; last stage, where gradients are computed */
+    bool accumulate;                  /* false for the first micro-batch of a step */
     void *logits; /* sampling: NULL, or (B, V) storage elements for the logits of position logits_position, no loss */
     int64_t logits_position;
 } weft_stage_buffers;

@@ -69,13 +69,13 @@ const void *weft_run_summed_bias(const weft_run *run, weft_parameter_kind kind, 
 const void *weft_run_weight(const weft_run *run, weft_parameter_kind kind, int32_t layer)
 {
     int32_t index = parameter_index(run, kind, layer);
-    return index < 0 ? NULL : run->stage->weights.storage[index];
+    return index < 0 ? NULL : run->weights->storage[index];
 }
 
 float *weft_run_weight_gradient(const weft_run *run, weft_parameter_kind kind, int32_t layer)
 {
     int32_t index = parameter_index(run, kind, layer);
-    return index < 0 ? NULL : run->stage->weights.gradient[index];
+    return index < 0 ? NULL : run->weights->gradient[index];
 }
 
 static weft_status check_shape(const weft_stage_shape *shape, weft_error *error)
@@ -184,6 +184,7 @@ static weft_run begin(const weft_stage *stage, weft_stream *stream, const weft_s
         .device = stage->device,
         .stream = stream,
         .buffers = buffers,
+        .weights = buffers->weights ? buffers->weights : &stage->weights,
         .places = stage->layout.places[pass],
         .memory = {[WEFT_MEMORY_STASH] = buffers->stash,
                    [WEFT_MEMORY_WORK] = buffers->work,
@@ -236,7 +237,7 @@ void weft_run_sum(const weft_run *run, void *own)
 static void embed_forward(const weft_run *run)
 {
     void *own = weft_run_input_target(run, 0);
-    run->op->embed_forward(run->device, run->stream, &run->stage->operations.embed, run->buffers->tokens,
+    run->op->embed_forward(run->device, run->stream, &run->stage->operations.embed, run->buffers->tokens, NULL,
                            weft_run_weight(run, WEFT_EMBEDDING_TOKEN, 0),
                            weft_run_weight(run, WEFT_EMBEDDING_POSITION, 0), weft_run_part(run, own));
     weft_run_sum(run, own);
@@ -265,7 +266,7 @@ static void embed_backward(const weft_run *run)
         run->op->zero(run->device, run->stream, position + embed->T * embed->C,
                       (size_t)(unused * embed->C) * sizeof *position);
     }
-    run->op->embed_backward(run->device, run->stream, embed, run->buffers->tokens,
+    run->op->embed_backward(run->device, run->stream, embed, run->buffers->tokens, NULL,
                             weft_run_gather(run, weft_run_gradient(run, 0)), run->buffers->accumulate, token, position);
     weft_run_clear_padding(run, token);
 }

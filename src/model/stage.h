@@ -26,6 +26,7 @@ typedef struct weft_run {
     weft_device *device;
     weft_stream *stream;
     const weft_stage_buffers *buffers;
+    const weft_stage_weights *weights;
     const weft_layout_place *places; /* of the pass */
     unsigned char *memory[WEFT_MEMORIES];
     void *workspace; /* the device's */

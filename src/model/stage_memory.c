@@ -145,7 +145,7 @@ weft_stage_operations weft_stage_operations_make(const weft_stage_shape *shape)
         .up = {N, C, sizes.width[WEFT_WIDTH_UP]},
         .down = {N, F, C},
         .head = {N, C, vocabulary},
-        .attention = {shape->B, shape->T, sizes.H, sizes.G, sizes.D},
+        .attention = {.B = shape->B, .T = shape->T, .H = sizes.H, .G = sizes.G, .D = sizes.D},
         .rotary = {shape->B, shape->T, sizes.H + sizes.G, sizes.D, qkv},
         .activation = {model->activation == WEFT_CONFIG_SWIGLU ? WEFT_SWIGLU : WEFT_GELU, N, F},
     };

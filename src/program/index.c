@@ -26,6 +26,7 @@ static const kind_row kind_rows[WEFT_ACTION_KINDS] = {
     [WEFT_UNSHARD] = {-1, WEFT_PROGRAM_GATHER, 0, true},
     [WEFT_RESHARD] = {-1, WEFT_PROGRAM_GATHER, 0, true},
     [WEFT_REDUCE_GRAD] = {-1, WEFT_PROGRAM_REDUCE, 0, false},
+    [WEFT_REDUCE_TENSOR] = {-1, WEFT_PROGRAM_REDUCE, 0, false},
     [WEFT_REDUCE_TIED] = {-1, WEFT_PROGRAM_REDUCE, 0, false},
     [WEFT_NORM] = {-1, WEFT_PROGRAM_REDUCE, 0, false},
     [WEFT_UPDATE] = {-1, WEFT_PROGRAM_COMPUTE, 0, false},
@@ -94,10 +95,14 @@ static weft_status add(weft_index *index, const weft_lane *lane, uint32_t positi
     char name[WEFT_ACTION_TEXT], other[WEFT_ACTION_TEXT];
     TRY(place_check(program, lane, action, error));
     uint32_t *home = home_of(index, lane->rank, action);
-    if (!home && program->data <= 1)
+    if (action.kind == WEFT_REDUCE_TENSOR && program->tensor <= 1)
+        FAIL(error, WEFT_INVALID, "%s on rank %d: tensor parallelism is not part of a program of width one",
+             weft_action_text(action, name), lane->rank);
+    if (!home && action.kind != WEFT_REDUCE_TENSOR && program->data <= 1)
         FAIL(error, WEFT_INVALID, "%s on rank %d: sharded data parallelism is not part of a program of width one",
              weft_action_text(action, name), lane->rank);
-    if (action.kind == WEFT_REDUCE_GRAD) index->reduced[action.stage] = index->rank_reduced[lane->rank] = position;
+    if (action.kind == WEFT_REDUCE_GRAD || action.kind == WEFT_REDUCE_TENSOR)
+        index->reduced[action.stage] = index->rank_reduced[lane->rank] = position;
     if (!home) return WEFT_OK;
     if (*home != WEFT_NO_ACTION) {
         weft_action old = program->actions[*home];

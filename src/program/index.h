@@ -30,9 +30,9 @@ typedef struct weft_index {
     uint32_t *at;                    /* (places, S, M) action, or WEFT_NO_ACTION */
     uint32_t *last_gradient;         /* (S) last B or W */
     uint32_t *update;                /* (S) */
-    uint32_t *reduced;               /* (S) last REDUCE_GRAD */
+    uint32_t *reduced;               /* (S) last REDUCE_GRAD or REDUCE_TENSOR */
     uint32_t *rank_gradient;         /* (P) last B or W on the rank's compute lane */
-    uint32_t *rank_reduced;          /* (P) last REDUCE_GRAD on its reduce lane */
+    uint32_t *rank_reduced;          /* (P) the last of them on its reduce lane */
     uint32_t *tied, *norm, *metrics; /* (P) */
     uint32_t last_forward;           /* last F of the last stage */
     bool has_update, has_tied, has_norm, has_metrics;

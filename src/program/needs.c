@@ -37,10 +37,10 @@ static int push(uint32_t action, int count, uint32_t *out)
     return count + 1;
 }
 
-/* Once the gradients of a stage are complete: over its micro-batches, and over the data-parallel group. */
+/* Once the gradients of a stage are complete: over its micro-batches, and over the workers of its rank. */
 static uint32_t gradients_of(const weft_index *index, int32_t s)
 {
-    return index->program->data > 1 ? index->reduced[s] : index->last_gradient[s];
+    return weft_program_reduces(index->program) ? index->reduced[s] : index->last_gradient[s];
 }
 
 static int reduce_needs(const weft_index *index, int32_t rank, weft_action_kind kind, uint32_t *out)
@@ -52,7 +52,7 @@ static int reduce_needs(const weft_index *index, int32_t rank, weft_action_kind 
         if (program->stage_rank[0] == rank) count = push(gradients_of(index, 0), count, out);
         if (program->stage_rank[last] == rank) count = push(gradients_of(index, last), count, out);
     } else if (kind == WEFT_NORM) {
-        count = push((program->data > 1 ? index->rank_reduced : index->rank_gradient)[rank], count, out);
+        count = push((weft_program_reduces(program) ? index->rank_reduced : index->rank_gradient)[rank], count, out);
         count = push(index->tied[rank], count, out);
     } else if (kind == WEFT_METRICS) {
         if (program->stage_rank[last] == rank) count = push(index->last_forward, count, out);

@@ -65,6 +65,20 @@ typedef struct weft_buffer {
     size_t offset;       /* in the rank's slot arena; a multiple of the alignment */
 } weft_buffer;
 
+/* In which of its rank's buffers (pages) a pass finds the weights of its stage, and in which B and W leave gradients:
+ * that of the UNSHARD before it, and that of the REDUCE_GRAD behind it. */
+typedef struct weft_pages {
+    uint16_t weights, gradients;
+} weft_pages;
+enum { WEFT_PAGES_LIMIT = UINT16_MAX };
+
+/* What tensor-parallel workers exchange in the middle of one pass: program->tensor of them take part. */
+typedef struct weft_exchanges {
+    int32_t count; /* one behind the other */
+    size_t bytes;  /* of all together, that each worker receives */
+} weft_exchanges;
+enum { WEFT_PASSES = WEFT_W + 1 }; /* kinds of passes: F, B, I, W, the first of all actions */
+
 /* Bytes that lowering needs to know, per stage; zero is allowed (stage 0 has no input message). */
 typedef struct weft_slot_sizes {
     const size_t *input; /* (S) also the output of s - 1 and both gradients at that boundary */
@@ -75,7 +89,8 @@ typedef struct weft_slot_sizes {
 typedef struct weft_program {
     int32_t ranks, stages, microbatches;
     bool forward_only, clip;
-    int32_t data; /* data-parallel width: every rank of the program is that many workers, which run the same actions */
+    int32_t data, tensor; /* widths: every rank of the program is data x tensor workers, which run the same actions.
+                             Where data > 1 stages have REDUCE_GRAD, where tensor > 1 REDUCE_TENSOR before it */
     weft_shard shard;
     int32_t weight_buffers, gradient_buffers; /* of each rank; 0: one a stage */
     int32_t *stage_rank;                      /* (S) */
@@ -85,6 +100,9 @@ typedef struct weft_program {
     uint32_t action_count;                    /* at most 2^32 - 2 */
     uint32_t *after_first;                    /* (actions + 1) into after */
     uint32_t *after;                          /* actions of other lanes of the same rank that must be done first */
+    weft_pages *pages;         /* (actions) of passes, 0 of all else; NULL: every stage has its own for good, which is
+                                  where neither weights are sharded nor gradients reduced early */
+    weft_exchanges *exchanges; /* (WEFT_PASSES, S) by kind and stage; NULL: none are known */
 
     /* NULL where the program was lowered without sizes: */
     weft_buffer *buffers; /* by rank, ascending */
@@ -104,11 +122,14 @@ typedef struct weft_lower_options {
      * stage (only where gradients are sharded); UNSHARD and RESHARD by shard, with weight_buffers for gathered stages.
      * 0 buffers: one a stage. Loads are the fewest that the order and the buffers allow. */
     int32_t data;
+    /* tensor > 1: REDUCE_TENSOR in front of each REDUCE_GRAD, or in its place where data is 1. */
+    int32_t tensor;
     weft_shard shard;
     int32_t weight_buffers, gradient_buffers;
-    const weft_slot_sizes *sizes; /* NULL: dependencies only, no slots */
-    size_t alignment;             /* of buffers, as the device wants it; 0: WEFT_ALIGNMENT */
-    const double *stage_cost;     /* (S) time of F relative to each other, NULL for equal: which slots to share */
+    const weft_exchanges *exchanges; /* (WEFT_PASSES, S) for the program to tell; NULL: none are known */
+    const weft_slot_sizes *sizes;    /* NULL: dependencies only, no slots */
+    size_t alignment;                /* of buffers, as the device wants it; 0: WEFT_ALIGNMENT */
+    const double *stage_cost;        /* (S) time of F relative to each other, NULL for equal: which slots to share */
 } weft_lower_options;
 
 /* Lowers a schedule. Forward programs ignore update, norm, clip and tied; clip implies norm. WEFT_INVALID when the
@@ -125,6 +146,21 @@ int32_t weft_program_slot(const weft_program *program, weft_slot_kind kind, int3
 int32_t weft_program_output(const weft_program *program, int32_t stage, int32_t microbatch);
 int32_t weft_program_gradient_out(const weft_program *program, int32_t stage, int32_t microbatch);
 
+/* Whether ranks have several workers, so that gradients are reduced. */
+static inline bool weft_program_reduces(const weft_program *program)
+{
+    return program->data > 1 || program->tensor > 1;
+}
+
+/* Whether actions have pages: weights are sharded, or gradients reduced early, over data-parallel workers. */
+bool weft_program_has_pages(const weft_program *program);
+
+/* Where a pass works; 0 for what has no pages. */
+static inline weft_pages weft_program_pages(const weft_program *program, uint32_t action)
+{
+    return program->pages ? program->pages[action] : (weft_pages){0, 0};
+}
+
 /* Sum of the buffer bytes of one rank by the kind of their first tenant. */
 void weft_program_memory(const weft_program *program, int32_t rank, size_t bytes[WEFT_SLOT_KINDS]);
 
@@ -140,7 +176,8 @@ weft_status weft_program_verify(const weft_program *program, weft_error *error) 
 weft_status weft_program_verify_one_queue(const weft_program *program, const weft_schedule *order,
                                           weft_error *error) WEFT_CHECKED;
 
-/* For people and tests: one line an action: rank, lane, action, after. */
+/* For people and tests: one line an action: rank, lane, action, whether it adds to gradients where others overwrite,
+ * its pages, after. */
 void weft_program_print(const weft_program *program, weft_text *out);
 
 /* When each action of a program began and ended: simulated or measured, the same type. Seconds from the step's start.

@@ -97,6 +97,8 @@ static weft_status check_lanes(const weft_program *program, weft_error *error)
 /* What a kind has not is 0: else two actions of one meaning would differ. */
 static bool has_more_operands(weft_action action, weft_action_operands operands)
 {
+    if (action.overwrite && action.kind != WEFT_B && action.kind != WEFT_W && action.kind != WEFT_REDUCE_GRAD)
+        return true;
     if (operands == WEFT_OPERANDS_NONE) return action.stage || action.microbatch;
     return action.kind == WEFT_UPDATE && action.microbatch;
 }
@@ -142,6 +144,23 @@ static weft_status check_after(const weft_program *program, const weft_lane *lan
     return WEFT_OK;
 }
 
+static weft_status check_pages(const weft_program *program, weft_error *error)
+{
+    char name[WEFT_ACTION_TEXT];
+    if ((program->pages != NULL) != weft_program_has_pages(program))
+        FAIL(error, WEFT_INVALID, "the program %s",
+             program->pages ? "has pages, but stages have buffers of their own" : "does not say where passes work");
+    for (uint32_t a = 0; program->pages && a < program->action_count; a++) {
+        weft_action action = program->actions[a];
+        weft_pages pages = program->pages[a];
+        bool writes = action.kind == WEFT_B || action.kind == WEFT_W, passes = action.kind < WEFT_PASSES;
+        if ((pages.weights && !passes) || (pages.gradients && !writes))
+            FAIL(error, WEFT_INVALID, "%s works in buffer %u of weights and %u of gradients, which the kind has not",
+                 weft_action_text(action, name), pages.weights, pages.gradients);
+    }
+    return WEFT_OK;
+}
+
 weft_status weft_verify_structure(const weft_program *program, weft_error *error)
 {
     TRY(check_counts(program, error));
@@ -157,5 +176,5 @@ weft_status weft_verify_structure(const weft_program *program, weft_error *error
         for (uint32_t a = lane->first; a < lane->first + lane->count; a++) TRY(check_action(program, lane, a, error));
         for (uint32_t a = lane->first; a < lane->first + lane->count; a++) TRY(check_after(program, lane, a, error));
     }
-    return WEFT_OK;
+    return check_pages(program, error);
 }

@@ -12,6 +12,7 @@ static const weft_paint paints[WEFT_ACTION_KINDS] = {
     [WEFT_UNSHARD] = {"gather weights", {122, 92, 168}, {122, 92, 168}},
     [WEFT_RESHARD] = {"drop weights", {196, 180, 222}, {196, 180, 222}},
     [WEFT_REDUCE_GRAD] = {"reduce gradients", {140, 86, 75}, {140, 86, 75}},
+    [WEFT_REDUCE_TENSOR] = {"reduce parts of gradients", {160, 112, 60}, {160, 112, 60}},
     [WEFT_REDUCE_TIED] = {"reduce shared gradients", {170, 100, 130}, {170, 100, 130}},
     [WEFT_NORM] = {"gradient norm", {97, 104, 117}, {97, 104, 117}},
     [WEFT_UPDATE] = {"update", {190, 70, 55}, {240, 165, 150}},

@@ -41,10 +41,12 @@ const weft_action_info *weft_action_info_get(weft_action_kind kind); /* a row of
 #define WEFT_MICROBATCHES_LIMIT (1 << 30)
 
 typedef struct weft_action {
-    uint32_t kind : 7;
-    uint32_t paired : 1; /* the second of an overlapped pair, whose first is the action before it */
+    uint32_t kind : 6;
+    uint32_t paired : 1;    /* the second of an overlapped pair, whose first is the action before it */
+    uint32_t overwrite : 1; /* in a program: B and W put their weight gradients where others lie that were reduced or
+                             * are of the last step, and REDUCE_GRAD its sums; else they add. 0 for all other kinds */
     uint32_t stage : 24;
-    uint32_t microbatch; /* UNSHARD, RESHARD, REDUCE_GRAD in a program: the buffer; 0 where the kind has none */
+    uint32_t microbatch; /* UNSHARD, RESHARD and reductions in a program: the buffer; 0 where the kind has none */
 } weft_action;
 
 /* Whether two actions of a rank can run as one overlapped pair: a forward and a backward pass (B or I) of different

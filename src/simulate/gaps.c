@@ -42,7 +42,7 @@ static uint32_t behind(const weft_timeline *timeline, const weft_lane *lane, uin
 static bool is_sharding(const weft_program *program, uint32_t action)
 {
     weft_action_kind kind = (weft_action_kind)program->actions[action].kind;
-    return kind == WEFT_UNSHARD || kind == WEFT_REDUCE_GRAD;
+    return kind == WEFT_UNSHARD || kind == WEFT_REDUCE_GRAD || kind == WEFT_REDUCE_TENSOR;
 }
 
 /* Of what the gap's action waits for, sharding or all else: what ended last, NOTHING where there is none. */
@@ -64,7 +64,7 @@ static double explain_weights(const weft_timeline *timeline, weft_bubble_gap *ga
     if (weights == NOTHING) return gap->end;
     double begin = other == NOTHING ? gap->begin : later(gap->begin, earlier(gap->end, timeline->end[other]));
     if (timeline->end[weights] <= begin) return gap->end;
-    bool reduces = timeline->program->actions[weights].kind == WEFT_REDUCE_GRAD;
+    bool reduces = timeline->program->actions[weights].kind != WEFT_UNSHARD;
     gap->waited = weights;
     gap->cause[reduces ? WEFT_BUBBLE_REDUCE : WEFT_BUBBLE_GATHER] = gap->end - begin;
     return begin;
@@ -128,6 +128,7 @@ static weft_bubble_cause cause_of(weft_action_kind kind)
     case WEFT_UNSHARD:
     case WEFT_RESHARD:
         return WEFT_BUBBLE_GATHER;
+    case WEFT_REDUCE_TENSOR:
     case WEFT_REDUCE_GRAD:
     case WEFT_REDUCE_TIED:
         return WEFT_BUBBLE_REDUCE;

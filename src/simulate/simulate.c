@@ -27,6 +27,8 @@ double weft_costs_of(const weft_costs *costs, weft_action action)
         return costs->gathers ? costs->gathers[s] : 0;
     case WEFT_RESHARD:
         return 0;
+    case WEFT_REDUCE_TENSOR:
+        return costs->sums ? costs->sums[s] : 0;
     case WEFT_REDUCE_GRAD:
         return costs->reductions ? costs->reductions[s] : costs->reduce;
     default:

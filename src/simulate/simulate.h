@@ -20,6 +20,7 @@ typedef struct weft_costs {
     double latency;            /* from when a message has left its sender's lane to when it is there */
     const double *gathers;     /* (S) UNSHARD of a stage; NULL: 0 */
     const double *reductions;  /* (S) REDUCE_GRAD of a stage; NULL: reduce */
+    const double *sums;        /* (S) REDUCE_TENSOR of a stage; NULL: 0 */
     const double *messages;    /* (S) by the stage that sends; NULL: message for all */
     const double *latencies;   /* (S) by the stage that sends; NULL: latency for all */
     const double *collectives; /* (WEFT_ACTION_KINDS) by kind; NULL: reduce for all */
@@ -107,7 +108,7 @@ typedef struct weft_hidden {
     double seconds, hidden;
 } weft_hidden;
 
-/* Works on simulated and measured timelines alike. kind: UNSHARD or REDUCE_GRAD. */
+/* Works on simulated and measured timelines alike. kind: UNSHARD, or REDUCE_GRAD for REDUCE_TENSOR, too. */
 weft_hidden weft_hidden_measure(const weft_timeline *timeline, weft_action_kind kind);
 double weft_hidden_share(const weft_hidden *part); /* NAN where there is no time to hide */
 

@@ -104,11 +104,27 @@ static weft_status put(sink *to, const void *bytes, size_t count, weft_error *er
     return WEFT_OK;
 }
 
+static weft_status put_entry(sink *to, const weft_tensor_entry *entry, weft_error *error)
+{
+    const char *from = entry->data;
+    size_t left = entry->bytes;
+    if (!entry->source) return put(to, from, left, error);
+    while (left > 0) {
+        const void *bytes = NULL;
+        size_t count = 0;
+        TRY(entry->source->read(entry->source->context, from, left, &bytes, &count, error));
+        TRY(put(to, bytes, count, error));
+        from += count;
+        left -= count;
+    }
+    return WEFT_OK;
+}
+
 static weft_status put_all(sink *to, const weft_text *header, const weft_tensor_entry *entries, size_t count,
                            weft_error *error)
 {
     TRY(put(to, header->bytes, header->length, error));
-    for (size_t i = 0; i < count; i++) TRY(put(to, entries[i].data, entries[i].bytes, error));
+    for (size_t i = 0; i < count; i++) TRY(put_entry(to, &entries[i], error));
     if (fsync(to->descriptor) != 0) return weft_file_fail(error, to->path, "sync", errno);
     return WEFT_OK;
 }

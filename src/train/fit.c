@@ -1,6 +1,8 @@
 /* Whether a job fits into memory, and what would make it fit. */
 #include "train/fit.h"
 
+#include "transport/kind.h"
+
 #include <math.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -84,11 +86,11 @@ static double process_bytes(void)
     return limited ? fmin(machine, (double)limit.rlim_cur) : machine;
 }
 
-/* Bytes that they need; under MPI each is a process, and which others are on its machine is not known. */
+/* Bytes that they need; those that are processes of their own may share a machine or not. */
 static double process_need(const weft_job *job)
 {
     double all = 0;
-    if (job->config->transport == WEFT_CONFIG_MPI) return (double)weft_job_largest(job);
+    if (weft_transport_kind_get(job->config->transport)->processes) return (double)weft_job_largest(job);
     for (int32_t r = 0; r < job->ranks; r++) all += (double)job->memory[r].total * job->data * job->tensor;
     return all;
 }
@@ -101,7 +103,7 @@ void weft_job_advise(const weft_job *job, weft_error *error)
     const weft_config *config = job->config;
     char reason[WEFT_ERROR_TEXT];
     size_t then = 0, now = weft_job_largest(job);
-    double share = config->transport == WEFT_CONFIG_MPI ? 1 : job->workers;
+    double share = weft_transport_kind_get(config->transport)->processes ? 1 : job->workers;
     const char *change = find_remedy(config, fmin(process_bytes() / share, worth * (double)now), &then);
     memcpy(reason, error->text, sizeof reason);
     if (change)

@@ -6,20 +6,11 @@
 
 #include <unistd.h>
 
-/* The kinds that train, the one to take first. */
-static weft_status no_such_device(const weft_config *config, weft_error *error)
-{
-    const char *names = weft_device_kind_find("cpu") ? "cpu and reference" : "reference";
-    return weft_config_complain(config, "device", error,
-                                "no device '%s' in this build, which has %s: training runs on CPUs today",
-                                config->device, names);
-}
-
 static weft_status choose_device(weft_job *job, weft_error *error)
 {
     const weft_config *config = job->config;
-    job->device = weft_device_kind_find(config->device);
-    if (!job->device) return no_such_device(config, error);
+    if (weft_device_parse(config->device, &job->device, &job->options.index, error) != WEFT_OK)
+        return weft_config_relay(config, "device", error);
     if (job->device->takes_costs && !job->options.costs)
         return weft_config_complain(config, "device", error,
                                     "%s computes nothing and needs costs: 'weft rehearse' runs it", config->device);

@@ -1,5 +1,7 @@
 #include "train/job.h"
 
+#include "transport/kind.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -76,7 +78,7 @@ void weft_job_print(const weft_job *job, const char *notes, weft_text *out)
                   (long long)config->batch.tokens);
     weft_text_add(out, "workers    %d x %s, %s, %d thread%s each, over %s\n", job->workers, job->device->name,
                   weft_element_name(job->options.element), job->options.threads, job->options.threads == 1 ? "" : "s",
-                  config->transport == WEFT_CONFIG_MPI ? "mpi" : "local");
+                  weft_transport_kind_get(config->transport)->name);
     weft_text_add(out, "schedule   %s, %d stages over %d ranks, recomputation %s\n", job->schedule->name,
                   job->stage_count, job->ranks, config->recompute == WEFT_CONFIG_RECOMPUTE_FULL ? "full" : "none");
     if (job->data > 1)

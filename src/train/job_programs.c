@@ -5,7 +5,8 @@ weft_lower_options weft_job_lowering(const weft_job *job, const weft_slot_sizes 
 {
     if (job->lower) {
         weft_lower_options options = *job->lower;
-        options.data = job->data * job->tensor;
+        options.data = job->data;
+        options.tensor = job->tensor;
         options.sizes = sizes;
         options.alignment = job->device->alignment;
         return options;
@@ -18,7 +19,8 @@ weft_lower_options weft_job_lowering(const weft_job *job, const weft_slot_sizes 
                                 .clip = config->optimizer.clip > 0,
                                 .tied = job->tied && !job->frozen[job->tied_head],
                                 .metrics = true,
-                                .data = job->data * job->tensor,
+                                .data = job->data,
+                                .tensor = job->tensor,
                                 .shard = (weft_shard)config->parallel.shard,
                                 .weight_buffers = config->parallel.shard == WEFT_CONFIG_SHARD_WEIGHTS ? buffers : 0,
                                 .gradient_buffers = early ? buffers : 0,
@@ -101,6 +103,7 @@ static weft_status lower(weft_job *job, const weft_schedule *schedule, bool forw
     if (forward)
         options = (weft_lower_options){.metrics = true,
                                        .data = options.data,
+                                       .tensor = options.tensor,
                                        .shard = options.shard,
                                        .weight_buffers = options.weight_buffers,
                                        .sizes = &sizes,

@@ -156,6 +156,13 @@ static size_t norm_sums(const owner *it, int32_t u)
     return (size_t)it->job->block_first[it->job->parameter_count] * sizeof(double);
 }
 
+static size_t norm_index(const owner *it, int32_t u)
+{
+    (void)u;
+    if (it->job->workers == 1) return ABSENT;
+    return (size_t)it->job->block_first[it->job->parameter_count] * sizeof(int32_t);
+}
+
 static size_t logits(const owner *it, int32_t u)
 {
     (void)u;
@@ -204,6 +211,7 @@ static const struct row_kind {
     [WEFT_ROW_OWN_SUMS] = {"own sums of the norm", ON_DEVICE(WORKSPACE, norm_sums)},
     [WEFT_ROW_ALL_SUMS] = {"all sums of the norm", ON_DEVICE(WORKSPACE, norm_sums)},
     [WEFT_ROW_ORDERED_SUMS] = {"ordered sums of the norm", ON_DEVICE(WORKSPACE, norm_sums)},
+    [WEFT_ROW_SUM_INDEX] = {"order of the sums of the norm", ON_DEVICE(WORKSPACE, norm_index)},
     [WEFT_ROW_LOGITS] = {"logits", ON_DEVICE(WORKSPACE, logits)},
     [WEFT_ROW_HOST_TOKENS] = {"tokens of even steps", ON_HOST(WEFT_ROW_TOKENS, batch)},
     [WEFT_ROW_HOST_TARGETS] = {"targets of even steps", ON_HOST(WEFT_ROW_TARGETS, batch)},

@@ -52,6 +52,7 @@ typedef enum weft_row {
     WEFT_ROW_OWN_SUMS,         /* (norm blocks) double */
     WEFT_ROW_ALL_SUMS,         /* the same of all workers, one after the other */
     WEFT_ROW_ORDERED_SUMS,     /* the same in global order */
+    WEFT_ROW_SUM_INDEX,        /* (norm blocks) int32: which of the ordered each of all is; none of one worker alone */
     WEFT_ROW_LOGITS,           /* sampling: (B, V) storage */
     /* Once, in pinned memory. */
     WEFT_ROW_HOST_TOKENS,       /* as WEFT_ROW_TOKENS, of steps with an even number */

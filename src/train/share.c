@@ -164,12 +164,12 @@ int32_t weft_share_pages(const weft_job *job, int32_t rank, int32_t most)
 
 size_t weft_share_workspace(const weft_job *job)
 {
-    return job->data > 1 ? weft_reducer_workspace(job->data, WEFT_SHARE_CHUNK, WEFT_FP32) : 0;
+    return job->data > 1 ? weft_reducer_workspace(job->data, job->device->sum_chunk, WEFT_FP32) : 0;
 }
 
 size_t weft_share_tensor_workspace(const weft_job *job, weft_element element)
 {
-    return job->tensor > 1 ? weft_reducer_workspace(job->tensor, WEFT_SHARE_CHUNK, element) : 0;
+    return job->tensor > 1 ? weft_reducer_workspace(job->tensor, job->device->sum_chunk, element) : 0;
 }
 
 weft_share weft_share_blocks(const weft_job *job, int32_t parameter, int32_t data, int32_t tensor)

@@ -50,7 +50,6 @@ int32_t weft_share_pages(const weft_job *job, int32_t rank, int32_t most);
 /* Bytes that sums need: of gradients over data-parallel workers, and over tensor-parallel ones of an element type. */
 size_t weft_share_workspace(const weft_job *job);
 size_t weft_share_tensor_workspace(const weft_job *job, weft_element element);
-enum { WEFT_SHARE_CHUNK = 1 << 17 }; /* elements that are added at once */
 
 /* Norm blocks of one tensor-parallel worker's part of a parameter. */
 int32_t weft_share_norm_blocks(const weft_parameter *parameter);

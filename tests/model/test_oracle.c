@@ -130,7 +130,7 @@ static void load_weights(model_rig *rig, const oracle_file *file)
         if (parameter->tied) continue;
         const float *values = find(file, "weight/", parameter->name, parameter->elements);
         size_t bytes = (size_t)parameter->elements * sizeof *values;
-        rig->device->operations->copy(rig->device, NULL, rig->weight[p], values, bytes);
+        rig_write(rig, rig->weight[p], values, bytes);
         release(values);
     }
 }
@@ -220,7 +220,7 @@ static double optimizer_step(adam *optimizer, model_rig *rig, int64_t step)
                                  .correction2 = (float)(1 - pow(0.95, (double)step)),
                                  .clip_norm = 1,
                                  .clip_factor = 1};
-    op->copy(rig->device, NULL, optimizer->scalars, &scalars, sizeof scalars);
+    rig_write(rig, optimizer->scalars, &scalars, sizeof scalars);
     int64_t block = 0;
     for (int32_t p = 0; p < rig->count; p++) {
         const weft_parameter *parameter = &rig->parameters[p];

@@ -38,10 +38,10 @@ static double moved_loss(model_rig *rig, int32_t p, const double *direction, dou
     assert_true(saved != NULL && moved != NULL);
     rig_read(rig, saved, rig->weight[p], bytes);
     for (int64_t i = 0; i < count; i++) moved[i] = (float)((double)saved[i] + by * direction[i]);
-    rig->device->operations->copy(rig->device, NULL, rig->weight[p], moved, bytes);
+    rig_write(rig, rig->weight[p], moved, bytes);
     double loss = 0;
     for (int m = 0; m < M; m++) loss += (double)rig_loss(rig, &single, tokens + m * B * T, targets + m * B * T);
-    rig->device->operations->copy(rig->device, NULL, rig->weight[p], saved, bytes);
+    rig_write(rig, rig->weight[p], saved, bytes);
     free(moved);
     free(saved);
     return loss;

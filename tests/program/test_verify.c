@@ -82,6 +82,13 @@ static void test_always_wrong(void **state)
     assert_int_equal(messages.refused, messages.tried);
     tally kinds = wrongs(MUTATE_KIND, "another kind", 250);
     assert_int_equal(kinds.refused, kinds.tried);
+    tally overwrites = wrongs(MUTATE_OVERWRITE, "another overwrite", 250);
+    assert_int_equal(overwrites.refused, overwrites.tried);
+    assert_int_equal(overwrites.broken, overwrites.tried);
+    tally pages = wrongs(MUTATE_PAGE, "another page", 500);
+    assert_int_equal(pages.refused, pages.tried);
+    assert_int_equal(pages.broken, pages.tried);
+    assert_true(overwrites.tried > 500 && pages.tried > 300);
     assert_true(stage.broken && microbatch.broken && twice.broken && messages.broken && kinds.broken);
 }
 
@@ -113,7 +120,9 @@ static void named(const weft_program *program, const weft_program *wrong, const 
            memcmp(&program->actions[lost], &wrong->actions[lost], sizeof(weft_action)) == 0)
         lost++;
     weft_action action = program->actions[lost];
-    if (action.kind == WEFT_UNSHARD || action.kind == WEFT_RESHARD || action.kind == WEFT_REDUCE_GRAD) return;
+    if (action.kind == WEFT_UNSHARD || action.kind == WEFT_RESHARD || action.kind == WEFT_REDUCE_GRAD ||
+        action.kind == WEFT_REDUCE_TENSOR)
+        return;
     snprintf(words, sizeof words, "never runs %s", weft_action_text(action, name));
     if (!strstr(error->text, words)) fail_msg("\"%s\" is not in \"%s\"", words, error->text);
 }
@@ -458,7 +467,7 @@ static void spoil(weft_program *p, dice *d)
         p->rank_lanes[dice_roll(d, 2)] = value;
         break;
     case 9:
-        p->actions[dice_roll(d, p->action_count)].kind = (uint32_t)value & 0x7f;
+        p->actions[dice_roll(d, p->action_count)].kind = (uint32_t)value & 0x3f;
         break;
     case 10:
         p->after_first[dice_roll(d, p->action_count)] = (uint32_t)value;

@@ -151,6 +151,7 @@ static const weft_device_operations operations = {
     .loss_part = weft_cpu_loss_part,
     .loss_finish = weft_cpu_loss_finish,
     .square_sums = weft_cpu_square_sums,
+    .place_sums = weft_cpu_place_sums,
     .norm_finish = weft_cpu_norm_finish,
     .adamw = weft_cpu_adamw,
 };
@@ -187,6 +188,7 @@ const weft_device_kind weft_device_cpu = {
     .summary = "matrix products by oneDNN, vector loops for the rest, on the processor's cores",
     .host_reaches = true,
     .alignment = WEFT_ALIGNMENT,
+    .sum_chunk = (size_t)1 << 17,
     .create = create,
     .linear_workspace = weft_cpu_linear_workspace,
     .attention_workspace = weft_cpu_attention_workspace,

@@ -146,6 +146,7 @@ static const weft_device_operations operations = {
     .loss_part = emulated_loss_part,
     .loss_finish = emulated_loss_finish,
     .square_sums = emulated_square_sums,
+    .place_sums = emulated_place_sums,
     .norm_finish = emulated_norm_finish,
     .adamw = emulated_adamw,
 };
@@ -195,6 +196,7 @@ const weft_device_kind weft_device_emulated = {
     .takes_costs = true,
     .host_reaches = true,
     .alignment = WEFT_ALIGNMENT,
+    .sum_chunk = (size_t)1 << 17,
     .create = create,
     .linear_workspace = linear_workspace,
     .attention_workspace = attention_workspace,

@@ -94,6 +94,7 @@ static const weft_device_operations operations = {
     .loss_part = reference_loss_part,
     .loss_finish = reference_loss_finish,
     .square_sums = reference_square_sums,
+    .place_sums = reference_place_sums,
     .norm_finish = reference_norm_finish,
     .adamw = reference_adamw,
 };
@@ -119,6 +120,7 @@ const weft_device_kind weft_device_reference = {
     .summary = "plain C on one thread, slow and obviously right",
     .host_reaches = true,
     .alignment = WEFT_ALIGNMENT,
+    .sum_chunk = (size_t)1 << 17,
     .create = create,
     .linear_workspace = reference_linear_workspace,
     .attention_workspace = reference_attention_workspace,
