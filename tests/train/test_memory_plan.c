@@ -193,24 +193,12 @@ weft_status __wrap_reference_allocate(weft_device *device, weft_memory_kind kind
 /* The pointers of a worker that are rows. */
 static int list_pointers(const weft_worker *worker, const void **out)
 {
-    const void *const once[] = {worker->weight_pages,
-                                worker->gradient_pages,
-                                worker->reduce_workspace,
-                                worker->tensor_sum_workspace,
-                                worker->exchange_workspace,
-                                worker->slots,
-                                worker->scratch,
-                                worker->tied_piece,
-                                worker->tokens,
-                                worker->targets,
-                                worker->losses,
-                                worker->batch_losses,
-                                worker->scalars,
-                                worker->own_sums,
-                                worker->all_sums,
-                                worker->ordered_sums,
-                                worker->logits,
-                                worker->angles};
+    const weft_workspace *space = &worker->workspace;
+    const void *const once[] = {worker->weight_pages, worker->gradient_pages, space->kernels,        space->reduce,
+                                space->tensor_sum,    space->exchange,        space->tied_piece,     worker->slots,
+                                worker->angles,       worker->batch.tokens,   worker->batch.targets, worker->losses.own,
+                                worker->losses.all,   worker->scalars,        worker->sums.own,      worker->sums.all,
+                                worker->sums.ordered, worker->sums.index,     worker->logits};
     int count = 0;
     for (int32_t u = 0; u < worker->job->unit_count; u++) {
         const weft_unit_memory *unit = &worker->units[u];
