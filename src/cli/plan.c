@@ -234,10 +234,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_plan = {
     .name = "plan",
     .summary = "Ranks the ways to train a model on a cluster: time, memory, cost, and what limits each",
-    .usage = "MODEL CLUSTER|GPU [--gpus N,...] [--batch B,...] [--tokens T [--days N]] [--top N] "
-             "[--fix key=value,...] [--software NAME] [--calibrate RUNS.csv] [--compare KIND,...] [--explain N] "
-             "[--refused] [--screen-only] "
-             "[--csv|--json] [--svg FILE] [--html FILE]",
+    .operands = "MODEL CLUSTER|GPU",
     .options = options,
     .least = 2,
     .most = 2,

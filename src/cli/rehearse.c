@@ -279,8 +279,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_rehearse = {
     .name = "rehearse",
     .summary = "Runs a schedule by the real worker on emulated devices, and compares it with its simulation",
-    .usage = "KIND|FILE.csv|FILE.yaml [key=value ...] [sizes, sharding and costs as simulate] [--steps N] "
-             "[--transport local|mpi] [--unit s|ms|us] [--json] [--svg FILE] [--html FILE] [--trace FILE]",
+    .operands = "KIND|FILE.csv|FILE.yaml [key=value ...]",
     .options = options,
     .least = 1,
     .most = -1,

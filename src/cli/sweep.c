@@ -336,7 +336,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_sweep = {
     .name = "sweep",
     .summary = "Measures and predicts one batch cut into micro-batches of several sizes, and says what limits each",
-    .usage = "FILE.yaml microbatch=1,2,4,8 [key=value ...] [--steps N] [--warmup N] [--svg FILE] [--csv FILE] [--json]",
+    .operands = "FILE.yaml microbatch=1,2,4,8 [key=value ...]",
     .options = options,
     .least = 1,
     .most = -1,

@@ -1,5 +1,7 @@
 #include "config/fields.h"
 
+#include "base/utf8.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,37 +99,13 @@ const char *weft_field_type_words(weft_field_type type)
     return words[type];
 }
 
-int weft_utf8_next(const char *text, uint32_t *out_code)
-{
-    const unsigned char *c = (const unsigned char *)text;
-    int length = *c < 0x80 ? 1 : *c >= 0xf0 ? 4 : *c >= 0xe0 ? 3 : 2;
-    static const uint32_t smallest[] = {0, 1, 0x80, 0x800, 0x10000};
-    static const unsigned char first_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    if (*c == 0 || (*c >= 0x80 && *c < 0xc0) || *c >= 0xf8) return 0;
-    uint32_t code = *c & first_bits[length];
-    for (int i = 1; i < length; i++) {
-        if ((c[i] & 0xc0) != 0x80) return 0;
-        code = code << 6 | (c[i] & 0x3f);
-    }
-    if (code < smallest[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return 0;
-    *out_code = code;
-    return length;
-}
-
-/* Code points that YAML does not take as they stand, or that would break a line. */
-static bool needs_escape(uint32_t code)
-{
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029 || code == 0xfeff ||
-           code == 0xfffe || code == 0xffff;
-}
-
 const char *weft_config_shown(const char *text, char *buffer, size_t size)
 {
     size_t used = 0;
     while (*text) {
         uint32_t code = 0;
         int length = weft_utf8_next(text, &code);
-        bool plain = length > 0 && !needs_escape(code);
+        bool plain = length > 0 && !weft_utf8_needs_escape(code);
         if (length == 0) length = 1;
         if (used + 8 > size) {
             memcpy(buffer + used, "...", 3);
@@ -317,22 +295,6 @@ weft_status weft_field_set(weft_config *config, int index, const char *text, wef
     return setters[fields[index].type](config, index, text, (char *)config + fields[index].offset, error);
 }
 
-/* A double-quoted text that YAML and JSON both read. */
-static void print_text(const char *text, weft_text *out)
-{
-    weft_text_add(out, "\"");
-    uint32_t code = 0;
-    for (int length; (length = weft_utf8_next(text, &code)) > 0; text += length) {
-        if (code == '"' || code == '\\')
-            weft_text_add(out, "\\%c", (int)code);
-        else if (needs_escape(code))
-            weft_text_add(out, "\\u%04x", code);
-        else
-            weft_text_add_bytes(out, text, (size_t)length);
-    }
-    weft_text_add(out, "\"");
-}
-
 static void print_choice(const weft_field *field, int64_t value, bool json, weft_text *out)
 {
     char storage[CHOICES][CHOICE_BYTES];
@@ -358,7 +320,7 @@ void weft_field_print(const weft_config *config, int index, bool json, weft_text
         weft_text_add(out, "%s", *(const bool *)member ? "true" : "false");
         break;
     case WEFT_FIELD_TEXT:
-        print_text(*(const char *const *)member, out);
+        weft_text_add_json(out, *(const char *const *)member);
         break;
     case WEFT_FIELD_CHOICE:
         print_choice(field, *(const int64_t *)member, json, out);

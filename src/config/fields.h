@@ -65,7 +65,4 @@ weft_status weft_config_read_yaml(weft_config *config, const char *text, size_t 
 enum { WEFT_SHOWN_BYTES = 80 };
 const char *weft_config_shown(const char *text, char *buffer, size_t size);
 
-/* Bytes of the UTF-8 character at text and its code point; 0 at the end or when it is not UTF-8. */
-int weft_utf8_next(const char *text, uint32_t *out_code);
-
 #endif
