@@ -28,6 +28,9 @@ static const char *const layouts[][OVERRIDES] = {
     {"parallel.data=2", "parallel.shard=weights", "parallel.reduce=early", "parallel.buffers=1", "parallel.loops=4"},
     {"parallel.data=2", "parallel.tensor=2", "parallel.shard=weights", "element=bf16", "parallel.pipeline=2"},
     {"model.architecture=llama", "parallel.tensor=2", "parallel.pipeline=2", "parallel.schedule=1f1b"},
+    /* Of the second rank the second of three workers has the largest share: the tensor between the cuts. */
+    {"model.architecture=llama", "model.feed_forward=80", "model.layers=3", "parallel.pipeline=3", "parallel.data=3",
+     "parallel.stages=[1,1,1]", "parallel.shard=optimizer"},
 };
 enum { LAYOUTS = sizeof layouts / sizeof *layouts };
 
