@@ -307,7 +307,7 @@ static void test_known(void **state)
     assert_true(once > 0);
     assert_int_equal(weft_known_space(known, &shape, &again, &error), WEFT_OK);
     assert_int_equal(asked, once);
-    assert_memory_equal(&first, &again, sizeof first);
+    assert_true(first.layer == again.layer && first.head == again.head);
     shape.B *= 2;
     assert_int_equal(weft_known_space(known, &shape, &other, &error), WEFT_OK);
     assert_int_equal(asked, 2 * once);
