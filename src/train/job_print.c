@@ -1,5 +1,6 @@
 #include "train/job.h"
 
+#include "base/json.h"
 #include "transport/kind.h"
 
 #include <stdio.h>
@@ -95,60 +96,79 @@ void weft_job_print(const weft_job *job, const char *notes, weft_text *out)
     print_memory(job, out);
 }
 
-static void json_stages(const weft_job *job, weft_text *out)
+static void json_stages(const weft_job *job, weft_json *json)
 {
+    weft_json_list(json, "stages", WEFT_JSON_ROW);
     for (int32_t s = 0; s < job->stage_count; s++) {
         const weft_job_stage *stage = &job->stages[s];
-        weft_text_add(out, "%s{\"stage\": %d, \"rank\": %d, \"first_layer\": %d, \"layers\": %d, \"parameters\": %lld}",
-                      s ? ", " : "", s, stage->rank, stage->first_layer, stage->layer_count,
-                      (long long)stage->elements);
+        weft_json_object(json, NULL, WEFT_JSON_ROW);
+        weft_json_int(json, "stage", s);
+        weft_json_int(json, "rank", stage->rank);
+        weft_json_int(json, "first_layer", stage->first_layer);
+        weft_json_int(json, "layers", stage->layer_count);
+        weft_json_int(json, "parameters", stage->elements);
+        weft_json_object_end(json);
     }
+    weft_json_list_end(json);
 }
 
-static void json_memory(const weft_job *job, weft_text *out)
+static void json_memory(const weft_job *job, weft_json *json)
 {
+    weft_json_list(json, "memory", WEFT_JSON_ROW);
     for (int32_t r = 0; r < job->ranks; r++) {
         const weft_job_memory *memory = &job->memory[r];
-        weft_text_add(out, "%s{\"rank\": %d", r ? ", " : "", r);
-        for (int c = 0; c < WEFT_CATEGORIES; c++)
-            weft_text_add(out, ", \"%s\": %zu", columns[c].name, memory->bytes[c]);
-        if (!job->device->host_reaches) weft_text_add(out, ", \"pinned\": %zu", memory->pinned);
-        weft_text_add(out, ", \"total\": %zu}", memory->total);
+        weft_json_object(json, NULL, WEFT_JSON_ROW);
+        weft_json_int(json, "rank", r);
+        for (int c = 0; c < WEFT_CATEGORIES; c++) weft_json_int(json, columns[c].name, (int64_t)memory->bytes[c]);
+        if (!job->device->host_reaches) weft_json_int(json, "pinned", (int64_t)memory->pinned);
+        weft_json_int(json, "total", (int64_t)memory->total);
+        weft_json_object_end(json);
     }
+    weft_json_list_end(json);
 }
 
-static void json_notes(const char *notes, weft_text *out)
+static void json_notes(const char *notes, weft_json *json)
 {
     int length = 0;
+    weft_json_list(json, "notes", WEFT_JSON_ROW);
     for (const char *at = notes, *next = NULL; *at; at = next) {
         char note[512];
         next = next_note(at, &length);
         snprintf(note, sizeof note, "%.*s", length, at);
-        if (at != notes) weft_text_add(out, ", ");
-        weft_text_add_json(out, note);
+        weft_json_text(json, NULL, note);
     }
+    weft_json_list_end(json);
+}
+
+static void json_predicted(const weft_job *job, weft_json *json)
+{
+    weft_text_add(weft_json_item(json, "predicted_bubble"), "%.6f", job->predicted_bubble);
+    weft_text_add(weft_json_item(json, "predicted_efficiency"), "%.6f", job->predicted_efficiency);
+    weft_text_add(weft_json_item(json, "step_flops"), "%.6e", job->step_flops);
 }
 
 void weft_job_print_json(const weft_job *job, const char *notes, weft_text *out)
 {
-    weft_text_add(out, "{\"parameters\": %lld, \"schedule\": ", (long long)job->elements);
-    weft_text_add_json(out, job->schedule->name);
-    weft_text_add(
-        out,
-        ", \"ranks\": %d, \"data\": %d, \"tensor\": %d, \"workers\": %d, \"stage_count\": %d, \"microbatches\": %d, "
-        "\"actions\": %u, \"verified\": true, "
-        "\"ascending\": %s",
-        job->ranks, job->data, job->tensor, job->workers, job->stage_count, job->schedule->microbatches,
-        job->train->action_count, job->schedule->ascending ? "true" : "false");
-    weft_text_add(out,
-                  ", \"predicted_bubble\": %.6f, \"predicted_efficiency\": %.6f, \"step_flops\": %.6e, \"stages\": [",
-                  job->predicted_bubble, job->predicted_efficiency, job->step_flops);
-    json_stages(job, out);
-    weft_text_add(out, "], \"memory\": [");
-    json_memory(job, out);
+    weft_json json = weft_json_begin(out, WEFT_JSON_WIDE);
     size_t all = 0;
     for (int32_t r = 0; r < job->ranks; r++) all += job->memory[r].total;
-    weft_text_add(out, "], \"notes\": [");
-    json_notes(notes, out);
-    weft_text_add(out, "], \"total_bytes\": %zu}\n", all * (size_t)(job->data * job->tensor));
+    weft_json_object(&json, NULL, WEFT_JSON_ROW);
+    weft_json_int(&json, "parameters", job->elements);
+    weft_json_text(&json, "schedule", job->schedule->name);
+    weft_json_int(&json, "ranks", job->ranks);
+    weft_json_int(&json, "data", job->data);
+    weft_json_int(&json, "tensor", job->tensor);
+    weft_json_int(&json, "workers", job->workers);
+    weft_json_int(&json, "stage_count", job->stage_count);
+    weft_json_int(&json, "microbatches", job->schedule->microbatches);
+    weft_json_int(&json, "actions", job->train->action_count);
+    weft_json_truth(&json, "verified", true);
+    weft_json_truth(&json, "ascending", job->schedule->ascending);
+    json_predicted(job, &json);
+    json_stages(job, &json);
+    json_memory(job, &json);
+    json_notes(notes, &json);
+    weft_json_int(&json, "total_bytes", (int64_t)(all * (size_t)(job->data * job->tensor)));
+    weft_json_object_end(&json);
+    weft_text_add(out, "\n");
 }

@@ -28,6 +28,9 @@ static const char *const layouts[][OVERRIDES] = {
     {"parallel.data=2", "parallel.shard=weights", "parallel.reduce=early", "parallel.buffers=1", "parallel.loops=4"},
     {"parallel.data=2", "parallel.tensor=2", "parallel.shard=weights", "element=bf16", "parallel.pipeline=2"},
     {"model.architecture=llama", "parallel.tensor=2", "parallel.pipeline=2", "parallel.schedule=1f1b"},
+    /* Of the second rank the second of three workers has the largest share: the tensor between the cuts. */
+    {"model.architecture=llama", "model.feed_forward=80", "model.layers=3", "parallel.pipeline=3", "parallel.data=3",
+     "parallel.stages=[1,1,1]", "parallel.shard=optimizer"},
 };
 enum { LAYOUTS = sizeof layouts / sizeof *layouts };
 
@@ -264,12 +267,50 @@ static void test_worker(void **state)
     }
 }
 
+static int asked; /* calls of count_asks; one thread */
+
+static size_t count_asks(const weft_device_options *options, const weft_linear *linear)
+{
+    (void)options;
+    asked++;
+    return (size_t)linear->rows;
+}
+
+/* A device is asked once about each size of a micro-batch and width. */
+static void test_known(void **state)
+{
+    (void)state;
+    made it;
+    weft_error error;
+    weft_known *known = NULL;
+    weft_stage_space first, again, other;
+    make(&it, 0);
+    weft_stage_shape shape = it.job->stages[0].train;
+    it.kind = *it.job->device;
+    it.kind.linear_workspace = count_asks;
+    shape.device = &it.kind;
+    assert_int_equal(weft_known_create(&known, &error), WEFT_OK);
+    assert_int_equal(weft_known_space(known, &shape, &first, &error), WEFT_OK);
+    int once = asked;
+    assert_true(once > 0);
+    assert_int_equal(weft_known_space(known, &shape, &again, &error), WEFT_OK);
+    assert_int_equal(asked, once);
+    assert_true(first.layer == again.layer && first.head == again.head);
+    shape.B *= 2;
+    assert_int_equal(weft_known_space(known, &shape, &other, &error), WEFT_OK);
+    assert_int_equal(asked, 2 * once);
+    assert_true(other.head > first.head);
+    weft_known_destroy(known);
+    done_with(&it);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_out_of_reach),
         cmocka_unit_test(test_worker),
+        cmocka_unit_test(test_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
