@@ -24,7 +24,8 @@ typedef struct weft_field {
     size_t offset; /* in weft_config */
     weft_field_type type;
     bool preset;
-    const char *defaults[2]; /* by model.architecture; equal unless preset; NULL: required */
+    const char *defaults[2];               /* by model.architecture; equal unless preset; NULL: required */
+    const char *instead[WEFT_CONFIG_USES]; /* of what is configured; NULL: that counts */
     double minimum, maximum;
     const char *choices; /* "a|b|c" */
     const char *help;

@@ -30,29 +30,11 @@ static weft_status load_config(sampler *self, const char *device, weft_error *er
 {
     TRY(weft_checkpoint_load_config(self->checkpoint, &self->config, error)); /* which proves it */
     weft_config_fini(&self->config);
-    char device_override[128];
-    snprintf(device_override, sizeof device_override, "device=%s", device ? device : "");
-    const char *overrides[] = {"parallel.pipeline=1",
-                               "parallel.loops=1",
-                               "parallel.schedule=gpipe",
-                               "parallel.placement=auto",
-                               "parallel.dialect=current",
-                               "parallel.group=0",
-                               "parallel.stages=[]",
-                               "parallel.data=1",
-                               "parallel.tensor=1",
-                               "parallel.shard=none",
-                               "parallel.reduce=once",
-                               "batch.microbatches=1",
-                               "batch.sequences=1",
-                               "threads=0",
-                               "transport=local",
-                               "memory_limit=0",
-                               device_override};
-    int count = (int)(sizeof overrides / sizeof *overrides) - (device ? 0 : 1);
-    const char *yaml = weft_checkpoint_config(self->checkpoint);
-    return weft_config_load_text(&self->config, yaml, strlen(yaml), weft_checkpoint_path(self->checkpoint), overrides,
-                                 count, error);
+    char override[128];
+    const char *overrides[] = {override}, *yaml = weft_checkpoint_config(self->checkpoint);
+    snprintf(override, sizeof override, "device=%s", device ? device : "");
+    return weft_config_load_text_for(&self->config, WEFT_CONFIG_TO_SAMPLE, yaml, strlen(yaml),
+                                     weft_checkpoint_path(self->checkpoint), overrides, device ? 1 : 0, error);
 }
 
 static weft_status make_worker(sampler *self, weft_error *error)
