@@ -53,7 +53,7 @@ static weft_status take_tables(weft_binder *binder, weft_error *error)
 static weft_status bind_one(weft_binder *binder, uint32_t action, weft_operation operation, weft_bind_operands *bind,
                             weft_instruction *out, weft_error *error)
 {
-    const weft_costs *costs = binder->job->options.costs;
+    const weft_costs *costs = binder->job->costs;
     weft_action of = binder->program->actions[action];
     *out = (weft_instruction){.operation = operation, .action = action, .with = "on this rank"};
     if (costs && operation != WEFT_OPERATION_CHECK) {

@@ -33,6 +33,9 @@ weft_status weft_task_poll(weft_task *task, bool *out_done, bool *out_moved, wef
 /* The worker that it waits for, where it is known which of those in instruction->with; else -1. */
 int32_t weft_task_awaited(const weft_task *task);
 
+/* What the device has to reach before a driven one goes on; NULL: it waits for others. */
+const weft_event *weft_task_pending(const weft_task *task);
+
 /* What carries out an operation; poll: NULL where it is never driven. */
 typedef weft_status weft_task_starter(weft_task *task, weft_error *error);
 typedef weft_status weft_task_poller(weft_task *task, bool *out_done, bool *out_moved, weft_error *error);
