@@ -1,6 +1,6 @@
 /* The batches of the steps: which sequences, read into the worker, and what else a step is given. */
 #include "train/crossing.h"
-#include "train/loop.h"
+#include "train/loop_parts.h"
 
 #include <math.h>
 

@@ -73,3 +73,28 @@ weft_status weft_crossing_leave(weft_worker *worker, weft_error *error)
     if (logits) copy_out(worker, host->logits, worker->logits, logits->bytes);
     return worker->device->operations->stream_wait(worker->device, host->stream, error);
 }
+
+static size_t enqueue(weft_unloading *it, int place, const char *data, size_t count)
+{
+    const weft_worker *worker = it->worker;
+    size_t piece = count < WEFT_STAGING_BYTES ? count : WEFT_STAGING_BYTES;
+    if (it->data[place] != data && count > 0)
+        worker->device->operations->copy_out(worker->device, worker->host.stream, worker->host.staging[place], data,
+                                             piece);
+    it->data[place] = count > 0 ? data : NULL; /* another tensor may begin where this one ends */
+    return piece;
+}
+
+weft_status weft_crossing_unload(void *unloading, const void *data, size_t count, const void **out, size_t *out_count,
+                                 weft_error *error)
+{
+    weft_unloading *it = unloading;
+    const weft_worker *worker = it->worker;
+    int place = it->next;
+    it->next = (place + 1) % WEFT_STAGING;
+    *out_count = enqueue(it, place, data, count);
+    TRY(worker->device->operations->stream_wait(worker->device, worker->host.stream, error));
+    (void)enqueue(it, it->next, (const char *)data + *out_count, count - *out_count);
+    *out = worker->host.staging[place];
+    return WEFT_OK;
+}

@@ -2,7 +2,7 @@
 #include "train/bind.h"
 #include "train/crossing.h"
 #include "train/executor.h"
-#include "train/loop.h"
+#include "train/loop_parts.h"
 
 #include <stdio.h>
 

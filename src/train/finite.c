@@ -1,5 +1,5 @@
 /* Whether what a program has computed are numbers; else where they are not, and which checkpoint can help. */
-#include "train/loop.h"
+#include "train/loop_parts.h"
 
 #include <math.h>
 #include <stdio.h>

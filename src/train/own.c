@@ -1,4 +1,4 @@
-/* What is this worker's own: its share of each parameter, what of it goes into checkpoints, who its like are. */
+/* What is this worker's own: its share of each parameter, and who its like are. */
 #include "train/worker.h"
 
 weft_own weft_worker_own(const weft_worker *worker, int32_t p)
@@ -15,16 +15,6 @@ weft_own weft_worker_own(const weft_worker *worker, int32_t p)
                       .moment2 = unit->moment2 ? unit->moment2 + at : NULL,
                       .gradient = unit->reduced ? unit->reduced + at : NULL,
                       .storage = (unsigned char *)unit->own_storage + at * element};
-}
-
-weft_share weft_worker_saves(const weft_worker *worker, int32_t parameter)
-{
-    const weft_job *job = worker->job;
-    bool once = (job->shard != WEFT_SHARD_NONE || worker->at.data == 0) &&
-                (weft_split_divides(job->parameters[parameter].split) || worker->at.tensor == 0);
-    if (!once || job->parameters[parameter].tied || !worker->units[job->unit_of[parameter]].master)
-        return (weft_share){0, 0};
-    return weft_share_of(job, parameter, worker->at.data);
 }
 
 int32_t weft_worker_at(const weft_worker *worker, int32_t rank)

@@ -1,4 +1,5 @@
-#include "train/loop.h"
+#include "train/crossing.h"
+#include "train/loop_parts.h"
 #include "train/waiting.h"
 
 typedef struct {
@@ -18,37 +19,15 @@ static weft_status agree(weft_loop *loop, save_part *own, save_part *all, const 
     return WEFT_OK;
 }
 
-/* Pieces of what is saved, one after the other: the next one is on its way while the disk takes this one. */
-typedef struct {
-    weft_worker *worker;
-    const char *data[WEFT_STAGING]; /* what is in the staging memory, or comes there */
-    int next;                       /* the older one */
-} unloading;
-
-static size_t enqueue(unloading *it, int place, const char *data, size_t count)
+/* The elements of a parameter that this worker writes: every element is written by one worker. */
+static weft_share saved_by(const weft_worker *worker, int32_t parameter)
 {
-    const weft_worker *worker = it->worker;
-    size_t piece = count < WEFT_STAGING_BYTES ? count : WEFT_STAGING_BYTES;
-    if (it->data[place] != data && count > 0)
-        worker->device->operations->copy_out(worker->device, worker->host.stream, worker->host.staging[place], data,
-                                             piece);
-    it->data[place] = count > 0 ? data : NULL; /* another tensor may begin where this one ends */
-    return piece;
-}
-
-/* In the thread that writes, while the worker's waits for it: the device has no other caller. */
-static weft_status unload(void *context, const void *data, size_t count, const void **out, size_t *out_count,
-                          weft_error *error)
-{
-    unloading *it = context;
-    const weft_worker *worker = it->worker;
-    int place = it->next;
-    it->next = (place + 1) % WEFT_STAGING;
-    *out_count = enqueue(it, place, data, count);
-    TRY(worker->device->operations->stream_wait(worker->device, worker->host.stream, error));
-    (void)enqueue(it, it->next, (const char *)data + *out_count, count - *out_count);
-    *out = worker->host.staging[place];
-    return WEFT_OK;
+    const weft_job *job = worker->job;
+    bool once = (job->shard != WEFT_SHARD_NONE || worker->at.data == 0) &&
+                (weft_split_divides(job->parameters[parameter].split) || worker->at.tensor == 0);
+    if (!once || job->parameters[parameter].tied || !worker->units[job->unit_of[parameter]].master)
+        return (weft_share){0, 0};
+    return weft_share_of(job, parameter, worker->at.data);
 }
 
 /* What this worker has of a parameter, as pieces of the whole tensor. Returns how many. */
@@ -56,7 +35,7 @@ static size_t list_pieces(const weft_worker *worker, int32_t p, weft_checkpoint_
                           const weft_tensor_source *source, weft_checkpoint_piece *out)
 {
     const weft_parameter *parameter = &worker->job->parameters[p];
-    weft_share share = weft_worker_saves(worker, p);
+    weft_share share = saved_by(worker, p);
     weft_own own = weft_worker_own(worker, p);
     const float *const values[WEFT_CHECKPOINT_KINDS] = {own.weight, own.moment1, own.moment2};
     weft_piece pieces[WEFT_PIECES];
@@ -78,8 +57,8 @@ static weft_status write_kind(weft_loop *loop, int64_t step, weft_checkpoint_kin
                               weft_error *error)
 {
     const weft_job *job = loop->job;
-    unloading under_way = {.worker = loop->worker};
-    const weft_tensor_source source = {&under_way, unload};
+    weft_unloading unloading = {.worker = loop->worker};
+    const weft_tensor_source source = {&unloading, weft_crossing_unload};
     weft_checkpoint_piece *pieces = NULL;
     size_t count = 0;
     TRY(weft_allocate((size_t)job->parameter_count * WEFT_PIECES, sizeof *pieces, &pieces, error));

@@ -1,7 +1,7 @@
 /* Which steps are timed, and how their times come together on one axis. */
 #include "base/clock.h"
 #include "train/executor.h"
-#include "train/loop.h"
+#include "train/loop_parts.h"
 #include "transport/kind.h"
 
 enum { ROW_BYTES = 48 }; /* of an action in a file */

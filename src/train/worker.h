@@ -144,9 +144,6 @@ void weft_worker_destroy(weft_worker *worker);
 weft_status weft_worker_init_weights(weft_worker *worker, weft_error *error) WEFT_CHECKED;
 weft_status weft_worker_load(weft_worker *worker, const weft_checkpoint *checkpoint, weft_error *error) WEFT_CHECKED;
 
-/* The elements of a parameter that this worker writes to checkpoints: every element is written by one worker. */
-weft_share weft_worker_saves(const weft_worker *worker, int32_t parameter);
-
 /* This worker's share of a parameter (weft_share_of): the first element of each. NULL where it has none. */
 typedef struct weft_own {
     float *weight, *moment1, *moment2, *gradient;

@@ -57,6 +57,22 @@ static void assert_same_run(const char *name, const char *const *keys)
     }
 }
 
+/* Messages, gathers and sums of several workers cross as well, and their parts of a checkpoint. */
+static void test_several_workers(void **state)
+{
+    (void)state;
+    static const char *const cases[][KEYS] = {
+        {SMALL, "parallel.pipeline=2", "model.tied=true"},
+        {SMALL, "parallel.pipeline=2", "parallel.data=2", "parallel.shard=weights", "parallel.reduce=early"},
+        {SMALL, "element=bf16", "parallel.tensor=2", "parallel.data=2"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "several-%d", (int)i);
+        assert_same_run(name, cases[i]);
+    }
+}
+
 /* Evaluations come between batches that are read ahead; checkpoints are written in the middle. */
 static void test_training(void **state)
 {
@@ -149,7 +165,8 @@ static void test_sampling(void **state)
     }
 }
 
-/* The same words on both devices: of a loss, and of a gradient of which only sums are known. */
+/* The same words on both devices: of a loss, of a gradient of which only sums are known, and of
+ * one that is found when the step is run again. */
 static void test_not_finite(void **state)
 {
     (void)state;
@@ -157,6 +174,8 @@ static void test_not_finite(void **state)
         {SMALL, "optimizer.learning_rate=1e30", "optimizer.warmup=0", "optimizer.weight_decay=0", "optimizer.clip=0"},
         {SMALL, "model.init_deviation=100", "model.norm_epsilon=1e-12", "optimizer.learning_rate=1e10",
          "optimizer.warmup=0", "optimizer.weight_decay=0", "optimizer.clip=0"},
+        {SMALL, "model.init_deviation=100", "model.norm_epsilon=1e-12", "optimizer.learning_rate=1e10",
+         "optimizer.warmup=0", "optimizer.weight_decay=0"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         test_run reference = {0}, run = {0};
@@ -173,8 +192,8 @@ static void test_not_finite(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_training), cmocka_unit_test(test_resuming),   cmocka_unit_test(test_large_tensors),
-        cmocka_unit_test(test_sampling), cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_training),      cmocka_unit_test(test_several_workers), cmocka_unit_test(test_resuming),
+        cmocka_unit_test(test_large_tensors), cmocka_unit_test(test_sampling),        cmocka_unit_test(test_not_finite),
     };
     return cmocka_run_group_tests(tests, test_place_set_up, test_place_tear_down);
 }

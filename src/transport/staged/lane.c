@@ -181,10 +181,21 @@ static weft_status drive_lane(weft_staged *s, weft_staged_lane *lane, weft_error
     return WEFT_OK;
 }
 
-weft_status weft_staged_drive(weft_staged *s, weft_error *error)
+static weft_status drive_lanes(weft_staged *s, weft_error *error)
 {
     for (int32_t i = 0; i < s->lane_count; i++) TRY(drive_lane(s, &s->lanes[i], error));
     return WEFT_OK;
+}
+
+/* Between the copies that this makes nobody is to drive it: it is being driven. */
+weft_status weft_staged_drive(weft_staged *s, weft_error *error)
+{
+    if (!s->device) return WEFT_OK;
+    void (*between)(void *) = s->device->between;
+    s->device->between = NULL;
+    weft_status status = drive_lanes(s, error);
+    s->device->between = between;
+    return status;
 }
 
 static bool is_copied(const weft_staged_place *place)
