@@ -231,8 +231,8 @@ struct weft_device {
 
 typedef struct weft_device_options {
     weft_element element;
-    int32_t threads;                /* >= 1 */
-    int32_t index;                  /* which of the machine's, where a kind has a count; else 0 */
+    int32_t threads; /* >= 1 */
+    int32_t index;   /* which of the machine's, where a kind has a count; else 0 */
 } weft_device_options;
 
 /* A kind of device. workspace functions are pure: what the operations above need at most for these shapes. */

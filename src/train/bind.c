@@ -72,8 +72,7 @@ static weft_status bind_all(weft_binder *binder, weft_error *error)
         weft_action action = binder->program->actions[a];
         bound->first_of[i] = (uint32_t)(next - bound->instructions);
         TRY(bind_one(binder, a, rows[action.kind].operation, rows[action.kind].bind, next++, error));
-        if (is_checked(binder, action))
-            TRY(bind_one(binder, a, WEFT_OPERATION_CHECK, weft_bind_check, next++, error));
+        if (is_checked(binder, action)) TRY(bind_one(binder, a, WEFT_OPERATION_CHECK, weft_bind_check, next++, error));
     }
     bound->first_of[bound->actions] = bound->count;
     return WEFT_OK;

@@ -26,9 +26,9 @@ struct weft_executor {
     weft_executor_options options;
     weft_device *device;
     const weft_bound *bound;
-    lane_state *lanes; /* lanes[0] is the compute lane */
-    uint32_t left;     /* instructions that no lane has left behind in this run */
-    uint8_t *states;   /* (instructions) */
+    lane_state *lanes;  /* lanes[0] is the compute lane */
+    uint32_t left;      /* instructions that no lane has left behind in this run */
+    uint8_t *states;    /* (instructions) */
     weft_event *events; /* (2 instructions + 2 lanes) begins, ends, then a guard and what frees each lane */
     int32_t event_count;
     weft_event *begin, *end; /* (instructions) */
@@ -76,8 +76,8 @@ weft_status weft_executor_create(const weft_executor_options *options, weft_aren
                                  weft_error *error)
 {
     TRY(weft_arena_take(arena, 1, sizeof **out, out, error));
-    **out = (weft_executor){
-        .options = *options, .device = options->device, .bound = options->bound, .last_finished = -1};
+    **out =
+        (weft_executor){.options = *options, .device = options->device, .bound = options->bound, .last_finished = -1};
     return make(*out, arena, error);
 }
 

@@ -17,10 +17,10 @@ typedef struct weft_task {
     const weft_instruction *instruction;
     weft_device *device;
     weft_transport *transport;
-    weft_stream *stream;  /* of its lane */
-    weft_stream *carrier; /* what the transport is given: the same, or NULL where the host reaches device memory */
-    weft_event *guard; /* between work of the device and the transport's use of what it works on */
-    bool guarded;      /* the guard is not known to be reached */
+    weft_stream *stream;      /* of its lane */
+    weft_stream *carrier;     /* what the transport is given: the same, or NULL where the host reaches device memory */
+    weft_event *guard;        /* between work of the device and the transport's use of what it works on */
+    bool guarded;             /* the guard is not known to be reached */
     weft_request requests[2]; /* -1: none or done */
     int32_t part;             /* the one under way */
     size_t position, piece;   /* SUM_TIED: elements already added, and under way */
