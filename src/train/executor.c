@@ -26,9 +26,9 @@ struct weft_executor {
     weft_executor_options options;
     weft_device *device;
     const weft_bound *bound;
-    lane_state *lanes; /* lanes[0] is the compute lane */
-    uint32_t left;     /* instructions that no lane has left behind in this run */
-    uint8_t *states;   /* (instructions) */
+    lane_state *lanes;  /* lanes[0] is the compute lane */
+    uint32_t left;      /* instructions that no lane has left behind in this run */
+    uint8_t *states;    /* (instructions) */
     weft_event *events; /* (2 instructions + 2 lanes) begins, ends, then a guard and what frees each lane */
     int32_t event_count;
     weft_event *begin, *end; /* (instructions) */
@@ -76,8 +76,8 @@ weft_status weft_executor_create(const weft_executor_options *options, weft_aren
                                  weft_error *error)
 {
     TRY(weft_arena_take(arena, 1, sizeof **out, out, error));
-    **out = (weft_executor){
-        .options = *options, .device = options->device, .bound = options->bound, .last_finished = -1};
+    **out =
+        (weft_executor){.options = *options, .device = options->device, .bound = options->bound, .last_finished = -1};
     return make(*out, arena, error);
 }
 
@@ -344,7 +344,8 @@ static void begin_run(weft_executor *executor, const weft_event *after)
     }
 }
 
-/* When the last of all that the lane's next instruction waits for has ended, where that is known and all is issued. */
+/* Whether the device has anything under way for the lane, and when that ends, or when the last of all that its next
+ * instruction waits for does. */
 static bool next_end(const weft_executor *executor, const lane_state *lane, int64_t *out)
 {
     const weft_device_operations *operations = executor->device->operations;
@@ -354,7 +355,12 @@ static bool next_end(const weft_executor *executor, const lane_state *lane, int6
         *out = operations->event_due(executor->device, event);
         return true;
     }
-    if (lane->active || lane->next == lane->past) return false;
+    if (lane->next == lane->past) return false;
+    if (lane->active) {
+        const weft_event *pending = weft_task_pending(&lane->task);
+        if (pending) *out = operations->event_due(executor->device, pending);
+        return pending != NULL;
+    }
     const weft_instruction *instruction = &executor->bound->instructions[lane->next];
     for (uint32_t i = 0; i < instruction->wait_count; i++) {
         uint32_t wait = executor->bound->waits[instruction->waits + i];
@@ -382,11 +388,8 @@ static bool is_under_way(const weft_executor *executor, int64_t *out_next)
 /* Seconds until the device may have ended something. */
 static double next_look(weft_executor *executor, int64_t next)
 {
-    if (next < INT64_MAX) {
-        int64_t left = next - weft_clock_nanoseconds();
-        return left > 0 ? (double)left * 1e-9 : 0;
-    }
-    double look = executor->look;
+    double left = next < INT64_MAX ? (double)(next - weft_clock_nanoseconds()) * 1e-9 : 0, look = executor->look;
+    if (left > 0) return left;
     executor->look = 2 * look < longest_look ? 2 * look : longest_look;
     return look;
 }

@@ -11,7 +11,7 @@ static weft_status choose_device(weft_job *job, weft_error *error)
     const weft_config *config = job->config;
     if (weft_device_parse(config->device, &job->device, &job->options.index, error) != WEFT_OK)
         return weft_config_relay(config, "device", error);
-    if (job->device->takes_costs && !job->options.costs)
+    if (job->device->computes_nothing && !job->costs)
         return weft_config_complain(config, "device", error,
                                     "%s computes nothing and needs costs: 'weft rehearse' runs it", config->device);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);

@@ -108,7 +108,7 @@ static weft_status lower(weft_job *job, const weft_schedule *schedule, bool forw
                                        .weight_buffers = options.weight_buffers,
                                        .sizes = &sizes,
                                        .alignment = options.alignment};
-    options.stage_cost = job->options.costs ? job->options.costs->forward : stage_cost;
+    options.stage_cost = job->costs ? job->costs->forward : stage_cost;
     TRY(weft_program_create(schedule, &options, out, error));
     for (int32_t r = 0; r < job->ranks; r++)
         if ((*out)->arena_bytes[r] > job->slots[r]) job->slots[r] = (*out)->arena_bytes[r];
@@ -147,7 +147,7 @@ weft_status weft_job_predict(weft_job *job, const weft_job_split *split, weft_er
     const double *cost = split->cost;
     weft_costs costs = {
         .forward = cost, .backward_input = cost + S, .backward_weight = cost + 2 * S, .update = cost + 3 * S};
-    if (job->options.costs) costs = *job->options.costs;
+    if (job->costs) costs = *job->costs;
     weft_bubble_rank *ranks = NULL;
     TRY(weft_arena_take(&job->arena, (size_t)job->ranks, sizeof *ranks, &ranks, error));
     TRY(weft_timeline_init(&job->predicted, job->train, error));

@@ -42,6 +42,13 @@ int32_t weft_task_awaited(const weft_task *task)
     return awaited ? awaited(task) : -1;
 }
 
+const weft_event *weft_task_pending(const weft_task *task)
+{
+    if (task->guarded) return task->guard;
+    bool sums = task->instruction->operation == WEFT_OPERATION_SUM;
+    return sums ? weft_reducer_adding(task->instruction->sum.reducer) : NULL;
+}
+
 void weft_task_guard(weft_task *task)
 {
     task->device->operations->event_record(task->device, task->stream, task->guard);
