@@ -65,6 +65,7 @@ ANSWER(int64_t, event_due, (weft_device *device, const weft_event *event), (to, 
 PASS_ON(copy_in, (ON, void *out, const void *pinned, size_t bytes), (to, stream, out, pinned, bytes))
 PASS_ON(copy_out, (ON, void *pinned, const void *from, size_t bytes), (to, stream, pinned, from, bytes))
 PASS_ON(copy, (ON, void *out, const void *from, size_t bytes), (to, stream, out, from, bytes))
+PASS_ON(zero, (ON, void *memory, size_t bytes), (to, stream, memory, bytes))
 ANSWER(weft_status, read, (weft_device *device, void *host, const void *from, size_t bytes, weft_error *error),
        (to, host, from, bytes, error))
 PASS_ON(sum, (ON, weft_element element, int64_t count, int32_t parts, const void *const *from, void *out),
@@ -92,6 +93,7 @@ static const weft_device_operations operations = {
     .copy_in = do_copy_in,
     .copy_out = do_copy_out,
     .copy = do_copy,
+    .zero = do_zero,
     .read = do_read,
     .sum = do_sum,
 };
