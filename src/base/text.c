@@ -1,7 +1,10 @@
 #include "base/text.h"
 
+#include "base/utf8.h"
+
 #include <ctype.h>
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +24,7 @@ void weft_text_fini(weft_text *text)
 static bool make_room(weft_text *text, size_t more)
 {
     if (text->failed) return false;
+    if (more < text->capacity - text->length) return true;
     if (weft_grow(&text->bytes, &text->capacity, text->length + more + 1, 1, NULL) != WEFT_OK) text->failed = true;
     return !text->failed;
 }
@@ -50,25 +54,39 @@ void weft_text_add(weft_text *text, const char *format, ...)
 void weft_text_add_number(weft_text *text, int digits, double value)
 {
     char number[40];
-    snprintf(number, sizeof number, "%.*g", digits, value);
-    const char *exponent = strchr(number, 'e');
-    bool bare = exponent && !memchr(number, '.', (size_t)(exponent - number));
-    if (bare)
-        weft_text_add(text, "%.*s.0%s", (int)(exponent - number), number, exponent);
-    else
-        weft_text_add(text, "%s", number);
+    size_t length = (size_t)snprintf(number, sizeof number, "%.*g", digits, value);
+    const char *exponent = memchr(number, 'e', length);
+    size_t begin = exponent ? (size_t)(exponent - number) : length;
+    weft_text_add_bytes(text, number, begin);
+    if (!exponent) return;
+    if (!memchr(number, '.', begin)) weft_text_add_bytes(text, ".0", 2);
+    weft_text_add_bytes(text, exponent, length - begin);
 }
 
 enum { FEWEST_DIGITS = 6, DIGITS_OF_FLOAT = 9, DIGITS_OF_DOUBLE = 17 };
 
+/* Significant digits of a number of so many, without the zeros at its end. */
+static int count_digits(double value, int digits)
+{
+    char number[40];
+    snprintf(number, sizeof number, "%.*e", digits - 1, value);
+    const char *last = strchr(number, 'e') - 1;
+    while (digits > FEWEST_DIGITS && *last-- == '0') digits--;
+    return digits;
+}
+
+/* A decimal number of DBL_DIG digits or fewer is the one that its double has with DBL_DIG digits: what reads back from
+ * those needs no search. Subnormal numbers have fewer bits. */
 void weft_text_add_double(weft_text *text, double value)
 {
     char number[40];
-    int digits = FEWEST_DIGITS;
+    bool subnormal = fpclassify(value) == FP_SUBNORMAL;
+    int digits = subnormal ? FEWEST_DIGITS : DBL_DIG;
     for (; digits < DIGITS_OF_DOUBLE; digits++) {
         snprintf(number, sizeof number, "%.*g", digits, value);
         if (strtod(number, NULL) == value) break;
     }
+    if (!subnormal && digits == DBL_DIG) digits = count_digits(value, digits);
     weft_text_add_number(text, digits, value);
 }
 
@@ -90,39 +108,56 @@ void weft_text_add_count(weft_text *text, int64_t count, const char *noun)
     weft_text_add(text, "%lld %s%s", (long long)count, noun, count == 1 ? "" : hisses ? "es" : "s");
 }
 
-/* Unicode 15, table 3-7. */
-int weft_utf8_length(const unsigned char *c, size_t room)
+void weft_text_add_int(weft_text *text, int64_t value)
 {
-    if (room == 0) return 0;
-    if (c[0] < 0x80) return 1;
-    int length = c[0] >= 0xc2 && c[0] < 0xe0   ? 2
-                 : c[0] >= 0xe0 && c[0] < 0xf0 ? 3
-                 : c[0] >= 0xf0 && c[0] < 0xf5 ? 4
-                                               : 0;
-    if ((size_t)length > room) return 0;
-    for (int i = 1; i < length; i++)
-        if ((c[i] & 0xc0) != 0x80) return 0;
-    if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f)) return 0;
-    if ((c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f)) return 0;
-    return length;
+    char digits[24], *at = digits + sizeof digits;
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do *--at = (char)('0' + left % 10);
+    while (left /= 10);
+    if (value < 0) *--at = '-';
+    weft_text_add_bytes(text, at, (size_t)(digits + sizeof digits - at));
+}
+
+/* Bytes from string on that stand for themselves. */
+static size_t count_plain(const char *string, bool script)
+{
+    size_t count = 0;
+    for (unsigned char c; (c = (unsigned char)string[count]) >= 0x20 && c < 0x7f; count++)
+        if (c == '"' || c == '\\' || (script && c == '<')) break;
+    return count;
+}
+
+static void add_quoted(weft_text *text, const char *string, bool script)
+{
+    weft_text_add_bytes(text, "\"", 1);
+    for (;;) {
+        uint32_t code = 0;
+        size_t plain = count_plain(string, script);
+        weft_text_add_bytes(text, string, plain);
+        string += plain;
+        if (!*string) break;
+        int length = weft_utf8_next(string, &code);
+        if (length == 0)
+            weft_text_add_bytes(text, "\\ufffd", 6);
+        else if (code == '"' || code == '\\')
+            weft_text_add(text, "\\%c", (int)code);
+        else if (weft_utf8_needs_escape(code) || code == '<')
+            weft_text_add(text, "\\u%04x", (unsigned)code);
+        else
+            weft_text_add_bytes(text, string, (size_t)length);
+        string += length ? length : 1;
+    }
+    weft_text_add_bytes(text, "\"", 1);
 }
 
 void weft_text_add_json(weft_text *text, const char *string)
 {
-    weft_text_add_bytes(text, "\"", 1);
-    for (const unsigned char *c = (const unsigned char *)string; *c;) {
-        int length = weft_utf8_length(c, 4); /* the zero byte at the end continues none */
-        if (length == 0)
-            weft_text_add(text, "\\ufffd");
-        else if (*c == '"' || *c == '\\')
-            weft_text_add(text, "\\%c", *c);
-        else if (*c < 0x20)
-            weft_text_add(text, "\\u%04x", *c);
-        else
-            weft_text_add_bytes(text, c, (size_t)length);
-        c += length ? length : 1;
-    }
-    weft_text_add_bytes(text, "\"", 1);
+    add_quoted(text, string, false);
+}
+
+void weft_text_add_script(weft_text *text, const char *string)
+{
+    add_quoted(text, string, true);
 }
 
 void weft_text_add_xml(weft_text *text, const char *string)

@@ -26,12 +26,13 @@ void weft_text_add_number(weft_text *text, int digits, double value);
 /* The same with the fewest digits, 6 or more, that read back to the same bits. */
 void weft_text_add_double(weft_text *text, double value);
 void weft_text_add_float(weft_text *text, float value);
+void weft_text_add_int(weft_text *text, int64_t value);
 void weft_text_add_count(weft_text *text, int64_t count, const char *noun); /* "1 rank", "2 batches" */
-void weft_text_add_json(weft_text *text, const char *string); /* with quotes and escapes; bytes that are not UTF-8
-                                                               * become U+FFFD */
-void weft_text_add_xml(weft_text *text, const char *string);  /* escapes & < > " */
-/* Bytes of the well-formed UTF-8 character at c, of which so many bytes may be read; 0 where there is none. */
-int weft_utf8_length(const unsigned char *c, size_t room);
+/* With quotes and escapes, as JSON and YAML take a text between double quotes; bytes that are not UTF-8 become U+FFFD.
+ */
+void weft_text_add_json(weft_text *text, const char *string);
+void weft_text_add_script(weft_text *text, const char *string); /* the same, and < escaped besides */
+void weft_text_add_xml(weft_text *text, const char *string);    /* escapes & < > " */
 weft_status weft_text_check(const weft_text *text, weft_error *error) WEFT_CHECKED;
 const char *weft_text_get(const weft_text *text); /* "" when empty; borrowed */
 

@@ -44,7 +44,8 @@ typedef struct weft_checkpoint_piece {
     int32_t dimensions;
     const int64_t *shape; /* of the whole tensor */
     int64_t from, rows, columns;
-    const float *values; /* rows x columns, packed; may be NULL when that is nothing */
+    const float *values;              /* rows x columns, packed; may be NULL when that is nothing */
+    const weft_tensor_source *source; /* of the values; NULL: they are in memory of the host */
 } weft_checkpoint_piece;
 
 /* Empties and makes FOLDER/step-XXXXXXXX.tmp. One rank calls it, before the others write. */

@@ -1,5 +1,7 @@
 #include "checkpoint/manifest.h"
 
+#include "config/events.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -7,7 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <xxhash.h>
-#include <yaml.h>
 
 enum { LARGEST_MANIFEST = 64 * 1024 * 1024, MOST_FIELDS = 9 };
 
@@ -87,63 +88,28 @@ void weft_manifest_print(const weft_checkpoint_state *state, const char *config,
 }
 
 typedef struct reader {
-    yaml_parser_t parser;
-    const char *path;
+    weft_yaml yaml;
     weft_manifest *manifest;
     weft_error *error;
-    yaml_mark_t mark; /* of the event read last */
 } reader;
 
+/* read begins at the first event of the value and ends at its last. */
 typedef struct field {
     const char *key;
     weft_status (*read)(reader *from, void *target);
     bool optional;
 } field;
 
-static weft_status complain(reader *from, const char *what)
+static weft_status complain(const reader *from, const char *what)
 {
-    FAIL(from->error, WEFT_INVALID, "%s:%zu:%zu: %s", from->path, from->mark.line + 1, from->mark.column + 1, what);
+    return weft_yaml_refuse(&from->yaml, "%s", what);
 }
 
-/* The caller deletes the event when this succeeds. */
-static weft_status next(reader *from, yaml_event_t *event)
-{
-    if (!yaml_parser_parse(&from->parser, event)) {
-        if (from->parser.error == YAML_MEMORY_ERROR)
-            FAIL(from->error, WEFT_NO_MEMORY, "%s: out of memory while reading it", from->path);
-        from->mark = from->parser.problem_mark;
-        return complain(from, from->parser.problem ? from->parser.problem : "not readable as YAML");
-    }
-    from->mark = event->start_mark;
-    return WEFT_OK;
-}
-
-static weft_status expect(reader *from, yaml_event_type_t type, const char *what)
-{
-    yaml_event_t event;
-    TRY(next(from, &event));
-    bool fits = event.type == type;
-    yaml_event_delete(&event);
-    return fits ? WEFT_OK : complain(from, what);
-}
-
-/* A plain, quoted or block text without anchor, tag or zero byte, copied to the manifest's arena. */
-static weft_status copy_scalar(reader *from, const yaml_event_t *event, const char **out)
-{
-    if (event->type != YAML_SCALAR_EVENT) return complain(from, "a single value is expected here");
-    const char *value = (const char *)event->data.scalar.value;
-    if (event->data.scalar.anchor || event->data.scalar.tag || strlen(value) != event->data.scalar.length)
-        return complain(from, "anchors, tags and zero bytes are not allowed here");
-    return weft_arena_text(&from->manifest->arena, value, out, from->error);
-}
-
+/* Copied to the manifest's arena. */
 static weft_status read_scalar(reader *from, const char **out)
 {
-    yaml_event_t event;
-    TRY(next(from, &event));
-    weft_status status = copy_scalar(from, &event, out);
-    yaml_event_delete(&event);
-    return status;
+    if (from->yaml.kind != WEFT_YAML_SCALAR) return complain(from, "a single value is expected here");
+    return weft_arena_text(&from->manifest->arena, from->yaml.value, out, from->error);
 }
 
 static weft_status read_whole(reader *from, int64_t *out)
@@ -255,37 +221,32 @@ static weft_status read_file_checksum(reader *from, void *target)
     return read_hex(from, &file->checksum);
 }
 
-static weft_status read_field(reader *from, const char *key, const field *fields, size_t count, bool *seen,
-                              void *target)
+/* The current event is a key. */
+static weft_status find_field(reader *from, const field *fields, size_t count, const bool *seen, size_t *out)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(key, fields[i].key) != 0) continue;
-        if (seen[i]) return complain(from, "this key was given before");
-        seen[i] = true;
-        return fields[i].read(from, target);
+    if (from->yaml.kind != WEFT_YAML_SCALAR) return complain(from, "a single value is expected here");
+    for (*out = 0; *out < count; (*out)++) {
+        if (strcmp(from->yaml.value, fields[*out].key) != 0) continue;
+        return seen[*out] ? complain(from, "this key was given before") : WEFT_OK;
     }
     return complain(from, "this key is not known");
 }
 
-/* The rest of a map whose start has been read: every key of fields once, in any order, and no other. */
+/* Every key of fields once, in any order, and no other. */
 static weft_status read_map(reader *from, const field *fields, size_t count, void *target)
 {
     bool seen[MOST_FIELDS] = {false};
     for (;;) {
-        yaml_event_t event;
-        TRY(next(from, &event));
-        bool ended = event.type == YAML_MAPPING_END_EVENT;
-        const char *key = NULL;
-        weft_status status = ended ? WEFT_OK : copy_scalar(from, &event, &key);
-        yaml_event_delete(&event);
-        TRY(status);
-        if (ended) break;
-        TRY(read_field(from, key, fields, count, seen, target));
+        size_t which = 0;
+        TRY(weft_yaml_next(&from->yaml));
+        if (from->yaml.kind == WEFT_YAML_MAP_END) break;
+        TRY(find_field(from, fields, count, seen, &which));
+        seen[which] = true;
+        TRY(weft_yaml_next(&from->yaml));
+        TRY(fields[which].read(from, target));
     }
     for (size_t i = 0; i < count; i++)
-        if (!seen[i] && !fields[i].optional)
-            FAIL(from->error, WEFT_INVALID, "%s:%zu:%zu: %s is missing", from->path, from->mark.line + 1,
-                 from->mark.column + 1, fields[i].key);
+        if (!seen[i] && !fields[i].optional) return weft_yaml_refuse(&from->yaml, "%s is missing", fields[i].key);
     return WEFT_OK;
 }
 
@@ -303,14 +264,11 @@ static weft_status read_file(reader *from)
 static weft_status read_files(reader *from, void *target)
 {
     (void)target;
-    TRY(expect(from, YAML_SEQUENCE_START_EVENT, "a list of files is expected here"));
+    if (from->yaml.kind != WEFT_YAML_LIST) return complain(from, "a list of files is expected here");
     for (;;) {
-        yaml_event_t event;
-        TRY(next(from, &event));
-        yaml_event_type_t type = event.type;
-        yaml_event_delete(&event);
-        if (type == YAML_SEQUENCE_END_EVENT) return WEFT_OK;
-        if (type != YAML_MAPPING_START_EVENT)
+        TRY(weft_yaml_next(&from->yaml));
+        if (from->yaml.kind == WEFT_YAML_LIST_END) return WEFT_OK;
+        if (from->yaml.kind != WEFT_YAML_MAP)
             return complain(from, "name, bytes and checksum of a file are expected here");
         TRY(read_file(from));
     }
@@ -329,10 +287,10 @@ static weft_status check_sequences(reader *from)
     const weft_manifest *manifest = from->manifest;
     int64_t step = manifest->state.step, sequences = manifest->state.sequences;
     if ((manifest->version == 1) != (sequences < 0))
-        FAIL(from->error, WEFT_INVALID, "%s: sequences %s", from->path,
+        FAIL(from->error, WEFT_INVALID, "%s: sequences %s", from->yaml.name,
              sequences < 0 ? "is missing" : "is a key of version 2");
     if (sequences >= 0 && (sequences < step || (sequences > 0 && (sequences - 1) / most_a_step >= step)))
-        FAIL(from->error, WEFT_INVALID, "%s: %" PRId64 " steps cannot have read %" PRId64 " sequences", from->path,
+        FAIL(from->error, WEFT_INVALID, "%s: %" PRId64 " steps cannot have read %" PRId64 " sequences", from->yaml.name,
              step, sequences);
     return WEFT_OK;
 }
@@ -348,16 +306,14 @@ static weft_status read_document(reader *from)
     _Static_assert(sizeof fields / sizeof *fields <= MOST_FIELDS, "read_map keeps what it has seen in a fixed array");
     weft_manifest *manifest = from->manifest;
     manifest->state.sequences = -1;
-    TRY(expect(from, YAML_STREAM_START_EVENT, "not readable as YAML"));
-    TRY(expect(from, YAML_DOCUMENT_START_EVENT, "a map of keys is expected here"));
-    TRY(expect(from, YAML_MAPPING_START_EVENT, "a map of keys is expected here"));
+    if (from->yaml.kind != WEFT_YAML_MAP) return complain(from, "a map of keys is expected here");
     TRY(read_map(from, fields, sizeof fields / sizeof *fields, manifest));
-    TRY(expect(from, YAML_DOCUMENT_END_EVENT, "nothing is expected here"));
-    TRY(expect(from, YAML_STREAM_END_EVENT, "a second document is not expected here"));
+    TRY(weft_yaml_end(&from->yaml));
     if (manifest->count) qsort(manifest->files, manifest->count, sizeof *manifest->files, by_file_name);
     for (size_t i = 1; i < manifest->count; i++)
         if (strcmp(manifest->files[i - 1].name, manifest->files[i].name) == 0)
-            FAIL(from->error, WEFT_INVALID, "%s: the file %s is listed twice", from->path, manifest->files[i].name);
+            FAIL(from->error, WEFT_INVALID, "%s: the file %s is listed twice", from->yaml.name,
+                 manifest->files[i].name);
     return check_sequences(from);
 }
 
@@ -382,13 +338,11 @@ weft_status weft_manifest_parse(weft_manifest *manifest, const void *bytes, size
 {
     *manifest = (weft_manifest){0};
     TRY(check_closing(bytes, count, path, error));
-    reader from = {.path = path, .manifest = manifest, .error = error};
-    if (!yaml_parser_initialize(&from.parser)) FAIL(error, WEFT_NO_MEMORY, "%s: out of memory while reading it", path);
-    yaml_parser_set_encoding(&from.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&from.parser, bytes, count);
+    reader from = {.manifest = manifest, .error = error};
     weft_arena_init(&manifest->arena);
-    weft_status status = read_document(&from);
-    yaml_parser_delete(&from.parser);
+    weft_status status = weft_yaml_init(&from.yaml, bytes, count, path, error);
+    if (status == WEFT_OK) status = read_document(&from);
+    weft_yaml_fini(&from.yaml);
     if (status != WEFT_OK) weft_manifest_fini(manifest);
     return status;
 }

@@ -1,6 +1,7 @@
 /* Flags and operands by a verb's option table. */
 #include "cli/verb.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { NAMES_LIMIT = 64 };
@@ -59,14 +60,29 @@ static weft_status take_option(weft_arguments *arguments, int count, char *const
     return WEFT_OK;
 }
 
-static weft_status check_operands(const weft_arguments *arguments, weft_error *error)
+weft_status weft_arguments_refuse(const weft_verb *verb, weft_error *error, const char *format, ...)
+{
+    char message[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    weft_text usage;
+    weft_text_init(&usage);
+    weft_verb_usage(verb, 0, &usage);
+    weft_status status = weft_fail(error, WEFT_INVALID, "%s; %s", message, weft_text_get(&usage));
+    weft_text_fini(&usage);
+    return status;
+}
+
+static weft_status check_given(const weft_arguments *arguments, weft_error *error)
 {
     const weft_verb *verb = arguments->verb;
-    if (arguments->operand_count < verb->least)
-        FAIL(error, WEFT_INVALID, "an operand is missing; usage: weft %s %s", verb->name, verb->usage);
+    if (arguments->operand_count < verb->least) return weft_arguments_refuse(verb, error, "an operand is missing");
     if (verb->most >= 0 && arguments->operand_count > verb->most)
-        FAIL(error, WEFT_INVALID, "unexpected operand '%s'; usage: weft %s %s", arguments->operands[verb->most],
-             verb->name, verb->usage);
+        return weft_arguments_refuse(verb, error, "unexpected operand '%s'", arguments->operands[verb->most]);
+    for (int i = 0; i < verb->needed; i++)
+        if (!arguments->values[i]) return weft_arguments_refuse(verb, error, "--%s is missing", verb->options[i].name);
     return WEFT_OK;
 }
 
@@ -89,7 +105,7 @@ static weft_status parse(weft_arguments *arguments, int count, char *const *word
             arguments->operands[arguments->operand_count++] = word;
         }
     }
-    return arguments->wants_help ? WEFT_OK : check_operands(arguments, error);
+    return arguments->wants_help ? WEFT_OK : check_given(arguments, error);
 }
 
 weft_status weft_arguments_parse(weft_arguments *arguments, const weft_verb *verb, int count, char *const *words,

@@ -1,4 +1,5 @@
 /* weft compare: whether two checkpoints hold the same bits. */
+#include "base/json.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/verb.h"
 
@@ -7,12 +8,12 @@ static weft_status report(const weft_arguments *arguments, bool same, const char
     weft_text text;
     weft_text_init(&text);
     if (weft_arguments_has(arguments, "json")) {
-        weft_text_add(&text, "{\"same\": %s, \"difference\": ", same ? "true" : "false");
-        if (same)
-            weft_text_add(&text, "null");
-        else
-            weft_text_add_json(&text, difference);
-        weft_text_add(&text, "}\n");
+        weft_json json = weft_json_begin(&text, WEFT_JSON_WIDE);
+        weft_json_object(&json, NULL, WEFT_JSON_ROW);
+        weft_json_truth(&json, "same", same);
+        weft_json_text(&json, "difference", same ? NULL : difference);
+        weft_json_object_end(&json);
+        weft_text_add(&text, "\n");
     } else {
         weft_text_add(&text, "%s\n", same ? "same" : difference);
     }
@@ -51,7 +52,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_compare = {
     .name = "compare",
     .summary = "Compares two checkpoints bit for bit and names the first difference",
-    .usage = "CHECKPOINT CHECKPOINT [--json]",
+    .operands = "CHECKPOINT CHECKPOINT",
     .options = options,
     .least = 2,
     .most = 2,

@@ -33,7 +33,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_config = {
     .name = "config",
     .summary = "Prints every value of a configuration in force and where it came from",
-    .usage = "FILE.yaml [key=value ...] [--json]",
+    .operands = "FILE.yaml [key=value ...]",
     .options = options,
     .least = 1,
     .most = -1,

@@ -1,44 +1,25 @@
 #include "cli/costs.h"
 
-#include "base/file.h"
+#include "config/document.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include <yaml.h>
+#define ALL(COST)                                                                                                      \
+    WEFT_CLI_PASS_COSTS(COST)                                                                                          \
+    WEFT_CLI_STEP_COSTS(COST) WEFT_CLI_MESSAGE_COSTS(COST) WEFT_CLI_COLLECTIVE_COSTS(COST) WEFT_CLI_TENSOR_COSTS(COST)
 
-#define NAMES                                                                                                          \
-    NAME(FORWARD, "forward")                                                                                           \
-    NAME(BACKWARD_INPUT, "backward-input")                                                                             \
-    NAME(BACKWARD_WEIGHT, "backward-weight")                                                                           \
-    NAME(BACKWARD, "backward")                                                                                         \
-    NAME(UPDATE, "update")                                                                                             \
-    NAME(OVERLAP, "overlap")                                                                                           \
-    NAME(COMM, "comm")                                                                                                 \
-    NAME(LATENCY, "latency")                                                                                           \
-    NAME(GATHER, "gather")                                                                                             \
-    NAME(EXCHANGE, "exchange")                                                                                         \
-    NAME(REDUCE_TENSOR, "reduce-tensor")                                                                               \
-    NAME(REDUCE, "reduce")
+#define KEY(key, name, help) key,
+typedef enum cost { ALL(KEY) COSTS } cost;
+#undef KEY
 
-typedef enum cost {
-#define NAME(key, name) key,
-    NAMES
+#define NAME(key, name, help) name,
+static const char *const names[COSTS] = {ALL(NAME)};
 #undef NAME
-        COSTS
-} cost;
 
-static const char *const names[COSTS] = {
-#define NAME(key, name) name,
-    NAMES
-#undef NAME
-};
-
-static const char *const flags[COSTS] = {
-#define NAME(key, name) "--" name,
-    NAMES
-#undef NAME
-};
+#define FLAG(key, name, help) "--" name,
+static const char *const flags[COSTS] = {ALL(FLAG)};
+#undef FLAG
 
 /* No sum of so many as a program can have is infinite. */
 static const double most_time = 1e100;
@@ -46,132 +27,69 @@ static const double most_time = 1e100;
 /* What was given: the numbers as text with commas, and where they stood. */
 typedef struct given {
     const char *numbers; /* NULL: not given */
-    const char *place;   /* "--forward" or "FILE:2: forward" */
+    const char *place;   /* "--forward" or "FILE:2:10: forward" */
 } given;
 
-typedef struct reader {
-    yaml_parser_t parser;
-    yaml_event_t event; /* the one being looked at */
-    bool has_event;
-    const char *path;
-    given *rows; /* (COSTS) */
-    weft_arena *arena;
-    weft_error *error;
-} reader;
-
-static size_t line(const reader *r)
-{
-    return r->event.start_mark.line + 1;
-}
-
-static weft_status next(reader *r)
-{
-    if (r->has_event) yaml_event_delete(&r->event);
-    r->has_event = false;
-    if (!yaml_parser_parse(&r->parser, &r->event))
-        FAIL(r->error, r->parser.error == YAML_MEMORY_ERROR ? WEFT_NO_MEMORY : WEFT_INVALID,
-             "%s:%zu: not valid YAML or JSON: %s", r->path, r->parser.problem_mark.line + 1,
-             r->parser.problem ? r->parser.problem : "unknown problem");
-    r->has_event = true;
-    return WEFT_OK;
-}
-
-static const char *scalar(const reader *r)
-{
-    return (const char *)r->event.data.scalar.value;
-}
-
 /* Keys may have underscores for dashes, as they have in configurations. */
-static weft_status take_key(reader *r, given **out)
+static weft_status find_cost(const weft_document *document, const weft_node *node, cost *out, weft_error *error)
 {
     char key[64];
-    if (r->event.type != YAML_SCALAR_EVENT || r->event.data.scalar.length >= sizeof key)
-        FAIL(r->error, WEFT_INVALID, "%s:%zu: a key must be the name of a cost, such as forward", r->path, line(r));
-    snprintf(key, sizeof key, "%s", scalar(r));
+    snprintf(key, sizeof key, "%s", node->key);
     for (char *c = key; *c; c++)
         if (*c == '_') *c = '-';
-    int found = -1;
-    for (int i = 0; i < COSTS; i++)
-        if (strcmp(key, names[i]) == 0) found = i;
-    int nearest = found < 0 ? weft_text_nearest(key, names, COSTS) : -1;
-    if (nearest >= 0)
-        FAIL(r->error, WEFT_INVALID, "%s:%zu: unknown cost '%s' (nearest: '%s')", r->path, line(r), key,
-             names[nearest]);
-    if (found < 0) FAIL(r->error, WEFT_INVALID, "%s:%zu: unknown cost '%s'", r->path, line(r), key);
-    if (r->rows[found].numbers) FAIL(r->error, WEFT_INVALID, "%s:%zu: '%s' is there twice", r->path, line(r), key);
-    *out = &r->rows[found];
-    char place[4200];
-    snprintf(place, sizeof place, "%s:%zu: %s", r->path, line(r), names[found]);
-    return weft_arena_text(r->arena, place, &(*out)->place, r->error);
+    for (int i = 0; i < COSTS; i++) {
+        if (strcmp(key, names[i]) != 0) continue;
+        *out = (cost)i;
+        return WEFT_OK;
+    }
+    int nearest = weft_text_nearest(key, names, COSTS);
+    if (nearest < 0) return weft_document_complain(document, node, error, "unknown cost '%s'", key);
+    return weft_document_complain(document, node, error, "unknown cost '%s' (nearest: '%s')", key, names[nearest]);
 }
 
 /* A number, or a list of numbers, joined as a flag would have them. */
-static weft_status add_numbers(reader *r, const given *row, weft_text *joined)
+static weft_status join_numbers(const weft_document *document, const weft_node *node, weft_text *joined,
+                                weft_error *error)
 {
-    bool list = r->event.type == YAML_SEQUENCE_START_EVENT;
-    if (list) TRY(next(r));
-    while (!list || r->event.type != YAML_SEQUENCE_END_EVENT) {
-        if (r->event.type != YAML_SCALAR_EVENT)
-            FAIL(r->error, WEFT_INVALID, "%s: expects a number or a list of numbers", row->place);
-        weft_text_add(joined, "%s%s", joined->length ? "," : "", scalar(r));
-        if (!list) break;
-        TRY(next(r));
+    bool list = node->kind == WEFT_NODE_LIST;
+    for (const weft_node *item = list ? node->first : node; item; item = list ? item->next : NULL) {
+        if (item->kind != WEFT_NODE_TEXT)
+            return weft_document_complain(document, item, error, "%s: expects a number or a list of numbers",
+                                          node->key);
+        weft_text_add(joined, "%s%s", joined->length ? "," : "", item->text);
     }
-    return weft_text_check(joined, r->error);
+    return weft_text_check(joined, error);
 }
 
-static weft_status read_pair(reader *r)
+static weft_status take_cost(const weft_document *document, const weft_node *node, given rows[COSTS], weft_arena *arena,
+                             weft_error *error)
 {
-    given *row = NULL;
-    weft_text joined;
-    TRY(take_key(r, &row));
-    TRY(next(r));
-    weft_text_init(&joined);
-    weft_status status = add_numbers(r, row, &joined);
-    if (status == WEFT_OK) status = weft_arena_text(r->arena, weft_text_get(&joined), &row->numbers, r->error);
-    weft_text_fini(&joined);
+    cost found = COSTS;
+    TRY(find_cost(document, node, &found, error));
+    given *row = &rows[found];
+    if (row->numbers) return weft_document_complain(document, node, error, "%s: is given twice", names[found]);
+    weft_text text;
+    weft_text_init(&text);
+    weft_text_add(&text, "%s:%zu:%zu: %s", document->name, node->line, node->column, names[found]);
+    weft_status status = weft_arena_text(arena, weft_text_get(&text), &row->place, error);
+    text.length = 0;
+    if (status == WEFT_OK) status = join_numbers(document, node, &text, error);
+    if (status == WEFT_OK) status = weft_arena_text(arena, weft_text_get(&text), &row->numbers, error);
+    weft_text_fini(&text);
     return status;
-}
-
-static weft_status read_document(reader *r)
-{
-    for (int i = 0; i < 3; i++) { /* stream, document, mapping; an empty file has the stream only */
-        TRY(next(r));
-        if (r->event.type == YAML_STREAM_END_EVENT) FAIL(r->error, WEFT_INVALID, "%s: is empty", r->path);
-    }
-    if (r->event.type != YAML_MAPPING_START_EVENT)
-        FAIL(r->error, WEFT_INVALID, "%s:%zu: expects costs by name, such as 'forward: 1'", r->path, line(r));
-    TRY(next(r));
-    while (r->event.type != YAML_MAPPING_END_EVENT) {
-        TRY(read_pair(r));
-        TRY(next(r));
-    }
-    TRY(next(r));
-    TRY(next(r));
-    if (r->event.type != YAML_STREAM_END_EVENT)
-        FAIL(r->error, WEFT_INVALID, "%s:%zu: a second document starts here; one is allowed", r->path, line(r));
-    return WEFT_OK;
 }
 
 static weft_status read_file(const char *path, given rows[COSTS], weft_arena *arena, weft_error *error)
 {
-    reader r = {.path = path, .rows = rows, .arena = arena, .error = error};
-    weft_text text;
-    weft_text_init(&text);
-    weft_status status = weft_file_read(path, &text, error);
-    const char *begin = weft_text_get(&text);
-    size_t length = text.length;
-    if (status == WEFT_OK) status = weft_text_begin(&begin, &length, path, error);
-    if (status == WEFT_OK && !yaml_parser_initialize(&r.parser))
-        status = weft_fail(error, WEFT_NO_MEMORY, "%s: out of memory while reading it", path);
-    if (status == WEFT_OK) {
-        yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-        yaml_parser_set_input_string(&r.parser, (const unsigned char *)begin, length);
-        status = read_document(&r);
-        if (r.has_event) yaml_event_delete(&r.event);
-        yaml_parser_delete(&r.parser);
-    }
-    weft_text_fini(&text);
+    weft_document document;
+    TRY(weft_document_read(&document, path, error));
+    const weft_node *root = document.root;
+    weft_status status = WEFT_OK;
+    if (root->kind != WEFT_NODE_MAP)
+        status = weft_document_complain(&document, root, error, "expects costs by name, such as 'forward: 1'");
+    for (const weft_node *node = root->first; node && status == WEFT_OK; node = node->next)
+        status = take_cost(&document, node, rows, arena, error);
+    weft_document_fini(&document);
     return status;
 }
 

@@ -1,6 +1,7 @@
 /* weft generate: text from a checkpoint. */
 #include "cli/generate.h"
 
+#include "base/json.h"
 #include "cli/verb.h"
 
 #include <errno.h>
@@ -52,11 +53,12 @@ static weft_status generate_json(const char *checkpoint, const char *device, wef
     options.context = &made;
     weft_status status = weft_sample(checkpoint, device, &options, error);
     if (status == WEFT_OK) {
-        weft_text_add(&out, "{\"prompt\": ");
-        weft_text_add_json(&out, options.prompt);
-        weft_text_add(&out, ", \"text\": ");
-        weft_text_add_json(&out, weft_text_get(&made));
-        weft_text_add(&out, "}\n");
+        weft_json json = weft_json_begin(&out, WEFT_JSON_WIDE);
+        weft_json_object(&json, NULL, WEFT_JSON_ROW);
+        weft_json_text(&json, "prompt", options.prompt);
+        weft_json_text(&json, "text", weft_text_get(&made));
+        weft_json_object_end(&json);
+        weft_text_add(&out, "\n");
         status = weft_text_check(&made, error);
     }
     if (status == WEFT_OK) status = weft_cli_print(&out, error);
@@ -71,7 +73,6 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     weft_sample_options options = {.prompt = weft_arguments_get(arguments, "prompt")};
     int64_t seed = 0;
     const char *device = weft_arguments_get(arguments, "device");
-    if (!options.prompt) FAIL(error, WEFT_INVALID, "--prompt is missing: give the text to go on from");
     TRY(weft_arguments_int(arguments, "tokens", 200, 1, 1 << 30, &options.tokens, error));
     TRY(weft_arguments_double(arguments, "temperature", 0.8, 0, 100, &options.temperature, error));
     TRY(weft_arguments_int(arguments, "top-k", 0, 0, 1 << 30, &options.top_k, error));
@@ -90,7 +91,7 @@ static void details(weft_text *out)
 }
 
 static const weft_option options[] = {
-    {"prompt", "TEXT", "what to go on from; required"},
+    {"prompt", "TEXT", "the text to go on from"},
     {"tokens", "N", "how many tokens to generate (200)"},
     {"temperature", "X", "0: always the most probable token; 1: as trained (0.8)"},
     {"top-k", "K", "draw among the K most probable tokens; 0: all (0)"},
@@ -103,8 +104,9 @@ static const weft_option options[] = {
 const weft_verb weft_verb_generate = {
     .name = "generate",
     .summary = "Generates text from a checkpoint",
-    .usage = "RUN|CHECKPOINT --prompt TEXT [--tokens N] [--temperature X] [--top-k K] [--seed N] [--json]",
+    .operands = "RUN|CHECKPOINT",
     .options = options,
+    .needed = 1,
     .least = 1,
     .most = 1,
     .details = details,

@@ -2,9 +2,11 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "cli/launch.h"
+#include "base/median.h"
 #include "cli/timelines.h"
+#include "config/document.h"
 #include "report/report.h"
-#include "transport/transport.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,7 +25,7 @@ weft_status weft_run_observer_init(weft_run_observer *observer, const weft_job *
                                     .progress = progress,
                                     .lock = -1,
                                     .metrics = -1,
-                                    .terminal = isatty(fileno(progress)) && weft_mpi_launched(NULL) == 0};
+                                    .terminal = isatty(fileno(progress)) && !weft_cli_launched()};
     weft_text_init(&observer->line);
     observer->seconds_capacity = (size_t)(job->config->run.steps < 100000 ? job->config->run.steps : 100000);
     return weft_allocate(observer->seconds_capacity, sizeof *observer->seconds, &observer->seconds, error);
@@ -43,19 +45,29 @@ weft_status weft_run_observer_fini(weft_run_observer *observer, weft_error *erro
     return status;
 }
 
-/* Value of "step" in a line that report/ wrote, or 0. */
-static int64_t step_of_line(const char *line, size_t length)
-{
-    static const char key[] = "\"step\":";
-    for (size_t i = 0; i + sizeof key < length; i++)
-        if (memcmp(line + i, key, sizeof key - 1) == 0) return strtoll(line + i + sizeof key - 1, NULL, 10);
-    return 0;
-}
+/* What a line of the metrics says of itself: its step, 0 for a line that is none, as one that a kill has cut. */
+typedef struct metrics_line {
+    double step;
+    bool evaluation;
+} metrics_line;
 
-static bool is_evaluation(const char *line, size_t length)
+static weft_status read_line(const char *line, size_t length, metrics_line *out, weft_error *error)
 {
-    static const char begin[] = "{\"evaluation\":true,";
-    return length >= sizeof begin - 1 && memcmp(line, begin, sizeof begin - 1) == 0;
+    weft_document document;
+    weft_error reason;
+    *out = (metrics_line){0};
+    weft_status status = weft_document_parse(&document, line, length, "metrics", &reason);
+    if (status == WEFT_INVALID) return WEFT_OK;
+    if (status != WEFT_OK) {
+        *error = reason;
+        return status;
+    }
+    const weft_node *step = weft_node_get(document.root, "step");
+    bool known = step && weft_node_number(&document, step, &out->step, &reason) == WEFT_OK;
+    if (!known) out->step = 0;
+    out->evaluation = weft_node_get(document.root, "evaluation") != NULL;
+    weft_document_fini(&document);
+    return WEFT_OK;
 }
 
 /* Keeps the lines up to a step: what a killed run wrote after its last checkpoint will be written again. */
@@ -68,9 +80,11 @@ static weft_status trim_metrics(const char *path, int64_t step, bool *out_evalua
     size_t begin = 0;
     for (size_t i = 0; i < old.length && status == WEFT_OK; i++) {
         if (old.bytes[i] != '\n') continue;
-        int64_t at = step_of_line(old.bytes + begin, i - begin);
-        if (at > 0 && at <= step) weft_text_add_bytes(&kept, old.bytes + begin, i + 1 - begin);
-        *out_evaluated |= at == step && is_evaluation(old.bytes + begin, i - begin);
+        metrics_line line;
+        status = read_line(old.bytes + begin, i - begin, &line, error);
+        bool keeps = status == WEFT_OK && line.step > 0 && line.step <= (double)step;
+        if (keeps) weft_text_add_bytes(&kept, old.bytes + begin, i + 1 - begin);
+        *out_evaluated |= keeps && line.step == (double)step && line.evaluation;
         begin = i + 1;
     }
     if (status == WEFT_OK) status = weft_text_check(&kept, error);
@@ -263,15 +277,7 @@ weft_observer weft_run_observer_table(weft_run_observer *observer)
                            .note = on_note};
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 double weft_run_observer_median(weft_run_observer *observer)
 {
-    if (observer->seconds_count == 0) return 0;
-    qsort(observer->seconds, observer->seconds_count, sizeof *observer->seconds, by_value);
-    return observer->seconds[observer->seconds_count / 2];
+    return weft_median(observer->seconds, observer->seconds_count);
 }

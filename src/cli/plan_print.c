@@ -1,4 +1,5 @@
 #include "cli/plan_print.h"
+#include "base/json.h"
 #include "plan/moves.h"
 
 #include <math.h>
@@ -397,57 +398,52 @@ void weft_plan_print_csv(const weft_planning *p, weft_text *out)
         for (size_t row = 0; row < shown(&p->cases[i], (size_t)p->top); row++) add_csv_row(&p->cases[i], row, out);
 }
 
-static void add_json_row(const weft_plan_case *which, const weft_plan_row *row, weft_text *out)
+enum { DIGITS = 9 }; /* of a number in JSON */
+
+static void add_json_row(weft_json *json, const weft_plan_case *which, size_t place)
 {
+    weft_json_object(json, NULL, WEFT_JSON_ROW);
+    weft_json_int(json, "rank", (int64_t)place + 1);
     for (size_t c = 0; c < COLUMNS; c++) {
-        cell value = columns[c].get(which, row);
-        weft_text_add(out, "%s\"%s\": ", c ? ", " : "", columns[c].name);
+        cell value = columns[c].get(which, &which->answer.rows[place]);
         if (value.is_text)
-            weft_text_add_json(out, value.text);
-        else if (isnan(value.number))
-            weft_text_add(out, "null");
+            weft_json_text(json, columns[c].name, value.text);
         else
-            weft_text_add(out, "%.9g", value.number);
+            weft_json_rounded(json, columns[c].name, DIGITS, value.number);
     }
+    weft_json_object_end(json);
 }
 
-static void add_json_case(const weft_plan_case *which, size_t top, weft_text *out)
+static void add_json_case(weft_json *json, const weft_plan_case *which, size_t top)
 {
     const weft_plan_screened *screened = &which->answer.screened;
-    weft_text_add(out, "{\"gpus\": %lld, \"batch\": %lld, \"enumerated\": %llu, \"replays\": %zu, \"stopped\": %s, ",
-                  (long long)which->question.gpus, (long long)which->question.batch,
-                  (unsigned long long)screened->enumerated, which->answer.replays,
-                  which->answer.stopped ? "true" : "false");
-    weft_text_add(out, "\"refusal\": ");
-    if (which->refusal.status == WEFT_OK)
-        weft_text_add(out, "null");
-    else
-        weft_text_add_json(out, which->refusal.text);
-    weft_text_add(out, ", \"refused\": {");
-    for (int reason = 0; reason < WEFT_PLAN_REASONS; reason++) {
-        weft_text_add(out, "%s", reason ? ", " : "");
-        weft_text_add_json(out, weft_plan_reason_text((weft_plan_reason)reason));
-        weft_text_add(out, ": %llu", (unsigned long long)screened->refused[reason]);
-    }
-    weft_text_add(out, "}, \"plans\": [");
-    for (size_t i = 0; i < shown(which, top); i++) {
-        weft_text_add(out, "%s{\"rank\": %zu, ", i ? ",\n  " : "\n  ", i + 1);
-        add_json_row(which, &which->answer.rows[i], out);
-        weft_text_add(out, "}");
-    }
-    weft_text_add(out, "\n]}");
+    weft_json_object(json, NULL, WEFT_JSON_LINES);
+    weft_json_int(json, "gpus", which->question.gpus);
+    weft_json_int(json, "batch", which->question.batch);
+    weft_json_int(json, "enumerated", (int64_t)screened->enumerated);
+    weft_json_int(json, "replays", (int64_t)which->answer.replays);
+    weft_json_truth(json, "stopped", which->answer.stopped);
+    weft_json_text(json, "refusal", which->refusal.status == WEFT_OK ? NULL : which->refusal.text);
+    weft_json_object(json, "refused", WEFT_JSON_LINES);
+    for (int reason = 0; reason < WEFT_PLAN_REASONS; reason++)
+        weft_json_int(json, weft_plan_reason_text((weft_plan_reason)reason), (int64_t)screened->refused[reason]);
+    weft_json_object_end(json);
+    weft_json_list(json, "plans", WEFT_JSON_LINES);
+    for (size_t i = 0; i < shown(which, top); i++) add_json_row(json, which, i);
+    weft_json_list_end(json);
+    weft_json_object_end(json);
 }
 
 void weft_plan_print_json(const weft_planning *p, weft_text *out)
 {
-    weft_text_add(out, "{\"model\": ");
-    weft_text_add_json(out, p->model.name);
-    weft_text_add(out, ", \"parameters\": %.9g, \"cluster\": ", weft_plan_parameters(&p->model));
-    weft_text_add_json(out, p->cluster.name);
-    weft_text_add(out, ", \"cases\": [\n");
-    for (int i = 0; i < p->case_count; i++) {
-        if (i) weft_text_add(out, ",\n");
-        add_json_case(&p->cases[i], (size_t)p->top, out);
-    }
-    weft_text_add(out, "]}\n");
+    weft_json json = weft_json_begin(out, WEFT_JSON_WIDE);
+    weft_json_object(&json, NULL, WEFT_JSON_LINES);
+    weft_json_text(&json, "model", p->model.name);
+    weft_json_rounded(&json, "parameters", DIGITS, weft_plan_parameters(&p->model));
+    weft_json_text(&json, "cluster", p->cluster.name);
+    weft_json_list(&json, "cases", WEFT_JSON_LINES);
+    for (int i = 0; i < p->case_count; i++) add_json_case(&json, &p->cases[i], (size_t)p->top);
+    weft_json_list_end(&json);
+    weft_json_object_end(&json);
+    weft_text_add(out, "\n");
 }

@@ -1,6 +1,7 @@
 #include "cli/rehearsal.h"
 
 #include "report/report.h"
+#include "transport/kind.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -96,7 +97,7 @@ static double difference(const weft_cli_rehearsal *it)
 
 static const char *transport_name(const weft_cli_rehearsal *it)
 {
-    return it->job->config->transport == WEFT_CONFIG_MPI ? "mpi" : "local";
+    return weft_transport_kind_get(it->job->config->transport)->name;
 }
 
 static void add_hidden(const char *name, const weft_hidden *simulated, const weft_hidden *rehearsed, weft_text *out)
@@ -132,57 +133,41 @@ void weft_cli_rehearsal_text(const weft_cli_rehearsal *it, weft_text *out)
     add_hidden("reductions behind compute  ", &simulated->reductions, &rehearsed->reductions, out);
 }
 
-static void add_key(const char *key, double value, weft_text *out)
+static void add_step(weft_json *json, const weft_program *program, const char *key, const weft_cli_step *step)
 {
-    weft_text_add(out, "\"%s\": ", key);
-    weft_report_add_number(value, out);
-}
-
-static void add_step(const char *key, const weft_cli_step *step, weft_text *out)
-{
-    weft_text_add(out, "  \"%s\": {", key);
-    if (step->number) weft_text_add(out, "\"step\": %lld, ", (long long)step->number);
-    add_key("step_time", step->time, out);
-    weft_text_add(out, ", ");
-    add_key("bubble_fraction", step->idle, out);
-    weft_text_add(out, ", \"bubble_by_cause\": {");
-    for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
-        if (cause == WEFT_BUBBLE_EXCHANGE) continue; /* tensor-parallel workers are one device */
-        if (cause) weft_text_add(out, ", ");
-        add_key(weft_bubble_cause_name((weft_bubble_cause)cause), step->cause[cause], out);
-    }
-    weft_text_add(out, "}, ");
-    add_key("own_step_time", step->own_time, out);
-    weft_text_add(out, ", ");
-    add_key("own_bubble_fraction", step->own_idle, out);
-    weft_text_add(out, ", ");
-    add_key("gathers_hidden", weft_hidden_share(&step->gathers), out);
-    weft_text_add(out, ", ");
-    add_key("reductions_hidden", weft_hidden_share(&step->reductions), out);
-    weft_text_add(out, "},\n");
+    weft_json_object(json, key, WEFT_JSON_ROW);
+    if (step->number) weft_json_int(json, "step", step->number);
+    weft_json_number(json, "step_time", step->time);
+    weft_json_number(json, "bubble_fraction", step->idle);
+    weft_report_causes_json(json, program, step->cause, 0);
+    weft_json_number(json, "own_step_time", step->own_time);
+    weft_json_number(json, "own_bubble_fraction", step->own_idle);
+    weft_json_number(json, "gathers_hidden", weft_hidden_share(&step->gathers));
+    weft_json_number(json, "reductions_hidden", weft_hidden_share(&step->reductions));
+    weft_json_object_end(json);
 }
 
 void weft_cli_rehearsal_json(const weft_cli_rehearsal *it, weft_text *out)
 {
     const weft_schedule *schedule = it->job->schedule;
-    weft_text_add(out, "{\n  \"schedule\": ");
-    weft_text_add_json(out, schedule->name);
-    weft_text_add(out,
-                  ",\n  \"pipeline\": %d,\n  \"stages\": %d,\n  \"microbatches\": %d,\n  \"actions\": %u,\n"
-                  "  \"gathers\": %llu,\n  \"reductions\": %llu,\n  \"transport\": \"%s\",\n  \"steps\": %zu,\n  "
-                  "\"stopped\": %s,\n",
-                  (int)schedule->ranks, (int)schedule->stages, (int)schedule->microbatches,
-                  (unsigned)it->job->train->action_count, (unsigned long long)it->simulated.gathers.count,
-                  (unsigned long long)it->simulated.reductions.count, transport_name(it), it->count,
-                  (int64_t)it->count < it->asked ? "true" : "false");
-    add_step("simulated", &it->simulated, out);
-    add_step("rehearsed", weft_cli_rehearsal_middle(it), out);
-    weft_text_add(out, "  ");
-    add_key("difference_percent", it->simulated.time > 0 ? difference(it) : NAN, out);
-    weft_text_add(out, ",\n  \"step_times\": [");
-    for (size_t i = 0; i < it->count; i++) {
-        if (i) weft_text_add(out, ", ");
-        weft_report_add_number(it->steps[i].time, out);
-    }
-    weft_text_add(out, "]\n}\n");
+    weft_json json = weft_json_begin(out, WEFT_JSON_WIDE);
+    weft_json_object(&json, NULL, WEFT_JSON_LINES);
+    weft_json_text(&json, "schedule", schedule->name);
+    weft_json_int(&json, "pipeline", schedule->ranks);
+    weft_json_int(&json, "stages", schedule->stages);
+    weft_json_int(&json, "microbatches", schedule->microbatches);
+    weft_json_int(&json, "actions", it->job->train->action_count);
+    weft_json_int(&json, "gathers", (int64_t)it->simulated.gathers.count);
+    weft_json_int(&json, "reductions", (int64_t)it->simulated.reductions.count);
+    weft_json_text(&json, "transport", transport_name(it));
+    weft_json_int(&json, "steps", (int64_t)it->count);
+    weft_json_truth(&json, "stopped", (int64_t)it->count < it->asked);
+    add_step(&json, it->job->train, "simulated", &it->simulated);
+    add_step(&json, it->job->train, "rehearsed", weft_cli_rehearsal_middle(it));
+    weft_json_number(&json, "difference_percent", it->simulated.time > 0 ? difference(it) : NAN);
+    weft_json_list(&json, "step_times", WEFT_JSON_ROW);
+    for (size_t i = 0; i < it->count; i++) weft_json_number(&json, NULL, it->steps[i].time);
+    weft_json_list_end(&json);
+    weft_json_object_end(&json);
+    weft_text_add(out, "\n");
 }

@@ -79,20 +79,13 @@ static weft_status find_schedule(rehearsal *it, const weft_arguments *arguments,
 static weft_status load_model(rehearsal *it, const weft_arguments *arguments, const weft_text *stages,
                               weft_error *error)
 {
-    static const char *const fixed[] = {
-        "device=emulated",    "element=fp32",           "recompute=none",    "threads=1",
-        "memory_limit=0",     "data.path=none",         "model.width=4",     "model.heads=1",
-        "model.kv_heads=0",   "model.feed_forward=4",   "parallel.tensor=1", "optimizer.frozen=",
-        "model.vocabulary=4", "model.position=learned", "model.context=1",   "batch.sequences=1",
-        "batch.tokens=1"};
-    enum { FIXED = sizeof fixed / sizeof *fixed, MORE = 8 };
+    enum { MORE = 8 };
     bool configured = names_configuration(arguments);
     int given = arguments->operand_count - 1, count = 0;
     const char **all = NULL, *transport = weft_arguments_get(arguments, "transport");
     char layers[40], loops[40], own[5][40];
-    TRY(weft_arena_take(&it->arena, (size_t)given + FIXED + MORE, sizeof *all, &all, error));
+    TRY(weft_arena_take(&it->arena, (size_t)given + MORE, sizeof *all, &all, error));
     for (int i = 0; i < given; i++) all[count++] = arguments->operands[1 + i];
-    for (int i = 0; i < FIXED; i++) all[count++] = fixed[i];
     snprintf(layers, sizeof layers, "model.layers=%d", (int)it->schedule->stages);
     all[count++] = layers;
     all[count++] = weft_text_get(stages);
@@ -101,13 +94,14 @@ static weft_status load_model(rehearsal *it, const weft_arguments *arguments, co
     snprintf(own[0], sizeof own[0], "transport=%s", transport ? transport : "");
     if (transport) all[count++] = own[0];
     it->has_config = true;
-    if (configured) return weft_config_load(&it->config, arguments->operands[0], all, count, error);
+    if (configured)
+        return weft_config_load_for(&it->config, WEFT_CONFIG_TO_REHEARSE, arguments->operands[0], all, count, error);
     snprintf(own[1], sizeof own[1], "parallel.pipeline=%d", (int)it->schedule->ranks);
     snprintf(own[2], sizeof own[2], "batch.microbatches=%d", (int)it->schedule->microbatches);
     snprintf(own[3], sizeof own[3], "model.tied=false");
     snprintf(own[4], sizeof own[4], "parallel.data=%lld", (long long)it->data);
     for (int i = 1; i < 5; i++) all[count++] = own[i];
-    return weft_config_load_text(&it->config, "{}", 2, "rehearsal", all, count, error);
+    return weft_config_load_text_for(&it->config, WEFT_CONFIG_TO_REHEARSE, "{}", 2, "rehearsal", all, count, error);
 }
 
 static weft_status make_model(rehearsal *it, const weft_arguments *arguments, weft_error *error)
@@ -279,8 +273,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_rehearse = {
     .name = "rehearse",
     .summary = "Runs a schedule by the real worker on emulated devices, and compares it with its simulation",
-    .usage = "KIND|FILE.csv|FILE.yaml [key=value ...] [sizes, sharding and costs as simulate] [--steps N] "
-             "[--transport local|mpi] [--unit s|ms|us] [--json] [--svg FILE] [--html FILE] [--trace FILE]",
+    .operands = "KIND|FILE.csv|FILE.yaml [key=value ...]",
     .options = options,
     .least = 1,
     .most = -1,

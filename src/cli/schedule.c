@@ -1,38 +1,44 @@
 /* weft schedule: prints the order in which each pipeline rank computes. */
-#include "schedule/schedule.h"
+#include "base/json.h"
 #include "cli/source.h"
+#include "schedule/schedule.h"
 
 #include <string.h>
 
 /* More than this is hundreds of megabytes of text that nobody reads. */
 #define MOST_ACTIONS ((int64_t)1 << 24)
 
-static void add_ranks(const weft_schedule *schedule, weft_text *out)
+static void add_ranks(const weft_schedule *schedule, weft_json *json)
 {
+    weft_json_list(json, "actions", WEFT_JSON_LINES);
     for (int32_t rank = 0; rank < schedule->ranks; rank++) {
-        weft_text_add(out, "%s    [", rank ? ",\n" : "");
-        bool later = false;
-        for (weft_cells cells = {.schedule = schedule, .rank = rank}; weft_cells_next(&cells); later = true) {
-            weft_text_add_bytes(out, later ? ", \"" : "\"", later ? 3 : 1);
-            weft_cell_print(&cells, out);
-            weft_text_add_bytes(out, "\"", 1);
+        weft_json_list(json, NULL, WEFT_JSON_ROW);
+        for (weft_cells cells = {.schedule = schedule, .rank = rank}; weft_cells_next(&cells);) {
+            weft_text_add_bytes(weft_json_item(json, NULL), "\"", 1);
+            weft_cell_print(&cells, json->out); /* nothing in it to escape */
+            weft_text_add_bytes(json->out, "\"", 1);
         }
-        weft_text_add(out, "]");
+        weft_json_list_end(json);
     }
+    weft_json_list_end(json);
 }
 
 static void write_json(const weft_schedule *schedule, weft_text *out)
 {
-    weft_text_add(out, "{\n  \"schedule\": ");
-    weft_text_add_json(out, schedule->name);
-    weft_text_add(out, ",\n  \"pipeline\": %d,\n  \"loops\": %d,\n  \"stages\": %d,\n  \"microbatches\": %d,\n",
-                  schedule->ranks, schedule->loops, schedule->stages, schedule->microbatches);
-    weft_text_add(out, "  \"ascending\": %s,\n  \"stage_rank\": [", schedule->ascending ? "true" : "false");
-    for (int32_t stage = 0; stage < schedule->stages; stage++)
-        weft_text_add(out, "%s%d", stage ? ", " : "", schedule->stage_rank[stage]);
-    weft_text_add(out, "],\n  \"actions\": [\n");
-    add_ranks(schedule, out);
-    weft_text_add(out, "\n  ]\n}\n");
+    weft_json json = weft_json_begin(out, WEFT_JSON_WIDE);
+    weft_json_object(&json, NULL, WEFT_JSON_LINES);
+    weft_json_text(&json, "schedule", schedule->name);
+    weft_json_int(&json, "pipeline", schedule->ranks);
+    weft_json_int(&json, "loops", schedule->loops);
+    weft_json_int(&json, "stages", schedule->stages);
+    weft_json_int(&json, "microbatches", schedule->microbatches);
+    weft_json_truth(&json, "ascending", schedule->ascending);
+    weft_json_list(&json, "stage_rank", WEFT_JSON_ROW);
+    for (int32_t stage = 0; stage < schedule->stages; stage++) weft_json_int(&json, NULL, schedule->stage_rank[stage]);
+    weft_json_list_end(&json);
+    add_ranks(schedule, &json);
+    weft_json_object_end(&json);
+    weft_text_add(out, "\n");
 }
 
 typedef void (*writer)(const weft_schedule *schedule, weft_text *out);
@@ -109,8 +115,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_schedule = {
     .name = "schedule",
     .summary = "Prints a schedule, generated or from a file: what each pipeline rank computes, in order",
-    .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
-             "[--communication] [--write-dialect 2.14] [--format csv|text|json]",
+    .operands = "KIND|FILE.csv",
     .options = options,
     .least = 1,
     .most = 1,

@@ -1,6 +1,7 @@
 /* weft search: the best order of F, I and W for given costs, and how far the schedules that weft knows are from it. */
 #include "plan/search.h"
 
+#include "base/json.h"
 #include "cli/costs.h"
 #include "cli/launch.h"
 #include "cli/source.h"
@@ -46,10 +47,6 @@ static weft_status place(hunt *it, const weft_arguments *arguments, weft_error *
 {
     int64_t ranks = 0, loops = 0, microbatches = 0;
     const char *placement = weft_arguments_get(arguments, "placement");
-    static const char *const needed[] = {"pipeline", "microbatches"};
-    for (int i = 0; i < 2; i++)
-        if (!weft_arguments_has(arguments, needed[i]))
-            FAIL(error, WEFT_INVALID, "--%s is missing; usage: weft search %s", needed[i], arguments->verb->usage);
     TRY(weft_arguments_int(arguments, "pipeline", 0, 1, WEFT_SEARCH_SIZE_LIMIT, &ranks, error));
     TRY(weft_arguments_int(arguments, "loops", 0, 1, WEFT_SEARCH_LOCAL_LIMIT, &loops, error));
     TRY(weft_arguments_int(arguments, "microbatches", 0, 1, WEFT_SEARCH_SIZE_LIMIT, &microbatches, error));
@@ -139,27 +136,33 @@ static void write_text(const hunt *it, weft_text *out)
 static void write_json(const hunt *it, weft_text *out)
 {
     const weft_search_result *found = &it->result;
-    weft_text_add(out, "{\n  \"objective\": \"%s\",\n  \"step_time\": %.17g,\n  \"own_step_time\": %.17g,\n",
-                  it->problem.own ? "own" : "step", found->step_time, found->own_step_time);
-    weft_text_add(out, "  \"bound\": %.17g,\n  \"optimal\": %s,\n  \"stopped\": %s,\n", found->bound,
-                  found->optimal ? "true" : "false", found->stopped ? "true" : "false");
-    weft_text_add(out, "  \"nodes\": %llu,\n  \"work\": %llu,\n", (unsigned long long)found->nodes,
-                  (unsigned long long)found->work);
-    weft_text_add(out, "  \"kinds\": [");
-    for (int32_t i = 0; i < found->row_count; i++) {
-        const weft_search_row *row = &found->rows[i];
-        weft_text_add(out,
-                      "%s\n    {\"schedule\": \"%s\", \"step_time\": %.17g, \"own_step_time\": %.17g, \"held\": %lld}",
-                      i ? "," : "", row->kind, row->step_time, row->own_step_time, (long long)row->held);
-    }
-    weft_text_add(out, "\n  ],\n  \"csv\": ");
     weft_text csv;
     weft_text_init(&csv);
     weft_schedule_write_csv(found->schedule, &csv);
-    weft_text_add_json(out, weft_text_get(&csv));
-    out->failed = out->failed || csv.failed;
-    weft_text_fini(&csv);
-    weft_text_add(out, "\n}\n");
+    weft_json json = weft_json_begin(out, WEFT_JSON_WIDE);
+    weft_json_object(&json, NULL, WEFT_JSON_LINES);
+    weft_json_text(&json, "objective", it->problem.own ? "own" : "step");
+    weft_json_number(&json, "step_time", found->step_time);
+    weft_json_number(&json, "own_step_time", found->own_step_time);
+    weft_json_number(&json, "bound", found->bound);
+    weft_json_truth(&json, "optimal", found->optimal);
+    weft_json_truth(&json, "stopped", found->stopped);
+    weft_json_int(&json, "nodes", (int64_t)found->nodes);
+    weft_json_int(&json, "work", (int64_t)found->work);
+    weft_json_list(&json, "kinds", WEFT_JSON_LINES);
+    for (int32_t i = 0; i < found->row_count; i++) {
+        const weft_search_row *row = &found->rows[i];
+        weft_json_object(&json, NULL, WEFT_JSON_ROW);
+        weft_json_text(&json, "schedule", row->kind);
+        weft_json_number(&json, "step_time", row->step_time);
+        weft_json_number(&json, "own_step_time", row->own_step_time);
+        weft_json_int(&json, "held", row->held);
+        weft_json_object_end(&json);
+    }
+    weft_json_list_end(&json);
+    weft_json_take_text(&json, "csv", &csv);
+    weft_json_object_end(&json);
+    weft_text_add(out, "\n");
 }
 
 static weft_status report(const hunt *it, output_format chosen, weft_error *error)
@@ -191,16 +194,10 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
 
 static const weft_option options[] = {
     {"pipeline", "P", "pipeline ranks"},
-    {"loops", "V", "stages of each rank (default 1)"},
     {"microbatches", "M", "micro-batches of a step"},
+    {"loops", "V", "stages of each rank (default 1)"},
     {"placement", "X", "which rank holds each stage: linear, loop (default), v, or a list such as 0,1,1,0"},
-    {"forward", "X", "time of F, of one micro-batch in one stage; one number, or one a stage: 1,1,2,1"},
-    {"backward-input", "X", "time of I"},
-    {"backward-weight", "X", "time of W"},
-    {"backward", "X", "time of B, a whole backward pass (default: that of I and of W)"},
-    {"comm", "X", "time of one message on its lane, which the next one waits for (default 0)"},
-    {"latency", "X", "time from when a message has left its lane to when it is there (default 0)"},
-    {"costs", "FILE", "costs as YAML or JSON, by the names of the flags; flags win"},
+    WEFT_CLI_ORDER_COST_OPTIONS,
     {"memory-cap", "N", "most micro-batch stages that a rank may hold at once (default: any number)"},
     {"whole", NULL, "backward passes stay whole: B in place of I and W"},
     {"objective", "step|own",
@@ -218,11 +215,9 @@ const weft_verb weft_verb_search = {
     .name = "search",
     .summary =
         "Searches the best order of passes for given costs, and proves it or bounds it; compares the kinds with it",
-    .usage = "--pipeline P --microbatches M [--loops V] [--placement X] [--forward X] [--backward-input X] "
-             "[--backward-weight X] [--backward X] [--comm X] [--latency X] [--costs FILE] [--memory-cap N] [--whole] "
-             "[--objective step|own] "
-             "[--seconds N] [--work N] [--seed N] [--format text|csv|json]",
+    .operands = "",
     .options = options,
+    .needed = 2,
     .least = 0,
     .most = 0,
     .run = run,

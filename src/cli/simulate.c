@@ -124,63 +124,48 @@ static void write_text(const simulation *it, weft_text *out)
     }
 }
 
-static void add_key(const char *key, double value, weft_text *out)
+static void add_ranks(const simulation *it, weft_json *json)
 {
-    weft_text_add(out, "\"%s\": ", key);
-    weft_report_add_number(value, out);
-}
-
-static void add_ranks(const simulation *it, weft_text *out)
-{
-    weft_text_add(out, "  \"ranks\": [\n");
+    weft_json_list(json, "ranks", WEFT_JSON_LINES);
     for (int32_t rank = 0; rank < it->program->ranks; rank++) {
         const weft_bubble_rank *row = &it->bubble.ranks[rank];
-        weft_text_add(out, "    {");
-        add_key("busy", row->busy, out);
-        weft_text_add(out, ", ");
-        add_key("idle", row->idle, out);
-        weft_text_add(out, ", ");
-        add_key("begin", row->first_begin, out);
-        weft_text_add(out, ", ");
-        add_key("end", row->last_end, out);
-        weft_text_add(out, "}%s\n", rank + 1 < it->program->ranks ? "," : "");
+        weft_json_object(json, NULL, WEFT_JSON_ROW);
+        weft_json_number(json, "busy", row->busy);
+        weft_json_number(json, "idle", row->idle);
+        weft_json_number(json, "begin", row->first_begin);
+        weft_json_number(json, "end", row->last_end);
+        weft_json_object_end(json);
     }
-    weft_text_add(out, "  ]\n");
+    weft_json_list_end(json);
 }
 
 static void write_json(const simulation *it, weft_text *out)
 {
     const weft_program *program = it->program;
-    weft_text_add(out, "{\n  \"schedule\": ");
-    weft_text_add_json(out, it->name);
-    weft_text_add(out, ",\n  \"pipeline\": %d,\n  \"stages\": %d,\n  \"microbatches\": %d,\n  \"actions\": %u,\n  ",
-                  (int)program->ranks, (int)program->stages, (int)program->microbatches,
-                  (unsigned)it->program->action_count);
-    add_key("step_time", it->bubble.step_time, out);
-    weft_text_add(out, ",\n  ");
-    add_key("bubble_fraction", it->bubble.fraction, out);
-    weft_text_add(out, ",\n  \"bubble_by_cause\": {");
-    for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
-        if (!weft_bubble_cause_is_there(program, (weft_bubble_cause)cause)) continue;
-        if (cause) weft_text_add(out, ", ");
-        add_key(weft_bubble_cause_name((weft_bubble_cause)cause), it->bubble.cause[cause], out);
-    }
-    weft_text_add(out, "},\n  ");
-    add_key("own_step_time", it->bubble.own_step_time, out);
-    weft_text_add(out, ",\n  ");
-    add_key("own_bubble_fraction", it->bubble.own_fraction, out);
-    weft_text_add(out, ",\n  \"peak_activations\": [");
+    weft_json json = weft_json_begin(out, WEFT_JSON_WIDE);
+    weft_json_object(&json, NULL, WEFT_JSON_LINES);
+    weft_json_text(&json, "schedule", it->name);
+    weft_json_int(&json, "pipeline", program->ranks);
+    weft_json_int(&json, "stages", program->stages);
+    weft_json_int(&json, "microbatches", program->microbatches);
+    weft_json_int(&json, "actions", program->action_count);
+    weft_json_number(&json, "step_time", it->bubble.step_time);
+    weft_json_number(&json, "bubble_fraction", it->bubble.fraction);
+    weft_report_causes_json(&json, program, it->bubble.cause, 0);
+    weft_json_number(&json, "own_step_time", it->bubble.own_step_time);
+    weft_json_number(&json, "own_bubble_fraction", it->bubble.own_fraction);
+    weft_json_list(&json, "peak_activations", WEFT_JSON_ROW);
     for (int32_t rank = 0; rank < program->ranks; rank++)
-        weft_text_add(out, "%s%lld", rank ? ", " : "", (long long)it->bubble.ranks[rank].peak_activations);
-    weft_text_add(out, "],\n  \"messages\": %llu,\n  \"gathers\": %llu,\n  \"reductions\": %llu,\n  ",
-                  (unsigned long long)it->messages, (unsigned long long)it->gathers.count,
-                  (unsigned long long)it->reductions.count);
-    add_key("gathers_hidden", weft_hidden_share(&it->gathers), out);
-    weft_text_add(out, ",\n  ");
-    add_key("reductions_hidden", weft_hidden_share(&it->reductions), out);
-    weft_text_add(out, ",\n");
-    add_ranks(it, out);
-    weft_text_add(out, "}\n");
+        weft_json_int(&json, NULL, it->bubble.ranks[rank].peak_activations);
+    weft_json_list_end(&json);
+    weft_json_int(&json, "messages", (int64_t)it->messages);
+    weft_json_int(&json, "gathers", (int64_t)it->gathers.count);
+    weft_json_int(&json, "reductions", (int64_t)it->reductions.count);
+    weft_json_number(&json, "gathers_hidden", weft_hidden_share(&it->gathers));
+    weft_json_number(&json, "reductions_hidden", weft_hidden_share(&it->reductions));
+    add_ranks(it, &json);
+    weft_json_object_end(&json);
+    weft_text_add(out, "\n");
 }
 
 static weft_status draw(const simulation *it, const weft_arguments *arguments, weft_error *error)
@@ -224,8 +209,7 @@ static const weft_option options[] = {
     WEFT_CLI_SHARDING_OPTIONS,
     WEFT_CLI_TENSOR_OPTIONS,
     WEFT_CLI_COST_OPTIONS,
-    WEFT_CLI_TENSOR_COST_OPTIONS,
-    WEFT_CLI_PICTURE_OPTIONS,
+    WEFT_CLI_TENSOR_COST_OPTIONS WEFT_CLI_PICTURE_OPTIONS,
     {"json", NULL, "print an object (docs/cli.md)"},
     {NULL, NULL, NULL},
 };
@@ -233,13 +217,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_simulate = {
     .name = "simulate",
     .summary = "Simulates a schedule with given costs: step time, bubble by cause, memory; draws it",
-    .usage =
-        "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
-        "[--data N] [--shard X] [--buffers N] [--reduce-early] [--tensor N] "
-        "[--forward X] [--backward-input X] [--backward-weight X] [--backward X] [--comm X] [--latency X] [--update X] "
-        "[--overlap X] [--gather X] [--reduce X] [--exchange X] [--reduce-tensor X] [--costs FILE] [--unit s|ms|us] "
-        "[--json] "
-        "[--svg FILE] [--html FILE] [--trace FILE]",
+    .operands = "KIND|FILE.csv",
     .options = options,
     .least = 1,
     .most = 1,

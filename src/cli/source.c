@@ -14,8 +14,7 @@ bool weft_cli_schedule_is_file(const weft_arguments *arguments)
 static weft_status required(const weft_arguments *arguments, const char *name, weft_error *error)
 {
     if (weft_arguments_has(arguments, name)) return WEFT_OK;
-    FAIL(error, WEFT_INVALID, "--%s is missing; usage: weft %s %s", name, arguments->verb->name,
-         arguments->verb->usage);
+    return weft_arguments_refuse(arguments->verb, error, "--%s is missing", name);
 }
 
 static weft_status read_options(const weft_arguments *arguments, weft_schedule_options *out, weft_error *error)

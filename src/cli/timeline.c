@@ -2,6 +2,7 @@
 #include "cli/timeline.h"
 
 #include "base/file.h"
+#include "base/median.h"
 #include "cli/pictures.h"
 
 #include <math.h>
@@ -41,19 +42,6 @@ static weft_status read_steps(weft_step_forecast *it, weft_error *error)
         TRY(weft_timelines_read(it->run, it->steps[i], &it->timelines[i], &it->records[i], error));
     }
     return WEFT_OK;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Sorts in place. */
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof *values, by_value);
-    return (values[(count - 1) / 2] + values[count / 2]) / 2;
 }
 
 static weft_status view(const weft_timeline *timeline, weft_step_view *out, weft_error *error)
@@ -98,9 +86,15 @@ static double last_end(const weft_timeline *timeline)
 }
 
 typedef struct drawn_step {
-    double seconds; /* first, for by_value */
+    double seconds;
     uint64_t number;
 } drawn_step;
+
+static int by_seconds(const void *a, const void *b)
+{
+    const drawn_step *x = a, *y = b;
+    return (x->seconds > y->seconds) - (x->seconds < y->seconds);
+}
 
 /* Of many drawn steps the middle one. */
 static weft_status predict(weft_step_forecast *it, weft_error *error)
@@ -113,7 +107,7 @@ static weft_status predict(weft_step_forecast *it, weft_error *error)
         TRY(weft_draw_step(&it->draw, i, &it->drawn, error));
         steps[i] = (drawn_step){last_end(&it->drawn), i};
     }
-    qsort(steps, count + 1, sizeof *steps, by_value);
+    qsort(steps, count + 1, sizeof *steps, by_seconds);
     TRY(weft_draw_step(&it->draw, steps[count / 2].number, &it->drawn, error));
     TRY(add_exchanges(it, &it->drawn, error));
     return view(&it->drawn, &it->predicted, error);
@@ -139,9 +133,9 @@ static weft_status forecast(weft_step_forecast *it, weft_error *error)
     TRY(weft_simulate(it->job->train, &it->fit.costs, &it->drawn, error));
     it->steady = last_end(&it->drawn);
     TRY(predict(it, error));
-    it->predicted.outside = median(outside, earlier);
+    it->predicted.outside = weft_median(outside, earlier);
     it->predicted.step = it->predicted.program + it->predicted.outside;
-    it->median = median(step, it->step_count);
+    it->median = weft_median(step, it->step_count);
     return WEFT_OK;
 }
 
@@ -233,8 +227,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_timeline = {
     .name = "timeline",
     .summary = "Compares a measured step of a run with its simulation, costs fitted from earlier steps",
-    .usage = "RUN [--step N] [--svg FILE] [--html FILE] [--trace FILE] [--costs-out FILE] "
-             "[--exchange-latency X] [--exchange-rate X] [--json]",
+    .operands = "RUN",
     .options = options,
     .least = 1,
     .most = 1,

@@ -1,6 +1,8 @@
 /* What weft timeline tells: for people, as JSON, and the costs as a file. */
 #include "cli/timeline.h"
 
+#include "report/report.h"
+
 #include <stdio.h>
 
 static double percent(double predicted, double measured)
@@ -50,14 +52,6 @@ static void add_held(const weft_job *job, weft_text *out)
     for (int32_t r = 0; r < job->ranks; r++)
         weft_text_add(out, "%4d  %4llu  %11.3f\n", (int)r, (unsigned long long)weft_bubble_held(job->train, r, NULL),
                       (double)weft_bubble_held(job->train, r, job->kept) / (1 << 20));
-}
-
-static void add_held_json(const weft_job *job, const char *key, const size_t *bytes, weft_text *out)
-{
-    weft_text_add(out, ",\n  \"%s\": [", key);
-    for (int32_t r = 0; r < job->ranks; r++)
-        weft_text_add(out, "%s%llu", r ? ", " : "", (unsigned long long)weft_bubble_held(job->train, r, bytes));
-    weft_text_add(out, "]");
 }
 
 static bool has(const weft_program *program, weft_action_kind kind)
@@ -122,34 +116,80 @@ void weft_step_forecast_print(const weft_step_forecast *it, weft_text *out)
     add_costs(it, out);
 }
 
-/* Times were measured to nanoseconds. */
-static void add_number(double value, weft_text *out)
+enum { DIGITS = 7 }; /* times were measured to nanoseconds */
+
+static void json_number(weft_json *json, const char *key, double value)
 {
-    weft_text_add_number(out, 7, value);
+    weft_json_rounded(json, key, DIGITS, value);
 }
 
-static void add_key(const char *before, const char *key, double value, weft_text *out)
+static void json_view(weft_json *json, const char *name, const weft_step_view *view)
 {
-    weft_text_add(out, "%s\"%s\": ", before, key);
-    add_number(value, out);
+    weft_json_object(json, name, WEFT_JSON_LINES);
+    json_number(json, "step_time", view->step);
+    json_number(json, "program_time", view->program);
+    json_number(json, "outside_time", view->outside);
+    json_number(json, "bubble_fraction", view->bubble);
+    weft_report_causes_json(json, view->timeline->program, view->cause, DIGITS);
+    json_number(json, "own_step_time", view->own);
+    json_number(json, "own_bubble_fraction", view->own_bubble);
+    weft_json_object_end(json);
 }
 
-static void add_view(const char *name, const weft_step_view *view, weft_text *out)
+static void json_held(weft_json *json, const weft_job *job, const char *key, const size_t *bytes)
 {
-    const weft_program *program = view->timeline->program;
-    weft_text_add(out, ",\n  \"%s\": {", name);
-    add_key("", "step_time", view->step, out);
-    add_key(", ", "program_time", view->program, out);
-    add_key(", ", "outside_time", view->outside, out);
-    add_key(", ", "bubble_fraction", view->bubble, out);
-    weft_text_add(out, ",\n    \"bubble_by_cause\": {");
-    for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++)
-        if (weft_bubble_cause_is_there(program, (weft_bubble_cause)cause))
-            add_key(cause ? ", " : "", weft_bubble_cause_name((weft_bubble_cause)cause), view->cause[cause], out);
-    weft_text_add(out, "}");
-    add_key(",\n    ", "own_step_time", view->own, out);
-    add_key(", ", "own_bubble_fraction", view->own_bubble, out);
-    weft_text_add(out, "}");
+    weft_json_list(json, key, WEFT_JSON_ROW);
+    for (int32_t r = 0; r < job->ranks; r++) weft_json_int(json, NULL, (int64_t)weft_bubble_held(job->train, r, bytes));
+    weft_json_list_end(json);
+}
+
+static void json_list(weft_json *json, const char *key, const double *values, int32_t count)
+{
+    weft_json_list(json, key, WEFT_JSON_ROW);
+    for (int32_t i = 0; i < count; i++) json_number(json, NULL, values[i]);
+    weft_json_list_end(json);
+}
+
+static void json_costs(weft_json *json, const weft_program *program, const weft_costs *costs)
+{
+    int32_t S = program->stages;
+    weft_json_object(json, "costs", WEFT_JSON_LINES);
+    json_list(json, "forward", costs->forward, S);
+    json_list(json, "backward_input", costs->backward_input, S);
+    json_list(json, "backward_weight", costs->backward_weight, S);
+    json_list(json, "backward", costs->backward, S);
+    json_list(json, "update", costs->update, S);
+    json_list(json, "comm", costs->messages, S);
+    json_list(json, "gather", costs->gathers, S);
+    if (has(program, WEFT_REDUCE_TENSOR)) json_list(json, "reduce_tensor", costs->sums, S);
+    json_list(json, "reduce_grad", costs->reductions, S);
+    json_number(json, "reduce_tied", costs->collectives[WEFT_REDUCE_TIED]);
+    json_number(json, "norm", costs->collectives[WEFT_NORM]);
+    json_number(json, "metrics", costs->collectives[WEFT_METRICS]);
+    weft_json_object_end(json);
+}
+
+void weft_step_forecast_print_json(const weft_step_forecast *it, weft_text *out)
+{
+    weft_json json = weft_json_begin(out, WEFT_JSON_WIDE);
+    weft_json_object(&json, NULL, WEFT_JSON_LINES);
+    weft_json_text(&json, "run", it->run);
+    weft_json_text(&json, "schedule", it->job->schedule->name);
+    weft_json_int(&json, "step", it->steps[it->step_count - 1]);
+    weft_json_list(&json, "fitted_from", WEFT_JSON_ROW);
+    for (size_t i = 0; i + 1 < it->step_count; i++) weft_json_int(&json, NULL, it->steps[i]);
+    weft_json_list_end(&json);
+    json_view(&json, "measured", &it->measured);
+    json_view(&json, "predicted", &it->predicted);
+    json_number(&json, "steady_program_time", it->steady);
+    json_number(&json, "median_step_time", it->median);
+    json_number(&json, "difference", it->predicted.step / it->measured.step - 1);
+    json_number(&json, "difference_to_median", it->predicted.step / it->median - 1);
+    json_held(&json, it->job, "peak_activations", NULL);
+    json_held(&json, it->job, "peak_activation_bytes", it->job->kept);
+    json_costs(&json, it->job->train, &it->fit.costs);
+    weft_json_object_end(&json);
+    weft_text_add(out, "\n");
 }
 
 static void add_list(const char *before, const char *key, const double *values, int32_t count, weft_text *out)
@@ -157,45 +197,9 @@ static void add_list(const char *before, const char *key, const double *values, 
     weft_text_add(out, "%s%s: [", before, key);
     for (int32_t i = 0; i < count; i++) {
         if (i) weft_text_add(out, ", ");
-        add_number(values[i], out);
+        weft_text_add_number(out, DIGITS, values[i]);
     }
     weft_text_add(out, "]");
-}
-
-void weft_step_forecast_print_json(const weft_step_forecast *it, weft_text *out)
-{
-    const weft_costs *costs = &it->fit.costs;
-    int32_t S = it->job->stage_count;
-    weft_text_add(out, "{\n  \"run\": ");
-    weft_text_add_json(out, it->run);
-    weft_text_add(out, ",\n  \"schedule\": ");
-    weft_text_add_json(out, it->job->schedule->name);
-    weft_text_add(out, ",\n  \"step\": %lld,\n  \"fitted_from\": [", (long long)it->steps[it->step_count - 1]);
-    for (size_t i = 0; i + 1 < it->step_count; i++)
-        weft_text_add(out, "%s%lld", i ? ", " : "", (long long)it->steps[i]);
-    weft_text_add(out, "]");
-    add_view("measured", &it->measured, out);
-    add_view("predicted", &it->predicted, out);
-    add_key(",\n  ", "steady_program_time", it->steady, out);
-    add_key(",\n  ", "median_step_time", it->median, out);
-    add_key(",\n  ", "difference", it->predicted.step / it->measured.step - 1, out);
-    add_key(",\n  ", "difference_to_median", it->predicted.step / it->median - 1, out);
-    add_held_json(it->job, "peak_activations", NULL, out);
-    add_held_json(it->job, "peak_activation_bytes", it->job->kept, out);
-    weft_text_add(out, ",\n  \"costs\": {");
-    add_list("", "\"forward\"", costs->forward, S, out);
-    add_list(",\n    ", "\"backward_input\"", costs->backward_input, S, out);
-    add_list(",\n    ", "\"backward_weight\"", costs->backward_weight, S, out);
-    add_list(",\n    ", "\"backward\"", costs->backward, S, out);
-    add_list(",\n    ", "\"update\"", costs->update, S, out);
-    add_list(",\n    ", "\"comm\"", costs->messages, S, out);
-    add_list(",\n    ", "\"gather\"", costs->gathers, S, out);
-    if (has(it->job->train, WEFT_REDUCE_TENSOR)) add_list(",\n    ", "\"reduce_tensor\"", costs->sums, S, out);
-    add_list(",\n    ", "\"reduce_grad\"", costs->reductions, S, out);
-    add_key(",\n    ", "reduce_tied", costs->collectives[WEFT_REDUCE_TIED], out);
-    add_key(", ", "norm", costs->collectives[WEFT_NORM], out);
-    add_key(", ", "metrics", costs->collectives[WEFT_METRICS], out);
-    weft_text_add(out, "}\n}\n");
 }
 
 void weft_step_forecast_print_costs(const weft_step_forecast *it, weft_text *out)
@@ -221,6 +225,6 @@ void weft_step_forecast_print_costs(const weft_step_forecast *it, weft_text *out
         return;
     }
     weft_text_add(out, "\nreduce: ");
-    add_number(costs->collectives[WEFT_REDUCE_TIED] + costs->collectives[WEFT_NORM], out);
+    weft_text_add_number(out, DIGITS, costs->collectives[WEFT_REDUCE_TIED] + costs->collectives[WEFT_NORM]);
     weft_text_add(out, " # the shared weight's gradients and the norm\n");
 }

@@ -1,9 +1,11 @@
 /* weft train: a training run, or with --dry-run everything that is known before it. */
+#include "base/json.h"
 #include "cli/generate.h"
 #include "cli/launch.h"
 #include "cli/observer.h"
 #include "cli/verb.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -21,13 +23,10 @@ static weft_status dry_run(const weft_job *job, const char *notes, bool json, we
     return status;
 }
 
-static void add_number(weft_text *out, const char *key, double value, bool known)
+/* Measured to no more digits than these; null where it is not known. */
+static void add_number(weft_json *json, const char *key, double value, bool known)
 {
-    weft_text_add(out, ", \"%s\": ", key);
-    if (known)
-        weft_text_add_number(out, 9, value);
-    else
-        weft_text_add(out, "null");
+    weft_json_rounded(json, key, 9, known ? value : NAN);
 }
 
 static double peak_resident_bytes(void)
@@ -45,22 +44,24 @@ static weft_status print_summary(const weft_job *job, weft_run_observer *observe
     bool ran = last->step > 0;
     weft_text text;
     weft_text_init(&text);
-    weft_text_add(&text, "{\"run\": ");
-    weft_text_add_json(&text, job->config->run.folder);
-    weft_text_add(&text, ", \"step\": %lld", (long long)(ran ? last->step : observer->start.resumed_step));
-    add_number(&text, "loss", last->loss, ran);
-    add_number(&text, "held_out_loss", held_out->loss, held_out->step > 0);
-    add_number(&text, "bits_per_byte", held_out->bits_per_byte, held_out->bits_per_byte > 0);
-    add_number(&text, "median_step_seconds", median, ran);
-    add_number(&text, "tokens_per_second", last->tokens_per_second * last->seconds / (median > 0 ? median : 1), ran);
-    add_number(&text, "flops_per_second", job->step_flops / (median > 0 ? median : 1), ran);
-    add_number(&text, "peak_flops_per_second", peak, peak > 0);
-    add_number(&text, "peak_share", job->step_flops / (median > 0 ? median : 1) / (peak > 0 ? peak : 1),
+    weft_json json = weft_json_begin(&text, WEFT_JSON_WIDE);
+    weft_json_object(&json, NULL, WEFT_JSON_ROW);
+    weft_json_text(&json, "run", job->config->run.folder);
+    weft_json_int(&json, "step", ran ? last->step : observer->start.resumed_step);
+    add_number(&json, "loss", last->loss, ran);
+    add_number(&json, "held_out_loss", held_out->loss, held_out->step > 0);
+    add_number(&json, "bits_per_byte", held_out->bits_per_byte, held_out->bits_per_byte > 0);
+    add_number(&json, "median_step_seconds", median, ran);
+    add_number(&json, "tokens_per_second", last->tokens_per_second * last->seconds / (median > 0 ? median : 1), ran);
+    add_number(&json, "flops_per_second", job->step_flops / (median > 0 ? median : 1), ran);
+    add_number(&json, "peak_flops_per_second", peak, peak > 0);
+    add_number(&json, "peak_share", job->step_flops / (median > 0 ? median : 1) / (peak > 0 ? peak : 1),
                ran && peak > 0);
-    add_number(&text, "efficiency", 1 - observer->mean_bubble, ran);
-    add_number(&text, "predicted_efficiency", job->predicted_efficiency, true);
-    add_number(&text, "peak_resident_bytes", peak_resident_bytes(), true);
-    weft_text_add(&text, "}\n");
+    add_number(&json, "efficiency", 1 - observer->mean_bubble, ran);
+    add_number(&json, "predicted_efficiency", job->predicted_efficiency, true);
+    add_number(&json, "peak_resident_bytes", peak_resident_bytes(), true);
+    weft_json_object_end(&json);
+    weft_text_add(&text, "\n");
     weft_status status = weft_cli_print(&text, error);
     weft_text_fini(&text);
     return status;
@@ -186,7 +187,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_train = {
     .name = "train",
     .summary = "Trains a model by a configuration file",
-    .usage = "FILE.yaml [key=value ...] [--dry-run] [--resume] [--json]",
+    .operands = "FILE.yaml [key=value ...]",
     .options = options,
     .least = 1,
     .most = -1,

@@ -31,8 +31,9 @@ typedef struct weft_arguments {
 typedef struct weft_verb {
     const char *name;
     const char *summary;             /* one line for the list of verbs */
-    const char *usage;               /* what follows "weft NAME " */
+    const char *operands;            /* what follows "weft NAME " before the options */
     const weft_option *options;      /* every verb has --help besides */
+    int needed;                      /* of the options: the first so many must be given */
     int least, most;                 /* operands; most -1: any number */
     void (*details)(weft_text *out); /* more lines for --help; NULL: none */
     /* *out_exit: exit status of a run that ended well; 0 unless set. */
@@ -47,6 +48,9 @@ typedef struct weft_verb {
 const weft_verb *const *weft_verbs(void);
 /* WEFT_INVALID with the nearest name. */
 weft_status weft_verb_find(const char *name, const weft_verb **out, weft_error *error) WEFT_CHECKED;
+/* "weft NAME OPERANDS --needed X [--option Y] ...", from the table of options; broken into lines of so many columns, 0:
+ * one line. */
+void weft_verb_usage(const weft_verb *verb, size_t columns, weft_text *out);
 /* What --help prints. */
 void weft_verb_describe(const weft_verb *verb, weft_text *out);
 
@@ -55,6 +59,9 @@ void weft_verb_describe(const weft_verb *verb, weft_text *out);
 weft_status weft_arguments_parse(weft_arguments *arguments, const weft_verb *verb, int count, char *const *words,
                                  weft_error *error) WEFT_CHECKED;
 void weft_arguments_fini(weft_arguments *arguments);
+
+/* WEFT_INVALID: "message; usage: weft VERB ...". */
+weft_status weft_arguments_refuse(const weft_verb *verb, weft_error *error, const char *format, ...) WEFT_PRINTF(3, 4);
 
 /* NULL when not given. name must be in the verb's table. */
 const char *weft_arguments_get(const weft_arguments *arguments, const char *name);

@@ -1,4 +1,5 @@
 /* weft verify: the proof that a schedule can run and computes the right thing, or a counter-example. */
+#include "base/json.h"
 #include "cli/sharding.h"
 #include "cli/source.h"
 #include "program/program.h"
@@ -76,20 +77,23 @@ static void write_text(const weft_schedule *schedule, const weft_program *progra
 static void write_json(const weft_schedule *schedule, const weft_program *program, const findings *found,
                        weft_text *out)
 {
-    weft_text_add(out, "{\"verified\": true, \"schedule\": ");
-    weft_text_add_json(out, schedule->name);
-    weft_text_add(out, ", \"pipeline\": %d, \"stages\": %d, \"microbatches\": %d, \"actions\": %u, \"messages\": %lld",
-                  (int)program->ranks, (int)program->stages, (int)program->microbatches,
-                  (unsigned)program->action_count, (long long)found->messages);
-    weft_text_add(out, ", \"ascending\": %s, \"peak_activations\": [", schedule->ascending ? "true" : "false");
-    for (int32_t rank = 0; rank < program->ranks; rank++)
-        weft_text_add(out, "%s%lld", rank ? ", " : "", (long long)found->peak[rank]);
-    weft_text_add(out, "], \"one_queue\": %s", found->queue.status == WEFT_OK ? "true" : "false");
-    if (found->queue.status != WEFT_OK) {
-        weft_text_add(out, ", \"one_queue_circle\": ");
-        weft_text_add_json(out, found->queue.text);
-    }
-    weft_text_add(out, "}\n");
+    weft_json json = weft_json_begin(out, WEFT_JSON_WIDE);
+    weft_json_object(&json, NULL, WEFT_JSON_ROW);
+    weft_json_truth(&json, "verified", true);
+    weft_json_text(&json, "schedule", schedule->name);
+    weft_json_int(&json, "pipeline", program->ranks);
+    weft_json_int(&json, "stages", program->stages);
+    weft_json_int(&json, "microbatches", program->microbatches);
+    weft_json_int(&json, "actions", program->action_count);
+    weft_json_int(&json, "messages", found->messages);
+    weft_json_truth(&json, "ascending", schedule->ascending);
+    weft_json_list(&json, "peak_activations", WEFT_JSON_ROW);
+    for (int32_t rank = 0; rank < program->ranks; rank++) weft_json_int(&json, NULL, found->peak[rank]);
+    weft_json_list_end(&json);
+    weft_json_truth(&json, "one_queue", found->queue.status == WEFT_OK);
+    if (found->queue.status != WEFT_OK) weft_json_text(&json, "one_queue_circle", found->queue.text);
+    weft_json_object_end(&json);
+    weft_text_add(out, "\n");
 }
 
 /* The order of the file's rows, or that which 'weft schedule --communication' writes. */
@@ -153,9 +157,12 @@ static weft_status print_refusal(const weft_error *reason, weft_error *error)
 {
     weft_text text;
     weft_text_init(&text);
-    weft_text_add(&text, "{\"verified\": false, \"reason\": ");
-    weft_text_add_json(&text, reason->text);
-    weft_text_add(&text, "}\n");
+    weft_json json = weft_json_begin(&text, WEFT_JSON_WIDE);
+    weft_json_object(&json, NULL, WEFT_JSON_ROW);
+    weft_json_truth(&json, "verified", false);
+    weft_json_text(&json, "reason", reason->text);
+    weft_json_object_end(&json);
+    weft_text_add(&text, "\n");
     weft_status status = weft_cli_print(&text, error);
     weft_text_fini(&text);
     return status;
@@ -186,9 +193,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_verify = {
     .name = "verify",
     .summary = "Proves that a schedule can run and computes the right thing, or shows where it does not",
-    .usage = "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
-             "[--data N] [--shard X] [--buffers N] [--reduce-early] [--tensor N] "
-             "[--memory-cap N] [--one-queue] [--json]",
+    .operands = "KIND|FILE.csv",
     .options = options,
     .least = 1,
     .most = 1,

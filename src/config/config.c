@@ -6,31 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-weft_status weft_config_complain(const weft_config *config, const char *key, weft_error *error, const char *format, ...)
-{
-    char message[1024];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
-    int index = weft_field_find(key);
-    const weft_config_origin *origin = &config->origins[index < 0 ? 0 : index];
-    int kind = index < 0 ? WEFT_ORIGIN_UNSET : origin->kind;
-    if (kind == WEFT_ORIGIN_COMMAND_LINE) FAIL(error, WEFT_INVALID, "command line: %s: %s", key, message);
-    if (kind == WEFT_ORIGIN_FILE)
-        FAIL(error, WEFT_INVALID, "%s:%lld:%lld: %s: %s", origin->file, (long long)origin->line,
-             (long long)origin->column, key, message);
-    if (kind == WEFT_ORIGIN_UNSET) FAIL(error, WEFT_INVALID, "%s: %s: %s", origin->file, key, message);
-    FAIL(error, WEFT_INVALID, "%s: %s (%s): %s", origin->file, key, kind == WEFT_ORIGIN_PRESET ? "preset" : "default",
-         message);
-}
-
-weft_status weft_config_relay(const weft_config *config, const char *key, weft_error *error)
-{
-    weft_error reason = *error;
-    return reason.status == WEFT_INVALID ? weft_config_complain(config, key, error, "%s", reason.text) : reason.status;
-}
-
 static weft_status unknown_override(const char *key, weft_error *error)
 {
     char shown[WEFT_SHOWN_BYTES];
@@ -55,6 +30,17 @@ static weft_status apply_override(weft_config *config, const char *override, wef
     if (index < 0) return unknown_override(key, error);
     config->origins[index].kind = WEFT_ORIGIN_COMMAND_LINE;
     return weft_field_set(config, index, equals + 1, error);
+}
+
+static weft_status apply_use(weft_config *config, weft_config_use use, weft_error *error)
+{
+    for (int i = 0; i < weft_field_count(); i++) {
+        const char *value = weft_field_get(i)->instead[use];
+        if (!value) continue;
+        config->origins[i].kind = WEFT_ORIGIN_COMMAND_LINE;
+        TRY(weft_field_set(config, i, value, error));
+    }
+    return WEFT_OK;
 }
 
 static weft_status apply_defaults(weft_config *config, bool presets, weft_error *error)
@@ -177,7 +163,7 @@ static weft_status check_steps(const weft_config *config, weft_error *error)
     return WEFT_OK;
 }
 
-static weft_status load(weft_config *config, const char *text, size_t length, const char *name,
+static weft_status load(weft_config *config, weft_config_use use, const char *text, size_t length, const char *name,
                         const char *const *overrides, int override_count, weft_error *error)
 {
     size_t count = (size_t)weft_field_count();
@@ -189,6 +175,7 @@ static weft_status load(weft_config *config, const char *text, size_t length, co
     for (size_t i = 0; i < count; i++) config->origins[i].file = file;
     TRY(weft_config_read_yaml(config, text, length, file, error));
     for (int i = 0; i < override_count; i++) TRY(apply_override(config, overrides[i], error));
+    TRY(apply_use(config, use, error));
     TRY(apply_defaults(config, false, error));
     TRY(apply_defaults(config, true, error));
     TRY(resolve(config, name, error));
@@ -198,33 +185,42 @@ static weft_status load(weft_config *config, const char *text, size_t length, co
     return check_steps(config, error);
 }
 
-weft_status weft_config_load_text(weft_config *config, const char *text, size_t length, const char *name,
-                                  const char *const *overrides, int override_count, weft_error *error)
+weft_status weft_config_load_text_for(weft_config *config, weft_config_use use, const char *text, size_t length,
+                                      const char *name, const char *const *overrides, int override_count,
+                                      weft_error *error)
 {
     *config = (weft_config){0};
     weft_arena_init(&config->arena);
-    weft_status status = load(config, text, length, name, overrides, override_count, error);
+    weft_status status = load(config, use, text, length, name, overrides, override_count, error);
     if (status != WEFT_OK) weft_config_fini(config);
     return status;
 }
 
-weft_status weft_config_load(weft_config *config, const char *path, const char *const *overrides, int override_count,
-                             weft_error *error)
+weft_status weft_config_load_text(weft_config *config, const char *text, size_t length, const char *name,
+                                  const char *const *overrides, int override_count, weft_error *error)
+{
+    return weft_config_load_text_for(config, WEFT_CONFIG_TO_TRAIN, text, length, name, overrides, override_count,
+                                     error);
+}
+
+weft_status weft_config_load_for(weft_config *config, weft_config_use use, const char *path,
+                                 const char *const *overrides, int override_count, weft_error *error)
 {
     *config = (weft_config){0};
     weft_text text;
     weft_text_init(&text);
     weft_status status = weft_file_read(path, &text, error);
     if (status == WEFT_OK)
-        status =
-            weft_config_load_text(config, weft_text_get(&text), text.length, path, overrides, override_count, error);
+        status = weft_config_load_text_for(config, use, weft_text_get(&text), text.length, path, overrides,
+                                           override_count, error);
     weft_text_fini(&text);
     return status;
 }
 
-const char *weft_config_name(const weft_config *config)
+weft_status weft_config_load(weft_config *config, const char *path, const char *const *overrides, int override_count,
+                             weft_error *error)
 {
-    return config->origins[0].file;
+    return weft_config_load_for(config, WEFT_CONFIG_TO_TRAIN, path, overrides, override_count, error);
 }
 
 void weft_config_fini(weft_config *config)

@@ -46,7 +46,7 @@ typedef enum {
     WEFT_CONFIG_PIPELINE_DATA_TENSOR
 } weft_config_order;
 typedef enum { WEFT_CONFIG_DIALECT_CURRENT, WEFT_CONFIG_DIALECT_2024 } weft_config_dialect; /* = weft_csv_dialect */
-typedef enum { WEFT_CONFIG_LOCAL, WEFT_CONFIG_MPI } weft_config_transport;
+typedef enum { WEFT_CONFIG_LOCAL, WEFT_CONFIG_MPI } weft_config_transport; /* = rows of transport/kind.c */
 
 typedef struct weft_model_config {
     int64_t architecture; /* preset: gpt2 | llama; sets the defaults of norm, position, activation, bias, tied */
@@ -112,6 +112,14 @@ typedef struct weft_config {
     weft_arena arena;
 } weft_config;
 
+/* What a configuration is read for. All but training puts values of its own in place of some (fields.def). */
+typedef enum weft_config_use {
+    WEFT_CONFIG_TO_TRAIN,
+    WEFT_CONFIG_TO_SAMPLE,   /* from the model, on one worker */
+    WEFT_CONFIG_TO_REHEARSE, /* the schedule, with a model of next to nothing on emulated devices */
+    WEFT_CONFIG_USES
+} weft_config_use;
+
 /* Reads path, then overrides ("section.key=value" each). WEFT_INVALID with one line: file, line, column, key and what
  * is known nearest. Checks types, ranges and everything that needs no other layer (heads divide width, ...). */
 weft_status weft_config_load(weft_config *config, const char *path, const char *const *overrides, int override_count,
@@ -119,6 +127,12 @@ weft_status weft_config_load(weft_config *config, const char *path, const char *
 /* The same from text in memory; name stands for the file in messages. */
 weft_status weft_config_load_text(weft_config *config, const char *text, size_t length, const char *name,
                                   const char *const *overrides, int override_count, weft_error *error) WEFT_CHECKED;
+/* The same for a use; its values win over the overrides. */
+weft_status weft_config_load_for(weft_config *config, weft_config_use use, const char *path,
+                                 const char *const *overrides, int override_count, weft_error *error) WEFT_CHECKED;
+weft_status weft_config_load_text_for(weft_config *config, weft_config_use use, const char *text, size_t length,
+                                      const char *name, const char *const *overrides, int override_count,
+                                      weft_error *error) WEFT_CHECKED;
 void weft_config_fini(weft_config *config);
 
 /* The name that messages call it by: its path, unless that holds control characters or is very long. */

@@ -1,18 +1,18 @@
 #include "config/document.h"
 
 #include "base/file.h"
+#include "config/events.h"
 
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <yaml.h>
 
 enum { DEEPEST = 64, MOST_MEMBERS = 4096, MOST_BYTES = 16 << 20 };
 
 typedef struct parsing {
     weft_document *document;
-    yaml_parser_t parser;
+    weft_yaml yaml;
     weft_error *error;
 } parsing;
 
@@ -45,119 +45,60 @@ weft_status weft_document_complain(const weft_document *document, const weft_nod
     FAIL(error, WEFT_INVALID, "%s:%zu:%zu: %s", document->name, node->line, node->column, message);
 }
 
-static weft_status refuse_event(const parsing *r, const yaml_event_t *event, const char *what)
-{
-    FAIL(r->error, WEFT_INVALID, "%s:%zu:%zu: %s", r->document->name, event->start_mark.line + 1,
-         event->start_mark.column + 1, what);
-}
+static weft_status read_node(parsing *r, int depth, weft_node **out);
 
-static weft_status next_event(parsing *r, yaml_event_t *out)
+static weft_status read_key(parsing *r, const weft_node *map, int members, const char **out)
 {
-    if (yaml_parser_parse(&r->parser, out)) return WEFT_OK;
-    const yaml_parser_t *p = &r->parser;
-    if (p->error == YAML_MEMORY_ERROR)
-        FAIL(r->error, WEFT_NO_MEMORY, "%s: out of memory while reading YAML", r->document->name);
-    FAIL(r->error, WEFT_INVALID, "%s:%zu:%zu: not valid YAML: %s", r->document->name, p->problem_mark.line + 1,
-         p->problem_mark.column + 1, p->problem ? p->problem : "unknown problem");
+    if (members > MOST_MEMBERS) return weft_yaml_refuse(&r->yaml, "too many keys");
+    if (r->yaml.kind != WEFT_YAML_SCALAR) return weft_yaml_refuse(&r->yaml, "a key is expected here");
+    if (weft_node_get(map, r->yaml.value)) return weft_yaml_refuse(&r->yaml, "%s: is given twice", r->yaml.value);
+    TRY(weft_arena_text(&r->document->arena, r->yaml.value, out, r->error));
+    return weft_yaml_next(&r->yaml);
 }
-
-static bool is_plain(const yaml_event_t *event)
-{
-    switch (event->type) {
-    case YAML_SCALAR_EVENT:
-        return !event->data.scalar.anchor && !event->data.scalar.tag &&
-               strlen((const char *)event->data.scalar.value) == event->data.scalar.length;
-    case YAML_SEQUENCE_START_EVENT:
-        return !event->data.sequence_start.anchor && !event->data.sequence_start.tag;
-    case YAML_MAPPING_START_EVENT:
-        return !event->data.mapping_start.anchor && !event->data.mapping_start.tag;
-    default:
-        return false;
-    }
-}
-
-static weft_status read_node(parsing *r, const yaml_event_t *event, int depth, weft_node **out);
 
 static weft_status read_children(parsing *r, weft_node *parent, int depth)
 {
-    weft_node *last = NULL;
-    int members = 0;
-    yaml_event_type_t end = parent->kind == WEFT_NODE_MAP ? YAML_MAPPING_END_EVENT : YAML_SEQUENCE_END_EVENT;
-    for (;;) {
-        yaml_event_t event;
+    weft_node *last = NULL, *child = NULL;
+    bool map = parent->kind == WEFT_NODE_MAP;
+    for (int members = 1;; members++) {
         const char *key = NULL;
-        weft_node *child = NULL;
-        TRY(next_event(r, &event));
-        bool ended = event.type == end;
-        weft_status status = WEFT_OK;
-        if (!ended && parent->kind == WEFT_NODE_MAP) {
-            if (++members > MOST_MEMBERS)
-                status = refuse_event(r, &event, "too many keys");
-            else if (event.type != YAML_SCALAR_EVENT || !is_plain(&event))
-                status = refuse_event(r, &event, "a key is expected here");
-            else if (weft_node_get(parent, (const char *)event.data.scalar.value))
-                status = refuse_event(r, &event, "this key is given twice");
-            else
-                status = weft_arena_text(&r->document->arena, (const char *)event.data.scalar.value, &key, r->error);
-            yaml_event_delete(&event);
-            TRY(status);
-            TRY(next_event(r, &event));
-        }
-        if (!ended) status = read_node(r, &event, depth, &child);
-        yaml_event_delete(&event);
-        TRY(status);
-        if (ended) return WEFT_OK;
+        TRY(weft_yaml_next(&r->yaml));
+        if (r->yaml.kind == (map ? WEFT_YAML_MAP_END : WEFT_YAML_LIST_END)) return WEFT_OK;
+        if (map) TRY(read_key(r, parent, members, &key));
+        TRY(read_node(r, depth, &child));
         child->key = key;
         append(parent, &last, child);
     }
 }
 
-static weft_status read_node(parsing *r, const yaml_event_t *event, int depth, weft_node **out)
+static weft_status read_node(parsing *r, int depth, weft_node **out)
 {
-    if (!is_plain(event)) return refuse_event(r, event, "a plain value is expected here: no anchor, alias or tag");
-    if (depth > DEEPEST) return refuse_event(r, event, "nested too deeply");
-    weft_node_kind kind = event->type == YAML_SCALAR_EVENT           ? WEFT_NODE_TEXT
-                          : event->type == YAML_SEQUENCE_START_EVENT ? WEFT_NODE_LIST
-                                                                     : WEFT_NODE_MAP;
-    TRY(new_node(r->document, kind, event->start_mark.line + 1, event->start_mark.column + 1, out, r->error));
+    const weft_yaml *yaml = &r->yaml;
+    if (depth > DEEPEST) return weft_yaml_refuse(yaml, "nested too deeply");
+    weft_node_kind kind = yaml->kind == WEFT_YAML_SCALAR ? WEFT_NODE_TEXT
+                          : yaml->kind == WEFT_YAML_LIST ? WEFT_NODE_LIST
+                                                         : WEFT_NODE_MAP;
+    TRY(new_node(r->document, kind, yaml->line, yaml->column, out, r->error));
     if (kind != WEFT_NODE_TEXT) return read_children(r, *out, depth + 1);
-    (*out)->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
-    return weft_arena_text(&r->document->arena, (const char *)event->data.scalar.value, &(*out)->text, r->error);
-}
-
-static weft_status expect(parsing *r, yaml_event_type_t type, const char *otherwise)
-{
-    yaml_event_t event;
-    TRY(next_event(r, &event));
-    weft_status status = event.type == type ? WEFT_OK : refuse_event(r, &event, otherwise);
-    yaml_event_delete(&event);
-    return status;
+    (*out)->quoted = yaml->quoted;
+    return weft_arena_text(&r->document->arena, yaml->value, &(*out)->text, r->error);
 }
 
 static weft_status read_stream(parsing *r)
 {
-    yaml_event_t event;
     weft_node *root = NULL;
-    TRY(expect(r, YAML_STREAM_START_EVENT, "not readable as YAML"));
-    TRY(expect(r, YAML_DOCUMENT_START_EVENT, "a map of keys is expected here"));
-    TRY(next_event(r, &event));
-    weft_status status = read_node(r, &event, 0, &root);
-    yaml_event_delete(&event);
-    TRY(status);
+    if (r->yaml.kind == WEFT_YAML_NOTHING) FAIL(r->error, WEFT_INVALID, "%s: is empty", r->yaml.name);
+    TRY(read_node(r, 0, &root));
     r->document->root = root;
-    TRY(expect(r, YAML_DOCUMENT_END_EVENT, "nothing is expected here"));
-    return expect(r, YAML_STREAM_END_EVENT, "a second document is not expected here");
+    return weft_yaml_end(&r->yaml);
 }
 
 static weft_status parse_yaml(weft_document *document, const char *text, size_t length, weft_error *error)
 {
     parsing r = {.document = document, .error = error};
-    if (!yaml_parser_initialize(&r.parser))
-        FAIL(error, WEFT_NO_MEMORY, "%s: out of memory while reading YAML", document->name);
-    yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, length);
-    weft_status status = read_stream(&r);
-    yaml_parser_delete(&r.parser);
+    weft_status status = weft_yaml_init(&r.yaml, text, length, document->name, error);
+    if (status == WEFT_OK) status = read_stream(&r);
+    weft_yaml_fini(&r.yaml);
     return status;
 }
 
@@ -172,28 +113,69 @@ static weft_status take_json_text(weft_document *document, const json_t *json, w
                            error);
 }
 
-/* jansson keeps no places: all nodes stand at the beginning. */
-static weft_status take_json(weft_document *document, const json_t *json, int depth, weft_node **out, weft_error *error)
+/* Where the reading of a text that is known to be JSON has come to. */
+typedef struct place {
+    const char *at;
+    size_t line;
+    const char *line_begin;
+} place;
+
+/* Goes behind blanks, commas and colons, to a value or a key. */
+static void skip_blanks(place *from)
 {
-    if (depth > DEEPEST) FAIL(error, WEFT_INVALID, "%s: nested too deeply", document->name);
+    for (; strchr(" \t\r\n,:", *from->at) && *from->at; from->at++) {
+        if (*from->at != '\n') continue;
+        from->line++;
+        from->line_begin = from->at + 1;
+    }
+}
+
+/* Goes behind a text, a number or a word. */
+static void skip_word(place *from)
+{
+    if (*from->at != '"') {
+        from->at += strcspn(from->at, " \t\r\n,:]}");
+        return;
+    }
+    for (from->at++; *from->at && *from->at != '"'; from->at++)
+        if (*from->at == '\\' && from->at[1]) from->at++;
+    if (*from->at) from->at++;
+}
+
+/* jansson keeps no places; it keeps the order, so that the text is gone through with it. */
+static weft_status take_json(weft_document *document, json_t *json, place *from, int depth, weft_node **out,
+                             weft_error *error)
+{
     weft_node_kind kind = json_is_object(json) ? WEFT_NODE_MAP : json_is_array(json) ? WEFT_NODE_LIST : WEFT_NODE_TEXT;
-    TRY(new_node(document, kind, 1, 1, out, error));
     weft_node *last = NULL, *child = NULL;
     const char *key;
     json_t *value;
     size_t index;
-    json_object_foreach((json_t *)(uintptr_t)json, key, value)
+    skip_blanks(from);
+    size_t column = (size_t)(from->at - from->line_begin) + 1;
+    if (depth > DEEPEST) FAIL(error, WEFT_INVALID, "%s:%zu:%zu: nested too deeply", document->name, from->line, column);
+    TRY(new_node(document, kind, from->line, column, out, error));
+    if (kind == WEFT_NODE_TEXT) {
+        skip_word(from);
+        return take_json_text(document, json, *out, error);
+    }
+    from->at++;
+    json_object_foreach(json, key, value)
     {
-        TRY(take_json(document, value, depth + 1, &child, error));
+        skip_blanks(from);
+        skip_word(from);
+        TRY(take_json(document, value, from, depth + 1, &child, error));
         TRY(weft_arena_text(&document->arena, key, &child->key, error));
         append(*out, &last, child);
     }
     json_array_foreach(json, index, value)
     {
-        TRY(take_json(document, value, depth + 1, &child, error));
+        TRY(take_json(document, value, from, depth + 1, &child, error));
         append(*out, &last, child);
     }
-    return kind == WEFT_NODE_TEXT ? take_json_text(document, json, *out, error) : WEFT_OK;
+    skip_blanks(from);
+    from->at++;
+    return WEFT_OK;
 }
 
 static weft_status parse_json(weft_document *document, const char *text, size_t length, weft_error *error)
@@ -204,7 +186,8 @@ static weft_status parse_json(weft_document *document, const char *text, size_t 
         FAIL(error, WEFT_INVALID, "%s:%d:%d: not valid JSON: %s", document->name, problem.line, problem.column,
              problem.text);
     weft_node *root = NULL;
-    weft_status status = take_json(document, json, 0, &root, error);
+    place from = {.at = text, .line = 1, .line_begin = text};
+    weft_status status = take_json(document, json, &from, 0, &root, error);
     json_decref(json);
     document->root = root;
     return status;

@@ -1,6 +1,8 @@
 /* What a configuration holds, as YAML and JSON, and what it may hold, as Markdown. */
 #include "config/fields.h"
 
+#include "base/json.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -58,19 +60,19 @@ void weft_config_dump(const weft_config *config, bool with_origins, weft_text *o
 
 void weft_config_dump_json(const weft_config *config, weft_text *out)
 {
+    weft_json json = weft_json_begin(out, WEFT_JSON_WIDE);
+    weft_json_object(&json, NULL, WEFT_JSON_LINES);
     for (int i = 0; i < weft_field_count(); i++) {
         weft_text origin;
         weft_text_init(&origin);
         add_origin(&config->origins[i], &origin);
-        weft_text_add(out, "%s\n  \"%s\": {\"value\": ", i ? "," : "{", weft_field_get(i)->key);
-        weft_field_print(config, i, true, out);
-        weft_text_add(out, ", \"origin\": ");
-        weft_text_add_json(out, weft_text_get(&origin));
-        weft_text_add(out, "}");
-        out->failed = out->failed || origin.failed;
-        weft_text_fini(&origin);
+        weft_json_object(&json, weft_field_get(i)->key, WEFT_JSON_ROW);
+        weft_field_print(config, i, true, weft_json_item(&json, "value"));
+        weft_json_take_text(&json, "origin", &origin);
+        weft_json_object_end(&json);
     }
-    weft_text_add(out, "\n}\n");
+    weft_json_object_end(&json);
+    weft_text_add(out, "\n");
 }
 
 static const char *type_name(weft_field_type type)

@@ -1,21 +1,29 @@
+/* The field table: what keys there are, and which is meant by a word that is none. */
 #include "config/fields.h"
 
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define FIELD(key, member, type, value, minimum, maximum, choices, help)                                               \
-    {key, offsetof(weft_config, member), WEFT_FIELD_##type, false, {value, value}, minimum, maximum, choices, help},
-#define PRESET(key, member, type, gpt2, llama, minimum, maximum, choices, help)                                        \
-    {key, offsetof(weft_config, member), WEFT_FIELD_##type, true, {gpt2, llama}, minimum, maximum, choices, help},
+#define ROW(key, member, type, preset, gpt2, llama, sample, rehearse, minimum, maximum, choices, help)                 \
+    {key,                                                                                                              \
+     offsetof(weft_config, member),                                                                                    \
+     WEFT_FIELD_##type,                                                                                                \
+     preset,                                                                                                           \
+     {gpt2, llama},                                                                                                    \
+     {NULL, sample, rehearse},                                                                                         \
+     minimum,                                                                                                          \
+     maximum,                                                                                                          \
+     choices,                                                                                                          \
+     help},
+#define FIELD(key, member, type, value, ...) ROW(key, member, type, false, value, value, __VA_ARGS__)
+#define PRESET(key, member, type, ...) ROW(key, member, type, true, __VA_ARGS__)
 static const weft_field fields[] = {
 #include "config/fields.def"
 };
 #undef FIELD
 #undef PRESET
+#undef ROW
 
-enum { FIELDS = sizeof fields / sizeof fields[0], CHOICES = 8, CHOICE_BYTES = 32 };
+enum { FIELDS = sizeof fields / sizeof fields[0] };
 
 int weft_field_count(void)
 {
@@ -95,281 +103,4 @@ const char *weft_field_type_words(weft_field_type type)
         [WEFT_FIELD_SIZE] = "a size in bytes such as 8GiB or 512MiB",
     };
     return words[type];
-}
-
-int weft_utf8_next(const char *text, uint32_t *out_code)
-{
-    const unsigned char *c = (const unsigned char *)text;
-    int length = *c < 0x80 ? 1 : *c >= 0xf0 ? 4 : *c >= 0xe0 ? 3 : 2;
-    static const uint32_t smallest[] = {0, 1, 0x80, 0x800, 0x10000};
-    static const unsigned char first_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    if (*c == 0 || (*c >= 0x80 && *c < 0xc0) || *c >= 0xf8) return 0;
-    uint32_t code = *c & first_bits[length];
-    for (int i = 1; i < length; i++) {
-        if ((c[i] & 0xc0) != 0x80) return 0;
-        code = code << 6 | (c[i] & 0x3f);
-    }
-    if (code < smallest[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return 0;
-    *out_code = code;
-    return length;
-}
-
-/* Code points that YAML does not take as they stand, or that would break a line. */
-static bool needs_escape(uint32_t code)
-{
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029 || code == 0xfeff ||
-           code == 0xfffe || code == 0xffff;
-}
-
-const char *weft_config_shown(const char *text, char *buffer, size_t size)
-{
-    size_t used = 0;
-    while (*text) {
-        uint32_t code = 0;
-        int length = weft_utf8_next(text, &code);
-        bool plain = length > 0 && !needs_escape(code);
-        if (length == 0) length = 1;
-        if (used + 8 > size) {
-            memcpy(buffer + used, "...", 3);
-            used += 3;
-            break;
-        }
-        if (plain)
-            memcpy(buffer + used, text, (size_t)length);
-        else
-            buffer[used] = '?';
-        used += plain ? (size_t)length : 1;
-        text += length;
-    }
-    buffer[used] = '\0';
-    return buffer;
-}
-
-static weft_status wrong_type(const weft_config *config, int index, const char *text, weft_error *error)
-{
-    char shown[WEFT_SHOWN_BYTES];
-    return weft_config_complain(config, fields[index].key, error, "expects %s, not '%s'",
-                                weft_field_type_words(fields[index].type),
-                                weft_config_shown(text, shown, sizeof shown));
-}
-
-static weft_status check_range(const weft_config *config, int index, double value, const char *text, weft_error *error)
-{
-    const weft_field *field = &fields[index];
-    char shown[WEFT_SHOWN_BYTES];
-    if (value >= field->minimum && value <= field->maximum) return WEFT_OK;
-    return weft_config_complain(config, field->key, error, "%s is out of range (%.10g to %.10g)",
-                                weft_config_shown(text, shown, sizeof shown), field->minimum, field->maximum);
-}
-
-static weft_status set_int(weft_config *config, int index, const char *text, void *out, weft_error *error)
-{
-    int64_t value = 0;
-    if (!weft_parse_int(text, &value)) return wrong_type(config, index, text, error);
-    TRY(check_range(config, index, (double)value, text, error));
-    *(int64_t *)out = value;
-    return WEFT_OK;
-}
-
-static bool hexadecimal(const char *text)
-{
-    return strpbrk(text, "xX") != NULL;
-}
-
-static weft_status set_double(weft_config *config, int index, const char *text, void *out, weft_error *error)
-{
-    double value = 0;
-    if (hexadecimal(text) || !weft_parse_double(text, &value)) return wrong_type(config, index, text, error);
-    TRY(check_range(config, index, value, text, error));
-    *(double *)out = value;
-    return WEFT_OK;
-}
-
-static weft_status set_bool(weft_config *config, int index, const char *text, void *out, weft_error *error)
-{
-    bool yes = strcmp(text, "true") == 0;
-    if (!yes && strcmp(text, "false") != 0) return wrong_type(config, index, text, error);
-    *(bool *)out = yes;
-    return WEFT_OK;
-}
-
-static weft_status set_text(weft_config *config, int index, const char *text, void *out, weft_error *error)
-{
-    const weft_field *field = &fields[index];
-    uint32_t code = 0;
-    const char *c = text;
-    for (int length; (length = weft_utf8_next(c, &code)) > 0;) c += length;
-    if (*c) return weft_config_complain(config, field->key, error, "is not valid UTF-8");
-    size_t length = strlen(text);
-    if ((double)length < field->minimum) return weft_config_complain(config, field->key, error, "must not be empty");
-    if ((double)length > field->maximum)
-        return weft_config_complain(config, field->key, error, "is longer than %.0f bytes", field->maximum);
-    return weft_arena_text(&config->arena, text, (const char **)out, error);
-}
-
-static int split_choices(const char *choices, char storage[CHOICES][CHOICE_BYTES], const char *names[CHOICES])
-{
-    int count = 0;
-    for (const char *from = choices; from && count < CHOICES; count++) {
-        const char *bar = strchr(from, '|');
-        size_t length = bar ? (size_t)(bar - from) : strlen(from);
-        snprintf(storage[count], CHOICE_BYTES, "%.*s", (int)length, from);
-        names[count] = storage[count];
-        from = bar ? bar + 1 : NULL;
-    }
-    return count;
-}
-
-static weft_status set_choice(weft_config *config, int index, const char *text, void *out, weft_error *error)
-{
-    char storage[CHOICES][CHOICE_BYTES], list[CHOICES * CHOICE_BYTES], shown[WEFT_SHOWN_BYTES];
-    const char *names[CHOICES];
-    int count = split_choices(fields[index].choices, storage, names);
-    size_t used = 0;
-    for (int i = 0; i < count; i++) {
-        if (strcmp(names[i], text) == 0) {
-            *(int64_t *)out = i;
-            return WEFT_OK;
-        }
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s",
-                                 i == 0          ? ""
-                                 : i + 1 < count ? ", "
-                                                 : " or ",
-                                 names[i]);
-    }
-    int nearest = weft_text_nearest(text, names, count);
-    weft_config_shown(text, shown, sizeof shown);
-    if (nearest < 0) return weft_config_complain(config, fields[index].key, error, "expects %s, not '%s'", list, shown);
-    return weft_config_complain(config, fields[index].key, error, "expects %s, not '%s' (nearest: '%s')", list, shown,
-                                names[nearest]);
-}
-
-/* The next element of "1, 2, 1" as text of its own; false when it is no short word. */
-static bool next_element(const char **from, const char *end, char element[32])
-{
-    const char *comma = memchr(*from, ',', (size_t)(end - *from));
-    const char *stop = comma ? comma : end;
-    while (*from < stop && **from == ' ') (*from)++;
-    const char *last = stop;
-    while (last > *from && last[-1] == ' ') last--;
-    if (last - *from >= 32) return false;
-    snprintf(element, 32, "%.*s", (int)(last - *from), *from);
-    *from = comma ? comma + 1 : end + 1;
-    return true;
-}
-
-static weft_status set_list(weft_config *config, int index, const char *text, void *out, weft_error *error)
-{
-    const char *from = text, *end = text + strlen(text);
-    if (*from == '[') {
-        if (end[-1] != ']') return wrong_type(config, index, text, error);
-        from++;
-        end--;
-    }
-    while (from < end && *from == ' ') from++;
-    size_t room = 1;
-    for (const char *c = from; c < end; c++) room += *c == ',';
-    int64_t *values = NULL, count = 0;
-    TRY(weft_arena_take(&config->arena, room, sizeof *values, &values, error));
-    while (from < end || (from == end && count > 0)) {
-        char element[32];
-        if (!next_element(&from, end, element)) return wrong_type(config, index, text, error);
-        if (!weft_parse_int(element, &values[count])) return wrong_type(config, index, text, error);
-        TRY(check_range(config, index, (double)values[count], element, error));
-        count++;
-    }
-    *(weft_config_list *)out = (weft_config_list){.values = values, .count = count};
-    return WEFT_OK;
-}
-
-static weft_status set_size(weft_config *config, int index, const char *text, void *out, weft_error *error)
-{
-    static const struct {
-        const char *suffix;
-        int shift;
-    } units[] = {{"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}};
-    char digits[32];
-    size_t length = strlen(text);
-    int shift = 0;
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (length <= 3 || strcmp(text + length - 3, units[i].suffix) != 0) continue;
-        shift = units[i].shift;
-        length -= 3;
-        break;
-    }
-    while (shift && length > 0 && text[length - 1] == ' ') length--;
-    if (length >= sizeof digits) return wrong_type(config, index, text, error);
-    snprintf(digits, sizeof digits, "%.*s", (int)length, text);
-    int64_t value = 0;
-    if (!weft_parse_int(digits, &value)) return wrong_type(config, index, text, error);
-    TRY(check_range(config, index, ldexp((double)value, shift), text, error));
-    *(int64_t *)out = value << shift;
-    return WEFT_OK;
-}
-
-weft_status weft_field_set(weft_config *config, int index, const char *text, weft_error *error)
-{
-    static weft_status (*const setters[WEFT_FIELD_TYPES])(weft_config *, int, const char *, void *, weft_error *) = {
-        [WEFT_FIELD_INT] = set_int,   [WEFT_FIELD_DOUBLE] = set_double, [WEFT_FIELD_BOOL] = set_bool,
-        [WEFT_FIELD_TEXT] = set_text, [WEFT_FIELD_CHOICE] = set_choice, [WEFT_FIELD_LIST] = set_list,
-        [WEFT_FIELD_SIZE] = set_size,
-    };
-    return setters[fields[index].type](config, index, text, (char *)config + fields[index].offset, error);
-}
-
-/* A double-quoted text that YAML and JSON both read. */
-static void print_text(const char *text, weft_text *out)
-{
-    weft_text_add(out, "\"");
-    uint32_t code = 0;
-    for (int length; (length = weft_utf8_next(text, &code)) > 0; text += length) {
-        if (code == '"' || code == '\\')
-            weft_text_add(out, "\\%c", (int)code);
-        else if (needs_escape(code))
-            weft_text_add(out, "\\u%04x", code);
-        else
-            weft_text_add_bytes(out, text, (size_t)length);
-    }
-    weft_text_add(out, "\"");
-}
-
-static void print_choice(const weft_field *field, int64_t value, bool json, weft_text *out)
-{
-    char storage[CHOICES][CHOICE_BYTES];
-    const char *names[CHOICES];
-    split_choices(field->choices, storage, names);
-    weft_text_add(out, json ? "\"%s\"" : "%s", names[value]);
-}
-
-void weft_field_print(const weft_config *config, int index, bool json, weft_text *out)
-{
-    const weft_field *field = &fields[index];
-    const void *member = (const char *)config + field->offset;
-    const weft_config_list *list = member;
-    switch (field->type) {
-    case WEFT_FIELD_INT:
-    case WEFT_FIELD_SIZE:
-        weft_text_add(out, "%lld", (long long)*(const int64_t *)member);
-        break;
-    case WEFT_FIELD_DOUBLE:
-        weft_text_add_double(out, *(const double *)member);
-        break;
-    case WEFT_FIELD_BOOL:
-        weft_text_add(out, "%s", *(const bool *)member ? "true" : "false");
-        break;
-    case WEFT_FIELD_TEXT:
-        print_text(*(const char *const *)member, out);
-        break;
-    case WEFT_FIELD_CHOICE:
-        print_choice(field, *(const int64_t *)member, json, out);
-        break;
-    case WEFT_FIELD_LIST:
-        weft_text_add(out, "[");
-        for (int64_t i = 0; i < list->count; i++)
-            weft_text_add(out, "%s%lld", i ? ", " : "", (long long)list->values[i]);
-        weft_text_add(out, "]");
-        break;
-    case WEFT_FIELD_TYPES:
-        break;
-    }
 }

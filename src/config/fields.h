@@ -24,7 +24,8 @@ typedef struct weft_field {
     size_t offset; /* in weft_config */
     weft_field_type type;
     bool preset;
-    const char *defaults[2]; /* by model.architecture; equal unless preset; NULL: required */
+    const char *defaults[2];               /* by model.architecture; equal unless preset; NULL: required */
+    const char *instead[WEFT_CONFIG_USES]; /* of what is configured; NULL: that counts */
     double minimum, maximum;
     const char *choices; /* "a|b|c" */
     const char *help;
@@ -64,8 +65,5 @@ weft_status weft_config_read_yaml(weft_config *config, const char *text, size_t 
 /* A user's text fit for one line of a message: control characters become '?', and it is cut to the buffer. */
 enum { WEFT_SHOWN_BYTES = 80 };
 const char *weft_config_shown(const char *text, char *buffer, size_t size);
-
-/* Bytes of the UTF-8 character at text and its code point; 0 at the end or when it is not UTF-8. */
-int weft_utf8_next(const char *text, uint32_t *out_code);
 
 #endif

@@ -16,7 +16,8 @@ struct weft_stage {
     weft_stage_operations operations;
     weft_device *device;
     weft_stage_weights weights;
-    float *cosine, *sine; /* (T, D/2) device memory, or NULL */
+    const float *cosine, *sine; /* (T, D/2) device memory, or NULL */
+    float *own_angles;          /* where they are the stage's own */
 };
 
 typedef struct weft_run {
@@ -25,6 +26,7 @@ typedef struct weft_run {
     weft_device *device;
     weft_stream *stream;
     const weft_stage_buffers *buffers;
+    const weft_stage_weights *weights;
     const weft_layout_place *places; /* of the pass */
     unsigned char *memory[WEFT_MEMORIES];
     void *workspace; /* the device's */

@@ -1,5 +1,6 @@
 #include "plan/rings.h"
 
+#include "base/text.h"
 #include "plan/csv.h"
 
 #include <math.h>
@@ -58,9 +59,7 @@ static weft_status take_row(char cells[COLUMNS][CELL], const weft_plan_gpu *gpu,
     if (cells[OPERATION][0] && strcmp(cells[OPERATION], "all_reduce") != 0) return WEFT_OK;
     if (strncmp(gpu->name, cells[KIND], strlen(cells[KIND])) != 0) return WEFT_OK;
     for (int i = MEMBERS; i < COLUMNS; i++) {
-        char *end = NULL;
-        value[i] = strtod(cells[i], &end);
-        if (end == cells[i] || *end || !(value[i] > 0) || value[i] > 1e15)
+        if (!weft_parse_double(cells[i], &value[i]) || !(value[i] > 0) || value[i] > 1e15)
             FAIL(error, WEFT_INVALID, "%s: row %zu: %s: '%s' is not a number above 0", source, row, names[i], cells[i]);
     }
     while (place < WEFT_PLAN_RINGS && 2 << place != value[MEMBERS]) place++;

@@ -1,5 +1,6 @@
 #include "plan/runs.h"
 
+#include "base/text.h"
 #include "plan/csv.h"
 #include "program/program.h"
 
@@ -211,9 +212,8 @@ static weft_status take_cell(reader *from, int column, char *cell, double *numbe
         return WEFT_OK;
     }
     first_word(cell);
-    char *end = NULL;
-    double value = strtod(cell, &end);
-    if (end == cell || *end || !isfinite(value) || value < 0)
+    double value = 0;
+    if (!weft_parse_double(cell, &value) || value < 0)
         FAIL(from->error, WEFT_INVALID, "%s: row %zu: %s: '%.40s' is not a number from 0 up", from->source, from->row,
              columns[column].name, cell);
     numbers[columns[column].place] = value;

@@ -61,8 +61,8 @@ const char *weft_slot_kind_name(weft_slot_kind kind);
 typedef struct weft_buffer {
     int32_t rank;
     weft_slot_kind kind; /* of its first tenant: for reports */
-    size_t bytes;        /* a multiple of 64 */
-    size_t offset;       /* in the rank's slot arena; a multiple of 64 */
+    size_t bytes;        /* a multiple of the program's alignment */
+    size_t offset;       /* in the rank's slot arena; a multiple of the alignment */
 } weft_buffer;
 
 /* In which of its rank's buffers (pages) a pass finds the weights of its stage, and in which B and W leave gradients:
@@ -108,6 +108,7 @@ typedef struct weft_program {
     int32_t buffer_count;
     int32_t *slots;      /* (WEFT_SLOT_KINDS, S, M) buffer index, or -1: read through weft_program_slot */
     size_t *arena_bytes; /* (P) size of each rank's slot arena */
+    size_t alignment;    /* of buffers */
 } weft_program;
 
 typedef struct weft_lower_options {
@@ -126,6 +127,7 @@ typedef struct weft_lower_options {
     int32_t weight_buffers, gradient_buffers;
     const weft_exchanges *exchanges; /* (WEFT_PASS_KINDS, S) for the program to tell; NULL: none are known */
     const weft_slot_sizes *sizes;    /* NULL: dependencies only, no slots */
+    size_t alignment;                /* of buffers, as the device wants it; 0: WEFT_ALIGNMENT */
     const double *stage_cost;        /* (S) time of F relative to each other, NULL for equal: which slots to share */
 } weft_lower_options;
 

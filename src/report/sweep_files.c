@@ -1,7 +1,8 @@
-#include "report/report.h"
+#include "base/json.h"
 #include "report/sweep.h"
 
 #include <math.h>
+#include <stdio.h>
 
 static const char *const outcomes[WEFT_SWEEP_OUTCOMES] = {
     [WEFT_SWEEP_NOT_RUN] = "not run", [WEFT_SWEEP_MEASURED] = "measured", [WEFT_SWEEP_TOO_LARGE] = "too large"};
@@ -25,97 +26,87 @@ static double figure_of(const weft_sweep_row *row, int index)
                   predicted ? row->has_prediction : row->outcome == WEFT_SWEEP_MEASURED, index % FIGURES);
 }
 
-static void add_name(int index, weft_text *out)
+enum { NAME_BYTES = 40 };
+
+static const char *name_of(int index, char name[NAME_BYTES])
 {
-    weft_text_add(out, "%s%s", index >= FIGURES ? "predicted_" : "", names[index % FIGURES]);
+    snprintf(name, NAME_BYTES, "%s%s", index >= FIGURES ? "predicted_" : "", names[index % FIGURES]);
+    return name;
 }
 
-static void add_row(const weft_sweep *sweep, const weft_sweep_row *row, weft_text *out)
+static void add_row(weft_json *json, const weft_sweep *sweep, const weft_sweep_row *row)
 {
-    weft_text_add(out, "    {\"microbatch\": %lld, \"microbatches\": %lld, \"outcome\": \"%s\", \"reason\": ",
-                  (long long)row->microbatch, (long long)row->microbatches, outcomes[row->outcome]);
-    if (row->reason)
-        weft_text_add_json(out, row->reason);
-    else
-        weft_text_add(out, "null");
-    for (int i = 0; i < 2 * FIGURES; i++) {
-        weft_text_add(out, ", \"");
-        add_name(i, out);
-        weft_text_add(out, "\": ");
-        weft_report_add_number(figure_of(row, i), out);
-    }
-    weft_text_add(out, ", \"memory_bytes\": [");
-    for (int32_t rank = 0; rank < sweep->ranks; rank++)
-        weft_text_add(out, "%s%zu", rank ? ", " : "", row->memory[rank]);
-    weft_text_add(out, "]}");
+    char name[NAME_BYTES];
+    weft_json_object(json, NULL, WEFT_JSON_ROW);
+    weft_json_int(json, "microbatch", row->microbatch);
+    weft_json_int(json, "microbatches", row->microbatches);
+    weft_json_text(json, "outcome", outcomes[row->outcome]);
+    weft_json_text(json, "reason", row->reason);
+    for (int i = 0; i < 2 * FIGURES; i++) weft_json_number(json, name_of(i, name), figure_of(row, i));
+    weft_json_list(json, "memory_bytes", WEFT_JSON_ROW);
+    for (int32_t rank = 0; rank < sweep->ranks; rank++) weft_json_int(json, NULL, (int64_t)row->memory[rank]);
+    weft_json_list_end(json);
+    weft_json_object_end(json);
 }
 
-static void add_size(const char *key, const weft_sweep *sweep, int row, weft_text *out)
+static void add_size(weft_json *json, const char *key, const weft_sweep *sweep, int row)
 {
-    weft_text_add(out, "  \"%s\": ", key);
     if (row < 0)
-        weft_text_add(out, "null,\n");
+        weft_json_null(json, key);
     else
-        weft_text_add(out, "%lld,\n", (long long)sweep->rows[row].microbatch);
+        weft_json_int(json, key, sweep->rows[row].microbatch);
 }
 
-static void add_limit(const weft_sweep *sweep, bool larger, weft_text *out)
+static void add_limit(weft_json *json, const weft_sweep *sweep, bool larger)
 {
     weft_sweep_side side = weft_sweep_limit(sweep, larger);
+    const char *key = larger ? "larger" : "smaller", *limit = side.is_bubble ? "bubble" : "device";
     weft_text sentence;
-    weft_text_init(&sentence);
-    weft_text_add(out, "  \"%s\": ", larger ? "larger" : "smaller");
     if (weft_sweep_best(sweep) < 0) {
-        weft_text_add(out, "null,\n");
+        weft_json_null(json, key);
         return;
     }
+    weft_text_init(&sentence);
     weft_sweep_explain(sweep, larger, &sentence);
-    weft_text_add(out, "{\"limit\": ");
-    if (side.row < 0)
-        weft_text_add(out, "null");
-    else
-        weft_text_add(out, side.is_bubble ? "\"bubble\"" : "\"device\"");
-    weft_text_add(out, ", \"text\": ");
-    weft_text_add_json(out, weft_text_get(&sentence));
-    weft_text_add(out, "},\n");
-    if (sentence.failed) out->failed = true;
-    weft_text_fini(&sentence);
+    weft_json_object(json, key, WEFT_JSON_ROW);
+    weft_json_text(json, "limit", side.row < 0 ? NULL : limit);
+    weft_json_take_text(json, "text", &sentence);
+    weft_json_object_end(json);
 }
 
 void weft_sweep_json(const weft_sweep *sweep, weft_text *out)
 {
-    weft_text_add(out, "{\n  \"schedule\": ");
-    weft_text_add_json(out, sweep->schedule);
-    weft_text_add(out, ",\n  \"data\": %d,\n  \"tensor\": %d,\n  \"pipeline\": %d,\n  \"stages\": %d,\n",
-                  (int)sweep->data, (int)sweep->tensor, (int)sweep->ranks, (int)sweep->stages);
-    weft_text_add(out, "  \"sequences\": %lld,\n  \"tokens\": %lld,\n", (long long)sweep->sequences,
-                  (long long)sweep->tokens);
-    weft_text_add(out, "  \"warmup\": %lld,\n  \"steps\": %lld,\n  \"step_flops\": ", (long long)sweep->warmup,
-                  (long long)sweep->steps);
-    weft_report_add_number(sweep->step_flops, out);
-    weft_text_add(out, ",\n  \"peak_flops_per_second\": ");
-    weft_report_add_number(sweep->peak > 0 ? sweep->peak : NAN, out);
-    weft_text_add(out, ",\n  \"memory_limit\": %lld,\n  \"complete\": %s,\n", (long long)sweep->memory_limit,
-                  sweep->stopped ? "false" : "true");
-    add_size("best", sweep, weft_sweep_best(sweep), out);
-    add_size("predicted_best", sweep, weft_sweep_predicted_best(sweep), out);
-    add_limit(sweep, false, out);
-    add_limit(sweep, true, out);
-    weft_text_add(out, "  \"sizes\": [\n");
-    for (int i = 0; i < sweep->count; i++) {
-        add_row(sweep, &sweep->rows[i], out);
-        weft_text_add(out, "%s\n", i + 1 < sweep->count ? "," : "");
-    }
-    weft_text_add(out, "  ]\n}\n");
+    weft_json json = weft_json_begin(out, WEFT_JSON_WIDE);
+    weft_json_object(&json, NULL, WEFT_JSON_LINES);
+    weft_json_text(&json, "schedule", sweep->schedule);
+    weft_json_int(&json, "data", sweep->data);
+    weft_json_int(&json, "tensor", sweep->tensor);
+    weft_json_int(&json, "pipeline", sweep->ranks);
+    weft_json_int(&json, "stages", sweep->stages);
+    weft_json_int(&json, "sequences", sweep->sequences);
+    weft_json_int(&json, "tokens", sweep->tokens);
+    weft_json_int(&json, "warmup", sweep->warmup);
+    weft_json_int(&json, "steps", sweep->steps);
+    weft_json_number(&json, "step_flops", sweep->step_flops);
+    weft_json_number(&json, "peak_flops_per_second", sweep->peak > 0 ? sweep->peak : NAN);
+    weft_json_int(&json, "memory_limit", sweep->memory_limit);
+    weft_json_truth(&json, "complete", !sweep->stopped);
+    add_size(&json, "best", sweep, weft_sweep_best(sweep));
+    add_size(&json, "predicted_best", sweep, weft_sweep_predicted_best(sweep));
+    add_limit(&json, sweep, false);
+    add_limit(&json, sweep, true);
+    weft_json_list(&json, "sizes", WEFT_JSON_LINES);
+    for (int i = 0; i < sweep->count; i++) add_row(&json, sweep, &sweep->rows[i]);
+    weft_json_list_end(&json);
+    weft_json_object_end(&json);
+    weft_text_add(out, "\n");
 }
 
 void weft_sweep_csv(const weft_sweep *sweep, weft_text *out)
 {
     weft_text_add(out, "microbatch,microbatches,outcome");
-    for (int i = 0; i < 2 * FIGURES; i++) {
-        weft_text_add(out, ",");
-        add_name(i, out);
-    }
+    char name[NAME_BYTES];
+    for (int i = 0; i < 2 * FIGURES; i++) weft_text_add(out, ",%s", name_of(i, name));
     weft_text_add(out, ",memory_bytes\n");
     for (int i = 0; i < sweep->count; i++) {
         const weft_sweep_row *row = &sweep->rows[i];
@@ -123,7 +114,7 @@ void weft_sweep_csv(const weft_sweep *sweep, weft_text *out)
                       outcomes[row->outcome]);
         for (int f = 0; f < 2 * FIGURES; f++) {
             weft_text_add(out, ",");
-            if (isfinite(figure_of(row, f))) weft_report_add_number(figure_of(row, f), out);
+            if (isfinite(figure_of(row, f))) weft_text_add_double(out, figure_of(row, f));
         }
         weft_text_add(out, ",%zu\n", weft_sweep_memory(sweep, row));
     }

@@ -1,4 +1,5 @@
 /* Trace events as chrome://tracing and ui.perfetto.dev read them: a process a rank, a thread a lane. */
+#include "base/json.h"
 #include "report/report.h"
 
 #include <string.h>
@@ -9,20 +10,52 @@ typedef struct tracer {
     int32_t first;       /* process of rank 0 */
     double microseconds; /* of one unit of the timeline */
     const size_t *bytes; /* (S) held of a micro-batch; NULL: not known */
-    weft_text *out;
-    bool later; /* an event stands before */
+    weft_json json;      /* its list of events is open */
 } tracer;
 
 static void begin_event(tracer *t, const char *phase, int32_t rank)
 {
-    weft_text_add(t->out, "%s\n{\"ph\":\"%s\",\"pid\":%d", t->later ? "," : "", phase, (int)(t->first + rank));
-    t->later = true;
+    weft_json_object(&t->json, NULL, WEFT_JSON_ROW);
+    weft_json_text(&t->json, "ph", phase);
+    weft_json_int(&t->json, "pid", t->first + rank);
 }
 
-static void add_time(const tracer *t, const char *key, double value)
+static void begin_arguments(tracer *t)
 {
-    weft_text_add(t->out, ",\"%s\":", key);
-    weft_report_add_number(value * t->microseconds, t->out);
+    weft_json_object(&t->json, "args", WEFT_JSON_ROW);
+}
+
+static void end_event(tracer *t)
+{
+    weft_json_object_end(&t->json);
+    weft_json_object_end(&t->json);
+}
+
+static void add_time(tracer *t, const char *key, double value)
+{
+    weft_json_number(&t->json, key, value * t->microseconds);
+}
+
+/* What a process, or with thread >= 0 a thread, is called; frees the name. */
+static void add_name(tracer *t, int32_t rank, int32_t thread, const char *what, weft_text *name)
+{
+    begin_event(t, "M", rank);
+    if (thread >= 0) weft_json_int(&t->json, "tid", thread);
+    weft_json_text(&t->json, "name", what);
+    begin_arguments(t);
+    weft_json_take_text(&t->json, "name", name);
+    end_event(t);
+}
+
+/* At which place it is shown. */
+static void add_place(tracer *t, int32_t rank, int32_t thread, const char *what, int32_t place)
+{
+    begin_event(t, "M", rank);
+    if (thread >= 0) weft_json_int(&t->json, "tid", thread);
+    weft_json_text(&t->json, "name", what);
+    begin_arguments(t);
+    weft_json_int(&t->json, "sort_index", place);
+    end_event(t);
 }
 
 static void add_names(tracer *t, int32_t rank)
@@ -30,24 +63,15 @@ static void add_names(tracer *t, int32_t rank)
     const weft_program *program = t->timeline->program;
     weft_text name;
     weft_text_init(&name);
-    begin_event(t, "M", rank);
     weft_text_add(&name, "rank %d%s%s", (int)rank, t->caption ? ", " : "", t->caption ? t->caption : "");
-    weft_text_add(t->out, ",\"name\":\"process_name\",\"args\":{\"name\":");
-    weft_text_add_json(t->out, weft_text_get(&name));
-    weft_text_add(t->out, "}}");
-    if (name.failed) t->out->failed = true;
-    weft_text_fini(&name);
-    begin_event(t, "M", rank);
-    weft_text_add(t->out, ",\"name\":\"process_sort_index\",\"args\":{\"sort_index\":%d}}", (int)(t->first + rank));
+    add_name(t, rank, -1, "process_name", &name);
+    add_place(t, rank, -1, "process_sort_index", t->first + rank);
     for (int32_t l = program->rank_lanes[rank]; l < program->rank_lanes[rank + 1]; l++) {
         int32_t thread = l - program->rank_lanes[rank];
-        begin_event(t, "M", rank);
-        weft_text_add(t->out, ",\"tid\":%d,\"name\":\"thread_name\",\"args\":{\"name\":\"", (int)thread);
-        weft_report_add_lane(&program->lanes[l], t->out);
-        weft_text_add(t->out, "\"}}");
-        begin_event(t, "M", rank);
-        weft_text_add(t->out, ",\"tid\":%d,\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":%d}}", (int)thread,
-                      (int)thread);
+        weft_text_init(&name);
+        weft_report_add_lane(&program->lanes[l], &name);
+        add_name(t, rank, thread, "thread_name", &name);
+        add_place(t, rank, thread, "thread_sort_index", thread);
     }
 }
 
@@ -57,24 +81,28 @@ static void add_action(tracer *t, int32_t rank, int32_t thread, uint32_t index)
     const weft_action_info *info = weft_action_info_get((weft_action_kind)action.kind);
     double begin = t->timeline->begin[index];
     begin_event(t, "X", rank);
-    weft_text_add(t->out, ",\"tid\":%d,\"name\":\"", (int)thread);
-    weft_action_print(action, t->out);
-    weft_text_add(t->out, "\",\"cat\":\"%s\"", info->name);
+    weft_json_int(&t->json, "tid", thread);
+    weft_text *out = weft_json_item(&t->json, "name");
+    weft_text_add_bytes(out, "\"", 1);
+    weft_action_print(action, out); /* letters and digits: nothing to escape */
+    weft_text_add_bytes(out, "\"", 1);
+    weft_json_text(&t->json, "cat", info->name);
     add_time(t, "ts", begin);
     add_time(t, "dur", t->timeline->end[index] - begin);
-    weft_text_add(t->out, ",\"args\":{");
-    if (info->operands != WEFT_OPERANDS_NONE) weft_text_add(t->out, "\"stage\":%u", (unsigned)action.stage);
-    if (info->operands == WEFT_OPERANDS_STAGE_MICROBATCH)
-        weft_text_add(t->out, ",\"microbatch\":%u", (unsigned)action.microbatch);
-    weft_text_add(t->out, "}}");
+    begin_arguments(t);
+    if (info->operands != WEFT_OPERANDS_NONE) weft_json_int(&t->json, "stage", action.stage);
+    if (info->operands == WEFT_OPERANDS_STAGE_MICROBATCH) weft_json_int(&t->json, "microbatch", action.microbatch);
+    end_event(t);
 }
 
 static void add_counter(tracer *t, int32_t rank, double time, const char *name, const char *key, int64_t value)
 {
     begin_event(t, "C", rank);
-    weft_text_add(t->out, ",\"name\":\"%s\"", name);
+    weft_json_text(&t->json, "name", name);
     add_time(t, "ts", time);
-    weft_text_add(t->out, ",\"args\":{\"%s\":%lld}}", key, (long long)value);
+    begin_arguments(t);
+    weft_json_int(&t->json, key, value);
+    end_event(t);
 }
 
 /* Memory over time: from F on until the B or W that frees it. */
@@ -123,10 +151,13 @@ static void add_timeline(tracer *t)
 
 void weft_report_trace_stack(const weft_panel *panels, int count, weft_text *out)
 {
-    tracer t = {.out = out};
-    weft_text_add(out, "{\"displayTimeUnit\":\"ms\",\"otherData\":{\"title\":");
-    weft_text_add_json(out, panels[0].picture->title ? panels[0].picture->title : "");
-    weft_text_add(out, "},\"traceEvents\":[");
+    tracer t = {.json = weft_json_begin(out, WEFT_JSON_TIGHT)};
+    weft_json_object(&t.json, NULL, WEFT_JSON_ROW);
+    weft_json_text(&t.json, "displayTimeUnit", "ms");
+    weft_json_object(&t.json, "otherData", WEFT_JSON_ROW);
+    weft_json_text(&t.json, "title", panels[0].picture->title ? panels[0].picture->title : "");
+    weft_json_object_end(&t.json);
+    weft_json_list(&t.json, "traceEvents", WEFT_JSON_LINES);
     for (int i = 0; i < count; i++) {
         t.timeline = panels[i].timeline;
         t.caption = count > 1 ? panels[i].picture->caption : NULL;
@@ -135,7 +166,9 @@ void weft_report_trace_stack(const weft_panel *panels, int count, weft_text *out
         add_timeline(&t);
         t.first += t.timeline->program->ranks;
     }
-    weft_text_add(out, "\n]}\n");
+    weft_json_list_end(&t.json);
+    weft_json_object_end(&t.json);
+    weft_text_add(out, "\n");
 }
 
 void weft_report_trace(const weft_timeline *timeline, const weft_picture *picture, weft_text *out)

@@ -1,5 +1,6 @@
 #include "simulate/fit.h"
 
+#include "base/median.h"
 #include "simulate/measured.h"
 
 #include <stdlib.h>
@@ -16,7 +17,8 @@ typedef struct sample {
 typedef struct samples {
     sample *rows;
     size_t count, capacity;
-    int32_t step; /* whose timeline is read */
+    int32_t step;    /* whose timeline is read */
+    double *seconds; /* (count) those of one kind and stage */
 } samples;
 
 static weft_status add(samples *all, uint32_t kind, uint32_t stage, double seconds, weft_error *error)
@@ -94,10 +96,8 @@ static void take_medians(samples *all, int32_t stages, double *table)
         sample *rows = all->rows + first;
         for (past = first; past < all->count; past++)
             if (all->rows[past].kind != rows->kind || all->rows[past].stage != rows->stage) break;
-        size_t count = past - first;
-        qsort(rows, count, sizeof *rows, by_seconds);
-        table[(size_t)rows->kind * (size_t)stages + rows->stage] =
-            (rows[(count - 1) / 2].seconds + rows[count / 2].seconds) / 2;
+        for (size_t i = first; i < past; i++) all->seconds[i - first] = all->rows[i].seconds;
+        table[(size_t)rows->kind * (size_t)stages + rows->stage] = weft_median(all->seconds, past - first);
     }
 }
 
@@ -156,12 +156,14 @@ weft_status weft_fit_init(weft_fit *fit, const weft_timeline *timelines, int32_t
     if (status == WEFT_OK)
         status = weft_allocate((size_t)WEFT_ACTION_KINDS * (size_t)stages, sizeof *table, &table, error);
     if (status == WEFT_OK) status = collect(timelines, count, &all, error);
+    if (status == WEFT_OK) status = weft_allocate(all.count, sizeof *all.seconds, &all.seconds, error);
     if (status == WEFT_OK) {
         take_medians(&all, stages, table);
         fill(fit, stages, table, input_share);
     }
     weft_free(table);
     weft_free(all.rows);
+    weft_free(all.seconds);
     if (status != WEFT_OK) weft_fit_fini(fit);
     return status;
 }

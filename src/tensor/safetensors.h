@@ -14,6 +14,14 @@
 
 enum { WEFT_TENSOR_DIMENSIONS = 4 };
 
+/* How bytes come to be read that cannot be where they lie. */
+typedef struct weft_tensor_source {
+    void *context;
+    /* The first so many, at least one, of count bytes at data: readable until the next call. */
+    weft_status (*read)(void *context, const void *data, size_t count, const void **out, size_t *out_count,
+                        weft_error *error);
+} weft_tensor_source;
+
 typedef struct weft_tensor_entry {
     const char *name;
     weft_element element; /* F32 and BF16 */
@@ -21,6 +29,7 @@ typedef struct weft_tensor_entry {
     int64_t shape[WEFT_TENSOR_DIMENSIONS];
     const void *data; /* of a file: little-endian; may lie unaligned in files of others, so copy */
     size_t bytes;
+    const weft_tensor_source *source; /* of what is written; NULL: data is memory of the host */
 } weft_tensor_entry;
 
 typedef struct weft_safetensors weft_safetensors;

@@ -1,5 +1,7 @@
 #include "tensor/safetensors_header.h"
 
+#include "base/utf8.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,21 +76,9 @@ static void add(text *to, unsigned char byte)
 
 static void add_code_point(text *to, uint32_t code)
 {
-    if (code < 0x80) {
-        add(to, (unsigned char)code);
-    } else if (code < 0x800) {
-        add(to, (unsigned char)(0xc0 | code >> 6));
-        add(to, (unsigned char)(0x80 | (code & 0x3f)));
-    } else {
-        if (code >= 0x10000) {
-            add(to, (unsigned char)(0xf0 | code >> 18));
-            add(to, (unsigned char)(0x80 | (code >> 12 & 0x3f)));
-        } else {
-            add(to, (unsigned char)(0xe0 | code >> 12));
-        }
-        add(to, (unsigned char)(0x80 | (code >> 6 & 0x3f)));
-        add(to, (unsigned char)(0x80 | (code & 0x3f)));
-    }
+    char bytes[4];
+    int length = weft_utf8_encode(code, bytes);
+    for (int i = 0; i < length; i++) add(to, (unsigned char)bytes[i]);
 }
 
 /* \uXXXX from the backslash on; false when it is none. */

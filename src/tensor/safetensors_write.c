@@ -1,5 +1,7 @@
 #include "tensor/safetensors.h"
 
+#include "base/json.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -65,22 +67,32 @@ static weft_status check_entries(const weft_tensor_entry *entries, size_t count,
     return status;
 }
 
+static void add_entry(weft_json *json, const weft_tensor_entry *entry, uint64_t offset)
+{
+    weft_json_object(json, entry->name, WEFT_JSON_ROW);
+    weft_json_text(json, "dtype", entry->element == WEFT_BF16 ? "BF16" : "F32");
+    weft_json_list(json, "shape", WEFT_JSON_ROW);
+    for (int32_t k = 0; k < entry->dimensions; k++) weft_json_int(json, NULL, entry->shape[k]);
+    weft_json_list_end(json);
+    weft_json_list(json, "data_offsets", WEFT_JSON_ROW);
+    weft_json_int(json, NULL, (int64_t)offset);
+    weft_json_int(json, NULL, (int64_t)(offset + entry->bytes));
+    weft_json_list_end(json);
+    weft_json_object_end(json);
+}
+
 /* The length and the header, padded with blanks so that the data starts aligned. */
 static weft_status make_header(const weft_tensor_entry *entries, size_t count, weft_text *header, weft_error *error)
 {
     uint64_t offset = 0;
-    weft_text_add_bytes(header, "\0\0\0\0\0\0\0\0{", LENGTH_BYTES + 1);
+    weft_text_add_bytes(header, "\0\0\0\0\0\0\0\0", LENGTH_BYTES);
+    weft_json json = weft_json_begin(header, WEFT_JSON_TIGHT);
+    weft_json_object(&json, NULL, WEFT_JSON_ROW);
     for (size_t i = 0; i < count; i++) {
-        const weft_tensor_entry *entry = &entries[i];
-        if (i) weft_text_add(header, ",");
-        weft_text_add_json(header, entry->name);
-        weft_text_add(header, ":{\"dtype\":\"%s\",\"shape\":[", entry->element == WEFT_BF16 ? "BF16" : "F32");
-        for (int32_t k = 0; k < entry->dimensions; k++)
-            weft_text_add(header, "%s%" PRId64, k ? "," : "", entry->shape[k]);
-        weft_text_add(header, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", offset, offset + entry->bytes);
-        offset += entry->bytes;
+        add_entry(&json, &entries[i], offset);
+        offset += entries[i].bytes;
     }
-    weft_text_add(header, "}");
+    weft_json_object_end(&json);
     size_t padding = (ALIGNMENT - header->length % ALIGNMENT) % ALIGNMENT;
     weft_text_add(header, "%*s", (int)padding, "");
     TRY(weft_text_check(header, error));
@@ -104,11 +116,27 @@ static weft_status put(sink *to, const void *bytes, size_t count, weft_error *er
     return WEFT_OK;
 }
 
+static weft_status put_entry(sink *to, const weft_tensor_entry *entry, weft_error *error)
+{
+    const char *from = entry->data;
+    size_t left = entry->bytes;
+    if (!entry->source) return put(to, from, left, error);
+    while (left > 0) {
+        const void *bytes = NULL;
+        size_t count = 0;
+        TRY(entry->source->read(entry->source->context, from, left, &bytes, &count, error));
+        TRY(put(to, bytes, count, error));
+        from += count;
+        left -= count;
+    }
+    return WEFT_OK;
+}
+
 static weft_status put_all(sink *to, const weft_text *header, const weft_tensor_entry *entries, size_t count,
                            weft_error *error)
 {
     TRY(put(to, header->bytes, header->length, error));
-    for (size_t i = 0; i < count; i++) TRY(put(to, entries[i].data, entries[i].bytes, error));
+    for (size_t i = 0; i < count; i++) TRY(put_entry(to, &entries[i], error));
     if (fsync(to->descriptor) != 0) return weft_file_fail(error, to->path, "sync", errno);
     return WEFT_OK;
 }

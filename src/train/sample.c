@@ -1,7 +1,7 @@
 #include "train/train.h"
 
 #include "base/random.h"
-#include "train/worker.h"
+#include "train/crossing.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -30,29 +30,11 @@ static weft_status load_config(sampler *self, const char *device, weft_error *er
 {
     TRY(weft_checkpoint_load_config(self->checkpoint, &self->config, error)); /* which proves it */
     weft_config_fini(&self->config);
-    char device_override[128];
-    snprintf(device_override, sizeof device_override, "device=%s", device ? device : "");
-    const char *overrides[] = {"parallel.pipeline=1",
-                               "parallel.loops=1",
-                               "parallel.schedule=gpipe",
-                               "parallel.placement=auto",
-                               "parallel.dialect=current",
-                               "parallel.group=0",
-                               "parallel.stages=[]",
-                               "parallel.data=1",
-                               "parallel.tensor=1",
-                               "parallel.shard=none",
-                               "parallel.reduce=once",
-                               "batch.microbatches=1",
-                               "batch.sequences=1",
-                               "threads=0",
-                               "transport=local",
-                               "memory_limit=0",
-                               device_override};
-    int count = (int)(sizeof overrides / sizeof *overrides) - (device ? 0 : 1);
-    const char *yaml = weft_checkpoint_config(self->checkpoint);
-    return weft_config_load_text(&self->config, yaml, strlen(yaml), weft_checkpoint_path(self->checkpoint), overrides,
-                                 count, error);
+    char override[128];
+    const char *overrides[] = {override}, *yaml = weft_checkpoint_config(self->checkpoint);
+    snprintf(override, sizeof override, "device=%s", device ? device : "");
+    return weft_config_load_text_for(&self->config, WEFT_CONFIG_TO_SAMPLE, yaml, strlen(yaml),
+                                     weft_checkpoint_path(self->checkpoint), overrides, device ? 1 : 0, error);
 }
 
 static weft_status make_worker(sampler *self, weft_error *error)
@@ -80,9 +62,9 @@ static weft_status choose(sampler *self, const weft_sample_options *options, int
 {
     int64_t V = self->config.model.vocabulary, kept = options->top_k > 0 && options->top_k < V ? options->top_k : V;
     bool fp32 = self->job->options.element == WEFT_FP32;
+    const void *logits = self->worker->host.logits;
     for (int64_t v = 0; v < V; v++) {
-        float logit = fp32 ? ((const float *)self->worker->logits)[v]
-                           : weft_bf16_to_float(((const uint16_t *)self->worker->logits)[v]);
+        float logit = fp32 ? ((const float *)logits)[v] : weft_bf16_to_float(((const uint16_t *)logits)[v]);
         if (!isfinite(logit))
             FAIL(error, WEFT_FAILED, "%s: the model gives no finite probability to token %lld after %lld tokens",
                  weft_checkpoint_path(self->checkpoint), (long long)v, (long long)self->length);
@@ -106,9 +88,11 @@ static weft_status next_token(sampler *self, const weft_sample_options *options,
                               weft_error *error)
 {
     int64_t T = self->config.batch.tokens, used = self->length < T ? self->length : T;
-    memset(self->worker->tokens, 0, (size_t)T * sizeof(int32_t));
-    memset(self->worker->targets, 0xff, (size_t)T * sizeof(int32_t));
-    memcpy(self->worker->tokens, self->history + self->length - used, (size_t)used * sizeof(int32_t));
+    weft_batch batch;
+    TRY(weft_crossing_fill(self->worker, &batch, error));
+    memset(batch.tokens, 0, (size_t)T * sizeof *batch.tokens);
+    memset(batch.targets, 0xff, (size_t)T * sizeof *batch.targets);
+    memcpy(batch.tokens, self->history + self->length - used, (size_t)used * sizeof(int32_t));
     self->worker->logits_position = used - 1;
     TRY(weft_worker_run(self->worker, true, error));
     return choose(self, options, draw, out, error);

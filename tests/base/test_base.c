@@ -170,6 +170,35 @@ static void test_written_numbers(void **state)
     weft_text_fini(&text);
 }
 
+/* As few digits, 6 or more, as a search from below finds: of random bits, of short numbers, of subnormal ones. */
+static void test_fewest_digits(void **state)
+{
+    (void)state;
+    weft_random_key key = weft_random_key_make(12, "digits");
+    weft_text text, expected;
+    weft_text_init(&text);
+    weft_text_init(&expected);
+    for (uint64_t i = 0; i < 60000; i++) {
+        uint64_t bits = weft_random_bits(key, i);
+        double value = (double)(int64_t)(bits >> (bits & 63)) * pow(10, (double)(bits >> 7 & 63) - 32);
+        if (i % 3 == 0) memcpy(&value, &bits, sizeof value);
+        if (i % 3 == 1) value = ldexp(value, -1060);
+        if (!isfinite(value)) continue;
+        char number[40];
+        int digits = 6;
+        for (; digits < 17; digits++) {
+            snprintf(number, sizeof number, "%.*g", digits, value);
+            if (strtod(number, NULL) == value) break;
+        }
+        text.length = expected.length = 0;
+        weft_text_add_number(&expected, digits, value);
+        weft_text_add_double(&text, value);
+        assert_string_equal(weft_text_get(&text), weft_text_get(&expected));
+    }
+    weft_text_fini(&text);
+    weft_text_fini(&expected);
+}
+
 static void test_encodings(void **state)
 {
     (void)state;
@@ -451,23 +480,15 @@ static void test_lock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_error_record),
-        cmocka_unit_test(test_impossible_allocation),
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_numbers_and_names),
-        cmocka_unit_test(test_misspelt_names),
-        cmocka_unit_test(test_written_numbers),
-        cmocka_unit_test(test_encodings),
-        cmocka_unit_test(test_random),
-        cmocka_unit_test(test_permutation),
-        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_no_regular_file),
-        cmocka_unit_test(test_links),
-        cmocka_unit_test(test_folders_are_synced),
-        cmocka_unit_test(test_taken_names),
-        cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_error_record),   cmocka_unit_test(test_impossible_allocation),
+        cmocka_unit_test(test_sizes),          cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_text),           cmocka_unit_test(test_numbers_and_names),
+        cmocka_unit_test(test_misspelt_names), cmocka_unit_test(test_written_numbers),
+        cmocka_unit_test(test_fewest_digits),  cmocka_unit_test(test_encodings),
+        cmocka_unit_test(test_random),         cmocka_unit_test(test_permutation),
+        cmocka_unit_test(test_files),          cmocka_unit_test(test_no_regular_file),
+        cmocka_unit_test(test_links),          cmocka_unit_test(test_folders_are_synced),
+        cmocka_unit_test(test_taken_names),    cmocka_unit_test(test_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

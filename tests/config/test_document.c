@@ -64,26 +64,50 @@ static void test_values(void **state)
         "\xef\xbb\xbf \n{\"number\": -1500, \"yes\": true, \"word\": \"12\", \"list\": [1, 2, {\"deep\": null}]}");
 }
 
+static void check_places(const char *text, const size_t places[][2])
+{
+    weft_document document;
+    weft_error error;
+    assert_int_equal(parse(&document, text, &error), WEFT_OK);
+    const weft_node *list = document.root->first, *inner = list->first->next;
+    const weft_node *nodes[] = {document.root, list, list->first, inner, inner->first, list->next};
+    for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++)
+        if (nodes[i]->line != places[i][0] || nodes[i]->column != places[i][1])
+            fail_msg("node %zu of %s: %zu:%zu", i, text, nodes[i]->line, nodes[i]->column);
+    weft_document_fini(&document);
+}
+
+/* Each node knows its line and column, in JSON too. */
+static void test_places(void **state)
+{
+    (void)state;
+    const size_t rows[][2] = {{1, 1}, {2, 6}, {2, 7}, {3, 2}, {3, 10}, {4, 6}};
+    check_places("{\n\"a\": [\"]\\\"}\",\n {\"b}:\": -1.5e3 } ],\n\"b\": null}", rows);
+    const size_t block[][2] = {{1, 1}, {1, 4}, {1, 5}, {2, 2}, {2, 7}, {3, 4}};
+    check_places("a: [\"x\",\n {b:  7}]\nb: 1\n", block);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
     static const struct {
         const char *text, *says;
     } rows[] = {
-        {"", "file:1:1: a map of keys is expected here"},
-        {"a: 1\na: 2\n", "file:2:1: this key is given twice"},
-        {"a: &x 1\nb: *x\n", "file:1:4: a plain value is expected here: no anchor, alias or tag"},
-        {"a: !!int 1\n", "file:1:4: a plain value is expected here: no anchor, alias or tag"},
+        {"", "file: is empty"},
+        {"a: 1\na: 2\n", "file:2:1: a: is given twice"},
+        {"a: &x 1\nb: *x\n", "file:1:4: anchors are not allowed here; write the value out where it is used"},
+        {"a: *x\n", "file:1:4: aliases are not allowed here; write the value out"},
+        {"a: !!int 1\n", "file:1:4: tags are not allowed here; the key alone gives the type"},
         {"? [a]\n: b\n", "file:1:3: a key is expected here"},
-        {"a: 1\n--- \nb: 1\n", "file:2:1: a second document is not expected here"},
-        {"a: \"x\\0y\"\n", "file:1:4: a plain value is expected here: no anchor, alias or tag"},
+        {"a: 1\n--- \nb: 1\n", "file:2:1: a second document starts here; one is allowed"},
+        {"a: \"x\\0y\"\n", "file:1:4: a zero byte is not allowed here"},
         {"{\"a\": 1, \"a\": 2}", NULL},
         {"{\"a\": \"x\\u0000y\"}", NULL},
         {"{\"a\": 1} x", NULL},
         {"{", NULL},
         {"[1, 2", NULL},
         {"a: [", NULL},
-        {"a: \xff\n", NULL},
+        {"a: \xff\n", "file:1:4: not valid YAML: invalid leading UTF-8 octet"},
         {"\xff\xfe\x61", "file: is text of two or four bytes a character (UTF-16 or UTF-32); save it as UTF-8"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -172,8 +196,8 @@ static void test_every_allocation(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_too_much), cmocka_unit_test(test_damaged),
-                                       cmocka_unit_test(test_every_allocation)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values),   cmocka_unit_test(test_places),
+                                       cmocka_unit_test(test_refusals), cmocka_unit_test(test_too_much),
+                                       cmocka_unit_test(test_damaged),  cmocka_unit_test(test_every_allocation)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

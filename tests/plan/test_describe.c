@@ -102,7 +102,7 @@ static void test_bad_models(void **state)
          "folder/model:3:9: n_head, which is heads: 2 must divide hidden, which is 9, "
          "or head_size be given"},
         {"{\"layers\": 1, \"n_routed_experts\": 64}",
-         "folder/model:1:1: n_routed_experts: mixtures of experts cannot be "
+         "folder/model:1:35: n_routed_experts: mixtures of experts cannot be "
          "planned; weft trains dense models"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
