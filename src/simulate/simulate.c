@@ -6,8 +6,8 @@
 
 /* The array of costs and, where it is not there, the number; offsets in weft_costs. */
 typedef struct cost_row {
+    uint16_t array, one;
     bool costs, falls_back;
-    size_t array, one;
 } cost_row;
 
 static const cost_row cost_rows[WEFT_ACTION_KINDS] = {
@@ -29,27 +29,23 @@ static uint32_t sender(weft_action action)
     return action.kind == WEFT_RECV_B ? action.stage + 1 : action.stage;
 }
 
-static double alone(const weft_costs *costs, weft_action action)
+static double pass_cost(const weft_costs *costs, weft_action action, const double *array)
 {
-    const cost_row *row = &cost_rows[action.kind];
-    const char *base = (const char *)costs;
-    if (!row->costs) return 0;
-    const double *array = *(const double *const *)(const void *)(base + row->array);
-    bool by_kind = row->array == offsetof(weft_costs, collectives);
-    if (array) return array[by_kind ? action.kind : sender(action)];
-    if (action.kind == WEFT_B) return costs->backward_input[action.stage] + costs->backward_weight[action.stage];
-    return row->falls_back ? *(const double *)(const void *)(base + row->one) : 0;
-}
-
-static double exchange(const weft_costs *costs, weft_action action)
-{
-    bool known = weft_action_is_pass(action) && costs->exchanges[action.kind];
-    return known ? costs->exchanges[action.kind][action.stage] : 0;
+    uint32_t s = action.stage;
+    double time = array ? array[s] : costs->backward_input[s] + costs->backward_weight[s];
+    return costs->exchanges[action.kind] ? time + costs->exchanges[action.kind][s] : time;
 }
 
 double weft_costs_of(const weft_costs *costs, weft_action action)
 {
-    return alone(costs, action) + exchange(costs, action);
+    const cost_row *row = &cost_rows[action.kind];
+    const char *base = (const char *)costs;
+    const double *array = *(const double *const *)(const void *)(base + row->array);
+    if (weft_action_is_pass(action)) return pass_cost(costs, action, array);
+    if (!row->costs) return 0;
+    bool by_kind = row->array == offsetof(weft_costs, collectives);
+    if (array) return array[by_kind ? action.kind : sender(action)];
+    return row->falls_back ? *(const double *)(const void *)(base + row->one) : 0;
 }
 
 /* The timeline tells it, so that the bubble can. */
@@ -70,7 +66,7 @@ static weft_status tell_exchanges(const weft_costs *costs, weft_timeline *timeli
 
 double weft_costs_latency(const weft_costs *costs, weft_action action)
 {
-    if (sender(action) == action.stage) return 0;
+    if (action.kind != WEFT_RECV_F && action.kind != WEFT_RECV_B) return 0;
     return costs->latencies ? costs->latencies[sender(action)] : costs->latency;
 }
 
