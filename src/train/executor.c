@@ -16,7 +16,7 @@ typedef struct {
     uint32_t left;              /* the first one that the lane has not left behind */
     bool active;                /* next is under way with others */
     weft_task task;
-    weft_event *guard;
+    weft_event *late; /* behind an instruction whose end comes later than the lane may go on */
     weft_event *free; /* the lane may go on when it is reached; what waits for an instruction waits for its end */
 } lane_state;
 
@@ -29,7 +29,7 @@ struct weft_executor {
     lane_state *lanes;  /* lanes[0] is the compute lane */
     uint32_t left;      /* instructions that no lane has left behind in this run */
     uint8_t *states;    /* (instructions) */
-    weft_event *events; /* (2 instructions + 2 lanes) begins, ends, then a guard and what frees each lane */
+    weft_event *events; /* (2 instructions + lanes) begins, ends, then late of each lane */
     int32_t event_count;
     weft_event *begin, *end; /* (instructions) */
     int64_t start;           /* nanoseconds when the run began */
@@ -48,7 +48,7 @@ static weft_status make_lane(weft_executor *executor, int32_t l, weft_error *err
     lane_state *lane = &executor->lanes[l];
     lane->bound = &executor->bound->lanes[l];
     lane->past = lane->bound->first + lane->bound->count;
-    lane->guard = executor->events + 2 * executor->bound->count + 2 * l;
+    lane->late = executor->events + 2 * executor->bound->count + l;
     lane->stream = executor->options.streams[lane->bound->kind];
     bool carries = lane->bound->kind != WEFT_PROGRAM_COMPUTE && lane->bound->kind != WEFT_PROGRAM_REDUCE &&
                    lane->bound->kind != WEFT_PROGRAM_GATHER;
@@ -61,7 +61,7 @@ static weft_status make_lane(weft_executor *executor, int32_t l, weft_error *err
 static weft_status make(weft_executor *executor, weft_arena *arena, weft_error *error)
 {
     const weft_bound *bound = executor->bound;
-    executor->event_count = (int32_t)(2 * bound->count) + 2 * bound->lane_count;
+    executor->event_count = (int32_t)(2 * bound->count) + bound->lane_count;
     TRY(weft_arena_take(arena, (size_t)bound->lane_count, sizeof *executor->lanes, &executor->lanes, error));
     TRY(weft_arena_take(arena, bound->count, sizeof *executor->states, &executor->states, error));
     TRY(weft_arena_take(arena, (size_t)executor->event_count, sizeof *executor->events, &executor->events, error));
@@ -164,7 +164,7 @@ static void issue(weft_executor *executor, lane_state *lane, int64_t since)
     lane->free = &executor->end[lane->next];
     operations->event_record(executor->device, lane->stream, lane->free);
     if (instruction->latency > 0) {
-        lane->free = lane->guard + 1;
+        lane->free = lane->late;
         operations->event_record(executor->device, lane->stream, lane->free);
     }
     executor->states[lane->next] = ISSUED;
@@ -181,8 +181,7 @@ static weft_status start(weft_executor *executor, lane_state *lane, weft_error *
                              .device = executor->device,
                              .transport = executor->options.transport,
                              .stream = lane->stream,
-                             .carrier = executor->options.host_reaches ? NULL : lane->stream,
-                             .guard = lane->guard};
+                             .carrier = executor->options.host_reaches ? NULL : lane->stream};
     if (lane == executor->lanes) publish_compute(executor, lane->next);
     TRY(weft_task_start(&lane->task, error));
     if (instruction->driven) return WEFT_OK;
