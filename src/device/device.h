@@ -17,7 +17,7 @@
 #ifndef WEFT_DEVICE_DEVICE_H
 #define WEFT_DEVICE_DEVICE_H
 
-#include "schedule/schedule.h"
+#include "base/memory.h"
 #include "tensor/element.h"
 
 typedef struct weft_device weft_device;
@@ -124,10 +124,6 @@ typedef struct weft_device_operations {
      * is free, but not before `since` (weft_clock_nanoseconds); the next event recorded on it is reached `latency`
      * later than the stream is free. NULL: operations take their own. */
     void (*spend)(weft_device *device, weft_stream *stream, int64_t since, int64_t nanoseconds, int64_t latency);
-    /* A device on which actions take the time of a table of costs, and operations none: the lane is free when the
-     * action, under way since so many weft_clock_nanoseconds, has taken its time, and the end is reached then, or later
-     * where it is a message that comes in with latency. NULL: operations take their own. */
-    void (*event_charge)(weft_device *device, weft_action action, int64_t since, weft_event *free, weft_event *end);
 
     /* out (rows, C) = wte[token - first] + wpe[positions[row]]; zeros where the table does not hold the token, so that
      * the sum over all slices of a vocabulary is that of the whole. wte (V, C), wpe (T, C) or NULL; positions (rows),
@@ -235,15 +231,14 @@ struct weft_device {
 
 typedef struct weft_device_options {
     weft_element element;
-    int32_t threads;                /* >= 1 */
-    int32_t index;                  /* which of the machine's, where a kind has a count; else 0 */
-    const struct weft_costs *costs; /* simulate/simulate.h, in seconds; borrowed; NULL for kinds without takes_costs */
+    int32_t threads; /* >= 1 */
+    int32_t index;   /* which of the machine's, where a kind has a count; else 0 */
 } weft_device_options;
 
 /* A kind of device. workspace functions are pure: what the operations above need at most for these shapes. */
 typedef struct weft_device_kind {
     const char *name, *summary;
-    bool takes_costs;       /* computes nothing: for rehearsals only */
+    bool computes_nothing;  /* it takes the time that it is told: for rehearsals only */
     bool host_reaches;      /* the host may read and write device memory: an operation that returned is done */
     size_t alignment;       /* of every operand, bytes */
     size_t sum_chunk;       /* elements that a sum over workers adds at once: long enough to be worth its message */

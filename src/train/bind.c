@@ -53,7 +53,7 @@ static weft_status take_tables(weft_binder *binder, weft_error *error)
 static weft_status bind_one(weft_binder *binder, uint32_t action, weft_operation operation, weft_bind_operands *bind,
                             weft_instruction *out, weft_error *error)
 {
-    const weft_costs *costs = binder->job->options.costs;
+    const weft_costs *costs = binder->job->costs;
     weft_action of = binder->program->actions[action];
     *out = (weft_instruction){.operation = operation, .action = action, .with = "on this rank"};
     if (costs && operation != WEFT_OPERATION_CHECK) {
@@ -72,8 +72,7 @@ static weft_status bind_all(weft_binder *binder, weft_error *error)
         weft_action action = binder->program->actions[a];
         bound->first_of[i] = (uint32_t)(next - bound->instructions);
         TRY(bind_one(binder, a, rows[action.kind].operation, rows[action.kind].bind, next++, error));
-        if (is_checked(binder, action))
-            TRY(bind_one(binder, a, WEFT_OPERATION_CHECK, weft_bind_check, next++, error));
+        if (is_checked(binder, action)) TRY(bind_one(binder, a, WEFT_OPERATION_CHECK, weft_bind_check, next++, error));
     }
     bound->first_of[bound->actions] = bound->count;
     return WEFT_OK;

@@ -13,8 +13,8 @@ typedef struct weft_binder {
     const weft_worker *worker;
     weft_arena *arena;
     weft_bound *bound;
-    const weft_stage_weights **weights;    /* (S, weight pages, gradient pages) those that were wanted; NULL: no pages */
-    double *checks;                        /* room for the next check */
+    const weft_stage_weights **weights; /* (S, weight pages, gradient pages) those that were wanted; NULL: no pages */
+    double *checks;                     /* room for the next check */
     const char *with[WEFT_WORLD_PURPOSES]; /* the members of this worker's groups, for messages */
 } weft_binder;
 

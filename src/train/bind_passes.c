@@ -41,7 +41,8 @@ static weft_status weights_of(weft_binder *binder, uint32_t action, const weft_s
     if (!job->weight_pages) on.weights = 0;
     if (!job->gradient_pages) on.gradients = 0;
     const weft_stage_weights **place =
-        &binder->weights[((size_t)s * pages(job->weight_pages) + on.weights) * pages(job->gradient_pages) + on.gradients];
+        &binder
+             ->weights[((size_t)s * pages(job->weight_pages) + on.weights) * pages(job->gradient_pages) + on.gradients];
     if (!*place) {
         weft_stage_weights *made = NULL;
         TRY(weft_arena_take(binder->arena, 1, sizeof *made, &made, error));
@@ -62,25 +63,25 @@ weft_status weft_bind_pass(weft_binder *binder, uint32_t action, weft_instructio
     int64_t batch = m * config->batch.sequences * config->batch.tokens;
     const weft_stage_weights *weights = NULL;
     TRY(weights_of(binder, action, &weights, error));
-    out->pass = (weft_pass_operands){.stage = binder->options.stages[s],
-                            .logits_position = &worker->logits_position,
-                            .buffers = {
-                                .weights = weights,
-                                .tokens = worker->batch.tokens + batch,
-                                .targets = worker->batch.targets + batch,
-                                .input = weft_bind_slot(binder, weft_program_slot(program, WEFT_SLOT_INPUT, s, m)),
-                                .output = weft_bind_slot(binder, weft_program_output(program, s, m)),
-                                .stash = weft_bind_slot(binder, weft_program_slot(program, WEFT_SLOT_STASH, s, m)),
-                                .gradient =
-                                    weft_bind_slot(binder, weft_program_slot(program, WEFT_SLOT_GRADIENT, s, m)),
-                                .gradient_out = weft_bind_slot(binder, weft_program_gradient_out(program, s, m)),
-                                .work = weft_bind_slot(binder, weft_program_slot(program, WEFT_SLOT_WORK, s, m)),
-                                .workspace = worker->workspace.kernels,
-                                .loss = worker->losses.own + m,
-                                .scalars = worker->scalars,
-                                .accumulate = !of.overwrite,
-                                .logits = worker->logits,
-                            }};
+    out->pass = (weft_pass_operands){
+        .stage = binder->options.stages[s],
+        .logits_position = &worker->logits_position,
+        .buffers = {
+            .weights = weights,
+            .tokens = worker->batch.tokens + batch,
+            .targets = worker->batch.targets + batch,
+            .input = weft_bind_slot(binder, weft_program_slot(program, WEFT_SLOT_INPUT, s, m)),
+            .output = weft_bind_slot(binder, weft_program_output(program, s, m)),
+            .stash = weft_bind_slot(binder, weft_program_slot(program, WEFT_SLOT_STASH, s, m)),
+            .gradient = weft_bind_slot(binder, weft_program_slot(program, WEFT_SLOT_GRADIENT, s, m)),
+            .gradient_out = weft_bind_slot(binder, weft_program_gradient_out(program, s, m)),
+            .work = weft_bind_slot(binder, weft_program_slot(program, WEFT_SLOT_WORK, s, m)),
+            .workspace = worker->workspace.kernels,
+            .loss = worker->losses.own + m,
+            .scalars = worker->scalars,
+            .accumulate = !of.overwrite,
+            .logits = worker->logits,
+        }};
     return WEFT_OK;
 }
 

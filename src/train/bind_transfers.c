@@ -63,8 +63,8 @@ static weft_status gather_bytes(weft_binder *binder, int32_t unit, const size_t 
     size_t *bytes = NULL;
     TRY(weft_arena_take(binder->arena, (size_t)job->data, sizeof *bytes, &bytes, error));
     for (int32_t d = 0; d < job->data; d++)
-        bytes[d] = (weft_share_end(job, unit, d) - weft_share_begin(job, unit, d)) *
-                   weft_element_bytes(job->options.element);
+        bytes[d] =
+            (weft_share_end(job, unit, d) - weft_share_begin(job, unit, d)) * weft_element_bytes(job->options.element);
     *out = bytes;
     return WEFT_OK;
 }
@@ -181,8 +181,7 @@ static void list_squares(const weft_binder *binder, double *next, weft_squares *
     for (int32_t p = 0; p < binder->job->parameter_count; p++) {
         weft_share blocks, share = weft_share_of(binder->job, p, worker->at.data);
         if (!is_squared(binder, worker->at, p, &blocks)) continue;
-        squares[(*out_count)++] =
-            (weft_squares){p, share.to - share.from, weft_worker_own(worker, p).gradient, next};
+        squares[(*out_count)++] = (weft_squares){p, share.to - share.from, weft_worker_own(worker, p).gradient, next};
         next += blocks.to - blocks.from;
     }
 }

@@ -106,7 +106,8 @@ static weft_status walk_lanes(walk *it, weft_instruction *instructions, weft_err
                 step(it, l, &instructions[it->next[l]]);
         }
     }
-    if (left > 0) FAIL(error, WEFT_FAILED, "a program that was not verified cannot be bound: its actions wait in a circle");
+    if (left > 0)
+        FAIL(error, WEFT_FAILED, "a program that was not verified cannot be bound: its actions wait in a circle");
     return WEFT_OK;
 }
 

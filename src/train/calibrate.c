@@ -282,8 +282,7 @@ static weft_status time_messages(calibration *it, weft_error *error)
         uint32_t action = UINT32_MAX;
         double seconds = 0;
         if (joins && lane->rank == it->worker->at.rank) action = instruction_of(it, lane->first);
-        if (joins && lane->peer == it->worker->at.rank)
-            action = instruction_of(it, program->lanes[lane->match].first);
+        if (joins && lane->peer == it->worker->at.rank) action = instruction_of(it, program->lanes[lane->match].first);
         TRY(time_together(it, action, &seconds, error));
         for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
             it->messages[program->actions[a].stage] += seconds;

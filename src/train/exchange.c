@@ -24,7 +24,7 @@ struct weft_exchange {
     weft_reducer *reducer;
     weft_exchange_host host;
     weft_group members;
-    int32_t group;       /* of gathers */
+    int32_t group; /* of gathers */
     char with[WEFT_WORLD_NAMES];
     size_t *bytes;       /* (tensor) what each gives in a gather, or elements that each gets of a sum */
     weft_request gather; /* -1: a sum is under way */
@@ -101,8 +101,9 @@ static void gather(void *context, weft_stream *stream, const void *part, size_t 
     weft_error *error = &exchange->device->error;
     if (error->status != WEFT_OK) return;
     for (int32_t i = 0; i < exchange->members.count; i++) exchange->bytes[i] = bytes;
-    weft_status status = transport->operations->gather(transport, exchange->host_reaches ? NULL : stream, exchange->group, part, exchange->bytes, whole,
-                                                       &exchange->gather, error);
+    weft_status status =
+        transport->operations->gather(transport, exchange->host_reaches ? NULL : stream, exchange->group, part,
+                                      exchange->bytes, whole, &exchange->gather, error);
     if (status == WEFT_OK) status = wait_for_it(exchange, error);
     (void)status; /* the device has it */
 }

@@ -16,7 +16,7 @@ typedef struct {
     uint32_t left;              /* the first one that the lane has not left behind */
     bool active;                /* next is under way with others */
     weft_task task;
-    weft_event *guard;
+    weft_event *late; /* behind an instruction whose end comes later than the lane may go on */
     weft_event *free; /* the lane may go on when it is reached; what waits for an instruction waits for its end */
 } lane_state;
 
@@ -26,10 +26,10 @@ struct weft_executor {
     weft_executor_options options;
     weft_device *device;
     const weft_bound *bound;
-    lane_state *lanes; /* lanes[0] is the compute lane */
-    uint32_t left;     /* instructions that no lane has left behind in this run */
-    uint8_t *states;   /* (instructions) */
-    weft_event *events; /* (2 instructions + 2 lanes) begins, ends, then a guard and what frees each lane */
+    lane_state *lanes;  /* lanes[0] is the compute lane */
+    uint32_t left;      /* instructions that no lane has left behind in this run */
+    uint8_t *states;    /* (instructions) */
+    weft_event *events; /* (2 instructions + lanes) begins, ends, then late of each lane */
     int32_t event_count;
     weft_event *begin, *end; /* (instructions) */
     int64_t start;           /* nanoseconds when the run began */
@@ -48,7 +48,7 @@ static weft_status make_lane(weft_executor *executor, int32_t l, weft_error *err
     lane_state *lane = &executor->lanes[l];
     lane->bound = &executor->bound->lanes[l];
     lane->past = lane->bound->first + lane->bound->count;
-    lane->guard = executor->events + 2 * executor->bound->count + 2 * l;
+    lane->late = executor->events + 2 * executor->bound->count + l;
     lane->stream = executor->options.streams[lane->bound->kind];
     bool carries = lane->bound->kind != WEFT_PROGRAM_COMPUTE && lane->bound->kind != WEFT_PROGRAM_REDUCE &&
                    lane->bound->kind != WEFT_PROGRAM_GATHER;
@@ -61,7 +61,7 @@ static weft_status make_lane(weft_executor *executor, int32_t l, weft_error *err
 static weft_status make(weft_executor *executor, weft_arena *arena, weft_error *error)
 {
     const weft_bound *bound = executor->bound;
-    executor->event_count = (int32_t)(2 * bound->count) + 2 * bound->lane_count;
+    executor->event_count = (int32_t)(2 * bound->count) + bound->lane_count;
     TRY(weft_arena_take(arena, (size_t)bound->lane_count, sizeof *executor->lanes, &executor->lanes, error));
     TRY(weft_arena_take(arena, bound->count, sizeof *executor->states, &executor->states, error));
     TRY(weft_arena_take(arena, (size_t)executor->event_count, sizeof *executor->events, &executor->events, error));
@@ -76,8 +76,8 @@ weft_status weft_executor_create(const weft_executor_options *options, weft_aren
                                  weft_error *error)
 {
     TRY(weft_arena_take(arena, 1, sizeof **out, out, error));
-    **out = (weft_executor){
-        .options = *options, .device = options->device, .bound = options->bound, .last_finished = -1};
+    **out =
+        (weft_executor){.options = *options, .device = options->device, .bound = options->bound, .last_finished = -1};
     return make(*out, arena, error);
 }
 
@@ -164,7 +164,7 @@ static void issue(weft_executor *executor, lane_state *lane, int64_t since)
     lane->free = &executor->end[lane->next];
     operations->event_record(executor->device, lane->stream, lane->free);
     if (instruction->latency > 0) {
-        lane->free = lane->guard + 1;
+        lane->free = lane->late;
         operations->event_record(executor->device, lane->stream, lane->free);
     }
     executor->states[lane->next] = ISSUED;
@@ -181,8 +181,7 @@ static weft_status start(weft_executor *executor, lane_state *lane, weft_error *
                              .device = executor->device,
                              .transport = executor->options.transport,
                              .stream = lane->stream,
-                             .carrier = executor->options.host_reaches ? NULL : lane->stream,
-                             .guard = lane->guard};
+                             .carrier = executor->options.host_reaches ? NULL : lane->stream};
     if (lane == executor->lanes) publish_compute(executor, lane->next);
     TRY(weft_task_start(&lane->task, error));
     if (instruction->driven) return WEFT_OK;
@@ -344,7 +343,8 @@ static void begin_run(weft_executor *executor, const weft_event *after)
     }
 }
 
-/* When the last of all that the lane's next instruction waits for has ended, where that is known and all is issued. */
+/* Whether the device has anything under way for the lane, and when that ends, or when the last of all that its next
+ * instruction waits for does. */
 static bool next_end(const weft_executor *executor, const lane_state *lane, int64_t *out)
 {
     const weft_device_operations *operations = executor->device->operations;
@@ -354,7 +354,12 @@ static bool next_end(const weft_executor *executor, const lane_state *lane, int6
         *out = operations->event_due(executor->device, event);
         return true;
     }
-    if (lane->active || lane->next == lane->past) return false;
+    if (lane->next == lane->past) return false;
+    if (lane->active) {
+        const weft_event *pending = weft_task_pending(&lane->task);
+        if (pending) *out = operations->event_due(executor->device, pending);
+        return pending != NULL;
+    }
     const weft_instruction *instruction = &executor->bound->instructions[lane->next];
     for (uint32_t i = 0; i < instruction->wait_count; i++) {
         uint32_t wait = executor->bound->waits[instruction->waits + i];
@@ -382,11 +387,8 @@ static bool is_under_way(const weft_executor *executor, int64_t *out_next)
 /* Seconds until the device may have ended something. */
 static double next_look(weft_executor *executor, int64_t next)
 {
-    if (next < INT64_MAX) {
-        int64_t left = next - weft_clock_nanoseconds();
-        return left > 0 ? (double)left * 1e-9 : 0;
-    }
-    double look = executor->look;
+    double left = next < INT64_MAX ? (double)(next - weft_clock_nanoseconds()) * 1e-9 : 0, look = executor->look;
+    if (left > 0) return left;
     executor->look = 2 * look < longest_look ? 2 * look : longest_look;
     return look;
 }

@@ -93,7 +93,7 @@ static weft_status create(const weft_config *config, const weft_job_rehearsal *r
     }
     weft_arena_init(&job->arena);
     job->schedule = rehearsal->schedule;
-    job->options.costs = rehearsal->costs;
+    job->costs = rehearsal->costs;
     job->lower = rehearsal->lower;
     status = weft_job_build(config, job, error);
     size_t need = status == WEFT_OK ? weft_job_largest(job) : 0;

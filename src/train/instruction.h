@@ -117,16 +117,16 @@ typedef struct weft_norm_all {
 } weft_norm_all;
 
 typedef struct weft_metrics {
-    const float *own; /* of this worker */
-    float *all;       /* of all workers; comes out after the program */
+    const float *own;    /* of this worker */
+    float *all;          /* of all workers; comes out after the program */
     const size_t *bytes; /* (workers) */
 } weft_metrics;
 
 typedef struct weft_instruction {
     weft_operation operation;
-    uint32_t action; /* of the program, that it is a part of */
-    bool driven;     /* with others, over a transport that the host drives: it is polled until it is there */
-    bool signals;    /* another lane waits for its end */
+    uint32_t action;            /* of the program, that it is a part of */
+    bool driven;                /* with others, over a transport that the host drives: it is polled until it is there */
+    bool signals;               /* another lane waits for its end */
     uint32_t waits, wait_count; /* among weft_bound.waits */
     int64_t busy, latency;      /* nanoseconds, where instructions take the time they are told */
     const char *with;           /* whom it waits for, for messages: "with rank 3", "of all ranks" */

@@ -19,7 +19,7 @@ static weft_status choose_device(weft_job *job, weft_error *error)
     const weft_config *config = job->config;
     if (weft_device_parse(config->device, &job->device, &job->options.index, error) != WEFT_OK)
         return weft_config_relay(config, "device", error);
-    if (job->device->takes_costs && !job->options.costs)
+    if (job->device->computes_nothing && !job->costs)
         return weft_config_complain(config, "device", error,
                                     "%s computes nothing and needs costs: 'weft rehearse' runs it", config->device);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -201,7 +201,7 @@ static weft_status predict(weft_job *job, const weft_split_problem *problem, con
     size_t S = (size_t)job->stage_count;
     weft_costs costs = {
         .forward = cost, .backward_input = cost + S, .backward_weight = cost + 2 * S, .update = cost + 3 * S};
-    if (job->options.costs) costs = *job->options.costs;
+    if (job->costs) costs = *job->costs;
     weft_bubble_rank *ranks = NULL;
     TRY(weft_arena_take(&job->arena, (size_t)job->ranks, sizeof *ranks, &ranks, error));
     TRY(weft_timeline_init(&job->predicted, job->train, error));
@@ -322,7 +322,7 @@ static weft_status lower(weft_job *job, const weft_schedule *schedule, bool forw
                                        .weight_buffers = options.weight_buffers,
                                        .sizes = &sizes,
                                        .alignment = options.alignment};
-    options.stage_cost = job->options.costs ? job->options.costs->forward : stage_cost;
+    options.stage_cost = job->costs ? job->costs->forward : stage_cost;
     TRY(weft_program_create(schedule, &options, out, error));
     for (int32_t r = 0; r < job->ranks; r++)
         if ((*out)->arena_bytes[r] > job->slots[r]) job->slots[r] = (*out)->arena_bytes[r];

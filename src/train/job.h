@@ -58,6 +58,7 @@ typedef struct weft_job {
     weft_arena arena;
     const weft_device_kind *device;
     weft_device_options options;
+    const weft_costs *costs;         /* of a rehearsal, in seconds; NULL: devices compute */
     const weft_lower_options *lower; /* of a rehearsal; read while the job is built */
     const weft_parameter *parameters;
     bool *frozen; /* (parameters) not trained: neither gradients nor moments; a tied head as its embedding */
@@ -99,7 +100,7 @@ typedef struct weft_job {
 /* Builds and verifies. WEFT_INVALID for impossible layouts, and for what does not fit memory_limit with what would. */
 weft_status weft_job_create(const weft_config *config, weft_job **out, weft_error *error) WEFT_CHECKED;
 
-/* What a job is when its device takes_costs: nothing is learnt, and what is predicted is in seconds. */
+/* What a job is when its device computes_nothing: nothing is learnt, and what is predicted is in seconds. */
 typedef struct weft_job_rehearsal {
     weft_schedule *schedule;         /* taken, also on error */
     const weft_costs *costs;         /* in seconds; borrowed */

@@ -100,7 +100,7 @@ static void place_messages(actor *self)
     weft_timeline *measured = &self->measured;
     weft_timeline_meet(measured);
     for (uint32_t a = 0; a < program->action_count; a++) {
-        double begin = measured->begin[a] + weft_costs_latency(self->job->options.costs, program->actions[a]);
+        double begin = measured->begin[a] + weft_costs_latency(self->job->costs, program->actions[a]);
         if (begin < measured->end[a]) measured->begin[a] = begin;
     }
 }

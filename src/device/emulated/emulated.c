@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "device/at_once.h"
 #include "device/kinds.h"
-#include "simulate/simulate.h"
 
 #include <string.h>
 
@@ -16,11 +15,6 @@
 struct weft_stream {
     int64_t free, latency;
 };
-
-typedef struct emulated_device {
-    weft_device base;
-    const weft_costs *costs;
-} emulated_device;
 
 static void destroy(weft_device *device)
 {
@@ -96,13 +90,6 @@ static bool event_done(weft_device *device, const weft_event *event)
     return weft_clock_nanoseconds() >= event->nanoseconds;
 }
 
-static void event_charge(weft_device *device, weft_action action, int64_t since, weft_event *free, weft_event *end)
-{
-    const emulated_device *emulated = (emulated_device *)device;
-    free->nanoseconds = since + (int64_t)(weft_costs_of(emulated->costs, action) * 1e9);
-    end->nanoseconds = free->nanoseconds + (int64_t)(weft_costs_latency(emulated->costs, action) * 1e9);
-}
-
 static const weft_device_operations operations = {
     .destroy = destroy,
     .allocate = allocate,
@@ -125,7 +112,6 @@ static const weft_device_operations operations = {
     .write = weft_at_once_write,
     .read = weft_at_once_read,
     .spend = spend,
-    .event_charge = event_charge,
     .embed_forward = emulated_embed_forward,
     .embed_backward = emulated_embed_backward,
     .norm_forward = emulated_norm_forward,
@@ -162,17 +148,9 @@ static void wake_in_time(void)
 
 static weft_status create(const weft_device_options *options, weft_device **out, weft_error *error)
 {
-    *out = NULL;
-    if (!options->costs)
-        FAIL(error, WEFT_INVALID, "device emulated computes nothing; 'weft rehearse' runs it with costs");
-    emulated_device *emulated = NULL;
-    TRY(weft_allocate(1, sizeof *emulated, &emulated, error));
-    emulated->base.operations = &operations;
-    emulated->base.element = options->element;
-    emulated->base.threads = options->threads;
-    emulated->costs = options->costs;
+    TRY(weft_allocate(1, sizeof **out, out, error));
+    **out = (weft_device){.operations = &operations, .element = options->element, .threads = options->threads};
     wake_in_time();
-    *out = &emulated->base;
     return WEFT_OK;
 }
 
@@ -193,7 +171,7 @@ static size_t attention_workspace(const weft_device_options *options, const weft
 const weft_device_kind weft_device_emulated = {
     .name = "emulated",
     .summary = "computes nothing and takes the time that a table of costs says",
-    .takes_costs = true,
+    .computes_nothing = true,
     .host_reaches = true,
     .alignment = WEFT_ALIGNMENT,
     .sum_chunk = (size_t)1 << 17,
