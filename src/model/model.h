@@ -163,10 +163,10 @@ void weft_stage_destroy(weft_stage *stage);
 /* Buffers of one action; only those that it uses are read. All device memory. R: weft_stage_rows. */
 typedef struct weft_stage_buffers {
     const weft_stage_weights *weights; /* where they are this time; NULL: where the stage was made to find them */
-    const int32_t *tokens;  /* (B, T) first stage */
-    const int32_t *targets; /* (B, T) last stage; < 0 is not counted */
-    const void *input;      /* (R, C) */
-    void *output;           /* (R, C); not the last stage */
+    const int32_t *tokens;             /* (B, T) first stage */
+    const int32_t *targets;            /* (B, T) last stage; < 0 is not counted */
+    const void *input;                 /* (R, C) */
+    void *output;                      /* (R, C); not the last stage */
     void *stash;
     const void *gradient; /* (R, C) of the output; not the last stage */
     void *gradient_out;   /* (R, C) of the input; not the first stage */
