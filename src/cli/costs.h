@@ -27,6 +27,7 @@
 
 /* And those that only tensor parallelism has. */
 #define WEFT_CLI_TENSOR_COST_OPTIONS                                                                                   \
+    {"exchange", "X", "time that exchanges between tensor-parallel workers add to F, to I and to W (default 0)"},      \
     {                                                                                                                  \
         "reduce-tensor", "X", "time of one sum of a stage's gradients over tensor-parallel workers (default 0)"        \
     }

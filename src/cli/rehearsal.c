@@ -1,7 +1,7 @@
 #include "cli/rehearsal.h"
 
 #include "report/report.h"
-#include "transport/kind.h"
+#include "transport/kinds.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -148,6 +148,7 @@ static void add_step(const char *key, const weft_cli_step *step, weft_text *out)
     add_key("bubble_fraction", step->idle, out);
     weft_text_add(out, ", \"bubble_by_cause\": {");
     for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
+        if (cause == WEFT_BUBBLE_EXCHANGE) continue; /* tensor-parallel workers are one device */
         if (cause) weft_text_add(out, ", ");
         add_key(weft_bubble_cause_name((weft_bubble_cause)cause), step->cause[cause], out);
     }

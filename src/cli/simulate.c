@@ -63,6 +63,8 @@ static weft_status simulate(simulation *it, const weft_arguments *arguments, wef
     weft_lower_options lower = {
         .update = it->costs.has_update, .norm = it->costs.has_update, .clip = it->costs.has_update};
     TRY(weft_cli_sharding(arguments, &lower, error));
+    if (it->costs.costs.exchanges[WEFT_F] && lower.tensor < 2)
+        FAIL(error, WEFT_INVALID, "exchanges need workers that divide every layer: give --tensor 2 or more");
     TRY(weft_program_create(it->schedule, &lower, &it->program, error));
     memcpy(it->name, it->schedule->name, sizeof it->name);
     it->loops = it->schedule->loops;
@@ -159,6 +161,7 @@ static void write_json(const simulation *it, weft_text *out)
     add_key("bubble_fraction", it->bubble.fraction, out);
     weft_text_add(out, ",\n  \"bubble_by_cause\": {");
     for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
+        if (!weft_bubble_cause_is_there(program, (weft_bubble_cause)cause)) continue;
         if (cause) weft_text_add(out, ", ");
         add_key(weft_bubble_cause_name((weft_bubble_cause)cause), it->bubble.cause[cause], out);
     }
@@ -234,7 +237,8 @@ const weft_verb weft_verb_simulate = {
         "KIND|FILE.csv [--pipeline P] [--loops V] [--microbatches M] [--placement X] [--group K] [--dialect 2024] "
         "[--data N] [--shard X] [--buffers N] [--reduce-early] [--tensor N] "
         "[--forward X] [--backward-input X] [--backward-weight X] [--backward X] [--comm X] [--latency X] [--update X] "
-        "[--overlap X] [--gather X] [--reduce X] [--reduce-tensor X] [--costs FILE] [--unit s|ms|us] [--json] "
+        "[--overlap X] [--gather X] [--reduce X] [--exchange X] [--reduce-tensor X] [--costs FILE] [--unit s|ms|us] "
+        "[--json] "
         "[--svg FILE] [--html FILE] [--trace FILE]",
     .options = options,
     .least = 1,

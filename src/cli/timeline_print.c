@@ -136,6 +136,7 @@ static void add_key(const char *before, const char *key, double value, weft_text
 
 static void add_view(const char *name, const weft_step_view *view, weft_text *out)
 {
+    const weft_program *program = view->timeline->program;
     weft_text_add(out, ",\n  \"%s\": {", name);
     add_key("", "step_time", view->step, out);
     add_key(", ", "program_time", view->program, out);
@@ -143,7 +144,8 @@ static void add_view(const char *name, const weft_step_view *view, weft_text *ou
     add_key(", ", "bubble_fraction", view->bubble, out);
     weft_text_add(out, ",\n    \"bubble_by_cause\": {");
     for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++)
-        add_key(cause ? ", " : "", weft_bubble_cause_name((weft_bubble_cause)cause), view->cause[cause], out);
+        if (weft_bubble_cause_is_there(program, (weft_bubble_cause)cause))
+            add_key(cause ? ", " : "", weft_bubble_cause_name((weft_bubble_cause)cause), view->cause[cause], out);
     weft_text_add(out, "}");
     add_key(",\n    ", "own_step_time", view->own, out);
     add_key(", ", "own_bubble_fraction", view->own_bubble, out);

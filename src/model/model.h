@@ -12,6 +12,7 @@
 
 #include "config/config.h"
 #include "device/device.h"
+#include "program/program.h"
 
 /* One of the tensor-parallel workers that divide every layer: attention by heads, the feed-forward net by its inner
  * width, embedding and head by the vocabulary (Megatron-LM, arXiv 1909.08053), and between them norms and sums by rows
@@ -137,6 +138,10 @@ typedef struct weft_stage_exchange {
      * order in fp32 and rounded once. */
     void (*reduce)(void *context, weft_stream *stream, const void *whole, size_t count, void *part);
 } weft_stage_exchange;
+
+/* How often, and how many bytes of others each worker gets, in each kind of pass. frozen: (stage parameters) those
+ * without gradients; NULL: none. */
+void weft_stage_exchanges(const weft_stage_shape *shape, const bool *frozen, weft_exchanges out[WEFT_PASS_KINDS]);
 
 /* Weights and gradients of a stage's parameters, in global order: (stage parameters). storage is what the kernels read:
  * equal to the fp32 master where the element is fp32. A gradient that is NULL is not computed. Borrowed; the arrays

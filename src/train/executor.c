@@ -2,12 +2,11 @@
 
 #include "base/clock.h"
 #include "train/exchange.h"
+#include "train/look.h"
 #include "train/task.h"
 #include "train/waiting.h"
 
 #include <stdio.h>
-
-static const double shortest_look = 20e-6, longest_look = 500e-6; /* seconds between looks at a device */
 
 typedef struct {
     const weft_bound_lane *bound;
@@ -34,7 +33,7 @@ struct weft_executor {
     weft_event *begin, *end; /* (instructions) */
     int64_t start;           /* nanoseconds when the run began */
     double last_progress;
-    double look;                         /* seconds until the device is looked at again */
+    weft_look look;
     int64_t last_finished;               /* instruction, or -1 */
     char waiting[64 + WEFT_WORLD_NAMES]; /* for what, in words, since nothing moves */
     bool polling;                        /* the between hook must not enter itself */
@@ -332,7 +331,7 @@ static void begin_run(weft_executor *executor, const weft_event *after)
     executor->status = WEFT_OK;
     executor->start = weft_clock_nanoseconds();
     executor->last_progress = weft_clock_seconds();
-    executor->look = shortest_look;
+    executor->look = (weft_look){0};
     for (uint32_t i = 0; i < executor->bound->count; i++) executor->states[i] = WAITING;
     for (int32_t i = 0; i < executor->bound->lane_count; i++) {
         lane_state *lane = &executor->lanes[i];
@@ -384,15 +383,6 @@ static bool is_under_way(const weft_executor *executor, int64_t *out_next)
     return any;
 }
 
-/* Seconds until the device may have ended something. */
-static double next_look(weft_executor *executor, int64_t next)
-{
-    double left = next < INT64_MAX ? (double)(next - weft_clock_nanoseconds()) * 1e-9 : 0, look = executor->look;
-    if (left > 0) return left;
-    executor->look = 2 * look < longest_look ? 2 * look : longest_look;
-    return look;
-}
-
 /* Sleeps until the device or another rank may have finished something. *told: the others know what it waits for. */
 static weft_status pause_run(weft_executor *executor, bool *told, weft_error *error)
 {
@@ -400,7 +390,7 @@ static weft_status pause_run(weft_executor *executor, bool *told, weft_error *er
     int64_t next = INT64_MAX;
     if (is_under_way(executor, &next)) {
         *told = false;
-        return transport->operations->wait(transport, next_look(executor, next), error);
+        return transport->operations->wait(transport, weft_look_next(&executor->look, next), error);
     }
     if (!*told) publish_waiting(executor);
     *told = true;
@@ -424,7 +414,7 @@ static weft_status run_lanes(weft_executor *executor, weft_error *error)
         TRY(advance_all(executor, &moved, error));
         if (moved) {
             told = false;
-            executor->look = shortest_look;
+            executor->look = (weft_look){0};
         } else if (executor->left > 0) {
             TRY(pause_run(executor, &told, error));
         }

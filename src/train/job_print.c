@@ -1,6 +1,6 @@
 #include "train/job.h"
 
-#include "transport/kind.h"
+#include "transport/kinds.h"
 
 #include <stdio.h>
 #include <string.h>

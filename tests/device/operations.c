@@ -491,7 +491,7 @@ static const test_operation operations[] = {
     {OPERATION(norm_backward_input), .bounds = {2e-6, 4e-3, 0},
      .differences = {"norm_forward", "out", "dout", {{"x", "dx"}}, 0.02, 2e-4}},
     {OPERATION(norm_backward_in_place), .bounds = {2e-6, 4e-3, 0},
-     .differences = {"norm_forward", "out", "dout", {{NULL}}, 0, 0}},
+     .differences = {"norm_forward", "out", "dout", {{NULL, NULL}}, 0, 0}},
     {OPERATION(norm_backward_weight), .bounds = {2e-6, 0, 2e-6},
      .differences = {"norm_forward", "out", "dout", {{"weight", "dweight"}, {"bias", "dbias"}}, 1.0, 1e-5}},
     {OPERATION(linear_forward), .workspace_bytes = linear_workspace, .bounds = {2e-6, 4e-3, 0}},

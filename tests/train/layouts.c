@@ -258,7 +258,8 @@ void test_suite_compare(test_suite *suite, const test_layout *l, const char *con
     weft_error error;
     if (!test_suite_fits(suite, l)) return;
     test_layout_name(l, name, sizeof name);
-    snprintf(run.folder, sizeof run.folder, "%s/%s-%s%s", suite->folder, suite->transport, name, model ? model[0] : "");
+    snprintf(run.folder, sizeof run.folder, "%s/%s-%s%s-%d", suite->folder, suite->transport, name,
+             model ? model[0] : "", suite->turn);
     weft_status status = test_layout_train(&run, suite->corpus, l, suite->transport, 0, &error);
     if (suite->process != 0) return;
     const char *shown = run.folder + strlen(suite->folder) + 1;

@@ -26,8 +26,8 @@ static void take_turns(const char *name, int value)
 static void run_orders(test_suite *suite, const test_layout *layout, const test_run *base)
 {
     if (seen++ % stride != 0) return;
-    for (int i = 0; i < seeds; i++) {
-        take_turns("WEFT_DEFERRED_SEED", seen + i);
+    for (suite->turn = 0; suite->turn < seeds; suite->turn++) {
+        take_turns("WEFT_DEFERRED_SEED", seen + suite->turn);
         test_suite_compare(suite, layout, base->model, base);
     }
 }

@@ -200,6 +200,7 @@ weft_status on_device_create(weft_transport *inner, const weft_group *groups, we
     TRY(inner->operations->attach(inner, device, error));
     TRY(weft_allocate(1, sizeof *d, &d, error));
     weft_transport_over_init(&d->over, inner, &d->operations);
+    d->over.base.ordered = false; /* what the host asks for has to be waited for */
     d->operations.destroy = destroy;
     d->operations.send = send;
     d->operations.receive = receive;

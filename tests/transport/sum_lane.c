@@ -188,6 +188,9 @@ bool sum_check(sum_lane *lane, char *why)
                         : lane->kind == SUM_SCATTER_IN_PLACE ? (char *)lane->values + lane->offset * size
                                                              : lane->out;
     weft_error error;
+    /* The values are the caller's again, whoever read them. */
+    if (lane->kind == SUM_SCATTER)
+        lane->device->operations->zero(lane->device, lane->stream, lane->values, lane->total * size);
     CHECK_OK(weft_device_check(lane->device, &error), &error);
     CHECK_OK(lane->device->operations->stream_wait(lane->device, lane->stream, &error), &error);
     CHECK_OK(lane->device->operations->read(lane->device, values, found, count * size, &error), &error);

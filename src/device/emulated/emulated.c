@@ -148,6 +148,10 @@ static void wake_in_time(void)
 
 static weft_status create(const weft_device_options *options, weft_device **out, weft_error *error)
 {
+    *out = NULL;
+    if (options->threads < 1) {
+        FAIL(error, WEFT_INVALID, "device emulated: threads is %d, must be at least 1", (int)options->threads);
+    }
     TRY(weft_allocate(1, sizeof **out, out, error));
     **out = (weft_device){.operations = &operations, .element = options->element, .threads = options->threads};
     wake_in_time();

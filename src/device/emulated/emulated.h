@@ -1,13 +1,13 @@
 /*
- * The emulated device: operations compute nothing, and actions take the time that a table of costs says. With it the
+ * The emulated device: operations compute nothing, and a stream takes the time that it is told (spend). With it the
  * real worker and the real transports run pipelines of any length on a small machine (docs/rehearsal.md). Internal to
  * src/device/emulated.
  *
- * It behaves as a stream of a GPU does: an action occupies it from when it could begin, not from when the host came
- * round to it; the host sees its event once the clock has passed its end. Copies are made, since what workers tell each
- * other travels in them; everything else leaves memory as it is.
+ * It behaves as a stream of a GPU does: an instruction occupies it from when it could begin, not from when the host
+ * came round to it; the host sees its event once the clock has passed its end. Copies are made, since what workers tell
+ * each other travels in them; everything else leaves memory as it is.
  *
- * Owns: an instance owns nothing but itself; the costs are borrowed.  Threads: as any device.
+ * Owns: an instance owns its streams.  Threads: as any device.
  */
 #ifndef WEFT_DEVICE_EMULATED_EMULATED_H
 #define WEFT_DEVICE_EMULATED_EMULATED_H
