@@ -27,6 +27,8 @@
     COST(REDUCE, "reduce", "time of one reduction of a stage's gradients, or of the norm (default 0)")
 
 #define WEFT_CLI_TENSOR_COSTS(COST)                                                                                    \
+    COST(EXCHANGE, "exchange",                                                                                         \
+         "time that exchanges between tensor-parallel workers add to F, to I and to W (default 0)")                    \
     COST(REDUCE_TENSOR, "reduce-tensor",                                                                               \
          "time of one sum of a stage's gradients over tensor-parallel workers (default 0)")
 

@@ -130,7 +130,7 @@ static void json_view(weft_json *json, const char *name, const weft_step_view *v
     json_number(json, "program_time", view->program);
     json_number(json, "outside_time", view->outside);
     json_number(json, "bubble_fraction", view->bubble);
-    weft_report_causes_json(json, view->cause, DIGITS);
+    weft_report_causes_json(json, view->timeline->program, view->cause, DIGITS);
     json_number(json, "own_step_time", view->own);
     json_number(json, "own_bubble_fraction", view->own_bubble);
     weft_json_object_end(json);

@@ -12,6 +12,7 @@
 
 #include "config/config.h"
 #include "device/device.h"
+#include "program/program.h"
 
 /* One of the tensor-parallel workers that divide every layer: attention by heads, the feed-forward net by its inner
  * width, embedding and head by the vocabulary (Megatron-LM, arXiv 1909.08053), and between them norms and sums by rows
@@ -154,6 +155,9 @@ typedef struct weft_stage_exchange {
 size_t weft_stage_angle_bytes(const weft_stage_shape *shape);
 weft_status weft_stage_angles_write(const weft_stage_shape *shape, weft_device *device, float *to,
                                     weft_error *error) WEFT_CHECKED;
+/* How often, and how many bytes of others each worker gets, in each kind of pass. frozen: (stage parameters) those
+ * without gradients; NULL: none. */
+void weft_stage_exchanges(const weft_stage_shape *shape, const bool *frozen, weft_exchanges out[WEFT_PASS_KINDS]);
 
 /* Weights and gradients of a stage's parameters, in global order: (stage parameters). storage is what the kernels read:
  * equal to the fp32 master where the element is fp32. A gradient that is NULL is not computed. Borrowed; the arrays

@@ -47,11 +47,9 @@ void *weft_run_gradient_target(const weft_run *run, int32_t index)
     return first_boundary(run, index) ? run->buffers->gradient_out : boundary(run, WEFT_REGION_INPUT_GRADIENT, index);
 }
 
-/* Index in the stage's arrays, or -1. */
-static int32_t parameter_index(const weft_run *run, weft_parameter_kind kind, int32_t layer)
+int32_t weft_stage_parameter(const weft_stage_shape *shape, const weft_parameter_order *order, weft_parameter_kind kind,
+                             int32_t layer)
 {
-    const weft_stage_shape *shape = &run->stage->shape;
-    const weft_parameter_order *order = &run->stage->order;
     if (order->place[kind] < 0) return -1;
     weft_section section = weft_parameter_section(kind);
     int32_t first = 0;
@@ -59,6 +57,11 @@ static int32_t parameter_index(const weft_run *run, weft_parameter_kind kind, in
     if (section == WEFT_SECTION_LAYER) first += layer * order->count[WEFT_SECTION_LAYER];
     if (section == WEFT_SECTION_TAIL) first += shape->layer_count * order->count[WEFT_SECTION_LAYER];
     return first + order->place[kind];
+}
+
+static int32_t parameter_index(const weft_run *run, weft_parameter_kind kind, int32_t layer)
+{
+    return weft_stage_parameter(&run->stage->shape, &run->stage->order, kind, layer);
 }
 
 const void *weft_run_summed_bias(const weft_run *run, weft_parameter_kind kind, int32_t layer)

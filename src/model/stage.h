@@ -55,6 +55,10 @@ const void *weft_run_summed_bias(const weft_run *run, weft_parameter_kind kind, 
 /* The rows of a vocabulary's gradient that no worker has. */
 void weft_run_clear_padding(const weft_run *run, float *gradient);
 
+/* Index in the stage's arrays, or -1. */
+int32_t weft_stage_parameter(const weft_stage_shape *shape, const weft_parameter_order *order, weft_parameter_kind kind,
+                             int32_t layer);
+
 /* What the kernels read, and the accumulator; layer is ignored outside layers. NULL: the model has no such parameter,
  * or no gradient is wanted. */
 const void *weft_run_weight(const weft_run *run, weft_parameter_kind kind, int32_t layer);

@@ -58,7 +58,7 @@ weft_status weft_lower_times(const weft_program *program, const double *stage_co
                              weft_error *error) WEFT_CHECKED;
 
 /* How long an action takes in those units. weft_lower_units fills stage_units (S): how long F of a stage takes. */
-enum { WEFT_UNITS = 64, WEFT_UNITS_MESSAGE = 8, WEFT_UNITS_SLACK = 32 };
+enum { WEFT_UNITS = 64, WEFT_UNITS_SLACK = 32 };
 weft_status weft_lower_units(const weft_program *program, const double *stage_cost, uint64_t *stage_units,
                              weft_error *error) WEFT_CHECKED;
 uint64_t weft_lower_duration(weft_action action, const uint64_t *stage_units);

@@ -3,24 +3,26 @@
 
 enum { AS_BEFORE = UINT16_MAX }; /* while pages are spread: that of the stage's last pass */
 
-static bool writes_gradients(weft_action action)
+/* seen: (S) stages that have overwritten. */
+static void mark_lane(weft_program *program, const weft_lane *lane, bool *seen)
 {
-    return action.kind == WEFT_B || action.kind == WEFT_W;
+    for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
+        weft_action *action = &program->actions[a];
+        if (!weft_action_can_overwrite(*action) || seen[action->stage]) continue;
+        seen[action->stage] = true;
+        action->overwrite = 1;
+    }
 }
 
 /* The first of each stage overwrites what is of the step before: of its reductions, and where there are none, of its
  * passes. */
 static weft_status mark_firsts(weft_program *program, weft_error *error)
 {
+    weft_lane_kind wanted = weft_program_reduces(program) ? WEFT_PROGRAM_REDUCE : WEFT_PROGRAM_COMPUTE;
     bool *seen = NULL;
     TRY(weft_allocate((size_t)program->stages, sizeof *seen, &seen, error));
-    for (uint32_t a = 0; a < program->action_count; a++) {
-        weft_action *action = &program->actions[a];
-        bool counts = action->kind == WEFT_REDUCE_GRAD || (!weft_program_reduces(program) && writes_gradients(*action));
-        if (!counts || seen[action->stage]) continue;
-        seen[action->stage] = true;
-        action->overwrite = 1;
-    }
+    for (int32_t l = 0; l < program->rank_lanes[program->ranks]; l++)
+        if (program->lanes[l].kind == wanted) mark_lane(program, &program->lanes[l], seen);
     weft_free(seen);
     return WEFT_OK;
 }
@@ -52,8 +54,8 @@ static void spread(weft_program *program, int32_t rank, const weft_shard_plan *p
         weft_pages *last = &latest[actions[k].stage], now = pages[k];
         if (now.weights != AS_BEFORE) last->weights = now.weights;
         if (now.gradients != AS_BEFORE) last->gradients = now.gradients;
-        pages[k] = (weft_pages){actions[k].kind == WEFT_UPDATE ? 0 : last->weights,
-                                writes_gradients(actions[k]) ? last->gradients : 0};
+        pages[k] = (weft_pages){weft_action_is_pass(actions[k]) ? last->weights : 0,
+                                weft_action_makes_gradients(actions[k]) ? last->gradients : 0};
     }
 }
 

@@ -2,6 +2,7 @@
 #include "program/lower.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* The message lanes of a stage's four kinds, -1 where a neighbour is on the same rank or absent. */
 typedef struct stage_lanes {
@@ -174,7 +175,7 @@ static weft_status put_scheduled(lowering *l, int32_t rank, weft_action action, 
     if (info->operands != WEFT_OPERANDS_NONE && (int32_t)action.stage >= program->stages)
         FAIL(error, WEFT_INVALID, "rank %d runs %s, but there are %d stages", rank, weft_action_text(action, name),
              program->stages);
-    if (action.kind == WEFT_UNSHARD || action.kind == WEFT_RESHARD || action.kind == WEFT_REDUCE_GRAD)
+    if (info->operands == WEFT_OPERANDS_STAGE_BUFFER)
         return WEFT_OK; /* weft's own come from the order of the passes; at a data-parallel width of one there are none
                          */
     bool message = info->lane == WEFT_LANE_MESSAGE;
@@ -328,7 +329,7 @@ static weft_status order_updates(lowering *l, weft_error *error)
         rows[s] = (completion){.stage = (int32_t)s, .tied = l->tied && (s == 0 || s == stages - 1)};
     for (size_t i = 0; i < schedule->first[schedule->ranks]; i++) {
         weft_action action = schedule->actions[i];
-        if ((action.kind == WEFT_B || action.kind == WEFT_W) && action.stage < stages) rows[action.stage].last = i;
+        if (weft_action_makes_gradients(action) && action.stage < stages) rows[action.stage].last = i;
     }
     qsort(rows, stages, sizeof *rows, by_completion);
     for (size_t i = 0; i < stages; i++) l->updates[i] = rows[i].stage;
@@ -365,6 +366,15 @@ static weft_status build(lowering *l, weft_edges *edges, weft_error *error)
     return WEFT_OK;
 }
 
+static weft_status take_exchanges(weft_program *program, const weft_exchanges *exchanges, weft_error *error)
+{
+    size_t count = WEFT_PASS_KINDS * (size_t)program->stages;
+    if (!exchanges || program->tensor <= 1) return WEFT_OK;
+    TRY(weft_allocate(count, sizeof *program->exchanges, &program->exchanges, error));
+    memcpy(program->exchanges, exchanges, count * sizeof *exchanges);
+    return WEFT_OK;
+}
+
 weft_status weft_lower_lanes(weft_program *program, const weft_schedule *schedule, const weft_lower_options *options,
                              weft_edges *edges, weft_error *error)
 {
@@ -390,6 +400,7 @@ weft_status weft_lower_lanes(weft_program *program, const weft_schedule *schedul
     TRY(check_pages(program, error));
     TRY(weft_allocate((size_t)program->stages, sizeof(int32_t), &program->stage_rank, error));
     for (int32_t s = 0; s < program->stages; s++) program->stage_rank[s] = schedule->stage_rank[s];
+    TRY(take_exchanges(program, options->exchanges, error));
     weft_status status = build(&l, edges, error);
     for (int32_t rank = 0; l.plans && rank < program->ranks; rank++) weft_lower_shard_plan_fini(&l.plans[rank]);
     weft_free(l.plans);

@@ -24,17 +24,6 @@ typedef struct order {
     uint32_t *position;     /* (count) where on the compute lane */
 } order;
 
-/* W too: it makes what a norm put out again. */
-static bool uses_weights(weft_action action)
-{
-    return action.kind == WEFT_F || action.kind == WEFT_B || action.kind == WEFT_I || action.kind == WEFT_W;
-}
-
-static bool writes_gradients(weft_action action)
-{
-    return action.kind == WEFT_B || action.kind == WEFT_W;
-}
-
 /* Stays in positions of the compute lane. */
 static weft_status plan_stays(order *o, bool (*counts)(weft_action), int32_t buffers, weft_paging_stay **out,
                               uint32_t *out_count, weft_error *error)
@@ -80,7 +69,7 @@ static weft_status make_gathers(order *o, int32_t buffers, weft_shard_rows *out,
 {
     weft_paging_stay *stays = NULL;
     uint32_t count = 0;
-    TRY(plan_stays(o, uses_weights, buffers, &stays, &count, error));
+    TRY(plan_stays(o, weft_action_is_pass, buffers, &stays, &count, error));
     weft_status status = weft_allocate(2 * (size_t)count, sizeof *out->rows, &out->rows, error);
     if (status == WEFT_OK) {
         for (uint32_t i = 0; i < count; i++) {
@@ -104,7 +93,7 @@ static weft_status make_reductions(order *o, const weft_program *program, weft_s
 {
     weft_paging_stay *stays = NULL;
     uint32_t count = 0;
-    TRY(plan_stays(o, writes_gradients, program->gradient_buffers, &stays, &count, error));
+    TRY(plan_stays(o, weft_action_makes_gradients, program->gradient_buffers, &stays, &count, error));
     weft_status status = weft_allocate(2 * (size_t)count, sizeof *out->rows, &out->rows, error);
     if (status == WEFT_OK && count) {
         qsort(stays, count, sizeof *stays, by_last);
@@ -144,7 +133,7 @@ static weft_status make_rows(order *o, const weft_schedule *schedule, const weft
 
 static bool is_own_pass(const weft_schedule *schedule, int32_t rank, weft_action action)
 {
-    return uses_weights(action) && (int32_t)action.stage < schedule->stages &&
+    return weft_action_is_pass(action) && (int32_t)action.stage < schedule->stages &&
            schedule->stage_rank[action.stage] == rank;
 }
 

@@ -73,15 +73,13 @@ static void print_effects(const weft_program *program, uint32_t a, weft_text *ou
 {
     weft_action action = program->actions[a];
     weft_pages pages = weft_program_pages(program, a);
-    bool writes = action.kind == WEFT_B || action.kind == WEFT_W, reduces = action.kind == WEFT_REDUCE_GRAD;
-    bool gathers = action.kind == WEFT_UNSHARD || action.kind == WEFT_RESHARD;
-    if ((writes || reduces) && !action.overwrite) weft_text_add(out, " adds");
+    bool passes = weft_action_is_pass(action), reduces = weft_action_reduces(action);
+    bool buffered = weft_action_info_get((weft_action_kind)action.kind)->operands == WEFT_OPERANDS_STAGE_BUFFER;
+    if (weft_action_can_overwrite(action) && !action.overwrite) weft_text_add(out, " adds");
     if (!program->pages) return;
-    if (action.kind < WEFT_PASSES && program->shard == WEFT_SHARD_WEIGHTS)
-        weft_text_add(out, " weights:%u", pages.weights);
-    if (gathers) weft_text_add(out, " weights:%u", action.microbatch);
-    if (writes) weft_text_add(out, " gradients:%u", pages.gradients);
-    if (reduces) weft_text_add(out, " gradients:%u", action.microbatch);
+    if (passes && program->shard == WEFT_SHARD_WEIGHTS) weft_text_add(out, " weights:%u", pages.weights);
+    if (weft_action_makes_gradients(action)) weft_text_add(out, " gradients:%u", pages.gradients);
+    if (buffered) weft_text_add(out, " %s:%u", reduces ? "gradients" : "weights", action.microbatch);
 }
 
 void weft_program_print(const weft_program *program, weft_text *out)

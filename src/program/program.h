@@ -77,7 +77,6 @@ typedef struct weft_exchanges {
     int32_t count; /* one behind the other */
     size_t bytes;  /* of all together, that each worker receives */
 } weft_exchanges;
-enum { WEFT_PASSES = WEFT_W + 1 }; /* kinds of passes: F, B, I, W, the first of all actions */
 
 /* Bytes that lowering needs to know, per stage; zero is allowed (stage 0 has no input message). */
 typedef struct weft_slot_sizes {
@@ -102,7 +101,7 @@ typedef struct weft_program {
     uint32_t *after;                          /* actions of other lanes of the same rank that must be done first */
     weft_pages *pages;         /* (actions) of passes, 0 of all else; NULL: every stage has its own for good, which is
                                   where neither weights are sharded nor gradients reduced early */
-    weft_exchanges *exchanges; /* (WEFT_PASSES, S) by kind and stage; NULL: none are known */
+    weft_exchanges *exchanges; /* (WEFT_PASS_KINDS, S) by kind and stage; NULL: none are known */
 
     /* NULL where the program was lowered without sizes: */
     weft_buffer *buffers; /* by rank, ascending */
@@ -126,7 +125,7 @@ typedef struct weft_lower_options {
     int32_t tensor;
     weft_shard shard;
     int32_t weight_buffers, gradient_buffers;
-    const weft_exchanges *exchanges; /* (WEFT_PASSES, S) for the program to tell; NULL: none are known */
+    const weft_exchanges *exchanges; /* (WEFT_PASS_KINDS, S) for the program to tell; NULL: none are known */
     const weft_slot_sizes *sizes;    /* NULL: dependencies only, no slots */
     size_t alignment;                /* of buffers, as the device wants it; 0: WEFT_ALIGNMENT */
     const double *stage_cost;        /* (S) time of F relative to each other, NULL for equal: which slots to share */
@@ -185,10 +184,15 @@ void weft_program_print(const weft_program *program, weft_text *out);
 typedef struct weft_timeline {
     const weft_program *program; /* borrowed */
     double *begin, *end;         /* (actions) */
+    double *exchanges;           /* (WEFT_PASS_KINDS, S) how much of a pass is exchanges, or NULL: that is not known */
 } weft_timeline;
 
 weft_status weft_timeline_init(weft_timeline *timeline, const weft_program *program, weft_error *error) WEFT_CHECKED;
 void weft_timeline_fini(weft_timeline *timeline);
+/* Fills exchanges by what the program tells of them: each takes a latency and the time of its bytes. Nothing where the
+ * program tells of none. */
+weft_status weft_timeline_add_exchanges(weft_timeline *timeline, double latency, double bytes_a_second,
+                                        weft_error *error) WEFT_CHECKED;
 /* A rank begins a message, or what all ranks do together, when it asks for it; simulated, it begins when the others
  * can, too: makes the first like the second. Ends stay as they are. */
 void weft_timeline_meet(weft_timeline *timeline);

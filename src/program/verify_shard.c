@@ -110,11 +110,6 @@ static weft_status gather_one(shard_check *c, uint32_t k, weft_error *error)
     return WEFT_OK;
 }
 
-static bool reads_weights(weft_action action)
-{
-    return action.kind == WEFT_F || action.kind == WEFT_B || action.kind == WEFT_I || action.kind == WEFT_W;
-}
-
 static weft_pages pages_at(const shard_check *c, uint32_t k)
 {
     return weft_program_pages(c->program, c->compute->first + k);
@@ -136,7 +131,7 @@ static weft_status check_weights(shard_check *c, weft_error *error)
     uint32_t walked = 0, gathers = c->gather ? c->gather->count : 0;
     for (uint32_t k = 0; k < c->compute->count; k++) {
         weft_action action = action_at(c, c->compute, k);
-        if (!reads_weights(action)) continue;
+        if (!weft_action_is_pass(action)) continue;
         while (walked < gathers && walked < c->gathered[k]) TRY(gather_one(c, walked++, error));
         if (c->stays[action.stage].unshard == NEVER)
             FAIL(error, WEFT_INVALID, "rank %d: nothing makes %s wait for the weights of stage %u", c->rank,
@@ -216,7 +211,7 @@ static weft_status chain_reductions(shard_check *c, weft_error *error)
     TRY(weft_allocate(c->reduce->count, sizeof *c->chains, &c->chains, error));
     for (int64_t r = 0; r < (int64_t)c->reduce->count; r++) {
         weft_action action = action_at(c, c->reduce, r);
-        if (action.kind != WEFT_REDUCE_GRAD && action.kind != WEFT_REDUCE_TENSOR) continue;
+        if (!weft_action_reduces(action)) continue;
         collection *own = &c->collections[action.stage];
         int64_t *emptied = &c->emptied[action.microbatch], summed = NEVER;
         if (both) TRY(pair_sums(c, r, &summed, error));
@@ -270,12 +265,12 @@ static weft_status check_gradients(shard_check *c, weft_error *error)
     char name[WEFT_ACTION_TEXT];
     for (uint32_t k = 0; k < c->compute->count; k++) {
         weft_action action = action_at(c, c->compute, k);
-        if (action.kind == WEFT_B || action.kind == WEFT_W) TRY(check_gradient(c, k, error));
+        if (weft_action_makes_gradients(action)) TRY(check_gradient(c, k, error));
     }
     for (int64_t r = 0; c->reduce && r < (int64_t)c->reduce->count; r++) {
         weft_action action = action_at(c, c->reduce, r);
         const collection *own = &c->collections[action.stage];
-        if (action.kind != WEFT_REDUCE_GRAD && action.kind != WEFT_REDUCE_TENSOR) continue;
+        if (!weft_action_reduces(action)) continue;
         if (r > own->reduction)
             FAIL(error, WEFT_INVALID, "rank %d runs %s with no new gradients", c->rank, weft_action_text(action, name));
         if (empties(c, action) && r != own->first && !c->program->gradient_buffers)
@@ -292,7 +287,7 @@ static weft_status check_additions(shard_check *c, weft_error *error)
     for (uint32_t k = 0; k < c->compute->count; k++) {
         weft_action action = action_at(c, c->compute, k);
         collection *own = &c->collections[action.stage];
-        if (action.kind != WEFT_B && action.kind != WEFT_W) continue;
+        if (!weft_action_makes_gradients(action)) continue;
         TRY(check_overwrite(c, action, own->latest == NEVER, error));
         own->latest = k;
     }
@@ -306,8 +301,7 @@ static weft_status check_buffers(const shard_check *c, const weft_lane *lane, in
     uint32_t buffers = (uint32_t)(limit > 0 && limit < c->program->stages ? limit : c->program->stages);
     for (uint32_t k = 0; lane && k < lane->count; k++) {
         weft_action action = action_at(c, lane, k);
-        bool buffered = action.kind == WEFT_UNSHARD || action.kind == WEFT_RESHARD || action.kind == WEFT_REDUCE_GRAD ||
-                        action.kind == WEFT_REDUCE_TENSOR;
+        bool buffered = weft_action_info_get((weft_action_kind)action.kind)->operands == WEFT_OPERANDS_STAGE_BUFFER;
         if (buffered && action.microbatch >= buffers)
             FAIL(error, WEFT_INVALID, "rank %d: %s is about buffer %u, but there are %u", c->rank,
                  weft_action_text(action, name), action.microbatch, buffers);

@@ -81,6 +81,23 @@ static weft_status count_kept(weft_job *job, const weft_slot_sizes *sizes, weft_
     return WEFT_OK;
 }
 
+/* What passes exchange; NULL where nothing is divided. */
+static weft_status count_exchanges(const weft_job *job, bool forward, weft_arena *arena, const weft_exchanges **out,
+                                   weft_error *error)
+{
+    size_t S = (size_t)job->stage_count;
+    weft_exchanges *table = NULL, stage[WEFT_PASS_KINDS];
+    if (job->tensor <= 1) return WEFT_OK;
+    TRY(weft_arena_take(arena, WEFT_PASS_KINDS * S, sizeof *table, &table, error));
+    for (size_t s = 0; s < S; s++) {
+        const weft_job_stage *own = &job->stages[s];
+        weft_stage_exchanges(forward ? &own->forward : &own->train, job->frozen + own->parameter_first, stage);
+        for (size_t pass = 0; pass < WEFT_PASS_KINDS; pass++) table[pass * S + s] = stage[pass];
+    }
+    *out = table;
+    return WEFT_OK;
+}
+
 /* Lowers one of the two programs with the slot sizes of its stages. */
 static weft_status lower(weft_job *job, const weft_schedule *schedule, bool forward, const double *stage_cost,
                          weft_program **out, weft_error *error)
@@ -108,6 +125,7 @@ static weft_status lower(weft_job *job, const weft_schedule *schedule, bool forw
                                        .weight_buffers = options.weight_buffers,
                                        .sizes = &sizes,
                                        .alignment = options.alignment};
+    TRY(count_exchanges(job, forward, &job->arena, &options.exchanges, error));
     options.stage_cost = job->costs ? job->costs->forward : stage_cost;
     TRY(weft_program_create(schedule, &options, out, error));
     for (int32_t r = 0; r < job->ranks; r++)

@@ -123,7 +123,7 @@ static bool misplace(weft_program *p, mutation kind, dice *d)
         }
         if (kind == MUTATE_OVERWRITE || !p->pages) continue;
         bool weights = p->shard == WEFT_SHARD_WEIGHTS && dice_roll(d, 2);
-        if (weights ? action->kind >= WEFT_PASSES : !writes) continue;
+        if (weights ? action->kind >= WEFT_PASS_KINDS : !writes) continue;
         uint16_t *page = weights ? &p->pages[a].weights : &p->pages[a].gradients, old = *page;
         *page = (uint16_t)dice_roll(d, (uint32_t)p->stages);
         return *page != old;

@@ -131,10 +131,8 @@ static void test_lost(void **state)
         int after;
         const char *what;
     } cases[] = {
-        {WEFT_WORLD_TENSOR_GATHER, 0, "0F0, a gather of rows"},
-        {WEFT_WORLD_TENSOR_GATHER, 12, "0B0, a gather of rows"},
-        {WEFT_WORLD_TENSOR_REDUCE, 1, "0F0, a sum of parts"},
-        {WEFT_WORLD_TENSOR_REDUCE, 50, "0B1, a sum of parts"},
+        {WEFT_WORLD_TENSOR_GATHER, 0, "0F0, a gather of rows"}, {WEFT_WORLD_TENSOR_GATHER, 12, "0B0, a gather of rows"},
+        {WEFT_WORLD_TENSOR_REDUCE, 1, "0F0, a sum of parts"},   {WEFT_WORLD_TENSOR_REDUCE, 50, "0B1, a sum of parts"},
         {WEFT_WORLD_TENSOR_SUM, 1, "0REDUCE_TENSOR"},
     };
     static const char *const layout[] = {"parallel.tensor=2", NULL};
