@@ -133,7 +133,7 @@ void weft_cli_rehearsal_text(const weft_cli_rehearsal *it, weft_text *out)
     add_hidden("reductions behind compute  ", &simulated->reductions, &rehearsed->reductions, out);
 }
 
-static void add_step(weft_json *json, const char *key, const weft_program *program, const weft_cli_step *step)
+static void add_step(weft_json *json, const weft_program *program, const char *key, const weft_cli_step *step)
 {
     weft_json_object(json, key, WEFT_JSON_ROW);
     if (step->number) weft_json_int(json, "step", step->number);
@@ -162,8 +162,8 @@ void weft_cli_rehearsal_json(const weft_cli_rehearsal *it, weft_text *out)
     weft_json_text(&json, "transport", transport_name(it));
     weft_json_int(&json, "steps", (int64_t)it->count);
     weft_json_truth(&json, "stopped", (int64_t)it->count < it->asked);
-    add_step(&json, "simulated", it->job->train, &it->simulated);
-    add_step(&json, "rehearsed", it->job->train, weft_cli_rehearsal_middle(it));
+    add_step(&json, it->job->train, "simulated", &it->simulated);
+    add_step(&json, it->job->train, "rehearsed", weft_cli_rehearsal_middle(it));
     weft_json_number(&json, "difference_percent", it->simulated.time > 0 ? difference(it) : NAN);
     weft_json_list(&json, "step_times", WEFT_JSON_ROW);
     for (size_t i = 0; i < it->count; i++) weft_json_number(&json, NULL, it->steps[i].time);

@@ -150,14 +150,15 @@ typedef struct weft_stage_exchange {
     void (*reduce)(void *context, weft_stream *stream, const void *whole, size_t count, void *part);
 } weft_stage_exchange;
 
+/* How often, and how many bytes of others each worker gets, in each kind of pass. frozen: (stage parameters) those
+ * without gradients; NULL: none. */
+void weft_stage_exchanges(const weft_stage_shape *shape, const bool *frozen, weft_exchanges out[WEFT_PASS_KINDS]);
+
 /* The angles by which layers with rotary positions turn queries and keys, for all stages of a worker: cosines (T, D/2),
  * then sines. Bytes, 0 without such positions; and the values, into device memory, before the steps. */
 size_t weft_stage_angle_bytes(const weft_stage_shape *shape);
 weft_status weft_stage_angles_write(const weft_stage_shape *shape, weft_device *device, float *to,
                                     weft_error *error) WEFT_CHECKED;
-/* How often, and how many bytes of others each worker gets, in each kind of pass. frozen: (stage parameters) those
- * without gradients; NULL: none. */
-void weft_stage_exchanges(const weft_stage_shape *shape, const bool *frozen, weft_exchanges out[WEFT_PASS_KINDS]);
 
 /* Weights and gradients of a stage's parameters, in global order: (stage parameters). storage is what the kernels read:
  * equal to the fp32 master where the element is fp32. A gradient that is NULL is not computed. Borrowed; the arrays

@@ -82,13 +82,12 @@ static weft_status count_kept(weft_job *job, const weft_slot_sizes *sizes, weft_
 }
 
 /* What passes exchange; NULL where nothing is divided. */
-static weft_status count_exchanges(const weft_job *job, bool forward, weft_arena *arena, const weft_exchanges **out,
-                                   weft_error *error)
+static weft_status count_exchanges(weft_job *job, bool forward, const weft_exchanges **out, weft_error *error)
 {
     size_t S = (size_t)job->stage_count;
     weft_exchanges *table = NULL, stage[WEFT_PASS_KINDS];
     if (job->tensor <= 1) return WEFT_OK;
-    TRY(weft_arena_take(arena, WEFT_PASS_KINDS * S, sizeof *table, &table, error));
+    TRY(weft_arena_take(&job->arena, WEFT_PASS_KINDS * S, sizeof *table, &table, error));
     for (size_t s = 0; s < S; s++) {
         const weft_job_stage *own = &job->stages[s];
         weft_stage_exchanges(forward ? &own->forward : &own->train, job->frozen + own->parameter_first, stage);
@@ -125,7 +124,7 @@ static weft_status lower(weft_job *job, const weft_schedule *schedule, bool forw
                                        .weight_buffers = options.weight_buffers,
                                        .sizes = &sizes,
                                        .alignment = options.alignment};
-    TRY(count_exchanges(job, forward, &job->arena, &options.exchanges, error));
+    TRY(count_exchanges(job, forward, &options.exchanges, error));
     options.stage_cost = job->costs ? job->costs->forward : stage_cost;
     TRY(weft_program_create(schedule, &options, out, error));
     for (int32_t r = 0; r < job->ranks; r++)
