@@ -64,7 +64,6 @@ weft_status weft_piece_entry(const weft_checkpoint_piece *piece, weft_arena *are
     *out = (weft_tensor_entry){.name = piece->name,
                                .element = WEFT_FP32,
                                .data = piece->values,
-                               .source = piece->source,
                                .bytes = (size_t)(extent.rows * extent.columns) * sizeof(float)};
     if (extent.columns < elements) return part_entry(piece, &extent, arena, out, error);
     out->dimensions = piece->dimensions;

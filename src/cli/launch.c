@@ -1,7 +1,7 @@
 #include "cli/launch.h"
 
 #include "base/clock.h"
-#include "transport/kind.h"
+#include "transport/kinds.h"
 #include "transport/watch.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 #include "cli/rehearsal.h"
 
 #include "report/report.h"
-#include "transport/kind.h"
+#include "transport/kinds.h"
 
 #include <math.h>
 #include <stdio.h>

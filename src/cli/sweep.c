@@ -5,7 +5,7 @@
 #include "cli/launch.h"
 #include "cli/pictures.h"
 #include "cli/verb.h"
-#include "transport/kind.h"
+#include "transport/kinds.h"
 
 #include <stdio.h>
 #include <stdlib.h>

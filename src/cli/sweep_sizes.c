@@ -1,6 +1,6 @@
 #include "cli/sweep.h"
 
-#include "transport/kind.h"
+#include "transport/kinds.h"
 
 #include <math.h>
 #include <stdio.h>

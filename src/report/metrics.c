@@ -35,6 +35,7 @@ void weft_report_causes_json(weft_json *json, const weft_program *program, const
 {
     weft_json_object(json, "bubble_by_cause", WEFT_JSON_ROW);
     for (int i = 0; i < WEFT_BUBBLE_CAUSES; i++) {
+        if (!weft_bubble_cause_is_there(program, (weft_bubble_cause)i)) continue;
         const char *name = weft_bubble_cause_name((weft_bubble_cause)i);
         if (!weft_bubble_cause_is_there(program, (weft_bubble_cause)i)) continue;
         if (digits)

@@ -1,6 +1,5 @@
+#include "program/index.h"
 #include "train/bind_parts.h"
-
-#include <stdio.h>
 
 /* What becomes of each kind of action. */
 static const struct {
@@ -103,13 +102,5 @@ void *weft_bind_slot(const weft_binder *binder, int32_t buffer)
 
 const char *weft_instruction_text(const weft_bound *bound, uint32_t instruction, char out[WEFT_INSTRUCTION_TEXT])
 {
-    weft_action action = bound->program->actions[bound->instructions[instruction].action];
-    const weft_action_info *info = weft_action_info_get((weft_action_kind)action.kind);
-    if (info->operands == WEFT_OPERANDS_NONE)
-        snprintf(out, WEFT_INSTRUCTION_TEXT, "%s", info->name);
-    else if (info->operands == WEFT_OPERANDS_STAGE_MICROBATCH)
-        snprintf(out, WEFT_INSTRUCTION_TEXT, "%u%s%u", action.stage, info->name, action.microbatch);
-    else
-        snprintf(out, WEFT_INSTRUCTION_TEXT, "%u%s", action.stage, info->name);
-    return out;
+    return weft_action_text(bound->program->actions[bound->instructions[instruction].action], out);
 }

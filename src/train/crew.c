@@ -2,7 +2,7 @@
 
 #include "train/staging.h"
 #include "train/worker.h"
-#include "transport/kind.h"
+#include "transport/kinds.h"
 #include "transport/watch.h"
 
 #include <pthread.h>

@@ -8,13 +8,6 @@ static void finish_norm(const weft_task *task)
     task->device->operations->norm_finish(task->device, task->stream, norm->blocks, norm->ordered, norm->scalars);
 }
 
-static weft_status gather_sums(weft_task *task, weft_error *error)
-{
-    const weft_norm_all *norm = &task->instruction->norm;
-    return task->transport->operations->gather(task->transport, task->carrier, WEFT_GROUP_ALL, norm->own, norm->bytes,
-                                               norm->all, &task->requests[0], error);
-}
-
 weft_status weft_start_norm(weft_task *task, weft_error *error)
 {
     const weft_norm_all *norm = &task->instruction->norm;
@@ -25,17 +18,12 @@ weft_status weft_start_norm(weft_task *task, weft_error *error)
         finish_norm(task);
         return WEFT_OK;
     }
-    weft_task_guard(task);
-    return weft_task_is_guarded(task) ? WEFT_OK : gather_sums(task, error);
+    return task->transport->operations->gather(task->transport, task->carrier, WEFT_GROUP_ALL, norm->own, norm->bytes,
+                                               norm->all, &task->requests[0], error);
 }
 
 weft_status weft_poll_norm(weft_task *task, bool *out_done, bool *out_moved, weft_error *error)
 {
-    if (task->guarded) {
-        if (weft_task_is_guarded(task)) return WEFT_OK;
-        *out_moved = true;
-        return gather_sums(task, error);
-    }
     TRY(weft_poll_requests(task, out_done, out_moved, error));
     if (!*out_done) return WEFT_OK;
     const weft_norm_all *norm = &task->instruction->norm;

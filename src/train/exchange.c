@@ -1,6 +1,7 @@
 #include "train/exchange.h"
 
 #include "base/clock.h"
+#include "train/look.h"
 #include "train/waiting.h"
 #include "transport/reduce.h"
 
@@ -69,26 +70,37 @@ static const char *tell(const weft_exchange *exchange)
     return exchange->host.waits(exchange->host.context, what);
 }
 
+/* Of additions: sleeps until the device may have ended them. */
+static weft_status pause_adding(const weft_exchange *exchange, const weft_event *adding, weft_look *look,
+                                weft_error *error)
+{
+    int64_t due = exchange->device->operations->event_due(exchange->device, adding);
+    return exchange->transport->operations->wait(exchange->transport, weft_look_next(look, due), error);
+}
+
 static weft_status wait_for_it(weft_exchange *exchange, weft_error *error)
 {
     double since = weft_clock_seconds();
     const char *what = NULL;
+    weft_look look = {0};
     for (bool told = false;;) {
         bool done = false, moved = false;
         TRY(poll_or_drive(exchange, &done, &moved, error));
         if (done) break;
+        const weft_event *adding = exchange->gather >= 0 ? NULL : weft_reducer_adding(exchange->reducer);
         if (moved) {
             since = weft_clock_seconds();
+            look = (weft_look){0};
             told = false;
-            continue;
-        }
-        if (weft_clock_seconds() - since < patience) {
+        } else if (adding) {
+            TRY(pause_adding(exchange, adding, &look, error));
+        } else if (exchange->host_reaches && weft_clock_seconds() - since < patience) {
             sched_yield();
-            continue;
+        } else {
+            if (!told) what = tell(exchange);
+            told = true;
+            TRY(weft_waiting_pause(exchange->worker, what, &since, error));
         }
-        if (!told) what = tell(exchange);
-        told = true;
-        TRY(weft_waiting_pause(exchange->worker, what, &since, error));
     }
     if (what) exchange->host.runs(exchange->host.context);
     return WEFT_OK;

@@ -2,12 +2,11 @@
 
 #include "base/clock.h"
 #include "train/exchange.h"
+#include "train/look.h"
 #include "train/task.h"
 #include "train/waiting.h"
 
 #include <stdio.h>
-
-static const double shortest_look = 20e-6, longest_look = 500e-6; /* seconds between looks at a device */
 
 typedef struct {
     const weft_bound_lane *bound;
@@ -16,7 +15,7 @@ typedef struct {
     uint32_t left;              /* the first one that the lane has not left behind */
     bool active;                /* next is under way with others */
     weft_task task;
-    weft_event *guard;
+    weft_event *late; /* behind an instruction whose end comes later than the lane may go on */
     weft_event *free; /* the lane may go on when it is reached; what waits for an instruction waits for its end */
 } lane_state;
 
@@ -29,12 +28,12 @@ struct weft_executor {
     lane_state *lanes;  /* lanes[0] is the compute lane */
     uint32_t left;      /* instructions that no lane has left behind in this run */
     uint8_t *states;    /* (instructions) */
-    weft_event *events; /* (2 instructions + 2 lanes) begins, ends, then a guard and what frees each lane */
+    weft_event *events; /* (2 instructions + lanes) begins, ends, then late of each lane */
     int32_t event_count;
     weft_event *begin, *end; /* (instructions) */
     int64_t start;           /* nanoseconds when the run began */
     double last_progress;
-    double look;                         /* seconds until the device is looked at again */
+    weft_look look;
     int64_t last_finished;               /* instruction, or -1 */
     char waiting[64 + WEFT_WORLD_NAMES]; /* for what, in words, since nothing moves */
     bool polling;                        /* the between hook must not enter itself */
@@ -48,7 +47,7 @@ static weft_status make_lane(weft_executor *executor, int32_t l, weft_error *err
     lane_state *lane = &executor->lanes[l];
     lane->bound = &executor->bound->lanes[l];
     lane->past = lane->bound->first + lane->bound->count;
-    lane->guard = executor->events + 2 * executor->bound->count + 2 * l;
+    lane->late = executor->events + 2 * executor->bound->count + l;
     lane->stream = executor->options.streams[lane->bound->kind];
     bool carries = lane->bound->kind != WEFT_PROGRAM_COMPUTE && lane->bound->kind != WEFT_PROGRAM_REDUCE &&
                    lane->bound->kind != WEFT_PROGRAM_GATHER;
@@ -61,7 +60,7 @@ static weft_status make_lane(weft_executor *executor, int32_t l, weft_error *err
 static weft_status make(weft_executor *executor, weft_arena *arena, weft_error *error)
 {
     const weft_bound *bound = executor->bound;
-    executor->event_count = (int32_t)(2 * bound->count) + 2 * bound->lane_count;
+    executor->event_count = (int32_t)(2 * bound->count) + bound->lane_count;
     TRY(weft_arena_take(arena, (size_t)bound->lane_count, sizeof *executor->lanes, &executor->lanes, error));
     TRY(weft_arena_take(arena, bound->count, sizeof *executor->states, &executor->states, error));
     TRY(weft_arena_take(arena, (size_t)executor->event_count, sizeof *executor->events, &executor->events, error));
@@ -164,7 +163,7 @@ static void issue(weft_executor *executor, lane_state *lane, int64_t since)
     lane->free = &executor->end[lane->next];
     operations->event_record(executor->device, lane->stream, lane->free);
     if (instruction->latency > 0) {
-        lane->free = lane->guard + 1;
+        lane->free = lane->late;
         operations->event_record(executor->device, lane->stream, lane->free);
     }
     executor->states[lane->next] = ISSUED;
@@ -181,8 +180,7 @@ static weft_status start(weft_executor *executor, lane_state *lane, weft_error *
                              .device = executor->device,
                              .transport = executor->options.transport,
                              .stream = lane->stream,
-                             .carrier = executor->options.host_reaches ? NULL : lane->stream,
-                             .guard = lane->guard};
+                             .carrier = executor->options.host_reaches ? NULL : lane->stream};
     if (lane == executor->lanes) publish_compute(executor, lane->next);
     TRY(weft_task_start(&lane->task, error));
     if (instruction->driven) return WEFT_OK;
@@ -333,7 +331,7 @@ static void begin_run(weft_executor *executor, const weft_event *after)
     executor->status = WEFT_OK;
     executor->start = weft_clock_nanoseconds();
     executor->last_progress = weft_clock_seconds();
-    executor->look = shortest_look;
+    executor->look = (weft_look){0};
     for (uint32_t i = 0; i < executor->bound->count; i++) executor->states[i] = WAITING;
     for (int32_t i = 0; i < executor->bound->lane_count; i++) {
         lane_state *lane = &executor->lanes[i];
@@ -385,15 +383,6 @@ static bool is_under_way(const weft_executor *executor, int64_t *out_next)
     return any;
 }
 
-/* Seconds until the device may have ended something. */
-static double next_look(weft_executor *executor, int64_t next)
-{
-    double left = next < INT64_MAX ? (double)(next - weft_clock_nanoseconds()) * 1e-9 : 0, look = executor->look;
-    if (left > 0) return left;
-    executor->look = 2 * look < longest_look ? 2 * look : longest_look;
-    return look;
-}
-
 /* Sleeps until the device or another rank may have finished something. *told: the others know what it waits for. */
 static weft_status pause_run(weft_executor *executor, bool *told, weft_error *error)
 {
@@ -401,7 +390,7 @@ static weft_status pause_run(weft_executor *executor, bool *told, weft_error *er
     int64_t next = INT64_MAX;
     if (is_under_way(executor, &next)) {
         *told = false;
-        return transport->operations->wait(transport, next_look(executor, next), error);
+        return transport->operations->wait(transport, weft_look_next(&executor->look, next), error);
     }
     if (!*told) publish_waiting(executor);
     *told = true;
@@ -425,7 +414,7 @@ static weft_status run_lanes(weft_executor *executor, weft_error *error)
         TRY(advance_all(executor, &moved, error));
         if (moved) {
             told = false;
-            executor->look = shortest_look;
+            executor->look = (weft_look){0};
         } else if (executor->left > 0) {
             TRY(pause_run(executor, &told, error));
         }

@@ -1,7 +1,7 @@
 /* Whether a job fits into memory, and what would make it fit. */
 #include "train/fit.h"
 
-#include "transport/kind.h"
+#include "transport/kinds.h"
 
 #include <math.h>
 #include <string.h>

@@ -161,7 +161,7 @@ typedef struct weft_bound {
     uint32_t *first_of;             /* (actions + 1) the instructions of each */
 } weft_bound;
 
-enum { WEFT_INSTRUCTION_TEXT = 32 };
+enum { WEFT_INSTRUCTION_TEXT = 48 };
 /* Its action as people write it: "3B12", "1UNSHARD", "NORM". */
 const char *weft_instruction_text(const weft_bound *bound, uint32_t instruction, char out[WEFT_INSTRUCTION_TEXT]);
 

@@ -1,7 +1,7 @@
 #include "train/job.h"
 
 #include "base/json.h"
-#include "transport/kind.h"
+#include "transport/kinds.h"
 
 #include <stdio.h>
 #include <string.h>

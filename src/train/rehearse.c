@@ -5,7 +5,7 @@
 #include "train/executor.h"
 #include "train/waiting.h"
 #include "train/worker.h"
-#include "transport/kind.h"
+#include "transport/kinds.h"
 
 /* What ranks tell each other around every step. */
 typedef struct {

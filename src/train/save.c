@@ -31,8 +31,7 @@ static weft_share saved_by(const weft_worker *worker, int32_t parameter)
 }
 
 /* What this worker has of a parameter, as pieces of the whole tensor. Returns how many. */
-static size_t list_pieces(const weft_worker *worker, int32_t p, weft_checkpoint_kind kind,
-                          const weft_tensor_source *source, weft_checkpoint_piece *out)
+static size_t list_pieces(const weft_worker *worker, int32_t p, weft_checkpoint_kind kind, weft_checkpoint_piece *out)
 {
     const weft_parameter *parameter = &worker->job->parameters[p];
     weft_share share = saved_by(worker, p);
@@ -48,7 +47,6 @@ static size_t list_pieces(const weft_worker *worker, int32_t p, weft_checkpoint_
                                          .from = pieces[i].from,
                                          .rows = pieces[i].rows,
                                          .columns = pieces[i].columns,
-                                         .source = worker->host.staging[0] ? source : NULL,
                                          .values = values[kind] + pieces[i].at - share.from};
     return (size_t)count;
 }
@@ -62,10 +60,10 @@ static weft_status write_kind(weft_loop *loop, int64_t step, weft_checkpoint_kin
     weft_checkpoint_piece *pieces = NULL;
     size_t count = 0;
     TRY(weft_allocate((size_t)job->parameter_count * WEFT_PIECES, sizeof *pieces, &pieces, error));
-    for (int32_t p = 0; p < job->parameter_count; p++)
-        count += list_pieces(loop->worker, p, kind, &source, pieces + count);
-    weft_status status = weft_checkpoint_write(job->config->run.folder, step, kind, loop->worker->number, job->workers,
-                                               pieces, count, out, error);
+    for (int32_t p = 0; p < job->parameter_count; p++) count += list_pieces(loop->worker, p, kind, pieces + count);
+    weft_status status =
+        weft_checkpoint_write_from(loop->worker->host.staging[0] ? &source : NULL, job->config->run.folder, step, kind,
+                                   loop->worker->number, job->workers, pieces, count, out, error);
     weft_free(pieces);
     return status;
 }

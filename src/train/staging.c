@@ -1,7 +1,7 @@
 #include "train/staging.h"
 
 #include "train/world.h"
-#include "transport/kind.h"
+#include "transport/kinds.h"
 
 /* A piece is one message where that is long enough to be worth a copy, and short enough to have two of on each lane. */
 static const size_t shortest_piece = (size_t)64 << 10, longest_piece = (size_t)1 << 20;

@@ -23,7 +23,6 @@ static const struct {
 
 weft_status weft_task_start(weft_task *task, weft_error *error)
 {
-    task->guarded = false;
     task->requests[0] = task->requests[1] = -1;
     task->part = 0;
     task->position = task->piece = 0;
@@ -44,19 +43,6 @@ int32_t weft_task_awaited(const weft_task *task)
 
 const weft_event *weft_task_pending(const weft_task *task)
 {
-    if (task->guarded) return task->guard;
     bool sums = task->instruction->operation == WEFT_OPERATION_SUM;
     return sums ? weft_reducer_adding(task->instruction->sum.reducer) : NULL;
-}
-
-void weft_task_guard(weft_task *task)
-{
-    task->device->operations->event_record(task->device, task->stream, task->guard);
-    task->guarded = true;
-}
-
-bool weft_task_is_guarded(weft_task *task)
-{
-    if (task->guarded) task->guarded = !task->device->operations->event_done(task->device, task->guard);
-    return task->guarded;
 }

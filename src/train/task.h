@@ -19,14 +19,12 @@ typedef struct weft_task {
     weft_transport *transport;
     weft_stream *stream;      /* of its lane */
     weft_stream *carrier;     /* what the transport is given: the same, or NULL where the host reaches device memory */
-    weft_event *guard;        /* between work of the device and the transport's use of what it works on */
-    bool guarded;             /* the guard is not known to be reached */
     weft_request requests[2]; /* -1: none or done */
     int32_t part;             /* the one under way */
     size_t position, piece;   /* SUM_TIED: elements already added, and under way */
 } weft_task;
 
-/* All up to guard is set. */
+/* All up to carrier is set. */
 weft_status weft_task_start(weft_task *task, weft_error *error) WEFT_CHECKED;
 /* Of a driven one. *out_moved: something happened, there may be more to do at once. */
 weft_status weft_task_poll(weft_task *task, bool *out_done, bool *out_moved, weft_error *error) WEFT_CHECKED;
@@ -55,9 +53,5 @@ weft_task_poller weft_poll_tied WEFT_CHECKED;
 /* ends.c: what all workers do together at the end of a program. */
 weft_task_starter weft_start_norm WEFT_CHECKED, weft_start_metrics WEFT_CHECKED;
 weft_task_poller weft_poll_norm WEFT_CHECKED;
-
-/* Puts the guard behind what was enqueued on the task's stream. */
-void weft_task_guard(weft_task *task);
-bool weft_task_is_guarded(weft_task *task);
 
 #endif

@@ -11,7 +11,7 @@ static void add(const weft_task *task, size_t count, const float *other)
     task->device->operations->sum(task->device, task->stream, WEFT_FP32, (int64_t)count, 2, parts, own);
 }
 
-/* Posts the exchange of the next piece. */
+/* Posts the exchange of the next piece: what is given to the stream before is done with the last one by then. */
 static weft_status exchange_piece(weft_task *task, weft_error *error)
 {
     const weft_tied *tied = &task->instruction->tied;
@@ -37,17 +37,10 @@ weft_status weft_start_tied(weft_task *task, weft_error *error)
 weft_status weft_poll_tied(weft_task *task, bool *out_done, bool *out_moved, weft_error *error)
 {
     const weft_tied *tied = &task->instruction->tied;
-    if (task->piece > 0) {
-        TRY(weft_poll_requests(task, out_moved, out_moved, error));
-        if (!*out_moved) return WEFT_OK;
-        add(task, task->piece, tied->piece);
-        task->position += task->piece;
-        task->piece = 0;
-        *out_done = task->position == tied->count;
-        if (*out_done) return WEFT_OK;
-        weft_task_guard(task); /* the next piece comes to where this one is read */
-    }
-    if (weft_task_is_guarded(task)) return WEFT_OK;
-    *out_moved = true;
-    return exchange_piece(task, error);
+    TRY(weft_poll_requests(task, out_moved, out_moved, error));
+    if (!*out_moved) return WEFT_OK;
+    add(task, task->piece, tied->piece);
+    task->position += task->piece;
+    *out_done = task->position == tied->count;
+    return *out_done ? WEFT_OK : exchange_piece(task, error);
 }

@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "train/executor.h"
 #include "train/loop_parts.h"
-#include "transport/kind.h"
+#include "transport/kinds.h"
 
 enum { ROW_BYTES = 48 }; /* of an action in a file */
 

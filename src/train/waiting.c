@@ -1,7 +1,7 @@
 #include "train/waiting.h"
 
 #include "base/clock.h"
-#include "transport/kind.h"
+#include "transport/kinds.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -72,8 +72,8 @@ static weft_status place_storage(const source *from, int32_t p, int64_t begin, i
                                      count * element, error);
 }
 
-/* Own masters, and what kernels read of the parameter for good, from elements begin .. end - 1. fp32 masters are what
- * kernels read: there the rest is to come. */
+/* Own masters, and what kernels read of the parameter for good, from elements begin .. end - 1. fp32 masters are part
+ * of what kernels read: where that is whole they come with it. */
 static weft_status place_range(const source *from, int32_t p, int64_t begin, int64_t end, weft_error *error)
 {
     weft_worker *worker = from->worker;
@@ -83,7 +83,7 @@ static weft_status place_range(const source *from, int32_t p, int64_t begin, int
     size_t element = weft_element_bytes(worker->job->options.element), at = (size_t)(low - share.from);
     bool rounds = worker->job->options.element != WEFT_FP32, whole = worker->job->shard != WEFT_SHARD_WEIGHTS;
     weft_own own = weft_worker_own(worker, p);
-    if (low < high)
+    if (low < high && (rounds || !whole))
         TRY(device->operations->write(device, own.weight + at, from->range + low - begin,
                                       (size_t)(high - low) * sizeof(float), error));
     if (whole && worker->storage[p]) return place_storage(from, p, begin, end, error);
@@ -143,7 +143,7 @@ static weft_status fill(const source *from, weft_error *error)
         TRY(fill_moment(from, WEFT_CHECKPOINT_MOMENT1, p, own.moment1, error));
         TRY(fill_moment(from, WEFT_CHECKPOINT_MOMENT2, p, own.moment2, error));
     }
-    return weft_device_check(worker->device, error);
+    return worker->device->operations->stream_wait(worker->device, NULL, error); /* programs run on others */
 }
 
 static weft_status fill_from(weft_worker *worker, const weft_checkpoint *checkpoint, weft_error *error)

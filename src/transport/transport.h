@@ -1,6 +1,6 @@
 /*
  * A transport moves bytes between workers: a const table over local/ (threads of one process) and mpi/, and staged/ and
- * delay/ wrapped round either. kind.h has the kinds.
+ * delay/ wrapped round either. kinds.h has the kinds.
  *
  * An endpoint has two halves: control (reports, stops, barriers: host bytes, in words) and data. An endpoint for data
  * may lie over another that stays the control channel (over.h).

@@ -191,12 +191,13 @@ static void test_sources(void **state)
         for (size_t k = 0; k < samples[i].bytes; k++)
             masked[i][k] = (unsigned char)(((const unsigned char *)samples[i].data)[k] ^ 0xff);
         if (samples[i].bytes) entries[i].data = masked[i];
-        entries[i].source = &source;
     }
-    assert_int_equal(weft_safetensors_write(file_path, entries, SAMPLES, &sourced, NULL, &error), WEFT_OK);
+    assert_int_equal(weft_safetensors_write_from(&source, file_path, entries, SAMPLES, &sourced, NULL, &error),
+                     WEFT_OK);
     assert_int_equal(sourced, plain);
     it = (hidden){.fails_at = 30};
-    assert_int_equal(weft_safetensors_write(file_path, entries, SAMPLES, &sourced, NULL, &error), WEFT_FAILED);
+    assert_int_equal(weft_safetensors_write_from(&source, file_path, entries, SAMPLES, &sourced, NULL, &error),
+                     WEFT_FAILED);
     assert_non_null(strstr(error.text, "does not come"));
     assert_int_equal(access(file_path, F_OK), -1); /* half a file is of no use */
 }

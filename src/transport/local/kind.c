@@ -1,5 +1,5 @@
 /* The local transport's row of the table of kinds: its world is the hub. */
-#include "transport/kind.h"
+#include "transport/kinds.h"
 
 static uint64_t one_clock(void)
 {

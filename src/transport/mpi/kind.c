@@ -1,5 +1,5 @@
 /* The mpi transport's row of the table of kinds, in builds without MPI too: there its functions say so. */
-#include "transport/kind.h"
+#include "transport/kinds.h"
 
 #include "base/clock.h"
 

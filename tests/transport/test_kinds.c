@@ -1,6 +1,6 @@
 /* The table of transport kinds: every word of the configuration's key has its row, in its place. */
 #include "config/config.h"
-#include "transport/kind.h"
+#include "transport/kinds.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

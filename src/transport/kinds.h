@@ -1,14 +1,15 @@
 /*
  * The kinds of transport: a const table of what each can do and of how its endpoints begin and end. Whoever starts
- * workers reads it and names no kind. To add one: a folder, its row in kind.c, its word in the configuration's key.
+ * workers reads it and names no kind. To add one: a folder with its row, a line of kinds.def,
+ * a word in the configuration's key.
  *
  * Workers are threads of this process, or each is a process that a launcher started. What the endpoints of one process
  * share is a world: opened before the first of them is created, closed after the last was destroyed.
  *
  * Owns: nothing.  Threads: open, close, halt and what concerns processes: one; create: each worker's own.
  */
-#ifndef WEFT_TRANSPORT_KIND_H
-#define WEFT_TRANSPORT_KIND_H
+#ifndef WEFT_TRANSPORT_KINDS_H
+#define WEFT_TRANSPORT_KINDS_H
 
 #include "transport/transport.h"
 
@@ -53,7 +54,8 @@ const weft_transport_kind *weft_transport_kind_get(int64_t choice); /* by its pl
 const weft_transport_kind *weft_transport_launched(int32_t *out_count, const char **out_variable);
 
 /* The rows, each in its folder. */
-extern const weft_transport_kind weft_transport_local;
-extern const weft_transport_kind weft_transport_mpi;
+#define KIND(name) extern const weft_transport_kind weft_transport_##name;
+#include "transport/kinds.def"
+#undef KIND
 
 #endif

@@ -1,6 +1,11 @@
-#include "transport/kind.h"
+#include "transport/kinds.h"
 
-static const weft_transport_kind *const kinds[] = {&weft_transport_local, &weft_transport_mpi, NULL};
+static const weft_transport_kind *const kinds[] = {
+#define KIND(name) &weft_transport_##name,
+#include "transport/kinds.def"
+#undef KIND
+    NULL,
+};
 
 const weft_transport_kind *const *weft_transport_kinds(void)
 {
