@@ -164,9 +164,9 @@ static inline weft_pages weft_program_pages(const weft_program *program, uint32_
 void weft_program_memory(const weft_program *program, int32_t rank, size_t bytes[WEFT_SLOT_KINDS]);
 
 /* Proves that the program computes what the schedule says and cannot deadlock under rendezvous (docs/programs.md,
- * Validity), using only stage_rank, lanes, actions, after and slots. WEFT_INVALID with a counter-example a person can
- * read: the missing or doubled action, the dependency that nothing enforces, the slot with two tenants, or the shortest
- * cycle as "rank 1 waits to run 2F0 because ...". */
+ * Validity), using only stage_rank, lanes, actions, pages, after and slots. WEFT_INVALID with a counter-example a
+ * person can read: the missing or doubled action, the dependency that nothing enforces, the slot with two tenants, or
+ * the shortest cycle as "rank 1 waits to run 2F0 because ...". */
 weft_status weft_program_verify(const weft_program *program, weft_error *error) WEFT_CHECKED;
 
 /* Whether a verified program ends, too, when all messages of a rank go through one queue, in the order of the rank's
