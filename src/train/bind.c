@@ -95,11 +95,6 @@ weft_status weft_bind(const weft_bind_options *options, weft_arena *arena, weft_
     return weft_bind_waits(&binder, error);
 }
 
-void *weft_bind_slot(const weft_binder *binder, int32_t buffer)
-{
-    return buffer < 0 ? NULL : binder->worker->slots + binder->program->buffers[buffer].offset;
-}
-
 const char *weft_instruction_text(const weft_bound *bound, uint32_t instruction, char out[WEFT_INSTRUCTION_TEXT])
 {
     return weft_action_text(bound->program->actions[bound->instructions[instruction].action], out);

@@ -32,6 +32,10 @@ weft_bind_operands weft_bind_message WEFT_CHECKED, weft_bind_gather WEFT_CHECKED
 /* bind_waits.c: waits, wait_count and signals of all instructions. */
 weft_status weft_bind_waits(weft_binder *binder, weft_error *error) WEFT_CHECKED;
 
-void *weft_bind_slot(const weft_binder *binder, int32_t buffer); /* NULL for -1 */
+/* NULL for -1. */
+static inline void *weft_bind_slot(const weft_binder *binder, int32_t buffer)
+{
+    return buffer < 0 ? NULL : binder->worker->slots + binder->program->buffers[buffer].offset;
+}
 
 #endif

@@ -19,10 +19,12 @@ static weft_status exchange_piece(weft_task *task, weft_error *error)
     size_t left = tied->count - task->position, most = WEFT_JOB_TIED_CHUNK / sizeof(float);
     task->piece = left < most ? left : most;
     size_t bytes = task->piece * sizeof(float);
+    if (task->transport->ordered) transport->batch_begin(task->transport);
     TRY(transport->receive(task->transport, task->carrier, tied->peer, tied->tag, tied->piece, bytes,
                            &task->requests[0], error));
-    return transport->send(task->transport, task->carrier, tied->peer, tied->tag, tied->own + task->position, bytes,
-                           &task->requests[1], error);
+    TRY(transport->send(task->transport, task->carrier, tied->peer, tied->tag, tied->own + task->position, bytes,
+                        &task->requests[1], error));
+    return task->transport->ordered ? transport->batch_end(task->transport, error) : WEFT_OK;
 }
 
 weft_status weft_start_tied(weft_task *task, weft_error *error)

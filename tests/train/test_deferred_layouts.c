@@ -53,6 +53,18 @@ static void run_widths(test_suite *suite, int data, int tensor, const char *elem
     }
 }
 
+/* A shared weight that goes round in more than one piece (WEFT_JOB_TIED_CHUNK): the next one comes to where one is
+ * added. */
+static void run_pieces(test_suite *suite)
+{
+    static const char *const large[] = {"model.vocabulary=70000", "model.layers=2",  "model.width=16",
+                                        "model.heads=2",          "batch.tokens=8",  "run.steps=2",
+                                        "batch.microbatches=1",   "model.tied=true", NULL};
+    test_layout layout = {"1f1b", 1, 2, 1, "none", "once", 1, "fp32", "none", 1};
+    test_run base = test_suite_baseline(suite, 1, 1, "fp32", large);
+    run_orders(suite, &layout, &base);
+}
+
 int main(int argc, char **argv)
 {
     test_suite suite;
@@ -64,5 +76,7 @@ int main(int argc, char **argv)
     run_widths(&suite, 2, 1, "bf16");
     run_widths(&suite, 1, 2, "fp32");
     run_widths(&suite, 2, 2, "bf16");
+    seen = 0;
+    run_pieces(&suite);
     return test_suite_end(&suite);
 }
