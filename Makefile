@@ -4,6 +4,7 @@ ASAN = $(BUILD)-asan
 TSAN = $(BUILD)-tsan
 FUZZ = $(BUILD)-fuzz
 FUZZ_SECONDS ?= 60
+SET ?= program
 
 # Libraries that are not ours leak at exit; uninstrumented OpenMP barriers look like races.
 ASAN_ENVIRONMENT = ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
@@ -31,6 +32,9 @@ check-asan: $(ASAN)/build.ninja ## the fast tests under address, undefined and l
 check-tsan: $(TSAN)/build.ninja ## the tests of suite tsan under the thread sanitizer
 	@$(TSAN_ENVIRONMENT) BUILD=$(TSAN) ./dev check --suite tsan --timeout-multiplier 4
 
+check-mutants: all ## every mutant of SET (program) must be caught: tests/mutants/mutants.h
+	@$(BUILD)/tests/mutants/$(SET)
+
 fuzz: ## every fuzz target for FUZZ_SECONDS, by libFuzzer (needs clang)
 	@tests/fuzz/run.sh . $(FUZZ) $(FUZZ_SECONDS)
 
@@ -48,6 +52,6 @@ clean: ## removes the build folders
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' $(firstword $(MAKEFILE_LIST)) | while read -r name text; do \
-		printf 'make %-12s %s\n' "$$name" "$$text"; done
+		printf 'make %-13s %s\n' "$$name" "$$text"; done
 
-.PHONY: all check check-asan check-tsan fuzz bench docs install clean help
+.PHONY: all check check-asan check-tsan check-mutants fuzz bench docs install clean help

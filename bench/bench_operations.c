@@ -62,19 +62,20 @@ static void linear_backward_weight(const bench *b, const int64_t *sizes)
                                           b->workspace);
 }
 
-static const weft_attention attention = {B, T, H, H, C / H};
+static const weft_attention attention = {.B = B, .T = T, .H = H, .G = H, .D = C / H};
 
 static void attention_forward(const bench *b, const int64_t *sizes)
 {
     (void)sizes;
-    b->operations->attention_forward(b->device, NULL, &attention, b->array[0], b->array[1], b->array[2], b->workspace);
+    b->operations->attention_forward(b->device, NULL, &attention, NULL, b->array[0], b->array[1], b->array[2],
+                                     b->workspace);
 }
 
 static void attention_backward(const bench *b, const int64_t *sizes)
 {
     (void)sizes;
-    b->operations->attention_backward(b->device, NULL, &attention, b->array[0], b->array[1], b->array[2], b->array[3],
-                                      b->array[4], b->workspace);
+    b->operations->attention_backward(b->device, NULL, &attention, NULL, b->array[0], b->array[1], b->array[2],
+                                      b->array[3], b->array[4], b->workspace);
 }
 
 static const weft_norm norm = {WEFT_LAYERNORM, N, C, 1e-5f};
@@ -116,7 +117,7 @@ static void rotary(const bench *b, const int64_t *sizes)
 {
     (void)sizes;
     weft_rotary shape = {B, T, 2 * H, C / H, 3 * C};
-    b->operations->rotary(b->device, NULL, &shape, b->array[1], b->array[2], 1, b->array[0]);
+    b->operations->rotary(b->device, NULL, &shape, NULL, b->array[1], b->array[2], 1, b->array[0]);
 }
 
 static void add(const bench *b, const int64_t *sizes)
@@ -142,19 +143,19 @@ static const weft_embed embed = {.rows = N, .T = T, .C = C, .V = V};
 static void embed_forward(const bench *b, const int64_t *sizes)
 {
     (void)sizes;
-    b->operations->embed_forward(b->device, NULL, &embed, b->tokens, b->array[0], b->array[1], b->array[2]);
+    b->operations->embed_forward(b->device, NULL, &embed, b->tokens, NULL, b->array[0], b->array[1], b->array[2]);
 }
 
 static void embed_backward(const bench *b, const int64_t *sizes)
 {
-    b->operations->embed_backward(b->device, NULL, &embed, b->tokens, b->array[0], sizes[0] != 0, b->array[1],
+    b->operations->embed_backward(b->device, NULL, &embed, b->tokens, NULL, b->array[0], sizes[0] != 0, b->array[1],
                                   b->array[2]);
 }
 
 static void cross_entropy(const bench *b, const int64_t *sizes)
 {
     (void)sizes;
-    b->operations->cross_entropy(b->device, NULL, N, V, b->array[0], b->tokens, 1.0f / N, true, b->array[1]);
+    b->operations->cross_entropy(b->device, NULL, N, V, b->array[0], b->tokens, b->scalars, true, b->array[1]);
 }
 
 static void loss_part(const bench *b, const int64_t *sizes)
@@ -166,7 +167,7 @@ static void loss_part(const bench *b, const int64_t *sizes)
 static void loss_finish(const bench *b, const int64_t *sizes)
 {
     (void)sizes;
-    b->operations->loss_finish(b->device, NULL, N, V, 0, 1, b->array[0], b->tokens, b->array[1], 1.0f / N, true,
+    b->operations->loss_finish(b->device, NULL, N, V, 0, 1, b->array[0], b->tokens, b->array[1], b->scalars, true,
                                b->array[2]);
 }
 
@@ -302,7 +303,8 @@ static weft_status setup(bench *b, const weft_device_kind *kind, const weft_devi
                                       .weight_decay = 0.1f,
                                       .correction1 = 0.1f,
                                       .correction2 = 0.05f,
-                                      .clip_factor = 1.0f};
+                                      .clip_factor = 1.0f,
+                                      .loss_gradient_scale = 1.0f / N};
     fill(b);
     return WEFT_OK;
 }

@@ -4,24 +4,24 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { ALIGNMENT = 64, BLOCK_BYTES = 64 * 1024, PAGE_BYTES = 2 << 20, LARGE_BYTES = 32 << 20 };
+enum { BLOCK_BYTES = 64 * 1024, PAGE_BYTES = 2 << 20, LARGE_BYTES = 32 << 20 };
 
 struct weft_arena_block {
     struct weft_arena_block *next;
-    size_t used, size; /* of the bytes behind the header, which is ALIGNMENT bytes long */
+    size_t used, size; /* of the bytes behind the header, which is WEFT_ALIGNMENT bytes long */
 };
 
 static bool round_up(size_t bytes, size_t *out)
 {
     if (bytes > SIZE_MAX - PAGE_BYTES) return false;
-    *out = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    *out = weft_align(bytes, WEFT_ALIGNMENT);
     return true;
 }
 
 /* In large pages, of which the system hands out gigabytes several times faster; where it has none, in others. */
 static void *take_large(size_t bytes)
 {
-    bytes = (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    bytes = weft_align(bytes, PAGE_BYTES);
     void *memory = aligned_alloc(PAGE_BYTES, bytes);
 #ifdef MADV_HUGEPAGE
     if (memory) (void)madvise(memory, bytes, MADV_HUGEPAGE);
@@ -34,7 +34,7 @@ weft_status weft_allocate(size_t count, size_t size, void *out_pointer, weft_err
     void *memory = NULL;
     size_t bytes = 0;
     bool fits = !__builtin_mul_overflow(count, size, &bytes) && round_up(bytes ? bytes : 1, &bytes);
-    if (fits) memory = bytes < LARGE_BYTES ? aligned_alloc(ALIGNMENT, bytes) : take_large(bytes);
+    if (fits) memory = bytes < LARGE_BYTES ? aligned_alloc(WEFT_ALIGNMENT, bytes) : take_large(bytes);
     if (memory) memset(memory, 0, bytes);
     memcpy(out_pointer, &memory, sizeof memory);
     if (!memory) FAIL(error, WEFT_NO_MEMORY, "out of memory: %zu x %zu bytes asked for", count, size);
@@ -86,11 +86,11 @@ weft_status weft_arena_take(weft_arena *arena, size_t count, size_t size, void *
     if (!head || head->size - head->used < bytes) {
         size_t room = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
         struct weft_arena_block *block = NULL;
-        TRY(weft_allocate(1, ALIGNMENT + room, &block, error));
+        TRY(weft_allocate(1, WEFT_ALIGNMENT + room, &block, error));
         *block = (struct weft_arena_block){.next = head, .size = room};
         arena->head = head = block;
     }
-    void *piece = (char *)head + ALIGNMENT + head->used;
+    void *piece = (char *)head + WEFT_ALIGNMENT + head->used;
     head->used += bytes;
     memcpy(out_pointer, &piece, sizeof piece);
     return WEFT_OK;

@@ -14,7 +14,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Zeroed memory for count objects of size bytes, 64-byte aligned; *out is NULL on error. Free with weft_free. */
+enum { WEFT_ALIGNMENT = 64 }; /* bytes: of all memory that is given out here */
+
+/* bytes rounded up to a multiple of alignment. */
+static inline size_t weft_align(size_t bytes, size_t alignment)
+{
+    return (bytes + alignment - 1) / alignment * alignment;
+}
+
+/* Zeroed memory for count objects of size bytes, aligned; *out is NULL on error. Free with weft_free. */
 weft_status weft_allocate(size_t count, size_t size, void *out_pointer, weft_error *error) WEFT_CHECKED;
 
 /* Grows *pointer (from weft_grow or NULL) so that it holds at least need objects; doubles. Free with weft_free. */

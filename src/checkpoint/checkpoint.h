@@ -57,6 +57,11 @@ weft_status weft_checkpoint_begin(const char *folder, int64_t step, weft_error *
 weft_status weft_checkpoint_write(const char *folder, int64_t step, weft_checkpoint_kind kind, int32_t rank,
                                   int32_t ranks, const weft_checkpoint_piece *pieces, size_t count,
                                   weft_checkpoint_file *out, weft_error *error) WEFT_CHECKED;
+/* The same where the values come from a source; NULL: they are in memory of the host. */
+weft_status weft_checkpoint_write_from(const weft_tensor_source *source, const char *folder, int64_t step,
+                                       weft_checkpoint_kind kind, int32_t rank, int32_t ranks,
+                                       const weft_checkpoint_piece *pieces, size_t count, weft_checkpoint_file *out,
+                                       weft_error *error) WEFT_CHECKED;
 
 /* Writes checkpoint.yaml (config_yaml: text of weft_config_dump), proves from the files' headers that the pieces of all
  * ranks make whole tensors (else WEFT_FAILED, naming tensor and elements), syncs and renames. One rank, after all have

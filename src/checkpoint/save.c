@@ -85,8 +85,9 @@ weft_status weft_checkpoint_begin(const char *folder, int64_t step, weft_error *
     return status;
 }
 
-static weft_status write_entries(const char *folder, int64_t step, const weft_tensor_entry *entries, size_t count,
-                                 weft_checkpoint_file *file, weft_error *error)
+static weft_status write_entries(const weft_tensor_source *source, const char *folder, int64_t step,
+                                 const weft_tensor_entry *entries, size_t count, weft_checkpoint_file *file,
+                                 weft_error *error)
 {
     weft_text path;
     weft_text_init(&path);
@@ -94,7 +95,8 @@ static weft_status write_entries(const char *folder, int64_t step, const weft_te
     weft_text_add(&path, "/%s", file->name);
     if (status == WEFT_OK) status = weft_text_check(&path, error);
     if (status == WEFT_OK)
-        status = weft_safetensors_write(weft_text_get(&path), entries, count, &file->checksum, &file->bytes, error);
+        status = weft_safetensors_write_from(source, weft_text_get(&path), entries, count, &file->checksum,
+                                             &file->bytes, error);
     weft_text_fini(&path);
     return status;
 }
@@ -116,6 +118,14 @@ weft_status weft_checkpoint_write(const char *folder, int64_t step, weft_checkpo
                                   int32_t ranks, const weft_checkpoint_piece *pieces, size_t count,
                                   weft_checkpoint_file *out, weft_error *error)
 {
+    return weft_checkpoint_write_from(NULL, folder, step, kind, rank, ranks, pieces, count, out, error);
+}
+
+weft_status weft_checkpoint_write_from(const weft_tensor_source *source, const char *folder, int64_t step,
+                                       weft_checkpoint_kind kind, int32_t rank, int32_t ranks,
+                                       const weft_checkpoint_piece *pieces, size_t count, weft_checkpoint_file *out,
+                                       weft_error *error)
+{
     *out = (weft_checkpoint_file){0};
     if (rank < 0 || rank >= ranks || ranks > WEFT_CHECKPOINT_RANKS)
         FAIL(error, WEFT_INVALID, "rank %" PRId32 " of %" PRId32 " cannot write a checkpoint", rank, ranks);
@@ -127,7 +137,7 @@ weft_status weft_checkpoint_write(const char *folder, int64_t step, weft_checkpo
     size_t kept = 0;
     weft_status status = make_entries(pieces, count, &arena, &entries, &kept, error);
     if (status == WEFT_OK && kept > 0) {
-        status = write_entries(folder, step, entries, kept, &file, error);
+        status = write_entries(source, folder, step, entries, kept, &file, error);
         if (status == WEFT_OK) *out = file;
     }
     weft_arena_fini(&arena);

@@ -7,7 +7,7 @@
 
 #define ALL(COST)                                                                                                      \
     WEFT_CLI_PASS_COSTS(COST)                                                                                          \
-    WEFT_CLI_STEP_COSTS(COST) WEFT_CLI_MESSAGE_COSTS(COST) WEFT_CLI_COLLECTIVE_COSTS(COST)
+    WEFT_CLI_STEP_COSTS(COST) WEFT_CLI_MESSAGE_COSTS(COST) WEFT_CLI_COLLECTIVE_COSTS(COST) WEFT_CLI_TENSOR_COSTS(COST)
 
 #define KEY(key, name, help) key,
 typedef enum cost { ALL(KEY) COSTS } cost;
@@ -168,6 +168,16 @@ static weft_status complete(given rows[COSTS], needs need, weft_error *error)
     return WEFT_OK;
 }
 
+/* F, I and W exchange as often in a layer; B is I, then W. */
+static weft_status add_exchanges(weft_cli_costs *costs, const double *one, size_t stages, weft_error *error)
+{
+    double *both = NULL;
+    TRY(weft_arena_take(&costs->arena, stages, sizeof *both, &both, error));
+    for (size_t s = 0; s < stages; s++) both[s] = 2 * one[s];
+    for (int pass = 0; pass < WEFT_PASS_KINDS; pass++) costs->costs.exchanges[pass] = pass == WEFT_B ? both : one;
+    return WEFT_OK;
+}
+
 static weft_status read_all(weft_cli_costs *costs, const weft_arguments *arguments, const weft_schedule *schedule,
                             bool split, weft_error *error)
 {
@@ -195,9 +205,11 @@ static weft_status read_all(weft_cli_costs *costs, const weft_arguments *argumen
                                 .messages = values[COMM],
                                 .latencies = values[LATENCY],
                                 .gathers = values[GATHER],
+                                .sums = values[REDUCE_TENSOR],
                                 .reductions = values[REDUCE],
                                 .overlap = overlap ? values[OVERLAP] : NULL,
                                 .pairs = overlap};
+    if (rows[EXCHANGE].place) TRY(add_exchanges(costs, values[EXCHANGE], (size_t)schedule->stages, error));
     /* NORM is one for all stages: the slowest keeps the others waiting. */
     for (int32_t stage = 0; stage < schedule->stages; stage++)
         if (values[REDUCE][stage] > costs->costs.reduce) costs->costs.reduce = values[REDUCE][stage];

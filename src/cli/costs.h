@@ -26,6 +26,12 @@
     COST(GATHER, "gather", "time of one gather of a stage's weights (default 0)")                                      \
     COST(REDUCE, "reduce", "time of one reduction of a stage's gradients, or of the norm (default 0)")
 
+#define WEFT_CLI_TENSOR_COSTS(COST)                                                                                    \
+    COST(EXCHANGE, "exchange",                                                                                         \
+         "time that exchanges between tensor-parallel workers add to F, to I and to W (default 0)")                    \
+    COST(REDUCE_TENSOR, "reduce-tensor",                                                                               \
+         "time of one sum of a stage's gradients over tensor-parallel workers (default 0)")
+
 #define WEFT_CLI_COST_OPTION(key, name, help) {name, "X", help},
 #define WEFT_CLI_COSTS_OPTION                                                                                          \
     {                                                                                                                  \
@@ -41,6 +47,9 @@
     WEFT_CLI_PASS_COSTS(WEFT_CLI_COST_OPTION)                                                                          \
     WEFT_CLI_MESSAGE_COSTS(WEFT_CLI_COST_OPTION)                                                                       \
     WEFT_CLI_COSTS_OPTION
+
+/* And those that only tensor parallelism has. */
+#define WEFT_CLI_TENSOR_COST_OPTIONS WEFT_CLI_TENSOR_COSTS(WEFT_CLI_COST_OPTION)
 
 typedef struct weft_cli_costs {
     weft_costs costs;

@@ -1,7 +1,7 @@
 #include "cli/launch.h"
 
 #include "base/clock.h"
-#include "transport/transport.h"
+#include "transport/kinds.h"
 #include "transport/watch.h"
 
 #include <math.h>
@@ -61,39 +61,53 @@ static int64_t count_workers(const weft_config *config)
     return config->parallel.pipeline * config->parallel.data * config->parallel.tensor;
 }
 
+bool weft_cli_launched(void)
+{
+    int32_t count = 0;
+    return weft_transport_launched(&count, NULL) != NULL;
+}
+
+/* NULL: workers are threads. */
+static const weft_transport_processes *processes_of(const weft_config *config)
+{
+    return weft_transport_kind_get(config->transport)->processes;
+}
+
 void weft_cli_settle(weft_config *config)
 {
-    bool alone = config->transport == WEFT_CONFIG_MPI && count_workers(config) > 1 && weft_mpi_launched(NULL) == 1;
-    if (!alone) return;
-    config->transport = WEFT_CONFIG_LOCAL;
-    fprintf(stderr, "note: the launcher started one process: its %lld workers are threads, as with transport=local\n",
-            (long long)count_workers(config));
+    const weft_transport_processes *processes = processes_of(config);
+    if (!processes || count_workers(config) <= 1 || processes->launched(NULL) != 1) return;
+    config->transport = 0; /* the kind that needs no launcher */
+    fprintf(stderr, "note: the launcher started one process: its %lld workers are threads, as with transport=%s\n",
+            (long long)count_workers(config), weft_transport_kind_get(0)->name);
 }
 
 static weft_status check(const weft_config *config, weft_error *error)
 {
     const char *variable = NULL;
-    bool mpi = config->transport == WEFT_CONFIG_MPI;
-    int32_t processes = weft_mpi_launched(&variable);
-    if (!mpi && processes > 1)
+    int32_t count = 0;
+    const weft_transport_kind *kind = weft_transport_kind_get(config->transport);
+    const weft_transport_kind *launched = weft_transport_launched(&count, &variable);
+    if (!kind->processes && count > 1)
         return weft_config_complain(config, "transport", error,
-                                    "local, but a launcher started %d processes (%s): add transport=mpi, or start one, "
+                                    "%s, but a launcher started %d processes (%s): add transport=%s, or start one, "
                                     "which runs all workers as threads",
-                                    (int)processes, variable);
-    if (mpi && processes == 0 && count_workers(config) > 1)
+                                    kind->name, (int)count, variable, launched->name);
+    if (kind->processes && count == 0 && count_workers(config) > 1)
         return weft_config_complain(config, "transport", error,
-                                    "mpi, but no launcher started this process: run mpirun -n %lld weft ..., or set it "
-                                    "to local for threads of one process",
-                                    (long long)count_workers(config));
+                                    "%s, but no launcher started this process: run %s %lld weft ..., or set it to %s "
+                                    "for threads of one process",
+                                    kind->name, kind->processes->launcher, (long long)count_workers(config),
+                                    weft_transport_kind_get(0)->name);
     return WEFT_OK;
 }
 
 void weft_cli_late(void *context)
 {
-    (void)context;
-    fputs("weft: mpi: not all processes that the launcher started have come within the timeout: one hangs before weft "
-          "runs in it, or cannot be reached\n",
-          stderr);
+    fprintf(stderr,
+            "weft: %s: not all processes that the launcher started have come within the timeout: one hangs before weft "
+            "runs in it, or cannot be reached\n",
+            (const char *)context);
     _exit(1);
 }
 
@@ -101,11 +115,12 @@ weft_status weft_cli_launch(const weft_config *config, int32_t *out_rank, weft_e
 {
     int32_t size = 0;
     weft_watch *watch = NULL;
+    const weft_transport_kind *kind = weft_transport_kind_get(config->transport);
     *out_rank = 0;
     TRY(check(config, error));
-    if (config->transport != WEFT_CONFIG_MPI) return WEFT_OK;
-    TRY(weft_watch_start(config->timeout, weft_cli_late, NULL, &watch, error));
-    weft_status status = weft_mpi_start(out_rank, &size, error);
+    if (!kind->processes) return WEFT_OK;
+    TRY(weft_watch_start(config->timeout, weft_cli_late, (void *)(uintptr_t)kind->name, &watch, error));
+    weft_status status = kind->processes->start(out_rank, &size, error);
     weft_watch_end(watch);
     return status;
 }
@@ -138,14 +153,14 @@ static void leave(void *exit_status)
     _exit(*(int *)exit_status);
 }
 
-/* With messages under way that nobody receives, MPI may wait for ever. */
-static void finish(int *exit_status)
+/* With messages under way that nobody receives, it may wait for ever. */
+static void finish(const weft_transport_processes *processes, int *exit_status)
 {
     weft_watch *watch = NULL;
     weft_error ignored;
     fflush(stdout);
     if (weft_watch_start(patience, leave, exit_status, &watch, &ignored) != WEFT_OK) leave(exit_status);
-    weft_mpi_finish();
+    processes->finish();
     weft_watch_end(watch);
 }
 
@@ -154,23 +169,24 @@ static void finish(int *exit_status)
 weft_status weft_cli_land(const weft_config *config, const char *verb, int32_t rank, weft_status status,
                           weft_error *error)
 {
-    if (config->transport != WEFT_CONFIG_MPI) return status;
+    const weft_transport_processes *processes = processes_of(config);
+    if (!processes) return status;
     int voice = voice_of(status, rank), exit_status = weft_status_exit(status);
     if (voice == SPOKEN) say(verb, error);
     int64_t own = word_of(voice, rank, exit_status), first = own;
-    bool together = weft_mpi_agree(own, status == WEFT_OK ? HUGE_VAL : patience, &first);
+    bool together = processes->agree(own, status == WEFT_OK ? HUGE_VAL : patience, &first);
     bool speaks = voice == CAUSE || voice == ECHO;
     if (speaks && (!together || first == own)) say(verb, error);
     if (!together) {
-        weft_mpi_abort(exit_status ? exit_status : 1);
+        processes->abort(exit_status ? exit_status : 1);
         return status;
     }
     exit_status = (int)(first & 0xff);
     if (exit_status == 0) {
-        weft_mpi_finish();
+        processes->finish();
         return WEFT_OK;
     }
-    finish(&exit_status);
+    finish(processes, &exit_status);
     weft_error_clear(error); /* it has been said */
     return exit_status == 2 ? WEFT_INVALID : WEFT_FAILED;
 }

@@ -15,20 +15,26 @@ const volatile sig_atomic_t *weft_cli_catch_signals(void);
 /* From now on they end the process at once. */
 void weft_cli_release_signals(void);
 
-/* After loading: where a launcher started one process alone, several workers of transport mpi become its threads. */
+/* Whether a launcher started this process, alone or with others. */
+bool weft_cli_launched(void);
+
+/* After loading: where a launcher started one process alone, workers that should be several processes become its
+ * threads. */
 void weft_cli_settle(weft_config *config);
 
-/* Starts MPI for transport mpi; *out_rank is 0 for transport local. WEFT_INVALID when the transport is not the one that
- * the process was started for. Where others do not come within the timeout the process ends. */
+/* Starts the processes of a transport that has some; *out_rank is 0 where workers are threads. WEFT_INVALID when the
+ * transport is not the one that the process was started for. Where others do not come within the timeout the process
+ * ends. */
 weft_status weft_cli_launch(const weft_config *config, int32_t *out_rank, weft_error *error) WEFT_CHECKED;
 
-/* After a launch that went well: returns status. Under MPI all processes end together and with the same exit status:
+/* After a launch that went well: returns status. Processes of one run all end together and with the same exit status:
  * one of those that failed says why, and the record is empty then; where the others do not come, it ends them and may
  * not return. */
 weft_status weft_cli_land(const weft_config *config, const char *verb, int32_t rank, weft_status status,
                           weft_error *error) WEFT_CHECKED;
 
-/* Says that processes are missing, and ends this one: `late` of options of train/. */
+/* Says that processes of the transport of this name (text) are missing, and ends this one: `late` of options of
+ * train/. */
 void weft_cli_late(void *context);
 
 #endif

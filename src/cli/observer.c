@@ -2,11 +2,11 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "cli/launch.h"
 #include "base/median.h"
 #include "cli/timelines.h"
 #include "config/document.h"
 #include "report/report.h"
-#include "transport/transport.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ weft_status weft_run_observer_init(weft_run_observer *observer, const weft_job *
                                     .progress = progress,
                                     .lock = -1,
                                     .metrics = -1,
-                                    .terminal = isatty(fileno(progress)) && weft_mpi_launched(NULL) == 0};
+                                    .terminal = isatty(fileno(progress)) && !weft_cli_launched()};
     weft_text_init(&observer->line);
     observer->seconds_capacity = (size_t)(job->config->run.steps < 100000 ? job->config->run.steps : 100000);
     return weft_allocate(observer->seconds_capacity, sizeof *observer->seconds, &observer->seconds, error);

@@ -14,12 +14,28 @@ typedef enum plan_form { FORM_TEXT, FORM_CSV, FORM_JSON } plan_form;
 
 static const int64_t default_batch = 1024; /* of a model whose file says none */
 
-static weft_status read_model(weft_planning *p, const char *path, weft_error *error)
+static weft_status take_model(weft_planning *p, const weft_text *text, const char *path, weft_error *error)
 {
     weft_document document;
-    TRY(weft_document_read(&document, path, error));
+    weft_error ignored;
+    weft_error_clear(&ignored);
+    TRY(weft_document_parse(&document, weft_text_get(text), text->length, path, error));
+    bool may_run = weft_node_get(document.root, "model") != NULL;
     weft_status status = weft_plan_model_read(&document, &p->model, error);
     weft_document_fini(&document);
+    if (status == WEFT_OK && may_run)
+        p->has_run = weft_config_load_text(&p->run.config, weft_text_get(text), text->length, path, NULL, 0,
+                                           &ignored) == WEFT_OK;
+    return status;
+}
+
+static weft_status read_model(weft_planning *p, const char *path, weft_error *error)
+{
+    weft_text text;
+    weft_text_init(&text);
+    weft_status status = weft_file_read(path, &text, error);
+    if (status == WEFT_OK) status = take_model(p, &text, path, error);
+    weft_text_fini(&text);
     return status;
 }
 
@@ -77,6 +93,14 @@ static void show_progress(void *context, size_t done, size_t all)
     fprintf(stderr, "\r%s: %zu of %zu replayed\033[K", p->at, done, all);
 }
 
+/* A model that comes with a run of weft has the memory that weft would take for it. */
+static weft_status ask_trainer(weft_planning *p, weft_error *error)
+{
+    if (!p->has_run || strcmp(p->cluster.software.name, "weft") != 0) return WEFT_OK;
+    p->sizes = (weft_plan_sizes){&p->run, weft_cli_plan_memory};
+    return weft_known_create(&p->run.known, error);
+}
+
 static weft_status read_sizes(weft_planning *p, const weft_arguments *arguments, weft_error *error)
 {
     TRY(weft_planning_list(arguments, "gpus", p->gpus, &p->gpu_count, error));
@@ -99,6 +123,7 @@ static weft_status prepare(weft_planning *p, const weft_arguments *arguments, pl
     TRY(weft_cli_outputs_check(arguments, files, sizeof files / sizeof *files, error));
     TRY(read_model(p, arguments->operands[0], error));
     TRY(read_cluster(p, arguments->operands[1], weft_arguments_get(arguments, "software"), error));
+    TRY(ask_trainer(p, error));
     TRY(read_sizes(p, arguments, error));
     TRY(weft_planning_fix(&p->fix, weft_arguments_get(arguments, "fix"), error));
     TRY(weft_planning_rivals(p, weft_arguments_get(arguments, "compare"), error));

@@ -72,7 +72,8 @@ weft_status weft_planning_solve(weft_planning *p, weft_error *error)
                                                .gpus = p->gpus[i / p->batch_count],
                                                .batch = p->batches[i % p->batch_count],
                                                .fix = p->fix,
-                                               .top = (int32_t)(p->top < LEAST_KEPT ? LEAST_KEPT : p->top)};
+                                               .top = (int32_t)(p->top < LEAST_KEPT ? LEAST_KEPT : p->top),
+                                               .sizes = p->sizes.memory ? &p->sizes : NULL};
         snprintf(at, sizeof at, "%lld GPUs, batch %lld", (long long)which->question.gpus,
                  (long long)which->question.batch);
         TRY(solve_one(p, which, error));
@@ -84,5 +85,7 @@ void weft_planning_fini(weft_planning *p)
 {
     for (int i = 0; i < p->case_count; i++) weft_plan_answer_fini(&p->cases[i].answer);
     weft_plan_fit_fini(&p->fit);
+    if (p->has_run) weft_config_fini(&p->run.config);
+    weft_known_destroy(p->run.known);
     weft_arena_fini(&p->arena);
 }

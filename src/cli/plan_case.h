@@ -6,6 +6,7 @@
 #ifndef WEFT_CLI_PLAN_CASE_H
 #define WEFT_CLI_PLAN_CASE_H
 
+#include "cli/plan_sizes.h"
 #include "cli/verb.h"
 #include "plan/answer.h"
 #include "plan/fit.h"
@@ -24,6 +25,9 @@ typedef struct weft_plan_case {
 typedef struct weft_planning {
     weft_arena arena;
     weft_plan_model model;
+    weft_cli_plan_run run; /* what the model was read from, where that is a run of weft (has_run) */
+    bool has_run;
+    weft_plan_sizes sizes;
     weft_plan_cluster cluster;
     weft_plan_fit fit; /* the cluster borrows from it */
     weft_plan_fix fix;

@@ -59,8 +59,8 @@ static void add_memory(const weft_plan_case *which, const weft_plan_row *row, we
     weft_text_add(out, "\nmemory of rank %d, the fullest, GB\n", memory->rank);
     for (int line = 0; line < WEFT_PLAN_LINES; line++)
         weft_text_add(out, "%-20s  %8.2f\n", weft_plan_line_name((weft_plan_line)line), memory->line[line] / 1e9);
-    weft_text_add(out, "%-20s  %8.2f of %.2f\n", "all, with slack", memory->bytes / 1e9,
-                  which->question.cluster->gpu.memory / 1e9);
+    weft_text_add(out, "%-20s  %8.2f of %.2f\n", row->replayed.counted ? "all, as a dry run" : "all, with slack",
+                  memory->bytes / 1e9, which->question.cluster->gpu.memory / 1e9);
 }
 
 /* The step that the best layout would take if memory were no limit. */

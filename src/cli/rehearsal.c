@@ -1,6 +1,7 @@
 #include "cli/rehearsal.h"
 
 #include "report/report.h"
+#include "transport/kinds.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -96,7 +97,7 @@ static double difference(const weft_cli_rehearsal *it)
 
 static const char *transport_name(const weft_cli_rehearsal *it)
 {
-    return it->job->config->transport == WEFT_CONFIG_MPI ? "mpi" : "local";
+    return weft_transport_kind_get(it->job->config->transport)->name;
 }
 
 static void add_hidden(const char *name, const weft_hidden *simulated, const weft_hidden *rehearsed, weft_text *out)
@@ -132,13 +133,13 @@ void weft_cli_rehearsal_text(const weft_cli_rehearsal *it, weft_text *out)
     add_hidden("reductions behind compute  ", &simulated->reductions, &rehearsed->reductions, out);
 }
 
-static void add_step(weft_json *json, const char *key, const weft_cli_step *step)
+static void add_step(weft_json *json, const weft_program *program, const char *key, const weft_cli_step *step)
 {
     weft_json_object(json, key, WEFT_JSON_ROW);
     if (step->number) weft_json_int(json, "step", step->number);
     weft_json_number(json, "step_time", step->time);
     weft_json_number(json, "bubble_fraction", step->idle);
-    weft_report_causes_json(json, step->cause, 0);
+    weft_report_causes_json(json, program, step->cause, 0);
     weft_json_number(json, "own_step_time", step->own_time);
     weft_json_number(json, "own_bubble_fraction", step->own_idle);
     weft_json_number(json, "gathers_hidden", weft_hidden_share(&step->gathers));
@@ -161,8 +162,8 @@ void weft_cli_rehearsal_json(const weft_cli_rehearsal *it, weft_text *out)
     weft_json_text(&json, "transport", transport_name(it));
     weft_json_int(&json, "steps", (int64_t)it->count);
     weft_json_truth(&json, "stopped", (int64_t)it->count < it->asked);
-    add_step(&json, "simulated", &it->simulated);
-    add_step(&json, "rehearsed", weft_cli_rehearsal_middle(it));
+    add_step(&json, it->job->train, "simulated", &it->simulated);
+    add_step(&json, it->job->train, "rehearsed", weft_cli_rehearsal_middle(it));
     weft_json_number(&json, "difference_percent", it->simulated.time > 0 ? difference(it) : NAN);
     weft_json_list(&json, "step_times", WEFT_JSON_ROW);
     for (size_t i = 0; i < it->count; i++) weft_json_number(&json, NULL, it->steps[i].time);

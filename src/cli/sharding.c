@@ -15,10 +15,11 @@ static weft_status find_shard(const char *name, weft_shard *out, weft_error *err
 
 weft_status weft_cli_sharding(const weft_arguments *arguments, weft_lower_options *lower, weft_error *error)
 {
-    int64_t data = 1, buffers = 2;
+    int64_t data = 1, tensor = 1, buffers = 2;
     const char *shard = weft_arguments_get(arguments, "shard");
     bool early = weft_arguments_has(arguments, "reduce-early");
     TRY(weft_arguments_int(arguments, "data", 1, 1, INT32_MAX, &data, error));
+    TRY(weft_arguments_int(arguments, "tensor", 1, 1, INT32_MAX, &tensor, error));
     TRY(weft_arguments_int(arguments, "buffers", 2, 1, INT32_MAX, &buffers, error));
     if (shard) TRY(find_shard(shard, &lower->shard, error));
     if (data == 1 && lower->shard != WEFT_SHARD_NONE)
@@ -26,6 +27,7 @@ weft_status weft_cli_sharding(const weft_arguments *arguments, weft_lower_option
     if (early && lower->shard < WEFT_SHARD_GRADIENTS)
         FAIL(error, WEFT_INVALID, "--reduce-early needs --shard gradients or weights: others keep whole gradients");
     lower->data = (int32_t)data;
+    lower->tensor = (int32_t)tensor;
     lower->weight_buffers = lower->shard == WEFT_SHARD_WEIGHTS ? (int32_t)buffers : 0;
     lower->gradient_buffers = early ? (int32_t)buffers : 0;
     return WEFT_OK;

@@ -14,7 +14,13 @@
         "reduce-early", NULL, "reduce gradients whenever their buffer is wanted, not once a step"                      \
     }
 
-/* Fills data, shard and the buffers of lower. */
+/* And one more, for verbs that have it. */
+#define WEFT_CLI_TENSOR_OPTIONS                                                                                        \
+    {                                                                                                                  \
+        "tensor", "N", "tensor-parallel width: whose workers add up what they have of a stage's gradients (default 1)" \
+    }
+
+/* Fills data, tensor, shard and the buffers of lower. */
 weft_status weft_cli_sharding(const weft_arguments *arguments, weft_lower_options *lower,
                               weft_error *error) WEFT_CHECKED;
 

@@ -63,6 +63,8 @@ static weft_status simulate(simulation *it, const weft_arguments *arguments, wef
     weft_lower_options lower = {
         .update = it->costs.has_update, .norm = it->costs.has_update, .clip = it->costs.has_update};
     TRY(weft_cli_sharding(arguments, &lower, error));
+    if (it->costs.costs.exchanges[WEFT_F] && lower.tensor < 2)
+        FAIL(error, WEFT_INVALID, "exchanges need workers that divide every layer: give --tensor 2 or more");
     TRY(weft_program_create(it->schedule, &lower, &it->program, error));
     memcpy(it->name, it->schedule->name, sizeof it->name);
     it->loops = it->schedule->loops;
@@ -149,7 +151,7 @@ static void write_json(const simulation *it, weft_text *out)
     weft_json_int(&json, "actions", program->action_count);
     weft_json_number(&json, "step_time", it->bubble.step_time);
     weft_json_number(&json, "bubble_fraction", it->bubble.fraction);
-    weft_report_causes_json(&json, it->bubble.cause, 0);
+    weft_report_causes_json(&json, program, it->bubble.cause, 0);
     weft_json_number(&json, "own_step_time", it->bubble.own_step_time);
     weft_json_number(&json, "own_bubble_fraction", it->bubble.own_fraction);
     weft_json_list(&json, "peak_activations", WEFT_JSON_ROW);
@@ -205,8 +207,9 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
 static const weft_option options[] = {
     WEFT_CLI_SCHEDULE_OPTIONS,
     WEFT_CLI_SHARDING_OPTIONS,
+    WEFT_CLI_TENSOR_OPTIONS,
     WEFT_CLI_COST_OPTIONS,
-    WEFT_CLI_PICTURE_OPTIONS,
+    WEFT_CLI_TENSOR_COST_OPTIONS WEFT_CLI_PICTURE_OPTIONS,
     {"json", NULL, "print an object (docs/cli.md)"},
     {NULL, NULL, NULL},
 };

@@ -5,7 +5,7 @@
 #include "cli/launch.h"
 #include "cli/pictures.h"
 #include "cli/verb.h"
-#include "transport/transport.h"
+#include "transport/kinds.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,7 +161,7 @@ static weft_status train(sweeper *self, bool first, const volatile sig_atomic_t 
 static weft_status run_size(sweeper *self, bool first, const volatile sig_atomic_t *stop, weft_error *error)
 {
     weft_sweep_row *row = &self->sizes.rows[self->at];
-    bool local = self->sizes.configs[self->at].transport == WEFT_CONFIG_LOCAL;
+    bool local = !weft_transport_kind_get(self->sizes.configs[self->at].transport)->processes;
     weft_status status = train(self, first, stop, error);
     if (status == WEFT_NO_MEMORY && local) {
         row->outcome = WEFT_SWEEP_TOO_LARGE;
@@ -175,7 +175,7 @@ static weft_status run_size(sweeper *self, bool first, const volatile sig_atomic
 static weft_status run_sizes(sweeper *self, weft_error *error)
 {
     const volatile sig_atomic_t *stop = weft_cli_catch_signals();
-    bool local = self->sizes.configs[0].transport == WEFT_CONFIG_LOCAL, first = true;
+    bool local = !weft_transport_kind_get(self->sizes.configs[0].transport)->processes, first = true;
     for (self->at = 0; self->at < self->sizes.count; self->at++) {
         weft_sweep_row *row = &self->sizes.rows[self->at];
         self->sweep.stopped = local && *stop; /* processes agree on it between steps only */
@@ -258,7 +258,7 @@ static weft_status run_config(const weft_arguments *arguments, const weft_config
 {
     sweeper self = {.arguments = arguments,
                     .progress = weft_arguments_has(arguments, "json") ? stderr : stdout,
-                    .terminal = isatty(STDERR_FILENO) && weft_mpi_launched(NULL) == 0};
+                    .terminal = isatty(STDERR_FILENO) && !weft_cli_launched()};
     weft_status status = prepare(&self, config, list, error);
     if (status == WEFT_OK) status = weft_cli_launch(config, &self.rank, error);
     if (status == WEFT_OK) status = weft_cli_land(config, "sweep", self.rank, sweep(&self, error), error);

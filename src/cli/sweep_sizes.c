@@ -1,5 +1,7 @@
 #include "cli/sweep.h"
 
+#include "transport/kinds.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,7 +103,7 @@ static weft_status make_job(weft_cli_sizes *sizes, int i, const weft_config *con
 static double machine_bytes(const weft_config *config)
 {
     long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
-    bool known = config->transport == WEFT_CONFIG_LOCAL && pages > 0 && bytes > 0;
+    bool known = !weft_transport_kind_get(config->transport)->processes && pages > 0 && bytes > 0;
     return known ? (double)pages * (double)bytes : HUGE_VAL;
 }
 

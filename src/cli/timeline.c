@@ -5,6 +5,7 @@
 #include "base/median.h"
 #include "cli/pictures.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,25 @@ static weft_status view(const weft_timeline *timeline, weft_step_view *out, weft
     return WEFT_OK;
 }
 
+/* What tensor-parallel workers exchange is in their passes: how long it takes has to be told. */
+static weft_status read_exchanges(weft_step_forecast *it, const weft_arguments *arguments, weft_error *error)
+{
+    it->exchange_rate = HUGE_VAL;
+    TRY(weft_arguments_double(arguments, "exchange-latency", 0, 0, 1e9, &it->exchange_latency, error));
+    TRY(weft_arguments_double(arguments, "exchange-rate", HUGE_VAL, 1, 1e18, &it->exchange_rate, error));
+    it->has_exchanges =
+        weft_arguments_has(arguments, "exchange-latency") || weft_arguments_has(arguments, "exchange-rate");
+    if (it->has_exchanges && it->job->tensor < 2)
+        FAIL(error, WEFT_INVALID, "%s has no tensor-parallel workers that would exchange anything", it->run);
+    return WEFT_OK;
+}
+
+static weft_status add_exchanges(const weft_step_forecast *it, weft_timeline *timeline, weft_error *error)
+{
+    if (!it->has_exchanges) return WEFT_OK;
+    return weft_timeline_add_exchanges(timeline, it->exchange_latency, it->exchange_rate, error);
+}
+
 static double last_end(const weft_timeline *timeline)
 {
     double end = 0;
@@ -89,6 +109,7 @@ static weft_status predict(weft_step_forecast *it, weft_error *error)
     }
     qsort(steps, count + 1, sizeof *steps, by_seconds);
     TRY(weft_draw_step(&it->draw, steps[count / 2].number, &it->drawn, error));
+    TRY(add_exchanges(it, &it->drawn, error));
     return view(&it->drawn, &it->predicted, error);
 }
 
@@ -102,6 +123,7 @@ static weft_status forecast(weft_step_forecast *it, weft_error *error)
         step[i] = it->records[i].end - it->records[i].begin;
         outside[i] = step[i] - last_end(&it->timelines[i]);
     }
+    TRY(add_exchanges(it, &it->timelines[earlier], error));
     TRY(view(&it->timelines[earlier], &it->measured, error));
     it->measured.step = step[earlier];
     it->measured.outside = outside[earlier];
@@ -154,6 +176,7 @@ static weft_status show(weft_step_forecast *it, const weft_arguments *arguments,
     TRY(weft_timelines_open(it->run, &it->arena, &it->config, &it->steps, &it->step_count, error));
     TRY(choose_step(it, arguments, error));
     TRY(weft_job_create(&it->config, &it->job, error));
+    TRY(read_exchanges(it, arguments, error));
     TRY(weft_cli_pictures_check(arguments, it->job->train, error));
     TRY(weft_cli_outputs_check(arguments, files, sizeof files / sizeof *files, error));
     TRY(read_steps(it, error));
@@ -195,6 +218,8 @@ static const weft_option options[] = {
     {"html", "FILE", "draw both as a page to zoom and hover in a browser"},
     {"trace", "FILE", "write both for ui.perfetto.dev and chrome://tracing"},
     {"costs-out", "FILE", "write the fitted costs, in seconds, as --costs of weft simulate reads them"},
+    {"exchange-latency", "X", "seconds of one exchange of tensor-parallel workers, however short (default 0)"},
+    {"exchange-rate", "X", "and bytes a second of what they exchange; one given, the bubble counts exchanges"},
     {"json", NULL, "print an object (docs/cli.md)"},
     {NULL, NULL, NULL},
 };

@@ -32,8 +32,10 @@ typedef struct weft_step_forecast {
     weft_draw draw;
     weft_timeline drawn;
     weft_step_view measured, predicted;
-    double steady; /* program time when every action takes its fitted cost, always */
-    double median; /* seconds of all these steps */
+    bool has_exchanges;                     /* something was said of: */
+    double exchange_latency, exchange_rate; /* seconds, bytes a second */
+    double steady;                          /* program time when every action takes its fitted cost, always */
+    double median;                          /* seconds of all these steps */
 } weft_step_forecast;
 
 void weft_step_forecast_print(const weft_step_forecast *it, weft_text *out);

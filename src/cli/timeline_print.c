@@ -72,6 +72,7 @@ static void add_head(const weft_program *program, weft_text *out)
     weft_text_add(out, "\nstage  rank     forward%s      update     message",
                   has(program, WEFT_I) ? "  back input  back weight" : "     backward");
     add_optional(program, WEFT_UNSHARD, "      gather", out);
+    add_optional(program, WEFT_REDUCE_TENSOR, "  reduce-tp", out);
     add_optional(program, WEFT_REDUCE_GRAD, "      reduce", out);
     weft_text_add(out, "   (ms)\n");
 }
@@ -85,6 +86,7 @@ static void add_stage(const weft_program *program, const weft_costs *costs, int3
         weft_text_add(out, "  %11.3f", 1e3 * costs->backward[s]);
     weft_text_add(out, "  %10.3f  %10.3f", 1e3 * costs->update[s], 1e3 * costs->messages[s]);
     if (has(program, WEFT_UNSHARD)) weft_text_add(out, "  %10.3f", 1e3 * costs->gathers[s]);
+    if (has(program, WEFT_REDUCE_TENSOR)) weft_text_add(out, "  %10.3f", 1e3 * costs->sums[s]);
     if (has(program, WEFT_REDUCE_GRAD)) weft_text_add(out, "  %10.3f", 1e3 * costs->reductions[s]);
     weft_text_add(out, "\n");
 }
@@ -128,7 +130,7 @@ static void json_view(weft_json *json, const char *name, const weft_step_view *v
     json_number(json, "program_time", view->program);
     json_number(json, "outside_time", view->outside);
     json_number(json, "bubble_fraction", view->bubble);
-    weft_report_causes_json(json, view->cause, DIGITS);
+    weft_report_causes_json(json, view->timeline->program, view->cause, DIGITS);
     json_number(json, "own_step_time", view->own);
     json_number(json, "own_bubble_fraction", view->own_bubble);
     weft_json_object_end(json);
@@ -148,8 +150,9 @@ static void json_list(weft_json *json, const char *key, const double *values, in
     weft_json_list_end(json);
 }
 
-static void json_costs(weft_json *json, const weft_costs *costs, int32_t S)
+static void json_costs(weft_json *json, const weft_program *program, const weft_costs *costs)
 {
+    int32_t S = program->stages;
     weft_json_object(json, "costs", WEFT_JSON_LINES);
     json_list(json, "forward", costs->forward, S);
     json_list(json, "backward_input", costs->backward_input, S);
@@ -158,6 +161,7 @@ static void json_costs(weft_json *json, const weft_costs *costs, int32_t S)
     json_list(json, "update", costs->update, S);
     json_list(json, "comm", costs->messages, S);
     json_list(json, "gather", costs->gathers, S);
+    if (has(program, WEFT_REDUCE_TENSOR)) json_list(json, "reduce_tensor", costs->sums, S);
     json_list(json, "reduce_grad", costs->reductions, S);
     json_number(json, "reduce_tied", costs->collectives[WEFT_REDUCE_TIED]);
     json_number(json, "norm", costs->collectives[WEFT_NORM]);
@@ -183,7 +187,7 @@ void weft_step_forecast_print_json(const weft_step_forecast *it, weft_text *out)
     json_number(&json, "difference_to_median", it->predicted.step / it->median - 1);
     json_held(&json, it->job, "peak_activations", NULL);
     json_held(&json, it->job, "peak_activation_bytes", it->job->kept);
-    json_costs(&json, &it->fit.costs, it->job->stage_count);
+    json_costs(&json, it->job->train, &it->fit.costs);
     weft_json_object_end(&json);
     weft_text_add(out, "\n");
 }
@@ -214,6 +218,7 @@ void weft_step_forecast_print_costs(const weft_step_forecast *it, weft_text *out
     add_list("\n", "update", costs->update, S, out);
     add_list("\n", "comm", costs->messages, S, out);
     if (has(it->job->train, WEFT_UNSHARD)) add_list("\n", "gather", costs->gathers, S, out);
+    if (has(it->job->train, WEFT_REDUCE_TENSOR)) add_list("\n", "reduce-tensor", costs->sums, S, out);
     if (has(it->job->train, WEFT_REDUCE_GRAD)) {
         add_list("\n", "reduce", costs->reductions, S, out);
         weft_text_add(out, "\n");

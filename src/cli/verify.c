@@ -183,6 +183,7 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
 static const weft_option options[] = {
     WEFT_CLI_SCHEDULE_OPTIONS,
     WEFT_CLI_SHARDING_OPTIONS,
+    WEFT_CLI_TENSOR_OPTIONS,
     {"memory-cap", "N", "refuse more than N micro-batch stages held at once by a rank"},
     {"one-queue", NULL, "prove that it ends, too, where all transfers of a rank share one queue; status 1 if not"},
     {"json", NULL, "print an object (docs/cli.md)"},

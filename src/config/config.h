@@ -57,7 +57,7 @@ typedef enum {
     WEFT_CONFIG_PIPELINE_DATA_TENSOR
 } weft_config_order;
 typedef enum { WEFT_CONFIG_DIALECT_CURRENT, WEFT_CONFIG_DIALECT_2024 } weft_config_dialect; /* = weft_csv_dialect */
-typedef enum { WEFT_CONFIG_LOCAL, WEFT_CONFIG_MPI } weft_config_transport;
+typedef enum { WEFT_CONFIG_LOCAL, WEFT_CONFIG_MPI } weft_config_transport; /* = lines of transport/kinds.def */
 
 typedef struct weft_model_config {
     int64_t architecture; /* preset: gpt2 | llama; sets the defaults of norm, position, activation, bias, tied */

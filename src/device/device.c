@@ -1,25 +1,57 @@
+#include "base/text.h"
 #include "device/kinds.h"
 
-static const weft_device_kind *const kinds[] = {
-    &weft_device_reference,
-#ifdef WEFT_HAVE_ONEDNN
-    &weft_device_cpu,
-#endif
-    &weft_device_emulated,
-    NULL,
-};
+#include <string.h>
 
 const weft_device_kind *const *weft_device_kinds(void)
 {
-    return kinds;
+    return weft_device_kind_table;
+}
+
+static const weft_device_kind *find(const char *name, size_t length)
+{
+    for (const weft_device_kind *const *kind = weft_device_kind_table; *kind != NULL; kind++) {
+        if (strlen((*kind)->name) == length && memcmp((*kind)->name, name, length) == 0) return *kind;
+    }
+    return NULL;
 }
 
 const weft_device_kind *weft_device_kind_find(const char *name)
 {
-    for (const weft_device_kind *const *kind = kinds; *kind != NULL; kind++) {
-        if (strcmp((*kind)->name, name) == 0) return *kind;
-    }
-    return NULL;
+    return find(name, strlen(name));
+}
+
+/* The kinds that train, the one to take first. */
+static weft_status no_such_device(const char *text, weft_error *error)
+{
+    const char *names = weft_device_kind_find("cpu") ? "cpu and reference" : "reference";
+    FAIL(error, WEFT_INVALID, "no device '%s' in this build, which has %s: training runs on CPUs today", text, names);
+}
+
+weft_status weft_device_parse(const char *text, const weft_device_kind **out, int32_t *out_index, weft_error *error)
+{
+    const char *number = strchr(text, ':');
+    int64_t index = 0;
+    *out_index = -1;
+    *out = find(text, number == NULL ? strlen(text) : (size_t)(number - text));
+    if (*out == NULL) return no_such_device(text, error);
+    if (number == NULL) return WEFT_OK;
+    if ((*out)->count == NULL)
+        FAIL(error, WEFT_INVALID, "there is one %s, without a number: write '%s', not '%s'", (*out)->name, (*out)->name,
+             text);
+    const int32_t count = (*out)->count();
+    if (!weft_parse_int(number + 1, &index) || index < 0 || index >= count)
+        FAIL(error, WEFT_INVALID, "no device '%s': this machine has %d of %s, numbered from 0", text, (int)count,
+             (*out)->name);
+    *out_index = (int32_t)index;
+    return WEFT_OK;
+}
+
+int32_t weft_device_index(const weft_device_kind *kind, int32_t named, int32_t worker)
+{
+    if (named >= 0 || kind->count == NULL) return named < 0 ? 0 : named;
+    const int32_t count = kind->count();
+    return count > 0 ? worker % count : 0;
 }
 
 weft_status weft_device_check(const weft_device *device, weft_error *error)

@@ -12,12 +12,12 @@
  * Letters: B sequences, T tokens, N = B T rows, C width, H query heads, G key/value heads, D head width, V vocabulary.
  *
  * Owns: an instance owns its streams' resources and primitives; memory from allocate belongs to the caller.
- * Threads: an instance belongs to the thread that created it.
+ * Threads: an instance belongs to the thread that created it; another one may copy for it while it makes no call.
  */
 #ifndef WEFT_DEVICE_DEVICE_H
 #define WEFT_DEVICE_DEVICE_H
 
-#include "schedule/schedule.h"
+#include "base/memory.h"
 #include "tensor/element.h"
 
 typedef struct weft_device weft_device;
@@ -25,9 +25,14 @@ typedef struct weft_stream weft_stream; /* NULL is the instance's only stream on
 
 typedef enum weft_memory_kind { WEFT_MEMORY_DEVICE, WEFT_MEMORY_PINNED } weft_memory_kind;
 
-/* A point on a stream. On a CPU device it is reached when recorded, on an emulated one when the clock says so. */
+typedef enum weft_stream_kind {
+    WEFT_STREAM_COMPUTE,
+    WEFT_STREAM_TRANSFER, /* messages, gathers, reductions, copies: goes before computation where both could run */
+} weft_stream_kind;
+
+/* A point on a stream, made ahead by events_create; what is in it is the device's. */
 typedef struct weft_event {
-    int64_t nanoseconds; /* weft_clock_nanoseconds when it was reached, or will be; read after the step */
+    int64_t nanoseconds;
     void *handle;
 } weft_event;
 
@@ -42,6 +47,7 @@ typedef struct weft_linear {
 
 typedef struct weft_attention {
     int64_t B, T, H, G, D; /* causal, scale 1/sqrt(D); qkv (B T, (H + 2 G) D): queries, then keys, then values */
+    int64_t window;        /* a token sees itself and the window - 1 tokens before it; 0: all before it */
 } weft_attention;
 
 typedef enum weft_norm_kind { WEFT_LAYERNORM, WEFT_RMSNORM } weft_norm_kind;
@@ -62,12 +68,13 @@ typedef struct weft_rotary {
     int64_t stride;         /* elements from row to row */
 } weft_rotary;
 
-/* What changes from step to step; lives in device memory (allocate), written by copy before the step. */
+/* Everything that changes from step to step; lives in device memory, written before the step. */
 typedef struct weft_step_scalars {
     float learning_rate, beta1, beta2, epsilon, weight_decay;
     float correction1, correction2; /* 1 - beta^step */
     float clip_norm;                /* 0: no clipping */
     float clip_factor;              /* written by norm_finish; 1 before */
+    float loss_gradient_scale;      /* 1 / target tokens of the whole batch */
     int32_t nonfinite;              /* written by norm_finish: 1 when the norm is not finite */
     double norm;                    /* written by norm_finish */
 } weft_step_scalars;
@@ -77,27 +84,56 @@ enum { WEFT_NORM_BLOCK = 65536 }; /* elements in one block of the gradient norm;
 typedef struct weft_device_operations {
     void (*destroy)(weft_device *device); /* accepts NULL */
 
+    /* What is in new memory is not known. Released memory is read and written by nothing that was enqueued. */
     weft_status (*allocate)(weft_device *device, weft_memory_kind kind, size_t bytes, void **out, weft_error *error);
     void (*release)(weft_device *device, void *memory);
-    void (*copy)(weft_device *device, weft_stream *stream, void *to, const void *from,
-                 size_t bytes); /* host or device */
-    void (*zero)(weft_device *device, weft_stream *stream, void *memory, size_t bytes);
+    /* Free and total bytes of the device's memory. */
+    weft_status (*memory)(weft_device *device, size_t *out_free, size_t *out_total, weft_error *error);
+
+    /* What is enqueued on one stream runs in order, on several side by side. CPU devices have one, NULL. */
+    weft_status (*stream_create)(weft_device *device, weft_stream_kind kind, weft_stream **out, weft_error *error);
+    void (*stream_destroy)(weft_device *device, weft_stream *stream);
+    /* The host waits until all that the stream was given is done. Brings what failed there. */
+    weft_status (*stream_wait)(weft_device *device, weft_stream *stream, weft_error *error);
+
+    /* Events are made before the first step, since recording allocates nothing. An event that was never recorded is
+     * reached. */
+    weft_status (*events_create)(weft_device *device, int32_t count, weft_event *out, weft_error *error);
+    void (*events_destroy)(weft_device *device, int32_t count, weft_event *events);
     void (*event_record)(weft_device *device, weft_stream *stream, weft_event *event);
+    /* What is given to the stream from now on waits for the event as it was recorded last. */
     void (*event_wait)(weft_device *device, weft_stream *stream, const weft_event *event);
     bool (*event_done)(weft_device *device, const weft_event *event);
-    /* A device on which actions take the time of a table of costs, and operations none: the lane is free when the
-     * action, under way since so many weft_clock_nanoseconds, has taken its time, and the end is reached then, or later
-     * where it is a message that comes in with latency. NULL: operations take their own. */
-    void (*event_charge)(weft_device *device, weft_action action, int64_t since, weft_event *free, weft_event *end);
+    /* weft_clock_nanoseconds when a done event was reached. */
+    int64_t (*event_time)(weft_device *device, const weft_event *event);
+    /* The earliest that one which is not done can be reached, as far as the device knows; INT64_MAX: it does not. */
+    int64_t (*event_due)(weft_device *device, const weft_event *event);
 
-    /* out (rows, C) = wte[token - first] + wpe[row % T]; zeros where the table does not hold the token, so that the sum
-     * over all slices of a vocabulary is that of the whole. wte (V, C), wpe (T, C) or NULL. */
+    /* Enqueued copies. Pinned memory stays untouched by the host until an event recorded behind the copy is done. */
+    void (*copy_in)(weft_device *device, weft_stream *stream, void *to, const void *pinned, size_t bytes);
+    void (*copy_out)(weft_device *device, weft_stream *stream, void *pinned, const void *from, size_t bytes);
+    void (*copy)(weft_device *device, weft_stream *stream, void *to, const void *from,
+                 size_t bytes); /* on the device */
+    void (*zero)(weft_device *device, weft_stream *stream, void *memory, size_t bytes);
+    /* Between device memory and any of the host's, between programs only: they wait for all streams, and are done when
+     * they return. */
+    weft_status (*write)(weft_device *device, void *to, const void *host, size_t bytes, weft_error *error);
+    weft_status (*read)(weft_device *device, void *host, const void *from, size_t bytes, weft_error *error);
+
+    /* Where instructions take the time they are told and operations none: the stream is busy for so long, from when it
+     * is free, but not before `since` (weft_clock_nanoseconds); the next event recorded on it is reached `latency`
+     * later than the stream is free. NULL: operations take their own. */
+    void (*spend)(weft_device *device, weft_stream *stream, int64_t since, int64_t nanoseconds, int64_t latency);
+
+    /* out (rows, C) = wte[token - first] + wpe[positions[row]]; zeros where the table does not hold the token, so that
+     * the sum over all slices of a vocabulary is that of the whole. wte (V, C), wpe (T, C) or NULL; positions (rows),
+     * each below T, or NULL: row % T. */
     void (*embed_forward)(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
-                          const void *wte, const void *wpe, void *out);
+                          const int32_t *positions, const void *wte, const void *wpe, void *out);
     /* dwte (V, C) of the rows whose token the table holds; dwpe (T, C) of every row, the same on all slices. Rows are
      * added in ascending order. */
     void (*embed_backward)(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
-                           const void *dout, bool accumulate, float *dwte, float *dwpe);
+                           const int32_t *positions, const void *dout, bool accumulate, float *dwte, float *dwpe);
 
     /* mean (rows; unused by RMSNORM, may be NULL then) and rstd (rows) are kept for backward. bias may be NULL. */
     void (*norm_forward)(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *x,
@@ -110,7 +146,7 @@ typedef struct weft_device_operations {
                                  const void *x, const float *mean, const float *rstd, bool accumulate, float *dweight,
                                  float *dbias);
 
-    /* workspace: at least the kind's linear_workspace bytes, 64-byte aligned. */
+    /* workspace: at least the kind's linear_workspace bytes. */
     void (*linear_forward)(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *x,
                            const void *w, const void *bias, void *y, void *workspace);
     void (*linear_backward_input)(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *dy,
@@ -123,17 +159,20 @@ typedef struct weft_device_operations {
     void (*activation_backward)(weft_device *device, weft_stream *stream, const weft_activation *activation,
                                 const void *x, const void *dy, void *dx);
 
-    /* In place. cosine, sine: (T, D/2). direction +1 forward, -1 backward. */
-    void (*rotary)(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const float *cosine,
-                   const float *sine, int direction, void *x);
+    /* In place. cosine, sine: (T, D/2). positions (B T), each below T, or NULL: row % T. direction +1 forward, -1
+     * backward. */
+    void (*rotary)(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const int32_t *positions,
+                   const float *cosine, const float *sine, int direction, void *x);
 
-    /* out (B T, H D); logsumexp (B, H, T) is what backward keeps. Never stores T x T. workspace: attention_workspace
+    /* out (B T, H D); logsumexp (B, H, T) is what backward keeps. Never stores T x T. documents (B T): where in its
+     * sequence, 0 .. T - 1, the document of each row begins; no row sees another document. Documents follow one
+     * another, so that these only rise within a sequence. NULL: each sequence is one. workspace: attention_workspace
      * bytes. */
     void (*attention_forward)(weft_device *device, weft_stream *stream, const weft_attention *attention,
-                              const void *qkv, void *out, float *logsumexp, void *workspace);
+                              const int32_t *documents, const void *qkv, void *out, float *logsumexp, void *workspace);
     void (*attention_backward)(weft_device *device, weft_stream *stream, const weft_attention *attention,
-                               const void *qkv, const void *out, const float *logsumexp, const void *dout, void *dqkv,
-                               void *workspace);
+                               const int32_t *documents, const void *qkv, const void *out, const float *logsumexp,
+                               const void *dout, void *dqkv, void *workspace);
 
     void (*add)(weft_device *device, weft_stream *stream, int64_t count, const void *a, const void *b,
                 void *out); /* storage */
@@ -146,9 +185,10 @@ typedef struct weft_device_operations {
                   void *to); /* to storage */
 
     /* loss[0] = sum over rows with target >= 0 of -log softmax(logits)[target], added in row order in double, stored as
-     * fp32 (nats). When gradient: logits are replaced by scale * (softmax - onehot), zero for rows with target < 0. */
+     * fp32 (nats). When gradient: logits are replaced by scalars->loss_gradient_scale * (softmax - onehot), zero for
+     * rows with target < 0; else scalars may be NULL. */
     void (*cross_entropy)(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
-                          const int32_t *targets, float scale, bool gradient, float *loss);
+                          const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *loss);
     /* The same where each device has the logits (N, V) of a slice of the vocabulary, the tokens first .. first + V - 1,
      * in two halves. stats (N, 3): the slice's largest logit, the sum of e^(logit - largest), and the target's logit,
      * -INFINITY where the target (a token of the whole vocabulary) is not in the slice; zeros where target < 0. */
@@ -158,11 +198,15 @@ typedef struct weft_device_operations {
      * and their gradient are those of the slice. A row that is not finite in any slice gives a loss that is not finite.
      */
     void (*loss_finish)(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, int32_t parts,
-                        void *logits, const int32_t *targets, const float *stats, float scale, bool gradient,
-                        float *loss);
+                        void *logits, const int32_t *targets, const float *stats, const weft_step_scalars *scalars,
+                        bool gradient, float *loss);
 
     /* sums[i] = sum of squares of block i of WEFT_NORM_BLOCK elements, fixed order inside a block. */
     void (*square_sums)(weft_device *device, weft_stream *stream, int64_t count, const float *gradient, double *sums);
+    /* to[index[i]] = from[i] for i < blocks: what was gathered from the workers comes into the order of the norm. No
+     * index comes twice. */
+    void (*place_sums)(weft_device *device, weft_stream *stream, int64_t blocks, const int32_t *index,
+                       const double *from, double *to);
     /* Adds the sums in index order; writes norm, nonfinite and clip_factor = min(1, clip_norm / (norm + 1e-6)). */
     void (*norm_finish)(weft_device *device, weft_stream *stream, int64_t blocks, const double *sums,
                         weft_step_scalars *scalars);
@@ -187,14 +231,18 @@ struct weft_device {
 
 typedef struct weft_device_options {
     weft_element element;
-    int32_t threads;                /* >= 1 */
-    const struct weft_costs *costs; /* simulate/simulate.h, in seconds; borrowed; NULL for kinds without takes_costs */
+    int32_t threads; /* >= 1 */
+    int32_t index;   /* which of the machine's, where a kind has a count; else 0 */
 } weft_device_options;
 
 /* A kind of device. workspace functions are pure: what the operations above need at most for these shapes. */
 typedef struct weft_device_kind {
     const char *name, *summary;
-    bool takes_costs; /* computes nothing: for rehearsals only */
+    bool computes_nothing;  /* it takes the time that it is told: for rehearsals only */
+    bool host_reaches;      /* the host may read and write device memory: an operation that returned is done */
+    size_t alignment;       /* of every operand, bytes */
+    size_t sum_chunk;       /* elements that a sum over workers adds at once: long enough to be worth its message */
+    int32_t (*count)(void); /* how many of them this machine has; NULL: there is one, and it has no number */
     weft_status (*create)(const weft_device_options *options, weft_device **out, weft_error *error);
     size_t (*linear_workspace)(const weft_device_options *options, const weft_linear *linear);
     size_t (*attention_workspace)(const weft_device_options *options, const weft_attention *attention);
@@ -207,6 +255,13 @@ typedef struct weft_device_kind {
 /* NULL-terminated table of the kinds in this build: reference, emulated, and cpu where oneDNN was found. */
 const weft_device_kind *const *weft_device_kinds(void);
 const weft_device_kind *weft_device_kind_find(const char *name); /* or NULL */
+
+/* "KIND" or "KIND:N", as a user names devices; *out_index is -1 where no N is given. An unknown kind, or a number that
+ * the kind has not, is WEFT_INVALID. */
+weft_status weft_device_parse(const char *text, const weft_device_kind **out, int32_t *out_index,
+                              weft_error *error) WEFT_CHECKED;
+/* options.index of a worker, by its number on this machine: the one that was named, or with -1 all in turn. */
+int32_t weft_device_index(const weft_device_kind *kind, int32_t named, int32_t worker);
 
 /* The sticky error, if any. */
 weft_status weft_device_check(const weft_device *device, weft_error *error) WEFT_CHECKED;

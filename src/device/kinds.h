@@ -12,4 +12,7 @@ extern const weft_device_kind weft_device_reference;
 extern const weft_device_kind weft_device_emulated;
 extern const weft_device_kind weft_device_cpu;
 
+/* What weft_device_kinds gives: the rows of kinds.def, then NULL. */
+extern const weft_device_kind *const weft_device_kind_table[];
+
 #endif

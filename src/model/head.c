@@ -38,7 +38,7 @@ static void divided_loss(const weft_run *run, bool gradient, float *out)
     exchange->gather(exchange->context, run->stream, AT(HEAD_STATISTICS), (size_t)(3 * N) * sizeof(float),
                      AT(HEAD_ALL_STATISTICS));
     run->op->loss_finish(run->device, run->stream, N, V, first, run->stage->shape.slice.width, AT(LOGITS),
-                         run->buffers->targets, AT(HEAD_ALL_STATISTICS), run->buffers->scale, gradient, out);
+                         run->buffers->targets, AT(HEAD_ALL_STATISTICS), run->buffers->scalars, gradient, out);
 }
 
 static void loss(const weft_run *run, bool gradient, float *out)
@@ -48,7 +48,7 @@ static void loss(const weft_run *run, bool gradient, float *out)
         divided_loss(run, gradient, out);
     else
         run->op->cross_entropy(run->device, run->stream, shape->rows, shape->out, AT(LOGITS), run->buffers->targets,
-                               run->buffers->scale, gradient, out);
+                               run->buffers->scalars, gradient, out);
 }
 
 void weft_head_forward(const weft_run *run)

@@ -12,6 +12,7 @@
 
 #include "config/config.h"
 #include "device/device.h"
+#include "program/program.h"
 
 /* One of the tensor-parallel workers that divide every layer: attention by heads, the feed-forward net by its inner
  * width, embedding and head by the vocabulary (Megatron-LM, arXiv 1909.08053), and between them norms and sums by rows
@@ -102,6 +103,12 @@ weft_flops weft_head_flops(const weft_model_config *model, int64_t B, int64_t T)
 int32_t weft_parameter_pieces(const weft_parameter *parameter, int32_t index, int64_t from, int64_t to,
                               weft_piece out[WEFT_PIECES]);
 
+/* Bytes of workspace of a device: the most that one operation of a layer needs, and one of the head. */
+typedef struct weft_stage_space {
+    bool known;
+    size_t layer, head;
+} weft_stage_space;
+
 /* What a stage computes. */
 typedef struct weft_stage_shape {
     const weft_model_config *model; /* borrowed */
@@ -113,13 +120,18 @@ typedef struct weft_stage_shape {
     bool forward_only; /* nothing is kept */
     const weft_device_kind *device;
     weft_device_options options;
+    weft_stage_space space; /* not known: the device is asked wherever it is wanted */
 } weft_stage_shape;
+
+/* Asks the device, once for all stages that differ in layers, embedding, head and what is kept alone: some devices take
+ * a millisecond for each product. */
+weft_stage_space weft_stage_space_ask(const weft_stage_shape *shape);
 
 /* Rows of a micro-batch that one tensor-parallel worker has between blocks, and that cross a stage boundary. */
 int64_t weft_stage_rows(const weft_stage_shape *shape);
 
-/* Bytes, multiples of 64, the same for all slices. stash and work are slots; workspace is shared by all stages of a
- * worker. input: 0 for the first stage. */
+/* Bytes, multiples of the device's alignment, the same for all slices. stash and work are slots; workspace is shared by
+ * all stages of a worker. input: 0 for the first stage. */
 typedef struct weft_stage_bytes {
     size_t input, stash, work, workspace;
 } weft_stage_bytes;
@@ -138,6 +150,16 @@ typedef struct weft_stage_exchange {
     void (*reduce)(void *context, weft_stream *stream, const void *whole, size_t count, void *part);
 } weft_stage_exchange;
 
+/* How often, and how many bytes of others each worker gets, in each kind of pass. frozen: (stage parameters) those
+ * without gradients; NULL: none. */
+void weft_stage_exchanges(const weft_stage_shape *shape, const bool *frozen, weft_exchanges out[WEFT_PASS_KINDS]);
+
+/* The angles by which layers with rotary positions turn queries and keys, for all stages of a worker: cosines (T, D/2),
+ * then sines. Bytes, 0 without such positions; and the values, into device memory, before the steps. */
+size_t weft_stage_angle_bytes(const weft_stage_shape *shape);
+weft_status weft_stage_angles_write(const weft_stage_shape *shape, weft_device *device, float *to,
+                                    weft_error *error) WEFT_CHECKED;
+
 /* Weights and gradients of a stage's parameters, in global order: (stage parameters). storage is what the kernels read:
  * equal to the fp32 master where the element is fp32. A gradient that is NULL is not computed. Borrowed; the arrays
  * must outlive the stage. */
@@ -145,6 +167,7 @@ typedef struct weft_stage_weights {
     const void *const *storage;
     float *const *gradient;              /* NULL in forward-only runs */
     const weft_stage_exchange *exchange; /* NULL: not divided */
+    const float *angles;                 /* weft_stage_angles_write; NULL: the stage makes its own if it needs them */
 } weft_stage_weights;
 
 /* Index range of a stage's parameters in the global order: embedding, its layers, final norm and head. */
@@ -157,18 +180,19 @@ void weft_stage_destroy(weft_stage *stage);
 
 /* Buffers of one action; only those that it uses are read. All device memory. R: weft_stage_rows. */
 typedef struct weft_stage_buffers {
-    const int32_t *tokens;  /* (B, T) first stage */
-    const int32_t *targets; /* (B, T) last stage; < 0 is not counted */
-    const void *input;      /* (R, C) */
-    void *output;           /* (R, C); not the last stage */
+    const weft_stage_weights *weights; /* where they are this time; NULL: where the stage was made to find them */
+    const int32_t *tokens;             /* (B, T) first stage */
+    const int32_t *targets;            /* (B, T) last stage; < 0 is not counted */
+    const void *input;                 /* (R, C) */
+    void *output;                      /* (R, C); not the last stage */
     void *stash;
     const void *gradient; /* (R, C) of the output; not the last stage */
     void *gradient_out;   /* (R, C) of the input; not the first stage */
     void *work;           /* I and W */
     void *workspace;
-    float *loss;     /* [0]: sum of this micro-batch's losses, nats; last stage */
-    float scale;     /* of the loss gradient: 1 / target tokens of the whole batch */
-    bool accumulate; /* false for the first micro-batch of a step */
+    float *loss;                      /* [0]: sum of this micro-batch's losses, nats; last stage */
+    const weft_step_scalars *scalars; /* of the step; last stage, where gradients are computed */
+    bool accumulate;                  /* false for the first micro-batch of a step */
     void *logits; /* sampling: NULL, or (B, V) storage elements for the logits of position logits_position, no loss */
     int64_t logits_position;
 } weft_stage_buffers;

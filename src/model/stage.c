@@ -47,11 +47,9 @@ void *weft_run_gradient_target(const weft_run *run, int32_t index)
     return first_boundary(run, index) ? run->buffers->gradient_out : boundary(run, WEFT_REGION_INPUT_GRADIENT, index);
 }
 
-/* Index in the stage's arrays, or -1. */
-static int32_t parameter_index(const weft_run *run, weft_parameter_kind kind, int32_t layer)
+int32_t weft_stage_parameter(const weft_stage_shape *shape, const weft_parameter_order *order, weft_parameter_kind kind,
+                             int32_t layer)
 {
-    const weft_stage_shape *shape = &run->stage->shape;
-    const weft_parameter_order *order = &run->stage->order;
     if (order->place[kind] < 0) return -1;
     weft_section section = weft_parameter_section(kind);
     int32_t first = 0;
@@ -59,6 +57,11 @@ static int32_t parameter_index(const weft_run *run, weft_parameter_kind kind, in
     if (section == WEFT_SECTION_LAYER) first += layer * order->count[WEFT_SECTION_LAYER];
     if (section == WEFT_SECTION_TAIL) first += shape->layer_count * order->count[WEFT_SECTION_LAYER];
     return first + order->place[kind];
+}
+
+static int32_t parameter_index(const weft_run *run, weft_parameter_kind kind, int32_t layer)
+{
+    return weft_stage_parameter(&run->stage->shape, &run->stage->order, kind, layer);
 }
 
 const void *weft_run_summed_bias(const weft_run *run, weft_parameter_kind kind, int32_t layer)
@@ -69,13 +72,13 @@ const void *weft_run_summed_bias(const weft_run *run, weft_parameter_kind kind, 
 const void *weft_run_weight(const weft_run *run, weft_parameter_kind kind, int32_t layer)
 {
     int32_t index = parameter_index(run, kind, layer);
-    return index < 0 ? NULL : run->stage->weights.storage[index];
+    return index < 0 ? NULL : run->weights->storage[index];
 }
 
 float *weft_run_weight_gradient(const weft_run *run, weft_parameter_kind kind, int32_t layer)
 {
     int32_t index = parameter_index(run, kind, layer);
-    return index < 0 ? NULL : run->stage->weights.gradient[index];
+    return index < 0 ? NULL : run->weights->gradient[index];
 }
 
 static weft_status check_shape(const weft_stage_shape *shape, weft_error *error)
@@ -94,41 +97,57 @@ static weft_status check_shape(const weft_stage_shape *shape, weft_error *error)
     return WEFT_OK;
 }
 
-/* Angles in double: pair i of position t turns by t base^(-2 i / D) (Su et al., RoFormer, arXiv 2104.09864). The halves
- * of a head are paired, as in the weights that Hugging Face ships for Llama. */
-static void rotary_table(const weft_stage *stage, double base, double (*function)(double), float *out)
+static size_t count_angles(const weft_stage_shape *shape)
 {
-    int64_t half = stage->operations.rotary.D / 2;
-    for (int64_t t = 0; t < stage->shape.T; t++) {
-        for (int64_t i = 0; i < half; i++) {
-            double angle = (double)t * pow(base, -(double)i / (double)half);
-            out[t * half + i] = (float)function(angle);
-        }
+    if (shape->model->position != WEFT_CONFIG_ROTARY) return 0;
+    return (size_t)(shape->T * (weft_stage_operations_make(shape).rotary.D / 2));
+}
+
+size_t weft_stage_angle_bytes(const weft_stage_shape *shape)
+{
+    return 2 * count_angles(shape) * sizeof(float);
+}
+
+/* In double: pair i of position t turns by t base^(-2 i / D) (Su et al., RoFormer, arXiv 2104.09864). The halves of a
+ * head are paired, as in the weights that Hugging Face ships for Llama. */
+static void compute_angles(const weft_stage_shape *shape, float *out)
+{
+    size_t count = count_angles(shape), half = count / (size_t)shape->T;
+    for (size_t at = 0; at < count; at++) {
+        double t = (double)(at / half), i = (double)(at % half);
+        double angle = t * pow(shape->model->rotary_base, -i / (double)half);
+        out[at] = (float)cos(angle);
+        out[count + at] = (float)sin(angle);
     }
 }
 
-static weft_status make_rotary(weft_stage *stage, weft_error *error)
+weft_status weft_stage_angles_write(const weft_stage_shape *shape, weft_device *device, float *to, weft_error *error)
+{
+    size_t bytes = weft_stage_angle_bytes(shape);
+    float *angles = NULL;
+    TRY(weft_allocate(1, bytes, &angles, error));
+    compute_angles(shape, angles);
+    weft_status status = device->operations->write(device, to, angles, bytes, error);
+    weft_free(angles);
+    return status;
+}
+
+/* Those of whoever made the stage, or its own. */
+static weft_status take_angles(weft_stage *stage, weft_error *error)
 {
     weft_device *device = stage->device;
-    const weft_device_operations *op = device->operations;
-    size_t count = (size_t)(stage->shape.T * (stage->operations.rotary.D / 2));
-    float *table = NULL;
-    TRY(weft_allocate(count, sizeof *table, &table, error));
-    struct {
-        float **to;
-        double (*function)(double);
-    } tables[] = {{&stage->cosine, cos}, {&stage->sine, sin}};
-    weft_status status = WEFT_OK;
-    for (size_t i = 0; i < 2 && status == WEFT_OK; i++) {
+    const float *angles = stage->weights.angles;
+    size_t count = count_angles(&stage->shape);
+    if (count == 0 || stage->shape.layer_count == 0) return WEFT_OK;
+    if (!angles) {
         void *memory = NULL;
-        status = op->allocate(device, WEFT_MEMORY_DEVICE, count * sizeof *table, &memory, error);
-        if (status != WEFT_OK) break;
-        *tables[i].to = memory;
-        rotary_table(stage, stage->shape.model->rotary_base, tables[i].function, table);
-        op->copy(device, NULL, memory, table, count * sizeof *table);
+        TRY(device->operations->allocate(device, WEFT_MEMORY_DEVICE, 2 * count * sizeof(float), &memory, error));
+        angles = stage->own_angles = memory;
+        TRY(weft_stage_angles_write(&stage->shape, device, stage->own_angles, error));
     }
-    weft_free(table);
-    return status;
+    stage->cosine = angles;
+    stage->sine = angles + count;
+    return WEFT_OK;
 }
 
 weft_status weft_stage_create(const weft_stage_shape *shape, weft_device *device, const weft_stage_weights *weights,
@@ -144,12 +163,10 @@ weft_status weft_stage_create(const weft_stage_shape *shape, weft_device *device
     stage->layout = weft_layout_make(shape);
     stage->order = weft_parameter_order_make(shape->model);
     stage->operations = weft_stage_operations_make(shape);
-    if (shape->model->position == WEFT_CONFIG_ROTARY && shape->layer_count > 0) {
-        weft_status status = make_rotary(stage, error);
-        if (status != WEFT_OK) {
-            weft_stage_destroy(stage);
-            return status;
-        }
+    weft_status status = take_angles(stage, error);
+    if (status != WEFT_OK) {
+        weft_stage_destroy(stage);
+        return status;
     }
     *out = stage;
     return WEFT_OK;
@@ -158,8 +175,7 @@ weft_status weft_stage_create(const weft_stage_shape *shape, weft_device *device
 void weft_stage_destroy(weft_stage *stage)
 {
     if (stage == NULL) return;
-    stage->device->operations->release(stage->device, stage->sine);
-    stage->device->operations->release(stage->device, stage->cosine);
+    stage->device->operations->release(stage->device, stage->own_angles);
     weft_free(stage);
 }
 
@@ -171,6 +187,7 @@ static weft_run begin(const weft_stage *stage, weft_stream *stream, const weft_s
         .device = stage->device,
         .stream = stream,
         .buffers = buffers,
+        .weights = buffers->weights ? buffers->weights : &stage->weights,
         .places = stage->layout.places[pass],
         .memory = {[WEFT_MEMORY_STASH] = buffers->stash,
                    [WEFT_MEMORY_WORK] = buffers->work,
@@ -223,7 +240,7 @@ void weft_run_sum(const weft_run *run, void *own)
 static void embed_forward(const weft_run *run)
 {
     void *own = weft_run_input_target(run, 0);
-    run->op->embed_forward(run->device, run->stream, &run->stage->operations.embed, run->buffers->tokens,
+    run->op->embed_forward(run->device, run->stream, &run->stage->operations.embed, run->buffers->tokens, NULL,
                            weft_run_weight(run, WEFT_EMBEDDING_TOKEN, 0),
                            weft_run_weight(run, WEFT_EMBEDDING_POSITION, 0), weft_run_part(run, own));
     weft_run_sum(run, own);
@@ -252,7 +269,7 @@ static void embed_backward(const weft_run *run)
         run->op->zero(run->device, run->stream, position + embed->T * embed->C,
                       (size_t)(unused * embed->C) * sizeof *position);
     }
-    run->op->embed_backward(run->device, run->stream, embed, run->buffers->tokens,
+    run->op->embed_backward(run->device, run->stream, embed, run->buffers->tokens, NULL,
                             weft_run_gather(run, weft_run_gradient(run, 0)), run->buffers->accumulate, token, position);
     weft_run_clear_padding(run, token);
 }

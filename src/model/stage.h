@@ -16,7 +16,8 @@ struct weft_stage {
     weft_stage_operations operations;
     weft_device *device;
     weft_stage_weights weights;
-    float *cosine, *sine; /* (T, D/2) device memory, or NULL */
+    const float *cosine, *sine; /* (T, D/2) device memory, or NULL */
+    float *own_angles;          /* where they are the stage's own */
 };
 
 typedef struct weft_run {
@@ -25,6 +26,7 @@ typedef struct weft_run {
     weft_device *device;
     weft_stream *stream;
     const weft_stage_buffers *buffers;
+    const weft_stage_weights *weights;
     const weft_layout_place *places; /* of the pass */
     unsigned char *memory[WEFT_MEMORIES];
     void *workspace; /* the device's */
@@ -52,6 +54,10 @@ const void *weft_run_summed_bias(const weft_run *run, weft_parameter_kind kind, 
 
 /* The rows of a vocabulary's gradient that no worker has. */
 void weft_run_clear_padding(const weft_run *run, float *gradient);
+
+/* Index in the stage's arrays, or -1. */
+int32_t weft_stage_parameter(const weft_stage_shape *shape, const weft_parameter_order *order, weft_parameter_kind kind,
+                             int32_t layer);
 
 /* What the kernels read, and the accumulator; layer is ignored outside layers. NULL: the model has no such parameter,
  * or no gradient is wanted. */

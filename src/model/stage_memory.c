@@ -109,11 +109,6 @@ static const place_row places[MODES][WEFT_PASSES][WEFT_GROUPS] =
 #undef SPACE
 #undef NOWHERE
 
-static size_t round64(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
-
 static size_t larger(size_t a, size_t b)
 {
     return a > b ? a : b;
@@ -150,7 +145,7 @@ weft_stage_operations weft_stage_operations_make(const weft_stage_shape *shape)
         .up = {N, C, sizes.width[WEFT_WIDTH_UP]},
         .down = {N, F, C},
         .head = {N, C, vocabulary},
-        .attention = {shape->B, shape->T, sizes.H, sizes.G, sizes.D},
+        .attention = {.B = shape->B, .T = shape->T, .H = sizes.H, .G = sizes.G, .D = sizes.D},
         .rotary = {shape->B, shape->T, sizes.H + sizes.G, sizes.D, qkv},
         .activation = {model->activation == WEFT_CONFIG_SWIGLU ? WEFT_SWIGLU : WEFT_GELU, N, F},
     };
@@ -162,26 +157,43 @@ static size_t linear_workspace(const weft_stage_shape *shape, weft_linear linear
     return shape->device->linear_workspace(&shape->options, &linear);
 }
 
-/* The most that one operation of the stage needs of the device's own workspace; the first slice has the smallest share
- * of the vocabulary and the last the largest. */
-static size_t device_workspace(const weft_stage_shape *shape)
+static size_t layer_space(const weft_stage_shape *shape)
+{
+    weft_stage_operations operations = weft_stage_operations_make(shape);
+    const weft_linear *products[] = {&operations.qkv, &operations.output, &operations.up, &operations.down};
+    size_t most = shape->device->attention_workspace(&shape->options, &operations.attention);
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++)
+        most = larger(most, linear_workspace(shape, *products[i], products[i]->rows));
+    return most;
+}
+
+/* The first slice has the smallest share of the vocabulary and the last the largest. */
+static size_t head_space(const weft_stage_shape *shape)
 {
     size_t most = 0;
-    for (int32_t last = 0; last < 2; last++) {
-        weft_stage_shape slice = *shape;
-        slice.slice.index = last ? slice_width(shape) - 1 : 0;
-        weft_stage_operations operations = weft_stage_operations_make(&slice);
-        const weft_linear *products[] = {&operations.qkv, &operations.output, &operations.up, &operations.down};
-        for (size_t i = 0; i < sizeof products / sizeof *products && shape->layer_count > 0; i++)
-            most = larger(most, linear_workspace(shape, *products[i], products[i]->rows));
-        if (shape->layer_count > 0)
-            most = larger(most, shape->device->attention_workspace(&shape->options, &operations.attention));
-        if (shape->head) {
-            most = larger(most, linear_workspace(shape, operations.head, operations.head.rows));
-            most = larger(most, linear_workspace(shape, operations.head, shape->B)); /* sampling */
-        }
+    for (int32_t slice = 0; slice<slice_width(shape); slice += slice_width(shape)> 1 ? slice_width(shape) - 1 : 1) {
+        weft_stage_shape of = *shape;
+        of.slice.index = slice;
+        weft_linear head = weft_stage_operations_make(&of).head;
+        most = larger(most, linear_workspace(shape, head, head.rows));
+        most = larger(most, linear_workspace(shape, head, shape->B)); /* sampling */
     }
-    return round64(most);
+    return most;
+}
+
+weft_stage_space weft_stage_space_ask(const weft_stage_shape *shape)
+{
+    return (weft_stage_space){true, layer_space(shape), head_space(shape)};
+}
+
+/* The most that one operation of the stage needs of the device's own workspace. */
+static size_t device_workspace(const weft_stage_shape *shape)
+{
+    const weft_stage_space *space = &shape->space;
+    size_t layer = 0, head = 0;
+    if (shape->layer_count > 0) layer = space->known ? space->layer : layer_space(shape);
+    if (shape->head) head = space->known ? space->head : head_space(shape);
+    return weft_align(larger(layer, head), shape->device->alignment);
 }
 
 static void measure_groups(const weft_stage_shape *shape, weft_layout *layout)
@@ -195,7 +207,7 @@ static void measure_groups(const weft_stage_shape *shape, weft_layout *layout)
         size_t bytes = row_counts[row->rows] * (size_t)sizes.width[row->width] * (row->fp32 ? sizeof(float) : element);
         if (row->width == WEFT_WIDTH_STATISTICS && slices == 1) bytes = 0;
         layout->offset[r] = layout->group_bytes[row->group];
-        layout->group_bytes[row->group] += round64(bytes);
+        layout->group_bytes[row->group] += weft_align(bytes, shape->device->alignment);
     }
 }
 

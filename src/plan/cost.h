@@ -74,7 +74,7 @@ typedef enum weft_plan_line {
     WEFT_PLAN_LINE_OPTIMIZER,
     WEFT_PLAN_LINE_ACTIVATIONS,
     WEFT_PLAN_LINE_WORK,
-    WEFT_PLAN_LINE_BUFFERS, /* gathered weights, the largest weight gradient */
+    WEFT_PLAN_LINE_BUFFERS, /* gathered weights, the largest weight gradient, messages */
     WEFT_PLAN_LINE_RESERVED,
     WEFT_PLAN_LINES
 } weft_plan_line;

@@ -34,14 +34,36 @@ static void replay_fini(replay *r)
 }
 
 /* The first stages get what is left over, but for runs whose edges have a layer less. */
-static void split_layers(replay *r)
+static weft_status split_layers(replay *r, weft_error *error)
 {
     int32_t stages = r->layout->pipeline * r->layout->loops, edges = r->layout->edge_layers_less ? 2 : 0;
     int32_t all = r->question->model->layers + edges;
+    TRY(weft_allocate((size_t)stages, sizeof *r->layers, &r->layers, error));
     for (int32_t s = 0; s < stages; s++) r->layers[s] = all / stages + (s < all % stages);
-    if (!edges || stages < 2) return;
+    if (!edges || stages < 2) return WEFT_OK;
     r->layers[0]--;
     r->layers[stages - 1]--;
+    return WEFT_OK;
+}
+
+/* What the trainer says of its memory, where it can be asked; a layout that it cannot do stays with the closed form. */
+static weft_status count_memory(const replay *r, weft_plan_memory *out, bool *out_counted, weft_error *error)
+{
+    const weft_plan_sizes *sizes = r->question->sizes;
+    weft_error reason;
+    weft_error_clear(&reason);
+    *out_counted = false;
+    if (!sizes) return WEFT_OK;
+    weft_status status = sizes->memory(sizes->context, r->layout, r->layers, out, &reason);
+    if (status == WEFT_INVALID) return WEFT_OK;
+    if (status != WEFT_OK) {
+        *error = reason;
+        return status;
+    }
+    out->line[WEFT_PLAN_LINE_RESERVED] = r->question->cluster->reserved;
+    out->bytes += r->question->cluster->reserved;
+    *out_counted = true;
+    return WEFT_OK;
 }
 
 static weft_status lower(replay *r, weft_error *error)
@@ -69,7 +91,6 @@ static weft_status lower(replay *r, weft_error *error)
 static weft_status make_costs(replay *r, weft_costs *out, weft_error *error)
 {
     size_t stages = (size_t)r->program->stages;
-    TRY(weft_allocate(stages, sizeof *r->layers, &r->layers, error));
     TRY(weft_allocate(COSTS * stages, sizeof *r->costs, &r->costs, error));
     TRY(weft_allocate((size_t)r->program->ranks, sizeof *r->held, &r->held, error));
     double *at = r->costs;
@@ -80,7 +101,6 @@ static weft_status make_costs(replay *r, weft_costs *out, weft_error *error)
                                        .gathers = at + 4 * stages,
                                        .reductions = at + 5 * stages,
                                        .messages = at + 6 * stages};
-    split_layers(r);
     weft_plan_stages(&r->view, r->layout, r->program->stage_rank, r->layers, &r->stage);
     *out = (weft_costs){.forward = r->stage.forward,
                         .backward_input = r->stage.backward_input,
@@ -181,8 +201,14 @@ weft_status weft_plan_replay(const weft_plan_question *question, const weft_plan
     weft_plan_step(question->model, question->cluster, &r.cell, layout, &out->time);
     out->bubble = out->time.part[WEFT_PLAN_BUBBLE] / out->time.step;
     weft_plan_memory_of(question->model, question->cluster, &r.cell, layout, NULL, NULL, &out->memory);
-    if (layout->kind == WEFT_PLAN_NONE || weft_plan_replay_actions(layout) > WEFT_PLAN_REPLAY_ACTIONS) return WEFT_OK;
-    weft_status status = run(&r, out, error);
+    if (weft_plan_replay_actions(layout) > WEFT_PLAN_REPLAY_ACTIONS) return WEFT_OK;
+    weft_plan_memory memory = {0};
+    bool counted = false;
+    weft_status status = split_layers(&r, error);
+    if (status == WEFT_OK) status = count_memory(&r, &memory, &counted, error);
+    if (status == WEFT_OK && layout->kind != WEFT_PLAN_NONE) status = run(&r, out, error);
+    if (counted) out->memory = memory;
+    out->counted = counted;
     replay_fini(&r);
     return status;
 }

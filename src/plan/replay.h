@@ -20,6 +20,7 @@ typedef struct weft_plan_replayed {
     bool exact;                        /* replayed; else by closed forms */
     weft_plan_time time;               /* parts of the rank that has most to do, and what keeps it waiting */
     weft_plan_memory memory;           /* with the activations that the program holds */
+    bool counted;                      /* the memory is what the trainer counts; else by closed forms */
     double bubble;                     /* of the step, mean over the ranks */
     double cause[WEFT_BUBBLE_CAUSES];  /* shares of the step; zeros where it is not exact */
     double hidden;                     /* share of gathers and reductions that is hidden; NAN where there are none */

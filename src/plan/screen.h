@@ -8,7 +8,7 @@
 #define WEFT_PLAN_SCREEN_H
 
 #include "base/memory.h"
-#include "plan/cost.h"
+#include "plan/sizes.h"
 #include "program/program.h"
 
 #include <signal.h>
@@ -26,7 +26,8 @@ typedef struct weft_plan_question {
     int64_t gpus;                     /* at most so many, those that idle included */
     int64_t batch;                    /* sequences of a step */
     weft_plan_fix fix;
-    int32_t top; /* how many of the fastest to keep */
+    int32_t top;                  /* how many of the fastest to keep */
+    const weft_plan_sizes *sizes; /* borrowed; NULL: memory by closed forms alone */
 } weft_plan_question;
 
 typedef enum weft_plan_reason {

@@ -6,30 +6,21 @@
 /* Up to here a missing action is worth finding by name; beyond, the table would be far larger than the program. */
 enum { SPARSE_LIMIT = 1 << 20 };
 
-/* Which place an action takes, on which kind of lane, and how far its stage's peer is; -1 where it has no place. */
+/* Which place an action takes, on which kind of lane, and how far its stage's peer is. */
 typedef struct kind_row {
-    int place;
+    weft_place place;
     weft_lane_kind lane;
     int peer; /* message lanes: peer = rank of stage + peer */
     bool forward;
 } kind_row;
 
+enum { TRAIN = false, BOTH = true };
+
 static const kind_row kind_rows[WEFT_ACTION_KINDS] = {
-    [WEFT_F] = {WEFT_PLACE_F, WEFT_PROGRAM_COMPUTE, 0, true},
-    [WEFT_B] = {WEFT_PLACE_B, WEFT_PROGRAM_COMPUTE, 0, false},
-    [WEFT_I] = {WEFT_PLACE_B, WEFT_PROGRAM_COMPUTE, 0, false},
-    [WEFT_W] = {WEFT_PLACE_W, WEFT_PROGRAM_COMPUTE, 0, false},
-    [WEFT_SEND_F] = {WEFT_PLACE_SEND_F, WEFT_PROGRAM_SEND_F, 1, true},
-    [WEFT_RECV_F] = {WEFT_PLACE_RECV_F, WEFT_PROGRAM_RECV_F, -1, true},
-    [WEFT_SEND_B] = {WEFT_PLACE_SEND_B, WEFT_PROGRAM_SEND_B, -1, false},
-    [WEFT_RECV_B] = {WEFT_PLACE_RECV_B, WEFT_PROGRAM_RECV_B, 1, false},
-    [WEFT_UNSHARD] = {-1, WEFT_PROGRAM_GATHER, 0, true},
-    [WEFT_RESHARD] = {-1, WEFT_PROGRAM_GATHER, 0, true},
-    [WEFT_REDUCE_GRAD] = {-1, WEFT_PROGRAM_REDUCE, 0, false},
-    [WEFT_REDUCE_TIED] = {-1, WEFT_PROGRAM_REDUCE, 0, false},
-    [WEFT_NORM] = {-1, WEFT_PROGRAM_REDUCE, 0, false},
-    [WEFT_UPDATE] = {-1, WEFT_PROGRAM_COMPUTE, 0, false},
-    [WEFT_METRICS] = {-1, WEFT_PROGRAM_REDUCE, 0, true},
+#define ACTION(name, lane, place, operands, peer, programs, ...)                                                       \
+    {WEFT_PLACE_##place, WEFT_PROGRAM_##lane, peer, programs},
+#include "schedule/actions.def"
+#undef ACTION
 };
 
 static weft_status place_check(const weft_program *program, const weft_lane *lane, weft_action action,
@@ -65,26 +56,24 @@ static weft_status place_check(const weft_program *program, const weft_lane *lan
 /* Where the action is recorded; NULL for a kind that may be there several times. */
 static uint32_t *home_of(weft_index *index, int32_t rank, weft_action action)
 {
-    const kind_row *row = &kind_rows[action.kind];
-    if (row->place >= 0)
-        return &index->at[weft_index_cell(index->program, (weft_place)row->place, (int32_t)action.stage,
-                                          (int32_t)action.microbatch)];
-    switch (action.kind) {
-    case WEFT_UPDATE:
-        index->has_update = true;
-        return &index->update[action.stage];
-    case WEFT_REDUCE_TIED:
-        index->has_tied = true;
-        return &index->tied[rank];
-    case WEFT_NORM:
-        index->has_norm = true;
-        return &index->norm[rank];
-    case WEFT_METRICS:
-        index->has_metrics = true;
-        return &index->metrics[rank];
-    default:
-        return NULL;
-    }
+    weft_place place = kind_rows[action.kind].place;
+    if (place < WEFT_PLACES)
+        return &index->at[weft_index_cell(index->program, place, (int32_t)action.stage, (int32_t)action.microbatch)];
+    if (place == WEFT_PLACE_OFTEN) return NULL;
+    index->has[action.kind] = true;
+    return &index->once[action.kind][place == WEFT_PLACE_ONCE_A_STAGE ? (int32_t)action.stage : rank];
+}
+
+/* Workers divide nothing among themselves where there is one. */
+static weft_status width_check(const weft_program *program, const weft_lane *lane, weft_action action,
+                               weft_error *error)
+{
+    char name[WEFT_ACTION_TEXT];
+    bool tensor = weft_action_info_get((weft_action_kind)action.kind)->members == WEFT_MEMBERS_TENSOR;
+    if (kind_rows[action.kind].place != WEFT_PLACE_OFTEN || (tensor ? program->tensor : program->data) > 1)
+        return WEFT_OK;
+    FAIL(error, WEFT_INVALID, "%s on rank %d: %s parallelism is not part of a program of width one",
+         weft_action_text(action, name), lane->rank, tensor ? "tensor" : "sharded data");
 }
 
 static weft_status add(weft_index *index, const weft_lane *lane, uint32_t position, weft_error *error)
@@ -94,10 +83,8 @@ static weft_status add(weft_index *index, const weft_lane *lane, uint32_t positi
     char name[WEFT_ACTION_TEXT], other[WEFT_ACTION_TEXT];
     TRY(place_check(program, lane, action, error));
     uint32_t *home = home_of(index, lane->rank, action);
-    if (!home && program->data <= 1)
-        FAIL(error, WEFT_INVALID, "%s on rank %d: sharded data parallelism is not part of a program of width one",
-             weft_action_text(action, name), lane->rank);
-    if (action.kind == WEFT_REDUCE_GRAD) index->reduced[action.stage] = index->rank_reduced[lane->rank] = position;
+    TRY(width_check(program, lane, action, error));
+    if (weft_action_reduces(action)) index->reduced[action.stage] = index->rank_reduced[lane->rank] = position;
     if (!home) return WEFT_OK;
     if (*home != WEFT_NO_ACTION) {
         weft_action old = program->actions[*home];
@@ -107,7 +94,7 @@ static weft_status add(weft_index *index, const weft_lane *lane, uint32_t positi
              lane->rank, weft_action_text(old, other), weft_action_text(action, name));
     }
     *home = position;
-    if (action.kind == WEFT_B || action.kind == WEFT_W)
+    if (weft_action_makes_gradients(action))
         index->last_gradient[action.stage] = index->rank_gradient[lane->rank] = position;
     if (action.kind == WEFT_F && (int32_t)action.stage == program->stages - 1) index->last_forward = position;
     return WEFT_OK;
@@ -129,14 +116,14 @@ static weft_status fill(weft_index *index, weft_error *error)
         FAIL(error, WEFT_INVALID, "%u actions cannot be %d micro-batches through %d stages", program->action_count,
              program->microbatches, program->stages);
     TRY(take(&index->at, stages * (size_t)program->microbatches, places, error));
-    TRY(take(&index->last_gradient, stages, 3, error));
-    TRY(take(&index->rank_gradient, ranks, 5, error));
-    index->update = index->last_gradient + stages;
-    index->reduced = index->update + stages;
-    index->tied = index->rank_gradient + ranks;
-    index->norm = index->tied + ranks;
-    index->metrics = index->norm + ranks;
-    index->rank_reduced = index->metrics + ranks;
+    TRY(take(&index->last_gradient, stages, 2, error));
+    TRY(take(&index->rank_gradient, ranks, 2, error));
+    index->reduced = index->last_gradient + stages;
+    index->rank_reduced = index->rank_gradient + ranks;
+    for (int kind = 0; kind < WEFT_ACTION_KINDS; kind++) {
+        if (kind_rows[kind].place == WEFT_PLACE_ONCE_A_STAGE) TRY(take(&index->once[kind], stages, 1, error));
+        if (kind_rows[kind].place == WEFT_PLACE_ONCE_A_RANK) TRY(take(&index->once[kind], ranks, 1, error));
+    }
     for (int32_t lane = 0; lane < program->rank_lanes[program->ranks]; lane++) {
         const weft_lane *row = &program->lanes[lane];
         for (uint32_t i = 0; i < row->count; i++) TRY(add(index, row, row->first + i, error));
@@ -157,6 +144,7 @@ void weft_index_fini(weft_index *index)
     weft_free(index->at);
     weft_free(index->last_gradient);
     weft_free(index->rank_gradient);
+    for (int kind = 0; kind < WEFT_ACTION_KINDS; kind++) weft_free(index->once[kind]);
     *index = (weft_index){0};
 }
 
@@ -165,10 +153,10 @@ const char *weft_action_text(weft_action action, char buffer[WEFT_ACTION_TEXT])
     const weft_action_info *info = weft_action_info_get((weft_action_kind)action.kind);
     if (info->operands == WEFT_OPERANDS_NONE)
         snprintf(buffer, WEFT_ACTION_TEXT, "%s", info->name);
-    else if (info->operands == WEFT_OPERANDS_STAGE)
-        snprintf(buffer, WEFT_ACTION_TEXT, "%u%s", (unsigned)action.stage, info->name);
-    else
+    else if (info->operands == WEFT_OPERANDS_STAGE_MICROBATCH)
         snprintf(buffer, WEFT_ACTION_TEXT, "%u%s%u", (unsigned)action.stage, info->name, action.microbatch);
+    else
+        snprintf(buffer, WEFT_ACTION_TEXT, "%u%s", (unsigned)action.stage, info->name);
     return buffer;
 }
 

@@ -22,20 +22,22 @@ typedef enum weft_place {
     WEFT_PLACE_W,                       /* only with I */
     WEFT_PLACE_SEND_B,
     WEFT_PLACE_RECV_B,
-    WEFT_PLACES
+    WEFT_PLACES,
+    WEFT_PLACE_ONCE_A_STAGE = WEFT_PLACES, /* elsewhere */
+    WEFT_PLACE_ONCE_A_RANK,
+    WEFT_PLACE_OFTEN
 } weft_place;
 
 typedef struct weft_index {
     const weft_program *program;
-    uint32_t *at;                    /* (places, S, M) action, or WEFT_NO_ACTION */
-    uint32_t *last_gradient;         /* (S) last B or W */
-    uint32_t *update;                /* (S) */
-    uint32_t *reduced;               /* (S) last REDUCE_GRAD */
-    uint32_t *rank_gradient;         /* (P) last B or W on the rank's compute lane */
-    uint32_t *rank_reduced;          /* (P) last REDUCE_GRAD on its reduce lane */
-    uint32_t *tied, *norm, *metrics; /* (P) */
-    uint32_t last_forward;           /* last F of the last stage */
-    bool has_update, has_tied, has_norm, has_metrics;
+    uint32_t *at;                      /* (places, S, M) action, or WEFT_NO_ACTION */
+    uint32_t *last_gradient;           /* (S) last B or W */
+    uint32_t *reduced;                 /* (S) last REDUCE_GRAD or REDUCE_TENSOR */
+    uint32_t *rank_gradient;           /* (P) last B or W on the rank's compute lane */
+    uint32_t *rank_reduced;            /* (P) the last of those on its reduce lane */
+    uint32_t *once[WEFT_ACTION_KINDS]; /* UPDATE (S); REDUCE_TIED, NORM, METRICS (P); else NULL */
+    bool has[WEFT_ACTION_KINDS];       /* of these: there is one */
+    uint32_t last_forward;             /* last F of the last stage */
 } weft_index;
 
 /* WEFT_INVALID for an action that appears twice, or on a rank or lane that is not its own. Lanes, stages and

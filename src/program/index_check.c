@@ -41,21 +41,28 @@ static weft_status check_compute(const weft_index *index, int32_t s, int32_t m, 
     return WEFT_OK;
 }
 
+static bool is_member(const weft_program *program, int32_t rank, weft_action_members members)
+{
+    int32_t head = program->stage_rank[0], tail = program->stage_rank[program->stages - 1];
+    return members == WEFT_MEMBERS_ALL || rank == head || rank == tail;
+}
+
 /* A collective is complete when all of its members run it, or none does. */
 static weft_status check_collectives(const weft_index *index, weft_error *error)
 {
     const weft_program *program = index->program;
-    int32_t head = program->stage_rank[0], tail = program->stage_rank[program->stages - 1];
-    for (int32_t rank = 0; rank < program->ranks; rank++) {
-        if (index->has_norm && index->norm[rank] == WEFT_NO_ACTION)
-            FAIL(error, WEFT_INVALID, "rank %d never runs NORM, which other ranks wait in", rank);
-        if (index->has_metrics && index->metrics[rank] == WEFT_NO_ACTION)
-            FAIL(error, WEFT_INVALID, "rank %d never runs METRICS, which other ranks wait in", rank);
-        bool member = rank == head || rank == tail;
-        if (member && index->has_tied && index->tied[rank] == WEFT_NO_ACTION)
-            FAIL(error, WEFT_INVALID, "rank %d never runs REDUCE_TIED, which its partner waits in", rank);
-        if (!member && index->tied[rank] != WEFT_NO_ACTION)
-            FAIL(error, WEFT_INVALID, "rank %d runs REDUCE_TIED but holds neither the first nor the last stage", rank);
+    for (int kind = 0; kind < WEFT_ACTION_KINDS; kind++) {
+        const weft_action_info *info = weft_action_info_get((weft_action_kind)kind);
+        if (info->members < WEFT_MEMBERS_ENDS || !index->has[kind]) continue;
+        for (int32_t rank = 0; rank < program->ranks; rank++) {
+            bool member = is_member(program, rank, info->members), runs = index->once[kind][rank] != WEFT_NO_ACTION;
+            if (member && !runs)
+                FAIL(error, WEFT_INVALID, "rank %d never runs %s, which %s", rank, info->name,
+                     info->members == WEFT_MEMBERS_ALL ? "other ranks wait in" : "its partner waits in");
+            if (!member && runs)
+                FAIL(error, WEFT_INVALID, "rank %d runs %s but holds neither the first nor the last stage", rank,
+                     info->name);
+        }
     }
     return WEFT_OK;
 }
@@ -68,10 +75,10 @@ weft_status weft_index_check(const weft_index *index, weft_error *error)
     /* Afterwards: a message that is missing because its pass is would hide the cause. */
     for (int32_t s = 0; s < program->stages; s++)
         for (int32_t m = 0; m < program->microbatches; m++) TRY(check_messages(index, s, m, error));
-    for (int32_t s = 0; s < program->stages && index->has_update; s++)
-        if (index->update[s] == WEFT_NO_ACTION)
+    for (int32_t s = 0; s < program->stages && index->has[WEFT_UPDATE]; s++)
+        if (index->once[WEFT_UPDATE][s] == WEFT_NO_ACTION)
             FAIL(error, WEFT_INVALID, "rank %d never runs %dUPDATE", program->stage_rank[s], s);
-    if (program->clip && index->has_update && !index->has_norm)
+    if (program->clip && index->has[WEFT_UPDATE] && !index->has[WEFT_NORM])
         FAIL(error, WEFT_INVALID, "gradients are to be clipped, but no rank runs NORM");
     return check_collectives(index, error);
 }

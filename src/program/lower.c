@@ -20,23 +20,25 @@ weft_status weft_lower_units(const weft_program *program, const double *stage_co
     return WEFT_OK;
 }
 
+/* How often F of the stage, and units besides. */
+typedef struct duration {
+    uint8_t stages, fixed;
+} duration;
+
+static const duration durations[WEFT_ACTION_KINDS] = {
+#define STAGES(times) .stages = times
+#define FIXED(units) .fixed = units
+#define ACTION(name, lane, place, operands, peer, programs, members, reads, writes, units, ...) {units},
+#include "schedule/actions.def"
+#undef ACTION
+#undef FIXED
+#undef STAGES
+};
+
 uint64_t weft_lower_duration(weft_action action, const uint64_t *stage_units)
 {
-    switch ((weft_action_kind)action.kind) {
-    case WEFT_F:
-    case WEFT_I:
-    case WEFT_W:
-        return stage_units[action.stage];
-    case WEFT_B:
-        return 2 * stage_units[action.stage];
-    case WEFT_SEND_F:
-    case WEFT_RECV_F:
-    case WEFT_SEND_B:
-    case WEFT_RECV_B:
-        return WEFT_UNITS_MESSAGE;
-    default:
-        return 1;
-    }
+    duration of = durations[action.kind];
+    return of.stages ? of.stages * stage_units[action.stage] : of.fixed;
 }
 
 /* When everything that the action waits for is done. */

@@ -24,6 +24,7 @@ weft_status weft_lower_lanes(weft_program *program, const weft_schedule *schedul
 typedef struct weft_shard_row {
     weft_action action;
     int64_t after, then; /* it comes after that action, which comes after it */
+    int64_t first; /* the first pass that works in the buffer: of a stay that UNSHARD begins or a reduction ends */
 } weft_shard_row;
 
 typedef struct weft_shard_rows {
@@ -31,16 +32,20 @@ typedef struct weft_shard_rows {
     uint32_t count;
 } weft_shard_rows;
 
-/* What sharded data parallelism adds to one rank. */
+/* What the workers of one rank do together. */
 typedef struct weft_shard_plan {
     weft_shard_rows gather, reduce;
 } weft_shard_plan;
 
-/* updates: (S) the stages in the order of their UPDATEs; NULL: there are none. out: (P), each for fini, on error too.
+/* Of program, its widths, shard and buffers. updates: (S) the stages in the order of their UPDATEs; NULL: there are
+ * none. out: (P), each for fini, on error too.
  */
-weft_status weft_lower_shard_plans(const weft_schedule *schedule, const weft_lower_options *options,
-                                   const int32_t *updates, weft_shard_plan *out, weft_error *error) WEFT_CHECKED;
+weft_status weft_lower_shard_plans(const weft_schedule *schedule, const weft_program *program, const int32_t *updates,
+                                   weft_shard_plan *out, weft_error *error) WEFT_CHECKED;
 void weft_lower_shard_plan_fini(weft_shard_plan *plan);
+
+/* Of all lanes, which actions overwrite, and the pages. plans: (P), NULL as above. */
+weft_status weft_lower_effects(weft_program *program, const weft_shard_plan *plans, weft_error *error) WEFT_CHECKED;
 
 /* Fills after_first and after from the meaning of the actions and the edges of reuse; leaves out what an earlier action
  * of the lane has waited for already. WEFT_INVALID when the meaning is against the order of a lane. */
@@ -53,7 +58,7 @@ weft_status weft_lower_times(const weft_program *program, const double *stage_co
                              weft_error *error) WEFT_CHECKED;
 
 /* How long an action takes in those units. weft_lower_units fills stage_units (S): how long F of a stage takes. */
-enum { WEFT_UNITS = 64, WEFT_UNITS_MESSAGE = 8, WEFT_UNITS_SLACK = 32 };
+enum { WEFT_UNITS = 64, WEFT_UNITS_SLACK = 32 };
 weft_status weft_lower_units(const weft_program *program, const double *stage_cost, uint64_t *stage_units,
                              weft_error *error) WEFT_CHECKED;
 uint64_t weft_lower_duration(weft_action action, const uint64_t *stage_units);

@@ -2,6 +2,7 @@
 #include "program/lower.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* The message lanes of a stage's four kinds, -1 where a neighbour is on the same rank or absent. */
 typedef struct stage_lanes {
@@ -15,7 +16,7 @@ typedef struct lowering {
     stage_lanes *stages; /* (S) */
     bool update, norm, tied;
     int32_t *updates;       /* (S) the order of UPDATEs; NULL: there are none */
-    weft_shard_plan *plans; /* (P) NULL at a data-parallel width of one */
+    weft_shard_plan *plans; /* (P) NULL where workers are alone on their ranks */
     bool count_only;        /* first pass: lanes[].count only; second pass: fill */
 } lowering;
 
@@ -174,7 +175,7 @@ static weft_status put_scheduled(lowering *l, int32_t rank, weft_action action, 
     if (info->operands != WEFT_OPERANDS_NONE && (int32_t)action.stage >= program->stages)
         FAIL(error, WEFT_INVALID, "rank %d runs %s, but there are %d stages", rank, weft_action_text(action, name),
              program->stages);
-    if (action.kind == WEFT_UNSHARD || action.kind == WEFT_RESHARD || action.kind == WEFT_REDUCE_GRAD)
+    if (info->operands == WEFT_OPERANDS_STAGE_BUFFER)
         return WEFT_OK; /* weft's own come from the order of the passes; at a data-parallel width of one there are none
                          */
     bool message = info->lane == WEFT_LANE_MESSAGE;
@@ -257,11 +258,24 @@ static weft_status pass(lowering *l, bool count_only, weft_error *error)
 
 static weft_status check_shard(const weft_lower_options *options, weft_error *error)
 {
-    if ((unsigned)options->shard >= WEFT_SHARDS || options->data < 0 || options->weight_buffers < 0 ||
-        options->gradient_buffers < 0)
-        FAIL(error, WEFT_INVALID, "the data-parallel width and the numbers of buffers must be 0 or more");
+    if ((unsigned)options->shard >= WEFT_SHARDS || options->data < 0 || options->tensor < 0 ||
+        options->weight_buffers < 0 || options->gradient_buffers < 0)
+        FAIL(error, WEFT_INVALID,
+             "the widths of data and tensor parallelism and the numbers of buffers must be 0 or more");
     if (options->gradient_buffers > 0 && options->shard < WEFT_SHARD_GRADIENTS)
         FAIL(error, WEFT_INVALID, "few gradient buffers need gradients that are sharded");
+    return WEFT_OK;
+}
+
+/* Of pages that an action can name. */
+static weft_status check_pages(const weft_program *program, weft_error *error)
+{
+    int32_t most =
+        program->weight_buffers > program->gradient_buffers ? program->weight_buffers : program->gradient_buffers;
+    bool whole = !program->weight_buffers || !program->gradient_buffers; /* one a stage */
+    if (whole || most > program->stages) most = program->stages;
+    if (weft_program_has_pages(program) && most > WEFT_PAGES_LIMIT)
+        FAIL(error, WEFT_INVALID, "a rank has more than %d buffers of weights or gradients", WEFT_PAGES_LIMIT);
     return WEFT_OK;
 }
 
@@ -273,9 +287,9 @@ static weft_status check_shape(const weft_schedule *schedule, const weft_lower_o
         schedule->ranks > WEFT_STAGES_LIMIT)
         FAIL(error, WEFT_INVALID, "more than %d ranks or stages, or %d micro-batches", WEFT_STAGES_LIMIT,
              WEFT_MICROBATCHES_LIMIT);
-    /* Each scheduled action makes at most two messages, or with sharding three actions more; the rest is at most two a
-     * stage and three a rank. */
-    uint64_t most = (options->data > 1 ? 6 : 3) * (uint64_t)schedule->first[schedule->ranks] +
+    /* Each scheduled action makes at most two messages, with sharding two gathers, and two reductions; the rest is at
+     * most two a stage and three a rank. */
+    uint64_t most = (options->data > 1 || options->tensor > 1 ? 7 : 3) * (uint64_t)schedule->first[schedule->ranks] +
                     2 * (uint64_t)schedule->stages + 3 * (uint64_t)schedule->ranks;
     if (schedule->first[schedule->ranks] > UINT32_MAX || most > UINT32_MAX - 2)
         FAIL(error, WEFT_INVALID, "the program has more than %u actions", UINT32_MAX - 2);
@@ -315,7 +329,7 @@ static weft_status order_updates(lowering *l, weft_error *error)
         rows[s] = (completion){.stage = (int32_t)s, .tied = l->tied && (s == 0 || s == stages - 1)};
     for (size_t i = 0; i < schedule->first[schedule->ranks]; i++) {
         weft_action action = schedule->actions[i];
-        if ((action.kind == WEFT_B || action.kind == WEFT_W) && action.stage < stages) rows[action.stage].last = i;
+        if (weft_action_makes_gradients(action) && action.stage < stages) rows[action.stage].last = i;
     }
     qsort(rows, stages, sizeof *rows, by_completion);
     for (size_t i = 0; i < stages; i++) l->updates[i] = rows[i].stage;
@@ -325,9 +339,9 @@ static weft_status order_updates(lowering *l, weft_error *error)
 
 static weft_status make_plans(lowering *l, weft_error *error)
 {
-    if (l->program->data <= 1) return WEFT_OK;
+    if (!weft_program_reduces(l->program)) return WEFT_OK;
     TRY(weft_allocate((size_t)l->program->ranks, sizeof *l->plans, &l->plans, error));
-    return weft_lower_shard_plans(l->schedule, l->options, l->updates, l->plans, error);
+    return weft_lower_shard_plans(l->schedule, l->program, l->updates, l->plans, error);
 }
 
 static weft_status build(lowering *l, weft_edges *edges, weft_error *error)
@@ -344,10 +358,20 @@ static weft_status build(lowering *l, weft_edges *edges, weft_error *error)
     }
     TRY(weft_allocate(program->action_count, sizeof *program->actions, &program->actions, error));
     TRY(pass(l, false, error));
+    TRY(weft_lower_effects(program, l->plans, error));
     for (int32_t rank = 0; l->plans && rank < program->ranks; rank++) {
         TRY(add_edges(l, rank, WEFT_PROGRAM_REDUCE, &l->plans[rank].reduce, edges, error));
         TRY(add_edges(l, rank, WEFT_PROGRAM_GATHER, &l->plans[rank].gather, edges, error));
     }
+    return WEFT_OK;
+}
+
+static weft_status take_exchanges(weft_program *program, const weft_exchanges *exchanges, weft_error *error)
+{
+    size_t count = WEFT_PASS_KINDS * (size_t)program->stages;
+    if (!exchanges || program->tensor <= 1) return WEFT_OK;
+    TRY(weft_allocate(count, sizeof *program->exchanges, &program->exchanges, error));
+    memcpy(program->exchanges, exchanges, count * sizeof *exchanges);
     return WEFT_OK;
 }
 
@@ -369,11 +393,14 @@ weft_status weft_lower_lanes(weft_program *program, const weft_schedule *schedul
     program->forward_only = schedule->forward_only;
     program->clip = train && options->clip;
     program->data = options->data > 1 ? options->data : 1;
+    program->tensor = options->tensor > 1 ? options->tensor : 1;
     program->shard = options->data > 1 ? options->shard : WEFT_SHARD_NONE;
-    program->weight_buffers = options->weight_buffers;
-    program->gradient_buffers = options->gradient_buffers;
+    program->weight_buffers = options->data > 1 ? options->weight_buffers : 0;
+    program->gradient_buffers = options->data > 1 ? options->gradient_buffers : 0;
+    TRY(check_pages(program, error));
     TRY(weft_allocate((size_t)program->stages, sizeof(int32_t), &program->stage_rank, error));
     for (int32_t s = 0; s < program->stages; s++) program->stage_rank[s] = schedule->stage_rank[s];
+    TRY(take_exchanges(program, options->exchanges, error));
     weft_status status = build(&l, edges, error);
     for (int32_t rank = 0; l.plans && rank < program->ranks; rank++) weft_lower_shard_plan_fini(&l.plans[rank]);
     weft_free(l.plans);

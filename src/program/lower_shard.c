@@ -24,17 +24,6 @@ typedef struct order {
     uint32_t *position;     /* (count) where on the compute lane */
 } order;
 
-/* W too: it makes what a norm put out again. */
-static bool uses_weights(weft_action action)
-{
-    return action.kind == WEFT_F || action.kind == WEFT_B || action.kind == WEFT_I || action.kind == WEFT_W;
-}
-
-static bool writes_gradients(weft_action action)
-{
-    return action.kind == WEFT_B || action.kind == WEFT_W;
-}
-
 /* Stays in positions of the compute lane. */
 static weft_status plan_stays(order *o, bool (*counts)(weft_action), int32_t buffers, weft_paging_stay **out,
                               uint32_t *out_count, weft_error *error)
@@ -70,9 +59,9 @@ static int by_last(const void *left, const void *right)
     return a->last < b->last ? -1 : a->last > b->last;
 }
 
-static void push(weft_shard_rows *rows, weft_action action, int64_t after, int64_t then)
+static void push(weft_shard_rows *rows, weft_action action, int64_t after, int64_t then, int64_t first)
 {
-    rows->rows[rows->count++] = (weft_shard_row){action, after, then};
+    rows->rows[rows->count++] = (weft_shard_row){action, after, then, first};
 }
 
 /* Gathers begin as soon as a buffer is free, which is when the last use of what was there is done. */
@@ -80,35 +69,43 @@ static weft_status make_gathers(order *o, int32_t buffers, weft_shard_rows *out,
 {
     weft_paging_stay *stays = NULL;
     uint32_t count = 0;
-    TRY(plan_stays(o, uses_weights, buffers, &stays, &count, error));
+    TRY(plan_stays(o, weft_action_is_pass, buffers, &stays, &count, error));
     weft_status status = weft_allocate(2 * (size_t)count, sizeof *out->rows, &out->rows, error);
     if (status == WEFT_OK) {
         for (uint32_t i = 0; i < count; i++) {
             if (stays[i].before >= 0)
                 push(out, stage_action(WEFT_RESHARD, (int32_t)o->actions[stays[i].before].stage, stays[i].buffer),
-                     stays[i].before, -1);
-            push(out, stage_action(WEFT_UNSHARD, stays[i].stage, stays[i].buffer), -1, stays[i].first);
+                     stays[i].before, -1, -1);
+            push(out, stage_action(WEFT_UNSHARD, stays[i].stage, stays[i].buffer), -1, stays[i].first, stays[i].first);
         }
         if (count) qsort(stays, count, sizeof *stays, by_last);
         for (uint32_t i = 0; i < count; i++)
             if (stays[i].then < 0)
-                push(out, stage_action(WEFT_RESHARD, stays[i].stage, stays[i].buffer), stays[i].last, -1);
+                push(out, stage_action(WEFT_RESHARD, stays[i].stage, stays[i].buffer), stays[i].last, -1, -1);
     }
     weft_free(stays);
     return status;
 }
 
-/* Reductions follow right after the last backward pass that writes their buffer. */
-static weft_status make_reductions(order *o, int32_t buffers, weft_shard_rows *out, weft_error *error)
+/* Reductions follow right after the last backward pass that writes their buffer: over tensor-parallel workers, then
+ * over data-parallel ones. */
+static weft_status make_reductions(order *o, const weft_program *program, weft_shard_rows *out, weft_error *error)
 {
     weft_paging_stay *stays = NULL;
     uint32_t count = 0;
-    TRY(plan_stays(o, writes_gradients, buffers, &stays, &count, error));
-    weft_status status = weft_allocate(count, sizeof *out->rows, &out->rows, error);
+    TRY(plan_stays(o, weft_action_makes_gradients, program->gradient_buffers, &stays, &count, error));
+    weft_status status = weft_allocate(2 * (size_t)count, sizeof *out->rows, &out->rows, error);
     if (status == WEFT_OK && count) {
         qsort(stays, count, sizeof *stays, by_last);
-        for (uint32_t i = 0; i < count; i++)
-            push(out, stage_action(WEFT_REDUCE_GRAD, stays[i].stage, stays[i].buffer), stays[i].last, stays[i].then);
+        for (uint32_t i = 0; i < count; i++) {
+            const weft_paging_stay *own = &stays[i];
+            bool last = program->data <= 1;
+            if (program->tensor > 1)
+                push(out, stage_action(WEFT_REDUCE_TENSOR, own->stage, own->buffer), own->last, last ? own->then : -1,
+                     own->first);
+            if (!last)
+                push(out, stage_action(WEFT_REDUCE_GRAD, own->stage, own->buffer), own->last, own->then, own->first);
+        }
     }
     weft_free(stays);
     return status;
@@ -119,28 +116,28 @@ static weft_status make_refreshes(const order *o, weft_shard_rows *out, weft_err
 {
     int64_t update = o->count; /* they follow the passes */
     TRY(weft_allocate((size_t)o->stages, sizeof *out->rows, &out->rows, error));
-    for (int32_t i = 0; i < o->stages; i++) push(out, stage_action(WEFT_UNSHARD, o->updates[i], 0), update++, -1);
+    for (int32_t i = 0; i < o->stages; i++) push(out, stage_action(WEFT_UNSHARD, o->updates[i], 0), update++, -1, -1);
     return WEFT_OK;
 }
 
-static weft_status make_rows(order *o, const weft_schedule *schedule, const weft_lower_options *options,
-                             weft_shard_plan *out, weft_error *error)
+static weft_status make_rows(order *o, const weft_schedule *schedule, const weft_program *program, weft_shard_plan *out,
+                             weft_error *error)
 {
     bool train = !schedule->forward_only;
-    if (options->shard == WEFT_SHARD_WEIGHTS)
-        TRY(make_gathers(o, options->weight_buffers, &out->gather, error));
-    else if (options->shard != WEFT_SHARD_NONE && o->updates)
+    if (program->shard == WEFT_SHARD_WEIGHTS)
+        TRY(make_gathers(o, program->weight_buffers, &out->gather, error));
+    else if (program->shard != WEFT_SHARD_NONE && o->updates)
         TRY(make_refreshes(o, &out->gather, error));
-    return train ? make_reductions(o, options->gradient_buffers, &out->reduce, error) : WEFT_OK;
+    return train ? make_reductions(o, program, &out->reduce, error) : WEFT_OK;
 }
 
 static bool is_own_pass(const weft_schedule *schedule, int32_t rank, weft_action action)
 {
-    return uses_weights(action) && (int32_t)action.stage < schedule->stages &&
+    return weft_action_is_pass(action) && (int32_t)action.stage < schedule->stages &&
            schedule->stage_rank[action.stage] == rank;
 }
 
-static weft_status plan_rank(const weft_schedule *schedule, const weft_lower_options *options, const holding *held,
+static weft_status plan_rank(const weft_schedule *schedule, const weft_program *program, const holding *held,
                              int32_t rank, weft_shard_plan *out, weft_error *error)
 {
     size_t first = schedule->first[rank], count = schedule->first[rank + 1] - first, kept = 0;
@@ -159,7 +156,7 @@ static weft_status plan_rank(const weft_schedule *schedule, const weft_lower_opt
         }
         o.actions = actions;
         o.count = (uint32_t)kept;
-        status = make_rows(&o, schedule, options, out, error);
+        status = make_rows(&o, schedule, program, out, error);
     }
     weft_free(actions);
     weft_free(o.use);
@@ -185,14 +182,14 @@ static weft_status hold(const weft_schedule *schedule, const int32_t *updates, h
     return WEFT_OK;
 }
 
-weft_status weft_lower_shard_plans(const weft_schedule *schedule, const weft_lower_options *options,
-                                   const int32_t *updates, weft_shard_plan *out, weft_error *error)
+weft_status weft_lower_shard_plans(const weft_schedule *schedule, const weft_program *program, const int32_t *updates,
+                                   weft_shard_plan *out, weft_error *error)
 {
     holding held = {0};
     for (int32_t rank = 0; rank < schedule->ranks; rank++) out[rank] = (weft_shard_plan){0};
     weft_status status = hold(schedule, updates, &held, error);
     for (int32_t rank = 0; rank < schedule->ranks && status == WEFT_OK; rank++)
-        status = plan_rank(schedule, options, &held, rank, &out[rank], error);
+        status = plan_rank(schedule, program, &held, rank, &out[rank], error);
     weft_free(held.place);
     weft_free(held.first);
     weft_free(held.updates);

@@ -93,10 +93,10 @@ static size_t slot_bytes(const weft_slot_sizes *sizes, weft_slot_kind kind, int3
     }
 }
 
-/* Sizes are multiples of 64, so that offsets are. */
-static size_t aligned(size_t bytes)
+/* Sizes are aligned, so that offsets are. */
+static size_t aligned(const colouring *c, size_t bytes)
 {
-    return (bytes + 63) / 64 * 64;
+    return weft_align(bytes, c->program->alignment);
 }
 
 static int compare_classes(const void *left, const void *right)
@@ -131,10 +131,10 @@ static weft_status make_classes(colouring *c, weft_error *error)
     size_t count = 0, kept = 0;
     for (int32_t i = first; i < end; i++) {
         int32_t s = c->rank_stages[i];
-        c->classes[count++].bytes = aligned(c->sizes->stash[s]);
-        c->classes[count++].bytes = aligned(c->sizes->input[s]);
-        c->classes[count++].bytes = aligned(c->sizes->work[s]);
-        if (s + 1 < program->stages) c->classes[count++].bytes = aligned(c->sizes->input[s + 1]);
+        c->classes[count++].bytes = aligned(c, c->sizes->stash[s]);
+        c->classes[count++].bytes = aligned(c, c->sizes->input[s]);
+        c->classes[count++].bytes = aligned(c, c->sizes->work[s]);
+        if (s + 1 < program->stages) c->classes[count++].bytes = aligned(c, c->sizes->input[s + 1]);
     }
     qsort(c->classes, count, sizeof *c->classes, compare_classes);
     for (size_t i = 0; i < count; i++)
@@ -177,7 +177,7 @@ static bool on_compute_lane(const weft_program *program, int32_t rank, uint32_t 
 static weft_status place(colouring *c, uint32_t writer, const weft_slot *slot, weft_error *error)
 {
     weft_program *program = c->program;
-    size_t bytes = aligned(slot_bytes(c->sizes, slot->kind, slot->stage));
+    size_t bytes = aligned(c, slot_bytes(c->sizes, slot->kind, slot->stage));
     if (!bytes) return WEFT_OK;
     bool on_compute = on_compute_lane(program, c->rank, writer);
     size_class *class = find_class(c, bytes);
@@ -278,6 +278,7 @@ weft_status weft_lower_slots(weft_program *program, const weft_index *index, con
                              weft_edges *edges, weft_error *error)
 {
     colouring c = {.program = program, .index = index, .sizes = options->sizes, .edges = edges};
+    program->alignment = options->alignment ? options->alignment : WEFT_ALIGNMENT;
     weft_status status = colour(&c, options->stage_cost, error);
     weft_free(c.begin);
     weft_free(c.units);

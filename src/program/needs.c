@@ -37,10 +37,10 @@ static int push(uint32_t action, int count, uint32_t *out)
     return count + 1;
 }
 
-/* Once the gradients of a stage are complete: over its micro-batches, and over the data-parallel group. */
+/* Once the gradients of a stage are complete: over its micro-batches, and over the workers of its rank. */
 static uint32_t gradients_of(const weft_index *index, int32_t s)
 {
-    return index->program->data > 1 ? index->reduced[s] : index->last_gradient[s];
+    return weft_program_reduces(index->program) ? index->reduced[s] : index->last_gradient[s];
 }
 
 static int reduce_needs(const weft_index *index, int32_t rank, weft_action_kind kind, uint32_t *out)
@@ -52,11 +52,11 @@ static int reduce_needs(const weft_index *index, int32_t rank, weft_action_kind 
         if (program->stage_rank[0] == rank) count = push(gradients_of(index, 0), count, out);
         if (program->stage_rank[last] == rank) count = push(gradients_of(index, last), count, out);
     } else if (kind == WEFT_NORM) {
-        count = push((program->data > 1 ? index->rank_reduced : index->rank_gradient)[rank], count, out);
-        count = push(index->tied[rank], count, out);
+        count = push((weft_program_reduces(program) ? index->rank_reduced : index->rank_gradient)[rank], count, out);
+        count = push(index->once[WEFT_REDUCE_TIED][rank], count, out);
     } else if (kind == WEFT_METRICS) {
         if (program->stage_rank[last] == rank) count = push(index->last_forward, count, out);
-        count = push(index->norm[rank], count, out);
+        count = push(index->once[WEFT_NORM][rank], count, out);
     }
     return count;
 }
@@ -64,74 +64,58 @@ static int reduce_needs(const weft_index *index, int32_t rank, weft_action_kind 
 static int update_needs(const weft_index *index, int32_t rank, int32_t s, uint32_t *out)
 {
     int count = push(gradients_of(index, s), 0, out);
-    if (index->program->clip) count = push(index->norm[rank], count, out);
-    if (s == 0 || s == index->program->stages - 1) count = push(index->tied[rank], count, out);
+    if (index->program->clip) count = push(index->once[WEFT_NORM][rank], count, out);
+    if (s == 0 || s == index->program->stages - 1) count = push(index->once[WEFT_REDUCE_TIED][rank], count, out);
     return count;
+}
+
+/* What makes the slots that the action reads. What I waited for is there for W. */
+static int slot_needs(const weft_index *index, uint32_t reads, int32_t s, int32_t m, uint32_t *out)
+{
+    if (reads & (WEFT_DATA_WORK | WEFT_DATA_GRADIENT_OUT))
+        return push(weft_index_at(index, WEFT_PLACE_B, s, m), 0, out);
+    if (reads & WEFT_DATA_OUTPUT) return push(weft_index_at(index, WEFT_PLACE_F, s, m), 0, out);
+    int count = 0;
+    if (reads & WEFT_DATA_GRADIENT) count = push(gradient_writer(index, s, m), count, out);
+    if (reads & WEFT_DATA_STASH) return push(weft_index_at(index, WEFT_PLACE_F, s, m), count, out);
+    return reads & WEFT_DATA_INPUT ? push(input_writer(index, s, m), count, out) : count;
 }
 
 int weft_index_needs(const weft_index *index, int32_t rank, uint32_t action, uint32_t out[WEFT_NEEDS_LIMIT])
 {
     weft_action row = index->program->actions[action];
-    int32_t s = (int32_t)row.stage, m = (int32_t)row.microbatch;
-    switch ((weft_action_kind)row.kind) {
-    case WEFT_F:
-        return push(input_writer(index, s, m), 0, out);
-    case WEFT_B:
-    case WEFT_I:
-        return push(gradient_writer(index, s, m), push(weft_index_at(index, WEFT_PLACE_F, s, m), 0, out), out);
-    case WEFT_W:
-    case WEFT_SEND_B:
-        return push(weft_index_at(index, WEFT_PLACE_B, s, m), 0, out);
-    case WEFT_SEND_F:
-        return push(weft_index_at(index, WEFT_PLACE_F, s, m), 0, out);
-    case WEFT_UPDATE:
-        return update_needs(index, rank, s, out);
-    default:
-        return reduce_needs(index, rank, (weft_action_kind)row.kind, out);
-    }
+    const weft_action_info *info = weft_action_info_get((weft_action_kind)row.kind);
+    if (info->operands == WEFT_OPERANDS_STAGE_MICROBATCH)
+        return slot_needs(index, info->reads, (int32_t)row.stage, (int32_t)row.microbatch, out);
+    if (row.kind == WEFT_UPDATE) return update_needs(index, rank, (int32_t)row.stage, out);
+    return reduce_needs(index, rank, (weft_action_kind)row.kind, out);
 }
 
-static int forward_writes(const weft_index *index, int32_t s, int32_t m, weft_slot *out)
+/* The slot of s that is the neighbour's on another rank, until it is sent, or that of the neighbour here. */
+static weft_slot passed_on(const weft_index *index, bool forward, int32_t s, int32_t m)
 {
-    out[0] = (weft_slot){WEFT_SLOT_STASH, s, m, last_use(index, s, m)};
-    if (s + 1 == index->program->stages) return 1;
-    if (local(index->program, s, s + 1))
-        out[1] = (weft_slot){WEFT_SLOT_INPUT, s + 1, m, last_use(index, s + 1, m)};
-    else
-        out[1] = (weft_slot){WEFT_SLOT_OUTPUT, s, m, weft_index_at(index, WEFT_PLACE_SEND_F, s, m)};
-    return 2;
-}
-
-static int backward_writes(const weft_index *index, int32_t s, int32_t m, bool split, weft_slot *out)
-{
-    int count = 0;
-    if (split) out[count++] = (weft_slot){WEFT_SLOT_WORK, s, m, last_use(index, s, m)};
-    if (s == 0) return count;
-    if (local(index->program, s - 1, s))
-        out[count++] = (weft_slot){WEFT_SLOT_GRADIENT, s - 1, m, last_use(index, s - 1, m)};
-    else
-        out[count++] = (weft_slot){WEFT_SLOT_GRADIENT_OUT, s, m, weft_index_at(index, WEFT_PLACE_SEND_B, s, m)};
-    return count;
+    int32_t to = forward ? s + 1 : s - 1;
+    if (local(index->program, s, to))
+        return (weft_slot){forward ? WEFT_SLOT_INPUT : WEFT_SLOT_GRADIENT, to, m, last_use(index, to, m)};
+    return (weft_slot){forward ? WEFT_SLOT_OUTPUT : WEFT_SLOT_GRADIENT_OUT, s, m,
+                       weft_index_at(index, forward ? WEFT_PLACE_SEND_F : WEFT_PLACE_SEND_B, s, m)};
 }
 
 int weft_index_writes(const weft_index *index, uint32_t action, weft_slot out[WEFT_WRITES_LIMIT])
 {
+    static const struct {
+        uint32_t data;
+        weft_slot_kind slot;
+    } own[] = {{WEFT_DATA_STASH, WEFT_SLOT_STASH},
+               {WEFT_DATA_WORK, WEFT_SLOT_WORK},
+               {WEFT_DATA_INPUT, WEFT_SLOT_INPUT},
+               {WEFT_DATA_GRADIENT, WEFT_SLOT_GRADIENT}};
     weft_action row = index->program->actions[action];
-    int32_t s = (int32_t)row.stage, m = (int32_t)row.microbatch;
-    switch ((weft_action_kind)row.kind) {
-    case WEFT_F:
-        return forward_writes(index, s, m, out);
-    case WEFT_B:
-        return backward_writes(index, s, m, false, out);
-    case WEFT_I:
-        return backward_writes(index, s, m, true, out);
-    case WEFT_RECV_F:
-        out[0] = (weft_slot){WEFT_SLOT_INPUT, s, m, last_use(index, s, m)};
-        return 1;
-    case WEFT_RECV_B:
-        out[0] = (weft_slot){WEFT_SLOT_GRADIENT, s, m, last_use(index, s, m)};
-        return 1;
-    default:
-        return 0;
-    }
+    uint32_t writes = weft_action_info_get((weft_action_kind)row.kind)->writes;
+    int32_t s = (int32_t)row.stage, m = (int32_t)row.microbatch, count = 0;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (writes & own[i].data) out[count++] = (weft_slot){own[i].slot, s, m, last_use(index, s, m)};
+    if (writes & WEFT_DATA_OUTPUT && s + 1 < index->program->stages) out[count++] = passed_on(index, true, s, m);
+    if (writes & WEFT_DATA_GRADIENT_OUT && s > 0) out[count++] = passed_on(index, false, s, m);
+    return count;
 }

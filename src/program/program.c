@@ -11,6 +11,8 @@ void weft_program_destroy(weft_program *program)
     weft_free(program->actions);
     weft_free(program->after_first);
     weft_free(program->after);
+    weft_free(program->pages);
+    weft_free(program->exchanges);
     weft_free(program->buffers);
     weft_free(program->slots);
     weft_free(program->arena_bytes);
@@ -67,6 +69,19 @@ void weft_program_memory(const weft_program *program, int32_t rank, size_t bytes
         bytes[program->buffers[i].kind] += program->buffers[i].bytes;
 }
 
+static void print_effects(const weft_program *program, uint32_t a, weft_text *out)
+{
+    weft_action action = program->actions[a];
+    weft_pages pages = weft_program_pages(program, a);
+    bool passes = weft_action_is_pass(action), reduces = weft_action_reduces(action);
+    bool buffered = weft_action_info_get((weft_action_kind)action.kind)->operands == WEFT_OPERANDS_STAGE_BUFFER;
+    if (weft_action_can_overwrite(action) && !action.overwrite) weft_text_add(out, " adds");
+    if (!program->pages) return;
+    if (passes && program->shard == WEFT_SHARD_WEIGHTS) weft_text_add(out, " weights:%u", pages.weights);
+    if (weft_action_makes_gradients(action)) weft_text_add(out, " gradients:%u", pages.gradients);
+    if (buffered) weft_text_add(out, " %s:%u", reduces ? "gradients" : "weights", action.microbatch);
+}
+
 void weft_program_print(const weft_program *program, weft_text *out)
 {
     char name[WEFT_ACTION_TEXT];
@@ -76,6 +91,7 @@ void weft_program_print(const weft_program *program, weft_text *out)
             weft_text_add(out, "%d %s", row->rank, weft_lane_kind_name(row->kind));
             if (row->peer >= 0) weft_text_add(out, ":%d", row->peer);
             weft_text_add(out, " %s", weft_action_text(program->actions[a], name));
+            print_effects(program, a, out);
             for (uint32_t i = program->after_first[a]; i < program->after_first[a + 1]; i++)
                 weft_text_add(out, "%s%s", i == program->after_first[a] ? " after " : ",",
                               weft_action_text(program->actions[program->after[i]], name));

@@ -61,9 +61,22 @@ const char *weft_slot_kind_name(weft_slot_kind kind);
 typedef struct weft_buffer {
     int32_t rank;
     weft_slot_kind kind; /* of its first tenant: for reports */
-    size_t bytes;        /* a multiple of 64 */
-    size_t offset;       /* in the rank's slot arena; a multiple of 64 */
+    size_t bytes;        /* a multiple of the program's alignment */
+    size_t offset;       /* in the rank's slot arena; a multiple of the alignment */
 } weft_buffer;
+
+/* In which of its rank's buffers (pages) a pass finds the weights of its stage, and in which B and W leave gradients:
+ * that of the UNSHARD before it, and that of the REDUCE_GRAD behind it. */
+typedef struct weft_pages {
+    uint16_t weights, gradients;
+} weft_pages;
+enum { WEFT_PAGES_LIMIT = UINT16_MAX };
+
+/* What tensor-parallel workers exchange in the middle of one pass: program->tensor of them take part. */
+typedef struct weft_exchanges {
+    int32_t count; /* one behind the other */
+    size_t bytes;  /* of all together, that each worker receives */
+} weft_exchanges;
 
 /* Bytes that lowering needs to know, per stage; zero is allowed (stage 0 has no input message). */
 typedef struct weft_slot_sizes {
@@ -75,7 +88,8 @@ typedef struct weft_slot_sizes {
 typedef struct weft_program {
     int32_t ranks, stages, microbatches;
     bool forward_only, clip;
-    int32_t data; /* data-parallel width: every rank of the program is that many workers, which run the same actions */
+    int32_t data, tensor; /* widths: every rank of the program is data x tensor workers, which run the same actions.
+                             Where data > 1 stages have REDUCE_GRAD, where tensor > 1 REDUCE_TENSOR before it */
     weft_shard shard;
     int32_t weight_buffers, gradient_buffers; /* of each rank; 0: one a stage */
     int32_t *stage_rank;                      /* (S) */
@@ -85,12 +99,16 @@ typedef struct weft_program {
     uint32_t action_count;                    /* at most 2^32 - 2 */
     uint32_t *after_first;                    /* (actions + 1) into after */
     uint32_t *after;                          /* actions of other lanes of the same rank that must be done first */
+    weft_pages *pages;         /* (actions) of passes, 0 of all else; NULL: every stage has its own for good, which is
+                                  where neither weights are sharded nor gradients reduced early */
+    weft_exchanges *exchanges; /* (WEFT_PASS_KINDS, S) by kind and stage; NULL: none are known */
 
     /* NULL where the program was lowered without sizes: */
     weft_buffer *buffers; /* by rank, ascending */
     int32_t buffer_count;
     int32_t *slots;      /* (WEFT_SLOT_KINDS, S, M) buffer index, or -1: read through weft_program_slot */
     size_t *arena_bytes; /* (P) size of each rank's slot arena */
+    size_t alignment;    /* of buffers */
 } weft_program;
 
 typedef struct weft_lower_options {
@@ -103,10 +121,14 @@ typedef struct weft_lower_options {
      * stage (only where gradients are sharded); UNSHARD and RESHARD by shard, with weight_buffers for gathered stages.
      * 0 buffers: one a stage. Loads are the fewest that the order and the buffers allow. */
     int32_t data;
+    /* tensor > 1: REDUCE_TENSOR in front of each REDUCE_GRAD, or in its place where data is 1. */
+    int32_t tensor;
     weft_shard shard;
     int32_t weight_buffers, gradient_buffers;
-    const weft_slot_sizes *sizes; /* NULL: dependencies only, no slots */
-    const double *stage_cost;     /* (S) time of F relative to each other, NULL for equal: which slots to share */
+    const weft_exchanges *exchanges; /* (WEFT_PASS_KINDS, S) for the program to tell; NULL: none are known */
+    const weft_slot_sizes *sizes;    /* NULL: dependencies only, no slots */
+    size_t alignment;                /* of buffers, as the device wants it; 0: WEFT_ALIGNMENT */
+    const double *stage_cost;        /* (S) time of F relative to each other, NULL for equal: which slots to share */
 } weft_lower_options;
 
 /* Lowers a schedule. Forward programs ignore update, norm, clip and tied; clip implies norm. WEFT_INVALID when the
@@ -123,13 +145,28 @@ int32_t weft_program_slot(const weft_program *program, weft_slot_kind kind, int3
 int32_t weft_program_output(const weft_program *program, int32_t stage, int32_t microbatch);
 int32_t weft_program_gradient_out(const weft_program *program, int32_t stage, int32_t microbatch);
 
+/* Whether ranks have several workers, so that gradients are reduced. */
+static inline bool weft_program_reduces(const weft_program *program)
+{
+    return program->data > 1 || program->tensor > 1;
+}
+
+/* Whether actions have pages: weights are sharded, or gradients reduced early, over data-parallel workers. */
+bool weft_program_has_pages(const weft_program *program);
+
+/* Where a pass works; 0 for what has no pages. */
+static inline weft_pages weft_program_pages(const weft_program *program, uint32_t action)
+{
+    return program->pages ? program->pages[action] : (weft_pages){0, 0};
+}
+
 /* Sum of the buffer bytes of one rank by the kind of their first tenant. */
 void weft_program_memory(const weft_program *program, int32_t rank, size_t bytes[WEFT_SLOT_KINDS]);
 
 /* Proves that the program computes what the schedule says and cannot deadlock under rendezvous (docs/programs.md,
- * Validity), using only stage_rank, lanes, actions, after and slots. WEFT_INVALID with a counter-example a person can
- * read: the missing or doubled action, the dependency that nothing enforces, the slot with two tenants, or the shortest
- * cycle as "rank 1 waits to run 2F0 because ...". */
+ * Validity), using only stage_rank, lanes, actions, pages, after and slots. WEFT_INVALID with a counter-example a
+ * person can read: the missing or doubled action, the dependency that nothing enforces, the slot with two tenants, or
+ * the shortest cycle as "rank 1 waits to run 2F0 because ...". */
 weft_status weft_program_verify(const weft_program *program, weft_error *error) WEFT_CHECKED;
 
 /* Whether a verified program ends, too, when all messages of a rank go through one queue, in the order of the rank's
@@ -138,7 +175,8 @@ weft_status weft_program_verify(const weft_program *program, weft_error *error) 
 weft_status weft_program_verify_one_queue(const weft_program *program, const weft_schedule *order,
                                           weft_error *error) WEFT_CHECKED;
 
-/* For people and tests: one line an action: rank, lane, action, after. */
+/* For people and tests: one line an action: rank, lane, action, whether it adds to gradients where others overwrite,
+ * its pages, after. */
 void weft_program_print(const weft_program *program, weft_text *out);
 
 /* When each action of a program began and ended: simulated or measured, the same type. Seconds from the step's start.
@@ -146,10 +184,15 @@ void weft_program_print(const weft_program *program, weft_text *out);
 typedef struct weft_timeline {
     const weft_program *program; /* borrowed */
     double *begin, *end;         /* (actions) */
+    double *exchanges;           /* (WEFT_PASS_KINDS, S) how much of a pass is exchanges, or NULL: that is not known */
 } weft_timeline;
 
 weft_status weft_timeline_init(weft_timeline *timeline, const weft_program *program, weft_error *error) WEFT_CHECKED;
 void weft_timeline_fini(weft_timeline *timeline);
+/* Fills exchanges by what the program tells of them: each takes a latency and the time of its bytes. Nothing where the
+ * program tells of none. */
+weft_status weft_timeline_add_exchanges(weft_timeline *timeline, double latency, double bytes_a_second,
+                                        weft_error *error) WEFT_CHECKED;
 /* A rank begins a message, or what all ranks do together, when it asks for it; simulated, it begins when the others
  * can, too: makes the first like the second. Ends stay as they are. */
 void weft_timeline_meet(weft_timeline *timeline);

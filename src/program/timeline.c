@@ -13,17 +13,27 @@ void weft_timeline_fini(weft_timeline *timeline)
 {
     weft_free(timeline->begin);
     weft_free(timeline->end);
+    weft_free(timeline->exchanges);
     *timeline = (weft_timeline){0};
+}
+
+weft_status weft_timeline_add_exchanges(weft_timeline *timeline, double latency, double bytes_a_second,
+                                        weft_error *error)
+{
+    const weft_exchanges *rows = timeline->program->exchanges;
+    size_t count = WEFT_PASS_KINDS * (size_t)timeline->program->stages;
+    weft_free(timeline->exchanges);
+    timeline->exchanges = NULL;
+    if (!rows) return WEFT_OK;
+    TRY(weft_allocate(count, sizeof *timeline->exchanges, &timeline->exchanges, error));
+    for (size_t i = 0; i < count; i++)
+        timeline->exchanges[i] = rows[i].count * latency + (double)rows[i].bytes / bytes_a_second;
+    return WEFT_OK;
 }
 
 static void begin_not_before(weft_timeline *timeline, uint32_t action, double time)
 {
     if (time > timeline->begin[action] && time < timeline->end[action]) timeline->begin[action] = time;
-}
-
-static bool is_together(weft_action action)
-{
-    return action.kind == WEFT_REDUCE_TIED || action.kind == WEFT_NORM || action.kind == WEFT_METRICS;
 }
 
 static void meet_messages(weft_timeline *timeline, const weft_lane *lane)
@@ -49,5 +59,6 @@ void weft_timeline_meet(weft_timeline *timeline)
                 latest[program->actions[a].kind] = timeline->begin[a];
     }
     for (uint32_t a = 0; a < program->action_count; a++)
-        if (is_together(program->actions[a])) begin_not_before(timeline, a, latest[program->actions[a].kind]);
+        if (weft_action_is_collective(program->actions[a]))
+            begin_not_before(timeline, a, latest[program->actions[a].kind]);
 }

@@ -13,8 +13,9 @@ weft_status weft_verify_progress(const weft_program *program, weft_error *error)
 /* On every rank, what an action needs is done before it begins, and no slot has two tenants at once. */
 weft_status weft_verify_order(const weft_index *index, weft_error *error) WEFT_CHECKED;
 
-/* Data-parallel programs: gathered weights are there from UNSHARD to RESHARD for all that reads them, every weight
- * gradient is reduced once, and no buffer has two tenants at once. */
+/* Gradients overwrite what is old and are added to what is not. Where ranks have several workers: gathered weights are
+ * there from UNSHARD to RESHARD for all that reads them, every weight gradient is reduced once, no buffer has two
+ * tenants at once, and passes work in the buffers of their stages. */
 weft_status weft_verify_shard(const weft_program *program, weft_error *error) WEFT_CHECKED;
 
 /* Buffers lie side by side in their arenas, and slots are on the rank of their stage and written by somebody. */

@@ -15,8 +15,8 @@ static weft_status check_buffer(const weft_program *program, int32_t number, wef
     const weft_buffer *buffer = &program->buffers[number];
     if (buffer->rank < 0 || buffer->rank >= program->ranks || (unsigned)buffer->kind >= WEFT_SLOT_KINDS)
         FAIL(error, WEFT_INVALID, "buffer %d is on no rank or of no kind", number);
-    size_t arena = program->arena_bytes[buffer->rank];
-    if (!buffer->bytes || buffer->bytes % 64 || buffer->offset % 64 || buffer->bytes > arena ||
+    size_t arena = program->arena_bytes[buffer->rank], alignment = program->alignment;
+    if (!buffer->bytes || buffer->bytes % alignment || buffer->offset % alignment || buffer->bytes > arena ||
         buffer->offset > arena - buffer->bytes)
         FAIL(error, WEFT_INVALID, "buffer %d (%zu bytes at %zu) does not lie in the arena of rank %d (%zu bytes)",
              number, buffer->bytes, buffer->offset, buffer->rank, arena);
@@ -57,7 +57,8 @@ static weft_status check_slots(const weft_program *program, weft_error *error)
 weft_status weft_verify_buffers(const weft_program *program, weft_error *error)
 {
     if (!program->slots) return WEFT_OK;
-    if (program->buffer_count < 0 || !program->arena_bytes || (program->buffer_count && !program->buffers))
+    if (program->buffer_count < 0 || !program->arena_bytes || !program->alignment ||
+        (program->buffer_count && !program->buffers))
         FAIL(error, WEFT_INVALID, "the program has slots but no buffers");
     for (int32_t i = 0; i < program->buffer_count; i++) TRY(check_buffer(program, i, error));
     TRY(check_overlap(program, error));

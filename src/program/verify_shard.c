@@ -1,5 +1,5 @@
-/* Sharded data parallelism of one rank: what is proved uses the order of the lanes and the `after` edges between them.
- */
+/* Weights and gradients of one rank, gathered, added up, reduced: what is proved uses the order of the lanes and the
+ * `after` edges between them. */
 #include "program/verify.h"
 
 enum { NEVER = -1 };
@@ -15,12 +15,14 @@ typedef struct stay {
 typedef struct collection {
     int64_t reduction;     /* position on the reduce lane; NEVER: none yet */
     int64_t first, latest; /* reductions of the stage while they are chained; NEVER: none */
+    int64_t summed;        /* REDUCE_TENSOR that waits for its REDUCE_GRAD; NEVER: none */
 } collection;
 
-/* A reduction among the others of its lane; NEVER: there is none. */
+/* What empties a buffer among others of the lane: REDUCE_GRAD, or REDUCE_TENSOR where it is alone. NEVER: none. */
 typedef struct chain {
     int64_t next;     /* of the same stage */
     int64_t previous; /* that empties the buffer before */
+    int64_t summed;   /* the REDUCE_TENSOR of the same gradients, where a REDUCE_GRAD follows it */
 } chain;
 
 typedef struct shard_check {
@@ -69,7 +71,7 @@ static weft_action action_at(const shard_check *c, const weft_lane *lane, int64_
 static void forget(shard_check *c, uint32_t stage)
 {
     c->stays[stage] = (stay){NEVER, 0, NEVER};
-    c->collections[stage] = (collection){NEVER, NEVER, NEVER};
+    c->collections[stage] = (collection){NEVER, NEVER, NEVER, NEVER};
 }
 
 /* What the walk of a rank meets, and no more: all ranks together take time in proportion to their actions. */
@@ -108,9 +110,18 @@ static weft_status gather_one(shard_check *c, uint32_t k, weft_error *error)
     return WEFT_OK;
 }
 
-static bool reads_weights(weft_action action)
+static weft_pages pages_at(const shard_check *c, uint32_t k)
 {
-    return action.kind == WEFT_F || action.kind == WEFT_B || action.kind == WEFT_I || action.kind == WEFT_W;
+    return weft_program_pages(c->program, c->compute->first + k);
+}
+
+static weft_status check_page(const shard_check *c, uint32_t k, uint32_t wanted, uint32_t named, const char *what,
+                              weft_error *error)
+{
+    char name[WEFT_ACTION_TEXT];
+    if (!c->program->pages || named == wanted) return WEFT_OK;
+    FAIL(error, WEFT_INVALID, "rank %d runs %s with %s in buffer %u, but those of its stage are in buffer %u", c->rank,
+         weft_action_text(action_at(c, c->compute, k), name), what, named, wanted);
 }
 
 /* Readers find the weights there; each RESHARD, met later on the gather lane, comes after them. */
@@ -120,11 +131,12 @@ static weft_status check_weights(shard_check *c, weft_error *error)
     uint32_t walked = 0, gathers = c->gather ? c->gather->count : 0;
     for (uint32_t k = 0; k < c->compute->count; k++) {
         weft_action action = action_at(c, c->compute, k);
-        if (!reads_weights(action)) continue;
+        if (!weft_action_is_pass(action)) continue;
         while (walked < gathers && walked < c->gathered[k]) TRY(gather_one(c, walked++, error));
         if (c->stays[action.stage].unshard == NEVER)
             FAIL(error, WEFT_INVALID, "rank %d: nothing makes %s wait for the weights of stage %u", c->rank,
                  weft_action_text(action, name), (unsigned)action.stage);
+        TRY(check_page(c, k, c->stays[action.stage].buffer, pages_at(c, k).weights, "weights", error));
         c->stays[action.stage].last = k;
     }
     while (walked < gathers) TRY(gather_one(c, walked++, error));
@@ -158,16 +170,53 @@ static weft_status check_refreshes(shard_check *c, weft_error *error)
     return WEFT_OK;
 }
 
+/* What is of the step before, or has been reduced, is overwritten; what is still to be reduced is added to. */
+static weft_status check_overwrite(const shard_check *c, weft_action action, bool stale, weft_error *error)
+{
+    char name[WEFT_ACTION_TEXT];
+    if (action.overwrite == stale) return WEFT_OK;
+    FAIL(error, WEFT_INVALID, "rank %d: %s %s", c->rank, weft_action_text(action, name),
+         stale
+             ? "adds to gradients that are not of this step, or were reduced: it is the first and has to overwrite them"
+             : "overwrites gradients of its stage that it has to add to");
+}
+
+static bool empties(const shard_check *c, weft_action action)
+{
+    return (weft_action_kind)action.kind == (c->program->data > 1 ? WEFT_REDUCE_GRAD : WEFT_REDUCE_TENSOR);
+}
+
+/* Where gradients are reduced over both groups, each REDUCE_GRAD has a REDUCE_TENSOR before it, of the same buffer. */
+static weft_status pair_sums(shard_check *c, int64_t r, int64_t *out, weft_error *error)
+{
+    char name[WEFT_ACTION_TEXT];
+    weft_action action = action_at(c, c->reduce, r);
+    int64_t *summed = &c->collections[action.stage].summed;
+    bool ends = action.kind == WEFT_REDUCE_GRAD;
+    weft_action_text(action, name);
+    if (!ends && *summed != NEVER)
+        FAIL(error, WEFT_INVALID, "rank %d runs %s twice for the same gradients", c->rank, name);
+    if (ends && (*summed == NEVER || action_at(c, c->reduce, *summed).microbatch != action.microbatch))
+        FAIL(error, WEFT_INVALID, "rank %d runs %s without REDUCE_TENSOR of the same gradients before it", c->rank,
+             name);
+    *out = *summed;
+    *summed = ends ? NEVER : r;
+    return WEFT_OK;
+}
+
 static weft_status chain_reductions(shard_check *c, weft_error *error)
 {
     if (!c->reduce) return WEFT_OK;
+    bool both = c->program->data > 1 && c->program->tensor > 1;
     TRY(weft_allocate(c->reduce->count, sizeof *c->chains, &c->chains, error));
     for (int64_t r = 0; r < (int64_t)c->reduce->count; r++) {
         weft_action action = action_at(c, c->reduce, r);
-        if (action.kind != WEFT_REDUCE_GRAD) continue;
+        if (!weft_action_reduces(action)) continue;
         collection *own = &c->collections[action.stage];
-        int64_t *emptied = &c->emptied[action.microbatch];
-        c->chains[r] = (chain){.next = NEVER, .previous = *emptied};
+        int64_t *emptied = &c->emptied[action.microbatch], summed = NEVER;
+        if (both) TRY(pair_sums(c, r, &summed, error));
+        if (!empties(c, action)) continue;
+        c->chains[r] = (chain){.next = NEVER, .previous = *emptied, .summed = summed};
         if (own->latest == NEVER)
             own->first = r;
         else
@@ -177,25 +226,37 @@ static weft_status chain_reductions(shard_check *c, weft_error *error)
     return WEFT_OK;
 }
 
+/* The gradient is there when the reduction takes it. */
+static weft_status check_taken(const shard_check *c, uint32_t k, int64_t reduction, weft_error *error)
+{
+    char name[WEFT_ACTION_TEXT], other[WEFT_ACTION_TEXT];
+    if (c->before_reduce[reduction] > k) return WEFT_OK;
+    FAIL(error, WEFT_INVALID, "rank %d: nothing makes %s wait for %s", c->rank,
+         weft_action_text(action_at(c, c->reduce, reduction), name),
+         weft_action_text(action_at(c, c->compute, k), other));
+}
+
 static weft_status check_gradient(shard_check *c, uint32_t k, weft_error *error)
 {
     char name[WEFT_ACTION_TEXT], other[WEFT_ACTION_TEXT];
     weft_action action = action_at(c, c->compute, k);
     collection *own = &c->collections[action.stage];
+    bool fills = own->reduction == NEVER || c->before_reduce[own->reduction] <= k;
     weft_action_text(action, name);
-    if (own->reduction == NEVER || c->before_reduce[own->reduction] <= k) {
+    if (fills) {
         own->reduction = own->reduction == NEVER ? own->first : c->chains[own->reduction].next;
         if (own->reduction == NEVER)
             FAIL(error, WEFT_INVALID, "rank %d never reduces the gradients of %s", c->rank, name);
-        if (c->before_reduce[own->reduction] <= k)
-            FAIL(error, WEFT_INVALID, "rank %d: nothing makes %uREDUCE_GRAD wait for %s", c->rank,
-                 (unsigned)action.stage, name);
+        TRY(check_taken(c, k, own->reduction, error));
     }
-    int64_t previous = c->chains[own->reduction].previous;
+    int64_t previous = c->chains[own->reduction].previous, summed = c->chains[own->reduction].summed;
+    if (summed != NEVER) TRY(check_taken(c, k, summed, error));
     if (previous != NEVER && (int64_t)c->reduced[k] <= previous)
         FAIL(error, WEFT_INVALID, "rank %d: nothing makes %s wait for %s, which empties its buffer", c->rank, name,
              weft_action_text(action_at(c, c->reduce, previous), other));
-    return WEFT_OK;
+    TRY(check_page(c, k, action_at(c, c->reduce, own->reduction).microbatch, pages_at(c, k).gradients, "gradients",
+                   error));
+    return check_overwrite(c, action, fills, error);
 }
 
 /* Every gradient goes into one reduction, the next of its stage, once the buffer is free; none goes without. */
@@ -204,12 +265,31 @@ static weft_status check_gradients(shard_check *c, weft_error *error)
     char name[WEFT_ACTION_TEXT];
     for (uint32_t k = 0; k < c->compute->count; k++) {
         weft_action action = action_at(c, c->compute, k);
-        if (action.kind == WEFT_B || action.kind == WEFT_W) TRY(check_gradient(c, k, error));
+        if (weft_action_makes_gradients(action)) TRY(check_gradient(c, k, error));
     }
     for (int64_t r = 0; c->reduce && r < (int64_t)c->reduce->count; r++) {
         weft_action action = action_at(c, c->reduce, r);
-        if (action.kind == WEFT_REDUCE_GRAD && r > c->collections[action.stage].reduction)
+        const collection *own = &c->collections[action.stage];
+        if (!weft_action_reduces(action)) continue;
+        if (r > own->reduction)
             FAIL(error, WEFT_INVALID, "rank %d runs %s with no new gradients", c->rank, weft_action_text(action, name));
+        if (empties(c, action) && r != own->first && !c->program->gradient_buffers)
+            FAIL(error, WEFT_INVALID, "rank %d runs %s twice, but gradients that stay are reduced once", c->rank,
+                 weft_action_text(action, name));
+        if (action.kind == WEFT_REDUCE_GRAD) TRY(check_overwrite(c, action, r == own->first, error));
+    }
+    return WEFT_OK;
+}
+
+/* Where nothing is reduced, gradients of a stage are added up in the order of the compute lane. */
+static weft_status check_additions(shard_check *c, weft_error *error)
+{
+    for (uint32_t k = 0; k < c->compute->count; k++) {
+        weft_action action = action_at(c, c->compute, k);
+        collection *own = &c->collections[action.stage];
+        if (!weft_action_makes_gradients(action)) continue;
+        TRY(check_overwrite(c, action, own->latest == NEVER, error));
+        own->latest = k;
     }
     return WEFT_OK;
 }
@@ -221,7 +301,7 @@ static weft_status check_buffers(const shard_check *c, const weft_lane *lane, in
     uint32_t buffers = (uint32_t)(limit > 0 && limit < c->program->stages ? limit : c->program->stages);
     for (uint32_t k = 0; lane && k < lane->count; k++) {
         weft_action action = action_at(c, lane, k);
-        bool buffered = action.kind == WEFT_UNSHARD || action.kind == WEFT_RESHARD || action.kind == WEFT_REDUCE_GRAD;
+        bool buffered = weft_action_info_get((weft_action_kind)action.kind)->operands == WEFT_OPERANDS_STAGE_BUFFER;
         if (buffered && action.microbatch >= buffers)
             FAIL(error, WEFT_INVALID, "rank %d: %s is about buffer %u, but there are %u", c->rank,
                  weft_action_text(action, name), action.microbatch, buffers);
@@ -233,6 +313,7 @@ static weft_status check_rank(shard_check *c, weft_error *error)
 {
     const weft_program *program = c->program;
     forget_lane(c, c->compute);
+    if (!weft_program_reduces(program)) return check_additions(c, error);
     forget_lane(c, c->gather);
     forget_lane(c, c->reduce);
     TRY(list_before(program, c->compute, c->gather, &c->gathered, error));
@@ -275,7 +356,6 @@ static weft_status check_ranks(const weft_program *program, shard_check *c, weft
 
 weft_status weft_verify_shard(const weft_program *program, weft_error *error)
 {
-    if (program->data <= 1) return WEFT_OK;
     shard_check check = {.program = program};
     weft_status status = check_ranks(program, &check, error);
     weft_free(check.stays);

@@ -97,8 +97,9 @@ static weft_status check_lanes(const weft_program *program, weft_error *error)
 /* What a kind has not is 0: else two actions of one meaning would differ. */
 static bool has_more_operands(weft_action action, weft_action_operands operands)
 {
+    if (action.overwrite && !weft_action_can_overwrite(action)) return true;
     if (operands == WEFT_OPERANDS_NONE) return action.stage || action.microbatch;
-    return action.kind == WEFT_UPDATE && action.microbatch;
+    return operands == WEFT_OPERANDS_STAGE && action.microbatch;
 }
 
 static weft_status check_action(const weft_program *program, const weft_lane *lane, uint32_t a, weft_error *error)
@@ -142,6 +143,35 @@ static weft_status check_after(const weft_program *program, const weft_lane *lan
     return WEFT_OK;
 }
 
+static weft_status check_pages(const weft_program *program, weft_error *error)
+{
+    char name[WEFT_ACTION_TEXT];
+    if ((program->pages != NULL) != weft_program_has_pages(program))
+        FAIL(error, WEFT_INVALID, "the program %s",
+             program->pages ? "has pages, but stages have buffers of their own" : "does not say where passes work");
+    for (uint32_t a = 0; program->pages && a < program->action_count; a++) {
+        weft_action action = program->actions[a];
+        weft_pages pages = program->pages[a];
+        if ((pages.weights && !weft_action_is_pass(action)) ||
+            (pages.gradients && !weft_action_makes_gradients(action)))
+            FAIL(error, WEFT_INVALID, "%s works in buffer %u of weights and %u of gradients, which the kind has not",
+                 weft_action_text(action, name), pages.weights, pages.gradients);
+    }
+    return WEFT_OK;
+}
+
+static weft_status check_exchanges(const weft_program *program, weft_error *error)
+{
+    size_t count = WEFT_PASS_KINDS * (size_t)program->stages;
+    if (program->exchanges && program->tensor <= 1)
+        FAIL(error, WEFT_INVALID, "passes of the program exchange something, but workers divide none");
+    for (size_t i = 0; program->exchanges && i < count; i++)
+        if (program->exchanges[i].count < 0 || (program->exchanges[i].count == 0 && program->exchanges[i].bytes > 0))
+            FAIL(error, WEFT_INVALID, "a pass cannot exchange %zu bytes in %d exchanges", program->exchanges[i].bytes,
+                 program->exchanges[i].count);
+    return WEFT_OK;
+}
+
 weft_status weft_verify_structure(const weft_program *program, weft_error *error)
 {
     TRY(check_counts(program, error));
@@ -157,5 +187,6 @@ weft_status weft_verify_structure(const weft_program *program, weft_error *error
         for (uint32_t a = lane->first; a < lane->first + lane->count; a++) TRY(check_action(program, lane, a, error));
         for (uint32_t a = lane->first; a < lane->first + lane->count; a++) TRY(check_after(program, lane, a, error));
     }
-    return WEFT_OK;
+    TRY(check_exchanges(program, error));
+    return check_pages(program, error);
 }

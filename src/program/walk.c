@@ -2,11 +2,6 @@
 
 #include "program/index.h"
 
-static bool is_collective(weft_action_kind kind)
-{
-    return kind == WEFT_REDUCE_TIED || kind == WEFT_NORM || kind == WEFT_METRICS;
-}
-
 static void queue(weft_walk *walk, int32_t lane)
 {
     walk->lanes[lane].state = WEFT_WALK_QUEUED;
@@ -127,7 +122,7 @@ static void run_alone(weft_walk *walk, int32_t lane)
     uint32_t cursor = walk->lanes[lane].cursor, end = row->first + row->count, need;
     uint32_t at = cursor + width(walk, row, cursor);
     bool meets = !walk->local && row->kind == WEFT_PROGRAM_REDUCE;
-    while (at < end && !(meets && is_collective((weft_action_kind)walk->program->actions[at].kind))) {
+    while (at < end && !(meets && weft_action_is_collective(walk->program->actions[at]))) {
         uint32_t more = width(walk, row, at), can = 0;
         while (can < more && blocker(walk, row, at + can, &need) < 0) can++;
         if (can < more) break;
@@ -180,7 +175,8 @@ static bool run_lane(weft_walk *walk, int32_t lane)
     if (must_wait(walk, lane)) return false;
     if (!walk->local && row->match >= 0) return run_messages(walk, lane);
     weft_action_kind kind = (weft_action_kind)program->actions[self->cursor].kind;
-    if (!walk->local && is_collective(kind)) return run_collective(walk, lane, kind);
+    if (!walk->local && weft_action_is_collective(program->actions[self->cursor]))
+        return run_collective(walk, lane, kind);
     run_alone(walk, lane);
     return true;
 }

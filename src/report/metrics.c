@@ -31,11 +31,13 @@ void weft_report_step_json(const weft_step_record *record, weft_text *out)
     weft_text_add(out, "\n");
 }
 
-void weft_report_causes_json(weft_json *json, const double *cause, int digits)
+void weft_report_causes_json(weft_json *json, const weft_program *program, const double *cause, int digits)
 {
     weft_json_object(json, "bubble_by_cause", WEFT_JSON_ROW);
     for (int i = 0; i < WEFT_BUBBLE_CAUSES; i++) {
+        if (!weft_bubble_cause_is_there(program, (weft_bubble_cause)i)) continue;
         const char *name = weft_bubble_cause_name((weft_bubble_cause)i);
+        if (!weft_bubble_cause_is_there(program, (weft_bubble_cause)i)) continue;
         if (digits)
             weft_json_rounded(json, name, digits, cause[i]);
         else

@@ -56,9 +56,9 @@ void weft_report_trace_stack(const weft_panel *panels, int count, weft_text *out
 /* "send_f 1": the lane's kind, and its peer where it has one. */
 void weft_report_add_lane(const weft_lane *lane, weft_text *out);
 
-/* "bubble_by_cause": an object of the shares of a step (WEFT_BUBBLE_CAUSES), with so many digits; 0: all that they
- * have. */
-void weft_report_causes_json(weft_json *json, const double *cause, int digits);
+/* "bubble_by_cause": an object of the shares of a step (WEFT_BUBBLE_CAUSES), those that the program can have, with so
+ * many digits; 0: all that they have. */
+void weft_report_causes_json(weft_json *json, const weft_program *program, const double *cause, int digits);
 
 /* One line of progress without a newline: step, loss, tokens/s, share of peak, time left. */
 void weft_report_progress(const weft_step_record *record, weft_text *out);

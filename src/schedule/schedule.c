@@ -3,16 +3,39 @@
 #include <stdio.h>
 #include <string.h>
 
-static const weft_action_info action_table[WEFT_ACTION_KINDS] = {
-#define ACTION(name, lane, operands, effect) {#name, WEFT_LANE_##lane, WEFT_OPERANDS_##operands, effect},
+/* The words of actions.def. */
+enum {
+    FAMILY_COMPUTE = WEFT_LANE_COMPUTE,
+    FAMILY_SEND_F = WEFT_LANE_MESSAGE,
+    FAMILY_RECV_F = WEFT_LANE_MESSAGE,
+    FAMILY_SEND_B = WEFT_LANE_MESSAGE,
+    FAMILY_RECV_B = WEFT_LANE_MESSAGE,
+    FAMILY_GATHER = WEFT_LANE_GATHER,
+    FAMILY_REDUCE = WEFT_LANE_REDUCE,
+};
+enum {
+    NOTHING = WEFT_DATA_NOTHING,
+    INPUT = WEFT_DATA_INPUT,
+    OUTPUT = WEFT_DATA_OUTPUT,
+    STASH = WEFT_DATA_STASH,
+    WORK = WEFT_DATA_WORK,
+    GRADIENT = WEFT_DATA_GRADIENT,
+    GRADIENT_OUT = WEFT_DATA_GRADIENT_OUT,
+    WEIGHTS = WEFT_DATA_WEIGHTS,
+    SHARES = WEFT_DATA_SHARES,
+    GRADIENTS = WEFT_DATA_GRADIENTS,
+    REDUCED = WEFT_DATA_REDUCED,
+    SCALARS = WEFT_DATA_SCALARS,
+    LOSSES = WEFT_DATA_LOSSES,
+};
+
+const weft_action_info weft_action_infos[WEFT_ACTION_KINDS] = {
+#define ACTION(name, lane, place, operands, peer, programs, members, reads, writes, units, cost, cause, label, dark,   \
+               light, effect)                                                                                          \
+    {#name, (weft_action_lane)FAMILY_##lane, WEFT_OPERANDS_##operands, WEFT_MEMBERS_##members, reads, writes, effect},
 #include "schedule/actions.def"
 #undef ACTION
 };
-
-const weft_action_info *weft_action_info_get(weft_action_kind kind)
-{
-    return &action_table[kind];
-}
 
 enum { DIGITS = 10 }; /* of 32 bits */
 
@@ -28,7 +51,7 @@ static void add_number(weft_text *out, uint32_t number)
 /* Without printf: schedules have millions of actions. */
 static void print(weft_action action, const char *prefix, weft_text *out)
 {
-    const weft_action_info *info = &action_table[action.kind];
+    const weft_action_info *info = &weft_action_infos[action.kind];
     if (info->operands != WEFT_OPERANDS_NONE) add_number(out, action.stage);
     weft_text_add_bytes(out, prefix, strlen(prefix));
     weft_text_add_bytes(out, info->name, strlen(info->name));

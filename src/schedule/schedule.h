@@ -9,7 +9,7 @@
 #include "base/text.h"
 
 typedef enum weft_action_kind {
-#define ACTION(name, lane, operands, effect) WEFT_##name,
+#define ACTION(name, ...) WEFT_##name,
 #include "schedule/actions.def"
 #undef ACTION
     WEFT_ACTION_KINDS
@@ -24,28 +24,94 @@ typedef enum weft_action_lane {
 typedef enum weft_action_operands {
     WEFT_OPERANDS_STAGE_MICROBATCH,
     WEFT_OPERANDS_STAGE,
+    WEFT_OPERANDS_STAGE_BUFFER, /* named like STAGE */
     WEFT_OPERANDS_NONE
 } weft_action_operands;
+typedef enum weft_action_members {
+    WEFT_MEMBERS_ALONE,
+    WEFT_MEMBERS_PAIR,
+    WEFT_MEMBERS_DATA,
+    WEFT_MEMBERS_TENSOR,
+    WEFT_MEMBERS_ENDS,
+    WEFT_MEMBERS_ALL
+} weft_action_members;
+typedef enum weft_action_data { /* sets of what actions read and write */
+                                WEFT_DATA_NOTHING = 0,
+                                WEFT_DATA_INPUT = 1 << 0,
+                                WEFT_DATA_OUTPUT = 1 << 1,
+                                WEFT_DATA_STASH = 1 << 2,
+                                WEFT_DATA_WORK = 1 << 3,
+                                WEFT_DATA_GRADIENT = 1 << 4,
+                                WEFT_DATA_GRADIENT_OUT = 1 << 5,
+                                WEFT_DATA_WEIGHTS = 1 << 6,
+                                WEFT_DATA_SHARES = 1 << 7,
+                                WEFT_DATA_GRADIENTS = 1 << 8,
+                                WEFT_DATA_REDUCED = 1 << 9,
+                                WEFT_DATA_SCALARS = 1 << 10,
+                                WEFT_DATA_LOSSES = 1 << 11
+} weft_action_data;
 
+/* What of a row every layer reads; others have tables of their own columns. */
 typedef struct weft_action_info {
     const char *name;
     weft_action_lane lane;
     weft_action_operands operands;
+    weft_action_members members;
+    uint32_t reads, writes; /* weft_action_data */
     const char *effect;
 } weft_action_info;
 
-const weft_action_info *weft_action_info_get(weft_action_kind kind); /* a row of the table; static */
+extern const weft_action_info weft_action_infos[WEFT_ACTION_KINDS];
+
+static inline const weft_action_info *weft_action_info_get(weft_action_kind kind) /* a row of the table; static */
+{
+    return &weft_action_infos[kind];
+}
 
 /* Limits of the packed form; whoever builds actions checks them. */
 #define WEFT_STAGES_LIMIT (1 << 24)
 #define WEFT_MICROBATCHES_LIMIT (1 << 30)
 
 typedef struct weft_action {
-    uint32_t kind : 7;
-    uint32_t paired : 1; /* the second of an overlapped pair, whose first is the action before it */
+    uint32_t kind : 6;
+    uint32_t paired : 1;    /* the second of an overlapped pair, whose first is the action before it */
+    uint32_t overwrite : 1; /* in a program: B and W put their weight gradients where others lie that were reduced or
+                             * are of the last step, and REDUCE_GRAD its sums; else they add. 0 for all other kinds */
     uint32_t stage : 24;
-    uint32_t microbatch; /* UNSHARD, RESHARD, REDUCE_GRAD in a program: the buffer; 0 where the kind has none */
+    uint32_t microbatch; /* UNSHARD, RESHARD and reductions in a program: the buffer; 0 where the kind has none */
 } weft_action;
+
+/* F, B, I, W: what a schedule is about. */
+enum { WEFT_PASS_KINDS = WEFT_W + 1 };
+static inline bool weft_action_is_pass(weft_action action)
+{
+    return action.kind < WEFT_PASS_KINDS;
+}
+
+/* B and W. */
+static inline bool weft_action_makes_gradients(weft_action action)
+{
+    return weft_action_is_pass(action) && weft_action_infos[action.kind].writes & WEFT_DATA_GRADIENTS;
+}
+
+/* REDUCE_GRAD and REDUCE_TENSOR: over the workers of one rank. */
+static inline bool weft_action_reduces(weft_action action)
+{
+    return !weft_action_is_pass(action) && weft_action_infos[action.kind].reads & WEFT_DATA_GRADIENTS;
+}
+
+/* Whether the kind has an overwrite: B, W and REDUCE_GRAD. */
+static inline bool weft_action_can_overwrite(weft_action action)
+{
+    return weft_action_makes_gradients(action) ||
+           (weft_action_reduces(action) && weft_action_infos[action.kind].writes & WEFT_DATA_REDUCED);
+}
+
+/* REDUCE_TIED, NORM, METRICS: one node over several ranks. */
+static inline bool weft_action_is_collective(weft_action action)
+{
+    return weft_action_infos[action.kind].members >= WEFT_MEMBERS_ENDS;
+}
 
 /* Whether two actions of a rank can run as one overlapped pair: a forward and a backward pass (B or I) of different
  * micro-batches, so that neither can need what the other makes. */

@@ -4,8 +4,14 @@
 
 const char *weft_bubble_cause_name(weft_bubble_cause cause)
 {
-    static const char *const names[] = {"fill", "drain", "wait", "imbalance", "message", "gather", "reduce", "update"};
+    static const char *const names[] = {"fill",   "drain",  "wait",     "imbalance", "message",
+                                        "gather", "reduce", "exchange", "update"};
     return names[cause];
+}
+
+bool weft_bubble_cause_is_there(const weft_program *program, weft_bubble_cause cause)
+{
+    return cause != WEFT_BUBBLE_EXCHANGE || program->tensor > 1;
 }
 
 static void add_gap(const weft_bubble_gap *gap, void *context)
@@ -23,8 +29,8 @@ static void measure_lane(const weft_timeline *timeline, const weft_lane *lane, w
     for (uint32_t a = lane->first; a < lane->first + lane->count; at = timeline->end[a++]) {
         bool late = at > timeline->begin[a]; /* the parts of a pair may share their time */
         double busy = timeline->end[a] - (late ? at : timeline->begin[a]);
-        out->busy += busy;
-        if (!weft_gaps_is_pass(program->actions[a])) continue;
+        out->busy += timeline->exchanges ? busy - weft_gaps_exchange(timeline, lane, a) : busy;
+        if (!weft_action_is_pass(program->actions[a])) continue;
         if (!begun) out->first_begin = timeline->begin[a];
         begun = true;
         out->passes += busy;
@@ -38,7 +44,7 @@ uint64_t weft_bubble_held(const weft_program *program, int32_t rank, const size_
     uint64_t held = 0, most = 0;
     for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
         weft_action action = program->actions[a];
-        bool takes = action.kind == WEFT_F, frees = action.kind == WEFT_B || action.kind == WEFT_W;
+        bool takes = action.kind == WEFT_F, frees = weft_action_makes_gradients(action);
         if (program->forward_only) frees = takes;
         if (takes) held += bytes ? bytes[action.stage] : 1;
         if (held > most) most = held;

@@ -6,7 +6,7 @@
 #include <math.h>
 
 /* Passes of a kind are told apart by whether they are half of a pair that runs as one piece. */
-enum { GROUPS = 2 * (WEFT_W + 1) };
+enum { GROUPS = 2 * WEFT_PASS_KINDS };
 
 typedef struct average {
     double sum;
@@ -48,7 +48,7 @@ static void each_pass(averages *of, void (*visit)(averages *of, uint32_t action,
     for (int32_t rank = 0; rank < program->ranks; rank++) {
         const weft_lane *lane = &program->lanes[program->rank_lanes[rank]];
         for (uint32_t a = lane->first; a < lane->first + lane->count; a++)
-            if (weft_gaps_is_pass(program->actions[a])) visit(of, a, is_piece(of->timeline, lane, a), seconds);
+            if (weft_action_is_pass(program->actions[a])) visit(of, a, is_piece(of->timeline, lane, a), seconds);
     }
 }
 

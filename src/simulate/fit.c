@@ -111,7 +111,7 @@ static void fill(weft_fit *fit, int32_t stages, const double *table, const doubl
     size_t S = (size_t)stages;
     double *forward = fit->values, *input = forward + S, *weight = forward + 2 * S, *update = forward + 3 * S,
            *messages = forward + 4 * S, *gathers = forward + 5 * S, *reductions = forward + 6 * S,
-           *backward = forward + 7 * S, *collectives = forward + 8 * S;
+           *backward = forward + 7 * S, *sums = forward + 8 * S, *collectives = forward + 9 * S;
     double message = known(table[ALL_MESSAGES * S], 0);
     for (size_t s = 0; s < S; s++) {
         double whole = table[WEFT_B * S + s], share = input_share ? input_share[s] : 0.5;
@@ -122,6 +122,7 @@ static void fill(weft_fit *fit, int32_t stages, const double *table, const doubl
         backward[s] = known(whole, input[s] + weight[s]);
         update[s] = known(table[WEFT_UPDATE * S + s], 0);
         gathers[s] = known(table[WEFT_UNSHARD * S + s], 0);
+        sums[s] = known(table[WEFT_REDUCE_TENSOR * S + s], 0);
         reductions[s] = known(table[WEFT_REDUCE_GRAD * S + s], 0);
         messages[s] = known(table[WEFT_SEND_F * S + s], message);
     }
@@ -138,6 +139,7 @@ static void fill(weft_fit *fit, int32_t stages, const double *table, const doubl
                               .messages = messages,
                               .gathers = gathers,
                               .reductions = reductions,
+                              .sums = sums,
                               .reduce = collectives[WEFT_NORM],
                               .collectives = collectives};
 }
@@ -150,7 +152,7 @@ weft_status weft_fit_init(weft_fit *fit, const weft_timeline *timelines, int32_t
     samples all = {0};
     double *table = NULL;
     weft_status status =
-        weft_allocate(8 * (size_t)stages + WEFT_ACTION_KINDS, sizeof *fit->values, &fit->values, error);
+        weft_allocate(9 * (size_t)stages + WEFT_ACTION_KINDS, sizeof *fit->values, &fit->values, error);
     if (status == WEFT_OK)
         status = weft_allocate((size_t)WEFT_ACTION_KINDS * (size_t)stages, sizeof *table, &table, error);
     if (status == WEFT_OK) status = collect(timelines, count, &all, error);

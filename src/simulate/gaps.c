@@ -14,11 +14,6 @@ static double earlier(double a, double b)
     return a < b ? a : b;
 }
 
-bool weft_gaps_is_pass(weft_action action)
-{
-    return action.kind == WEFT_F || action.kind == WEFT_B || action.kind == WEFT_I || action.kind == WEFT_W;
-}
-
 /* The compute action whose result a RECV brings: what its SEND, or an earlier one of that lane, waited for. */
 static uint32_t producer(const weft_program *program, const weft_lane *receive, uint32_t action)
 {
@@ -41,8 +36,19 @@ static uint32_t behind(const weft_timeline *timeline, const weft_lane *lane, uin
 
 static bool is_sharding(const weft_program *program, uint32_t action)
 {
-    weft_action_kind kind = (weft_action_kind)program->actions[action].kind;
-    return kind == WEFT_UNSHARD || kind == WEFT_REDUCE_GRAD;
+    weft_action_members members = weft_action_info_get((weft_action_kind)program->actions[action].kind)->members;
+    return members == WEFT_MEMBERS_DATA || members == WEFT_MEMBERS_TENSOR;
+}
+
+static weft_bubble_cause cause_of(weft_action_kind kind)
+{
+    static const weft_bubble_cause causes[WEFT_ACTION_KINDS] = {
+#define ACTION(name, lane, place, operands, peer, programs, members, reads, writes, units, cost, cause, ...)           \
+    WEFT_BUBBLE_##cause,
+#include "schedule/actions.def"
+#undef ACTION
+    };
+    return causes[kind];
 }
 
 /* Of what the gap's action waits for, sharding or all else: what ended last, NOTHING where there is none. */
@@ -64,9 +70,9 @@ static double explain_weights(const weft_timeline *timeline, weft_bubble_gap *ga
     if (weights == NOTHING) return gap->end;
     double begin = other == NOTHING ? gap->begin : later(gap->begin, earlier(gap->end, timeline->end[other]));
     if (timeline->end[weights] <= begin) return gap->end;
-    bool reduces = timeline->program->actions[weights].kind == WEFT_REDUCE_GRAD;
+    weft_bubble_cause cause = cause_of((weft_action_kind)timeline->program->actions[weights].kind);
     gap->waited = weights;
-    gap->cause[reduces ? WEFT_BUBBLE_REDUCE : WEFT_BUBBLE_GATHER] = gap->end - begin;
+    gap->cause[cause] = gap->end - begin;
     return begin;
 }
 
@@ -121,26 +127,6 @@ static uint32_t last_of_all(const weft_gaps *gaps, uint32_t action)
     return last_before(gaps->timeline, lane_of(program, action), action);
 }
 
-/* What a rank waits for that waits for an action of this kind at the end of the step. */
-static weft_bubble_cause cause_of(weft_action_kind kind)
-{
-    switch (kind) {
-    case WEFT_UNSHARD:
-    case WEFT_RESHARD:
-        return WEFT_BUBBLE_GATHER;
-    case WEFT_REDUCE_GRAD:
-    case WEFT_REDUCE_TIED:
-        return WEFT_BUBBLE_REDUCE;
-    case WEFT_SEND_F:
-    case WEFT_RECV_F:
-    case WEFT_SEND_B:
-    case WEFT_RECV_B:
-        return WEFT_BUBBLE_MESSAGE;
-    default:
-        return WEFT_BUBBLE_UPDATE;
-    }
-}
-
 /* Idle time behind the rank's last pass: drain while any rank still computes, then what the gap's action waits for, or
  * the end of the step, from what ended last backwards. */
 static void explain_tail(const weft_gaps *gaps, weft_bubble_gap *gap)
@@ -168,10 +154,41 @@ static extent passes(const weft_program *program, const weft_lane *lane)
 {
     extent out = {NOTHING, NOTHING};
     uint32_t first = lane->first, end = lane->first + lane->count;
-    while (first < end && !weft_gaps_is_pass(program->actions[first])) first++;
-    while (end > first && !weft_gaps_is_pass(program->actions[end - 1])) end--;
+    while (first < end && !weft_action_is_pass(program->actions[first])) first++;
+    while (end > first && !weft_action_is_pass(program->actions[end - 1])) end--;
     if (first < end) out = (extent){first, end - 1};
     return out;
+}
+
+double weft_gaps_exchange(const weft_timeline *timeline, const weft_lane *lane, uint32_t a)
+{
+    const weft_program *program = timeline->program;
+    weft_action action = program->actions[a];
+    if (!weft_action_is_pass(action)) return 0;
+    bool follows = action.paired && timeline->begin[a] == timeline->begin[a - 1];
+    if (follows || behind(timeline, lane, a) > a + 1) return 0;
+    double own = timeline->exchanges[action.kind * (size_t)program->stages + action.stage];
+    return earlier(own, timeline->end[a] - timeline->begin[a]);
+}
+
+static void visit_exchange(const weft_gaps *gaps, int32_t rank, const weft_lane *lane, uint32_t a,
+                           weft_gaps_visitor *visit, void *context)
+{
+    double own = weft_gaps_exchange(gaps->timeline, lane, a), end = gaps->timeline->end[a];
+    if (!(own > 0)) return;
+    weft_bubble_gap gap = {rank, a, NOTHING, NOTHING, end - own, end, {[WEFT_BUBBLE_EXCHANGE] = own}};
+    visit(&gap, context);
+}
+
+static void explain(const weft_gaps *gaps, extent span, const weft_lane *lane, weft_bubble_gap *gap)
+{
+    uint32_t a = gap->before;
+    if (a == lane->first && weft_action_is_pass(gaps->timeline->program->actions[a]))
+        gap->cause[WEFT_BUBBLE_FILL] = explain_weights(gaps->timeline, gap);
+    else if (span.last != NOTHING && a <= span.last)
+        explain_gap(gaps->timeline, gap);
+    else
+        explain_tail(gaps, gap);
 }
 
 void weft_gaps_visit(const weft_gaps *gaps, int32_t rank, weft_gaps_visitor *visit, void *context)
@@ -182,25 +199,17 @@ void weft_gaps_visit(const weft_gaps *gaps, int32_t rank, weft_gaps_visitor *vis
     extent span = passes(program, lane);
     double at = 0;
     for (uint32_t a = lane->first; a < lane->first + lane->count; at = timeline->end[a++]) {
-        if (!(timeline->begin[a] > at)) continue;
         weft_bubble_gap gap = {rank, a, NOTHING, NOTHING, at, timeline->begin[a], {0}};
-        if (a == lane->first && weft_gaps_is_pass(program->actions[a]))
-            gap.cause[WEFT_BUBBLE_FILL] = explain_weights(timeline, &gap);
-        else if (span.last != NOTHING && a <= span.last)
-            explain_gap(timeline, &gap);
-        else
-            explain_tail(gaps, &gap);
-        visit(&gap, context);
+        if (timeline->begin[a] > at) {
+            explain(gaps, span, lane, &gap);
+            visit(&gap, context);
+        }
+        if (timeline->exchanges) visit_exchange(gaps, rank, lane, a, visit, context);
     }
     if (!(gaps->step > at)) return;
     weft_bubble_gap tail = {rank, NOTHING, NOTHING, NOTHING, at, gaps->step, {0}};
     explain_tail(gaps, &tail);
     visit(&tail, context);
-}
-
-static bool is_together(weft_action_kind kind)
-{
-    return kind == WEFT_REDUCE_TIED || kind == WEFT_NORM || kind == WEFT_METRICS;
 }
 
 static void look(weft_gaps *gaps, const weft_lane *lane, uint32_t action)
@@ -212,8 +221,8 @@ static void look(weft_gaps *gaps, const weft_lane *lane, uint32_t action)
         gaps->step = end;
         gaps->last = action;
     }
-    if (lane->kind == WEFT_PROGRAM_COMPUTE && weft_gaps_is_pass(of)) gaps->drained = later(gaps->drained, end);
-    if (!is_together((weft_action_kind)of.kind)) return;
+    if (lane->kind == WEFT_PROGRAM_COMPUTE && weft_action_is_pass(of)) gaps->drained = later(gaps->drained, end);
+    if (!weft_action_is_collective(of)) return;
     uint32_t before = last_before(timeline, lane, action), *known = &gaps->before[of.kind];
     if (before != NOTHING && (*known == NOTHING || timeline->end[before] > timeline->end[*known])) *known = before;
 }

@@ -17,7 +17,8 @@ typedef struct weft_gaps {
 
 typedef void weft_gaps_visitor(const weft_bubble_gap *gap, void *context);
 
-bool weft_gaps_is_pass(weft_action action);
+/* How long a pass of the lane exchanges, where that is known; of a pair that runs as one piece it is not. */
+double weft_gaps_exchange(const weft_timeline *timeline, const weft_lane *lane, uint32_t a);
 
 void weft_gaps_find(weft_gaps *gaps, const weft_timeline *timeline);
 /* Of one rank, in the order of time. */

@@ -21,6 +21,12 @@ static double busy_between(const weft_timeline *timeline, const weft_lane *compu
     return busy;
 }
 
+/* REDUCE_GRAD stands for all that is reduced of gradients. */
+static bool counts(weft_action_kind wanted, uint32_t kind)
+{
+    return kind == (uint32_t)wanted || (wanted == WEFT_REDUCE_GRAD && kind == WEFT_REDUCE_TENSOR);
+}
+
 weft_hidden weft_hidden_measure(const weft_timeline *timeline, weft_action_kind kind)
 {
     const weft_program *program = timeline->program;
@@ -30,7 +36,7 @@ weft_hidden weft_hidden_measure(const weft_timeline *timeline, weft_action_kind 
         uint32_t at = compute->first;
         if (lane->kind != WEFT_PROGRAM_GATHER && lane->kind != WEFT_PROGRAM_REDUCE) continue;
         for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
-            if ((weft_action_kind)program->actions[a].kind != kind) continue;
+            if (!counts(kind, program->actions[a].kind)) continue;
             out.count++;
             out.seconds += timeline->end[a] - timeline->begin[a];
             out.hidden += busy_between(timeline, compute, &at, timeline->begin[a], timeline->end[a]);

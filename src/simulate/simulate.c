@@ -2,43 +2,72 @@
 
 #include "program/walk.h"
 
-double weft_costs_of(const weft_costs *costs, weft_action action)
+#include <stddef.h>
+
+/* The array of costs and, where it is not there, the number; offsets in weft_costs. */
+typedef struct cost_row {
+    uint16_t array, one;
+    bool costs, falls_back;
+} cost_row;
+
+static const cost_row cost_rows[WEFT_ACTION_KINDS] = {
+#define BY(member) .costs = true, .array = offsetof(weft_costs, member)
+#define ONE(member, number) BY(member), .falls_back = true, .one = offsetof(weft_costs, number)
+#define FREE .costs = false
+#define ACTION(name, lane, place, operands, peer, programs, members, reads, writes, units, cost, ...) {cost},
+#include "schedule/actions.def"
+#undef ACTION
+#undef FREE
+#undef ONE
+#undef BY
+};
+
+/* A RECV costs what the SEND that it meets does: by the stage that sends. */
+static uint32_t sender(weft_action action)
+{
+    if (action.kind == WEFT_RECV_F) return action.stage - 1;
+    return action.kind == WEFT_RECV_B ? action.stage + 1 : action.stage;
+}
+
+static double pass_cost(const weft_costs *costs, weft_action action, const double *array)
 {
     uint32_t s = action.stage;
-    switch ((weft_action_kind)action.kind) {
-    case WEFT_F:
-        return costs->forward[s];
-    case WEFT_B:
-        return costs->backward ? costs->backward[s] : costs->backward_input[s] + costs->backward_weight[s];
-    case WEFT_I:
-        return costs->backward_input[s];
-    case WEFT_W:
-        return costs->backward_weight[s];
-    case WEFT_UPDATE:
-        return costs->update ? costs->update[s] : 0;
-    case WEFT_SEND_F:
-    case WEFT_SEND_B:
-        return costs->messages ? costs->messages[s] : costs->message;
-    case WEFT_RECV_F: /* what the SEND that it meets costs: by the stage that sends */
-        return costs->messages ? costs->messages[s - 1] : costs->message;
-    case WEFT_RECV_B:
-        return costs->messages ? costs->messages[s + 1] : costs->message;
-    case WEFT_UNSHARD:
-        return costs->gathers ? costs->gathers[s] : 0;
-    case WEFT_RESHARD:
-        return 0;
-    case WEFT_REDUCE_GRAD:
-        return costs->reductions ? costs->reductions[s] : costs->reduce;
-    default:
-        return costs->collectives ? costs->collectives[action.kind] : costs->reduce;
-    }
+    double time = array ? array[s] : costs->backward_input[s] + costs->backward_weight[s];
+    return costs->exchanges[action.kind] ? time + costs->exchanges[action.kind][s] : time;
+}
+
+double weft_costs_of(const weft_costs *costs, weft_action action)
+{
+    const cost_row *row = &cost_rows[action.kind];
+    const char *base = (const char *)costs;
+    const double *array = *(const double *const *)(const void *)(base + row->array);
+    if (weft_action_is_pass(action)) return pass_cost(costs, action, array);
+    if (!row->costs) return 0;
+    bool by_kind = row->array == offsetof(weft_costs, collectives);
+    if (array) return array[by_kind ? action.kind : sender(action)];
+    return row->falls_back ? *(const double *)(const void *)(base + row->one) : 0;
+}
+
+/* The timeline tells it, so that the bubble can. */
+static weft_status tell_exchanges(const weft_costs *costs, weft_timeline *timeline, weft_error *error)
+{
+    size_t S = (size_t)timeline->program->stages;
+    bool any = false;
+    weft_free(timeline->exchanges);
+    timeline->exchanges = NULL;
+    for (size_t pass = 0; pass < WEFT_PASS_KINDS && !costs->actions; pass++) any |= costs->exchanges[pass] != NULL;
+    if (!any) return WEFT_OK;
+    TRY(weft_allocate(WEFT_PASS_KINDS * S, sizeof *timeline->exchanges, &timeline->exchanges, error));
+    for (size_t pass = 0; pass < WEFT_PASS_KINDS; pass++)
+        for (size_t s = 0; s < S && costs->exchanges[pass]; s++)
+            timeline->exchanges[pass * S + s] = costs->exchanges[pass][s];
+    return WEFT_OK;
 }
 
 double weft_costs_latency(const weft_costs *costs, weft_action action)
 {
-    bool forward = action.kind == WEFT_RECV_F;
-    if (!forward && action.kind != WEFT_RECV_B) return 0;
-    return costs->latencies ? costs->latencies[forward ? action.stage - 1 : action.stage + 1] : costs->latency;
+    if (action.kind != WEFT_RECV_F && action.kind != WEFT_RECV_B) return 0;
+    return costs->latencies ? costs->latencies[sender(action)] : costs->latency;
 }
 
 static double duration(const weft_costs *costs, const weft_program *program, uint32_t action)
@@ -120,6 +149,7 @@ weft_status weft_simulate(const weft_program *program, const weft_costs *costs, 
                           weft_error *error)
 {
     weft_walk walk;
+    TRY(tell_exchanges(costs, timeline, error));
     TRY(weft_walk_init(&walk, program, -1, error));
     walk.pairs = costs->pairs;
     while (weft_walk_next(&walk)) (walk.member_count == 1 ? time_alone : time_together)(&walk, costs, timeline);

@@ -16,12 +16,15 @@ typedef struct weft_costs {
     const double *forward, *backward_input, *backward_weight; /* (S) of one micro-batch */
     const double *backward;                                   /* (S) B; NULL: the sum of I and W */
     const double *update;                                     /* (S) or NULL for 0 */
-    double message, reduce;    /* time of one message on its lanes; time of one collective */
-    double latency;            /* from when a message has left its sender's lane to when it is there */
-    const double *gathers;     /* (S) UNSHARD of a stage; NULL: 0 */
-    const double *reductions;  /* (S) REDUCE_GRAD of a stage; NULL: reduce */
-    const double *messages;    /* (S) by the stage that sends; NULL: message for all */
-    const double *latencies;   /* (S) by the stage that sends; NULL: latency for all */
+    double message, reduce;   /* time of one message on its lanes; time of one collective */
+    double latency;           /* from when a message has left its sender's lane to when it is there */
+    const double *gathers;    /* (S) UNSHARD of a stage; NULL: 0 */
+    const double *reductions; /* (S) REDUCE_GRAD of a stage; NULL: reduce */
+    const double *sums;       /* (S) REDUCE_TENSOR of a stage; NULL: 0 */
+    const double *messages;   /* (S) by the stage that sends; NULL: message for all */
+    const double *latencies;  /* (S) by the stage that sends; NULL: latency for all */
+    /* (S) by kind of pass: what exchanges of tensor-parallel workers add to a pass; NULL: nothing */
+    const double *exchanges[WEFT_PASS_KINDS];
     const double *collectives; /* (WEFT_ACTION_KINDS) by kind; NULL: reduce for all */
     const double *overlap;     /* (S) of a pair, by the stage of its F; NULL: the sum of its parts */
     bool pairs;
@@ -48,13 +51,16 @@ typedef enum weft_bubble_cause {
     WEFT_BUBBLE_MESSAGE,   /* waiting for a message whose sender has finished computing it */
     WEFT_BUBBLE_GATHER,    /* waiting for weights */
     WEFT_BUBBLE_REDUCE,    /* waiting for a gradient buffer that is being reduced, or for the reductions at the end */
+    WEFT_BUBBLE_EXCHANGE,  /* in a pass, but exchanging with other tensor-parallel workers */
     WEFT_BUBBLE_UPDATE,    /* waiting at the end for NORM, UPDATE or METRICS */
     WEFT_BUBBLE_CAUSES
 } weft_bubble_cause;
 
 const char *weft_bubble_cause_name(weft_bubble_cause cause);
+/* Whether a program can have the cause at all: others need not be told. */
+bool weft_bubble_cause_is_there(const weft_program *program, weft_bubble_cause cause);
 
-/* One time in which a rank's compute lane stands still. */
+/* One time in which a rank's compute lane stands still, or what a pass exchanges: at its end, `before` is the pass. */
 typedef struct weft_bubble_gap {
     int32_t rank;
     uint32_t before; /* the action that it ends with; UINT32_MAX: the end of the step */
@@ -68,7 +74,7 @@ typedef struct weft_bubble_rank {
     double busy, idle;                /* compute lane; they add up to the step time */
     double cause[WEFT_BUBBLE_CAUSES]; /* adds up to idle */
     double first_begin, last_end;     /* of its first F, and of its last F, B, I or W */
-    double passes;                    /* busy with F, B, I or W */
+    double passes;                    /* busy with F, B, I or W, or exchanging in them */
     int64_t peak_activations;         /* most micro-batch stages held between F and the B or W that frees them */
 } weft_bubble_rank;
 
@@ -107,7 +113,7 @@ typedef struct weft_hidden {
     double seconds, hidden;
 } weft_hidden;
 
-/* Works on simulated and measured timelines alike. kind: UNSHARD or REDUCE_GRAD. */
+/* Works on simulated and measured timelines alike. kind: UNSHARD, or REDUCE_GRAD for REDUCE_TENSOR, too. */
 weft_hidden weft_hidden_measure(const weft_timeline *timeline, weft_action_kind kind);
 double weft_hidden_share(const weft_hidden *part); /* NAN where there is no time to hide */
 

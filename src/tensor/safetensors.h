@@ -23,6 +23,14 @@ typedef struct weft_tensor_entry {
     size_t bytes;
 } weft_tensor_entry;
 
+/* How bytes come to be read that cannot be where they lie. */
+typedef struct weft_tensor_source {
+    void *context;
+    /* The first so many, at least one, of count bytes at data: readable until the next call. */
+    weft_status (*read)(void *context, const void *data, size_t count, const void **out, size_t *out_count,
+                        weft_error *error);
+} weft_tensor_source;
+
 typedef struct weft_safetensors weft_safetensors;
 
 weft_status weft_safetensors_open(const char *path, weft_safetensors **out, weft_error *error) WEFT_CHECKED;
@@ -35,6 +43,10 @@ const weft_tensor_entry *weft_safetensors_find(const weft_safetensors *file, con
  * aligned. out_checksum: XXH3-64 of the whole file, taken while writing; out_bytes: its size. Either may be NULL. */
 weft_status weft_safetensors_write(const char *path, const weft_tensor_entry *entries, size_t count,
                                    uint64_t *out_checksum, uint64_t *out_bytes, weft_error *error) WEFT_CHECKED;
+/* The same where data comes from a source; NULL: it is memory of the host. */
+weft_status weft_safetensors_write_from(const weft_tensor_source *source, const char *path,
+                                        const weft_tensor_entry *entries, size_t count, uint64_t *out_checksum,
+                                        uint64_t *out_bytes, weft_error *error) WEFT_CHECKED;
 
 /* XXH3-64 of a file's bytes. */
 weft_status weft_file_checksum(const char *path, uint64_t *out, uint64_t *out_bytes, weft_error *error) WEFT_CHECKED;

@@ -17,6 +17,7 @@ enum { LENGTH_BYTES = 8, ALIGNMENT = 64, LARGEST_HEADER = 100000000, PIECE = 256
 typedef struct sink {
     int descriptor;
     const char *path;
+    const weft_tensor_source *source; /* NULL: data is memory of the host */
     XXH3_state_t *hash;
     uint64_t bytes;
 } sink;
@@ -116,11 +117,27 @@ static weft_status put(sink *to, const void *bytes, size_t count, weft_error *er
     return WEFT_OK;
 }
 
+static weft_status put_entry(sink *to, const weft_tensor_entry *entry, weft_error *error)
+{
+    const char *from = entry->data;
+    size_t left = entry->bytes;
+    if (!to->source) return put(to, from, left, error);
+    while (left > 0) {
+        const void *bytes = NULL;
+        size_t count = 0;
+        TRY(to->source->read(to->source->context, from, left, &bytes, &count, error));
+        TRY(put(to, bytes, count, error));
+        from += count;
+        left -= count;
+    }
+    return WEFT_OK;
+}
+
 static weft_status put_all(sink *to, const weft_text *header, const weft_tensor_entry *entries, size_t count,
                            weft_error *error)
 {
     TRY(put(to, header->bytes, header->length, error));
-    for (size_t i = 0; i < count; i++) TRY(put(to, entries[i].data, entries[i].bytes, error));
+    for (size_t i = 0; i < count; i++) TRY(put_entry(to, &entries[i], error));
     if (fsync(to->descriptor) != 0) return weft_file_fail(error, to->path, "sync", errno);
     return WEFT_OK;
 }
@@ -146,8 +163,15 @@ static weft_status make_hash(XXH3_state_t **out, weft_error *error)
 weft_status weft_safetensors_write(const char *path, const weft_tensor_entry *entries, size_t count,
                                    uint64_t *out_checksum, uint64_t *out_bytes, weft_error *error)
 {
+    return weft_safetensors_write_from(NULL, path, entries, count, out_checksum, out_bytes, error);
+}
+
+weft_status weft_safetensors_write_from(const weft_tensor_source *source, const char *path,
+                                        const weft_tensor_entry *entries, size_t count, uint64_t *out_checksum,
+                                        uint64_t *out_bytes, weft_error *error)
+{
     TRY(check_entries(entries, count, error));
-    sink to = {.path = path};
+    sink to = {.path = path, .source = source};
     weft_text header;
     weft_text_init(&header);
     weft_status status = make_header(entries, count, &header, error);

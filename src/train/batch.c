@@ -1,6 +1,6 @@
 /* The batches of the steps: which sequences, read into the worker, and what else a step is given. */
-#include "train/loop.h"
-#include "train/rate.h"
+#include "train/crossing.h"
+#include "train/loop_parts.h"
 
 #include <math.h>
 
@@ -17,6 +17,7 @@ int64_t weft_loop_sequences(const weft_loop *loop, int64_t step)
 
 typedef struct {
     weft_loop *loop;
+    weft_batch batch;
     weft_data_part part;
     int64_t first, step;
 } reading;
@@ -32,9 +33,9 @@ static weft_status read_share(void *context, weft_error *error)
     int64_t first = it->first + worker->at.data * M * B;
     loop->own_targets = 0;
     for (int64_t m = 0; m < M; m++) {
-        int32_t *targets = worker->targets + m * size;
-        if (weft_data_read(loop->data, it->part, first + m * B, B,
-                           (weft_data_rows){.tokens = worker->tokens + m * size, .targets = targets}, error) != WEFT_OK)
+        int32_t *targets = it->batch.targets + m * size;
+        weft_data_rows rows = {.tokens = it->batch.tokens + m * size, .targets = targets};
+        if (weft_data_read(loop->data, it->part, first + m * B, B, rows, error) != WEFT_OK)
             return weft_error_context(error, "rank %d, step %lld, stage 0, micro-batch %lld", worker->number,
                                       (long long)it->step, (long long)m);
         for (int64_t i = 0; i < size; i++) loop->own_targets += targets[i] >= 0;
@@ -45,6 +46,7 @@ static weft_status read_share(void *context, weft_error *error)
 weft_status weft_loop_read(weft_loop *loop, weft_data_part part, int64_t first, int64_t step, weft_error *error)
 {
     reading it = {.loop = loop, .part = part, .first = first, .step = step};
+    TRY(weft_crossing_fill(loop->worker, &it.batch, error));
     return weft_loop_try(loop, "the reading of a batch", read_share, &it, error);
 }
 
@@ -55,30 +57,29 @@ weft_status weft_loop_feed(weft_loop *loop, int64_t step, double busy, const cha
     return weft_loop_exchange(loop, busy, what, error);
 }
 
-void weft_loop_pose(weft_loop *loop, int64_t step)
+void weft_loop_pose(weft_loop *loop, int64_t step, double learning_rate)
 {
     loop->worker->step = step;
     loop->posed_targets = loop->targets;
-    loop->worker->scale = 1.0f / (float)loop->targets;
     const weft_config *config = loop->job->config;
     /* The device's betas: with 1 - 0.999 of one precision and 1 - 0.999^step of another the first steps are off. */
     float beta1 = (float)config->optimizer.beta1, beta2 = (float)config->optimizer.beta2;
-    weft_step_scalars scalars = {.learning_rate = (float)weft_learning_rate(config, step),
-                                 .beta1 = beta1,
-                                 .beta2 = beta2,
-                                 .epsilon = (float)config->optimizer.epsilon,
-                                 .weight_decay = (float)config->optimizer.weight_decay,
-                                 .correction1 = (float)(1 - pow((double)beta1, (double)step)),
-                                 .correction2 = (float)(1 - pow((double)beta2, (double)step)),
-                                 .clip_norm = (float)config->optimizer.clip,
-                                 .clip_factor = 1};
-    loop->worker->device->operations->copy(loop->worker->device, NULL, loop->worker->scalars, &scalars, sizeof scalars);
+    loop->worker->host.posed = (weft_step_scalars){.learning_rate = (float)learning_rate,
+                                                   .beta1 = beta1,
+                                                   .beta2 = beta2,
+                                                   .epsilon = (float)config->optimizer.epsilon,
+                                                   .weight_decay = (float)config->optimizer.weight_decay,
+                                                   .correction1 = (float)(1 - pow((double)beta1, (double)step)),
+                                                   .correction2 = (float)(1 - pow((double)beta2, (double)step)),
+                                                   .clip_norm = (float)config->optimizer.clip,
+                                                   .clip_factor = 1,
+                                                   .loss_gradient_scale = 1.0f / (float)loop->targets};
 }
 
 double weft_loop_sum_losses(const weft_loop *loop)
 {
     double sum = 0;
     for (int64_t m = 0; m < loop->job->data * loop->job->config->batch.microbatches; m++)
-        sum += loop->worker->batch_losses[m];
+        sum += loop->worker->host.losses[m];
     return sum;
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "train/crossing.h"
 #include "train/executor.h"
 #include "train/waiting.h"
 
@@ -17,19 +18,20 @@ typedef struct calibration {
     weft_loop *loop;
     weft_worker *worker;
     const weft_program *program;
-    size_t S, boundary;           /* stages; bytes of what crosses a stage boundary */
-    void *noise;                  /* (boundary) stands for what other ranks would have sent */
-    double *sum;                  /* (KINDS, S) of one pass */
-    int32_t *count;               /* (KINDS, S) */
-    double *passes;               /* (KINDS, S, MOST_PASSES) mean of each pass */
-    double *costs;                /* (KINDS, S) */
-    double *messages;             /* (S) */
-    double *moves;                /* (S) how many lanes the stage sends on */
-    double *gathers, *reductions; /* (S) */
-    double *all;                  /* (workers) or (workers, KINDS S) as gathered */
-    const weft_lane *gather;      /* this rank's lane of gathers, or NULL */
-    uint32_t next;                /* action on it that a pass has not come to */
-    uint32_t *wanted;             /* (S) the gather that comes before a pass of the stage; UINT32_MAX: none, or done */
+    const weft_bound *bound;
+    size_t S, boundary;                  /* stages; bytes of what crosses a stage boundary */
+    void *noise;                         /* (boundary) stands for what other ranks would have sent */
+    double *sum;                         /* (KINDS, S) of one pass */
+    int32_t *count;                      /* (KINDS, S) */
+    double *passes;                      /* (KINDS, S, MOST_PASSES) mean of each pass */
+    double *costs;                       /* (KINDS, S) */
+    double *messages;                    /* (S) */
+    double *moves;                       /* (S) how many lanes the stage sends on */
+    double *gathers, *sums, *reductions; /* (S) */
+    double *all;                         /* (workers) or (workers, KINDS S) as gathered */
+    const weft_bound_lane *gather;       /* this rank's lane of gathers, or NULL */
+    uint32_t next;                       /* instruction on it that a pass has not come to */
+    uint32_t *wanted; /* (S) the gather that comes before a pass of the stage; UINT32_MAX: none, or done */
     double collectives[WEFT_ACTION_KINDS];
     double between;
 } calibration;
@@ -50,19 +52,28 @@ static weft_status make_noise(calibration *it, weft_error *error)
     return WEFT_OK;
 }
 
-static const weft_lane *find_lane(const calibration *it, weft_lane_kind kind)
+static const weft_bound_lane *find_lane(const calibration *it, weft_lane_kind kind)
 {
-    const weft_program *program = it->program;
-    int32_t rank = it->worker->at.rank;
-    for (int32_t l = program->rank_lanes[rank]; l < program->rank_lanes[rank + 1]; l++)
-        if (program->lanes[l].kind == kind) return &program->lanes[l];
+    for (int32_t l = 0; l < it->bound->lane_count; l++)
+        if (it->bound->lanes[l].kind == kind) return &it->bound->lanes[l];
     return NULL;
+}
+
+static weft_action action_of(const calibration *it, uint32_t instruction)
+{
+    return it->program->actions[it->bound->instructions[instruction].action];
+}
+
+static uint32_t instruction_of(const calibration *it, uint32_t action)
+{
+    return it->bound->first_of[action - it->bound->first_action];
 }
 
 static weft_status init(calibration *it, weft_loop *loop, weft_error *error)
 {
     const weft_job *job = loop->job;
     *it = (calibration){.loop = loop, .worker = loop->worker, .program = job->train, .S = (size_t)job->stage_count};
+    it->bound = weft_executor_bound(loop->worker->train);
     it->boundary = weft_job_boundary(job);
     size_t table = KINDS * it->S;
     weft_arena *arena = &loop->arena;
@@ -73,6 +84,7 @@ static weft_status init(calibration *it, weft_loop *loop, weft_error *error)
     TRY(weft_arena_take(arena, it->S, sizeof *it->messages, &it->messages, error));
     TRY(weft_arena_take(arena, it->S, sizeof *it->moves, &it->moves, error));
     TRY(weft_arena_take(arena, it->S, sizeof *it->gathers, &it->gathers, error));
+    TRY(weft_arena_take(arena, it->S, sizeof *it->sums, &it->sums, error));
     TRY(weft_arena_take(arena, it->S, sizeof *it->reductions, &it->reductions, error));
     TRY(weft_arena_take(arena, it->S, sizeof *it->wanted, &it->wanted, error));
     TRY(weft_arena_take(arena, table * (size_t)job->workers, sizeof *it->all, &it->all, error));
@@ -85,21 +97,19 @@ static bool is_elsewhere(const calibration *it, int32_t stage)
     return stage >= 0 && stage < it->program->stages && it->program->stage_rank[stage] != it->worker->at.rank;
 }
 
-static void fill_slot(const calibration *it, weft_slot_kind slot, weft_action action)
+/* What the pass would have received. */
+static weft_status fill_slots(const calibration *it, uint32_t instruction, weft_error *error)
 {
-    weft_worker *worker = it->worker;
-    int32_t buffer = weft_program_slot(it->program, slot, (int32_t)action.stage, (int32_t)action.microbatch);
-    worker->device->operations->copy(worker->device, NULL, worker->slots + it->program->buffers[buffer].offset,
-                                     it->noise, it->boundary);
-}
-
-/* What the action would have received. */
-static void fill_slots(const calibration *it, weft_action action)
-{
+    const weft_device_operations *operations = it->worker->device->operations;
+    const weft_stage_buffers *buffers = &it->bound->instructions[instruction].pass.buffers;
+    weft_action action = action_of(it, instruction);
     int32_t stage = (int32_t)action.stage;
     bool backward = action.kind == WEFT_B || action.kind == WEFT_I;
-    if (action.kind == WEFT_F && is_elsewhere(it, stage - 1)) fill_slot(it, WEFT_SLOT_INPUT, action);
-    if (backward && is_elsewhere(it, stage + 1)) fill_slot(it, WEFT_SLOT_GRADIENT, action);
+    if (action.kind == WEFT_F && is_elsewhere(it, stage - 1))
+        TRY(operations->write(it->worker->device, (void *)buffers->input, it->noise, it->boundary, error));
+    if (backward && is_elsewhere(it, stage + 1))
+        TRY(operations->write(it->worker->device, (void *)buffers->gradient, it->noise, it->boundary, error));
+    return WEFT_OK;
 }
 
 static int kind_of(weft_action action)
@@ -122,7 +132,7 @@ static bool is_sampled(const calibration *it, weft_action action)
 /* A gather waits until a pass wants its stage; one that no sampled pass wants does not run, nor what would end it. */
 static weft_status pass_gather(calibration *it, uint32_t a, weft_error *error)
 {
-    weft_action action = it->program->actions[a];
+    weft_action action = action_of(it, a);
     uint32_t *wanted = &it->wanted[action.stage];
     bool gathers = action.kind == WEFT_UNSHARD, done = *wanted == UINT32_MAX;
     double seconds = 0;
@@ -130,13 +140,13 @@ static weft_status pass_gather(calibration *it, uint32_t a, weft_error *error)
     return gathers || !done ? WEFT_OK : weft_executor_run_alone(it->worker->train, a, &seconds, error);
 }
 
-/* The gather lane, as far as action a of the compute lane waits for it. */
+/* The gather lane, as far as an instruction of the compute lane waits for it. */
 static weft_status pass_gathers(calibration *it, uint32_t a, weft_error *error)
 {
-    const weft_program *program = it->program;
-    const weft_lane *lane = it->gather;
-    for (uint32_t i = program->after_first[a]; lane && i < program->after_first[a + 1]; i++) {
-        uint32_t other = program->after[i];
+    const weft_instruction *instruction = &it->bound->instructions[a];
+    const weft_bound_lane *lane = it->gather;
+    for (uint32_t i = 0; lane && i < instruction->wait_count; i++) {
+        uint32_t other = it->bound->waits[instruction->waits + i];
         if (other < lane->first || other >= lane->first + lane->count) continue;
         while (it->next <= other) TRY(pass_gather(it, it->next++, error));
     }
@@ -144,11 +154,11 @@ static weft_status pass_gathers(calibration *it, uint32_t a, weft_error *error)
 }
 
 /* What the action would have found: what it receives, and weights on their page. */
-static weft_status prepare(calibration *it, weft_action action, weft_error *error)
+static weft_status prepare(calibration *it, uint32_t instruction, weft_error *error)
 {
-    uint32_t *wanted = &it->wanted[action.stage];
+    uint32_t *wanted = &it->wanted[action_of(it, instruction).stage];
     double seconds = 0;
-    fill_slots(it, action);
+    TRY(fill_slots(it, instruction, error));
     if (*wanted < UINT32_MAX) TRY(weft_executor_run_alone(it->worker->train, *wanted, &seconds, error));
     *wanted = UINT32_MAX;
     return WEFT_OK;
@@ -158,17 +168,17 @@ static weft_status prepare(calibration *it, weft_action action, weft_error *erro
  * read. Of a rank, data-parallel workers do the same, so that they meet in its gathers. */
 static weft_status run_pass(calibration *it, weft_error *error)
 {
-    const weft_lane *lane = find_lane(it, WEFT_PROGRAM_COMPUTE);
+    const weft_bound_lane *lane = find_lane(it, WEFT_PROGRAM_COMPUTE);
     memset(it->sum, 0, KINDS * it->S * sizeof *it->sum);
     memset(it->count, 0, KINDS * it->S * sizeof *it->count);
     for (size_t s = 0; s < it->S; s++) it->wanted[s] = UINT32_MAX;
     if (it->gather) it->next = it->gather->first;
     for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
-        weft_action action = it->program->actions[a];
+        weft_action action = action_of(it, a);
         double seconds = 0;
         TRY(pass_gathers(it, a, error));
         if (!is_sampled(it, action)) continue;
-        TRY(prepare(it, action, error));
+        TRY(prepare(it, a, error));
         TRY(weft_executor_run_alone(it->worker->train, a, &seconds, error));
         size_t place = (size_t)kind_of(action) * it->S + action.stage;
         it->sum[place] += seconds;
@@ -271,8 +281,8 @@ static weft_status time_messages(calibration *it, weft_error *error)
         bool joins = takes_part(it, (weft_action_kind)program->actions[lane->first].kind);
         uint32_t action = UINT32_MAX;
         double seconds = 0;
-        if (joins && lane->rank == it->worker->at.rank) action = lane->first;
-        if (joins && lane->peer == it->worker->at.rank) action = program->lanes[lane->match].first;
+        if (joins && lane->rank == it->worker->at.rank) action = instruction_of(it, lane->first);
+        if (joins && lane->peer == it->worker->at.rank) action = instruction_of(it, program->lanes[lane->match].first);
         TRY(time_together(it, action, &seconds, error));
         for (uint32_t a = lane->first; a < lane->first + lane->count; a++) {
             it->messages[program->actions[a].stage] += seconds;
@@ -284,12 +294,12 @@ static weft_status time_messages(calibration *it, weft_error *error)
     return WEFT_OK;
 }
 
-/* The first action of this rank of that kind and stage; stage -1: of any. */
+/* The first instruction for an action of that kind and stage; stage -1: of any. */
 static uint32_t find_action(const calibration *it, weft_lane_kind kind, weft_action_kind wanted, int32_t stage)
 {
-    const weft_lane *lane = find_lane(it, kind);
+    const weft_bound_lane *lane = find_lane(it, kind);
     for (uint32_t a = lane ? lane->first : 0; lane && a < lane->first + lane->count; a++) {
-        weft_action action = it->program->actions[a];
+        weft_action action = action_of(it, a);
         if (action.kind == wanted && (stage < 0 || (int32_t)action.stage == stage)) return a;
     }
     return UINT32_MAX;
@@ -306,14 +316,16 @@ static weft_status time_collectives(calibration *it, weft_error *error)
     return WEFT_OK;
 }
 
-/* Gathers and reductions of each stage, by the data-parallel workers of its rank. Not before the last UPDATE: a pass
+/* Gathers and reductions of each stage, by the workers of its rank. Not before the last UPDATE: a pass
  * adds to gradients that the step would have overwritten, and what is reduced from a page need not be numbers. */
 static weft_status time_shares(calibration *it, weft_error *error)
 {
-    for (int32_t s = 0; it->program->data > 1 && s < it->program->stages; s++) {
+    for (int32_t s = 0; weft_program_reduces(it->program) && s < it->program->stages; s++) {
         uint32_t gather = find_action(it, WEFT_PROGRAM_GATHER, WEFT_UNSHARD, s);
+        uint32_t sum = find_action(it, WEFT_PROGRAM_REDUCE, WEFT_REDUCE_TENSOR, s);
         uint32_t reduction = find_action(it, WEFT_PROGRAM_REDUCE, WEFT_REDUCE_GRAD, s);
         TRY(time_together(it, gather, &it->gathers[s], error));
+        if (it->program->tensor > 1) TRY(time_together(it, sum, &it->sums[s], error));
         TRY(time_together(it, reduction, &it->reductions[s], error));
     }
     return WEFT_OK;
@@ -322,15 +334,10 @@ static weft_status time_shares(calibration *it, weft_error *error)
 /* A learning rate of zero: updates take their time and leave the weights. */
 static weft_status pose(calibration *it, weft_error *error)
 {
-    weft_worker *worker = it->worker;
-    weft_step_scalars scalars;
     TRY(weft_loop_feed(it->loop, it->loop->start + 1, 0, "ends", error));
     if (it->loop->troubled) return weft_loop_blame(it->loop, error);
-    weft_loop_pose(it->loop, it->loop->start + 1);
-    worker->device->operations->copy(worker->device, NULL, &scalars, worker->scalars, sizeof scalars);
-    scalars.learning_rate = 0;
-    worker->device->operations->copy(worker->device, NULL, worker->scalars, &scalars, sizeof scalars);
-    return WEFT_OK;
+    weft_loop_pose(it->loop, it->loop->start + 1, 0);
+    return weft_crossing_enter(it->worker, error);
 }
 
 /* What a step takes before and after its program. */
@@ -372,6 +379,7 @@ static weft_status tell(void *context, weft_error *error)
                                        .update = it->costs + UPDATE * it->S,
                                        .messages = it->messages,
                                        .gathers = it->gathers,
+                                       .sums = it->sums,
                                        .reductions = it->reductions,
                                        .collectives = it->collectives},
                              .between = it->between};

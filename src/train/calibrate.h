@@ -9,7 +9,7 @@
 #ifndef WEFT_TRAIN_CALIBRATE_H
 #define WEFT_TRAIN_CALIBRATE_H
 
-#include "train/loop.h"
+#include "train/loop_parts.h"
 
 /* Passes go on for loop->options->calibrate_seconds, but there are some in any case. Rank 0 tells the observer. */
 weft_status weft_loop_calibrate(weft_loop *loop, weft_error *error) WEFT_CHECKED;

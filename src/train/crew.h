@@ -1,6 +1,6 @@
 /*
  * A crew: all workers of a job, each with its endpoint of the transport, as threads of this process or with this
- * process as one of them under MPI. What a worker does is the caller's. Internal to train/.
+ * process as one of them. What a worker does is the caller's. Internal to train/.
  *
  * Threads: weft_crew_run is called by one; work and leave run in each worker's own, leave of a worker whose thread did
  * not start in the caller's.
@@ -18,13 +18,14 @@ typedef struct weft_crew {
     /* Gives back what work took, the transport first. Called for every rank of this process, also where work was not
      * reached, by all at the same time: a worker may hold what it borrowed from another until it leaves. */
     void (*leave)(void *context, int32_t rank);
-    /* Told by a thread of its own, with NULL, when under MPI not all workers have come within the configuration's
-     * timeout: nothing breaks off the calls that wait for them, so it has to end the process. NULL: they are waited
-     * for. */
+    /* Told by a thread of its own, with the name of the transport, when not all processes have come within the
+     * configuration's timeout: nothing breaks off the calls that wait for them, so it has to end the process. NULL:
+     * they are waited for. */
     void (*late)(void *context);
 } weft_crew;
 
-/* The first cause when several workers fail. The caller has started MPI (weft_mpi_start) for transport mpi. */
+/* The first cause when several workers fail. Where workers are processes the caller has started
+ * theirs (weft_transport_processes). */
 weft_status weft_crew_run(const weft_job *job, const weft_crew *crew, weft_error *error) WEFT_CHECKED;
 
 #endif

@@ -1,5 +1,5 @@
 /* The held-out loss, between steps. */
-#include "train/loop.h"
+#include "train/loop_parts.h"
 
 #include <math.h>
 

@@ -1,6 +1,7 @@
 #include "train/exchange.h"
 
 #include "base/clock.h"
+#include "train/look.h"
 #include "train/waiting.h"
 #include "transport/reduce.h"
 
@@ -17,17 +18,22 @@ static const double patience = 500e-6;
 
 struct weft_exchange {
     weft_stage_exchange functions;
-    weft_worker *worker;
+    weft_worker *worker; /* that waits */
+    weft_transport *transport;
+    weft_device *device;
+    bool host_reaches; /* weft_device_kind */
     weft_reducer *reducer;
     weft_exchange_host host;
-    int32_t group;       /* of gathers */
+    weft_group members;
+    int32_t group; /* of gathers */
+    char with[WEFT_WORLD_NAMES];
     size_t *bytes;       /* (tensor) what each gives in a gather, or elements that each gets of a sum */
     weft_request gather; /* -1: a sum is under way */
 };
 
 static weft_status poll(weft_exchange *exchange, bool *out_done, bool *out_moved, weft_error *error)
 {
-    weft_transport *transport = exchange->worker->transport;
+    weft_transport *transport = exchange->transport;
     weft_reducer_state state = WEFT_REDUCER_WAITS;
     if (exchange->gather >= 0) return transport->operations->test(transport, exchange->gather, out_done, error);
     TRY(weft_reducer_poll(exchange->reducer, &state, error));
@@ -48,14 +54,13 @@ static weft_status poll_or_drive(weft_exchange *exchange, bool *out_done, bool *
 /* What is under way and whom it waits for. */
 static void describe(const weft_exchange *exchange, char *out, size_t size)
 {
-    const weft_worker *worker = exchange->worker;
     bool gathers = exchange->gather >= 0;
     int32_t peer = gathers ? -1 : weft_reducer_awaited(exchange->reducer);
-    size_t used = (size_t)snprintf(out, size, "a %s ", gathers ? "gather of rows" : "sum of parts");
+    const char *what = gathers ? "gather of rows" : "sum of parts";
     if (peer >= 0)
-        snprintf(out + used, size - used, "with rank %d", peer);
+        snprintf(out, size, "a %s with rank %d", what, peer);
     else
-        weft_world_describe(worker->job, WEFT_WORLD_TENSOR_GATHER, worker->at, out + used, size - used);
+        snprintf(out, size, "a %s %s", what, exchange->with);
 }
 
 static const char *tell(const weft_exchange *exchange)
@@ -65,26 +70,37 @@ static const char *tell(const weft_exchange *exchange)
     return exchange->host.waits(exchange->host.context, what);
 }
 
+/* Of additions: sleeps until the device may have ended them. */
+static weft_status pause_adding(const weft_exchange *exchange, const weft_event *adding, weft_look *look,
+                                weft_error *error)
+{
+    int64_t due = exchange->device->operations->event_due(exchange->device, adding);
+    return exchange->transport->operations->wait(exchange->transport, weft_look_next(look, due), error);
+}
+
 static weft_status wait_for_it(weft_exchange *exchange, weft_error *error)
 {
     double since = weft_clock_seconds();
     const char *what = NULL;
+    weft_look look = {0};
     for (bool told = false;;) {
         bool done = false, moved = false;
         TRY(poll_or_drive(exchange, &done, &moved, error));
         if (done) break;
+        const weft_event *adding = exchange->gather >= 0 ? NULL : weft_reducer_adding(exchange->reducer);
         if (moved) {
             since = weft_clock_seconds();
+            look = (weft_look){0};
             told = false;
-            continue;
-        }
-        if (weft_clock_seconds() - since < patience) {
+        } else if (adding) {
+            TRY(pause_adding(exchange, adding, &look, error));
+        } else if (exchange->host_reaches && weft_clock_seconds() - since < patience) {
             sched_yield();
-            continue;
+        } else {
+            if (!told) what = tell(exchange);
+            told = true;
+            TRY(weft_waiting_pause(exchange->worker, what, &since, error));
         }
-        if (!told) what = tell(exchange);
-        told = true;
-        TRY(weft_waiting_pause(exchange->worker, what, &since, error));
     }
     if (what) exchange->host.runs(exchange->host.context);
     return WEFT_OK;
@@ -93,12 +109,13 @@ static weft_status wait_for_it(weft_exchange *exchange, weft_error *error)
 static void gather(void *context, weft_stream *stream, const void *part, size_t bytes, void *whole)
 {
     weft_exchange *exchange = context;
-    weft_transport *transport = exchange->worker->transport;
-    weft_error *error = &exchange->worker->device->error;
+    weft_transport *transport = exchange->transport;
+    weft_error *error = &exchange->device->error;
     if (error->status != WEFT_OK) return;
-    for (int32_t i = 0; i < exchange->worker->job->tensor; i++) exchange->bytes[i] = bytes;
-    weft_status status = transport->operations->gather(transport, stream, exchange->group, part, exchange->bytes, whole,
-                                                       &exchange->gather, error);
+    for (int32_t i = 0; i < exchange->members.count; i++) exchange->bytes[i] = bytes;
+    weft_status status =
+        transport->operations->gather(transport, exchange->host_reaches ? NULL : stream, exchange->group, part,
+                                      exchange->bytes, whole, &exchange->gather, error);
     if (status == WEFT_OK) status = wait_for_it(exchange, error);
     (void)status; /* the device has it */
 }
@@ -107,26 +124,33 @@ static void reduce(void *context, weft_stream *stream, const void *whole, size_t
 {
     (void)stream;
     weft_exchange *exchange = context;
-    weft_error *error = &exchange->worker->device->error;
+    weft_error *error = &exchange->device->error;
     if (error->status != WEFT_OK) return;
-    for (int32_t i = 0; i < exchange->worker->job->tensor; i++) exchange->bytes[i] = count;
+    for (int32_t i = 0; i < exchange->members.count; i++) exchange->bytes[i] = count;
     exchange->gather = -1;
     weft_status status = weft_reducer_scatter(exchange->reducer, whole, exchange->bytes, part, error);
     if (status == WEFT_OK) status = wait_for_it(exchange, error);
     (void)status; /* the device has it */
 }
 
-weft_status weft_exchange_create(weft_worker *worker, weft_reducer *reducer, weft_exchange **out, weft_error *error)
+weft_status weft_exchange_create(weft_worker *worker, struct weft_reducer *reducer, weft_exchange **out,
+                                 weft_error *error)
 {
     weft_exchange *exchange = NULL;
     TRY(weft_arena_take(&worker->arena, 1, sizeof *exchange, &exchange, error));
     *exchange = (weft_exchange){.functions = {exchange, gather, reduce},
                                 .worker = worker,
+                                .transport = worker->transport,
+                                .device = worker->device,
+                                .host_reaches = worker->job->device->host_reaches,
                                 .reducer = reducer,
                                 .group = weft_world_group(worker->job, WEFT_WORLD_TENSOR_GATHER, worker->at),
                                 .gather = -1};
+    weft_world_describe(worker->job, WEFT_WORLD_TENSOR_GATHER, worker->at, exchange->with, sizeof exchange->with);
+    TRY(weft_world_members(worker->job, WEFT_WORLD_TENSOR_GATHER, worker->at, &worker->arena, &exchange->members,
+                           error));
     *out = exchange;
-    return weft_arena_take(&worker->arena, (size_t)worker->job->tensor, sizeof *exchange->bytes, &exchange->bytes,
+    return weft_arena_take(&worker->arena, (size_t)exchange->members.count, sizeof *exchange->bytes, &exchange->bytes,
                            error);
 }
 

@@ -11,8 +11,6 @@
 
 #include "train/worker.h"
 
-typedef struct weft_exchange weft_exchange;
-
 /* Lives in the worker's arena. reducer: of WEFT_WORLD_TENSOR_REDUCE and the storage element; borrowed. */
 weft_status weft_exchange_create(weft_worker *worker, struct weft_reducer *reducer, weft_exchange **out,
                                  weft_error *error) WEFT_CHECKED;

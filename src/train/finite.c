@@ -1,11 +1,8 @@
 /* Whether what a program has computed are numbers; else where they are not, and which checkpoint can help. */
-#include "train/loop.h"
-
-#include "train/executor.h"
+#include "train/loop_parts.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 /* The weights that gave something not finite have so many steps in them. A checkpoint of fewer is from before: its
  * weights gave finite losses and gradients in the step that followed it, or this one would not have come. */
@@ -51,49 +48,13 @@ static weft_status check_losses(const weft_loop *loop, const char *which, weft_e
     int32_t last = job->stage_count - 1;
     int64_t M = job->config->batch.microbatches;
     for (int64_t i = 0; i < job->data * M; i++) {
-        if (isfinite(loop->worker->batch_losses[i])) continue;
+        if (isfinite(loop->worker->host.losses[i])) continue;
         weft_fail(error, WEFT_FAILED, "rank %d, step %lld, stage %d, micro-batch %lld: the %s is not finite",
                   weft_world_number(job, (weft_coordinates){job->stages[last].rank, (int32_t)(i / M), 0}),
                   (long long)loop->worker->step, last, (long long)(i % M), which);
         return weft_loop_known(loop, error);
     }
     return WEFT_OK;
-}
-
-typedef struct {
-    int32_t stage, microbatch;
-    char parameter[64];
-} bad_gradient;
-
-/* Runs the step again without updates and watches every gradient: with clipping no weight has changed since. The batch
- * of the next one has been read meanwhile. */
-static weft_status report_bad_gradient(weft_loop *loop, weft_error *error)
-{
-    weft_worker *worker = loop->worker;
-    TRY(weft_loop_feed(loop, worker->step, 0, "batch of a step that is run again", error));
-    if (loop->troubled) return weft_loop_blame(loop, error);
-    worker->diagnose = true;
-    TRY(weft_worker_run(worker, false, error));
-    bad_gradient own = {.stage = worker->bad_stage, .microbatch = worker->bad_microbatch}, *all = NULL;
-    memcpy(own.parameter, worker->bad_parameter, sizeof own.parameter);
-    TRY(weft_arena_take(&loop->arena, (size_t)loop->job->workers, sizeof *all, &all, error));
-    TRY(weft_worker_gather(worker, &own, sizeof own, all, "diagnoses", error));
-    const bad_gradient *found = NULL; /* the backward pass meets the highest stage of the lowest micro-batch first */
-    for (int32_t r = 0; r < loop->job->workers; r++) {
-        if (all[r].stage < 0) continue;
-        if (!found || all[r].microbatch < found->microbatch ||
-            (all[r].microbatch == found->microbatch && all[r].stage > found->stage))
-            found = &all[r];
-    }
-    if (found)
-        weft_fail(error, WEFT_FAILED, "rank %d, step %lld, stage %d, micro-batch %d: the gradient of %s is not finite",
-                  (int32_t)(found - all), (long long)worker->step, found->stage, found->microbatch, found->parameter);
-    else
-        weft_fail(error, WEFT_FAILED,
-                  "step %lld: the gradient norm is not finite, though every worker's own gradients are: a sum of them "
-                  "overflows",
-                  (long long)worker->step);
-    return weft_loop_known(loop, error);
 }
 
 /* Which parameter's sums made the norm what it is, from the last stage on; -1: none. */
@@ -112,8 +73,8 @@ static weft_status report_unclipped(weft_loop *loop, weft_error *error)
     size_t blocks = (size_t)job->block_first[job->parameter_count];
     double *sums = NULL;
     TRY(weft_arena_take(&loop->arena, blocks, sizeof *sums, &sums, error));
-    loop->worker->device->operations->copy(loop->worker->device, NULL, sums, loop->worker->ordered_sums,
-                                           blocks * sizeof *sums);
+    weft_device *device = loop->worker->device;
+    TRY(device->operations->read(device, sums, loop->worker->sums.ordered, blocks * sizeof *sums, error));
     int32_t p = first_bad(job, sums), s = job->stage_count - 1;
     while (s > 0 && p < job->stages[s].parameter_first) s--;
     char ranks[WEFT_WORLD_NAMES];
@@ -129,7 +90,7 @@ static weft_status check(weft_loop *loop, const weft_step_scalars *scalars, weft
 {
     TRY(check_losses(loop, "loss", error));
     if (!scalars->nonfinite) return WEFT_OK;
-    return loop->job->config->optimizer.clip > 0 ? report_bad_gradient(loop, error) : report_unclipped(loop, error);
+    return loop->job->config->optimizer.clip > 0 ? weft_loop_diagnose(loop, error) : report_unclipped(loop, error);
 }
 
 weft_status weft_loop_check_step(weft_loop *loop, const weft_step_scalars *scalars, weft_error *error)

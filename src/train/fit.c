@@ -1,6 +1,8 @@
 /* Whether a job fits into memory, and what would make it fit. */
 #include "train/fit.h"
 
+#include "transport/kinds.h"
+
 #include <math.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -17,17 +19,11 @@ size_t weft_job_largest(const weft_job *job)
 /* Of the job that another configuration would make; 0 when that is impossible. */
 static size_t largest_if(const weft_config *changed)
 {
-    weft_job other = {0};
+    weft_job_memory memory;
+    int32_t rank = 0;
     weft_error ignored;
     weft_error_clear(&ignored);
-    weft_arena_init(&other.arena);
-    size_t total = weft_job_build(changed, &other, &ignored) == WEFT_OK ? weft_job_largest(&other) : 0;
-    weft_program_destroy(other.train);
-    weft_program_destroy(other.forward);
-    weft_schedule_destroy(other.schedule);
-    weft_timeline_fini(&other.predicted);
-    weft_arena_fini(&other.arena);
-    return total;
+    return weft_job_measure(changed, NULL, &memory, &rank, &ignored) == WEFT_OK ? memory.total : 0;
 }
 
 /* What may make a job fit, the least change first. */
@@ -67,8 +63,7 @@ static const char *find_remedy(const weft_config *config, double limit, size_t *
 static const char no_remedy[] =
     "split over more workers (parallel.pipeline, parallel.tensor) or choose a smaller model";
 
-/* Over memory_limit, and what would fit. */
-static weft_status refuse(const weft_job *job, weft_error *error)
+weft_status weft_job_refuse(const weft_job *job, weft_error *error)
 {
     const weft_config *config = job->config;
     size_t then = 0;
@@ -77,41 +72,6 @@ static weft_status refuse(const weft_job *job, weft_error *error)
                                 "the largest worker needs %.1f MiB, the limit is %.1f MiB; %s%s",
                                 (double)weft_job_largest(job) / 1048576, (double)config->memory_limit / 1048576,
                                 change ? change : no_remedy, change ? " would fit" : "");
-}
-
-static weft_status create(const weft_config *config, const weft_job_rehearsal *rehearsal, weft_job **out,
-                          weft_error *error)
-{
-    weft_job *job = NULL;
-    *out = NULL;
-    weft_status status = weft_allocate(1, sizeof *job, &job, error);
-    if (status != WEFT_OK) {
-        weft_schedule_destroy(rehearsal->schedule);
-        return status;
-    }
-    weft_arena_init(&job->arena);
-    job->schedule = rehearsal->schedule;
-    job->options.costs = rehearsal->costs;
-    job->lower = rehearsal->lower;
-    status = weft_job_build(config, job, error);
-    size_t need = status == WEFT_OK ? weft_job_largest(job) : 0;
-    if (config->memory_limit > 0 && need > (size_t)config->memory_limit) status = refuse(job, error);
-    if (status == WEFT_OK)
-        *out = job;
-    else
-        weft_job_destroy(job);
-    return status;
-}
-
-weft_status weft_job_create(const weft_config *config, weft_job **out, weft_error *error)
-{
-    return create(config, &(weft_job_rehearsal){0}, out, error);
-}
-
-weft_status weft_job_create_rehearsal(const weft_config *config, const weft_job_rehearsal *rehearsal, weft_job **out,
-                                      weft_error *error)
-{
-    return create(config, rehearsal, out, error);
 }
 
 /* Bytes that all workers of this process may have: those of the machine, swap too, or what the process is limited to.
@@ -126,11 +86,11 @@ static double process_bytes(void)
     return limited ? fmin(machine, (double)limit.rlim_cur) : machine;
 }
 
-/* Bytes that they need; under MPI each is a process, and which others are on its machine is not known. */
+/* Bytes that they need; those that are processes of their own may share a machine or not. */
 static double process_need(const weft_job *job)
 {
     double all = 0;
-    if (job->config->transport == WEFT_CONFIG_MPI) return (double)weft_job_largest(job);
+    if (weft_transport_kind_get(job->config->transport)->processes) return (double)weft_job_largest(job);
     for (int32_t r = 0; r < job->ranks; r++) all += (double)job->memory[r].total * job->data * job->tensor;
     return all;
 }
@@ -143,7 +103,7 @@ void weft_job_advise(const weft_job *job, weft_error *error)
     const weft_config *config = job->config;
     char reason[WEFT_ERROR_TEXT];
     size_t then = 0, now = weft_job_largest(job);
-    double share = config->transport == WEFT_CONFIG_MPI ? 1 : job->workers;
+    double share = weft_transport_kind_get(config->transport)->processes ? 1 : job->workers;
     const char *change = find_remedy(config, fmin(process_bytes() / share, worth * (double)now), &then);
     memcpy(reason, error->text, sizeof reason);
     if (change)

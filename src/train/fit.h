@@ -11,6 +11,9 @@
 /* Bytes of the largest worker. */
 size_t weft_job_largest(const weft_job *job);
 
+/* The error of a job that needs more than memory_limit, with what would fit. */
+weft_status weft_job_refuse(const weft_job *job, weft_error *error) WEFT_CHECKED;
+
 /* Adds to a message about memory what would take less. */
 void weft_job_advise(const weft_job *job, weft_error *error);
 

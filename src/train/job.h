@@ -9,18 +9,26 @@
 
 #include "model/model.h"
 #include "simulate/simulate.h"
+#include "train/known.h"
 
 enum { WEFT_JOB_TIED_CHUNK = 4 << 20 }; /* bytes in one piece of the exchange of shared gradients */
 
-/* Bytes of one worker by category; the worker allocates exactly these (rounded up to cache lines). */
+typedef enum weft_memory_category {
+    WEFT_CATEGORY_WEIGHTS,     /* fp32 masters, and storage copies where the element is not fp32 */
+    WEFT_CATEGORY_GRADIENTS,   /* fp32 */
+    WEFT_CATEGORY_OPTIMIZER,   /* both Adam moments, fp32 */
+    WEFT_CATEGORY_ACTIVATIONS, /* stash, work, and stage inputs handed over on one rank or received */
+    WEFT_CATEGORY_MESSAGES,    /* gradients at stage boundaries, and what waits to be sent */
+    WEFT_CATEGORY_WORKSPACE,   /* scratch of kernels, batch, reduction buffers, losses, sums of the norm */
+    WEFT_CATEGORIES
+} weft_memory_category;
+
+/* Bytes of one worker: the sums of its rows (train/memory_plan.h), which are aligned in the blocks that it allocates.
+ */
 typedef struct weft_job_memory {
-    size_t weights;     /* fp32 masters, and storage copies where the element is not fp32 */
-    size_t gradients;   /* fp32 */
-    size_t optimizer;   /* both Adam moments, fp32 */
-    size_t activations; /* stash, work, and stage inputs handed over on one rank or received */
-    size_t messages;    /* gradients at stage boundaries, and what waits to be sent */
-    size_t workspace;   /* scratch of kernels, batch, reduction buffers, losses, sums of the norm */
-    size_t total;
+    size_t bytes[WEFT_CATEGORIES]; /* device memory */
+    size_t total;                  /* of them */
+    size_t pinned;                 /* memory of the host besides */
 } weft_job_memory;
 
 typedef struct weft_job_stage {
@@ -35,14 +43,25 @@ typedef struct weft_job_products {
     double elements, frozen;
 } weft_job_products;
 
-typedef struct weft_job_unit weft_job_unit; /* train/share.h */
+/* What is gathered and reduced at once; see train/share.h. */
+typedef struct weft_job_unit {
+    int32_t stage, first; /* its first parameter; weft_share_next goes on from it */
+    /* The unit whose weights it has: itself, or the embedding's where one rank has the tied head too. */
+    int32_t weights;
+    bool frozen;   /* neither reduced nor updated */
+    bool summed;   /* tensor-parallel workers have parts of its gradients to add up */
+    size_t floats; /* padded length of all its parameters */
+    size_t *cut;   /* (data + 1) worker d has floats cut[d] .. cut[d + 1] - 1 */
+} weft_job_unit;
 
 typedef struct weft_job {
     const weft_config *config;
     weft_arena arena;
     const weft_device_kind *device;
     weft_device_options options;
+    const weft_costs *costs;         /* of a rehearsal, in seconds; NULL: devices compute */
     const weft_lower_options *lower; /* of a rehearsal; read while the job is built */
+    weft_known *known;               /* of whoever measures many; NULL: the device is asked */
     const weft_parameter *parameters;
     bool *frozen; /* (parameters) not trained: neither gradients nor moments; a tied head as its embedding */
     weft_job_products *products; /* (L + 1) of each layer, and of the head */
@@ -56,16 +75,18 @@ typedef struct weft_job {
     weft_shard shard;
     int32_t weight_pages, gradient_pages; /* at most, of a worker, each for one stage; 0: every stage has its own */
     bool poisons;         /* for tests: a page that is free holds no numbers, so that whoever reads it is found out */
-    weft_job_unit *units; /* (unit_count) what is gathered and reduced at once, by stage */
+    weft_job_unit *units; /* (unit_count) by stage */
     int32_t unit_count;
+    int32_t *rank_first, *rank_units;  /* (P + 1), (units) rank r has rank_units[rank_first[r]] and so on, ascending */
     int32_t *stage_units;              /* (S + 1) units of stage s are stage_units[s] .. stage_units[s + 1] - 1 */
     int32_t *unit_of;                  /* (parameters) */
     size_t *offsets;                   /* (parameters) floats from the beginning of the unit */
     weft_job_stage *stages;            /* (S) */
     int32_t *held;                     /* (P) stages of each rank */
     size_t *page_floats;               /* (P) floats of all units of its largest stage */
-    weft_job_memory *memory;           /* (P) */
-    size_t *slots, *scratch;           /* (P) bytes of the slot arena and of kernel scratch; parts of memory */
+    weft_job_memory *memory;           /* (P) of the worker of the rank that needs most */
+    size_t *slots, *scratch;           /* (P) bytes of the slot arena and of kernel scratch */
+    size_t *slot_messages;             /* (P) what of the arena holds messages */
     bool tied;                         /* the first and the last stage share a weight */
     bool tied_alias;                   /* and live on one rank: one copy of the weight and its moments */
     int32_t tied_embedding, tied_head; /* parameter indices, or -1 */
@@ -81,7 +102,7 @@ typedef struct weft_job {
 /* Builds and verifies. WEFT_INVALID for impossible layouts, and for what does not fit memory_limit with what would. */
 weft_status weft_job_create(const weft_config *config, weft_job **out, weft_error *error) WEFT_CHECKED;
 
-/* What a job is when its device takes_costs: nothing is learnt, and what is predicted is in seconds. */
+/* What a job is when its device computes_nothing: nothing is learnt, and what is predicted is in seconds. */
 typedef struct weft_job_rehearsal {
     weft_schedule *schedule;         /* taken, also on error */
     const weft_costs *costs;         /* in seconds; borrowed */
@@ -91,16 +112,21 @@ weft_status weft_job_create_rehearsal(const weft_config *config, const weft_job_
                                       weft_error *error) WEFT_CHECKED;
 void weft_job_destroy(weft_job *job);
 
-/* What both make of a job that is all 0 but for its arena and what a rehearsal sets, whether it fits or not. */
+/* What both make of a job that is all 0 but for its arena and what a rehearsal sets, whether it fits or not; and what
+ * frees all that such a job holds. */
 weft_status weft_job_build(const weft_config *config, weft_job *job, weft_error *error) WEFT_CHECKED;
+void weft_job_fini(weft_job *job);
+
+/* The memory alone, of the worker that needs most: for whoever compares configurations of one model. Its programs are
+ * lowered, since nothing else tells how large the slot arena is, but neither proved nor predicted. known: may be NULL.
+ * Errors as weft_job_build. */
+weft_status weft_job_measure(const weft_config *config, weft_known *known, weft_job_memory *out, int32_t *out_rank,
+                             weft_error *error) WEFT_CHECKED;
 
 /* The schedule that a configuration names: a kind or a file. */
 weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, weft_error *error) WEFT_CHECKED;
 
-/* Shared by workers and the plan: elements rounded up to a multiple of 16; norm blocks of one worker's part of a
- * parameter; bytes of a micro-batch that cross a stage boundary, from each tensor-parallel worker to its like. */
-size_t weft_job_padded(int64_t elements);
-int32_t weft_job_blocks(const weft_parameter *parameter);
+/* Bytes of a micro-batch that cross a stage boundary, from each tensor-parallel worker to its like. */
 size_t weft_job_boundary(const weft_job *job);
 
 /* Lines about what a user may not have meant: workers without a layer, a warm-up longer than the run, ... */

@@ -5,6 +5,7 @@
 #include "train/executor.h"
 #include "train/waiting.h"
 #include "train/worker.h"
+#include "transport/kinds.h"
 
 /* What ranks tell each other around every step. */
 typedef struct {
@@ -34,7 +35,7 @@ typedef struct {
 static weft_status prepare(actor *self, int32_t rank, weft_error *error)
 {
     const weft_job *job = self->job;
-    self->clock = job->config->transport == WEFT_CONFIG_LOCAL ? 1 : weft_clock_identity();
+    self->clock = weft_transport_kind_get(job->config->transport)->clock();
     TRY(weft_worker_create(job, rank, self->transport, false, &self->worker, error));
     self->count = weft_executor_count(self->worker->train);
     TRY(weft_arena_take(&self->arena, self->count, sizeof *self->own_begin, &self->own_begin, error));
@@ -99,7 +100,7 @@ static void place_messages(actor *self)
     weft_timeline *measured = &self->measured;
     weft_timeline_meet(measured);
     for (uint32_t a = 0; a < program->action_count; a++) {
-        double begin = measured->begin[a] + weft_costs_latency(self->job->options.costs, program->actions[a]);
+        double begin = measured->begin[a] + weft_costs_latency(self->job->costs, program->actions[a]);
         if (begin < measured->end[a]) measured->begin[a] = begin;
     }
 }

@@ -21,7 +21,7 @@ typedef struct weft_rehearsal {
     void (*late)(void *context); /* see weft_crew; may be NULL */
 } weft_rehearsal;
 
-/* job: by weft_job_create_rehearsal. The caller has started MPI (weft_mpi_start) for transport mpi. */
+/* job: by weft_job_create_rehearsal. Where workers are processes the caller has started theirs (transport/kinds.h). */
 weft_status weft_rehearse(const weft_job *job, const weft_rehearsal *rehearsal, weft_error *error) WEFT_CHECKED;
 
 #endif

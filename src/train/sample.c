@@ -1,7 +1,7 @@
 #include "train/train.h"
 
 #include "base/random.h"
-#include "train/worker.h"
+#include "train/crossing.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -62,9 +62,9 @@ static weft_status choose(sampler *self, const weft_sample_options *options, int
 {
     int64_t V = self->config.model.vocabulary, kept = options->top_k > 0 && options->top_k < V ? options->top_k : V;
     bool fp32 = self->job->options.element == WEFT_FP32;
+    const void *logits = self->worker->host.logits;
     for (int64_t v = 0; v < V; v++) {
-        float logit = fp32 ? ((const float *)self->worker->logits)[v]
-                           : weft_bf16_to_float(((const uint16_t *)self->worker->logits)[v]);
+        float logit = fp32 ? ((const float *)logits)[v] : weft_bf16_to_float(((const uint16_t *)logits)[v]);
         if (!isfinite(logit))
             FAIL(error, WEFT_FAILED, "%s: the model gives no finite probability to token %lld after %lld tokens",
                  weft_checkpoint_path(self->checkpoint), (long long)v, (long long)self->length);
@@ -88,9 +88,11 @@ static weft_status next_token(sampler *self, const weft_sample_options *options,
                               weft_error *error)
 {
     int64_t T = self->config.batch.tokens, used = self->length < T ? self->length : T;
-    memset(self->worker->tokens, 0, (size_t)T * sizeof(int32_t));
-    memset(self->worker->targets, 0xff, (size_t)T * sizeof(int32_t));
-    memcpy(self->worker->tokens, self->history + self->length - used, (size_t)used * sizeof(int32_t));
+    weft_batch batch;
+    TRY(weft_crossing_fill(self->worker, &batch, error));
+    memset(batch.tokens, 0, (size_t)T * sizeof *batch.tokens);
+    memset(batch.targets, 0xff, (size_t)T * sizeof *batch.targets);
+    memcpy(batch.tokens, self->history + self->length - used, (size_t)used * sizeof(int32_t));
     self->worker->logits_position = used - 1;
     TRY(weft_worker_run(self->worker, true, error));
     return choose(self, options, draw, out, error);

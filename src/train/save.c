@@ -1,4 +1,5 @@
-#include "train/loop.h"
+#include "train/crossing.h"
+#include "train/loop_parts.h"
 #include "train/waiting.h"
 
 typedef struct {
@@ -18,11 +19,22 @@ static weft_status agree(weft_loop *loop, save_part *own, save_part *all, const 
     return WEFT_OK;
 }
 
+/* The elements of a parameter that this worker writes: every element is written by one worker. */
+static weft_share saved_by(const weft_worker *worker, int32_t parameter)
+{
+    const weft_job *job = worker->job;
+    bool once = (job->shard != WEFT_SHARD_NONE || worker->at.data == 0) &&
+                (weft_split_divides(job->parameters[parameter].split) || worker->at.tensor == 0);
+    if (!once || job->parameters[parameter].tied || !worker->units[job->unit_of[parameter]].master)
+        return (weft_share){0, 0};
+    return weft_share_of(job, parameter, worker->at.data);
+}
+
 /* What this worker has of a parameter, as pieces of the whole tensor. Returns how many. */
 static size_t list_pieces(const weft_worker *worker, int32_t p, weft_checkpoint_kind kind, weft_checkpoint_piece *out)
 {
     const weft_parameter *parameter = &worker->job->parameters[p];
-    weft_share share = weft_worker_saves(worker, p);
+    weft_share share = saved_by(worker, p);
     weft_own own = weft_worker_own(worker, p);
     const float *const values[WEFT_CHECKPOINT_KINDS] = {own.weight, own.moment1, own.moment2};
     weft_piece pieces[WEFT_PIECES];
@@ -43,12 +55,15 @@ static weft_status write_kind(weft_loop *loop, int64_t step, weft_checkpoint_kin
                               weft_error *error)
 {
     const weft_job *job = loop->job;
+    weft_unloading unloading = {.worker = loop->worker};
+    const weft_tensor_source source = {&unloading, weft_crossing_unload};
     weft_checkpoint_piece *pieces = NULL;
     size_t count = 0;
     TRY(weft_allocate((size_t)job->parameter_count * WEFT_PIECES, sizeof *pieces, &pieces, error));
     for (int32_t p = 0; p < job->parameter_count; p++) count += list_pieces(loop->worker, p, kind, pieces + count);
-    weft_status status = weft_checkpoint_write(job->config->run.folder, step, kind, loop->worker->number, job->workers,
-                                               pieces, count, out, error);
+    weft_status status =
+        weft_checkpoint_write_from(loop->worker->host.staging[0] ? &source : NULL, job->config->run.folder, step, kind,
+                                   loop->worker->number, job->workers, pieces, count, out, error);
     weft_free(pieces);
     return status;
 }

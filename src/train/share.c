@@ -4,12 +4,7 @@
 
 enum { UNITS = 5 }; /* of a stage at most: both shared weights, what is frozen, what is summed, the rest */
 
-size_t weft_job_padded(int64_t elements)
-{
-    return ((size_t)elements + 15) / 16 * 16;
-}
-
-int32_t weft_job_blocks(const weft_parameter *parameter)
+int32_t weft_share_norm_blocks(const weft_parameter *parameter)
 {
     return (int32_t)((parameter->own + WEFT_NORM_BLOCK - 1) / WEFT_NORM_BLOCK);
 }
@@ -77,8 +72,23 @@ static void add_stage(weft_job *job, int32_t s)
     for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++) {
         weft_job_unit *unit = &job->units[job->unit_of[p] = find_unit(job, s, p)];
         job->offsets[p] = unit->floats;
-        unit->floats += weft_job_padded(job->parameters[p].own);
+        unit->floats += weft_align((size_t)job->parameters[p].own, job->device->alignment / sizeof(float));
     }
+}
+
+/* Units are by stage, and stages of a rank need not follow each other. */
+static weft_status group_by_rank(weft_job *job, weft_error *error)
+{
+    size_t ranks = (size_t)job->ranks, units = (size_t)job->unit_count;
+    int32_t *next = NULL;
+    TRY(weft_arena_take(&job->arena, ranks + 1, sizeof *job->rank_first, &job->rank_first, error));
+    TRY(weft_arena_take(&job->arena, units, sizeof *job->rank_units, &job->rank_units, error));
+    TRY(weft_arena_take(&job->arena, ranks, sizeof *next, &next, error));
+    for (int32_t u = 0; u < job->unit_count; u++) job->rank_first[job->stages[job->units[u].stage].rank + 1]++;
+    for (int32_t r = 0; r < job->ranks; r++) next[r] = job->rank_first[r + 1] += job->rank_first[r];
+    for (int32_t u = job->unit_count - 1; u >= 0; u--)
+        job->rank_units[--next[job->stages[job->units[u].stage].rank]] = u;
+    return WEFT_OK;
 }
 
 static weft_status measure_pages(weft_job *job, weft_error *error)
@@ -105,6 +115,7 @@ weft_status weft_share_units(weft_job *job, weft_error *error)
     job->stage_units[stages] = job->unit_count;
     if (job->tied_alias) job->units[job->unit_of[job->tied_head]].weights = job->unit_of[job->tied_embedding];
     for (int32_t u = 0; u < job->unit_count; u++) TRY(cut(job, &job->units[u], error));
+    TRY(group_by_rank(job, error));
     return measure_pages(job, error);
 }
 
@@ -153,12 +164,12 @@ int32_t weft_share_pages(const weft_job *job, int32_t rank, int32_t most)
 
 size_t weft_share_workspace(const weft_job *job)
 {
-    return job->data > 1 ? weft_reducer_workspace(job->data, WEFT_SHARE_CHUNK, WEFT_FP32) : 0;
+    return job->data > 1 ? weft_reducer_workspace(job->data, job->device->sum_chunk, WEFT_FP32) : 0;
 }
 
 size_t weft_share_tensor_workspace(const weft_job *job, weft_element element)
 {
-    return job->tensor > 1 ? weft_reducer_workspace(job->tensor, WEFT_SHARE_CHUNK, element) : 0;
+    return job->tensor > 1 ? weft_reducer_workspace(job->tensor, job->device->sum_chunk, element) : 0;
 }
 
 weft_share weft_share_blocks(const weft_job *job, int32_t parameter, int32_t data, int32_t tensor)
@@ -168,7 +179,7 @@ weft_share weft_share_blocks(const weft_job *job, int32_t parameter, int32_t dat
     if (of->tied || job->frozen[parameter] || (!is_divided(job) && data > 0) ||
         (!weft_split_divides(of->split) && tensor > 0) || share.from == share.to)
         return (weft_share){0, 0};
-    int64_t before = (int64_t)tensor * weft_job_blocks(of);
+    int64_t before = (int64_t)tensor * weft_share_norm_blocks(of);
     return (weft_share){before + share.from / WEFT_NORM_BLOCK,
                         before + (share.to + WEFT_NORM_BLOCK - 1) / WEFT_NORM_BLOCK};
 }

@@ -1,7 +1,8 @@
 /*
  * How data-parallel workers divide a stage: units of consecutive parameters, cut into one share a worker.
  *
- * A unit is what is gathered and reduced at once: parameters of a stage, padded to cache lines, one behind the other.
+ * A unit is what is gathered and reduced at once: parameters of a stage, padded to what the device aligns, one behind
+ * the other.
  * Those that are frozen, and those whose gradients tensor-parallel workers add up, are units of their own; so is a
  * weight that two stages share, on both sides, so that both are cut alike. Cuts fall on blocks of the gradient norm
  * (WEFT_NORM_BLOCK elements of one tensor), as even as these allow; so a share may be empty.
@@ -13,16 +14,6 @@
 
 #include "train/job.h"
 
-struct weft_job_unit {
-    int32_t stage, first; /* its first parameter; weft_share_next goes on from it */
-    /* The unit whose weights it has: itself, or the embedding's where one rank has the tied head too. */
-    int32_t weights;
-    bool frozen;   /* neither reduced nor updated */
-    bool summed;   /* tensor-parallel workers have parts of its gradients to add up */
-    size_t floats; /* padded length of all its parameters */
-    size_t *cut;   /* (data + 1) worker d has floats cut[d] .. cut[d + 1] - 1 */
-};
-
 /* Elements of one tensor-parallel worker's part of a parameter; from == to: none. */
 typedef struct weft_share {
     int64_t from, to;
@@ -31,7 +22,8 @@ typedef struct weft_share {
 /* The element of the share that is nearest to value; share.to counts as one. */
 int64_t weft_share_clamp(weft_share share, int64_t value);
 
-/* Fills job->units, unit_count, stage_units, unit_of, offsets, held and page_floats; needs stages and parameters. */
+/* Fills job->units, unit_count, stage_units, unit_of, offsets, rank_first, rank_units, held and page_floats; needs
+ * stages and parameters. */
 weft_status weft_share_units(weft_job *job, weft_error *error) WEFT_CHECKED;
 
 /* The parameter of the unit behind p, or -1. */
@@ -58,7 +50,9 @@ int32_t weft_share_pages(const weft_job *job, int32_t rank, int32_t most);
 /* Bytes that sums need: of gradients over data-parallel workers, and over tensor-parallel ones of an element type. */
 size_t weft_share_workspace(const weft_job *job);
 size_t weft_share_tensor_workspace(const weft_job *job, weft_element element);
-enum { WEFT_SHARE_CHUNK = 1 << 17 }; /* elements that are added at once */
+
+/* Norm blocks of one tensor-parallel worker's part of a parameter. */
+int32_t weft_share_norm_blocks(const weft_parameter *parameter);
 
 /* Squares of gradients: the norm blocks of a parameter that a worker sums, among all of the parameter. One worker sums
  * each block. */

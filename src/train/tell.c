@@ -1,5 +1,5 @@
 /* What the observer of rank 0 hears, in whatever time it takes. */
-#include "train/loop.h"
+#include "train/loop_parts.h"
 
 #include "base/clock.h"
 #include "train/waiting.h"

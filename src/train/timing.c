@@ -1,7 +1,8 @@
 /* Which steps are timed, and how their times come together on one axis. */
 #include "base/clock.h"
 #include "train/executor.h"
-#include "train/loop.h"
+#include "train/loop_parts.h"
+#include "transport/kinds.h"
 
 enum { ROW_BYTES = 48 }; /* of an action in a file */
 
@@ -18,7 +19,7 @@ weft_status weft_loop_prepare_timing(weft_loop *loop, weft_error *error)
 {
     const weft_job *job = loop->job;
     uint32_t own = weft_executor_count(loop->worker->train);
-    loop->clock = job->config->transport == WEFT_CONFIG_LOCAL ? 1 : weft_clock_identity();
+    loop->clock = weft_transport_kind_get(job->config->transport)->clock();
     TRY(weft_arena_take(&loop->arena, own, sizeof *loop->own_begin, &loop->own_begin, error));
     TRY(weft_arena_take(&loop->arena, own, sizeof *loop->own_end, &loop->own_end, error));
     TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->starts, &loop->starts, error));
@@ -31,19 +32,19 @@ static weft_status gather_times(weft_loop *loop, weft_error *error)
     const weft_job *job = loop->job;
     weft_worker *worker = loop->worker;
     weft_executor_times(worker->train, loop->own_begin, loop->own_end);
-    for (int32_t w = 0; w < job->workers; w++) worker->equal_bytes[w] = 0;
+    for (int32_t w = 0; w < job->workers; w++) worker->gathers.bytes[w] = 0;
     for (int32_t r = 0; r < job->ranks; r++) {
         uint32_t count = 0;
         for (int32_t i = job->train->rank_lanes[r]; i < job->train->rank_lanes[r + 1]; i++)
             count += job->train->lanes[i].count;
-        worker->equal_bytes[weft_world_number(job, (weft_coordinates){.rank = r})] = count * sizeof(double);
+        worker->gathers.bytes[weft_world_number(job, (weft_coordinates){.rank = r})] = count * sizeof(double);
     }
     const double *parts[2] = {loop->own_begin, loop->own_end};
     double *all[2] = {loop->measured.begin, loop->measured.end};
     for (int i = 0; i < 2; i++) {
         weft_request request = -1;
         TRY(worker->transport->operations->gather(worker->transport, NULL, WEFT_GROUP_ALL, parts[i],
-                                                  worker->equal_bytes, all[i], &request, error));
+                                                  worker->gathers.bytes, all[i], &request, error));
         TRY(weft_worker_await(worker, request, "times", error));
     }
     return WEFT_OK;

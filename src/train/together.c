@@ -1,5 +1,5 @@
 /* What all ranks find out together between programs: a wish to stop, and what any of them has met. */
-#include "train/loop.h"
+#include "train/loop_parts.h"
 #include "train/waiting.h"
 
 weft_status weft_loop_known(const weft_loop *loop, weft_error *error)

@@ -1,5 +1,5 @@
 /*
- * A training run: workers as threads of this process (transport local) or this process as one of them (mpi), the step
+ * A training run: workers as threads of this process or this process as one of them, the step
  * loop, evaluation, checkpoints.
  *
  * Nothing is printed: what happens is told to an observer of rank 0.
@@ -63,7 +63,7 @@ typedef struct weft_train_options {
  * have meant of them, a line each. Nothing is kept open. */
 weft_status weft_train_check(const weft_config *config, weft_text *notes, weft_error *error) WEFT_CHECKED;
 
-/* The caller has started MPI (weft_mpi_start) for transport mpi. */
+/* Where workers are processes the caller has started theirs (transport/kinds.h). */
 weft_status weft_train(const weft_job *job, const weft_train_options *options, weft_error *error) WEFT_CHECKED;
 
 /* Generated text. prompt: text for models of bytes (vocabulary up to 256), else token numbers separated by blanks. */

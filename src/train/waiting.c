@@ -1,6 +1,7 @@
 #include "train/waiting.h"
 
 #include "base/clock.h"
+#include "transport/kinds.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,10 +27,10 @@ void weft_waiting_publish(weft_worker *worker, const char *last, const char *ver
 static void tell_stop(weft_worker *worker, const char *what)
 {
     const weft_train_options *options = worker->options;
-    if (worker->told_stop || !options || !options->stop || !*options->stop || !options->observer.note) return;
-    if (worker->number != 0 && worker->job->config->transport == WEFT_CONFIG_LOCAL)
+    if (worker->patience.told_stop || !options || !options->stop || !*options->stop || !options->observer.note) return;
+    if (worker->number != 0 && !weft_transport_kind_get(worker->job->config->transport)->processes)
         return; /* the observer is rank 0's */
-    worker->told_stop = true;
+    worker->patience.told_stop = true;
     char line[256];
     snprintf(line, sizeof line, "rank %d, step %lld: asked to stop while waiting for %s", worker->number,
              (long long)worker->step, what);
@@ -42,7 +43,7 @@ static void describe_others(const weft_worker *worker, char *out, size_t size)
     size_t used = 0;
     for (int pass = 0; pass < 2; pass++) {
         for (int32_t r = 0; r < worker->job->workers && used < size; r++) {
-            const weft_transport_report *report = &worker->reports[r];
+            const weft_transport_report *report = &worker->patience.reports[r];
             if (report->answered != (pass == 1)) continue;
             int wrote =
                 snprintf(out + used, size - used, "; rank %d: %s", r, report->answered ? report->text : "no answer");
@@ -65,7 +66,7 @@ typedef enum { SILENT, RUNNING, WAITING, STILL } outlook;
 static outlook look_round(weft_worker *worker, double seconds)
 {
     int32_t workers = worker->job->workers;
-    weft_transport_report *now = worker->reports, *before = worker->reports + workers;
+    weft_transport_report *now = worker->patience.reports, *before = worker->patience.reports + workers;
     memcpy(before, now, (size_t)workers * sizeof *now);
     worker->transport->operations->interrogate(worker->transport, seconds, now);
     bool answered = true, running = false, same = true;
@@ -88,9 +89,9 @@ static weft_status inquire(weft_worker *worker, const char *what, double *since,
         *since = now - limit + again;
         return WEFT_OK;
     }
-    if (seen == WAITING || (seen == STILL && worker->doubted != *since)) {
-        worker->doubted = *since;
-        worker->asks_again = now + (again < second_look ? again : second_look);
+    if (seen == WAITING || (seen == STILL && worker->patience.doubted != *since)) {
+        worker->patience.doubted = *since;
+        worker->patience.asks_again = now + (again < second_look ? again : second_look);
         return WEFT_OK;
     }
     char others[WEFT_ERROR_TEXT / 2] = "";
@@ -103,7 +104,7 @@ weft_status weft_waiting_pause(weft_worker *worker, const char *what, double *si
 {
     double now = weft_clock_seconds(), asks = *since + worker->job->config->timeout;
     if (now - *since > stop_patience) tell_stop(worker, what);
-    if (worker->doubted == *since) asks = worker->asks_again;
+    if (worker->patience.doubted == *since) asks = worker->patience.asks_again;
     if (now > asks) return inquire(worker, what, since, error);
     double left = asks - now;
     return worker->transport->operations->wait(worker->transport, left < pause_longest ? left : pause_longest, error);
@@ -128,9 +129,20 @@ void weft_waiting_attend(weft_worker *worker)
 {
     if (!worker->transport->driven) return;
     double now = weft_clock_seconds();
-    if (now - worker->attended < attendance) return;
-    worker->attended = now;
+    if (now - worker->patience.attended < attendance) return;
+    worker->patience.attended = now;
     weft_error met; /* the next call that waits meets it again */
     weft_status status = worker->transport->operations->progress(worker->transport, &met);
     (void)status;
+}
+
+static void attend(void *context)
+{
+    weft_waiting_attend(context);
+}
+
+void weft_waiting_attach(weft_worker *worker)
+{
+    worker->device->between = attend;
+    worker->device->between_context = worker;
 }

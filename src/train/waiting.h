@@ -28,5 +28,7 @@ weft_status weft_waiting_work(weft_worker *worker, const char *what, weft_clerk_
 
 /* Lets others hear this worker, if they could not for a while; called between operations of the device. */
 void weft_waiting_attend(weft_worker *worker);
+/* From now on it does so between operations that belong to no program. */
+void weft_waiting_attach(weft_worker *worker);
 
 #endif

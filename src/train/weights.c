@@ -9,6 +9,7 @@ typedef struct {
     weft_worker *worker;
     const weft_checkpoint *checkpoint; /* NULL: initial values by the seed */
     float *range;                      /* (RANGE) host memory */
+    uint16_t *rounded;                 /* (RANGE) the same as kernels read it */
 } source;
 
 /* Under which name a checkpoint has it. */
@@ -58,30 +59,38 @@ static weft_status make_weights(const source *from, int32_t p, int64_t begin, in
     return WEFT_OK;
 }
 
-/* Own masters, and what kernels read of the parameter for good, from elements begin .. end - 1. */
-static void place_range(const source *from, int32_t p, int64_t begin, int64_t end)
+/* Elements `begin` and on of the parameter to what kernels read of it for good. */
+static weft_status place_storage(const source *from, int32_t p, int64_t begin, int64_t end, weft_error *error)
 {
     weft_worker *worker = from->worker;
-    const weft_job *job = worker->job;
-    const weft_device_operations *operations = worker->device->operations;
-    weft_share share = weft_share_of(job, p, worker->at.data);
+    weft_device *device = worker->device;
+    size_t element = weft_element_bytes(worker->job->options.element), count = (size_t)(end - begin);
+    bool rounds = worker->job->options.element != WEFT_FP32;
+    for (size_t i = 0; rounds && i < count; i++) from->rounded[i] = weft_bf16_from_float(from->range[i]);
+    const void *values = rounds ? (const void *)from->rounded : from->range;
+    return device->operations->write(device, (unsigned char *)worker->storage[p] + (size_t)begin * element, values,
+                                     count * element, error);
+}
+
+/* Own masters, and what kernels read of the parameter for good, from elements begin .. end - 1. fp32 masters are part
+ * of what kernels read: where that is whole they come with it. */
+static weft_status place_range(const source *from, int32_t p, int64_t begin, int64_t end, weft_error *error)
+{
+    weft_worker *worker = from->worker;
+    weft_device *device = worker->device;
+    weft_share share = weft_share_of(worker->job, p, worker->at.data);
     int64_t low = weft_share_clamp(share, begin), high = weft_share_clamp(share, end);
-    size_t element = weft_element_bytes(job->options.element);
-    bool rounds = job->options.element != WEFT_FP32, whole = job->shard != WEFT_SHARD_WEIGHTS;
+    size_t element = weft_element_bytes(worker->job->options.element), at = (size_t)(low - share.from);
+    bool rounds = worker->job->options.element != WEFT_FP32, whole = worker->job->shard != WEFT_SHARD_WEIGHTS;
     weft_own own = weft_worker_own(worker, p);
-    if (low < high)
-        operations->copy(worker->device, NULL, own.weight + low - share.from, from->range + low - begin,
-                         (size_t)(high - low) * sizeof(float));
-    /* fp32 masters are what kernels read: there the rest is to come. */
-    unsigned char *storage = whole ? worker->storage[p] : NULL;
-    if (storage && rounds)
-        operations->round(worker->device, NULL, end - begin, from->range, storage + (size_t)begin * element);
-    else if (storage)
-        operations->copy(worker->device, NULL, storage + (size_t)begin * element, from->range,
-                         (size_t)(end - begin) * element);
-    else if (rounds && low < high)
-        operations->round(worker->device, NULL, high - low, own.weight + low - share.from,
-                          (unsigned char *)own.storage + (size_t)(low - share.from) * element);
+    if (low < high && (rounds || !whole))
+        TRY(device->operations->write(device, own.weight + at, from->range + low - begin,
+                                      (size_t)(high - low) * sizeof(float), error));
+    if (whole && worker->storage[p]) return place_storage(from, p, begin, end, error);
+    if (rounds && low < high)
+        device->operations->round(device, NULL, high - low, own.weight + at,
+                                  (unsigned char *)own.storage + at * element);
+    return WEFT_OK;
 }
 
 static weft_status fill_weights(const source *from, int32_t p, weft_error *error)
@@ -92,7 +101,7 @@ static weft_status fill_weights(const source *from, int32_t p, weft_error *error
     for (int64_t begin = wanted.from; begin < wanted.to; begin += RANGE) {
         int64_t end = wanted.to - begin < RANGE ? wanted.to : begin + RANGE;
         TRY(make_weights(from, p, begin, end, error));
-        place_range(from, p, begin, end);
+        TRY(place_range(from, p, begin, end, error));
     }
     return WEFT_OK;
 }
@@ -103,12 +112,17 @@ static weft_status fill_moment(const source *from, weft_checkpoint_kind kind, in
 {
     weft_worker *worker = from->worker;
     weft_share share = weft_share_of(worker->job, p, worker->at.data);
-    if (!moment || !weft_checkpoint_has(from->checkpoint, kind, stored(worker->job, p)->name)) return WEFT_OK;
+    if (!moment) return WEFT_OK;
+    if (!from->checkpoint || !weft_checkpoint_has(from->checkpoint, kind, stored(worker->job, p)->name)) {
+        worker->device->operations->zero(worker->device, NULL, moment,
+                                         (size_t)(share.to - share.from) * sizeof *moment);
+        return WEFT_OK;
+    }
     for (int64_t begin = share.from; begin < share.to; begin += RANGE) {
         int64_t end = share.to - begin < RANGE ? share.to : begin + RANGE;
         TRY(load_pieces(from, kind, p, begin, end, error));
-        worker->device->operations->copy(worker->device, NULL, moment + begin - share.from, from->range,
-                                         (size_t)(end - begin) * sizeof(float));
+        TRY(worker->device->operations->write(worker->device, moment + begin - share.from, from->range,
+                                              (size_t)(end - begin) * sizeof(float), error));
     }
     return WEFT_OK;
 }
@@ -126,18 +140,19 @@ static weft_status fill(const source *from, weft_error *error)
         if (!has_own_copy(worker, p)) continue;
         TRY(fill_weights(from, p, error));
         weft_own own = weft_worker_own(worker, p);
-        if (!from->checkpoint) continue;
         TRY(fill_moment(from, WEFT_CHECKPOINT_MOMENT1, p, own.moment1, error));
         TRY(fill_moment(from, WEFT_CHECKPOINT_MOMENT2, p, own.moment2, error));
     }
-    return weft_device_check(worker->device, error);
+    return worker->device->operations->stream_wait(worker->device, NULL, error); /* programs run on others */
 }
 
 static weft_status fill_from(weft_worker *worker, const weft_checkpoint *checkpoint, weft_error *error)
 {
     source from = {.worker = worker, .checkpoint = checkpoint};
     TRY(weft_allocate(RANGE, sizeof *from.range, &from.range, error));
-    weft_status status = fill(&from, error);
+    weft_status status = weft_allocate(RANGE, sizeof *from.rounded, &from.rounded, error);
+    if (status == WEFT_OK) status = fill(&from, error);
+    weft_free(from.rounded);
     weft_free(from.range);
     return status;
 }

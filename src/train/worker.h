@@ -2,7 +2,7 @@
  * A worker: one device, its memory, its stages, and the executors of the two programs. It decides nothing: what a
  * program does not say does not happen.
  *
- * Owns: device and memory; job, data and transport are borrowed.  Lifetime: create to destroy.
+ * Owns: device and its memory; job, data and transport are borrowed.  Lifetime: create to destroy.
  * Threads: everything of a worker is called by the thread that created it.
  */
 #ifndef WEFT_TRAIN_WORKER_H
@@ -11,7 +11,8 @@
 #include "checkpoint/checkpoint.h"
 #include "data/data.h"
 #include "train/clerk.h"
-#include "train/share.h"
+#include "train/instruction.h"
+#include "train/memory_plan.h"
 #include "train/train.h"
 #include "train/world.h"
 
@@ -27,61 +28,112 @@ typedef struct weft_unit_memory {
 } weft_unit_memory;
 
 typedef struct weft_executor weft_executor;
+typedef struct weft_exchange weft_exchange;
+
+/* A batch, or this worker's share of one: (M, B, T) each. */
+typedef struct weft_batch {
+    int32_t *tokens, *targets;
+} weft_batch;
+
+/* What sums of the messages of other workers need, and kernels while they run. */
+typedef struct weft_workspace {
+    void *kernels, *reduce, *tensor_sum, *exchange;
+    void *tied_piece; /* one piece of the other side's shared gradient */
+} weft_workspace;
+
+/* Of the micro-batches. */
+typedef struct weft_losses {
+    float *own;    /* (M) written by the last stage */
+    float *all;    /* (data, M) after METRICS, from where they come out */
+    size_t *bytes; /* (workers) what each gives in METRICS */
+} weft_losses;
+
+/* Squares of gradients, one a norm block. */
+typedef struct weft_norm_sums {
+    double *own, *all, *ordered; /* own, as gathered by rank, in global order */
+    int32_t *index;              /* of each of all in that order */
+    size_t *bytes;               /* (workers) what each gives in NORM */
+} weft_norm_sums;
+
+/* What gathers between programs send and receive. The worker's own: after an error another rank may still copy from or
+ * to it while the caller has long returned. */
+typedef struct weft_gathers {
+    unsigned char *part, *parts; /* (capacity), (workers, capacity) */
+    size_t capacity;
+    size_t *bytes; /* (workers) what each gives */
+} weft_gathers;
+
+/* What this worker knows of the others while it waits for them, and they of it (waiting.h). */
+typedef struct weft_patience {
+    weft_transport_report *reports; /* (2, workers) of the last interrogation, and of the one before */
+    double doubted, asks_again;     /* since when nothing moved as all were seen to wait; when they are asked again */
+    double attended;                /* when the transport was driven last while this worker worked */
+    bool told_stop;                 /* that it was asked to stop */
+} weft_patience;
+
+enum { WEFT_BATCHES = 2, WEFT_STAGING = 2 };
+
+/* The host's side of what goes in before a program and comes out after it (crossing.h): pinned memory, or the device's
+ * own where the host reaches that. */
+typedef struct weft_crossing {
+    weft_stream *stream;
+    bool made;
+    weft_event entered[WEFT_BATCHES];
+    weft_batch batches[WEFT_BATCHES]; /* what the next step reads is written while this one runs */
+    int filled;                       /* the one that was written last */
+    weft_step_scalars posed;          /* for the next program */
+    weft_step_scalars *scalars_in, *scalars_out;
+    float *losses;                        /* (data, M) of the last program */
+    void *logits;                         /* sampling: (B, V) storage, of the last program; else NULL */
+    unsigned char *staging[WEFT_STAGING]; /* (WEFT_STAGING_BYTES) for what is saved; NULL where the host reaches it */
+} weft_crossing;
 
 typedef struct weft_worker {
     const weft_job *job;
-    weft_coordinates at; /* at.rank: in the pipeline, that of the program */
-    int32_t number;      /* of all workers: what the transport and messages call its rank */
+    weft_coordinates at;               /* at.rank: in the pipeline, that of the program */
+    int32_t number;                    /* of all workers: what the transport and messages call its rank */
+    const weft_train_options *options; /* the run's; NULL: sampling */
     weft_device *device;
     weft_transport *transport;
-    weft_arena arena;      /* host side tables */
-    unsigned char *memory; /* one device allocation; everything below points into it */
+    weft_arena arena; /* host side tables */
+    weft_memory_plan plan;
+    unsigned char *blocks[WEFT_SPACES]; /* what is below points into them */
 
     weft_unit_memory *units; /* (units) all NULL where another rank has the unit */
     /* (parameters) What kernels read, and where they add gradients: whole. NULL where this worker has none, or where
-     * they are on a page that another stage is on. */
+     * they are on pages. */
     void **storage;
     float **gradient;
     unsigned char *weight_pages;
     float *gradient_pages;
+    void *poison; /* device memory of the size of a page that holds no number; NULL where pages are not poisoned */
     struct weft_reducer *reducer;    /* NULL at a data-parallel width of one */
     struct weft_reducer *tensor_sum; /* of gradients over tensor-parallel workers; NULL at a width of one */
     struct weft_reducer *rows_sum;   /* in the middle of a pass, for exchange */
-    struct weft_exchange *exchange;  /* in the middle of a pass (train/exchange.h); NULL: layers are not divided */
-    void *reduce_workspace, *tensor_sum_workspace, *exchange_workspace;
+    weft_exchange *exchange;         /* in the middle of a pass (train/exchange.h); NULL: layers are not divided */
+    weft_stream *streams[WEFT_PROGRAM_LANES]; /* by lane, but for messages */
 
-    unsigned char *slots;                       /* the slot arena of the programs */
-    void *scratch, *tied_piece;                 /* kernel workspace; one piece of the other side's shared gradient */
-    int32_t *tokens, *targets;                  /* (M, B, T) of the current batch */
-    float *losses;                              /* (M) written by the last stage */
-    double *own_sums, *all_sums, *ordered_sums; /* norm blocks: own, as gathered by rank, in global order */
+    /* Device memory of one step. */
+    unsigned char *slots; /* the slot arena of the programs */
+    weft_workspace workspace;
+    float *angles; /* of rotary positions, or NULL */
+    weft_batch batch;
+    weft_losses losses;
+    weft_norm_sums sums;
     weft_step_scalars *scalars;
-    float *batch_losses; /* (data, M) on the host, after METRICS */
-    void *logits;        /* sampling: (B, V) storage, else NULL */
+    void *logits; /* sampling: (B, V) storage, else NULL */
     int64_t logits_position;
-    size_t *sum_bytes, *loss_bytes;     /* (workers) what each gives in NORM and METRICS */
-    size_t *equal_bytes;                /* (workers) what each gives in a gather between programs */
-    size_t *share_bytes, *share_floats; /* (data) what each gives in UNSHARD, and gets in REDUCE_GRAD */
-    /* What such a gather sends and receives. The worker's own: after an error another rank may still copy from or to it
-     * while the caller has long returned. */
-    unsigned char *part, *parts; /* (part_capacity), (workers, part_capacity) */
-    size_t part_capacity;
-    weft_transport_report *reports; /* (2, workers) of the last interrogation, and of the one before */
-    double doubted, asks_again;     /* since when nothing moved as all were seen to wait; when they are asked again */
-    double attended;                /* when the transport was driven last while this worker worked */
-    weft_clerk *clerk;              /* for work that takes its time; NULL: others hear this worker without its help */
 
-    const weft_train_options *options; /* the run's; NULL: sampling */
-    bool told_stop;                    /* that it was asked to stop while it waited */
+    weft_crossing host;
+    weft_gathers gathers;
+    weft_patience patience;
+    weft_clerk *clerk; /* for work that takes its time; NULL: others hear this worker without its help */
 
     weft_stage **train_stages, **forward_stages; /* (S) NULL where not on this rank */
     weft_executor *train, *forward;
+    weft_executor *diagnosis; /* of a step that is run again, and pinned memory for what it finds; NULL until then */
+    void *checks;
     int64_t step; /* the one that runs, from 1 */
-    float scale;  /* of the loss gradient */
-    /* Diagnosis of a non-finite gradient: after which micro-batch each stage's gradients first were; see run.c. */
-    bool diagnose;
-    int32_t bad_stage, bad_microbatch; /* -1: none */
-    char bad_parameter[64];
 } weft_worker;
 
 /* number: of all workers. sampling: no gradients, moments or train program; logits are allocated. */
@@ -93,9 +145,6 @@ void weft_worker_destroy(weft_worker *worker);
 weft_status weft_worker_init_weights(weft_worker *worker, weft_error *error) WEFT_CHECKED;
 weft_status weft_worker_load(weft_worker *worker, const weft_checkpoint *checkpoint, weft_error *error) WEFT_CHECKED;
 
-/* The elements of a parameter that this worker writes to checkpoints: every element is written by one worker. */
-weft_share weft_worker_saves(const weft_worker *worker, int32_t parameter);
-
 /* This worker's share of a parameter (weft_share_of): the first element of each. NULL where it has none. */
 typedef struct weft_own {
     float *weight, *moment1, *moment2, *gradient;
@@ -103,23 +152,30 @@ typedef struct weft_own {
 } weft_own;
 weft_own weft_worker_own(const weft_worker *worker, int32_t parameter);
 
-/* Lets kernels of a stage read gathered weights from a page, or add gradients on one. */
-void weft_worker_use_weight_page(weft_worker *worker, int32_t stage, int32_t page);
-void weft_worker_use_gradient_page(weft_worker *worker, int32_t stage, int32_t page);
-/* Nobody reads a stage's weights, or a unit's gradients, on that page any more. */
-void weft_worker_free_weight_page(const weft_worker *worker, int32_t stage, int32_t page);
-void weft_worker_free_gradient_page(const weft_worker *worker, int32_t unit, int32_t page);
-/* The whole gradients of a unit; without pages its own. */
+/* Where kernels of stages find what is not on pages. */
+void weft_worker_point_units(weft_worker *worker);
+/* For tests, where the job says so: no page holds a number, now or once it is free. */
+weft_status weft_worker_poison_pages(weft_worker *worker, weft_error *error) WEFT_CHECKED;
+/* The whole weights and the whole gradients of a unit on a page; without pages its own. */
+void *weft_worker_storage_on(const weft_worker *worker, int32_t unit, int32_t page);
 float *weft_worker_gradient_on(const weft_worker *worker, int32_t unit, int32_t page);
+/* Where its parameters are then, in tables of its stage. */
+void weft_worker_point(const weft_worker *worker, int32_t unit, void *storage, float *gradient, void **storages,
+                       float **gradients);
+/* A page of weights that nobody reads any more, and gradients of a unit. */
+weft_page weft_worker_weight_page(const weft_worker *worker, int32_t stage, int32_t page);
+weft_page weft_worker_gradient_page(const weft_worker *worker, int32_t unit, int32_t page);
+
+/* An executor of a program, in the worker's arena. checks: see weft_bind_options. */
+weft_status weft_worker_bind(weft_worker *worker, const weft_program *program, double *checks, weft_executor **out,
+                             weft_error *error) WEFT_CHECKED;
 
 /* The worker of another pipeline rank in the same pipeline. */
 int32_t weft_worker_at(const weft_worker *worker, int32_t rank);
 
-/* Runs the train or the forward program once over the batch in tokens and targets. */
+/* Runs the train or the forward program once over the batch that was filled last (crossing.h). What came out is in
+ * worker->host. */
 weft_status weft_worker_run(weft_worker *worker, bool forward, weft_error *error) WEFT_CHECKED;
-
-/* From now on, between operations of the device that belong to no program, the worker answers others. */
-void weft_worker_attend(weft_worker *worker);
 
 /* Waits for a request of the run itself (between programs), with the run's timeout. what: for the message. */
 weft_status weft_worker_await(weft_worker *worker, weft_request request, const char *what,

@@ -78,6 +78,20 @@ size_t weft_transport_total(const size_t *counts, int32_t count, int32_t place, 
     return total;
 }
 
+size_t weft_transport_pieces(size_t count, size_t limit)
+{
+    return count <= limit ? 1 : (count - 1) / limit + 1;
+}
+
+size_t weft_transport_piece(size_t count, size_t limit, size_t index, size_t *out_offset)
+{
+    size_t first = count <= limit ? count : limit + (count - 1) / limit, begin = 0;
+    if (index > 0) begin = first + (index - 1) * limit < count ? first + (index - 1) * limit : count;
+    *out_offset = begin;
+    if (index == 0) return first;
+    return count - begin < limit ? count - begin : limit;
+}
+
 weft_status weft_transport_fail_stopped(int32_t by, const char *text, weft_error *error)
 {
     if (text[0] == '\0') FAIL(error, WEFT_STOPPED, "worker %" PRId32 " stopped the run after an error", by);

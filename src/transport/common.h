@@ -38,6 +38,13 @@ enum { WEFT_TRANSPORT_GATHER = INT32_MIN };
  */
 size_t weft_transport_total(const size_t *counts, int32_t count, int32_t place, size_t *out_offset);
 
+/* A message of at most limit bytes is one piece. A longer one has limit + (number of further pieces) bytes in its first
+ * piece and limit bytes in each further one as long as there are any left: so messages of different sizes differ in the
+ * size of some piece that both sides have, and a mismatch is always seen and never just waited for. */
+size_t weft_transport_pieces(size_t count, size_t limit);
+/* Bytes of a piece, and where it begins. */
+size_t weft_transport_piece(size_t count, size_t limit, size_t index, size_t *out_offset);
+
 /* The error of a worker that was told to stop; text: what the stopping worker had published, may be "". */
 weft_status weft_transport_fail_stopped(int32_t by, const char *text, weft_error *error);
 

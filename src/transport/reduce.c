@@ -1,51 +1,11 @@
-#include "transport/reduce.h"
+#include "transport/reduce_parts.h"
 
 #include "transport/common.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-enum {
-    AHEAD = 2,       /* pieces of a member's values under way: one is added while the next arrives */
-    CACHE_LINE = 64, /* bytes */
-};
-
-/* What two members tell each other before a sum; a difference would else be a wrong sum, or a message that never comes.
- */
-typedef struct weft_reducer_greeting {
-    uint64_t element, all, chunk, mine, yours; /* all: 1 for an all-reduce; elements in the parts of sender, receiver */
-} weft_reducer_greeting;
-
-typedef struct weft_reducer_member {
-    size_t offset, count; /* its part of the values, in elements */
-    size_t sent;          /* pieces of that part that were posted to it */
-    weft_reducer_greeting told, heard;
-    weft_request tells, hears, sends[AHEAD], receives[AHEAD]; /* -1: not under way */
-    weft_request held;                                        /* what it lends for the own part, */
-    const void *where;                                        /* and where that is */
-} weft_reducer_member;
-
-typedef enum weft_reducer_stage { STAGE_NONE, STAGE_ADD, STAGE_GATHER } weft_reducer_stage;
-
-struct weft_reducer {
-    weft_reducer_options options;
-    int32_t place;
-    bool borrows; /* then a part is one piece, else a piece is one chunk */
-    int32_t *ranks;
-    weft_reducer_member *members;
-    size_t *bytes;        /* (members) counts of the gather */
-    const void **sources; /* (members) what a chunk is added from */
-    size_t element_bytes;
-    weft_reducer_stage stage;
-    const char *values;
-    char *out;            /* the own part's sum */
-    void *all;            /* of an all-reduce: the values, else NULL */
-    size_t piece, pieces; /* of the own part: being added, and how many there are */
-    size_t position;      /* elements of the piece that were added */
-    int32_t open;         /* requests under way */
-    weft_request gather;
-    bool moved; /* by this poll */
-};
+enum { AHEAD = WEFT_REDUCER_AHEAD, CACHE_LINE = 64 /* bytes */ };
 
 size_t weft_reducer_workspace(int32_t members, size_t chunk, weft_element element)
 {
@@ -55,6 +15,8 @@ size_t weft_reducer_workspace(int32_t members, size_t chunk, weft_element elemen
 void weft_reducer_destroy(weft_reducer *reducer)
 {
     if (!reducer) return;
+    weft_device *device = reducer->options.device;
+    if (reducer->made) device->operations->events_destroy(device, AHEAD, reducer->added);
     weft_free(reducer->sources);
     weft_free(reducer->bytes);
     weft_free(reducer->members);
@@ -71,6 +33,9 @@ static weft_status allocate(weft_reducer *r, weft_error *error)
     TRY(weft_allocate(count, sizeof *r->sources, &r->sources, error));
     memcpy(r->ranks, r->options.members.members, count * sizeof *r->ranks);
     r->options.members.members = r->ranks;
+    if (count == 1) return WEFT_OK;
+    TRY(r->options.device->operations->events_create(r->options.device, AHEAD, r->added, error));
+    r->made = true;
     return WEFT_OK;
 }
 
@@ -95,7 +60,8 @@ weft_status weft_reducer_create(const weft_reducer_options *options, weft_reduce
     r->options = *options;
     r->place = place;
     r->element_bytes = weft_element_bytes(options->element);
-    r->borrows = options->transport->operations->borrow != NULL;
+    r->ordered = options->transport->ordered && options->stream;
+    r->borrows = !r->ordered && options->transport->operations->borrow;
     weft_status status = allocate(r, error);
     if (status != WEFT_OK) {
         weft_reducer_destroy(r);
@@ -110,32 +76,6 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Elements of a piece of a part; that of the last may be fewer. */
-static size_t piece_size(const weft_reducer *r, size_t part)
-{
-    return r->borrows ? part : r->options.chunk;
-}
-
-static size_t count_pieces(const weft_reducer *r, size_t part)
-{
-    return part == 0 ? 0 : (part - 1) / piece_size(r, part) + 1;
-}
-
-/* First element of a piece of a part. */
-static size_t find_piece(const weft_reducer *r, size_t part, size_t piece, size_t *out_count)
-{
-    size_t begin = piece * piece_size(r, part);
-    *out_count = smaller(piece_size(r, part), part - begin);
-    return begin;
-}
-
-/* Where the messages of a member for a piece arrive. */
-static char *slot(const weft_reducer *r, int32_t member, size_t piece)
-{
-    size_t others = (size_t)r->options.members.count - 1, index = (size_t)(member < r->place ? member : member - 1);
-    return (char *)r->options.workspace + (piece % AHEAD * others + index) * r->options.chunk * r->element_bytes;
-}
-
 static weft_status post_receive(weft_reducer *r, int32_t member, size_t piece, weft_error *error)
 {
     weft_transport *t = r->options.transport;
@@ -143,12 +83,13 @@ static weft_status post_receive(weft_reducer *r, int32_t member, size_t piece, w
     weft_request *request = &m->receives[piece % AHEAD];
     int32_t rank = r->ranks[member], tag = weft_group_tag(r->options.group);
     size_t count = 0;
-    find_piece(r, r->members[r->place].count, piece, &count);
+    weft_reducer_find_piece(r, r->members[r->place].count, piece, &count);
     count *= r->element_bytes;
     if (r->borrows)
         TRY(t->operations->borrow(t, r->options.stream, rank, tag, count, &m->where, request, error));
     else
-        TRY(t->operations->receive(t, r->options.stream, rank, tag, slot(r, member, piece), count, request, error));
+        TRY(t->operations->receive(t, r->options.stream, rank, tag, weft_reducer_slot(r, member, piece), count, request,
+                                   error));
     m->held = *request;
     r->open++;
     return WEFT_OK;
@@ -167,8 +108,8 @@ static weft_status post_sends(weft_reducer *r, int32_t member, weft_error *error
 {
     weft_transport *t = r->options.transport;
     weft_reducer_member *m = &r->members[member];
-    while (m->sent < count_pieces(r, m->count) && m->sends[m->sent % AHEAD] < 0) {
-        size_t count = 0, begin = find_piece(r, m->count, m->sent, &count);
+    while (m->sent < weft_reducer_count_pieces(r, m->count) && m->sends[m->sent % AHEAD] < 0) {
+        size_t count = 0, begin = weft_reducer_find_piece(r, m->count, m->sent, &count);
         TRY(t->operations->send(t, r->options.stream, r->ranks[member], weft_group_tag(r->options.group),
                                 r->values + (m->offset + begin) * r->element_bytes, count * r->element_bytes,
                                 &m->sends[m->sent % AHEAD], error));
@@ -188,9 +129,9 @@ static weft_status greet(weft_reducer *r, int32_t member, weft_error *error)
                                       .chunk = r->options.chunk,
                                       .mine = r->members[r->place].count,
                                       .yours = m->count};
-    TRY(t->operations->receive(t, r->options.stream, rank, tag, &m->heard, sizeof m->heard, &m->hears, error));
+    TRY(t->operations->receive(t, NULL, rank, tag, &m->heard, sizeof m->heard, &m->hears, error));
     r->open++;
-    TRY(t->operations->send(t, r->options.stream, rank, tag, &m->told, sizeof m->told, &m->tells, error));
+    TRY(t->operations->send(t, NULL, rank, tag, &m->told, sizeof m->told, &m->tells, error));
     r->open++;
     return WEFT_OK;
 }
@@ -204,17 +145,18 @@ static weft_status begin(weft_reducer *r, const void *values, void *out, weft_er
     r->out = out;
     r->gather = -1;
     r->open = 0;
-    r->piece = r->position = 0;
+    r->piece = r->position = r->ended = 0;
     bool there = r->options.members.count == 1 && out == values;
-    r->pieces = there ? 0 : count_pieces(r, own);
+    r->pieces = there ? 0 : weft_reducer_count_pieces(r, own);
     size_t offset = 0;
     for (int32_t i = 0; i < r->options.members.count; i++) {
         size_t count = r->members[i].count;
         r->members[i] = (weft_reducer_member){
             .offset = offset, .count = count, .tells = -1, .hears = -1, .sends = {-1, -1}, .receives = {-1, -1}};
         offset += count;
-        if (i != r->place) TRY(greet(r, i, error));
+        if (i != r->place && !r->ordered) TRY(greet(r, i, error));
     }
+    if (r->ordered) return weft_reducer_enqueue(r, error);
     for (size_t piece = 0; piece < AHEAD; piece++) TRY(post_piece(r, piece, error));
     for (int32_t i = 0; i < r->options.members.count; i++)
         if (i != r->place) TRY(post_sends(r, i, error));
@@ -300,48 +242,51 @@ static weft_status settle_member(weft_reducer *r, int32_t member, weft_error *er
     return post_sends(r, member, error);
 }
 
+/* Whether the piece that comes next was posted and all of it is there. */
 static bool has_arrived(const weft_reducer *r)
 {
-    if (r->piece == r->pieces) return false;
+    if (r->piece == r->pieces || r->piece == r->ended + AHEAD) return false;
     for (int32_t i = 0; i < r->options.members.count; i++)
         if (r->members[i].receives[r->piece % AHEAD] >= 0) return false;
     return true;
 }
 
-/* A member's values at a position of the piece, which begins at `begin` of the own part. */
-static const void *source(const weft_reducer *r, int32_t member, size_t begin)
-{
-    const weft_reducer_member *m = &r->members[member];
-    if (member == r->place) return r->values + (m->offset + begin + r->position) * r->element_bytes;
-    return (r->borrows ? (const char *)m->where : slot(r, member, r->piece)) + r->position * r->element_bytes;
-}
-
-static void add_chunk(weft_reducer *r, size_t begin, size_t count)
+/* Adds a chunk; the last of a piece is followed by its event. */
+static void advance(weft_reducer *r)
 {
     weft_device *device = r->options.device;
-    int32_t members = r->options.members.count;
-    for (int32_t i = 0; i < members; i++) r->sources[i] = source(r, i, begin);
-    device->operations->sum(device, r->options.stream, r->options.element, (int64_t)count, members, r->sources,
-                            r->out + (begin + r->position) * r->element_bytes);
-}
-
-/* Adds a chunk; after the last of a piece its place is free for the next but one. */
-static weft_status advance(weft_reducer *r, weft_error *error)
-{
-    weft_transport *t = r->options.transport;
-    size_t size = 0, begin = find_piece(r, r->members[r->place].count, r->piece, &size);
+    size_t size = 0, begin = weft_reducer_find_piece(r, r->members[r->place].count, r->piece, &size);
     size_t count = smaller(size - r->position, r->options.chunk);
-    add_chunk(r, begin, count);
+    weft_reducer_add(r, begin, count);
     r->moved = true;
     r->position += count;
-    if (r->position < size) return WEFT_OK;
-    for (int32_t i = 0; i < r->options.members.count && r->borrows; i++)
-        if (i != r->place) TRY(t->operations->release(t, r->members[i].held, error));
+    if (r->position < size) return;
+    if (r->made) device->operations->event_record(device, r->options.stream, &r->added[r->piece % AHEAD]);
     r->position = 0;
-    return post_piece(r, r->piece++ + AHEAD, error);
+    r->piece++;
 }
 
-/* All values have left and all have come: the members' sums go round. */
+static bool has_ended(const weft_reducer *r, size_t piece)
+{
+    weft_device *device = r->options.device;
+    return !r->made || device->operations->event_done(device, &r->added[piece % AHEAD]);
+}
+
+/* What pieces were read from goes back to its owners, or is free for the next but one, once the device has added them.
+ */
+static weft_status end_pieces(weft_reducer *r, weft_error *error)
+{
+    weft_transport *t = r->options.transport;
+    while (r->ended < r->piece && has_ended(r, r->ended)) {
+        for (int32_t i = 0; i < r->options.members.count && r->borrows; i++)
+            if (i != r->place) TRY(t->operations->release(t, r->members[i].held, error));
+        TRY(post_piece(r, r->ended++ + AHEAD, error));
+        r->moved = true;
+    }
+    return WEFT_OK;
+}
+
+/* All values have left, all have come and all are added: the members' sums go round. */
 static weft_status finish_adding(weft_reducer *r, weft_error *error)
 {
     weft_transport *t = r->options.transport;
@@ -359,8 +304,9 @@ weft_status weft_reducer_poll(weft_reducer *r, weft_reducer_state *out, weft_err
     if (r->stage == STAGE_ADD) {
         for (int32_t i = 0; i < r->options.members.count; i++)
             if (i != r->place) TRY(settle_member(r, i, error));
-        if (has_arrived(r)) TRY(advance(r, error));
-        if (r->piece == r->pieces && r->open == 0) TRY(finish_adding(r, error));
+        if (has_arrived(r)) advance(r);
+        TRY(end_pieces(r, error));
+        if (r->ended == r->pieces && r->open == 0) TRY(finish_adding(r, error));
     }
     if (r->stage == STAGE_GATHER) {
         TRY(settle(r, &r->gather, error));
@@ -371,6 +317,12 @@ weft_status weft_reducer_poll(weft_reducer *r, weft_reducer_state *out, weft_err
     else if (r->moved)
         *out = WEFT_REDUCER_MOVED;
     return WEFT_OK;
+}
+
+const weft_event *weft_reducer_adding(const weft_reducer *r)
+{
+    bool waits = r->stage == STAGE_ADD && r->made && r->ended < r->piece && !has_arrived(r);
+    return waits ? &r->added[r->ended % AHEAD] : NULL;
 }
 
 /* What does not come is the cause; what does not leave may be its effect. */

@@ -11,6 +11,12 @@
  * between are the transport's. Where workers share memory a member reads the others' values in place; else they come in
  * messages of one chunk, two ahead of the addition, into the workspace.
  *
+ * Additions are given to a stream, behind the values that its transfers bring. What they read is released, overwritten
+ * or sent on only when the event behind them is reached; a sum that is done is done on the stream: what is given to it
+ * then comes after it. Over an ordered transport (transport.h) a sum is given to the stream whole, by the call that
+ * begins it, and is done at once; members do not tell each other what they are about to add, and one that disagrees is
+ * the transport's to find.
+ *
  * Owns: its tables; borrows transport, device and workspace.  Lifetime: after an error, a stop too, a reducer can only
  * be destroyed, and only after its transport: it, the workspace and the values of all sums begun are the transport's
  * till then.  Threads: the transport's.
@@ -25,12 +31,12 @@ typedef struct weft_reducer weft_reducer;
 
 typedef struct weft_reducer_options {
     weft_transport *transport;
-    weft_device *device; /* adds; all values are in its memory */
-    weft_stream *stream;
+    weft_device *device;  /* adds; all values are in its memory */
+    weft_stream *stream;  /* of additions and transfers; NULL where the host reaches that memory */
     int32_t group;        /* as the transport was created with */
     weft_group members;   /* kept by copy */
     weft_element element; /* of the values: fp32 or the device's; the same on all members */
-    size_t chunk;         /* elements, >= 1; the same on all members */
+    size_t chunk;         /* elements, >= 1, the same on all members: weft_device_kind.sum_chunk is a good size */
     void *workspace;      /* weft_reducer_workspace bytes, used only while a sum is under way; NULL where that is 0 */
 } weft_reducer_options;
 
@@ -59,6 +65,10 @@ typedef enum weft_reducer_state {
 
 /* Does what can be done now, one chunk of additions at most. WEFT_FAILED when the members disagree about the sum. */
 weft_status weft_reducer_poll(weft_reducer *reducer, weft_reducer_state *out, weft_error *error) WEFT_CHECKED;
+
+/* The event of additions that have to end before the sum goes on, so that a caller with nothing else to do knows when
+ * to look again; NULL: it waits for messages. On a CPU device there is none. */
+const weft_event *weft_reducer_adding(const weft_reducer *reducer);
 
 /* A member that the sum under way waits for, for messages about stalls: its rank, or -1 where that is not known. */
 int32_t weft_reducer_awaited(const weft_reducer *reducer);

@@ -1,12 +1,25 @@
 /*
- * A transport moves bytes between workers: a const table over local/ (threads of one process) and mpi/,
- * and delay/ wrapped round either.
+ * A transport moves bytes between workers: a const table over local/ (threads of one process) and mpi/, and staged/ and
+ * delay/ wrapped round either. kinds.h has the kinds.
+ *
+ * An endpoint has two halves: control (reports, stops, barriers: host bytes, in words) and data. An endpoint for data
+ * may lie over another that stays the control channel (over.h).
  *
  * One endpoint per worker. All calls return at once except wait, barrier and create; progress is made inside test,
  * progress and wait. Messages of one (sender, receiver, tag) arrive in order; nothing relies on buffering: a send
  * is done only when its bytes may be reused, and may need its receive to be posted first. Buffers, and
  * counts of gathers, stay the caller's and untouched until the request is done. A size mismatch between send and
  * receive is an error at the receiver.
+ *
+ * Where the bytes are is said by the stream. NULL, or whatever stream of a device that the host reaches: in host
+ * memory, and what is done is done for everybody. Else in memory of the attached device, and the transfer takes a place
+ * on that stream: it comes after what was given to the stream before the call, and once the request is done, what is
+ * given to the stream comes after it. Work elsewhere needs an event recorded on the stream then. Where ordered, it has
+ * its place as soon as the call has returned: work behind it may be given at once, and the request, though it has to be
+ * tested some time, is done whenever it is asked for. Such a call may wait for the calls of the other workers, never
+ * for a device: so of all ordered transfers of a worker there has to be one order that agrees with the others', and
+ * what workers give each other goes in one batch. A lane (peer and tag, or group) is not shared by transfers with and
+ * without a stream that are under way at the same time.
  *
  * Collectives are made of these: gather is one of the operations, sums are in reduce.h. Members of a group start what
  * they do with it in one order; what may overtake each other needs a group of its own, even one of the same members.
@@ -22,7 +35,8 @@
 #include "base/memory.h"
 
 typedef struct weft_transport weft_transport;
-struct weft_stream; /* device/: the stream a transfer is ordered on; CPU devices and host buffers pass NULL */
+struct weft_stream; /* device/: the stream a transfer is ordered on */
+struct weft_device;
 
 typedef int32_t weft_request; /* >= 0; freed by the test that finds it done */
 
@@ -43,6 +57,15 @@ typedef struct weft_transport_report {
 
 typedef struct weft_transport_operations {
     void (*destroy)(weft_transport *transport); /* accepts NULL */
+
+    /* Data. */
+
+    /* The device of this worker, once, before the first transfer with a stream; it outlives the endpoint. NULL: there
+     * are none with a stream, or the transport has no use for it. */
+    weft_status (*attach)(weft_transport *transport, struct weft_device *device, weft_error *error);
+    /* Where ordered: sends and receives between begin and end have one place, of which none is before another. */
+    void (*batch_begin)(weft_transport *transport);
+    weft_status (*batch_end)(weft_transport *transport, weft_error *error);
     weft_status (*send)(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
                         const void *bytes, size_t count, weft_request *out, weft_error *error);
     weft_status (*receive)(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
@@ -63,6 +86,9 @@ typedef struct weft_transport_operations {
     /* Sleeps until something of this endpoint may have moved, or seconds passed. Never spins. WEFT_STOPPED when another
      * worker called stop. */
     weft_status (*wait)(weft_transport *transport, double seconds, weft_error *error);
+
+    /* Control. */
+
     weft_status (*barrier)(weft_transport *transport, double timeout, weft_error *error);
     /* What interrogate tells others about this worker; kept by copy. */
     void (*publish)(weft_transport *transport, const char *text);
@@ -80,6 +106,7 @@ struct weft_transport {
     /* Others hear this worker only while it calls test, progress or wait: where it has longer to do, it must call one
      * now and then, or it is taken for lost. */
     bool driven;
+    bool ordered;       /* transfers with a stream have their place when the call returns */
     bool leads_machine; /* one worker of each machine does: for what is to be done once on each */
     /* weft_clock_nanoseconds when the request that test last found done was done: local, when its bytes were there,
      * perhaps by another thread; mpi, when this worker noticed. */
@@ -106,6 +133,19 @@ weft_status weft_local_transport_create(weft_local_hub *hub, int32_t rank, weft_
  * For tests: it may change nothing but time. Takes the inner endpoint over when it succeeds. */
 weft_status weft_delay_transport_create(weft_transport *inner, uint64_t seed, double longest, weft_transport **out,
                                         weft_error *error) WEFT_CHECKED;
+
+/* staged: carries device memory over an endpoint that knows the host's only; without borrowing. attach makes 2 pieces
+ * of pinned memory for each lane of transfers with a stream, and nothing is made later; more lanes than were asked for
+ * are an error. Takes the inner endpoint over when it succeeds. */
+typedef struct weft_staged_options {
+    const weft_group *groups; /* as the inner endpoint was created with; only read by create */
+    int32_t group_count;
+    int32_t lanes; /* a peer, a tag and a way; or a group, by gathers */
+    size_t piece;  /* bytes; a gather's has those of all members */
+} weft_staged_options;
+size_t weft_staged_transport_pinned(const weft_staged_options *options); /* bytes of pinned memory that attach takes */
+weft_status weft_staged_transport_create(weft_transport *inner, const weft_staged_options *options,
+                                         weft_transport **out, weft_error *error) WEFT_CHECKED;
 
 /* mpi: the process's one endpoint over MPI_COMM_WORLD. */
 bool weft_mpi_available(void); /* false in a build without MPI: the others then fail with WEFT_INVALID */

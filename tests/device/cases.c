@@ -4,13 +4,16 @@
 enum { LAYER = WEFT_LAYERNORM, RMS = WEFT_RMSNORM, GELU = WEFT_GELU, SWIGLU = WEFT_SWIGLU };
 
 const operation_case operation_cases[] = {
-    /* N, T, C, V, with positions (2: without the tokens' gradient), first */
+    /* N, T, C, V, with positions (2: without the tokens' gradient), first, with positions of the rows */
     {"embed_forward", {1, 1, 1, 1, 1}, ALL},
     {"embed_forward", {6, 3, 5, 7, 1}, ALL},
     {"embed_forward", {34, 17, 130, 11, 0}, ALL},
     {"embed_forward", {34, 17, 130, 5, 0, 3}, ALL},
     {"embed_forward", {34, 17, 5, 4, 1, 9}, ALL},
+    {"embed_forward", {34, 17, 130, 11, 1, 0, 1}, ALL},
     {"embed_backward", {1, 1, 1, 1, 1}, ALL},
+    {"embed_backward", {34, 17, 130, 11, 1, 0, 1}, ALL},
+    {"embed_backward", {5, 17, 5, 7, 2, 2, 1}, VALUES | BITS},
     {"embed_backward", {6, 3, 5, 7, 1}, ALL},
     {"embed_backward", {34, 17, 130, 11, 0}, ALL},
     {"embed_backward", {34, 17, 64, 4, 1}, ALL},
@@ -92,21 +95,37 @@ const operation_case operation_cases[] = {
     {"activation_backward", {SWIGLU, 3, 5}, ALL},
     {"activation_backward", {SWIGLU, 17, 130}, ALL},
 
-    /* B, T, heads, D, elements of a row beyond them */
+    /* B, T, heads, D, elements of a row beyond them, with positions of the rows */
     {"rotary_forward", {1, 1, 1, 2, 0}, ALL},
     {"rotary_forward", {2, 7, 3, 8, 8}, ALL},
     {"rotary_forward", {1, 17, 2, 64, 64}, ALL},
+    {"rotary_forward", {2, 7, 3, 8, 8, 1}, ALL},
     {"rotary_backward", {1, 1, 1, 2, 0}, ALL},
+    {"rotary_backward", {2, 7, 3, 8, 8, 1}, ALL},
     {"rotary_backward", {2, 7, 3, 8, 8}, ALL},
     {"rotary_backward", {1, 17, 2, 64, 64}, ALL},
 
-    /* B, T, H, G, D */
+    /* B, T, H, G, D, window, documents in a sequence at most */
     {"attention_forward", {1, 1, 1, 1, 8}, ALL},
     {"attention_forward", {2, 3, 2, 2, 8}, ALL},
     {"attention_forward", {2, 37, 4, 2, 16}, ALL},
     {"attention_forward", {1, 67, 3, 1, 64}, ALL},
     {"attention_forward", {1, 131, 2, 2, 16}, VALUES | BITS},
     {"attention_forward", {2, 256, 4, 4, 32}, VALUES | BITS},
+    {"attention_forward", {2, 37, 4, 2, 16, 5}, ALL},
+    {"attention_forward", {2, 37, 4, 2, 16, 0, 4}, ALL},
+    {"attention_forward", {2, 37, 4, 2, 16, 7, 4}, ALL},
+    {"attention_forward", {1, 256, 2, 1, 16, 1}, VALUES | BITS},
+    {"attention_forward", {2, 384, 2, 2, 16, 130}, VALUES | BITS},
+    {"attention_forward", {2, 512, 2, 1, 16, 0, 4}, VALUES | BITS},
+    {"attention_forward", {1, 450, 2, 1, 16, 150, 9}, VALUES | BITS},
+    {"attention_backward", {2, 37, 4, 2, 16, 5}, ALL},
+    {"attention_backward", {2, 37, 4, 2, 16, 0, 4}, ALL},
+    {"attention_backward", {2, 37, 4, 2, 16, 7, 4}, ALL},
+    {"attention_backward", {1, 256, 2, 1, 16, 1}, VALUES | BITS},
+    {"attention_backward", {2, 384, 2, 2, 16, 130}, VALUES | BITS},
+    {"attention_backward", {2, 512, 2, 1, 16, 0, 4}, VALUES | BITS},
+    {"attention_backward", {1, 450, 2, 1, 16, 150, 9}, VALUES | BITS},
     {"attention_backward", {1, 1, 1, 1, 8}, VALUES | BITS},
     {"attention_backward", {2, 3, 2, 2, 8}, ALL},
     {"attention_backward", {2, 37, 4, 2, 16}, ALL},
@@ -165,6 +184,8 @@ const operation_case operation_cases[] = {
     {"loss_finish_gradient", {67, 1003, 500, 2}, VALUES | BITS},
 
     /* blocks */
+    {"place_sums", {1}, ALL},
+    {"place_sums", {1003}, ALL},
     {"norm_finish", {1}, ALL},
     {"norm_finish", {17}, ALL},
 

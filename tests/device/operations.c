@@ -12,8 +12,8 @@ static void copy_sizes(const test_operand *from, int count, test_operand *out)
     copy_sizes(list, (int)(sizeof list / sizeof list[0]), out);                                                        \
     return (int)(sizeof list / sizeof list[0])
 
-/* embed: N, T, C, V, with positions (2: without the tokens' gradient), first; as many tokens lie behind the table as
- * before it */
+/* embed: N, T, C, V, with positions (2: without the tokens' gradient), first (as many tokens lie behind the
+ * table as before it), with positions of the rows */
 static weft_embed embed_of(const int64_t *z)
 {
     return (weft_embed){.rows = z[0], .T = z[1], .C = z[2], .V = z[3], .first = (int32_t)z[5]};
@@ -21,7 +21,8 @@ static weft_embed embed_of(const int64_t *z)
 
 static int embed_forward_operands(const int64_t *z, test_operand *out)
 {
-    DESCRIBE({"tokens", IN, INTEGER, z[0], TOKENS, z[3] + 2 * z[5]}, {"wte", IN, STORAGE, z[3] * z[2], NORMAL, 0},
+    DESCRIBE({"tokens", IN, INTEGER, z[0], TOKENS, z[3] + 2 * z[5]},
+             {"positions", IN, INTEGER, z[6] * z[0], TOKENS, z[1]}, {"wte", IN, STORAGE, z[3] * z[2], NORMAL, 0},
              {"wpe", IN, STORAGE, (z[4] > 0) * z[1] * z[2], NORMAL, 0}, {"out", OUT, STORAGE, z[0] * z[2], NORMAL, 0});
 }
 
@@ -30,12 +31,13 @@ static void embed_forward(weft_device *device, const int64_t *z, void **p, bool 
     (void)accumulate;
     (void)workspace;
     const weft_embed embed = embed_of(z);
-    device->operations->embed_forward(device, NULL, &embed, p[0], p[1], p[2], p[3]);
+    device->operations->embed_forward(device, NULL, &embed, p[0], p[1], p[2], p[3], p[4]);
 }
 
 static int embed_backward_operands(const int64_t *z, test_operand *out)
 {
-    DESCRIBE({"tokens", IN, INTEGER, z[0], TOKENS, z[3] + 2 * z[5]}, {"dout", IN, STORAGE, z[0] * z[2], NORMAL, 0},
+    DESCRIBE({"tokens", IN, INTEGER, z[0], TOKENS, z[3] + 2 * z[5]},
+             {"positions", IN, INTEGER, z[6] * z[0], TOKENS, z[1]}, {"dout", IN, STORAGE, z[0] * z[2], NORMAL, 0},
              {"dwte", ADD, FLOAT, (z[4] < 2) * z[3] * z[2], NORMAL, 0},
              {"dwpe", ADD, FLOAT, (z[4] > 0) * z[1] * z[2], NORMAL, 0});
 }
@@ -44,7 +46,7 @@ static void embed_backward(weft_device *device, const int64_t *z, void **p, bool
 {
     (void)workspace;
     const weft_embed embed = embed_of(z);
-    device->operations->embed_backward(device, NULL, &embed, p[0], p[1], accumulate, p[2], p[3]);
+    device->operations->embed_backward(device, NULL, &embed, p[0], p[1], p[2], accumulate, p[3], p[4]);
 }
 
 /* norm: kind, rows, width, with bias, with residual; backward weight: without the weight's gradient */
@@ -84,6 +86,21 @@ static void norm_backward_input(weft_device *device, const int64_t *z, void **p,
     (void)workspace;
     const weft_norm norm = norm_of(z);
     device->operations->norm_backward_input(device, NULL, &norm, p[0], p[1], p[2], p[3], p[4], p[5], p[6]);
+}
+
+static int norm_backward_in_place_operands(const int64_t *z, test_operand *out)
+{
+    int count = norm_backward_input_operands(z, out);
+    out[5].role = IN_OUT;
+    out[6].count = 0;
+    return count;
+}
+
+static void norm_backward_in_place(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
+{
+    p[6] = p[5];
+    norm_backward_input(device, z, p, accumulate, workspace);
+    p[6] = NULL;
 }
 
 static int norm_backward_weight_operands(const int64_t *z, test_operand *out)
@@ -189,7 +206,7 @@ static void activation_backward(weft_device *device, const int64_t *z, void **p,
     device->operations->activation_backward(device, NULL, &activation, p[0], p[1], p[2]);
 }
 
-/* rotary: B, T, heads rotated, D, elements of a row beyond them */
+/* rotary: B, T, heads rotated, D, elements of a row beyond them, with positions of the rows */
 static weft_rotary rotary_of(const int64_t *z)
 {
     return (weft_rotary){.B = z[0], .T = z[1], .heads = z[2], .D = z[3], .stride = z[2] * z[3] + z[4]};
@@ -198,7 +215,8 @@ static weft_rotary rotary_of(const int64_t *z)
 static int rotary_forward_operands(const int64_t *z, test_operand *out)
 {
     int64_t angles = z[1] * z[3] / 2;
-    DESCRIBE({"cosine", IN, FLOAT, angles, COSINE, 0}, {"sine", IN, FLOAT, angles, SINE, 0},
+    DESCRIBE({"positions", IN, INTEGER, z[5] * z[0] * z[1], TOKENS, z[1]}, {"cosine", IN, FLOAT, angles, COSINE, 0},
+             {"sine", IN, FLOAT, angles, SINE, 0},
              {"x", IN_OUT, STORAGE, z[0] * z[1] * (z[2] * z[3] + z[4]), NORMAL, 0});
 }
 
@@ -207,13 +225,13 @@ static void rotary_forward(weft_device *device, const int64_t *z, void **p, bool
     (void)accumulate;
     (void)workspace;
     const weft_rotary rotary = rotary_of(z);
-    device->operations->rotary(device, NULL, &rotary, p[0], p[1], 1, p[2]);
+    device->operations->rotary(device, NULL, &rotary, p[0], p[1], p[2], 1, p[3]);
 }
 
 static int rotary_backward_operands(const int64_t *z, test_operand *out)
 {
     int count = rotary_forward_operands(z, out);
-    out[2].name = "dx";
+    out[3].name = "dx";
     return count;
 }
 
@@ -222,13 +240,13 @@ static void rotary_backward(weft_device *device, const int64_t *z, void **p, boo
     (void)accumulate;
     (void)workspace;
     const weft_rotary rotary = rotary_of(z);
-    device->operations->rotary(device, NULL, &rotary, p[0], p[1], -1, p[2]);
+    device->operations->rotary(device, NULL, &rotary, p[0], p[1], p[2], -1, p[3]);
 }
 
-/* attention: B, T, H, G, D */
+/* attention: B, T, H, G, D, window, documents in a sequence at most */
 static weft_attention attention_of(const int64_t *z)
 {
-    return (weft_attention){.B = z[0], .T = z[1], .H = z[2], .G = z[3], .D = z[4]};
+    return (weft_attention){.B = z[0], .T = z[1], .H = z[2], .G = z[3], .D = z[4], .window = z[5]};
 }
 
 static size_t attention_workspace(const weft_device_kind *kind, const weft_device_options *options, const int64_t *z)
@@ -240,7 +258,8 @@ static size_t attention_workspace(const weft_device_kind *kind, const weft_devic
 static int attention_forward_operands(const int64_t *z, test_operand *out)
 {
     int64_t rows = z[0] * z[1];
-    DESCRIBE({"qkv", IN, STORAGE, rows * (z[2] + 2 * z[3]) * z[4], NORMAL, 0},
+    DESCRIBE({"documents", IN, INTEGER, (z[6] > 0) * rows, RUNS, z[1] * MOST_RUNS + z[6]},
+             {"qkv", IN, STORAGE, rows * (z[2] + 2 * z[3]) * z[4], NORMAL, 0},
              {"out", OUT, STORAGE, rows * z[2] * z[4], NORMAL, 0}, {"logsumexp", OUT, FLOAT, rows * z[2], NORMAL, 0});
 }
 
@@ -248,13 +267,14 @@ static void attention_forward(weft_device *device, const int64_t *z, void **p, b
 {
     (void)accumulate;
     const weft_attention attention = attention_of(z);
-    device->operations->attention_forward(device, NULL, &attention, p[0], p[1], p[2], workspace);
+    device->operations->attention_forward(device, NULL, &attention, p[0], p[1], p[2], p[3], workspace);
 }
 
 static int attention_backward_operands(const int64_t *z, test_operand *out)
 {
     int64_t rows = z[0] * z[1];
-    DESCRIBE({"qkv", IN, STORAGE, rows * (z[2] + 2 * z[3]) * z[4], NORMAL, 0},
+    DESCRIBE({"documents", IN, INTEGER, (z[6] > 0) * rows, RUNS, z[1] * MOST_RUNS + z[6]},
+             {"qkv", IN, STORAGE, rows * (z[2] + 2 * z[3]) * z[4], NORMAL, 0},
              {"out", IN, STORAGE, rows * z[2] * z[4], NORMAL, 0}, {"logsumexp", IN, FLOAT, rows * z[2], NORMAL, 0},
              {"dout", IN, STORAGE, rows * z[2] * z[4], NORMAL, 0},
              {"dqkv", OUT, STORAGE, rows * (z[2] + 2 * z[3]) * z[4], NORMAL, 0});
@@ -264,7 +284,7 @@ static void attention_backward(weft_device *device, const int64_t *z, void **p, 
 {
     (void)accumulate;
     const weft_attention attention = attention_of(z);
-    device->operations->attention_backward(device, NULL, &attention, p[0], p[1], p[2], p[3], p[4], workspace);
+    device->operations->attention_backward(device, NULL, &attention, p[0], p[1], p[2], p[3], p[4], p[5], workspace);
 }
 
 /* add, round, square sums: count */
@@ -346,6 +366,20 @@ static void square_sums(weft_device *device, const int64_t *z, void **p, bool ac
     device->operations->square_sums(device, NULL, z[0], p[0], p[1]);
 }
 
+/* place sums: blocks */
+static int place_sums_operands(const int64_t *z, test_operand *out)
+{
+    DESCRIBE({"index", IN, INTEGER, z[0], PERMUTED, 0}, {"sums", IN, DOUBLE, z[0], POSITIVE, 0},
+             {"out", OUT, DOUBLE, z[0], NORMAL, 0});
+}
+
+static void place_sums(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
+{
+    (void)accumulate;
+    (void)workspace;
+    device->operations->place_sums(device, NULL, z[0], p[0], p[1], p[2]);
+}
+
 /* norm finish: blocks */
 static int norm_finish_operands(const int64_t *z, test_operand *out)
 {
@@ -378,14 +412,14 @@ static void adamw(weft_device *device, const int64_t *z, void **p, bool accumula
 static int cross_entropy_operands(const int64_t *z, test_operand *out)
 {
     DESCRIBE({"logits", IN, STORAGE, z[0] * z[1], NORMAL, 0}, {"targets", IN, INTEGER, z[0], TARGETS, z[1]},
-             {"out", OUT, FLOAT, 1, NORMAL, 0});
+             {"out", OUT, FLOAT, 1, NORMAL, 0}, {"scalars", IN, SCALARS, 1, NORMAL, 0});
 }
 
 static void cross_entropy(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
 {
     (void)accumulate;
     (void)workspace;
-    device->operations->cross_entropy(device, NULL, z[0], z[1], p[0], p[1], 1.0f, false, p[2]);
+    device->operations->cross_entropy(device, NULL, z[0], z[1], p[0], p[1], NULL, false, p[2]);
 }
 
 static int cross_entropy_gradient_operands(const int64_t *z, test_operand *out)
@@ -399,7 +433,7 @@ static void cross_entropy_gradient(weft_device *device, const int64_t *z, void *
 {
     (void)accumulate;
     (void)workspace;
-    device->operations->cross_entropy(device, NULL, z[0], z[1], p[0], p[1], 1.0f, true, p[2]);
+    device->operations->cross_entropy(device, NULL, z[0], z[1], p[0], p[1], p[3], true, p[2]);
 }
 
 /* loss of a slice: N, V, first, parts; as many tokens lie behind the slice as before it */
@@ -419,14 +453,15 @@ static void loss_part(weft_device *device, const int64_t *z, void **p, bool accu
 static int loss_finish_operands(const int64_t *z, test_operand *out)
 {
     DESCRIBE({"logits", IN, STORAGE, z[0] * z[1], NORMAL, 0}, {"targets", IN, INTEGER, z[0], TARGETS, z[1] + 2 * z[2]},
-             {"stats", IN, FLOAT, z[3] * 3 * z[0], POSITIVE, 0}, {"out", OUT, FLOAT, 1, NORMAL, 0});
+             {"stats", IN, FLOAT, z[3] * 3 * z[0], POSITIVE, 0}, {"out", OUT, FLOAT, 1, NORMAL, 0},
+             {"scalars", IN, SCALARS, 1, NORMAL, 0});
 }
 
 static void loss_finish(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
 {
     (void)accumulate;
     (void)workspace;
-    device->operations->loss_finish(device, NULL, z[0], z[1], (int32_t)z[2], (int32_t)z[3], p[0], p[1], p[2], 1.0f,
+    device->operations->loss_finish(device, NULL, z[0], z[1], (int32_t)z[2], (int32_t)z[3], p[0], p[1], p[2], NULL,
                                     false, p[3]);
 }
 
@@ -441,7 +476,7 @@ static void loss_finish_gradient(weft_device *device, const int64_t *z, void **p
 {
     (void)accumulate;
     (void)workspace;
-    device->operations->loss_finish(device, NULL, z[0], z[1], (int32_t)z[2], (int32_t)z[3], p[0], p[1], p[2], 1.0f,
+    device->operations->loss_finish(device, NULL, z[0], z[1], (int32_t)z[2], (int32_t)z[3], p[0], p[1], p[2], p[4],
                                     true, p[3]);
 }
 
@@ -455,6 +490,8 @@ static const test_operation operations[] = {
     {OPERATION(norm_forward), .bounds = {1e-6, 4e-3, 1e-6}},
     {OPERATION(norm_backward_input), .bounds = {2e-6, 4e-3, 0},
      .differences = {"norm_forward", "out", "dout", {{"x", "dx"}}, 0.02, 2e-4}},
+    {OPERATION(norm_backward_in_place), .bounds = {2e-6, 4e-3, 0},
+     .differences = {"norm_forward", "out", "dout", {{NULL, NULL}}, 0, 0}},
     {OPERATION(norm_backward_weight), .bounds = {2e-6, 0, 2e-6},
      .differences = {"norm_forward", "out", "dout", {{"weight", "dweight"}, {"bias", "dbias"}}, 1.0, 1e-5}},
     {OPERATION(linear_forward), .workspace_bytes = linear_workspace, .bounds = {2e-6, 4e-3, 0}},
@@ -482,6 +519,7 @@ static const test_operation operations[] = {
     {OPERATION(loss_finish), .bounds = {1e-6, 0, 1e-6}},
     {OPERATION(loss_finish_gradient), .bounds = {2e-6, 4e-3, 1e-6}},
     {OPERATION(square_sums), .bounds = {1e-12, 0, 1e-12}},
+    {OPERATION(place_sums), .bounds = {0, 0, 0}},
     {OPERATION(norm_finish), .bounds = {1e-7, 0, 1e-7}},
     {OPERATION(adamw), .bounds = {1e-6, 4e-3, 1e-6}},
 };

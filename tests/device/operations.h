@@ -10,7 +10,7 @@
 #include "base/memory.h"
 #include "device/device.h"
 
-enum { MAX_OPERANDS = 10, MAX_SIZES = 6, MAX_PAIRS = 3, SCALARS_VALUES = 11 };
+enum { MAX_OPERANDS = 10, MAX_SIZES = 7, MAX_PAIRS = 3, SCALARS_VALUES = 12, MOST_RUNS = 64 };
 
 typedef enum operand_role {
     IN,     /* must come back unchanged */
@@ -26,6 +26,8 @@ typedef enum operand_fill {
     POSITIVE, /* squares of normals */
     TOKENS,   /* 0 .. limit - 1 */
     TARGETS,  /* the same, and -1 for about every fourth */
+    PERMUTED, /* 0 .. count - 1 in another order */
+    RUNS,     /* limit: T MOST_RUNS + n; where in its T each of at most n runs begins, in other places in each T */
     COSINE,
     SINE, /* of the angles that COSINE has */
 } operand_fill;

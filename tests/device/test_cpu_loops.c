@@ -72,10 +72,23 @@ static void call_rotary(const weft_cpu_loops *loops, scene *s)
 static void call_softmax(const weft_cpu_loops *loops, scene *s)
 {
     memcpy(s->storage[0], s->fp32[0], sizeof s->storage[0]);
-    loops->softmax(ROWS, FIRST, WIDTH, 0.3f, s->storage[0], s->storage[1], s->fp32[1]);
-    loops->softmax_backward(WIDTH, 0, ROWS, 0.3f, s->fp32[0], s->fp32[2], s->fp32[3], s->fp32[3], s->storage[2],
+    loops->softmax(ROWS, FIRST, WIDTH, NULL, 0.3f, s->storage[0], s->storage[1], s->fp32[1]);
+    loops->softmax_backward(WIDTH, 0, ROWS, NULL, 0.3f, s->fp32[0], s->fp32[2], s->fp32[3], s->fp32[3], s->storage[2],
                             s->storage[3]);
     memset(s->storage[0], 0, sizeof s->storage[0]); /* exponentials in fp32, whatever the storage type */
+}
+
+/* Rows that do not see the first keys: none of them, some, all but their own. */
+static void call_softmax_low(const weft_cpu_loops *loops, scene *s)
+{
+    static const int64_t low[ROWS] = {0, 1, 77, 77, WIDTH - 1};
+    int64_t lows[WIDTH];
+    for (int row = 0; row < WIDTH; row++) lows[row] = row / 33;
+    memcpy(s->storage[0], s->fp32[0], sizeof s->storage[0]);
+    loops->softmax(ROWS, FIRST, WIDTH, low, 0.3f, s->storage[0], s->storage[1], s->fp32[1]);
+    loops->softmax_backward(WIDTH, 0, ROWS, lows, 0.3f, s->fp32[0], s->fp32[2], s->fp32[3], s->fp32[3], s->storage[2],
+                            s->storage[3]);
+    memset(s->storage[0], 0, sizeof s->storage[0]);
 }
 
 static void call_loss(const weft_cpu_loops *loops, scene *s)
@@ -153,8 +166,8 @@ static void compare(const weft_cpu_loops *loops, const scene *a, const scene *b,
 }
 
 static void (*const calls[])(const weft_cpu_loops *, scene *) = {
-    call_simple, call_sum,     call_columns, call_norm,  call_activation,
-    call_rotary, call_softmax, call_loss,    call_slice, call_adamw,
+    call_simple,  call_sum,         call_columns, call_norm,  call_activation, call_rotary,
+    call_softmax, call_softmax_low, call_loss,    call_slice, call_adamw,
 };
 
 static void test_sets(void **state)

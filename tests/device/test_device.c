@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-static test_subject subjects[] = {
-    {"reference", WEFT_FP32}, {"reference", WEFT_BF16}, {"cpu", WEFT_FP32}, {"cpu", WEFT_BF16}};
+static test_subject subjects[] = {{"reference", WEFT_FP32}, {"reference", WEFT_BF16}, {"cpu", WEFT_FP32},
+                                  {"cpu", WEFT_BF16},       {"deferred", WEFT_FP32},  {"deferred", WEFT_BF16}};
 
 static const weft_device_kind *kind_or_skip(const test_subject *subject)
 {
@@ -211,39 +211,81 @@ static weft_device *create(const weft_device_kind *kind, weft_element element)
     return device;
 }
 
-static void test_memory_and_events(void **state)
+static void *take(weft_device *device, weft_memory_kind kind, size_t bytes)
+{
+    void *memory = NULL;
+    assert_int_equal(device->operations->allocate(device, kind, bytes, &memory, NULL), WEFT_OK);
+    return memory;
+}
+
+/* By write and read, and by enqueued copies through pinned memory. */
+static void test_memory(void **state)
 {
     const test_subject *subject = *state;
     weft_device *device = create(kind_or_skip(subject), subject->element);
     const weft_device_operations *operations = device->operations;
     unsigned char host[300], back[300];
-    void *memory = NULL;
-    weft_event event = {0};
+    const size_t bytes = sizeof host;
+    unsigned char *memory = take(device, WEFT_MEMORY_DEVICE, bytes), *other = take(device, WEFT_MEMORY_DEVICE, bytes);
+    unsigned char *pinned = take(device, WEFT_MEMORY_PINNED, bytes);
     assert_int_equal(device->element, subject->element);
-    for (size_t i = 0; i < sizeof host; i++) host[i] = (unsigned char)(i * 7 + 1);
+    for (size_t i = 0; i < bytes; i++) host[i] = (unsigned char)(i * 7 + 1);
+    assert_int_equal(operations->write(device, memory, host, bytes, NULL), WEFT_OK);
+    operations->zero(device, NULL, memory + 100, 50);
+    operations->copy(device, NULL, other, memory, bytes);
+    assert_int_equal(operations->read(device, back, other, bytes, NULL), WEFT_OK);
+    for (size_t i = 0; i < bytes; i++) assert_int_equal(back[i], i >= 100 && i < 150 ? 0 : host[i]);
+
+    memcpy(pinned, host, bytes);
+    operations->copy_in(device, NULL, memory, pinned, 200);
+    assert_int_equal(operations->stream_wait(device, NULL, NULL), WEFT_OK);
+    memset(pinned, 0, bytes);
+    operations->copy_out(device, NULL, pinned, memory, bytes);
+    assert_int_equal(operations->stream_wait(device, NULL, NULL), WEFT_OK);
+    assert_memory_equal(pinned, host, bytes);
     for (int kind = WEFT_MEMORY_DEVICE; kind <= WEFT_MEMORY_PINNED; kind++) {
         weft_error error;
-        assert_int_equal(operations->allocate(device, (weft_memory_kind)kind, sizeof host, &memory, &error), WEFT_OK);
-        operations->copy(device, NULL, memory, host, sizeof host);
-        operations->zero(device, NULL, (char *)memory + 100, 50);
-        operations->copy(device, NULL, back, memory, sizeof host);
-        for (size_t i = 0; i < sizeof host; i++) assert_int_equal(back[i], i >= 100 && i < 150 ? 0 : host[i]);
-        operations->release(device, memory);
-        assert_int_equal(operations->allocate(device, (weft_memory_kind)kind, SIZE_MAX, &memory, &error),
+        void *too_much = NULL;
+        assert_int_equal(operations->allocate(device, (weft_memory_kind)kind, SIZE_MAX, &too_much, &error),
                          WEFT_NO_MEMORY);
     }
-    int64_t before = weft_clock_nanoseconds();
-    operations->event_record(device, NULL, &event);
-    operations->event_wait(device, NULL, &event);
-    while (!operations->event_done(device, &event)) weft_clock_sleep(1e-5);
-    assert_true(event.nanoseconds >= before && event.nanoseconds <= weft_clock_nanoseconds());
-    assert_int_equal(weft_device_check(device, NULL), WEFT_OK);
+    size_t left = 0, total = 0;
+    assert_int_equal(operations->memory(device, &left, &total, NULL), WEFT_OK);
+    assert_true(left > 0 && left <= total);
+    unsigned char *all[] = {memory, other, pinned};
+    for (int i = 0; i < 3; i++) operations->release(device, all[i]);
     operations->destroy(device);
     operations->destroy(NULL);
 }
 
+static void test_events(void **state)
+{
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    weft_device *device = create(kind, subject->element);
+    const weft_device_operations *operations = device->operations;
+    weft_stream *stream = NULL;
+    weft_event events[2];
+    assert_int_equal(operations->stream_create(device, WEFT_STREAM_TRANSFER, &stream, NULL), WEFT_OK);
+    assert_int_equal(operations->events_create(device, 2, events, NULL), WEFT_OK);
+    assert_true(operations->event_done(device, &events[1]));
+    int64_t before = weft_clock_nanoseconds();
+    operations->event_record(device, NULL, &events[0]);
+    operations->event_wait(device, stream, &events[0]);
+    operations->event_record(device, stream, &events[1]);
+    while (!operations->event_done(device, &events[1])) weft_clock_sleep(1e-5);
+    assert_true(operations->event_done(device, &events[0]));
+    int64_t first = operations->event_time(device, &events[0]), second = operations->event_time(device, &events[1]);
+    assert_true(first >= before && second >= first && second <= weft_clock_nanoseconds());
+    assert_int_equal(operations->stream_wait(device, stream, NULL), WEFT_OK);
+    operations->events_destroy(device, 2, events);
+    operations->stream_destroy(device, stream);
+    operations->destroy(device);
+}
+
 typedef struct test_hook {
     weft_device *device;
+    float *a, *b, *sum;
     int calls, nested;
     bool inside;
 } test_hook;
@@ -252,17 +294,23 @@ typedef struct test_hook {
 static void count_call(void *context)
 {
     test_hook *hook = context;
-    float a[3] = {1, 2, 3}, b[3] = {4, 5, 6}, sum[3];
-    const void *const parts[2] = {a, b};
+    const void *const parts[2] = {hook->a, hook->b};
     hook->calls++;
     if (hook->inside) {
         hook->nested++;
         return;
     }
     hook->inside = true;
-    hook->device->operations->sum(hook->device, NULL, WEFT_FP32, 3, 2, parts, sum);
+    hook->device->operations->sum(hook->device, NULL, WEFT_FP32, 3, 2, parts, hook->sum);
     hook->inside = false;
-    assert_true(sum[2] == 9.0f);
+}
+
+static float *take_three(weft_device *device, float first, float second, float third)
+{
+    const float values[3] = {first, second, third};
+    float *memory = take(device, WEFT_MEMORY_DEVICE, sizeof values);
+    assert_int_equal(device->operations->write(device, memory, values, sizeof values, NULL), WEFT_OK);
+    return memory;
 }
 
 static void test_between(void **state)
@@ -274,8 +322,12 @@ static void test_between(void **state)
         if (strcmp(row->operation, previous) == 0) continue;
         previous = row->operation;
         weft_device *device = create(kind, subject->element);
-        test_hook hook = {.device = device};
+        test_hook hook = {.device = device,
+                          .a = take_three(device, 1, 2, 3),
+                          .b = take_three(device, 4, 5, 6),
+                          .sum = take_three(device, 0, 0, 0)};
         test_trial trial;
+        float sum[3];
         device->between = count_call;
         device->between_context = &hook;
         trial_init(&trial, row->operation, row->sizes, subject->element);
@@ -283,6 +335,11 @@ static void test_between(void **state)
         if (hook.calls < 1 || hook.nested > 0) print_error("%s: the hook\n", row->operation);
         assert_true(hook.calls >= 1);
         assert_int_equal(hook.nested, 0);
+        device->between = NULL;
+        assert_int_equal(device->operations->read(device, sum, hook.sum, sizeof sum, NULL), WEFT_OK);
+        assert_true(sum[2] == 9.0f);
+        float *all[] = {hook.a, hook.b, hook.sum};
+        for (int i = 0; i < 3; i++) device->operations->release(device, all[i]);
         trial_fini(&trial);
         device->operations->destroy(device);
     }
@@ -292,20 +349,26 @@ static void test_between(void **state)
 static void test_sticky_error(void **state)
 {
     const test_subject *subject = *state;
-    const weft_device_kind *kind = kind_or_skip(subject);
-    weft_device *device = create(kind, subject->element);
-    weft_error error;
-    float a[3] = {1, 2, 3}, sum[3] = {7, 7, 7};
+    weft_device *device = create(kind_or_skip(subject), subject->element);
+    const weft_device_operations *operations = device->operations;
+    weft_error error, none = {0};
+    float *a = take_three(device, 1, 2, 3), *to = take_three(device, 7, 7, 7), sum[3];
     const void *const parts[2] = {a, a};
-    device->operations->sum(device, NULL, WEFT_FP32, 3, 2, parts, sum);
-    assert_true(sum[0] == 2.0f);
+    operations->sum(device, NULL, WEFT_FP32, 3, 2, parts, to);
+    assert_int_equal(operations->stream_wait(device, NULL, &error), WEFT_OK);
     weft_fail(&device->error, WEFT_FAILED, "the product failed");
-    device->operations->sum(device, NULL, WEFT_FP32, 3, 1, parts, sum);
-    device->operations->zero(device, NULL, sum, sizeof sum);
-    assert_true(sum[0] == 2.0f);
+    operations->sum(device, NULL, WEFT_FP32, 3, 1, parts, to);
+    operations->zero(device, NULL, to, sizeof sum);
+    assert_int_equal(operations->read(device, sum, to, sizeof sum, &error), WEFT_FAILED);
+    assert_int_equal(operations->stream_wait(device, NULL, &error), WEFT_FAILED);
     assert_int_equal(weft_device_check(device, &error), WEFT_FAILED);
     assert_string_equal(error.text, "the product failed");
-    device->operations->destroy(device);
+    device->error = none;
+    assert_int_equal(operations->read(device, sum, to, sizeof sum, &error), WEFT_OK);
+    assert_true(sum[0] == 2.0f);
+    operations->release(device, a);
+    operations->release(device, to);
+    operations->destroy(device);
 }
 
 typedef struct test_job {
@@ -364,17 +427,64 @@ static void test_kinds(void **state)
     assert_null(weft_device_kind_find("abacus"));
 }
 
+static void test_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *kind;
+        int32_t index;
+    } good[] = {{"reference", "reference", -1},
+                {"emulated", "emulated", -1},
+                {"deferred", "deferred", -1},
+                {"deferred:0", "deferred", 0},
+                {"deferred:2", "deferred", 2}};
+    static const struct {
+        const char *text, *says;
+    } bad[] = {{"abacus", "no device 'abacus' in this build"},
+               {"abacus:1", "no device 'abacus:1' in this build"},
+               {"", "no device '' in this build"},
+               {":0", "no device ':0' in this build"},
+               {"referenc", "no device 'referenc' in this build"},
+               {"reference:0", "there is one reference, without a number: write 'reference', not 'reference:0'"},
+               {"reference:", "there is one reference, without a number"},
+               {"deferred:3", "no device 'deferred:3': this machine has 3 of deferred, numbered from 0"},
+               {"deferred:-1", "this machine has 3 of deferred"},
+               {"deferred:", "this machine has 3 of deferred"},
+               {"deferred:1x", "this machine has 3 of deferred"},
+               {"deferred:99999999999999999999", "this machine has 3 of deferred"}};
+    const weft_device_kind *kind = NULL;
+    int32_t index = 0;
+    weft_error error;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(weft_device_parse(good[i].text, &kind, &index, &error), WEFT_OK);
+        assert_string_equal(kind->name, good[i].kind);
+        assert_int_equal(index, good[i].index);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(weft_device_parse(bad[i].text, &kind, &index, &error), WEFT_INVALID);
+        if (strstr(error.text, bad[i].says) == NULL) fail_msg("'%s': %s", bad[i].text, error.text);
+    }
+    kind = weft_device_kind_find("deferred");
+    for (int32_t worker = 0; worker < 7; worker++) {
+        assert_int_equal(weft_device_index(kind, -1, worker), worker % 3);
+        assert_int_equal(weft_device_index(kind, 1, worker), 1);
+        assert_int_equal(weft_device_index(weft_device_kind_find("reference"), -1, worker), 0);
+    }
+}
+
 #define CASE(test, label, index)                                                                                       \
     {                                                                                                                  \
         .name = #test " " label, .test_func = test, .initial_state = &subjects[index]                                  \
     }
-#define ALL_KINDS(test) CASE(test, "reference fp32", 0), CASE(test, "cpu fp32", 2)
-#define ALL_SUBJECTS(test) ALL_KINDS(test), CASE(test, "reference bf16", 1), CASE(test, "cpu bf16", 3)
+#define ALL_KINDS(test) CASE(test, "reference fp32", 0), CASE(test, "cpu fp32", 2), CASE(test, "deferred fp32", 4)
+#define ALL_SUBJECTS(test)                                                                                             \
+    ALL_KINDS(test), CASE(test, "reference bf16", 1), CASE(test, "cpu bf16", 3), CASE(test, "deferred bf16", 5)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_names),
         ALL_SUBJECTS(test_ignored_targets),
         ALL_SUBJECTS(test_large_logits),
         ALL_SUBJECTS(test_nonfinite_loss),
@@ -382,7 +492,8 @@ int main(void)
         ALL_KINDS(test_square_sums_nonfinite),
         ALL_SUBJECTS(test_adamw_skips_nonfinite),
         ALL_SUBJECTS(test_adamw_first_step),
-        ALL_SUBJECTS(test_memory_and_events),
+        ALL_SUBJECTS(test_memory),
+        ALL_SUBJECTS(test_events),
         ALL_SUBJECTS(test_between),
         ALL_SUBJECTS(test_sticky_error),
         ALL_KINDS(test_instances_in_threads),

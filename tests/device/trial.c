@@ -24,7 +24,8 @@ static weft_step_scalars example_scalars(void)
                                .correction1 = 1.0f - 0.9f * 0.9f * 0.9f,
                                .correction2 = 1.0f - 0.95f * 0.95f * 0.95f,
                                .clip_norm = 1.5f,
-                               .clip_factor = 0.7f};
+                               .clip_factor = 0.7f,
+                               .loss_gradient_scale = 1.0f};
 }
 
 static size_t type_bytes(const test_trial *trial, operand_type type)
@@ -56,17 +57,12 @@ int64_t trial_values(const test_trial *trial, int index)
 
 static double scalars_get(const weft_step_scalars *s, int64_t at)
 {
-    const double values[SCALARS_VALUES] = {(double)s->learning_rate,
-                                           (double)s->beta1,
-                                           (double)s->beta2,
-                                           (double)s->epsilon,
-                                           (double)s->weight_decay,
-                                           (double)s->correction1,
-                                           (double)s->correction2,
-                                           (double)s->clip_norm,
-                                           (double)s->clip_factor,
-                                           (double)s->nonfinite,
-                                           s->norm};
+    const double values[SCALARS_VALUES] = {(double)s->learning_rate, (double)s->beta1,
+                                           (double)s->beta2,         (double)s->epsilon,
+                                           (double)s->weight_decay,  (double)s->correction1,
+                                           (double)s->correction2,   (double)s->clip_norm,
+                                           (double)s->clip_factor,   (double)s->loss_gradient_scale,
+                                           (double)s->nonfinite,     s->norm};
     return values[at];
 }
 
@@ -122,6 +118,17 @@ int trial_find(const test_trial *trial, const char *name)
     return -1;
 }
 
+/* The last of the sequence's runs that begins at t or before; the first begins at 0. */
+static double run_begin(weft_random_key key, int64_t at, int64_t T, int64_t runs)
+{
+    double begin = 0.0;
+    for (int64_t run = 1; run < runs; run++) {
+        double place = floor(weft_random_uniform(key, (uint64_t)(at / T * MOST_RUNS + run)) * (double)T);
+        if (place <= (double)(at % T) && place > begin) begin = place;
+    }
+    return begin;
+}
+
 static double fill_value(const test_operand *operand, int64_t at)
 {
     const bool angle = operand->fill == COSINE || operand->fill == SINE;
@@ -137,6 +144,10 @@ static double fill_value(const test_operand *operand, int64_t at)
         return normal * normal;
     case TOKENS:
         return floor(uniform * (double)operand->limit);
+    case RUNS:
+        return run_begin(key, at, operand->limit / MOST_RUNS, operand->limit % MOST_RUNS);
+    case PERMUTED:
+        return (double)weft_random_permute(key, counter, (uint64_t)operand->count);
     case TARGETS:
         return at % 4 == 1 ? -1.0 : floor(uniform * (double)operand->limit);
     case COSINE:
@@ -232,6 +243,17 @@ void trial_fini(test_trial *trial)
 
 enum { CANARY_BYTES = 64, CANARY = 0xa5 };
 
+static void send(weft_device *device, void *to, const void *host, size_t bytes)
+{
+    if (device->operations->write(device, to, host, bytes, NULL) != WEFT_OK) abort();
+}
+
+/* Of an instance that failed nothing comes back. */
+static void fetch(weft_device *device, void *host, const void *from, size_t bytes)
+{
+    if (device->operations->read(device, host, from, bytes, NULL) != WEFT_OK) memset(host, 0, bytes);
+}
+
 static void copy_in(test_trial *trial, weft_device *device, void **memory)
 {
     unsigned char canary[CANARY_BYTES];
@@ -241,8 +263,8 @@ static void copy_in(test_trial *trial, weft_device *device, void **memory)
         memory[i] = NULL;
         if (bytes == 0) continue;
         if (device->operations->allocate(device, WEFT_MEMORY_DEVICE, bytes + CANARY_BYTES, &memory[i], NULL)) abort();
-        device->operations->copy(device, NULL, memory[i], trial->before[i], bytes);
-        device->operations->copy(device, NULL, (char *)memory[i] + bytes, canary, sizeof canary);
+        send(device, memory[i], trial->before[i], bytes);
+        send(device, (char *)memory[i] + bytes, canary, sizeof canary);
     }
 }
 
@@ -252,8 +274,8 @@ static void copy_out(test_trial *trial, weft_device *device, void **memory)
         unsigned char canary[CANARY_BYTES];
         size_t bytes = trial_bytes(trial, i);
         if (bytes == 0) continue;
-        device->operations->copy(device, NULL, trial->after[i], memory[i], bytes);
-        device->operations->copy(device, NULL, canary, (char *)memory[i] + bytes, sizeof canary);
+        fetch(device, trial->after[i], memory[i], bytes);
+        fetch(device, canary, (char *)memory[i] + bytes, sizeof canary);
         for (int k = 0; k < CANARY_BYTES; k++) trial->canary_hit = trial->canary_hit || canary[k] != CANARY;
         bool same = memcmp(trial->before[i], trial->after[i], bytes) == 0;
         if (trial->operands[i].role == IN && !same) trial->input_changed = true;
@@ -271,7 +293,7 @@ void trial_run_on(test_trial *trial, const weft_device_kind *kind, weft_device *
         void *junk = take(bytes);
         memset(junk, 0xff, bytes);
         if (device->operations->allocate(device, WEFT_MEMORY_DEVICE, bytes, &workspace, NULL) != WEFT_OK) abort();
-        device->operations->copy(device, NULL, workspace, junk, bytes);
+        send(device, workspace, junk, bytes);
         weft_free(junk);
     }
     trial->canary_hit = trial->input_changed = false;

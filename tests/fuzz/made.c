@@ -80,6 +80,7 @@ static weft_lower_options options_of(const made *it, fuzz_source *from)
                                 .sizes = ends & 32 ? &it->sizes : NULL,
                                 .stage_cost = ends & 64 ? it->times[0] : NULL,
                                 .data = 1 + (int32_t)fuzz_below(from, 3),
+                                .tensor = 1 + (int32_t)fuzz_below(from, 2),
                                 .shard = shard,
                                 .weight_buffers = (int32_t)fuzz_below(from, 4),
                                 .gradient_buffers = shard >= WEFT_SHARD_GRADIENTS ? (int32_t)fuzz_below(from, 4) : 0};

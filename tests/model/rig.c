@@ -64,19 +64,26 @@ void *rig_allocate(const model_rig *rig, size_t bytes)
     memset(fill, 0xff, bytes + 1);
     assert_int_equal(rig->device->operations->allocate(rig->device, WEFT_MEMORY_DEVICE, bytes, &memory, &error),
                      WEFT_OK);
-    if (bytes > 0) rig->device->operations->copy(rig->device, NULL, memory, fill, bytes);
+    if (bytes > 0) rig_write(rig, memory, fill, bytes);
     free(fill);
     return memory;
 }
 
 void rig_release(const model_rig *rig, void *memory)
 {
-    if (memory != NULL) rig->device->operations->release(rig->device, memory);
+    if (memory == NULL) return;
+    assert_int_equal(rig->device->operations->stream_wait(rig->device, NULL, NULL), WEFT_OK);
+    rig->device->operations->release(rig->device, memory);
 }
 
 void rig_read(const model_rig *rig, void *to, const void *from, size_t bytes)
 {
-    rig->device->operations->copy(rig->device, NULL, to, from, bytes);
+    assert_int_equal(rig->device->operations->read(rig->device, to, from, bytes, NULL), WEFT_OK);
+}
+
+void rig_write(const model_rig *rig, void *to, const void *from, size_t bytes)
+{
+    assert_int_equal(rig->device->operations->write(rig->device, to, from, bytes, NULL), WEFT_OK);
 }
 
 void rig_check(const model_rig *rig)
@@ -144,7 +151,7 @@ void rig_init_slice(model_rig *rig, const weft_device_kind *kind, weft_element e
         float *values = malloc(bytes);
         assert_non_null(values);
         draw(parameter, slice.index, values);
-        rig->device->operations->copy(rig->device, NULL, rig->weight[p], values, bytes);
+        rig_write(rig, rig->weight[p], values, bytes);
         free(values);
     }
     rig_round(rig);
@@ -267,7 +274,7 @@ static void backward(model_rig *rig, const rig_plan *plan, int64_t M, stage_cell
 static void *to_device(const model_rig *rig, const int32_t *values, int64_t count)
 {
     void *memory = rig_allocate(rig, (size_t)count * sizeof *values);
-    rig->device->operations->copy(rig->device, NULL, memory, values, (size_t)count * sizeof *values);
+    rig_write(rig, memory, values, (size_t)count * sizeof *values);
     return memory;
 }
 
@@ -291,13 +298,16 @@ void rig_step(model_rig *rig, const rig_plan *plan, int64_t M, const int32_t *to
     make_cells(rig, plan, M, false, cells);
     void *device_tokens = to_device(rig, tokens, M * N), *device_targets = to_device(rig, targets, M * N);
     float *loss = rig_allocate(rig, (size_t)M * sizeof *loss);
+    const weft_step_scalars scalars = {.loss_gradient_scale = 1.0f / (float)counted};
+    weft_step_scalars *device_scalars = rig_allocate(rig, sizeof scalars);
+    rig_write(rig, device_scalars, &scalars, sizeof scalars);
     poison_gradients(rig);
     for (int64_t m = 0; m < M; m++) {
         cells[0].buffers[m].tokens = (const int32_t *)device_tokens + m * N;
         weft_stage_buffers *last = &cells[plan->stages - 1].buffers[m];
         last->targets = (const int32_t *)device_targets + m * N;
         last->loss = loss + m;
-        last->scale = 1.0f / (float)counted;
+        last->scalars = device_scalars;
         for (int32_t s = 0; s < plan->stages; s++) act(rig, &cells[s], m, weft_stage_forward);
     }
     if (plan->split) {
@@ -308,6 +318,7 @@ void rig_step(model_rig *rig, const rig_plan *plan, int64_t M, const int32_t *to
     }
     rig_read(rig, losses, loss, (size_t)M * sizeof *losses);
     rig_check(rig);
+    rig_release(rig, device_scalars);
     rig_release(rig, loss);
     rig_release(rig, device_targets);
     rig_release(rig, device_tokens);

@@ -55,7 +55,9 @@ void rig_fini(model_rig *rig);
 
 void *rig_allocate(const model_rig *rig, size_t bytes); /* device memory full of NaN */
 void rig_release(const model_rig *rig, void *memory);
+/* Between device memory and the host's. */
 void rig_read(const model_rig *rig, void *to, const void *from, size_t bytes);
+void rig_write(const model_rig *rig, void *to, const void *from, size_t bytes);
 void rig_round(model_rig *rig);       /* storage from weight */
 void rig_check(const model_rig *rig); /* no sticky error */
 

@@ -130,7 +130,7 @@ static void load_weights(model_rig *rig, const oracle_file *file)
         if (parameter->tied) continue;
         const float *values = find(file, "weight/", parameter->name, parameter->elements);
         size_t bytes = (size_t)parameter->elements * sizeof *values;
-        rig->device->operations->copy(rig->device, NULL, rig->weight[p], values, bytes);
+        rig_write(rig, rig->weight[p], values, bytes);
         release(values);
     }
 }
@@ -220,7 +220,7 @@ static double optimizer_step(adam *optimizer, model_rig *rig, int64_t step)
                                  .correction2 = (float)(1 - pow(0.95, (double)step)),
                                  .clip_norm = 1,
                                  .clip_factor = 1};
-    op->copy(rig->device, NULL, optimizer->scalars, &scalars, sizeof scalars);
+    rig_write(rig, optimizer->scalars, &scalars, sizeof scalars);
     int64_t block = 0;
     for (int32_t p = 0; p < rig->count; p++) {
         const weft_parameter *parameter = &rig->parameters[p];
@@ -276,7 +276,7 @@ static void run(const char *name)
     open_file(&file, name);
     int32_t *tokens = find_tokens(&file, "tokens"), *targets = find_tokens(&file, "targets");
     for (const weft_device_kind *const *kind = weft_device_kinds(); *kind != NULL; kind++) {
-        if ((*kind)->takes_costs) continue; /* it computes nothing */
+        if ((*kind)->computes_nothing) continue; /* it computes nothing */
         for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
             model_rig rig;
             rig_init(&rig, *kind, WEFT_FP32, &file.model, file.B, file.T);

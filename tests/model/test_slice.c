@@ -205,6 +205,8 @@ typedef struct member {
     const rig_plan *plan;
     const int32_t *tokens, *targets;
     float losses[M], evaluated;
+    weft_exchanges trained, forward; /* of all passes of all stages, as counted */
+    weft_exchanges *counted;         /* the one of them that is under way */
 } member;
 
 static void gather(void *context, weft_stream *stream, const void *part, size_t bytes, void *whole)
@@ -213,6 +215,8 @@ static void gather(void *context, weft_stream *stream, const void *part, size_t 
     weft_device *device = self->rig.device;
     self->all->shown[self->slice.index] = part;
     pthread_barrier_wait(&self->all->barrier);
+    self->counted->count++;
+    self->counted->bytes += (size_t)(self->all->width - 1) * bytes;
     for (int32_t i = 0; i < self->all->width; i++)
         device->operations->copy(device, stream, (char *)whole + (size_t)i * bytes, self->all->shown[i], bytes);
     pthread_barrier_wait(&self->all->barrier);
@@ -226,6 +230,8 @@ static void reduce(void *context, weft_stream *stream, const void *whole, size_t
     const void *parts[MOST];
     self->all->shown[self->slice.index] = whole;
     pthread_barrier_wait(&self->all->barrier);
+    self->counted->count++;
+    self->counted->bytes += (size_t)(self->all->width - 1) * count * weft_element_bytes(element);
     for (int32_t i = 0; i < self->all->width; i++)
         parts[i] = (const char *)self->all->shown[i] + (size_t)self->slice.index * count * weft_element_bytes(element);
     device->operations->sum(device, stream, element, (int64_t)count, self->all->width, parts, part);
@@ -237,7 +243,9 @@ static void *run_member(void *context)
 {
     member *self = context;
     rig_init_slice(&self->rig, self->one->kind, WEFT_FP32, &self->one->model, B, T, self->slice, &self->exchange);
+    self->counted = &self->trained;
     rig_step(&self->rig, self->plan, M, self->tokens, self->targets, self->losses);
+    self->counted = &self->forward;
     rig_plan forward = {self->plan->layers, self->plan->stages, false, false};
     self->evaluated = rig_loss(&self->rig, &forward, self->tokens, self->targets);
     return NULL;
@@ -308,6 +316,56 @@ static void run_together(member *members, int32_t width)
     for (int32_t i = 0; i < width; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
 }
 
+static void add(weft_exchanges *to, weft_exchanges of, int32_t times)
+{
+    to->count += times * of.count;
+    to->bytes += (size_t)times * of.bytes;
+}
+
+static void same_exchanges(weft_exchanges counted, weft_exchanges told)
+{
+    assert_int_equal(counted.count, told.count);
+    assert_int_equal(counted.bytes, told.bytes);
+}
+
+/* What the model tells of its exchanges before is what its passes ask for. */
+static void check_exchanges(const member *members, const rig_plan *plan, int32_t width)
+{
+    weft_exchanges trained = {0}, forward = {0}, of[WEFT_PASS_KINDS], nothing[WEFT_PASS_KINDS];
+    const model_rig *rig = &members[0].rig;
+    bool frozen[64];
+    for (int i = 0; i < 64; i++) frozen[i] = true;
+    for (int32_t s = 0, first = 0; s < plan->stages; first += plan->layers[s++]) {
+        weft_stage_shape shape = {.model = &rig->model,
+                                  .slice = {0, width},
+                                  .first_layer = first,
+                                  .layer_count = plan->layers[s],
+                                  .embedding = s == 0,
+                                  .head = s == plan->stages - 1,
+                                  .B = B,
+                                  .T = T,
+                                  .recompute = plan->recompute,
+                                  .device = rig->kind,
+                                  .options = rig->options};
+        weft_stage_exchanges(&shape, NULL, of);
+        weft_stage_exchanges(&shape, frozen, nothing);
+        add(&trained, of[WEFT_F], M);
+        if (!plan->split) add(&trained, of[WEFT_B], M);
+        if (plan->split) add(&trained, of[WEFT_I], M);
+        if (plan->split) add(&trained, of[WEFT_W], M);
+        same_exchanges(nothing[WEFT_W], (weft_exchanges){0});
+        same_exchanges(nothing[WEFT_B], of[WEFT_I]);
+        shape.forward_only = true;
+        weft_stage_exchanges(&shape, NULL, of);
+        add(&forward, of[WEFT_F], 1);
+        same_exchanges(of[WEFT_B], (weft_exchanges){0});
+    }
+    for (int32_t i = 0; i < width; i++) {
+        same_exchanges(members[i].trained, trained);
+        same_exchanges(members[i].forward, forward);
+    }
+}
+
 static void check_model(const weft_device_kind *kind, const weft_model_config *model, const rig_plan *plan,
                         int32_t width)
 {
@@ -329,6 +387,7 @@ static void check_model(const weft_device_kind *kind, const weft_model_config *m
     }
     run_together(members, width);
     check_losses(losses, evaluated, members, width);
+    check_exchanges(members, plan, width);
     compare(&one, members, width, kind->name);
     for (int32_t i = 0; i < width; i++) rig_fini(&members[i].rig);
     free(members);
@@ -341,7 +400,7 @@ static void test_together(void **state)
     (void)state;
     static const int32_t whole[] = {3}, many[] = {1, 0, 1, 1, 0};
     for (const weft_device_kind *const *kind = weft_device_kinds(); *kind != NULL; kind++) {
-        if ((*kind)->takes_costs) continue; /* it computes nothing */
+        if ((*kind)->computes_nothing) continue; /* it computes nothing */
         for (int flags = 0; flags < 32; flags++) {
             weft_model_config model = rig_mixed(flags);
             int32_t width = model.kv_heads % 4 == 0 && flags & 4 ? 4 : 2;

@@ -123,7 +123,7 @@ static void list_orders(orders *all, weft_action *row, int32_t *done, int32_t us
     for (int32_t c = 0; c < all->chains; c++) {
         if (!may_run(all, done, c)) continue;
         int32_t pass = done[c]++;
-        row[used] = (weft_action){.kind = (all->whole ? whole[pass] : split[pass]) & 0x7f,
+        row[used] = (weft_action){.kind = (all->whole ? whole[pass] : split[pass]) & 0x3f,
                                   .stage = (uint32_t)all->stages[c / all->M] & 0xffffff,
                                   .microbatch = (uint32_t)(c % all->M)};
         list_orders(all, row, done, used + 1, held + (pass == 0) - (pass == all->passes - 1));

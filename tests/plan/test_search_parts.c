@@ -100,7 +100,7 @@ static double prove(subject *it, const int32_t *sequence)
     for (int32_t i = 0; i < it->order.count; i++) {
         const weft_search_node *node = &it->order.nodes[sequence[i]];
         assert_int_equal(node->microbatch, next[node->pass][node->stage]++);
-        actions[i] = (weft_action){.kind = (it->problem.whole ? whole : split)[node->pass] & 0x7f,
+        actions[i] = (weft_action){.kind = (it->problem.whole ? whole : split)[node->pass] & 0x3f,
                                    .stage = (uint32_t)node->stage & 0xffffff,
                                    .microbatch = (uint32_t)node->microbatch};
     }

@@ -191,6 +191,7 @@ weft_lower_options build_options(dice *d, const stage_sizes *sizes)
     int32_t data = dice_roll(d, 2) ? 1 : 2 + (int32_t)dice_roll(d, 3);
     return (weft_lower_options){.update = dice_roll(d, 4) > 0,
                                 .data = data,
+                                .tensor = dice_roll(d, 3) ? 1 : 2 + (int32_t)dice_roll(d, 2),
                                 .shard = shard,
                                 .weight_buffers = (int32_t)dice_roll(d, 4),
                                 .gradient_buffers = shard >= WEFT_SHARD_GRADIENTS ? (int32_t)dice_roll(d, 4) : 0,

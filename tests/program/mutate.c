@@ -24,6 +24,7 @@ static weft_program *copy_program(const weft_program *p)
     out->actions = copy(p->actions, p->action_count, sizeof *p->actions, 1);
     out->after_first = copy(p->after_first, (size_t)p->action_count + 1, sizeof *p->after_first, 1);
     out->after = copy(p->after, edges, sizeof *p->after, edges + 1);
+    out->pages = copy(p->pages, p->action_count, sizeof *p->pages, 1);
     out->buffers = copy(p->buffers, (size_t)p->buffer_count, sizeof *p->buffers, 0);
     out->slots = copy(p->slots, cells, sizeof *p->slots, 0);
     out->arena_bytes = copy(p->arena_bytes, (size_t)p->ranks, sizeof *p->arena_bytes, 0);
@@ -49,6 +50,7 @@ static void rebuild(weft_program *p, const weft_program *from, uint32_t skip, ui
     for (uint32_t a = 0; a < from->action_count; a++)
         for (int times = a == skip ? 0 : a == twice ? 2 : 1; times > 0; times--) {
             p->actions[actions] = from->actions[a];
+            if (p->pages) p->pages[actions] = from->pages[a];
             p->after_first[actions++] = edges;
             for (uint32_t i = from->after_first[a]; i < from->after_first[a + 1]; i++)
                 if (from->after[i] != skip) p->after[edges++] = place[from->after[i]];
@@ -72,6 +74,11 @@ static bool swap(weft_program *p, dice *d, bool messages)
         if (lane->count < 2 || (messages && lane->match < 0)) continue;
         uint32_t a = dice_roll(d, lane->count), b = dice_roll(d, 2) ? (a + 1) % lane->count : dice_roll(d, lane->count);
         if (a == b) continue;
+        if (p->pages) {
+            weft_pages page = p->pages[lane->first + a];
+            p->pages[lane->first + a] = p->pages[lane->first + b];
+            p->pages[lane->first + b] = page;
+        }
         weft_action held = p->actions[lane->first + a];
         p->actions[lane->first + a] = p->actions[lane->first + b];
         p->actions[lane->first + b] = held;
@@ -103,13 +110,34 @@ static bool merge(weft_program *p, dice *d)
     return false;
 }
 
+/* Some actions that an overwrite or a page makes sense of are overwritten, or work, elsewhere. */
+static bool misplace(weft_program *p, mutation kind, dice *d)
+{
+    for (int tries = 0; tries < 200; tries++) {
+        uint32_t a = dice_roll(d, p->action_count);
+        weft_action *action = &p->actions[a];
+        bool writes = action->kind == WEFT_B || action->kind == WEFT_W;
+        if (kind == MUTATE_OVERWRITE && (writes || action->kind == WEFT_REDUCE_GRAD)) {
+            action->overwrite = !action->overwrite;
+            return true;
+        }
+        if (kind == MUTATE_OVERWRITE || !p->pages) continue;
+        bool weights = p->shard == WEFT_SHARD_WEIGHTS && dice_roll(d, 2);
+        if (weights ? action->kind >= WEFT_PASS_KINDS : !writes) continue;
+        uint16_t *page = weights ? &p->pages[a].weights : &p->pages[a].gradients, old = *page;
+        *page = (uint16_t)dice_roll(d, (uint32_t)p->stages);
+        return *page != old;
+    }
+    return false;
+}
+
 static bool change(weft_program *p, mutation kind, dice *d)
 {
     weft_action *action = &p->actions[dice_roll(d, p->action_count)], old = *action;
     bool staged = old.kind <= WEFT_RECV_B, update = old.kind == WEFT_UPDATE;
     if (kind == MUTATE_STAGE && (staged || update)) action->stage = dice_roll(d, (uint32_t)p->stages + 1) & 0xffffff;
     if (kind == MUTATE_MICROBATCH && staged) action->microbatch = dice_roll(d, (uint32_t)p->microbatches + 1);
-    if (kind == MUTATE_KIND) action->kind = dice_roll(d, WEFT_ACTION_KINDS + 2) & 0x7f;
+    if (kind == MUTATE_KIND) action->kind = dice_roll(d, WEFT_ACTION_KINDS + 2) & 0x3f;
     /* One collective in place of another may be a right program, of other options. */
     if (old.kind >= WEFT_REDUCE_TIED && action->kind >= WEFT_REDUCE_TIED && kind == MUTATE_KIND) return false;
     return action->kind != old.kind || action->stage != old.stage || action->microbatch != old.microbatch;
@@ -130,6 +158,9 @@ static bool apply(weft_program *p, const weft_program *from, mutation kind, dice
         return true;
     case MUTATE_EDGE:
         return drop_edge(p, d);
+    case MUTATE_OVERWRITE:
+    case MUTATE_PAGE:
+        return misplace(p, kind, d);
     case MUTATE_MERGE:
         return merge(p, d);
     default:

@@ -14,6 +14,8 @@ typedef enum mutation {
     MUTATE_EDGE,       /* a dependency is gone */
     MUTATE_MERGE,      /* two slots share a buffer of their rank */
     MUTATE_MESSAGES,   /* two messages change places on one side */
+    MUTATE_OVERWRITE,  /* gradients are added to what is old, or overwritten where they are to be added */
+    MUTATE_PAGE,       /* a pass works in another buffer */
     MUTATIONS
 } mutation;
 

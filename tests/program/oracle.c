@@ -18,6 +18,7 @@ typedef struct shard_buffer {
     int stage;             /* -1: empty */
     bool moves;            /* it is being gathered or reduced */
     uint32_t microbatches; /* bits: whose gradients are in it */
+    uint32_t summed;       /* and those that tensor-parallel workers have added up */
 } shard_buffer;
 
 typedef struct board {
@@ -32,6 +33,7 @@ typedef struct board {
     int updates[64], norms[64], tieds[64], metrics[64];
     shard_buffer gathered[64][64], gradients[64][64]; /* by rank and buffer */
     int reduced[PLACES], refreshed[64];
+    bool kept[64]; /* there are reduced gradients of the stage */
     const char *complaint;
 } board;
 
@@ -118,42 +120,34 @@ static int32_t lane_of_kind(const weft_program *p, int32_t rank, weft_lane_kind 
     return -1;
 }
 
-/* The buffer of the first REDUCE_GRAD of the stage that comes after the action on its rank; -1: there is none. */
-static int target(const board *b, int32_t rank, uint32_t action)
+static shard_buffer *gradients_at(board *b, int32_t rank, uint32_t page, uint32_t stage)
 {
-    const weft_program *p = b->program;
-    const weft_lane *compute = &p->lanes[p->rank_lanes[rank]];
-    int32_t number = lane_of_kind(p, rank, WEFT_PROGRAM_REDUCE);
-    uint32_t waited = 0;
-    for (uint32_t k = 0; number >= 0 && k < p->lanes[number].count; k++) {
-        uint32_t a = p->lanes[number].first + k;
-        for (uint32_t i = p->after_first[a]; i < p->after_first[a + 1]; i++)
-            if (p->after[i] < compute->first + compute->count && p->after[i] >= waited) waited = p->after[i] + 1;
-        if (p->actions[a].kind == WEFT_REDUCE_GRAD && p->actions[a].stage == p->actions[action].stage &&
-            waited > action)
-            return (int)p->actions[a].microbatch;
-    }
-    return -1;
+    return &b->gradients[rank][b->program->pages ? page : stage];
+}
+
+/* The buffer holds what is old until a pass overwrites it. */
+static void add_gradient(board *b, int32_t rank, uint32_t action, bool ends)
+{
+    weft_action a = b->program->actions[action];
+    uint32_t page = b->program->pages ? b->program->pages[action].gradients : 0;
+    shard_buffer *buffer = gradients_at(b, rank, page, a.stage);
+    if (buffer->moves) complain(b, "adds to gradients while they are reduced");
+    if (!a.overwrite && buffer->stage != (int)a.stage) complain(b, "adds to gradients that are not its own");
+    if (a.overwrite && buffer->stage >= 0 && !(ends && buffer->stage == (int)a.stage))
+        complain(b, "overwrites gradients that nobody has reduced");
+    if (a.overwrite) *buffer = (shard_buffer){.stage = (int)a.stage};
+    if (ends) buffer->microbatches |= 1u << a.microbatch;
 }
 
 /* Reads of gathered weights and writes of gradients, when a pass begins and when it ends. */
 static void pass_shards(board *b, int32_t rank, uint32_t action, bool ends)
 {
     weft_action a = b->program->actions[action];
-    bool there = b->program->shard != WEFT_SHARD_WEIGHTS;
-    for (int i = 0; i < 64; i++) there |= b->gathered[rank][i].stage == (int)a.stage && !b->gathered[rank][i].moves;
-    if (!there) complain(b, "reads weights that are not there");
-    if (a.kind != WEFT_B && a.kind != WEFT_W) return;
-    int number = target(b, rank, action);
-    if (number < 0) {
-        complain(b, "gradients that nobody reduces");
-        return;
+    if (b->program->shard == WEFT_SHARD_WEIGHTS) {
+        const shard_buffer *weights = &b->gathered[rank][b->program->pages[action].weights];
+        if (weights->stage != (int)a.stage || weights->moves) complain(b, "reads weights that are not there");
     }
-    shard_buffer *buffer = &b->gradients[rank][number];
-    if (buffer->moves || (buffer->stage >= 0 && buffer->stage != (int)a.stage))
-        complain(b, "its gradients have no room");
-    buffer->stage = (int)a.stage;
-    if (ends) buffer->microbatches |= 1u << a.microbatch;
+    if (a.kind == WEFT_B || a.kind == WEFT_W) add_gradient(b, rank, action, ends);
 }
 
 static bool reads_now(const board *b, int32_t rank, int stage)
@@ -185,12 +179,23 @@ static void gather(board *b, int32_t rank, weft_action a, bool ends)
 
 static void reduce(board *b, int32_t rank, weft_action a, bool ends)
 {
-    shard_buffer *buffer = &b->gradients[rank][a.microbatch];
+    shard_buffer *buffer = gradients_at(b, rank, a.microbatch, a.stage);
     if (!ends) {
         if (buffer->stage != (int)a.stage || !buffer->microbatches) complain(b, "reduces gradients that are not there");
         buffer->moves = true;
         return;
     }
+    if (a.kind == WEFT_REDUCE_TENSOR) {
+        if (buffer->summed) complain(b, "adds up gradients twice");
+        buffer->summed = buffer->microbatches;
+        buffer->moves = false;
+        return;
+    }
+    if (b->program->tensor > 1 && buffer->summed != buffer->microbatches)
+        complain(b, "reduces gradients that were not added up");
+    for (int m = 0; m < b->program->microbatches && a.overwrite; m++) b->reduced[at(b, (int)a.stage, m)] = 0;
+    if (!a.overwrite && !b->kept[a.stage]) complain(b, "adds to sums of the step before");
+    b->kept[a.stage] = true;
     for (int m = 0; m < b->program->microbatches; m++)
         if (buffer->microbatches >> m & 1 && b->reduced[at(b, (int)a.stage, m)]++)
             complain(b, "reduces gradients twice");
@@ -217,8 +222,10 @@ static void pass(board *b, int32_t rank, weft_action a, bool ends)
 
 static void need_gradients(board *b, int32_t s)
 {
+    const shard_buffer *buffer = gradients_at(b, b->program->stage_rank[s], 0, (uint32_t)s);
+    uint32_t there = b->program->tensor > 1 ? buffer->summed : buffer->microbatches;
     for (int32_t m = 0; m < b->program->microbatches; m++)
-        if ((b->program->data > 1 ? b->reduced : b->weights)[at(b, s, m)] != 1)
+        if (b->program->data > 1 ? b->reduced[at(b, s, m)] != 1 : !(there >> m & 1))
             complain(b, "gradients are used before they are complete");
 }
 
@@ -295,6 +302,11 @@ static bool is_member(const board *b, weft_action_kind kind, int32_t rank)
     return kind != WEFT_REDUCE_TIED || home[0] == rank || home[b->program->stages - 1] == rank;
 }
 
+static bool is_reduction(uint32_t kind)
+{
+    return kind == WEFT_REDUCE_GRAD || kind == WEFT_REDUCE_TENSOR;
+}
+
 /* Lanes that begin together with this one; 0 when some are not there yet. */
 static int group(const board *b, int32_t lane, int32_t out[LANES])
 {
@@ -307,7 +319,7 @@ static int group(const board *b, int32_t lane, int32_t out[LANES])
         return ready(b, row->match) ? count : 0;
     }
     weft_action_kind kind = (weft_action_kind)current(b, lane).kind;
-    if (row->kind != WEFT_PROGRAM_REDUCE || kind == WEFT_REDUCE_GRAD) return count;
+    if (row->kind != WEFT_PROGRAM_REDUCE || is_reduction(kind)) return count;
     count = 0;
     for (int32_t rank = 0; rank < p->ranks; rank++) {
         int32_t other = lane_of_kind(p, rank, WEFT_PROGRAM_REDUCE);
@@ -328,7 +340,7 @@ static void act(board *b, int32_t lane, const int32_t *lanes, int count, bool en
         transfer(b, sends ? a : other, sends ? other : a, ends);
     } else if (row->kind == WEFT_PROGRAM_GATHER) {
         gather(b, row->rank, a, ends);
-    } else if (a.kind == WEFT_REDUCE_GRAD) {
+    } else if (is_reduction(a.kind)) {
         reduce(b, row->rank, a, ends);
     } else if (row->kind == WEFT_PROGRAM_REDUCE) {
         for (int i = 0; i < count; i++) collective(b, b->program->lanes[lanes[i]].rank, (weft_action_kind)a.kind, ends);
@@ -336,7 +348,7 @@ static void act(board *b, int32_t lane, const int32_t *lanes, int count, bool en
         update(b, row->rank, (int32_t)a.stage, ends);
     } else {
         pass(b, row->rank, a, ends);
-        if (b->program->data > 1) pass_shards(b, row->rank, b->cursor[lane], ends);
+        pass_shards(b, row->rank, b->cursor[lane], ends);
     }
 }
 
@@ -351,7 +363,7 @@ static bool event(board *b, bool starve)
         if (b->running[lane]) {
             members[count++] = lane;
             if (row->match >= 0) members[count++] = row->match;
-            bool together = row->kind == WEFT_PROGRAM_REDUCE && current(b, lane).kind != WEFT_REDUCE_GRAD;
+            bool together = row->kind == WEFT_PROGRAM_REDUCE && !is_reduction(current(b, lane).kind);
             for (int32_t i = 0; together && i < lanes; i++)
                 if (i != lane && b->program->lanes[i].kind == WEFT_PROGRAM_REDUCE && b->running[i] &&
                     current(b, i).kind == current(b, lane).kind)
@@ -390,6 +402,7 @@ static void check_end(board *b)
         if (b->updates[s] != b->expected->update) complain(b, "an update is missing");
         bool refreshes = p->shard == WEFT_SHARD_OPTIMIZER || p->shard == WEFT_SHARD_GRADIENTS;
         if (b->refreshed[s] != (refreshes && b->expected->update)) complain(b, "new weights are not gathered");
+        if (!p->forward_only) need_gradients(b, s);
         for (int32_t m = 0; p->data > 1 && m < p->microbatches; m++)
             if (b->reduced[at(b, s, m)] != !p->forward_only) complain(b, "gradients are not reduced");
     }
@@ -406,16 +419,18 @@ static void check_end(board *b)
 static bool fits_lane(const weft_program *p, const weft_lane *lane, weft_action a)
 {
     static const weft_lane_kind home[WEFT_ACTION_KINDS] = {
-        [WEFT_SEND_F] = WEFT_PROGRAM_SEND_F,      [WEFT_RECV_F] = WEFT_PROGRAM_RECV_F,
-        [WEFT_SEND_B] = WEFT_PROGRAM_SEND_B,      [WEFT_RECV_B] = WEFT_PROGRAM_RECV_B,
-        [WEFT_REDUCE_TIED] = WEFT_PROGRAM_REDUCE, [WEFT_NORM] = WEFT_PROGRAM_REDUCE,
-        [WEFT_METRICS] = WEFT_PROGRAM_REDUCE,     [WEFT_REDUCE_GRAD] = WEFT_PROGRAM_REDUCE,
-        [WEFT_UNSHARD] = WEFT_PROGRAM_GATHER,     [WEFT_RESHARD] = WEFT_PROGRAM_GATHER,
+        [WEFT_SEND_F] = WEFT_PROGRAM_SEND_F,        [WEFT_RECV_F] = WEFT_PROGRAM_RECV_F,
+        [WEFT_SEND_B] = WEFT_PROGRAM_SEND_B,        [WEFT_RECV_B] = WEFT_PROGRAM_RECV_B,
+        [WEFT_REDUCE_TIED] = WEFT_PROGRAM_REDUCE,   [WEFT_NORM] = WEFT_PROGRAM_REDUCE,
+        [WEFT_METRICS] = WEFT_PROGRAM_REDUCE,       [WEFT_REDUCE_GRAD] = WEFT_PROGRAM_REDUCE,
+        [WEFT_UNSHARD] = WEFT_PROGRAM_GATHER,       [WEFT_RESHARD] = WEFT_PROGRAM_GATHER,
+        [WEFT_REDUCE_TENSOR] = WEFT_PROGRAM_REDUCE,
     };
     if (a.kind >= WEFT_ACTION_KINDS || home[a.kind] != lane->kind) return false;
-    if (a.kind == WEFT_UNSHARD || a.kind == WEFT_RESHARD || a.kind == WEFT_REDUCE_GRAD) {
-        int32_t limit = a.kind == WEFT_REDUCE_GRAD ? p->gradient_buffers : p->weight_buffers;
-        return (int32_t)a.stage < p->stages && p->stage_rank[a.stage] == lane->rank && p->data > 1 &&
+    if (a.kind == WEFT_UNSHARD || a.kind == WEFT_RESHARD || is_reduction(a.kind)) {
+        int32_t limit = is_reduction(a.kind) ? p->gradient_buffers : p->weight_buffers;
+        return (int32_t)a.stage < p->stages && p->stage_rank[a.stage] == lane->rank &&
+               (a.kind == WEFT_REDUCE_TENSOR ? p->tensor : p->data) > 1 &&
                a.microbatch < (uint32_t)(limit ? limit : p->stages);
     }
     if ((int32_t)a.stage >= p->stages || (int32_t)a.microbatch >= p->microbatches) return false;

@@ -64,8 +64,8 @@ static weft_status make_circle(void *context, weft_error *error)
 static void test_circle(void **state)
 {
     (void)state;
-    weft_action rows[] = {{WEFT_F, 0, 0, 0}, {WEFT_B, 0, 0, 0}, {WEFT_F, 0, 0, 1}, {WEFT_B, 0, 0, 1},
-                          {WEFT_F, 0, 1, 0}, {WEFT_F, 0, 1, 1}, {WEFT_B, 0, 1, 0}, {WEFT_B, 0, 1, 1}};
+    weft_action rows[] = {{WEFT_F, 0, 0, 0, 0}, {WEFT_B, 0, 0, 0, 0}, {WEFT_F, 0, 0, 0, 1}, {WEFT_B, 0, 0, 0, 1},
+                          {WEFT_F, 0, 0, 1, 0}, {WEFT_F, 0, 0, 1, 1}, {WEFT_B, 0, 0, 1, 0}, {WEFT_B, 0, 0, 1, 1}};
     int32_t home[] = {0, 1};
     size_t first[] = {0, 4, 8};
     weft_schedule schedule = {.ranks = 2,

@@ -183,6 +183,38 @@ static void test_end_of_step(void **state)
     weft_schedule_destroy(schedule);
 }
 
+/* What overwrites and what adds, and where: two stages of a rank that share a buffer of each kind. */
+static void test_effects(void **state)
+{
+    (void)state;
+    weft_schedule *schedule = create("breadth-first", 1, 2, 2, false);
+    weft_program *program = lower(
+        schedule,
+        &(weft_lower_options){.data = 2, .shard = WEFT_SHARD_WEIGHTS, .weight_buffers = 1, .gradient_buffers = 1});
+    weft_text text;
+    weft_text_init(&text);
+    weft_program_print(program, &text);
+    assert_string_equal(weft_text_get(&text), "0 compute 0F0 weights:0 after 0UNSHARD\n"
+                                              "0 compute 0F1 weights:0\n"
+                                              "0 compute 1F0 weights:0 after 1UNSHARD\n"
+                                              "0 compute 1F1 weights:0\n"
+                                              "0 compute 1B0 weights:0 gradients:0\n"
+                                              "0 compute 1B1 adds weights:0 gradients:0\n"
+                                              "0 compute 0B0 weights:0 gradients:0 after 0UNSHARD,1REDUCE_GRAD\n"
+                                              "0 compute 0B1 adds weights:0 gradients:0\n"
+                                              "0 reduce 1REDUCE_GRAD gradients:0 after 1B1\n"
+                                              "0 reduce 0REDUCE_GRAD gradients:0 after 0B1\n"
+                                              "0 gather 0UNSHARD weights:0\n"
+                                              "0 gather 0RESHARD weights:0 after 0F1\n"
+                                              "0 gather 1UNSHARD weights:0\n"
+                                              "0 gather 1RESHARD weights:0 after 1B1\n"
+                                              "0 gather 0UNSHARD weights:0\n"
+                                              "0 gather 0RESHARD weights:0 after 0B1\n");
+    weft_text_fini(&text);
+    weft_program_destroy(program);
+    weft_schedule_destroy(schedule);
+}
+
 /* The stages of a lane's actions of one kind, in order. */
 static void list_stages(const weft_program *program, int32_t rank, weft_lane_kind lane_kind, weft_action_kind kind,
                         char out[64])
@@ -283,8 +315,8 @@ static void test_stage_costs(void **state)
 static void test_circle(void **state)
 {
     (void)state;
-    weft_action rows[] = {{WEFT_F, 0, 0, 0}, {WEFT_B, 0, 0, 0}, {WEFT_F, 0, 0, 1}, {WEFT_B, 0, 0, 1},
-                          {WEFT_F, 0, 1, 0}, {WEFT_F, 0, 1, 1}, {WEFT_B, 0, 1, 0}, {WEFT_B, 0, 1, 1}};
+    weft_action rows[] = {{WEFT_F, 0, 0, 0, 0}, {WEFT_B, 0, 0, 0, 0}, {WEFT_F, 0, 0, 0, 1}, {WEFT_B, 0, 0, 0, 1},
+                          {WEFT_F, 0, 0, 1, 0}, {WEFT_F, 0, 0, 1, 1}, {WEFT_B, 0, 0, 1, 0}, {WEFT_B, 0, 0, 1, 1}};
     int32_t home[] = {0, 1};
     size_t first[] = {0, 4, 8};
     weft_schedule schedule = {.ranks = 2,
@@ -307,7 +339,7 @@ static void test_circle(void **state)
 static void test_pairs(void **state)
 {
     (void)state;
-    weft_action rows[] = {{WEFT_F, 0, 0, 0}, {WEFT_F, 0, 0, 1}, {WEFT_B, 1, 0, 0}, {WEFT_B, 0, 0, 1}};
+    weft_action rows[] = {{WEFT_F, 0, 0, 0, 0}, {WEFT_F, 0, 0, 0, 1}, {WEFT_B, 1, 0, 0, 0}, {WEFT_B, 0, 0, 0, 1}};
     int32_t home[] = {0};
     size_t first[] = {0, 4};
     weft_schedule schedule = {.ranks = 1,
@@ -385,6 +417,7 @@ int main(void)
         cmocka_unit_test(test_messages_as_written),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_end_of_step),
+        cmocka_unit_test(test_effects),
         cmocka_unit_test(test_update_order),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_circle),

@@ -82,6 +82,13 @@ static void test_always_wrong(void **state)
     assert_int_equal(messages.refused, messages.tried);
     tally kinds = wrongs(MUTATE_KIND, "another kind", 250);
     assert_int_equal(kinds.refused, kinds.tried);
+    tally overwrites = wrongs(MUTATE_OVERWRITE, "another overwrite", 250);
+    assert_int_equal(overwrites.refused, overwrites.tried);
+    assert_int_equal(overwrites.broken, overwrites.tried);
+    tally pages = wrongs(MUTATE_PAGE, "another page", 500);
+    assert_int_equal(pages.refused, pages.tried);
+    assert_int_equal(pages.broken, pages.tried);
+    assert_true(overwrites.tried > 500 && pages.tried > 300);
     assert_true(stage.broken && microbatch.broken && twice.broken && messages.broken && kinds.broken);
 }
 
@@ -113,7 +120,9 @@ static void named(const weft_program *program, const weft_program *wrong, const 
            memcmp(&program->actions[lost], &wrong->actions[lost], sizeof(weft_action)) == 0)
         lost++;
     weft_action action = program->actions[lost];
-    if (action.kind == WEFT_UNSHARD || action.kind == WEFT_RESHARD || action.kind == WEFT_REDUCE_GRAD) return;
+    if (action.kind == WEFT_UNSHARD || action.kind == WEFT_RESHARD || action.kind == WEFT_REDUCE_GRAD ||
+        action.kind == WEFT_REDUCE_TENSOR)
+        return;
     snprintf(words, sizeof words, "never runs %s", weft_action_text(action, name));
     if (!strstr(error->text, words)) fail_msg("\"%s\" is not in \"%s\"", words, error->text);
 }
@@ -349,6 +358,68 @@ static void test_sharding(void **state)
     refused(program, "rank 0 never reduces the gradients of 2B0");
 }
 
+/* What overwrites, what adds, and in which buffer, in words. */
+static void test_effects(void **state)
+{
+    (void)state;
+    const weft_lower_options pages = {
+        .data = 2, .shard = WEFT_SHARD_WEIGHTS, .weight_buffers = 1, .gradient_buffers = 1};
+    weft_program *program = small(false);
+    program->actions[find(program, WEFT_B, 2, 0)].overwrite = 0;
+    refused(program, "rank 0: 2B0 adds to gradients that are not of this step, or were reduced: it is the first");
+    program = small(false);
+    program->actions[find(program, WEFT_B, 2, 1)].overwrite = 1;
+    refused(program, "rank 0: 2B1 overwrites gradients of its stage that it has to add to");
+    program = small(false);
+    program->actions[find(program, WEFT_F, 2, 1)].overwrite = 1;
+    refused(program, "rank 0 runs 2F1 of stage 2, micro-batch 1, which the kind has not");
+    program = placed("0,1,0,1", 2, &pages);
+    program->actions[find_kind(program, WEFT_REDUCE_GRAD, 2)].overwrite = 0;
+    refused(program, "rank 0: 2REDUCE_GRAD adds to gradients that are not of this step, or were reduced");
+    program = placed("0,1,0,1", 2, &pages);
+    program->pages[find(program, WEFT_F, 2, 1)].weights = 1;
+    refused(program, "rank 0 runs 2F1 with weights in buffer 1, but those of its stage are in buffer 0");
+    program = placed("0,1,0,1", 2, &pages);
+    program->pages[find(program, WEFT_B, 2, 1)].gradients = 1;
+    refused(program, "rank 0 runs 2B1 with gradients in buffer 1, but those of its stage are in buffer 0");
+    program = placed("0,1,0,1", 2, &pages);
+    program->pages[find(program, WEFT_F, 2, 1)].gradients = 1;
+    refused(program, "2F1 works in buffer 0 of weights and 1 of gradients, which the kind has not");
+    program = placed("0,1,0,1", 2, &pages);
+    weft_free(program->pages);
+    program->pages = NULL;
+    refused(program, "the program does not say where passes work");
+}
+
+/* Each REDUCE_GRAD has its REDUCE_TENSOR before it, and passes exchange only with others. */
+static void test_tensor(void **state)
+{
+    (void)state;
+    const weft_lower_options both = {.data = 2, .tensor = 2};
+    weft_program *program = placed("0,1,0,1", 2, &both);
+    weft_action *sum = &program->actions[find_kind(program, WEFT_REDUCE_TENSOR, 2)], held = sum[0];
+    assert_int_equal(sum[1].kind, WEFT_REDUCE_GRAD);
+    sum[0].kind = WEFT_REDUCE_GRAD;
+    sum[0].overwrite = 1;
+    sum[1] = held;
+    refused(program, "rank 0 runs 2REDUCE_GRAD without REDUCE_TENSOR of the same gradients before it");
+    program = placed("0,1,0,1", 2, &both);
+    program->actions[find_kind(program, WEFT_REDUCE_GRAD, 2)] = held;
+    refused(program, "rank 0 runs 2REDUCE_TENSOR twice for the same gradients");
+    program = placed("0,1,0,1", 2, &both);
+    program->tensor = 1;
+    refused(program, "2REDUCE_TENSOR on rank 0: tensor parallelism is not part of a program of width one");
+    program = placed("0,1,0,1", 2, &(weft_lower_options){0});
+    assert_int_equal(weft_allocate(4 * WEFT_PASS_KINDS, sizeof *program->exchanges, &program->exchanges, NULL),
+                     WEFT_OK);
+    refused(program, "passes of the program exchange something, but workers divide none");
+    program = placed("0,1,0,1", 2, &(weft_lower_options){.tensor = 2});
+    assert_int_equal(weft_allocate(4 * WEFT_PASS_KINDS, sizeof *program->exchanges, &program->exchanges, NULL),
+                     WEFT_OK);
+    program->exchanges[3].bytes = 7;
+    refused(program, "a pass cannot exchange 7 bytes in 0 exchanges");
+}
+
 /* The k-th message that is sent is the k-th that is received, of the same stage and of the same micro-batch. */
 static void test_messages_that_differ(void **state)
 {
@@ -458,7 +529,7 @@ static void spoil(weft_program *p, dice *d)
         p->rank_lanes[dice_roll(d, 2)] = value;
         break;
     case 9:
-        p->actions[dice_roll(d, p->action_count)].kind = (uint32_t)value & 0x7f;
+        p->actions[dice_roll(d, p->action_count)].kind = (uint32_t)value & 0x3f;
         break;
     case 10:
         p->after_first[dice_roll(d, p->action_count)] = (uint32_t)value;
@@ -504,6 +575,8 @@ int main(void)
         cmocka_unit_test(test_completeness),
         cmocka_unit_test(test_messages_that_differ),
         cmocka_unit_test(test_sharding),
+        cmocka_unit_test(test_effects),
+        cmocka_unit_test(test_tensor),
         cmocka_unit_test(test_right_all_the_same),
         cmocka_unit_test(test_lanes_that_look_alike),
         cmocka_unit_test(test_hostile),

@@ -51,7 +51,7 @@ static void end(fixture *it)
 typedef double table[MOST];
 
 typedef struct prices {
-    table forward, input, weight, backward, update, gather, reduce;
+    table forward, input, weight, backward, update, gather, reduce, sum, exchange;
     double collectives[WEFT_ACTION_KINDS];
 } prices;
 
@@ -66,6 +66,8 @@ static weft_costs random_costs(dice *d, prices *p)
                         .update = p->update,
                         .gathers = p->gather,
                         .reductions = dice_roll(d, 2) ? p->reduce : NULL,
+                        .sums = p->sum,
+                        .exchanges = {dice_roll(d, 2) ? p->exchange : NULL, p->exchange, NULL, p->exchange},
                         .message = dice_roll(d, 3),
                         .latency = dice_roll(d, 3),
                         .reduce = dice_roll(d, 3),
@@ -81,6 +83,7 @@ static weft_lower_options random_lowering(dice *d)
                                 .clip = update && dice_roll(d, 2),
                                 .metrics = dice_roll(d, 2),
                                 .data = 1 + (int32_t)dice_roll(d, 2),
+                                .tensor = 1 + (int32_t)dice_roll(d, 2),
                                 .shard = (weft_shard)dice_roll(d, WEFT_SHARDS),
                                 .weight_buffers = (int32_t)dice_roll(d, 3),
                                 .gradient_buffers = 0};
@@ -111,6 +114,7 @@ static void test_adds_up(void **state)
         prices p;
         weft_costs costs = random_costs(&d, &p);
         weft_lower_options lower = random_lowering(&d);
+        if (lower.weight_buffers == 1) costs.pairs = false; /* one buffer holds the weights of one part only */
         fixture it;
         sums all = {{{0}}};
         double idle = 0, shares = 0;
@@ -257,6 +261,7 @@ static void test_imbalance(void **state)
         weft_costs costs = random_costs(&d, &p);
         dice again = d;
         fixture it, flat;
+        memset(costs.exchanges, 0, sizeof costs.exchanges); /* a part of what a pass takes */
         costs.backward = p.backward;
         costs.pairs = false;
         simulate(&it, i % 2 ? build_kind(&d) : build_random(&d), &(weft_lower_options){0}, &costs);
@@ -395,6 +400,37 @@ static void test_gathers_at_the_end(void **state)
     end(&it);
 }
 
+/* Exchanges are idle time inside passes, whether a simulation adds them or a measured timeline is told of them. */
+static void test_exchanges(void **state)
+{
+    (void)state;
+    static const weft_exchanges told[2 * WEFT_PASS_KINDS] = {
+        [2 * WEFT_F] = {2, 16}, [2 * WEFT_F + 1] = {1, 8}, [2 * WEFT_B] = {5, 32}, [2 * WEFT_B + 1] = {3, 24}};
+    static const double one[] = {1, 1}, both[] = {2, 2}, forward[] = {0.5, 0.25}, backward[] = {1.25, 0.75};
+    weft_schedule_options options = {.kind = "gpipe", .ranks = 2, .microbatches = 3};
+    weft_schedule *schedule = NULL;
+    weft_error error;
+    fixture it;
+    assert_int_equal(weft_schedule_create(&options, &schedule, &error), WEFT_OK);
+    simulate(&it, schedule, &(weft_lower_options){.tensor = 2, .exchanges = told},
+             &(weft_costs){.forward = one,
+                           .backward_input = one,
+                           .backward_weight = one,
+                           .backward = both,
+                           .exchanges = {forward, backward, NULL, NULL}});
+    assert_true(it.bubble.ranks[0].busy == 9 && it.bubble.ranks[1].busy == 9);
+    assert_true(it.bubble.ranks[0].cause[WEFT_BUBBLE_EXCHANGE] == 3 * (0.5 + 1.25));
+    assert_true(it.bubble.ranks[1].cause[WEFT_BUBBLE_EXCHANGE] == 3 * (0.25 + 0.75));
+    double step = it.bubble.step_time;
+    assert_int_equal(weft_timeline_add_exchanges(&it.timeline, 0.125, 64, &error), WEFT_OK);
+    weft_bubble_fini(&it.bubble);
+    assert_int_equal(weft_bubble_init(&it.bubble, &it.timeline, &error), WEFT_OK);
+    assert_true(it.bubble.step_time == step);
+    assert_true(it.bubble.ranks[0].cause[WEFT_BUBBLE_EXCHANGE] == 3 * (7 * 0.125 + 48 / 64.0));
+    assert_true(it.bubble.ranks[1].cause[WEFT_BUBBLE_EXCHANGE] == 3 * (4 * 0.125 + 32 / 64.0));
+    end(&it);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_imbalance),
         cmocka_unit_test(test_waiting_is_no_imbalance),
         cmocka_unit_test(test_causes),
+        cmocka_unit_test(test_exchanges),
         cmocka_unit_test(test_latency),
         cmocka_unit_test(test_reductions_at_the_end),
         cmocka_unit_test(test_gathers_at_the_end),

@@ -17,7 +17,7 @@ enum { MOST = 64 };
 
 typedef struct known {
     double forward[MOST], input[MOST], weight[MOST], backward[MOST], update[MOST], messages[MOST], share[MOST],
-        gathers[MOST], reductions[MOST];
+        gathers[MOST], sums[MOST], reductions[MOST];
     double collectives[WEFT_ACTION_KINDS];
     weft_costs costs;
 } known;
@@ -31,6 +31,7 @@ static void roll(dice *d, known *out)
         out->update[s] = 0.1 + dice_roll(d, 1000) * 1e-4;
         out->messages[s] = dice_roll(d, 100) * 1e-3;
         out->gathers[s] = dice_roll(d, 100) * 1e-3;
+        out->sums[s] = dice_roll(d, 100) * 1e-3;
         out->reductions[s] = dice_roll(d, 100) * 1e-3;
         out->backward[s] = 1 + dice_roll(d, 1000) * 1e-3;
         out->share[s] = out->input[s] / (out->input[s] + out->weight[s]);
@@ -43,6 +44,7 @@ static void roll(dice *d, known *out)
                               .update = out->update,
                               .messages = out->messages,
                               .gathers = out->gathers,
+                              .sums = out->sums,
                               .reductions = out->reductions,
                               .collectives = out->collectives};
 }
@@ -98,6 +100,7 @@ static void compare_costs(const weft_program *program, const weft_costs *found, 
         }
         if (kind == WEFT_UPDATE) same(program, action, "UPDATE", found->update[s], wanted->update[s]);
         if (kind == WEFT_UNSHARD) same(program, action, "UNSHARD", found->gathers[s], wanted->gathers[s]);
+        if (kind == WEFT_REDUCE_TENSOR) same(program, action, "REDUCE_TENSOR", found->sums[s], wanted->sums[s]);
         if (kind == WEFT_REDUCE_GRAD) same(program, action, "REDUCE_GRAD", found->reductions[s], wanted->reductions[s]);
         if (kind == WEFT_SEND_F || kind == WEFT_SEND_B)
             same(program, action, "message", found->messages[s], wanted->messages[s]);

@@ -133,6 +133,7 @@ static double cost_of(const weft_costs *costs, weft_action a)
     if (a.kind == WEFT_UPDATE) return costs->update[a.stage];
     if (a.kind == WEFT_UNSHARD) return costs->gathers ? costs->gathers[a.stage] : 0;
     if (a.kind == WEFT_RESHARD) return 0;
+    if (a.kind == WEFT_REDUCE_TENSOR) return costs->sums ? costs->sums[a.stage] : 0;
     if (a.kind == WEFT_REDUCE_GRAD) return costs->reductions ? costs->reductions[a.stage] : costs->reduce;
     if (a.kind > WEFT_RECV_B) return costs->collectives ? costs->collectives[a.kind] : costs->reduce;
     if (!costs->messages) return costs->message;
@@ -159,6 +160,7 @@ static weft_costs random_costs(dice *d, double (*cost)[64])
                         .latency = dice_roll(d, 3),
                         .latencies = dice_roll(d, 2) ? cost[2] : NULL,
                         .gathers = dice_roll(d, 2) ? cost[1] : NULL,
+                        .sums = dice_roll(d, 2) ? cost[3] : NULL,
                         .reductions = dice_roll(d, 2) ? cost[2] : NULL,
                         .message = dice_roll(d, 3),
                         .reduce = dice_roll(d, 3),
@@ -200,7 +202,8 @@ static bool relax(const weft_program *p, const weft_costs *costs, double *begin)
                 more |= raise_to(&begin[a], begin[p->after[i]] + lasts(p, costs, p->after[i]) + after);
             uint32_t other = lane->match >= 0 ? p->lanes[lane->match].first + k : a;
             more |= raise_to(&begin[a], begin[other] + after - late(costs, p->actions[other]));
-            bool all = lane->kind == WEFT_PROGRAM_REDUCE && p->actions[a].kind != WEFT_REDUCE_GRAD;
+            bool all = lane->kind == WEFT_PROGRAM_REDUCE && p->actions[a].kind != WEFT_REDUCE_GRAD &&
+                       p->actions[a].kind != WEFT_REDUCE_TENSOR;
             for (uint32_t b = 0; all && b < p->action_count; b++)
                 if (p->actions[b].kind == p->actions[a].kind) more |= raise_to(&begin[a], begin[b]);
         }

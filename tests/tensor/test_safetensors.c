@@ -154,6 +154,54 @@ static void test_large_tensor(void **state)
     free(values);
 }
 
+/* Hands out fewer and fewer bytes at once, masked as long as they lie where the writer must not look; fails at a byte.
+ */
+typedef struct {
+    unsigned char room[5];
+    size_t given, fails_at;
+} hidden;
+
+static weft_status uncover(void *context, const void *data, size_t count, const void **out, size_t *out_count,
+                           weft_error *error)
+{
+    hidden *it = context;
+    size_t piece = 1 + it->given % sizeof it->room;
+    if (it->given >= it->fails_at) FAIL(error, WEFT_FAILED, "byte %zu does not come", it->given);
+    if (piece > count) piece = count;
+    for (size_t i = 0; i < piece; i++) it->room[i] = (unsigned char)(((const unsigned char *)data)[i] ^ 0xff);
+    it->given += piece;
+    *out = it->room;
+    *out_count = piece;
+    return WEFT_OK;
+}
+
+/* The same file, whether the writer finds the bytes or is given them. */
+static void test_sources(void **state)
+{
+    (void)state;
+    unsigned char masked[SAMPLES][24];
+    weft_tensor_entry entries[SAMPLES];
+    hidden it = {.fails_at = SIZE_MAX};
+    const weft_tensor_source source = {&it, uncover};
+    uint64_t plain = 0, sourced = 0;
+    weft_error error;
+    write_samples(&plain, NULL);
+    for (size_t i = 0; i < SAMPLES; i++) {
+        entries[i] = samples[i];
+        for (size_t k = 0; k < samples[i].bytes; k++)
+            masked[i][k] = (unsigned char)(((const unsigned char *)samples[i].data)[k] ^ 0xff);
+        if (samples[i].bytes) entries[i].data = masked[i];
+    }
+    assert_int_equal(weft_safetensors_write_from(&source, file_path, entries, SAMPLES, &sourced, NULL, &error),
+                     WEFT_OK);
+    assert_int_equal(sourced, plain);
+    it = (hidden){.fails_at = 30};
+    assert_int_equal(weft_safetensors_write_from(&source, file_path, entries, SAMPLES, &sourced, NULL, &error),
+                     WEFT_FAILED);
+    assert_non_null(strstr(error.text, "does not come"));
+    assert_int_equal(access(file_path, F_OK), -1); /* half a file is of no use */
+}
+
 static void test_files_of_others(void **state)
 {
     (void)state;
@@ -561,13 +609,21 @@ static int remove_root(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),         cmocka_unit_test(test_no_tensors),
-        cmocka_unit_test(test_large_tensor),       cmocka_unit_test(test_files_of_others),
-        cmocka_unit_test(test_malformed_headers),  cmocka_unit_test(test_malformed_places),
-        cmocka_unit_test(test_malformed_lengths),  cmocka_unit_test(test_deep_nesting),
-        cmocka_unit_test(test_truncated_anywhere), cmocka_unit_test(test_random_mutations),
-        cmocka_unit_test(test_writing_nonsense),   cmocka_unit_test(test_unwritable),
-        cmocka_unit_test(test_taken_names),        cmocka_unit_test(test_memory_for_headers),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_no_tensors),
+        cmocka_unit_test(test_sources),
+        cmocka_unit_test(test_large_tensor),
+        cmocka_unit_test(test_files_of_others),
+        cmocka_unit_test(test_malformed_headers),
+        cmocka_unit_test(test_malformed_places),
+        cmocka_unit_test(test_malformed_lengths),
+        cmocka_unit_test(test_deep_nesting),
+        cmocka_unit_test(test_truncated_anywhere),
+        cmocka_unit_test(test_random_mutations),
+        cmocka_unit_test(test_writing_nonsense),
+        cmocka_unit_test(test_unwritable),
+        cmocka_unit_test(test_taken_names),
+        cmocka_unit_test(test_memory_for_headers),
 #ifdef WEFT_HAVE_JANSSON
         cmocka_unit_test(test_as_json_is),
 #endif

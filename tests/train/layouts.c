@@ -226,7 +226,7 @@ bool test_suite_fits(const test_suite *suite, const test_layout *l)
 
 test_run test_suite_baseline(test_suite *suite, int data, int tensor, const char *element, const char *const *model)
 {
-    test_run run = {.model = model};
+    test_run run = {.model = model, .device = suite->device ? "reference" : NULL};
     weft_error error;
     test_layout l = {"gpipe", data, 1, 1, "none", "once", 2, element, "none", tensor};
     snprintf(run.folder, sizeof run.folder, "%s/baseline-%d-%d-%s-%s-%d", suite->folder, data, tensor, element,
@@ -254,11 +254,12 @@ static bool reduces_once(const test_layout *l)
 void test_suite_compare(test_suite *suite, const test_layout *l, const char *const *model, const test_run *base)
 {
     char name[256], why[512] = "";
-    test_run run = {.model = model, .poisons = true};
+    test_run run = {.model = model, .poisons = true, .device = suite->device};
     weft_error error;
     if (!test_suite_fits(suite, l)) return;
     test_layout_name(l, name, sizeof name);
-    snprintf(run.folder, sizeof run.folder, "%s/%s-%s%s", suite->folder, suite->transport, name, model ? model[0] : "");
+    snprintf(run.folder, sizeof run.folder, "%s/%s-%s%s-%d", suite->folder, suite->transport, name,
+             model ? model[0] : "", suite->turn);
     weft_status status = test_layout_train(&run, suite->corpus, l, suite->transport, 0, &error);
     if (suite->process != 0) return;
     const char *shown = run.folder + strlen(suite->folder) + 1;

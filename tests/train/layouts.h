@@ -68,6 +68,8 @@ typedef struct test_suite {
     const char *transport, *folder;
     char corpus[512];
     int32_t process, workers; /* workers 0: any number */
+    int turn;                 /* counts runs of one layout, for their folders */
+    const char *device;       /* what layouts run on, NULL: the configuration's; baselines run on reference then */
     int passed, failed;
 } test_suite;
 

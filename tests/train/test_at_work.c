@@ -3,6 +3,7 @@
  * be heard; and what the others make of the answers they get: silence and a standstill end the run, work does not.
  */
 #include "layouts.h"
+#include "place.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -18,9 +19,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static char folder[] = "/tmp/weft-at-work-XXXXXX";
-static char corpus[64];
 
 /* What is changed in the answers to a question. */
 typedef enum { HONEST, SILENT_LAST, FIRST_ALL_WAIT } answers;
@@ -66,22 +64,6 @@ weft_status __wrap_weft_local_transport_create(weft_local_hub *hub, int32_t rank
     (*out)->operations = &watched[rank];
     (*out)->driven = stage.driven;
     return WEFT_OK;
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    if (!mkdtemp(folder)) return -1;
-    snprintf(corpus, sizeof corpus, "%s/corpus.txt", folder);
-    test_write_corpus(corpus);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    weft_error error;
-    return weft_folder_remove(folder, &error) == WEFT_OK ? 0 : -1;
 }
 
 /* What the observer was told, each time not before the transport had been driven again and again meanwhile. */
@@ -143,10 +125,10 @@ static weft_status train(const char *const *overrides, const weft_train_options 
     test_run run = {0};
     weft_config config;
     weft_job *job = NULL;
-    snprintf(run.folder, sizeof run.folder, "%s/run", folder);
+    snprintf(run.folder, sizeof run.folder, "%s/run", test_folder);
     assert_int_equal(weft_folder_remove(run.folder, error), WEFT_OK);
     weft_error_clear(error);
-    TRY(test_job(&run, corpus, overrides, &config, &job, error));
+    TRY(test_job(&run, test_corpus, overrides, &config, &job, error));
     alarm(300);
     weft_status status = weft_train(job, options, error);
     alarm(0);
@@ -223,5 +205,5 @@ int main(void)
         cmocka_unit_test(test_observed_while_driven),
         cmocka_unit_test(test_answers),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, test_place_set_up, test_place_tear_down);
 }

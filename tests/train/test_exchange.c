@@ -3,6 +3,7 @@
  * with its action, and a transport that fails at any call ends the run by that cause, whoever waits where.
  */
 #include "layouts.h"
+#include "place.h"
 
 #include "base/file.h"
 #include "train/world.h"
@@ -29,9 +30,6 @@ static struct {
     int after;     /* so many of them go well: then one fails, or all are lost */
     int seen;      /* by the victim's thread only */
 } fault;
-
-static char folder[] = "/tmp/weft-exchange-XXXXXX";
-static char corpus[64];
 
 static const weft_transport_operations *real;
 
@@ -98,22 +96,6 @@ weft_status __wrap_weft_local_transport_create(weft_local_hub *hub, int32_t rank
     return WEFT_OK;
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    if (!mkdtemp(folder)) return -1;
-    snprintf(corpus, sizeof corpus, "%s/corpus.txt", folder);
-    test_write_corpus(corpus);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    weft_error error;
-    return weft_folder_remove(folder, &error) == WEFT_OK ? 0 : -1;
-}
-
 /* A run that hangs is ended by the alarm. */
 static weft_status train(const char *const *layout, const char *timeout, weft_error *error)
 {
@@ -123,10 +105,10 @@ static weft_status train(const char *const *layout, const char *timeout, weft_er
     int count = 8;
     while (*layout) overrides[count++] = *layout++;
     test_run run = {.trial_steps = 1};
-    snprintf(run.folder, sizeof run.folder, "%s/none", folder);
+    snprintf(run.folder, sizeof run.folder, "%s/none", test_folder);
     weft_error_clear(error);
     alarm(60);
-    weft_status status = test_train(&run, corpus, overrides, error);
+    weft_status status = test_train(&run, test_corpus, overrides, error);
     alarm(0);
     return status;
 }
@@ -149,11 +131,9 @@ static void test_lost(void **state)
         int after;
         const char *what;
     } cases[] = {
-        {WEFT_WORLD_TENSOR_GATHER, 0, "0F0, a gather of rows"},
-        {WEFT_WORLD_TENSOR_GATHER, 12, "0B0, a gather of rows"},
-        {WEFT_WORLD_TENSOR_REDUCE, 1, "0F0, a sum of parts"},
-        {WEFT_WORLD_TENSOR_REDUCE, 50, "0B1, a sum of parts"},
-        {WEFT_WORLD_TENSOR_SUM, 1, "0REDUCE_GRAD"},
+        {WEFT_WORLD_TENSOR_GATHER, 0, "0F0, a gather of rows"}, {WEFT_WORLD_TENSOR_GATHER, 12, "0B0, a gather of rows"},
+        {WEFT_WORLD_TENSOR_REDUCE, 1, "0F0, a sum of parts"},   {WEFT_WORLD_TENSOR_REDUCE, 50, "0B1, a sum of parts"},
+        {WEFT_WORLD_TENSOR_SUM, 1, "0REDUCE_TENSOR"},
     };
     static const char *const layout[] = {"parallel.tensor=2", NULL};
     const weft_job job = {.data = 1, .tensor = 2, .ranks = 1, .workers = 2};
@@ -209,5 +189,5 @@ int main(void)
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_any_call_fails),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, test_place_set_up, test_place_tear_down);
 }

@@ -1,6 +1,7 @@
 /* Each allocation in turn fails, of whichever worker, in whole runs: all workers end, and say why. */
 #include "../base/failing.h"
 #include "layouts.h"
+#include "place.h"
 
 #include "base/file.h"
 #include "train/rehearse.h"
@@ -13,9 +14,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static char root[] = "/tmp/weft-no-memory-XXXXXX";
-static char corpus[64];
 
 #define TINY                                                                                                           \
     "run.steps=1", "model.layers=2", "model.width=4", "model.heads=2", "model.feed_forward=4", "batch.microbatches=1", \
@@ -32,8 +30,8 @@ static weft_status train(void *context, weft_error *error)
 {
     order *it = context;
     test_run run = {.resume = it->resume, .trial_steps = it->trial, .calibrate_seconds = it->resume ? 0 : 1e-9};
-    snprintf(run.folder, sizeof run.folder, "%s/%d", root, it->resume ? 0 : it->runs++);
-    return test_train(&run, corpus, it->overrides, error);
+    snprintf(run.folder, sizeof run.folder, "%s/%d", test_folder, it->resume ? 0 : it->runs++);
+    return test_train(&run, test_corpus, it->overrides, error);
 }
 
 static int ignore_token(void *context, int32_t token, bool bytes)
@@ -84,21 +82,6 @@ static weft_status rehearse(void *context, weft_error *error)
     return status;
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    if (!mkdtemp(root)) return -1;
-    snprintf(corpus, sizeof corpus, "%s/corpus.txt", root);
-    test_write_corpus(corpus);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    return weft_folder_remove(root, NULL) == WEFT_OK ? 0 : -1;
-}
-
 /* One allocation is forgiven: a folder of which is not known whether it has a checkpoint counts as one that has. */
 static void test_runs(void **state)
 {
@@ -111,7 +94,7 @@ static void test_runs(void **state)
     weft_error error;
     order fresh = {.overrides = piped}, again = {.overrides = piped, .resume = true};
     if (train(&fresh, &error) != WEFT_OK) fail_msg("%s", error.text);
-    snprintf(first, sizeof first, "%s/0", root);
+    snprintf(first, sizeof first, "%s/0", test_folder);
     assert_true(failing_each(sample, first, FAILING_REPORTS) > 30);
     assert_true(failing_each(train, &again, FAILING_FORGIVES) > 100);
     assert_true(failing_each(train, &fresh, FAILING_FORGIVES) > 100);
@@ -127,7 +110,8 @@ static void test_rehearsal(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_runs, set_up, tear_down),
-                                       cmocka_unit_test(test_rehearsal)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_runs, test_place_set_up, test_place_tear_down),
+        cmocka_unit_test(test_rehearsal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

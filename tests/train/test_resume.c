@@ -1,5 +1,6 @@
 /* What a run that goes on from a checkpoint reads, what it says, and which checkpoints it does not believe. */
 #include "layouts.h"
+#include "place.h"
 
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
@@ -27,25 +28,6 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size)
     return __real_aligned_alloc(alignment, size);
 }
 
-static char folder[] = "/tmp/weft-resume-XXXXXX";
-static char corpus[64];
-
-static int set_up(void **state)
-{
-    (void)state;
-    if (!mkdtemp(folder)) return -1;
-    snprintf(corpus, sizeof corpus, "%s/corpus.txt", folder);
-    test_write_corpus(corpus);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    weft_error error;
-    return weft_folder_remove(folder, &error) == WEFT_OK ? 0 : -1;
-}
-
 enum { MOST_KEYS = 12 };
 
 /* Trains in folder/NAME with the keys, separated by blanks; what was told before is forgotten. */
@@ -54,7 +36,7 @@ static weft_status train(test_run *run, const char *name, const char *keys, weft
     char words[512], *at = words;
     const char *overrides[MOST_KEYS + 2] = {"device=reference"};
     int count = 1;
-    snprintf(run->folder, sizeof run->folder, "%s/%s", folder, name);
+    snprintf(run->folder, sizeof run->folder, "%s/%s", test_folder, name);
     snprintf(words, sizeof words, "%s", keys);
     for (char *key; (key = strsep(&at, " "));) {
         assert_in_range(count, 1, MOST_KEYS);
@@ -62,7 +44,7 @@ static weft_status train(test_run *run, const char *name, const char *keys, weft
     }
     run->notes[0] = '\0';
     weft_error_clear(error);
-    return test_train(run, corpus, overrides, error);
+    return test_train(run, test_corpus, overrides, error);
 }
 
 static void trains(test_run *run, const char *name, const char *keys)
@@ -210,9 +192,9 @@ static void test_same_held_out(void **state)
     (void)state;
     char moved[80], keys[128];
     test_run run = {.stop_after = 1};
-    snprintf(moved, sizeof moved, "%s/moved.txt", folder);
+    snprintf(moved, sizeof moved, "%s/moved.txt", test_folder);
     test_write_corpus(moved);
-    snprintf(keys, sizeof keys, "run.steps=3 data.held_out_path=%s", corpus);
+    snprintf(keys, sizeof keys, "run.steps=3 data.held_out_path=%s", test_corpus);
     trains(&run, "moved", keys);
     run = (test_run){.resume = true};
     snprintf(keys, sizeof keys, "run.steps=3 data.held_out_path=%s data.held_out=0.5", moved);
@@ -252,7 +234,7 @@ static void write_again(const test_run *run, int64_t step, bool moments, const c
     weft_text dump;
     const char *none[] = {"device=reference", NULL};
     weft_text_init(&dump);
-    assert_int_equal(test_job(run, corpus, none, &config, &job, &error), WEFT_OK);
+    assert_int_equal(test_job(run, test_corpus, none, &config, &job, &error), WEFT_OK);
     assert_int_equal(weft_checkpoint_open(run->folder, &checkpoint, &error), WEFT_OK);
     assert_in_range(job->parameter_count, 1, MOST);
     assert_int_equal(weft_checkpoint_begin(run->folder, step, &error), WEFT_OK);
@@ -309,7 +291,7 @@ static void test_lost_moments(void **state)
     snprintf(path, sizeof path, "%s/step-00000003", run.folder);
     assert_int_equal(weft_folder_remove(path, &error), WEFT_OK);
     trains(&run, "moments", "run.steps=6");
-    snprintf(path, sizeof path, "%s/untrained", folder);
+    snprintf(path, sizeof path, "%s/untrained", test_folder);
     test_run untrained = {.resume = true};
     snprintf(untrained.folder, sizeof untrained.folder, "%s", run.folder);
     write_again(&run, 0, false, "steps: 6", "steps: 6");
@@ -365,13 +347,13 @@ static void test_run_folders(void **state)
     test_run run = {0};
     trains(&run, "folders", "run.steps=2 checkpoint.every=1");
     snprintf(path, sizeof path, "%s/step-00000002/checkpoint.yaml", run.folder);
-    snprintf(away, sizeof away, "%s/kept", folder);
+    snprintf(away, sizeof away, "%s/kept", test_folder);
     assert_int_equal(rename(path, away), 0);
     refuses(&run, "folders", "run.steps=3", "holds a checkpoint: add --resume");
     run.resume = true;
     refuses(&run, "folders", "run.steps=3", "step-00000002: its checkpoint.yaml is missing");
     refuses(&run, "folders/step-00000001", "run.steps=3", "is a checkpoint itself");
-    snprintf(path, sizeof path, "%s/folders/step-00000002", folder);
+    snprintf(path, sizeof path, "%s/folders/step-00000002", test_folder);
     assert_int_equal(weft_folder_remove(path, &error), WEFT_OK);
     trains(&run, "folders", "run.steps=3");
     assert_int_equal(run.steps, 3);
@@ -386,5 +368,5 @@ int main(void)
         cmocka_unit_test(test_lost_moments),       cmocka_unit_test(test_lies_are_cheap),
         cmocka_unit_test(test_run_folders),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, test_place_set_up, test_place_tear_down);
 }

@@ -1,5 +1,6 @@
 /* Schedules from files and placements from lists: they train with the bits of one worker, or say why not. */
 #include "layouts.h"
+#include "place.h"
 
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
@@ -14,8 +15,6 @@
 
 #include <cmocka.h>
 
-static char folder[] = "/tmp/weft-files-XXXXXX";
-static char corpus[64];
 static test_run alone; /* one worker */
 
 static const char order_note[] = "gradients do not arrive in ascending micro-batch order";
@@ -27,8 +26,8 @@ static weft_status train(const char *name, const char *file, const char *const *
     char path[128], schedule[160];
     const char *overrides[16] = {"device=reference"};
     int count = 1;
-    snprintf(run->folder, sizeof run->folder, "%s/%s", folder, name);
-    snprintf(path, sizeof path, "%s/%s.csv", folder, name);
+    snprintf(run->folder, sizeof run->folder, "%s/%s", test_folder, name);
+    snprintf(path, sizeof path, "%s/%s.csv", test_folder, name);
     snprintf(schedule, sizeof schedule, "parallel.schedule=%s", path);
     if (file) {
         assert_int_equal(weft_file_write(path, file, strlen(file), error), WEFT_OK);
@@ -37,25 +36,15 @@ static weft_status train(const char *name, const char *file, const char *const *
     while (*settings) overrides[count++] = *settings++;
     overrides[count] = NULL;
     weft_error_clear(error);
-    return test_train(run, corpus, overrides, error);
+    return test_train(run, test_corpus, overrides, error);
 }
 
 static int set_up(void **state)
 {
-    (void)state;
     weft_error error;
     const char *none[] = {NULL};
-    if (!mkdtemp(folder)) return -1;
-    snprintf(corpus, sizeof corpus, "%s/corpus.txt", folder);
-    test_write_corpus(corpus);
+    if (test_place_set_up(state) != 0) return -1;
     return train("alone", NULL, none, &alone, &error) == WEFT_OK ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    weft_error error;
-    return weft_folder_remove(folder, &error) == WEFT_OK ? 0 : -1;
 }
 
 static void check_same_bits(const char *name, const test_run *run)
@@ -222,5 +211,5 @@ int main(void)
         cmocka_unit_test(test_placement_lists),
         cmocka_unit_test(test_sample_of_any_schedule),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, test_place_tear_down);
 }

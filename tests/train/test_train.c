@@ -1,4 +1,5 @@
 #include "layouts.h"
+#include "place.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -27,25 +28,6 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size)
     size_t limit = atomic_load(&refused_from);
     if (limit && size >= limit) return NULL;
     return __real_aligned_alloc(alignment, size);
-}
-
-static char folder[] = "/tmp/weft-train-XXXXXX";
-static char corpus[64];
-
-static int set_up(void **state)
-{
-    (void)state;
-    if (!mkdtemp(folder)) return -1;
-    snprintf(corpus, sizeof corpus, "%s/corpus.txt", folder);
-    test_write_corpus(corpus);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    weft_error error;
-    return weft_folder_remove(folder, &error) == WEFT_OK ? 0 : -1;
 }
 
 static weft_config config_with(int64_t decay, int64_t warmup, int64_t decay_steps)
@@ -101,7 +83,7 @@ static void assert_steps_allocate_nothing(const char *parallel)
     snprintf(yaml, sizeof yaml,
              "run: {steps: 8, folder: %s/allocations}\nmodel: {layers: 4, width: 32, heads: 2, context: 16}\n"
              "data: {path: %s}\nbatch: {microbatches: 4}\nparallel: {%s}\ndevice: reference\n",
-             folder, corpus, parallel);
+             test_folder, test_corpus, parallel);
     weft_config config;
     weft_error error;
     weft_job *job = NULL;
@@ -141,7 +123,7 @@ static void test_out_of_memory(void **state)
         snprintf(yaml, sizeof yaml,
                  "run: {steps: 1, folder: %s/none}\nmodel: {layers: 8, width: 32, heads: 2, context: 64}\n"
                  "data: {path: %s}\ndevice: reference\n%s",
-                 folder, corpus, cases[i].keys);
+                 test_folder, test_corpus, cases[i].keys);
         weft_config config;
         weft_error error;
         weft_job *job = NULL;
@@ -164,19 +146,19 @@ static void test_resume_elsewhere(void **state)
     (void)state;
     weft_error error;
     test_run whole = {0}, cut = {.stop_after = 3};
-    snprintf(whole.folder, sizeof whole.folder, "%s/whole", folder);
-    snprintf(cut.folder, sizeof cut.folder, "%s/cut", folder);
+    snprintf(whole.folder, sizeof whole.folder, "%s/whole", test_folder);
+    snprintf(cut.folder, sizeof cut.folder, "%s/cut", test_folder);
     const char *one[] = {"device=reference", NULL};
     const char *two[] = {"device=reference", "parallel.pipeline=2", "parallel.loops=2", "recompute=full", NULL};
-    assert_int_equal(test_train(&whole, corpus, one, &error), WEFT_OK);
-    assert_int_equal(test_train(&cut, corpus, one, &error), WEFT_OK);
+    assert_int_equal(test_train(&whole, test_corpus, one, &error), WEFT_OK);
+    assert_int_equal(test_train(&cut, test_corpus, one, &error), WEFT_OK);
     assert_int_equal(cut.steps, 4); /* asked while the fourth was about to start */
     cut.stop = 0;
     cut.stop_after = 0;
-    assert_int_equal(test_train(&cut, corpus, two, &error), WEFT_INVALID);
+    assert_int_equal(test_train(&cut, test_corpus, two, &error), WEFT_INVALID);
     assert_non_null(strstr(error.text, "--resume"));
     cut.resume = true;
-    assert_int_equal(test_train(&cut, corpus, two, &error), WEFT_OK);
+    assert_int_equal(test_train(&cut, test_corpus, two, &error), WEFT_OK);
     bool same = false;
     weft_text difference;
     weft_text_init(&difference);
@@ -193,24 +175,24 @@ static void test_resume_changed(void **state)
     (void)state;
     weft_error error;
     test_run run = {.stop_after = 2};
-    snprintf(run.folder, sizeof run.folder, "%s/changed", folder);
+    snprintf(run.folder, sizeof run.folder, "%s/changed", test_folder);
     const char *first[] = {"device=reference", NULL};
     const char *wider[] = {"device=reference", "model.width=64", NULL};
     const char *looser[] = {"device=reference",    "batch.sequences=1", "optimizer.beta2=0.9", "run.seed=8",
                             "parallel.pipeline=2", "recompute=full",    "checkpoint.every=1",  NULL};
     const char *fewer[] = {"device=reference", "run.steps=2", NULL};
-    assert_int_equal(test_train(&run, corpus, first, &error), WEFT_OK);
+    assert_int_equal(test_train(&run, test_corpus, first, &error), WEFT_OK);
     assert_int_equal(run.notes[0], '\0');
     run.stop = 0;
     run.stop_after = 0;
     run.resume = true;
-    assert_int_equal(test_train(&run, corpus, wider, &error), WEFT_INVALID);
+    assert_int_equal(test_train(&run, test_corpus, wider, &error), WEFT_INVALID);
     assert_non_null(strstr(error.text, "model.width: is 64, but the model in"));
     assert_non_null(strstr(error.text, "has 32"));
-    assert_int_equal(test_train(&run, corpus, fewer, &error), WEFT_OK);
+    assert_int_equal(test_train(&run, test_corpus, fewer, &error), WEFT_OK);
     assert_non_null(strstr(run.notes, "run.steps is 2"));
     run.notes[0] = '\0';
-    assert_int_equal(test_train(&run, corpus, looser, &error), WEFT_OK);
+    assert_int_equal(test_train(&run, test_corpus, looser, &error), WEFT_OK);
     assert_non_null(strstr(run.notes, "batch.sequences is 1, the checkpoint was trained with 2"));
     assert_non_null(strstr(run.notes, "optimizer.beta2 is 0.9,"));
     assert_non_null(strstr(run.notes, "run.seed is 8,"));
@@ -226,7 +208,7 @@ static void test_corrections(void **state)
     weft_error error;
     weft_checkpoint *checkpoint = NULL;
     test_run run = {0};
-    snprintf(run.folder, sizeof run.folder, "%s/corrections", folder);
+    snprintf(run.folder, sizeof run.folder, "%s/corrections", test_folder);
     const char *overrides[] = {"device=reference",
                                "run.steps=1",
                                "optimizer.beta1=0",
@@ -238,7 +220,7 @@ static void test_corrections(void **state)
                                "optimizer.decay=constant",
                                "data.held_out=0",
                                NULL};
-    assert_int_equal(test_train(&run, corpus, overrides, &error), WEFT_OK);
+    assert_int_equal(test_train(&run, test_corpus, overrides, &error), WEFT_OK);
     assert_int_equal(weft_checkpoint_open(run.folder, &checkpoint, &error), WEFT_OK);
     float bias[32];
     const int64_t shape[] = {32};
@@ -272,7 +254,7 @@ static void test_not_finite(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         test_run run = {0};
-        snprintf(run.folder, sizeof run.folder, "%s/diverged-%d", folder, (int)i);
+        snprintf(run.folder, sizeof run.folder, "%s/diverged-%d", test_folder, (int)i);
         const char *overrides[] = {"device=reference",
                                    "model.init_deviation=100",
                                    "model.norm_epsilon=1e-12",
@@ -285,7 +267,7 @@ static void test_not_finite(void **state)
                                    cases[i].data,
                                    cases[i].shard,
                                    NULL};
-        assert_int_equal(test_train(&run, corpus, overrides, &error), WEFT_FAILED);
+        assert_int_equal(test_train(&run, test_corpus, overrides, &error), WEFT_FAILED);
         assert_non_null(strstr(error.text, "not finite"));
         if (!strstr(error.text, cases[i].words)) fail_msg("'%s' is not in '%s'", cases[i].words, error.text);
         assert_non_null(strstr(error.text, "stage"));
@@ -299,9 +281,9 @@ static void test_stop_skips_evaluation(void **state)
     (void)state;
     weft_error error;
     test_run run = {.stop = 1, .held_out = -1};
-    snprintf(run.folder, sizeof run.folder, "%s/unevaluated", folder);
+    snprintf(run.folder, sizeof run.folder, "%s/unevaluated", test_folder);
     const char *overrides[] = {"device=reference", "run.evaluate_every=1", NULL};
-    assert_int_equal(test_train(&run, corpus, overrides, &error), WEFT_OK);
+    assert_int_equal(test_train(&run, test_corpus, overrides, &error), WEFT_OK);
     assert_true(run.held_out == -1);
     assert_true(weft_checkpoint_exists(run.folder));
 }
@@ -321,7 +303,7 @@ static void train_slowly(const char *parallel)
     snprintf(yaml, sizeof yaml,
              "run: {steps: 2, folder: %s/slow}\nmodel: {layers: 4, width: 32, heads: 2, context: 16}\n"
              "data: {path: %s}\nbatch: {microbatches: 4}\nparallel: {%s}\ndevice: reference\ntimeout: 0.1\n",
-             folder, corpus, parallel);
+             test_folder, test_corpus, parallel);
     weft_config config;
     weft_error error;
     weft_job *job = NULL;
@@ -347,36 +329,36 @@ static void test_uneven_stages(void **state)
     (void)state;
     weft_error error;
     test_run one = {0}, uneven = {0};
-    snprintf(one.folder, sizeof one.folder, "%s/llama-one", folder);
-    snprintf(uneven.folder, sizeof uneven.folder, "%s/llama-uneven", folder);
+    snprintf(one.folder, sizeof one.folder, "%s/llama-one", test_folder);
+    snprintf(uneven.folder, sizeof uneven.folder, "%s/llama-uneven", test_folder);
     const char *base[] = {"device=reference", "model.architecture=llama", "model.kv_heads=2", NULL};
     const char *split[] = {
         "device=reference", "model.architecture=llama",  "model.kv_heads=2",     "parallel.pipeline=2",
         "parallel.loops=2", "parallel.stages=[0,5,3,0]", "batch.microbatches=6", NULL};
-    assert_int_equal(test_train(&one, corpus, base, &error), WEFT_OK);
-    assert_int_equal(test_train(&uneven, corpus, split, &error), WEFT_OK);
+    assert_int_equal(test_train(&one, test_corpus, base, &error), WEFT_OK);
+    assert_int_equal(test_train(&uneven, test_corpus, split, &error), WEFT_OK);
     assert_memory_equal(one.losses, uneven.losses, sizeof one.losses);
     assert_memory_equal(&one.held_out, &uneven.held_out, sizeof one.held_out);
 }
 
-/* A trial takes the steps of a run and touches no run folder, neither one that is there nor one that is not. */
+/* A trial takes the steps of a run and touches no run test_folder, neither one that is there nor one that is not. */
 static void test_trial(void **state)
 {
     (void)state;
     weft_error error;
     test_run whole = {0}, trial = {.trial_steps = 4}, cut = {.trial_steps = 4, .stop_after = 2}, none = {0};
-    snprintf(whole.folder, sizeof whole.folder, "%s/kept", folder);
+    snprintf(whole.folder, sizeof whole.folder, "%s/kept", test_folder);
     memcpy(trial.folder, whole.folder, sizeof trial.folder);
-    snprintf(cut.folder, sizeof cut.folder, "%s/never", folder);
+    snprintf(cut.folder, sizeof cut.folder, "%s/never", test_folder);
     const char *overrides[] = {"device=reference", "parallel.pipeline=2", "run.evaluate_every=1", NULL};
-    assert_int_equal(test_train(&whole, corpus, overrides, &error), WEFT_OK);
+    assert_int_equal(test_train(&whole, test_corpus, overrides, &error), WEFT_OK);
     assert_false(whole.stopped);
     weft_arena arena;
     weft_arena_init(&arena);
     const char **before = NULL, **after = NULL;
     size_t count_before = 0, count_after = 0;
     assert_int_equal(weft_folder_list(whole.folder, &arena, &before, &count_before, &error), WEFT_OK);
-    assert_int_equal(test_train(&trial, corpus, overrides, &error), WEFT_OK);
+    assert_int_equal(test_train(&trial, test_corpus, overrides, &error), WEFT_OK);
     assert_int_equal(weft_folder_list(whole.folder, &arena, &after, &count_after, &error), WEFT_OK);
     assert_int_equal(count_before, count_after);
     for (size_t i = 0; i < count_before; i++) assert_string_equal(before[i], after[i]);
@@ -385,7 +367,7 @@ static void test_trial(void **state)
     assert_false(trial.stopped);
     assert_memory_equal(trial.losses, whole.losses, 5 * sizeof *trial.losses);
     assert_memory_equal(&trial.held_out, &none.held_out, sizeof none.held_out); /* not evaluated */
-    assert_int_equal(test_train(&cut, corpus, overrides, &error), WEFT_OK);
+    assert_int_equal(test_train(&cut, test_corpus, overrides, &error), WEFT_OK);
     assert_true(cut.stopped);
     assert_int_equal(cut.steps, 3); /* asked while the third was about to start */
     assert_false(weft_path_exists(cut.folder));
@@ -444,7 +426,7 @@ static void expect_timelines(const char *keys, int64_t steps, const char *wanted
     snprintf(yaml, sizeof yaml,
              "run: {folder: %s/timed, %s}\nmodel: {layers: 4, width: 32, heads: 2, context: 16}\ndata: {path: %s}\n"
              "batch: {microbatches: 4}\nparallel: {pipeline: 2, loops: 2}\ndevice: reference\n",
-             folder, keys, corpus);
+             test_folder, keys, test_corpus);
     weft_config config;
     weft_error error;
     weft_job *job = NULL;
@@ -502,14 +484,14 @@ static void test_calibration(void **state)
         const char *overrides[] = {"device=reference", "parallel.pipeline=2", "parallel.loops=2", schedule, NULL};
         test_run plain = {.trial_steps = 3};
         test_run timed = {.trial_steps = 3, .calibrate_seconds = 1e-3, .calibrated = check_calibration};
-        assert_int_equal(test_train(&plain, corpus, overrides, &error), WEFT_OK);
-        assert_int_equal(test_train(&timed, corpus, overrides, &error), WEFT_OK);
+        assert_int_equal(test_train(&plain, test_corpus, overrides, &error), WEFT_OK);
+        assert_int_equal(test_train(&timed, test_corpus, overrides, &error), WEFT_OK);
         assert_true(timed.held_out == -2);
         assert_memory_equal(plain.losses, timed.losses, sizeof plain.losses);
     }
     test_run stopped = {.trial_steps = 3, .calibrate_seconds = 1e-3, .stop = 1};
     const char *overrides[] = {"device=reference", "parallel.pipeline=2", NULL};
-    assert_int_equal(test_train(&stopped, corpus, overrides, &error), WEFT_OK);
+    assert_int_equal(test_train(&stopped, test_corpus, overrides, &error), WEFT_OK);
     assert_true(stopped.stopped);
     assert_int_equal(stopped.steps, 0);
 }
@@ -525,5 +507,5 @@ int main(void)
         cmocka_unit_test(test_trial),          cmocka_unit_test(test_timelines),
         cmocka_unit_test(test_calibration),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, test_place_set_up, test_place_tear_down);
 }

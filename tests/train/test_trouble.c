@@ -3,6 +3,7 @@
  * cause, what was done is saved, and a resumed run has the bits and the evaluations of one in which nothing failed.
  */
 #include "layouts.h"
+#include "place.h"
 
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
@@ -22,8 +23,7 @@ enum { STEPS = 6, VOCABULARY = 128, CORPUS = 20000 };
 
 typedef enum { NOTHING, STEP, EVALUATED, TIMELINE, SAVED, DATA, HELD_OUT } culprit;
 
-static char folder[] = "/tmp/weft-trouble-XXXXXX";
-static char corpus[64], held_out[64];
+static char held_out[128];
 
 /* A run whose observer fails, or spoils the data, at a step. */
 typedef struct {
@@ -64,7 +64,7 @@ static weft_status on_step(void *context, const weft_step_record *record, weft_e
 {
     trial *it = context;
     it->losses[record->step] = record->loss;
-    if (it->fails == DATA && it->at == record->step) write_text(corpus, true);
+    if (it->fails == DATA && it->at == record->step) write_text(test_corpus, true);
     if (it->fails == HELD_OUT && it->at == record->step) write_text(held_out, true);
     return act(it, STEP, record->step, error);
 }
@@ -97,7 +97,7 @@ static bool lacks_evaluation(void *context, int64_t step)
 static const char *folder_of(const trial *it)
 {
     static char path[160];
-    snprintf(path, sizeof path, "%s/%s", folder, it->name);
+    snprintf(path, sizeof path, "%s/%s", test_folder, it->name);
     return path;
 }
 
@@ -116,7 +116,7 @@ static weft_status train(trial *it, const char *const *overrides, weft_error *er
     weft_job *job = NULL;
     snprintf(run.folder, sizeof run.folder, "%s", folder_of(it));
     weft_error_clear(error);
-    TRY(test_job(&run, corpus, all, &config, &job, error));
+    TRY(test_job(&run, test_corpus, all, &config, &job, error));
     weft_train_options options = {.resume = it->resume,
                                   .observer = {.context = it,
                                                .step = on_step,
@@ -134,20 +134,11 @@ static weft_status train(trial *it, const char *const *overrides, weft_error *er
 
 static int set_up(void **state)
 {
-    (void)state;
-    if (!mkdtemp(folder)) return -1;
-    snprintf(corpus, sizeof corpus, "%s/corpus.txt", folder);
-    snprintf(held_out, sizeof held_out, "%s/held-out.txt", folder);
-    write_text(corpus, false);
+    if (test_place_set_up(state) != 0) return -1;
+    snprintf(held_out, sizeof held_out, "%s/held-out.txt", test_folder);
+    write_text(test_corpus, false);
     write_text(held_out, false);
     return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    weft_error error;
-    return weft_folder_remove(folder, &error) == WEFT_OK ? 0 : -1;
 }
 
 static void assert_says(const weft_error *error, const char *words)
@@ -177,7 +168,7 @@ static void check(const char *const *overrides, trial *broken, const trial *whol
     assert_int_equal(saved_step(broken), saved);
     snprintf(text, sizeof text, "the checkpoint of step %d is saved", (int)saved);
     assert_says(&error, text);
-    write_text(corpus, false);
+    write_text(test_corpus, false);
     write_text(held_out, false);
     trial again = {.resume = true, .lacks = saved % 2 == 0 && broken->evaluations[saved] == 0};
     snprintf(again.name, sizeof again.name, "%s", broken->name);
@@ -231,13 +222,13 @@ static void test_first_batch(void **state)
     static const char *const overrides[] = {"parallel.data=2", NULL};
     trial it = {.name = "first"};
     weft_error error;
-    write_text(corpus, true);
+    write_text(test_corpus, true);
     weft_status status = train(&it, overrides, &error);
     assert_true(status == WEFT_FAILED || status == WEFT_INVALID); /* at the first batch, or by a check before it */
     assert_says(&error, "corpus.txt");
     assert_null(strstr(error.text, "saved"));
     assert_false(weft_checkpoint_exists(folder_of(&it)));
-    write_text(corpus, false);
+    write_text(test_corpus, false);
 }
 
 /* What is said of the checkpoints when something is not finite, and that the advice helps. */
@@ -291,5 +282,5 @@ int main(void)
         cmocka_unit_test(test_first_batch),
         cmocka_unit_test(test_advice),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, test_place_tear_down);
 }

@@ -137,6 +137,13 @@ static bool play_group(player *p, int32_t group, bool *moved, char *why)
     return true;
 }
 
+static double pause_of(const player *p)
+{
+    for (int32_t g = FIRST_GROUP; g < TRANSPORT_CASE_GROUPS; g++)
+        if (p->busy[g] && weft_reducer_adding(p->lanes[g].reducer)) return 50e-6;
+    return 1.0;
+}
+
 static bool play(player *p, char *why)
 {
     weft_error error;
@@ -150,7 +157,7 @@ static bool play(player *p, char *why)
             left = left || p->busy[group] || (p->opened[group] && p->next[group] < LENGTH);
         }
         CHECK(weft_clock_seconds() - begin < PATIENCE, "a program of sums never ends");
-        if (left && !moved) CHECK_OK(p->transport->operations->wait(p->transport, 1.0, &error), &error);
+        if (left && !moved) CHECK_OK(p->transport->operations->wait(p->transport, pause_of(p), &error), &error);
     }
     return true;
 }

@@ -5,17 +5,40 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void *take(sum_lane *lane, weft_memory_kind kind, size_t bytes)
+{
+    void *memory = NULL;
+    weft_status status = lane->device->operations->allocate(lane->device, kind, bytes + 1, &memory, NULL);
+    return status == WEFT_OK ? memory : NULL;
+}
+
+static void give_back(sum_lane *lane, void **memory)
+{
+    if (*memory) lane->device->operations->release(lane->device, *memory);
+    *memory = NULL;
+}
+
 weft_status sum_open(sum_lane *lane, weft_transport *t, const weft_group *members, int32_t group, weft_element element,
                      size_t chunk, weft_error *error)
 {
-    *lane = (sum_lane){.transport = t, .members = members, .element = element, .group = group, .gather = -1};
+    const transport_case_site *site = transport_case_site_of(t);
+    *lane = (sum_lane){.transport = site->inner,
+                       .host = t,
+                       .device = site->device,
+                       .stream = site->stream,
+                       .members = members,
+                       .element = element,
+                       .group = group,
+                       .gather = -1};
     for (int32_t i = 0; i < members->count; i++)
         if (members->members[i] == t->rank) lane->place = i;
     const weft_device_kind *kind = weft_device_kind_find("reference");
-    TRY(kind->create(&(weft_device_options){.element = element, .threads = 1}, &lane->device, error));
-    lane->workspace = malloc(weft_reducer_workspace(members->count, chunk, element));
-    return weft_reducer_create(&(weft_reducer_options){.transport = t,
+    if (!lane->device) TRY(kind->create(&(weft_device_options){.element = element, .threads = 1}, &lane->own, error));
+    if (!lane->device) lane->device = lane->own;
+    lane->workspace = take(lane, WEFT_MEMORY_DEVICE, weft_reducer_workspace(members->count, chunk, element));
+    return weft_reducer_create(&(weft_reducer_options){.transport = lane->transport,
                                                        .device = lane->device,
+                                                       .stream = lane->stream,
                                                        .group = group,
                                                        .members = *members,
                                                        .element = element,
@@ -26,11 +49,13 @@ weft_status sum_open(sum_lane *lane, weft_transport *t, const weft_group *member
 
 void sum_close(sum_lane *lane)
 {
+    if (!lane->device) return;
     weft_reducer_destroy(lane->reducer);
-    if (lane->device) lane->device->operations->destroy(lane->device);
-    free(lane->workspace);
-    free(lane->values);
-    free(lane->out);
+    give_back(lane, &lane->workspace);
+    give_back(lane, &lane->values);
+    give_back(lane, &lane->out);
+    give_back(lane, &lane->begun);
+    if (lane->own) lane->own->operations->destroy(lane->own);
 }
 
 static void put(weft_element element, void *values, size_t at, float value)
@@ -68,16 +93,19 @@ weft_status sum_begin(sum_lane *lane, sum_kind kind, uint64_t key, weft_error *e
         lane->bytes[i] = lane->counts[i] * size;
         lane->total += lane->counts[i];
     }
-    free(lane->values);
-    free(lane->out);
-    lane->values = malloc(lane->total * size + 1);
-    lane->out = malloc((kind == SUM_GATHER ? lane->total : lane->counts[lane->place]) * size + 1);
-    if (!lane->values || !lane->out) FAIL(error, WEFT_NO_MEMORY, "no memory for the test");
-    fill_values(lane->element, lane->values, lane->total, key, lane->transport->rank);
+    give_back(lane, &lane->values);
+    give_back(lane, &lane->out);
+    give_back(lane, &lane->begun);
+    lane->values = take(lane, WEFT_MEMORY_DEVICE, lane->total * size);
+    lane->begun = take(lane, WEFT_MEMORY_PINNED, lane->total * size);
+    lane->out = take(lane, WEFT_MEMORY_DEVICE, (kind == SUM_GATHER ? lane->total : lane->counts[lane->place]) * size);
+    if (!lane->values || !lane->out || !lane->begun) FAIL(error, WEFT_NO_MEMORY, "no memory for the test");
+    fill_values(lane->element, lane->begun, lane->total, key, lane->transport->rank);
+    lane->device->operations->copy_in(lane->device, lane->stream, lane->values, lane->begun, lane->total * size);
     void *own = (char *)lane->values + lane->offset * size;
     if (kind == SUM_GATHER)
-        return lane->transport->operations->gather(lane->transport, NULL, lane->group, own, lane->bytes, lane->out,
-                                                   &lane->gather, error);
+        return lane->transport->operations->gather(lane->transport, lane->stream, lane->group, own, lane->bytes,
+                                                   lane->out, &lane->gather, error);
     if (kind == SUM_ALL) return weft_reducer_all(lane->reducer, lane->values, lane->total, error);
     return weft_reducer_scatter(lane->reducer, lane->values, lane->counts, kind == SUM_SCATTER ? lane->out : own,
                                 error);
@@ -93,6 +121,17 @@ weft_status sum_poll(sum_lane *lane, weft_reducer_state *out, weft_error *error)
     return WEFT_OK;
 }
 
+/* Of what the device has still to add the transport knows nothing. */
+static double longest_wait(const sum_lane *lane)
+{
+    return lane->kind != SUM_GATHER && weft_reducer_adding(lane->reducer) ? 50e-6 : 1.0;
+}
+
+weft_status sum_wait(sum_lane *lane, weft_error *error)
+{
+    return lane->host->operations->wait(lane->host, longest_wait(lane), error);
+}
+
 weft_status sum_finish(sum_lane *lane, weft_error *error)
 {
     double begin = weft_clock_seconds();
@@ -101,7 +140,7 @@ weft_status sum_finish(sum_lane *lane, weft_error *error)
         TRY(sum_poll(lane, &state, error));
         if (state == WEFT_REDUCER_DONE) return WEFT_OK;
         if (weft_clock_seconds() - begin > PATIENCE) FAIL(error, WEFT_TIMEOUT, "a sum is never done");
-        if (state == WEFT_REDUCER_WAITS) TRY(lane->transport->operations->wait(lane->transport, 1.0, error));
+        if (state == WEFT_REDUCER_WAITS) TRY(sum_wait(lane, error));
     }
 }
 
@@ -148,7 +187,14 @@ bool sum_check(sum_lane *lane, char *why)
     const void *found = lane->kind == SUM_ALL                ? lane->values
                         : lane->kind == SUM_SCATTER_IN_PLACE ? (char *)lane->values + lane->offset * size
                                                              : lane->out;
-    size_t right = count_right(lane, found, expected + offset, rounded + offset, count);
+    weft_error error;
+    /* The values are the caller's again, whoever read them. */
+    if (lane->kind == SUM_SCATTER)
+        lane->device->operations->zero(lane->device, lane->stream, lane->values, lane->total * size);
+    CHECK_OK(weft_device_check(lane->device, &error), &error);
+    CHECK_OK(lane->device->operations->stream_wait(lane->device, lane->stream, &error), &error);
+    CHECK_OK(lane->device->operations->read(lane->device, values, found, count * size, &error), &error);
+    size_t right = count_right(lane, values, expected + offset, rounded + offset, count);
     free(expected);
     free(rounded);
     free(values);

@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-enum { MOST = 6 };
+enum { MOST = 6, MOST_DEVICES = 4 };
 
-static double longest; /* seconds of delay; 0: the local transport itself */
+static transport_case_setting setting; /* all 0: the local transport itself */
 
 /* The linker puts these in front of the library's allocator (see meson.build). */
 weft_status __real_weft_allocate(size_t count, size_t size, void *out_pointer, weft_error *error);
@@ -57,16 +57,18 @@ static void *work(void *pointer)
     worker *w = pointer;
     weft_error error;
     weft_transport *transport = NULL;
+    transport_case_site site;
     if (weft_local_transport_create(w->hub, w->rank, &transport, &error) != WEFT_OK) {
         snprintf(w->why, sizeof w->why, "%s", error.text);
         return NULL;
     }
-    if (longest > 0 && weft_delay_transport_create(transport, 1, longest, &transport, &error) != WEFT_OK)
+    if (transport_case_site_init(&site, transport, &setting, &error) != WEFT_OK)
         snprintf(w->why, sizeof w->why, "%s", error.text);
-    else if (!w->one.run(transport, w->why))
+    else if (!w->one.run(site.transport, w->why))
         fprintf(stderr, "worker %d: %s\n", w->rank, w->why);
-    transport->operations->destroy(transport);
+    transport_case_site_leave(&site);
     if (w->one.after) w->one.after(w->rank);
+    transport_case_site_fini(&site);
     return NULL;
 }
 
@@ -91,7 +93,8 @@ static void run_workers(int32_t size, transport_case one)
 static void test_cases(void **state)
 {
     const transport_case *one = *state;
-    for (int32_t size = 1; size <= MOST; size++) run_workers(size, *one);
+    int32_t most = setting.piece > 0 ? MOST_DEVICES : MOST;
+    for (int32_t size = 1; size <= most; size++) run_workers(size, *one);
 }
 
 /* One step of a ring: a message to the right, one from the left, a gather and a sum of everybody. */
@@ -309,7 +312,8 @@ static void test_bad_worlds(void **state)
     weft_local_hub_destroy(hub);
 }
 
-/* With an argument, seconds: the cases alone, on delay transports over the local one with that longest delay. */
+/* With arguments the cases alone: seconds of the longest delay, bytes of staging between devices (transport_cases.h).
+ */
 int main(int argc, char **argv)
 {
     atomic_store(&allowed, -1);
@@ -321,14 +325,16 @@ int main(int argc, char **argv)
     enum { OWN = sizeof own / sizeof own[0], ROOM = 64 };
     struct CMUnitTest tests[ROOM] = {0};
     size_t count = argc > 1 ? 0 : OWN;
-    if (argc > 1) longest = strtod(argv[1], NULL);
+    if (argc > 1) setting.longest = strtod(argv[1], NULL);
+    if (argc > 2) setting.piece = strtoul(argv[2], NULL, 10);
     if (OWN + transport_case_count > ROOM) return 1;
     memcpy(tests, own, count * sizeof *own);
     for (int i = 0; i < transport_case_count; i++) {
-        if (longest > 0 && transport_cases[i].at_once) continue;
+        if (argc > 1 && transport_cases[i].at_once) continue;
         tests[count++] = (struct CMUnitTest){.name = transport_cases[i].name,
                                              .test_func = test_cases,
                                              .initial_state = (void *)(uintptr_t)&transport_cases[i]};
     }
-    return _cmocka_run_group_tests(argc > 1 ? "transport delay" : "transport local", tests, count, NULL, NULL);
+    return _cmocka_run_group_tests(argc > 1 ? "transport local with more" : "transport local", tests, count, NULL,
+                                   NULL);
 }

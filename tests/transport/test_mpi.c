@@ -1,7 +1,8 @@
 /*
  * The transport cases over MPI: started by run_mpi.sh, one process a worker. Arguments: messages and
  * gathers over so many bytes travel in pieces, as those over 2^31 bytes do (0: as they do anyway); seconds of the
- * longest delay when the cases run on a delay transport over it. Exit status 0 when every case passed on every worker.
+ * longest delay and bytes of staging, when the cases run on such transports over it. Exit status 0 when every case
+ * passed on every worker.
  */
 #include "transport/mpi/endpoint.h"
 #include "transport_cases.h"
@@ -19,23 +20,24 @@ static bool say(char *why, const char *text)
     return false;
 }
 
-static bool run_case(const transport_case *one, size_t limit, double longest, char *why)
+static bool run_case(const transport_case *one, size_t limit, const transport_case_setting *setting, char *why)
 {
     weft_error error;
     weft_transport *transport = NULL;
     int32_t rank = 0, size = 0;
     transport_case_groups groups;
+    transport_case_site site;
     if (weft_mpi_start(&rank, &size, &error) != WEFT_OK) return say(why, error.text);
     transport_case_groups_init(&groups, size);
     if (weft_mpi_transport_create(groups.groups, TRANSPORT_CASE_GROUPS, &transport, &error) != WEFT_OK)
         return say(why, error.text);
     if (limit > 0) weft_mpi_transport_limit(transport, limit);
-    if (longest > 0 && weft_delay_transport_create(transport, 1, longest, &transport, &error) != WEFT_OK)
-        return say(why, error.text);
-    bool passed = one->run(transport, why);
+    if (transport_case_site_init(&site, transport, setting, &error) != WEFT_OK) return say(why, error.text);
+    bool passed = one->run(site.transport, why);
     double begin = weft_clock_seconds();
-    if (passed) transport->operations->destroy(transport);
+    if (passed) transport_case_site_leave(&site);
     if (passed && one->after) one->after(rank);
+    if (passed) transport_case_site_fini(&site);
     if (weft_clock_seconds() - begin > 5) return say(why, "destroy hung");
     return passed;
 }
@@ -115,16 +117,18 @@ int main(int argc, char **argv)
                                          {.name = "busy end", .run = run_busy_end}};
     char why[TRANSPORT_CASE_TEXT] = "";
     size_t limit = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
-    double longest = argc > 2 ? strtod(argv[2], NULL) : 0;
+    transport_case_setting setting = {.longest = argc > 2 ? strtod(argv[2], NULL) : 0,
+                                      .piece = argc > 3 ? strtoul(argv[3], NULL, 10) : 0};
+    bool more = setting.longest > 0 || setting.piece > 0;
     int32_t rank = 0, size = 0;
     weft_error error;
     if (weft_mpi_start(&rank, &size, &error) != WEFT_OK) end_all(rank, "start", error.text);
     if (!weft_mpi_available()) end_all(rank, "available", "MPI was started, but is said to be absent");
     for (int i = 0; i < transport_case_count; i++)
-        if (!(longest > 0 && transport_cases[i].at_once) && !run_case(&transport_cases[i], limit, longest, why))
+        if (!(more && transport_cases[i].at_once) && !run_case(&transport_cases[i], limit, &setting, why))
             end_all(rank, transport_cases[i].name, why);
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-        if (!run_case(&own[i], limit, longest, why)) end_all(rank, own[i].name, why);
+        if (!run_case(&own[i], limit, &setting, why)) end_all(rank, own[i].name, why);
     weft_mpi_finish();
     if (rank == 0) printf("%d workers passed %d cases\n", size, transport_case_count + 2);
     return 0;

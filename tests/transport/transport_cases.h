@@ -7,6 +7,7 @@
 #ifndef WEFT_TESTS_TRANSPORT_CASES_H
 #define WEFT_TESTS_TRANSPORT_CASES_H
 
+#include "device/device.h"
 #include "transport/transport.h"
 
 #include <stdio.h>
@@ -46,6 +47,30 @@ typedef struct transport_case_groups {
 } transport_case_groups;
 
 void transport_case_groups_init(transport_case_groups *groups, int32_t size);
+
+/* What the cases run on: an endpoint, with another round it for each setting that is not 0. */
+typedef struct transport_case_setting {
+    double longest; /* seconds of the longest delay */
+    size_t piece;   /* bytes of staging: everything travels between the memories of deferred devices */
+} transport_case_setting;
+
+/* A worker's endpoint, where device memory travels the device, and what the cases need to work with its memory
+ * themselves: the endpoint that takes a stream, and a stream. */
+typedef struct transport_case_site {
+    transport_case_groups groups;
+    weft_transport *transport, *inner;
+    weft_device *device;
+    weft_stream *stream;
+} transport_case_site;
+
+/* case_site.c */
+/* Takes the endpoint over when it succeeds. A site stays where it is until its end, which destroys all. */
+weft_status transport_case_site_init(transport_case_site *site, weft_transport *endpoint,
+                                     const transport_case_setting *setting, weft_error *error);
+void transport_case_site_leave(transport_case_site *site); /* destroys the endpoint */
+void transport_case_site_fini(transport_case_site *site);  /* and now the device */
+/* The site of this rank in this process. */
+const transport_case_site *transport_case_site_of(const weft_transport *transport);
 
 /* case_tools.c */
 weft_status post_send(weft_transport *t, int32_t peer, int32_t tag, const void *bytes, size_t count, weft_request *out,

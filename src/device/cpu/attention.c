@@ -1,8 +1,9 @@
 /*
  * Causal attention in blocks of query rows, after FlashAttention (Dao et al., arXiv 2205.14135 and 2307.08691): the
  * scores of one block against all keys up to its end exist at a time, and backward makes the probabilities again from
- * logsumexp. One thread does a whole (sequence, key and value head): its sums over query blocks, and over the query
- * heads that share the keys, are added in ascending order whatever the team.
+ * logsumexp. Keys that no row of the block sees, of other documents or beyond the window, are left out in whole blocks
+ * where the products of fewer keys are there anyway. One thread does a whole (sequence, key and value head): its sums
+ * over query blocks, and over the query heads that share the keys, are added in ascending order whatever the team.
  *
  * oneDNN's fast kernels want dense operands, so one head's rows are copied out of qkv and results copied back. Backward
  * works on transposed scores (keys, rows): two of the three products that read them need no transposition then, and
@@ -18,8 +19,10 @@ enum { BLOCK_ROWS = 128, ALIGNMENT = 64 };
 /* The products of one block of query rows. */
 typedef enum product_kind { SCORES, OUTPUT, TURNED_SCORES, DQUERY, DKEY, PRODUCTS } product_kind;
 
+/* Query rows first .. first + rows - 1 see keys begin .. begin + keys - 1; each of them, not those before low[row]. */
 typedef struct block {
-    int64_t first, rows, keys; /* query rows first .. first + rows - 1 see keys 0 .. keys - 1 */
+    int64_t first, rows, begin, keys;
+    const int64_t *low; /* (rows) counted from begin; NULL: 0 */
 } block;
 
 /* One thread's part of the workspace, all dense: rows of D elements for one head, of keys (or of query rows) for
@@ -35,6 +38,7 @@ typedef struct attention_call {
     int64_t width, out_width; /* elements from row to row in qkv, and in out */
     size_t scratch, bytes;    /* of one thread: oneDNN's part and everything */
     char *workspace;
+    const int32_t *documents;
     const void *qkv, *out, *dout;
     void *out_written, *dqkv;
     float *logsumexp_written;
@@ -50,7 +54,27 @@ static block block_get(const weft_attention *attention, int64_t index)
 {
     int64_t first = index * BLOCK_ROWS, left = attention->T - first;
     int64_t rows = left < BLOCK_ROWS ? left : BLOCK_ROWS;
-    return (block){first, rows, first + rows};
+    return (block){.first = first, .rows = rows, .keys = first + rows};
+}
+
+/* The block of sequence b, without the keys that none of its rows sees. low: room for BLOCK_ROWS. A block of less than
+ * BLOCK_ROWS rows keeps them all: its products are made for that many keys only. */
+static block block_seen(const weft_attention *attention, const int32_t *documents, int64_t b, int64_t index,
+                        int64_t *low)
+{
+    block part = block_get(attention, index);
+    if (documents == NULL && attention->window == 0) return part;
+    for (int64_t r = 0; r < part.rows; r++) {
+        const int64_t t = part.first + r, begin = documents == NULL ? 0 : documents[b * attention->T + t];
+        const int64_t reach = attention->window == 0 ? 0 : t - attention->window + 1;
+        low[r] = begin > reach ? begin : reach;
+        low[r] = low[r] > 0 ? low[r] : 0;
+    }
+    if (part.rows == BLOCK_ROWS) part.begin = low[0] / BLOCK_ROWS * BLOCK_ROWS;
+    for (int64_t r = 0; r < part.rows; r++) low[r] -= part.begin;
+    part.keys -= part.begin;
+    part.low = low;
+    return part;
 }
 
 static weft_product_shape product_shape(const weft_attention *attention, const block *part, product_kind which)
@@ -186,13 +210,15 @@ static bool forward_block(const attention_call *call, const buffers *own, int64_
     const weft_attention *attention = call->attention;
     const weft_cpu *cpu = call->cpu;
     const int64_t D = attention->D, row = b * attention->T + part->first;
+    const void *key = weft_cpu_at(cpu, own->key, part->begin * D);
+    const void *value = weft_cpu_at(cpu, own->value, part->begin * D);
     float *logsumexp = call->logsumexp_written + (b * attention->H + h) * attention->T + part->first;
     cpu->loops->gather(part->rows, D, call->width, weft_cpu_at(cpu, call->qkv, row * call->width + h * D), D,
                        own->query);
-    if (!run(call, part, SCORES, own, own->query, own->key, own->scores)) return false;
-    cpu->loops->softmax(part->rows, part->first, part->keys, 1.0f / sqrtf((float)D), own->scores, own->probability,
-                        logsumexp);
-    if (!run(call, part, OUTPUT, own, own->probability, own->value, own->result)) return false;
+    if (!run(call, part, SCORES, own, own->query, key, own->scores)) return false;
+    cpu->loops->softmax(part->rows, part->first - part->begin, part->keys, part->low, 1.0f / sqrtf((float)D),
+                        own->scores, own->probability, logsumexp);
+    if (!run(call, part, OUTPUT, own, own->probability, value, own->result)) return false;
     void *out = weft_cpu_at_mutable(cpu, call->out_written, row * call->out_width + h * D);
     cpu->loops->gather(part->rows, D, D, own->result, call->out_width, out);
     return true;
@@ -213,19 +239,20 @@ static bool backward_block(const attention_call *call, const buffers *own, int64
     const weft_attention *attention = call->attention;
     const weft_cpu *cpu = call->cpu;
     const int64_t D = attention->D, row = b * attention->T + part->first;
-    const int64_t query = row * call->width + h * D, out = row * call->out_width + h * D;
+    const int64_t query = row * call->width + h * D, out = row * call->out_width + h * D, from = part->begin * D;
+    const void *key = weft_cpu_at(cpu, own->key, from), *value = weft_cpu_at(cpu, own->value, from);
     const float *logsumexp = call->logsumexp + (b * attention->H + h) * attention->T + part->first;
     cpu->loops->gather(part->rows, D, call->width, weft_cpu_at(cpu, call->qkv, query), D, own->query);
     cpu->loops->gather(part->rows, D, call->out_width, weft_cpu_at(cpu, call->dout, out), D, own->dout);
     deltas(call, own, part, weft_cpu_at(cpu, call->out, out));
-    if (!run(call, part, TURNED_SCORES, own, own->key, own->query, own->scores)) return false;
-    if (!run(call, part, TURNED_SCORES, own, own->value, own->dout, own->dprobability)) return false;
-    cpu->loops->softmax_backward(part->rows, part->first, part->keys, 1.0f / sqrtf((float)D), own->scores,
-                                 own->dprobability, logsumexp, own->delta, own->probability, own->dscores);
-    if (!run(call, part, DQUERY, own, own->dscores, own->key, own->result)) return false;
+    if (!run(call, part, TURNED_SCORES, own, key, own->query, own->scores)) return false;
+    if (!run(call, part, TURNED_SCORES, own, value, own->dout, own->dprobability)) return false;
+    cpu->loops->softmax_backward(part->rows, part->first - part->begin, part->keys, part->low, 1.0f / sqrtf((float)D),
+                                 own->scores, own->dprobability, logsumexp, own->delta, own->probability, own->dscores);
+    if (!run(call, part, DQUERY, own, own->dscores, key, own->result)) return false;
     cpu->loops->gather(part->rows, D, D, own->result, call->width, weft_cpu_at_mutable(cpu, call->dqkv, query));
-    return run(call, part, DKEY, own, own->dscores, own->query, own->dkey) &&
-           run(call, part, DKEY, own, own->probability, own->dout, own->dvalue);
+    return run(call, part, DKEY, own, own->dscores, own->query, own->dkey + from) &&
+           run(call, part, DKEY, own, own->probability, own->dout, own->dvalue + from);
 }
 
 /* Rounds the sums of one key and value head into dqkv. */
@@ -259,7 +286,8 @@ static bool head_run(const attention_call *call, const buffers *own, bool backwa
     }
     for (int64_t h = g * group; h < (g + 1) * group; h++) {
         for (int64_t i = 0; i < block_count(attention); i++) {
-            block part = block_get(attention, i);
+            int64_t low[BLOCK_ROWS];
+            block part = block_seen(attention, call->documents, b, i, low);
             bool good = (backward ? backward_block : forward_block)(call, own, b, h, &part);
             if (!good) return false;
             if (omp_get_thread_num() == 0) weft_cpu_between(&call->cpu->base);
@@ -289,13 +317,14 @@ static void attention_run(attention_call *call, bool backward)
 }
 
 void weft_cpu_attention_forward(weft_device *device, weft_stream *stream, const weft_attention *attention,
-                                const void *qkv, void *out, float *logsumexp, void *workspace)
+                                const int32_t *documents, const void *qkv, void *out, float *logsumexp, void *workspace)
 {
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     attention_call call = {.cpu = weft_cpu_of(device),
                            .attention = attention,
                            .workspace = workspace,
+                           .documents = documents,
                            .qkv = qkv,
                            .out_written = out,
                            .logsumexp_written = logsumexp};
@@ -303,14 +332,15 @@ void weft_cpu_attention_forward(weft_device *device, weft_stream *stream, const 
 }
 
 void weft_cpu_attention_backward(weft_device *device, weft_stream *stream, const weft_attention *attention,
-                                 const void *qkv, const void *out, const float *logsumexp, const void *dout, void *dqkv,
-                                 void *workspace)
+                                 const int32_t *documents, const void *qkv, const void *out, const float *logsumexp,
+                                 const void *dout, void *dqkv, void *workspace)
 {
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     attention_call call = {.cpu = weft_cpu_of(device),
                            .attention = attention,
                            .workspace = workspace,
+                           .documents = documents,
                            .qkv = qkv,
                            .out = out,
                            .logsumexp = logsumexp,

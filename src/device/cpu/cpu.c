@@ -1,7 +1,7 @@
 #include "device/cpu/cpu.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
+#include "device/at_once.h"
 #include "device/kinds.h"
 
 #include <omp.h>
@@ -100,27 +100,6 @@ static void zero(weft_device *device, weft_stream *stream, void *memory, size_t 
     clear(device, memory, bytes);
 }
 
-static void event_record(weft_device *device, weft_stream *stream, weft_event *event)
-{
-    (void)device;
-    (void)stream;
-    event->nanoseconds = weft_clock_nanoseconds();
-}
-
-static void event_wait(weft_device *device, weft_stream *stream, const weft_event *event)
-{
-    (void)device;
-    (void)stream;
-    (void)event;
-}
-
-static bool event_done(weft_device *device, const weft_event *event)
-{
-    (void)device;
-    (void)event;
-    return true;
-}
-
 static void destroy(weft_device *device)
 {
     if (device == NULL) return;
@@ -137,9 +116,21 @@ static const weft_device_operations operations = {
     .release = release,
     .copy = copy,
     .zero = zero,
-    .event_record = event_record,
-    .event_wait = event_wait,
-    .event_done = event_done,
+    .memory = weft_at_once_memory,
+    .stream_create = weft_at_once_stream_create,
+    .stream_destroy = weft_at_once_stream_destroy,
+    .stream_wait = weft_at_once_stream_wait,
+    .events_create = weft_at_once_events_create,
+    .events_destroy = weft_at_once_events_destroy,
+    .event_record = weft_at_once_event_record,
+    .event_wait = weft_at_once_event_wait,
+    .event_done = weft_at_once_event_done,
+    .event_time = weft_at_once_event_time,
+    .event_due = weft_at_once_event_time,
+    .copy_in = weft_at_once_copy_in,
+    .copy_out = weft_at_once_copy_out,
+    .write = weft_at_once_write,
+    .read = weft_at_once_read,
     .embed_forward = weft_cpu_embed_forward,
     .embed_backward = weft_cpu_embed_backward,
     .norm_forward = weft_cpu_norm_forward,
@@ -160,6 +151,7 @@ static const weft_device_operations operations = {
     .loss_part = weft_cpu_loss_part,
     .loss_finish = weft_cpu_loss_finish,
     .square_sums = weft_cpu_square_sums,
+    .place_sums = weft_cpu_place_sums,
     .norm_finish = weft_cpu_norm_finish,
     .adamw = weft_cpu_adamw,
 };
@@ -194,6 +186,9 @@ static weft_status create(const weft_device_options *options, weft_device **out,
 const weft_device_kind weft_device_cpu = {
     .name = "cpu",
     .summary = "matrix products by oneDNN, vector loops for the rest, on the processor's cores",
+    .host_reaches = true,
+    .alignment = WEFT_ALIGNMENT,
+    .sum_chunk = (size_t)1 << 17,
     .create = create,
     .linear_workspace = weft_cpu_linear_workspace,
     .attention_workspace = weft_cpu_attention_workspace,

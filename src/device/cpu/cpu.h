@@ -58,10 +58,10 @@ static inline void *weft_cpu_at_mutable(const weft_cpu *cpu, void *memory, int64
 }
 
 /* Operations, by file; meanings are in device/device.h. */
-void weft_cpu_embed_forward(weft_device *, weft_stream *, const weft_embed *, const int32_t *, const void *,
-                            const void *, void *);
-void weft_cpu_embed_backward(weft_device *, weft_stream *, const weft_embed *, const int32_t *, const void *, bool,
-                             float *, float *);
+void weft_cpu_embed_forward(weft_device *, weft_stream *, const weft_embed *, const int32_t *, const int32_t *,
+                            const void *, const void *, void *);
+void weft_cpu_embed_backward(weft_device *, weft_stream *, const weft_embed *, const int32_t *, const int32_t *,
+                             const void *, bool, float *, float *);
 void weft_cpu_norm_forward(weft_device *, weft_stream *, const weft_norm *, const void *, const void *, const void *,
                            void *, float *, float *);
 void weft_cpu_norm_backward_input(weft_device *, weft_stream *, const weft_norm *, const void *, const void *,
@@ -77,21 +77,23 @@ void weft_cpu_linear_backward_weight(weft_device *, weft_stream *, const weft_li
 void weft_cpu_activation_forward(weft_device *, weft_stream *, const weft_activation *, const void *, void *);
 void weft_cpu_activation_backward(weft_device *, weft_stream *, const weft_activation *, const void *, const void *,
                                   void *);
-void weft_cpu_rotary(weft_device *, weft_stream *, const weft_rotary *, const float *, const float *, int, void *);
-void weft_cpu_attention_forward(weft_device *, weft_stream *, const weft_attention *, const void *, void *, float *,
-                                void *);
-void weft_cpu_attention_backward(weft_device *, weft_stream *, const weft_attention *, const void *, const void *,
-                                 const float *, const void *, void *, void *);
+void weft_cpu_rotary(weft_device *, weft_stream *, const weft_rotary *, const int32_t *, const float *, const float *,
+                     int, void *);
+void weft_cpu_attention_forward(weft_device *, weft_stream *, const weft_attention *, const int32_t *, const void *,
+                                void *, float *, void *);
+void weft_cpu_attention_backward(weft_device *, weft_stream *, const weft_attention *, const int32_t *, const void *,
+                                 const void *, const float *, const void *, void *, void *);
 void weft_cpu_add(weft_device *, weft_stream *, int64_t, const void *, const void *, void *);
 void weft_cpu_sum(weft_device *, weft_stream *, weft_element, int64_t, int32_t, const void *const *, void *);
 void weft_cpu_round(weft_device *, weft_stream *, int64_t, const float *, void *);
-void weft_cpu_cross_entropy(weft_device *, weft_stream *, int64_t, int64_t, void *, const int32_t *, float, bool,
-                            float *);
+void weft_cpu_cross_entropy(weft_device *, weft_stream *, int64_t, int64_t, void *, const int32_t *,
+                            const weft_step_scalars *, bool, float *);
 void weft_cpu_loss_part(weft_device *, weft_stream *, int64_t, int64_t, int32_t, const void *, const int32_t *,
                         float *);
 void weft_cpu_loss_finish(weft_device *, weft_stream *, int64_t, int64_t, int32_t, int32_t, void *, const int32_t *,
-                          const float *, float, bool, float *);
+                          const float *, const weft_step_scalars *, bool, float *);
 void weft_cpu_square_sums(weft_device *, weft_stream *, int64_t, const float *, double *);
+void weft_cpu_place_sums(weft_device *, weft_stream *, int64_t, const int32_t *, const double *, double *);
 void weft_cpu_norm_finish(weft_device *, weft_stream *, int64_t, const double *, weft_step_scalars *);
 void weft_cpu_adamw(weft_device *, weft_stream *, int64_t, const weft_step_scalars *, bool, const float *, float *,
                     float *, float *, void *);

@@ -372,46 +372,60 @@ ROW_MAXIMUM(row_maximum_fp32, float, (float))
 #endif
 
 /* Columns of a score row that are worked on: whole vectors where the row has them, since a scalar rest would cost as
- * much as a short row itself. What lies past the row's own key is made zero afterwards. */
+ * much as a short row itself. What lies past the row's own key, and before the first that it sees, is made zero
+ * afterwards. */
 static int64_t whole_vectors(int64_t seen, int64_t keys)
 {
     int64_t padded = (seen + LANES - 1) & ~(int64_t)(LANES - 1);
     return padded < keys ? padded : keys;
 }
 
-static void softmax(int64_t rows, int64_t first, int64_t keys, float scale, float *scores_, void *probability_,
-                    float *logsumexp)
+/* Of count scores the first `blind` and those from `seen` on are of keys that the row does not see. Returns the log of
+ * the sum of all exponentials. */
+static float softmax_row(int64_t blind, int64_t seen, int64_t count, float scale, float *scores, storage *probability)
+{
+    for (int64_t i = 0; i < blind; i++) scores[i] = LEAST_SCORE;
+    for (int64_t i = seen; i < count; i++) scores[i] = LEAST_SCORE;
+    float maximum = scale * row_maximum_fp32(count, scores), sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < count; i++) {
+        float e = exponential(FMA(scores[i], scale, -maximum));
+        scores[i] = e;
+        sum += e;
+    }
+    float inverse = 1.0f / sum;
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++) probability[i] = store(scores[i] * inverse);
+    return maximum + logf(sum);
+}
+
+static void softmax(int64_t rows, int64_t first, int64_t keys, const int64_t *low, float scale, float *scores_,
+                    void *probability_, float *logsumexp)
 {
     for (int64_t row = 0; row < rows; row++) {
         float *scores = scores_ + row * keys;
         storage *probability = (storage *)probability_ + row * keys;
+        int64_t blind = low == NULL ? 0 : low[row], begin = blind & ~(int64_t)(LANES - 1);
         int64_t seen = first + row + 1, padded = whole_vectors(seen, keys);
-        for (int64_t i = seen; i < padded; i++) scores[i] = LEAST_SCORE;
-        float maximum = scale * row_maximum_fp32(padded, scores), sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t i = 0; i < padded; i++) {
-            float e = exponential(FMA(scores[i], scale, -maximum));
-            scores[i] = e;
-            sum += e;
-        }
-        float inverse = 1.0f / sum;
-#pragma omp simd
-        for (int64_t i = 0; i < padded; i++) probability[i] = store(scores[i] * inverse);
+        logsumexp[row] =
+            softmax_row(blind - begin, seen - begin, padded - begin, scale, scores + begin, probability + begin);
+        memset(probability, 0, (size_t)blind * sizeof(storage));
         memset(probability + seen, 0, (size_t)(keys - seen) * sizeof(storage));
-        logsumexp[row] = maximum + logf(sum);
     }
 }
 
-static void softmax_backward(int64_t rows, int64_t first, int64_t keys, float scale, const float *scores_,
-                             const float *dprobability_, const float *logsumexp, const float *delta, void *probability_,
-                             void *dscores_)
+static void softmax_backward(int64_t rows, int64_t first, int64_t keys, const int64_t *low, float scale,
+                             const float *scores_, const float *dprobability_, const float *logsumexp,
+                             const float *delta, void *probability_, void *dscores_)
 {
+    int64_t last = low == NULL ? rows : 0; /* the rows before it see the key, those after it begin behind it */
     for (int64_t key = 0; key < keys; key++) {
         const float *scores = scores_ + key * rows, *dprobability = dprobability_ + key * rows;
         storage *probability = (storage *)probability_ + key * rows, *dscores = (storage *)dscores_ + key * rows;
         int64_t blind = key > first ? key - first : 0;
+        while (last < rows && low[last] <= key) last++;
 #pragma omp simd
-        for (int64_t i = blind & ~(int64_t)(LANES - 1); i < rows; i++) {
+        for (int64_t i = blind & ~(int64_t)(LANES - 1); i < last; i++) {
             float p = exponential(FMA(scores[i], scale, -logsumexp[i]));
             float d = scale * p * (dprobability[i] - delta[i]);
             probability[i] = store(p);
@@ -419,6 +433,8 @@ static void softmax_backward(int64_t rows, int64_t first, int64_t keys, float sc
         }
         memset(probability, 0, (size_t)blind * sizeof(storage));
         memset(dscores, 0, (size_t)blind * sizeof(storage));
+        memset(probability + last, 0, (size_t)(rows - last) * sizeof(storage));
+        memset(dscores + last, 0, (size_t)(rows - last) * sizeof(storage));
     }
 }
 

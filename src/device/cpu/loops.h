@@ -43,15 +43,16 @@ typedef struct weft_cpu_loops {
     /* One row of heads. */
     void (*rotary)(int64_t heads, int64_t D, const float *cosine, const float *sine, float direction, void *x);
 
-    /* scores (rows, keys) of one query block: row r sees keys 0 .. first + r. They are replaced by their exponentials;
-     * probability (storage, may be the scores themselves in fp32) is normalised, and zero where nothing is seen. */
-    void (*softmax)(int64_t rows, int64_t first, int64_t keys, float scale, float *scores, void *probability,
-                    float *logsumexp);
+    /* scores (rows, keys) of one query block: row r sees keys low[r] .. first + r; low, which does not fall, may be
+     * NULL: 0. They are replaced by their exponentials; probability (storage, may be the scores themselves in fp32) is
+     * normalised, and zero where nothing is seen. */
+    void (*softmax)(int64_t rows, int64_t first, int64_t keys, const int64_t *low, float scale, float *scores,
+                    void *probability, float *logsumexp);
     /* From scores and dprobability, here (keys, rows): probability and dscores = scale p (dp - delta), both (keys,
      * rows) storage; in fp32 they may be scores and dprobability themselves. */
-    void (*softmax_backward)(int64_t rows, int64_t first, int64_t keys, float scale, const float *scores,
-                             const float *dprobability, const float *logsumexp, const float *delta, void *probability,
-                             void *dscores);
+    void (*softmax_backward)(int64_t rows, int64_t first, int64_t keys, const int64_t *low, float scale,
+                             const float *scores, const float *dprobability, const float *logsumexp, const float *delta,
+                             void *probability, void *dscores);
     /* Copies a block of storage between row strides. */
     void (*gather)(int64_t rows, int64_t columns, int64_t from_stride, const void *from, int64_t to_stride, void *to);
     float (*dot)(int64_t count, const void *a, const void *b);

@@ -24,12 +24,13 @@ static float add_losses(const weft_cpu *cpu, int64_t N)
 }
 
 void weft_cpu_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
-                            const int32_t *targets, float scale, bool gradient, float *loss)
+                            const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *loss)
 {
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     weft_cpu *cpu = weft_cpu_of(device);
     if (!reserve(cpu, N, V)) return;
+    const float scale = gradient ? scalars->loss_gradient_scale : 0.0f;
 #pragma omp parallel for num_threads(device->threads) schedule(static)
     for (int64_t row = 0; row < N; row++) {
         void *line = weft_cpu_at_mutable(cpu, logits, row * V);
@@ -83,13 +84,14 @@ static row_total combine(int64_t N, int32_t parts, int64_t row, const float *sta
 }
 
 void weft_cpu_loss_finish(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, int32_t parts,
-                          void *logits, const int32_t *targets, const float *stats, float scale, bool gradient,
-                          float *loss)
+                          void *logits, const int32_t *targets, const float *stats, const weft_step_scalars *scalars,
+                          bool gradient, float *loss)
 {
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     weft_cpu *cpu = weft_cpu_of(device);
     if (!reserve(cpu, N, 0)) return;
+    const float scale = gradient ? scalars->loss_gradient_scale : 0.0f;
 #pragma omp parallel for num_threads(device->threads) schedule(static)
     for (int64_t row = 0; row < N; row++) {
         void *line = weft_cpu_at_mutable(cpu, logits, row * V);

@@ -18,6 +18,15 @@ void weft_cpu_square_sums(weft_device *device, weft_stream *stream, int64_t coun
     weft_cpu_between(device);
 }
 
+void weft_cpu_place_sums(weft_device *device, weft_stream *stream, int64_t blocks, const int32_t *index,
+                         const double *from, double *to)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    for (int64_t i = 0; i < blocks; i++) to[index[i]] = from[i];
+    weft_cpu_between(device);
+}
+
 void weft_cpu_norm_finish(weft_device *device, weft_stream *stream, int64_t blocks, const double *sums,
                           weft_step_scalars *scalars)
 {

@@ -13,7 +13,7 @@ static int64_t find_row(const weft_embed *embed, int32_t token)
 }
 
 void weft_cpu_embed_forward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
-                            const void *wte, const void *wpe, void *out)
+                            const int32_t *positions, const void *wte, const void *wpe, void *out)
 {
     (void)stream;
     if (!weft_cpu_begins(device)) return;
@@ -22,7 +22,8 @@ void weft_cpu_embed_forward(weft_device *device, weft_stream *stream, const weft
 #pragma omp parallel for num_threads(device->threads) schedule(static)
     for (int64_t row = 0; row < embed->rows; row++) {
         int64_t from = find_row(embed, tokens[row]);
-        const void *position = wpe == NULL ? NULL : weft_cpu_at(cpu, wpe, row % embed->T * C);
+        const int64_t at = positions == NULL ? row % embed->T : positions[row];
+        const void *position = wpe == NULL ? NULL : weft_cpu_at(cpu, wpe, at * C);
         void *to = weft_cpu_at_mutable(cpu, out, row * C);
         if (from < 0)
             memset(to, 0, (size_t)C * cpu->element_bytes);
@@ -32,7 +33,7 @@ void weft_cpu_embed_forward(weft_device *device, weft_stream *stream, const weft
     weft_cpu_between(device);
 }
 
-/* Each member adds all rows, in order, for its range of columns. */
+/* Each member adds all rows, in order, for its range of columns. Positions are tokens of a vocabulary of T. */
 static void token_gradient(const weft_cpu *cpu, const weft_embed *embed, const int32_t *tokens, const void *dout,
                            bool accumulate, float *dwte)
 {
@@ -69,13 +70,18 @@ static void position_gradient(const weft_cpu *cpu, const weft_embed *embed, cons
 }
 
 void weft_cpu_embed_backward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
-                             const void *dout, bool accumulate, float *dwte, float *dwpe)
+                             const int32_t *positions, const void *dout, bool accumulate, float *dwte, float *dwpe)
 {
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
     if (dwte != NULL) token_gradient(cpu, embed, tokens, dout, accumulate, dwte);
-    if (dwpe != NULL) position_gradient(cpu, embed, dout, accumulate, dwpe);
+    if (dwpe == NULL) return weft_cpu_between(device);
+    if (positions == NULL)
+        position_gradient(cpu, embed, dout, accumulate, dwpe);
+    else
+        token_gradient(cpu, &(const weft_embed){embed->rows, embed->T, embed->C, embed->T, 0}, positions, dout,
+                       accumulate, dwpe);
     weft_cpu_between(device);
 }
 
@@ -166,8 +172,8 @@ void weft_cpu_activation_backward(weft_device *device, weft_stream *stream, cons
     weft_cpu_between(device);
 }
 
-void weft_cpu_rotary(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const float *cosine,
-                     const float *sine, int direction, void *x)
+void weft_cpu_rotary(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const int32_t *positions,
+                     const float *cosine, const float *sine, int direction, void *x)
 {
     (void)stream;
     if (!weft_cpu_begins(device)) return;
@@ -175,7 +181,7 @@ void weft_cpu_rotary(weft_device *device, weft_stream *stream, const weft_rotary
     const int64_t half = rotary->D / 2;
 #pragma omp parallel for num_threads(device->threads) schedule(static)
     for (int64_t row = 0; row < rotary->B * rotary->T; row++) {
-        int64_t angle = row % rotary->T * half;
+        int64_t angle = (positions == NULL ? row % rotary->T : positions[row]) * half;
         cpu->loops->rotary(rotary->heads, rotary->D, cosine + angle, sine + angle, (float)direction,
                            weft_cpu_at_mutable(cpu, x, row * rotary->stride));
     }

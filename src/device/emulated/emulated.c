@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "device/at_once.h"
 #include "device/kinds.h"
-#include "simulate/simulate.h"
 
 #include <string.h>
 
@@ -11,10 +11,10 @@
 #include <sys/prctl.h>
 #endif
 
-typedef struct emulated_device {
-    weft_device base;
-    const weft_costs *costs;
-} emulated_device;
+/* A lane: when it is free, and how much later what is recorded next is reached. */
+struct weft_stream {
+    int64_t free, latency;
+};
 
 static void destroy(weft_device *device)
 {
@@ -48,18 +48,40 @@ static void zero(weft_device *device, weft_stream *stream, void *memory, size_t 
     if (bytes > 0) memset(memory, 0, bytes);
 }
 
+static weft_status stream_create(weft_device *device, weft_stream_kind kind, weft_stream **out, weft_error *error)
+{
+    (void)device;
+    (void)kind;
+    return weft_allocate(1, sizeof **out, out, error);
+}
+
+static void stream_destroy(weft_device *device, weft_stream *stream)
+{
+    (void)device;
+    weft_free(stream);
+}
+
+static void spend(weft_device *device, weft_stream *stream, int64_t since, int64_t nanoseconds, int64_t latency)
+{
+    (void)device;
+    if (stream->free < since) stream->free = since;
+    stream->free += nanoseconds;
+    stream->latency = latency;
+}
+
 static void event_record(weft_device *device, weft_stream *stream, weft_event *event)
 {
     (void)device;
-    (void)stream;
     event->nanoseconds = weft_clock_nanoseconds();
+    if (stream == NULL) return;
+    event->nanoseconds = stream->free + stream->latency;
+    stream->latency = 0;
 }
 
 static void event_wait(weft_device *device, weft_stream *stream, const weft_event *event)
 {
     (void)device;
-    (void)stream;
-    (void)event;
+    if (stream != NULL && stream->free < event->nanoseconds) stream->free = event->nanoseconds;
 }
 
 static bool event_done(weft_device *device, const weft_event *event)
@@ -68,23 +90,28 @@ static bool event_done(weft_device *device, const weft_event *event)
     return weft_clock_nanoseconds() >= event->nanoseconds;
 }
 
-static void event_charge(weft_device *device, weft_action action, int64_t since, weft_event *free, weft_event *end)
-{
-    const emulated_device *emulated = (emulated_device *)device;
-    free->nanoseconds = since + (int64_t)(weft_costs_of(emulated->costs, action) * 1e9);
-    end->nanoseconds = free->nanoseconds + (int64_t)(weft_costs_latency(emulated->costs, action) * 1e9);
-}
-
 static const weft_device_operations operations = {
     .destroy = destroy,
     .allocate = allocate,
     .release = release,
     .copy = copy,
     .zero = zero,
+    .memory = weft_at_once_memory,
+    .stream_create = stream_create,
+    .stream_destroy = stream_destroy,
+    .stream_wait = weft_at_once_stream_wait,
+    .events_create = weft_at_once_events_create,
+    .events_destroy = weft_at_once_events_destroy,
     .event_record = event_record,
     .event_wait = event_wait,
     .event_done = event_done,
-    .event_charge = event_charge,
+    .event_time = weft_at_once_event_time,
+    .event_due = weft_at_once_event_time,
+    .copy_in = weft_at_once_copy_in,
+    .copy_out = weft_at_once_copy_out,
+    .write = weft_at_once_write,
+    .read = weft_at_once_read,
+    .spend = spend,
     .embed_forward = emulated_embed_forward,
     .embed_backward = emulated_embed_backward,
     .norm_forward = emulated_norm_forward,
@@ -105,6 +132,7 @@ static const weft_device_operations operations = {
     .loss_part = emulated_loss_part,
     .loss_finish = emulated_loss_finish,
     .square_sums = emulated_square_sums,
+    .place_sums = emulated_place_sums,
     .norm_finish = emulated_norm_finish,
     .adamw = emulated_adamw,
 };
@@ -121,16 +149,12 @@ static void wake_in_time(void)
 static weft_status create(const weft_device_options *options, weft_device **out, weft_error *error)
 {
     *out = NULL;
-    if (!options->costs)
-        FAIL(error, WEFT_INVALID, "device emulated computes nothing; 'weft rehearse' runs it with costs");
-    emulated_device *emulated = NULL;
-    TRY(weft_allocate(1, sizeof *emulated, &emulated, error));
-    emulated->base.operations = &operations;
-    emulated->base.element = options->element;
-    emulated->base.threads = options->threads;
-    emulated->costs = options->costs;
+    if (options->threads < 1) {
+        FAIL(error, WEFT_INVALID, "device emulated: threads is %d, must be at least 1", (int)options->threads);
+    }
+    TRY(weft_allocate(1, sizeof **out, out, error));
+    **out = (weft_device){.operations = &operations, .element = options->element, .threads = options->threads};
     wake_in_time();
-    *out = &emulated->base;
     return WEFT_OK;
 }
 
@@ -151,7 +175,10 @@ static size_t attention_workspace(const weft_device_options *options, const weft
 const weft_device_kind weft_device_emulated = {
     .name = "emulated",
     .summary = "computes nothing and takes the time that a table of costs says",
-    .takes_costs = true,
+    .computes_nothing = true,
+    .host_reaches = true,
+    .alignment = WEFT_ALIGNMENT,
+    .sum_chunk = (size_t)1 << 17,
     .create = create,
     .linear_workspace = linear_workspace,
     .attention_workspace = attention_workspace,

@@ -4,12 +4,12 @@
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
 void emulated_embed_forward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
-                            const void *wte, const void *wpe, void *out)
+                            const int32_t *positions, const void *wte, const void *wpe, void *out)
 {
 }
 
 void emulated_embed_backward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
-                             const void *dout, bool accumulate, float *dwte, float *dwpe)
+                             const int32_t *positions, const void *dout, bool accumulate, float *dwte, float *dwpe)
 {
 }
 
@@ -56,19 +56,19 @@ void emulated_activation_backward(weft_device *device, weft_stream *stream, cons
 {
 }
 
-void emulated_rotary(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const float *cosine,
-                     const float *sine, int direction, void *x)
+void emulated_rotary(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const int32_t *positions,
+                     const float *cosine, const float *sine, int direction, void *x)
 {
 }
 
 void emulated_attention_forward(weft_device *device, weft_stream *stream, const weft_attention *attention,
-                                const void *qkv, void *out, float *logsumexp, void *workspace)
+                                const int32_t *documents, const void *qkv, void *out, float *logsumexp, void *workspace)
 {
 }
 
 void emulated_attention_backward(weft_device *device, weft_stream *stream, const weft_attention *attention,
-                                 const void *qkv, const void *out, const float *logsumexp, const void *dout, void *dqkv,
-                                 void *workspace)
+                                 const int32_t *documents, const void *qkv, const void *out, const float *logsumexp,
+                                 const void *dout, void *dqkv, void *workspace)
 {
 }
 
@@ -86,7 +86,7 @@ void emulated_round(weft_device *device, weft_stream *stream, int64_t count, con
 }
 
 void emulated_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
-                            const int32_t *targets, float scale, bool gradient, float *loss)
+                            const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *loss)
 {
 }
 
@@ -96,12 +96,17 @@ void emulated_loss_part(weft_device *device, weft_stream *stream, int64_t N, int
 }
 
 void emulated_loss_finish(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, int32_t parts,
-                          void *logits, const int32_t *targets, const float *stats, float scale, bool gradient,
-                          float *loss)
+                          void *logits, const int32_t *targets, const float *stats, const weft_step_scalars *scalars,
+                          bool gradient, float *loss)
 {
 }
 
 void emulated_square_sums(weft_device *device, weft_stream *stream, int64_t count, const float *gradient, double *sums)
+{
+}
+
+void emulated_place_sums(weft_device *device, weft_stream *stream, int64_t blocks, const int32_t *index,
+                         const double *from, double *to)
 {
 }
 

@@ -8,18 +8,19 @@
 #include <math.h>
 
 /* Su et al., arXiv 2104.09864, with the pairs (i, i + D/2) that Llama's checkpoints use. */
-void reference_rotary(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const float *cosine,
-                      const float *sine, int direction, void *x)
+void reference_rotary(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const int32_t *positions,
+                      const float *cosine, const float *sine, int direction, void *x)
 {
     (void)stream;
     if (!reference_begin(device)) return;
     const weft_element element = device->element;
     const int64_t half = rotary->D / 2;
     for (int64_t row = 0; row < rotary->B * rotary->T; row++) {
+        const int64_t position = positions == NULL ? row % rotary->T : positions[row];
         for (int64_t head = 0; head < rotary->heads; head++) {
             for (int64_t i = 0; i < half; i++) {
                 int64_t first = row * rotary->stride + head * rotary->D + i, second = first + half;
-                int64_t angle = row % rotary->T * half + i;
+                int64_t angle = position * half + i;
                 double c = (double)cosine[angle], s = (double)sine[angle] * direction;
                 double a = reference_get(element, x, first), b = reference_get(element, x, second);
                 reference_put(element, x, first, a * c - b * s);
@@ -91,26 +92,35 @@ static void load_keys(weft_element element, const weft_attention *attention, con
     }
 }
 
-/* scores[s] = query . keys[s] / sqrt(D) for s <= t. Returns the largest. */
-static double score_row(const weft_attention *attention, int64_t t, const head_buffers *head)
+/* The first key that token t of sequence b sees. */
+static int64_t first_seen(const weft_attention *attention, const int32_t *documents, int64_t b, int64_t t)
+{
+    const int64_t begin = documents == NULL ? 0 : documents[b * attention->T + t];
+    const int64_t reach = attention->window == 0 ? 0 : t - attention->window + 1;
+    return begin > reach ? begin : reach;
+}
+
+/* scores[s] = query . keys[s] / sqrt(D) for first <= s <= t. Returns the largest. */
+static double score_row(const weft_attention *attention, int64_t first, int64_t t, const head_buffers *head)
 {
     double scale = 1.0 / sqrt((double)attention->D), largest = -INFINITY;
-    for (int64_t s = 0; s <= t; s++) {
+    for (int64_t s = first; s <= t; s++) {
         head->scores[s] = scale * dot(attention->D, head->query, head->keys + s * attention->D);
         if (head->scores[s] > largest) largest = head->scores[s];
     }
     return largest;
 }
 
-static void forward_row(weft_element element, const weft_attention *attention, int64_t b, int64_t h, int64_t t,
-                        const void *qkv, const head_buffers *head, void *out, float *logsumexp)
+static void forward_row(weft_element element, const weft_attention *attention, const int32_t *documents, int64_t b,
+                        int64_t h, int64_t t, const void *qkv, const head_buffers *head, void *out, float *logsumexp)
 {
     const int64_t T = attention->T, H = attention->H, D = attention->D;
+    const int64_t first = first_seen(attention, documents, b, t);
     double *sums = head->dout, total = 0.0;
     reference_load(element, qkv, (b * T + t) * row_width(attention) + h * D, D, head->query);
-    double largest = score_row(attention, t, head);
+    double largest = score_row(attention, first, t, head);
     memset(sums, 0, (size_t)D * sizeof *sums);
-    for (int64_t s = 0; s <= t; s++) {
+    for (int64_t s = first; s <= t; s++) {
         double weight = exp(head->scores[s] - largest);
         total += weight;
         add_scaled(D, weight, head->values + s * D, sums);
@@ -120,7 +130,8 @@ static void forward_row(weft_element element, const weft_attention *attention, i
 }
 
 void reference_attention_forward(weft_device *device, weft_stream *stream, const weft_attention *attention,
-                                 const void *qkv, void *out, float *logsumexp, void *workspace)
+                                 const int32_t *documents, const void *qkv, void *out, float *logsumexp,
+                                 void *workspace)
 {
     (void)stream;
     if (!reference_begin(device)) return;
@@ -130,7 +141,7 @@ void reference_attention_forward(weft_device *device, weft_stream *stream, const
         for (int64_t h = 0; h < attention->H; h++) {
             if (h % group == 0) load_keys(device->element, attention, qkv, b, h / group, &head);
             for (int64_t t = 0; t < attention->T; t++) {
-                forward_row(device->element, attention, b, h, t, qkv, &head, out, logsumexp);
+                forward_row(device->element, attention, documents, b, h, t, qkv, &head, out, logsumexp);
             }
         }
     }
@@ -140,22 +151,23 @@ void reference_attention_forward(weft_device *device, weft_stream *stream, const
 /* With p the probabilities of row t and dp[s] = dout . v[s]:  dv[s] += p[s] dout,  ds = p (dp - sum(p dp)) / sqrt(D),
  * dq = sum ds[s] k[s],  dk[s] += ds[s] q. sum(p dp) is dout . out; summed here it does not suffer from out's rounding.
  */
-static void backward_row(weft_element element, const weft_attention *attention, int64_t b, int64_t h, int64_t t,
-                         const void *qkv, double logsumexp, const void *dout, const head_buffers *head, void *dqkv)
+static void backward_row(weft_element element, const weft_attention *attention, const int32_t *documents, int64_t b,
+                         int64_t h, int64_t t, const void *qkv, double logsumexp, const void *dout,
+                         const head_buffers *head, void *dqkv)
 {
     const int64_t T = attention->T, D = attention->D;
-    const int64_t at = (b * T + t) * row_width(attention) + h * D;
+    const int64_t at = (b * T + t) * row_width(attention) + h * D, first = first_seen(attention, documents, b, t);
     double scale = 1.0 / sqrt((double)D), mean = 0.0;
     reference_load(element, qkv, at, D, head->query);
     reference_load(element, dout, ((b * T + t) * attention->H + h) * D, D, head->dout);
-    score_row(attention, t, head);
-    for (int64_t s = 0; s <= t; s++) {
+    score_row(attention, first, t, head);
+    for (int64_t s = first; s <= t; s++) {
         head->scores[s] = exp(head->scores[s] - logsumexp);
         head->dscores[s] = dot(D, head->dout, head->values + s * D);
         mean += head->scores[s] * head->dscores[s];
     }
     memset(head->dquery, 0, (size_t)D * sizeof *head->dquery);
-    for (int64_t s = 0; s <= t; s++) {
+    for (int64_t s = first; s <= t; s++) {
         double slope = head->scores[s] * (head->dscores[s] - mean) * scale;
         add_scaled(D, head->scores[s], head->dout, head->dvalues + s * D);
         add_scaled(D, slope, head->keys + s * D, head->dquery);
@@ -176,8 +188,8 @@ static void store_keys(weft_element element, const weft_attention *attention, in
 }
 
 void reference_attention_backward(weft_device *device, weft_stream *stream, const weft_attention *attention,
-                                  const void *qkv, const void *out, const float *logsumexp, const void *dout,
-                                  void *dqkv, void *workspace)
+                                  const int32_t *documents, const void *qkv, const void *out, const float *logsumexp,
+                                  const void *dout, void *dqkv, void *workspace)
 {
     (void)stream;
     (void)out;
@@ -193,7 +205,7 @@ void reference_attention_backward(weft_device *device, weft_stream *stream, cons
             for (int64_t row = 0; row < group * T; row++) {
                 int64_t h = g * group + row / T, t = row % T;
                 double kept = (double)logsumexp[(b * H + h) * T + t];
-                backward_row(device->element, attention, b, h, t, qkv, kept, dout, &head, dqkv);
+                backward_row(device->element, attention, documents, b, h, t, qkv, kept, dout, &head, dqkv);
             }
             store_keys(device->element, attention, b, g, &head, dqkv);
         }

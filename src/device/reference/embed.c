@@ -7,8 +7,13 @@ static int64_t find_row(const weft_embed *embed, int32_t token)
     return row >= 0 && row < embed->V ? row : -1;
 }
 
+static int64_t position_of(const weft_embed *embed, const int32_t *positions, int64_t row)
+{
+    return positions == NULL ? row % embed->T : positions[row];
+}
+
 void reference_embed_forward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
-                             const void *wte, const void *wpe, void *out)
+                             const int32_t *positions, const void *wte, const void *wpe, void *out)
 {
     (void)stream;
     if (!reference_begin(device)) return;
@@ -18,7 +23,8 @@ void reference_embed_forward(weft_device *device, weft_stream *stream, const wef
         int64_t from = find_row(embed, tokens[row]);
         for (int64_t c = 0; c < C; c++) {
             double value = from < 0 ? 0.0 : reference_get(element, wte, from * C + c);
-            if (from >= 0 && wpe != NULL) value += reference_get(element, wpe, row % embed->T * C + c);
+            if (from >= 0 && wpe != NULL)
+                value += reference_get(element, wpe, position_of(embed, positions, row) * C + c);
             reference_put(element, out, row * C + c, value);
         }
     }
@@ -27,7 +33,7 @@ void reference_embed_forward(weft_device *device, weft_stream *stream, const wef
 
 /* Adds in fp32, row by row: a sum in double would need a second copy of the table. */
 void reference_embed_backward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
-                              const void *dout, bool accumulate, float *dwte, float *dwpe)
+                              const int32_t *positions, const void *dout, bool accumulate, float *dwte, float *dwpe)
 {
     (void)stream;
     if (!reference_begin(device)) return;
@@ -39,7 +45,7 @@ void reference_embed_backward(weft_device *device, weft_stream *stream, const we
         for (int64_t c = 0; c < C; c++) {
             float value = (float)reference_get(device->element, dout, row * C + c);
             if (dwte != NULL && to >= 0) dwte[to * C + c] += value;
-            if (dwpe != NULL) dwpe[row % embed->T * C + c] += value;
+            if (dwpe != NULL) dwpe[position_of(embed, positions, row) * C + c] += value;
         }
     }
     reference_end(device);

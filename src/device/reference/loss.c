@@ -33,11 +33,12 @@ static void zero_row(weft_element element, void *logits, int64_t begin, int64_t 
 }
 
 void reference_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
-                             const int32_t *targets, float scale, bool gradient, float *loss)
+                             const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *loss)
 {
     (void)stream;
     if (!reference_begin(device)) return;
     const weft_element element = device->element;
+    const double scale = gradient ? (double)scalars->loss_gradient_scale : 0.0;
     double sum = 0.0;
     for (int64_t row = 0; row < N; row++) {
         if (targets[row] < 0) {
@@ -46,7 +47,7 @@ void reference_cross_entropy(weft_device *device, weft_stream *stream, int64_t N
         }
         double total = row_logsumexp(element, logits, row * V, V);
         sum += total - reference_get(element, logits, row * V + targets[row]);
-        if (gradient) row_gradient(element, logits, row * V, V, targets[row], total, (double)scale);
+        if (gradient) row_gradient(element, logits, row * V, V, targets[row], total, scale);
     }
     *loss = (float)sum;
     reference_end(device);
@@ -95,12 +96,13 @@ static double combine(int64_t N, int32_t parts, int64_t row, const float *stats,
 }
 
 void reference_loss_finish(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, int32_t parts,
-                           void *logits, const int32_t *targets, const float *stats, float scale, bool gradient,
-                           float *loss)
+                           void *logits, const int32_t *targets, const float *stats, const weft_step_scalars *scalars,
+                           bool gradient, float *loss)
 {
     (void)stream;
     if (!reference_begin(device)) return;
     const weft_element element = device->element;
+    const double scale = gradient ? (double)scalars->loss_gradient_scale : 0.0;
     double sum = 0.0;
     for (int64_t row = 0; row < N; row++) {
         if (targets[row] < 0) {
@@ -109,7 +111,7 @@ void reference_loss_finish(weft_device *device, weft_stream *stream, int64_t N, 
         }
         double target = 0.0, total = combine(N, parts, row, stats, &target);
         sum += total - target;
-        if (gradient) row_gradient(element, logits, row * V, V, (int64_t)targets[row] - first, total, (double)scale);
+        if (gradient) row_gradient(element, logits, row * V, V, (int64_t)targets[row] - first, total, scale);
     }
     *loss = (float)sum;
     reference_end(device);

@@ -1,6 +1,5 @@
 #include "device/reference/reference.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 
 weft_status reference_allocate(weft_device *device, weft_memory_kind kind, size_t bytes, void **out, weft_error *error)
@@ -30,27 +29,6 @@ void reference_zero(weft_device *device, weft_stream *stream, void *memory, size
     if (!reference_begin(device)) return;
     if (bytes > 0) memset(memory, 0, bytes);
     reference_end(device);
-}
-
-void reference_event_record(weft_device *device, weft_stream *stream, weft_event *event)
-{
-    (void)device;
-    (void)stream;
-    event->nanoseconds = weft_clock_nanoseconds();
-}
-
-void reference_event_wait(weft_device *device, weft_stream *stream, const weft_event *event)
-{
-    (void)device;
-    (void)stream;
-    (void)event;
-}
-
-bool reference_event_done(weft_device *device, const weft_event *event)
-{
-    (void)device;
-    (void)event;
-    return true;
 }
 
 void reference_add(weft_device *device, weft_stream *stream, int64_t count, const void *a, const void *b, void *out)

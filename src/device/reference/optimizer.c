@@ -16,6 +16,15 @@ void reference_square_sums(weft_device *device, weft_stream *stream, int64_t cou
     reference_end(device);
 }
 
+void reference_place_sums(weft_device *device, weft_stream *stream, int64_t blocks, const int32_t *index,
+                          const double *from, double *to)
+{
+    (void)stream;
+    if (!reference_begin(device)) return;
+    for (int64_t i = 0; i < blocks; i++) to[index[i]] = from[i];
+    reference_end(device);
+}
+
 void reference_norm_finish(weft_device *device, weft_stream *stream, int64_t blocks, const double *sums,
                            weft_step_scalars *scalars)
 {

@@ -1,6 +1,7 @@
 #include "device/reference/reference.h"
 
 #include "base/memory.h"
+#include "device/at_once.h"
 #include "device/kinds.h"
 
 #include <math.h>
@@ -58,9 +59,21 @@ static const weft_device_operations operations = {
     .release = reference_release,
     .copy = reference_copy,
     .zero = reference_zero,
-    .event_record = reference_event_record,
-    .event_wait = reference_event_wait,
-    .event_done = reference_event_done,
+    .memory = weft_at_once_memory,
+    .stream_create = weft_at_once_stream_create,
+    .stream_destroy = weft_at_once_stream_destroy,
+    .stream_wait = weft_at_once_stream_wait,
+    .events_create = weft_at_once_events_create,
+    .events_destroy = weft_at_once_events_destroy,
+    .event_record = weft_at_once_event_record,
+    .event_wait = weft_at_once_event_wait,
+    .event_done = weft_at_once_event_done,
+    .event_time = weft_at_once_event_time,
+    .event_due = weft_at_once_event_time,
+    .copy_in = weft_at_once_copy_in,
+    .copy_out = weft_at_once_copy_out,
+    .write = weft_at_once_write,
+    .read = weft_at_once_read,
     .embed_forward = reference_embed_forward,
     .embed_backward = reference_embed_backward,
     .norm_forward = reference_norm_forward,
@@ -81,6 +94,7 @@ static const weft_device_operations operations = {
     .loss_part = reference_loss_part,
     .loss_finish = reference_loss_finish,
     .square_sums = reference_square_sums,
+    .place_sums = reference_place_sums,
     .norm_finish = reference_norm_finish,
     .adamw = reference_adamw,
 };
@@ -104,6 +118,9 @@ static weft_status create(const weft_device_options *options, weft_device **out,
 const weft_device_kind weft_device_reference = {
     .name = "reference",
     .summary = "plain C on one thread, slow and obviously right",
+    .host_reaches = true,
+    .alignment = WEFT_ALIGNMENT,
+    .sum_chunk = (size_t)1 << 17,
     .create = create,
     .linear_workspace = reference_linear_workspace,
     .attention_workspace = reference_attention_workspace,

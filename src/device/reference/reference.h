@@ -54,18 +54,15 @@ weft_status reference_allocate(weft_device *device, weft_memory_kind kind, size_
 void reference_release(weft_device *device, void *memory);
 void reference_copy(weft_device *device, weft_stream *stream, void *to, const void *from, size_t bytes);
 void reference_zero(weft_device *device, weft_stream *stream, void *memory, size_t bytes);
-void reference_event_record(weft_device *device, weft_stream *stream, weft_event *event);
-void reference_event_wait(weft_device *device, weft_stream *stream, const weft_event *event);
-bool reference_event_done(weft_device *device, const weft_event *event);
 void reference_add(weft_device *device, weft_stream *stream, int64_t count, const void *a, const void *b, void *out);
 void reference_sum(weft_device *device, weft_stream *stream, weft_element element, int64_t count, int32_t parts,
                    const void *const *from, void *out);
 void reference_round(weft_device *device, weft_stream *stream, int64_t count, const float *from, void *to);
 
 void reference_embed_forward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
-                             const void *wte, const void *wpe, void *out);
+                             const int32_t *positions, const void *wte, const void *wpe, void *out);
 void reference_embed_backward(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
-                              const void *dout, bool accumulate, float *dwte, float *dwpe);
+                              const int32_t *positions, const void *dout, bool accumulate, float *dwte, float *dwpe);
 
 void reference_norm_forward(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *x,
                             const void *weight, const void *bias, void *out, float *mean, float *rstd);
@@ -89,23 +86,26 @@ void reference_activation_forward(weft_device *device, weft_stream *stream, cons
 void reference_activation_backward(weft_device *device, weft_stream *stream, const weft_activation *activation,
                                    const void *x, const void *dy, void *dx);
 
-void reference_rotary(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const float *cosine,
-                      const float *sine, int direction, void *x);
+void reference_rotary(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const int32_t *positions,
+                      const float *cosine, const float *sine, int direction, void *x);
 void reference_attention_forward(weft_device *device, weft_stream *stream, const weft_attention *attention,
-                                 const void *qkv, void *out, float *logsumexp, void *workspace);
+                                 const int32_t *documents, const void *qkv, void *out, float *logsumexp,
+                                 void *workspace);
 void reference_attention_backward(weft_device *device, weft_stream *stream, const weft_attention *attention,
-                                  const void *qkv, const void *out, const float *logsumexp, const void *dout,
-                                  void *dqkv, void *workspace);
+                                  const int32_t *documents, const void *qkv, const void *out, const float *logsumexp,
+                                  const void *dout, void *dqkv, void *workspace);
 
 void reference_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
-                             const int32_t *targets, float scale, bool gradient, float *loss);
+                             const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *loss);
 void reference_loss_part(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first,
                          const void *logits, const int32_t *targets, float *stats);
 void reference_loss_finish(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, int32_t parts,
-                           void *logits, const int32_t *targets, const float *stats, float scale, bool gradient,
-                           float *loss);
+                           void *logits, const int32_t *targets, const float *stats, const weft_step_scalars *scalars,
+                           bool gradient, float *loss);
 void reference_square_sums(weft_device *device, weft_stream *stream, int64_t count, const float *gradient,
                            double *sums);
+void reference_place_sums(weft_device *device, weft_stream *stream, int64_t blocks, const int32_t *index,
+                          const double *from, double *to);
 void reference_norm_finish(weft_device *device, weft_stream *stream, int64_t blocks, const double *sums,
                            weft_step_scalars *scalars);
 void reference_adamw(weft_device *device, weft_stream *stream, int64_t count, const weft_step_scalars *scalars,

@@ -1,6 +1,7 @@
 /* A transport that makes another one slower, at random: what is told to it waits, and so does the news that it is done.
  */
 #include "transport/common.h"
+#include "transport/over.h"
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -33,9 +34,8 @@ typedef struct delay_request {
 } delay_request;
 
 typedef struct delay {
-    weft_transport base;
+    weft_transport_over over;
     weft_transport_operations operations;
-    weft_transport *inner;
     weft_random_key key;
     uint64_t draws;
     double longest;
@@ -52,7 +52,7 @@ static double draw(delay *d)
 
 static weft_status post(delay *d, delay_request *q, weft_error *error)
 {
-    weft_transport *t = d->inner;
+    weft_transport *t = d->over.inner;
     const weft_transport_operations *o = t->operations;
     q->state = STATE_POSTED;
     if (q->kind == KIND_SEND) return o->send(t, q->stream, q->peer, q->tag, q->source, q->count, &q->inner, error);
@@ -159,14 +159,14 @@ static weft_status release(weft_transport *transport, weft_request index, weft_e
     if (!q || q->state != STATE_BORROWED)
         FAIL(error, WEFT_INVALID, "transport: request %" PRId32 " holds nothing that was borrowed", index);
     q->state = STATE_FREE;
-    return d->inner->operations->release(d->inner, q->inner, error);
+    return d->over.inner->operations->release(d->over.inner, q->inner, error);
 }
 
 static weft_status progress(weft_transport *transport, weft_error *error)
 {
     delay *d = (delay *)transport;
     TRY(post_due(d, weft_clock_seconds(), error));
-    return d->inner->operations->progress(d->inner, error);
+    return d->over.inner->operations->progress(d->over.inner, error);
 }
 
 static weft_status test(weft_transport *transport, weft_request index, bool *out_done, weft_error *error)
@@ -179,7 +179,7 @@ static weft_status test(weft_transport *transport, weft_request index, bool *out
     TRY(progress(transport, error));
     if (q->state == STATE_POSTED) {
         bool done = false;
-        TRY(d->inner->operations->test(d->inner, q->inner, &done, error));
+        TRY(d->over.inner->operations->test(d->over.inner, q->inner, &done, error));
         if (!done) return WEFT_OK;
         q->state = STATE_ARRIVED;
         q->due = weft_clock_seconds() + draw(d);
@@ -201,7 +201,7 @@ static weft_status wait(weft_transport *transport, double seconds, weft_error *e
         const delay_request *q = &d->requests[i];
         if ((q->state == STATE_HELD || q->state == STATE_ARRIVED) && q->due < until) until = q->due;
     }
-    TRY(d->inner->operations->wait(d->inner, until - now, error));
+    TRY(d->over.inner->operations->wait(d->over.inner, until - now, error));
     return post_due(d, weft_clock_seconds(), error);
 }
 
@@ -211,32 +211,20 @@ static weft_status barrier(weft_transport *transport, double timeout, weft_error
     delay *d = (delay *)transport;
     TRY(post_due(d, INFINITY, error));
     weft_clock_sleep(draw(d));
-    return d->inner->operations->barrier(d->inner, timeout, error);
+    return d->over.inner->operations->barrier(d->over.inner, timeout, error);
 }
 
-static void publish(weft_transport *transport, const char *text)
+static weft_status attach(weft_transport *transport, struct weft_device *device, weft_error *error)
 {
-    weft_transport *inner = ((delay *)transport)->inner;
-    inner->operations->publish(inner, text);
-}
-
-static void interrogate(weft_transport *transport, double seconds, weft_transport_report *out)
-{
-    weft_transport *inner = ((delay *)transport)->inner;
-    inner->operations->interrogate(inner, seconds, out);
-}
-
-static void stop(weft_transport *transport)
-{
-    weft_transport *inner = ((delay *)transport)->inner;
-    inner->operations->stop(inner);
+    weft_transport *inner = ((delay *)transport)->over.inner;
+    return inner->operations->attach(inner, device, error);
 }
 
 static void destroy(weft_transport *transport)
 {
     delay *d = (delay *)transport;
     if (!d) return;
-    d->inner->operations->destroy(d->inner);
+    d->over.inner->operations->destroy(d->over.inner);
     weft_free(d->held);
     weft_free(d->requests);
     weft_free(d);
@@ -248,29 +236,21 @@ weft_status weft_delay_transport_create(weft_transport *inner, uint64_t seed, do
     *out = NULL;
     delay *d = NULL;
     TRY(weft_allocate(1, sizeof *d, &d, error));
-    d->operations = (weft_transport_operations){
-        .destroy = destroy,
-        .send = send,
-        .receive = receive,
-        .borrow = inner->operations->borrow ? borrow : NULL,
-        .release = inner->operations->release ? release : NULL,
-        .gather = gather,
-        .test = test,
-        .progress = progress,
-        .wait = wait,
-        .barrier = barrier,
-        .publish = publish,
-        .interrogate = interrogate,
-        .stop = stop,
-    };
-    d->base = (weft_transport){.operations = &d->operations,
-                               .rank = inner->rank,
-                               .size = inner->size,
-                               .driven = inner->driven,
-                               .leads_machine = inner->leads_machine};
-    d->inner = inner;
+    weft_transport_over_init(&d->over, inner, &d->operations);
+    d->over.base.ordered = false; /* what is held back is behind nothing */
+    d->operations.destroy = destroy;
+    d->operations.attach = inner->operations->attach ? attach : NULL;
+    d->operations.send = send;
+    d->operations.receive = receive;
+    d->operations.borrow = inner->operations->borrow ? borrow : NULL;
+    d->operations.release = inner->operations->release ? release : NULL;
+    d->operations.gather = gather;
+    d->operations.test = test;
+    d->operations.progress = progress;
+    d->operations.wait = wait;
+    d->operations.barrier = barrier;
     d->key = weft_random_key_make(seed * (uint64_t)inner->size + (uint64_t)inner->rank, "delay");
     d->longest = longest;
-    *out = &d->base;
+    *out = &d->over.base;
     return WEFT_OK;
 }

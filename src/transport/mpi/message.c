@@ -8,22 +8,6 @@
 
 enum { SMALL = 256 }; /* bytes that MPI libraries write into the other process's memory at once */
 
-/*
- * A message of at most limit bytes is one piece. A longer one has limit + (number of further pieces) bytes in its first
- * piece and limit bytes in each further one as long as there are any left: so messages of different sizes differ in the
- * size of some piece that both sides have, and a mismatch is always seen and never just waited for.
- */
-static size_t further_pieces(size_t count, size_t limit)
-{
-    return count <= limit ? 0 : (count - 1) / limit;
-}
-
-static size_t piece_size(size_t left, size_t piece, size_t further, size_t limit)
-{
-    if (piece == 0) return further == 0 ? left : limit + further;
-    return left < limit ? left : limit;
-}
-
 static weft_status reserve_parts(weft_mpi *mpi, size_t more, weft_error *error)
 {
     size_t need = mpi->part_count + more;
@@ -69,16 +53,14 @@ typedef struct weft_mpi_route {
 static weft_status post_send(weft_mpi *mpi, weft_request request, const weft_mpi_route *route,
                              const unsigned char *bytes, size_t count, weft_error *error)
 {
-    size_t further = further_pieces(count, mpi->piece_limit), left = count;
-    TRY(reserve_parts(mpi, further + 1, error));
-    for (size_t i = 0; i <= further; i++) {
-        size_t size = piece_size(left, i, further, mpi->piece_limit);
-        int code = MPI_Isend(bytes, (int)size, MPI_BYTE, route->place, route->tag, route->communicator,
-                             &mpi->handles[mpi->part_count]);
+    size_t pieces = weft_transport_pieces(count, mpi->piece_limit);
+    TRY(reserve_parts(mpi, pieces, error));
+    for (size_t i = 0; i < pieces; i++) {
+        size_t begin = 0, size = weft_transport_piece(count, mpi->piece_limit, i, &begin);
+        int code = MPI_Isend(count > 0 ? bytes + begin : bytes, (int)size, MPI_BYTE, route->place, route->tag,
+                             route->communicator, &mpi->handles[mpi->part_count]);
         if (code != MPI_SUCCESS) return weft_mpi_fail(mpi, code, "MPI_Isend", error);
         add_part(mpi, request, (weft_mpi_part){.peer = route->peer, .expected = -1, .whole = count});
-        if (size > 0) bytes += size;
-        left -= size;
     }
     return WEFT_OK;
 }
@@ -86,16 +68,14 @@ static weft_status post_send(weft_mpi *mpi, weft_request request, const weft_mpi
 static weft_status post_receive(weft_mpi *mpi, weft_request request, const weft_mpi_route *route, unsigned char *bytes,
                                 size_t count, weft_error *error)
 {
-    size_t further = further_pieces(count, mpi->piece_limit), left = count;
-    TRY(reserve_parts(mpi, further + 1, error));
-    for (size_t i = 0; i <= further; i++) {
-        size_t size = piece_size(left, i, further, mpi->piece_limit);
-        int code = MPI_Irecv(bytes, (int)size, MPI_BYTE, route->place, route->tag, route->communicator,
-                             &mpi->handles[mpi->part_count]);
+    size_t pieces = weft_transport_pieces(count, mpi->piece_limit);
+    TRY(reserve_parts(mpi, pieces, error));
+    for (size_t i = 0; i < pieces; i++) {
+        size_t begin = 0, size = weft_transport_piece(count, mpi->piece_limit, i, &begin);
+        int code = MPI_Irecv(count > 0 ? bytes + begin : bytes, (int)size, MPI_BYTE, route->place, route->tag,
+                             route->communicator, &mpi->handles[mpi->part_count]);
         if (code != MPI_SUCCESS) return weft_mpi_fail(mpi, code, "MPI_Irecv", error);
         add_part(mpi, request, (weft_mpi_part){.peer = route->peer, .expected = (int)size, .whole = count});
-        if (size > 0) bytes += size;
-        left -= size;
     }
     return WEFT_OK;
 }

@@ -1,0 +1,88 @@
+/* What a worker does before its first step: itself, its weights, and what all ranks must agree on. */
+#include "train/loop_parts.h"
+#include "train/waiting.h"
+
+/* What ranks tell each other before the first step. */
+typedef struct {
+    int64_t start;
+    uint64_t data;
+} opening;
+
+/* Proves that all ranks see the same files: another start would be another run. */
+static weft_status exchange_openings(weft_loop *loop, weft_error *error)
+{
+    const weft_job *job = loop->job;
+    opening own = {.start = loop->start, .data = loop->fingerprint}, *all = NULL;
+    TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *all, &all, error));
+    TRY(weft_worker_gather(loop->worker, &own, sizeof own, all, "beginning of the run", error));
+    for (int32_t r = 0; r < job->workers; r++) {
+        if (all[r].start == all[0].start && all[r].data == all[0].data) continue;
+        weft_fail(error, WEFT_INVALID,
+                  "rank %d starts at step %lld, rank 0 at step %lld%s: all must see one run.folder and one data.path",
+                  r, (long long)all[r].start, (long long)all[0].start,
+                  all[r].data == all[0].data ? "" : ", and with different data");
+        return weft_loop_known(loop, error);
+    }
+    return WEFT_OK;
+}
+
+/* Of this rank. */
+typedef struct {
+    const weft_loop *loop;
+    double peak;
+} measuring;
+
+static weft_status measure_own(void *context, weft_error *error)
+{
+    measuring *it = context;
+    const weft_job *job = it->loop->job;
+    return job->device->measure_peak(&job->options, it->loop->options->peak_seconds, &it->peak, error);
+}
+
+/* After an exchange, so that all ranks measure at the same time: a core that another rank leaves idle is no peak. */
+static weft_status measure_peak(weft_loop *loop, weft_error *error)
+{
+    const weft_job *job = loop->job;
+    measuring own = {.loop = loop};
+    double *all = NULL;
+    if (!job->device->measure_peak || !(loop->options->peak_seconds > 0)) return WEFT_OK;
+    TRY(weft_waiting_work(loop->worker, "the measuring of the peak", measure_own, &own, error));
+    TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *all, &all, error));
+    TRY(weft_worker_gather(loop->worker, &own.peak, sizeof own.peak, all, "measured peaks", error));
+    for (int32_t r = 0; r < job->workers; r++) loop->peak += all[r];
+    return WEFT_OK;
+}
+
+static weft_status slow_down(weft_loop *loop, weft_error *error)
+{
+    const weft_train_options *options = loop->options;
+    weft_transport *slower = NULL;
+    if (!(options->delay_longest > 0)) return WEFT_OK;
+    TRY(weft_delay_transport_create(loop->transport, options->delay_seed, options->delay_longest, &slower, error));
+    loop->transport = slower;
+    return WEFT_OK;
+}
+
+weft_status weft_loop_prepare(weft_loop *loop, int32_t rank, weft_error *error)
+{
+    TRY(slow_down(loop, error));
+    const weft_job *job = loop->job;
+    loop->transport->operations->publish(loop->transport, "step 0, last finished nothing, runs preparations");
+    TRY(weft_worker_create(job, rank, loop->transport, false, &loop->worker, error));
+    loop->worker->options = loop->options;
+    loop->steps = weft_loop_is_trial(loop) ? loop->options->trial_steps : job->config->run.steps;
+    TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->controls, &loop->controls, error));
+    TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->bubble, &loop->bubble, error));
+    TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->answers, &loop->answers, error));
+    TRY(weft_loop_prepare_timing(loop, error));
+    if (loop->resumed) {
+        TRY(weft_worker_load(loop->worker, loop->resumed, error));
+        loop->start = loop->saved = weft_checkpoint_get_state(loop->resumed)->step;
+        loop->sequences = weft_checkpoint_get_state(loop->resumed)->sequences;
+        loop->loss = weft_checkpoint_get_state(loop->resumed)->loss;
+    } else {
+        TRY(weft_worker_init_weights(loop->worker, error));
+    }
+    TRY(exchange_openings(loop, error));
+    return measure_peak(loop, error);
+}

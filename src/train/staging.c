@@ -1,0 +1,59 @@
+#include "train/staging.h"
+
+#include "train/world.h"
+#include "transport/kinds.h"
+
+/* A piece is one message where that is long enough to be worth a copy, and short enough to have two of on each lane. */
+static const size_t shortest_piece = (size_t)64 << 10, longest_piece = (size_t)1 << 20;
+
+static bool is_needed(const weft_job *job)
+{
+    return !job->device->host_reaches && !weft_transport_kind_get(job->config->transport)->reaches_devices;
+}
+
+/* Lanes of messages that the busiest rank has. */
+static int32_t count_messages(const weft_program *program)
+{
+    int32_t most = 0;
+    for (int32_t r = 0; r < program->ranks; r++) {
+        int32_t count = 0;
+        for (int32_t i = program->rank_lanes[r]; i < program->rank_lanes[r + 1]; i++)
+            count += program->lanes[i].peer >= 0;
+        if (count > most) most = count;
+    }
+    return most;
+}
+
+/* At most: to and from every other member of the three groups that add, the shared weight's gradients, and a gather in
+ * each group. */
+static int32_t count_lanes(const weft_job *job)
+{
+    int32_t sums = 2 * (job->data - 1) + 2 * 2 * (job->tensor - 1), tied = job->tied ? 2 : 0;
+    return count_messages(job->train) + count_messages(job->forward) + sums + tied + WEFT_WORLD_PURPOSES + 1;
+}
+
+static weft_staged_options find_options(const weft_job *job)
+{
+    size_t message = weft_job_boundary(job);
+    size_t piece = message < shortest_piece ? shortest_piece : message < longest_piece ? message : longest_piece;
+    return (weft_staged_options){.lanes = count_lanes(job), .piece = piece};
+}
+
+size_t weft_staging_bytes(const weft_job *job)
+{
+    weft_staged_options options = find_options(job);
+    return is_needed(job) ? weft_staged_transport_pinned(&options) : 0;
+}
+
+weft_status weft_staging_wrap(const weft_job *job, const weft_group *groups, int32_t group_count,
+                              weft_transport **transport, weft_error *error)
+{
+    weft_transport *staged = NULL;
+    weft_staged_options options = find_options(job);
+    options.groups = groups;
+    options.group_count = group_count;
+    if (!is_needed(job)) return WEFT_OK;
+    TRY(weft_staged_transport_create(*transport, &options, &staged, error));
+    *transport = staged;
+    return WEFT_OK;
+}

@@ -1,0 +1,1 @@
+weft timeline measured --exchange-rate 1e9

@@ -1,0 +1,1 @@
+weft train train.yaml device=cpu:0 --dry-run

@@ -1,0 +1,82 @@
+/*
+ * Usage: test_deferred_layouts TRANSPORT FOLDER SEEDS STRIDE
+ *
+ * Layouts on a device that works late and whose memory the host cannot touch have the bits of the reference: every
+ * STRIDE-th of them, at so many orders in which the device works.
+ */
+#include "deferred.h"
+#include "layouts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *const small[] = {"model.layers=4",        "model.width=16",         "model.heads=2",
+                                    "model.feed_forward=32", "batch.tokens=8",         "run.steps=3",
+                                    "model.tied=true",       "run.evaluate_batches=1", NULL};
+
+static int stride, seeds, seen;
+
+static void take_turns(const char *name, int value)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%d", value);
+    if (setenv(name, text, 1) != 0) abort();
+}
+
+static void run_orders(test_suite *suite, const test_layout *layout, const test_run *base)
+{
+    if (seen++ % stride != 0) return;
+    for (suite->turn = 0; suite->turn < seeds; suite->turn++) {
+        take_turns("WEFT_DEFERRED_SEED", seen + suite->turn);
+        test_suite_compare(suite, layout, base->model, base);
+    }
+}
+
+static void run_widths(test_suite *suite, int data, int tensor, const char *element)
+{
+    test_run base = test_suite_baseline(suite, data, tensor, element, small);
+    for (int i = 0; i < TEST_PIPELINES; i++) {
+        test_layout layout = {.schedule = test_pipelines[i].schedule,
+                              .data = data,
+                              .pipeline = test_pipelines[i].pipeline,
+                              .loops = test_pipelines[i].loops,
+                              .shard = "none",
+                              .reduce = "once",
+                              .buffers = 1,
+                              .element = element,
+                              .recompute = i % 2 ? "full" : "none",
+                              .tensor = tensor};
+        if (data > 1)
+            test_suite_shards(suite, &base, layout, run_orders);
+        else
+            run_orders(suite, &layout, &base);
+    }
+}
+
+/* A shared weight that goes round in more than one piece (WEFT_JOB_TIED_CHUNK): the next one comes to where one is
+ * added. */
+static void run_pieces(test_suite *suite)
+{
+    static const char *const large[] = {"model.vocabulary=70000", "model.layers=2",  "model.width=16",
+                                        "model.heads=2",          "batch.tokens=8",  "run.steps=2",
+                                        "batch.microbatches=1",   "model.tied=true", NULL};
+    test_layout layout = {"1f1b", 1, 2, 1, "none", "once", 1, "fp32", "none", 1};
+    test_run base = test_suite_baseline(suite, 1, 1, "fp32", large);
+    run_orders(suite, &layout, &base);
+}
+
+int main(int argc, char **argv)
+{
+    test_suite suite;
+    if (argc != 5 || !test_suite_begin(&suite, argv[1], argv[2])) return 2;
+    suite.device = "deferred";
+    seeds = atoi(argv[3]);
+    stride = atoi(argv[4]);
+    run_widths(&suite, 1, 1, "fp32");
+    run_widths(&suite, 2, 1, "bf16");
+    run_widths(&suite, 1, 2, "fp32");
+    run_widths(&suite, 2, 2, "bf16");
+    seen = 0;
+    run_pieces(&suite);
+    return test_suite_end(&suite);
+}
