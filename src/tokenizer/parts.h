@@ -21,10 +21,12 @@ struct weft_tokenizer {
     bool characters;           /* words are merged from characters, as SentencePiece does, not from bytes */
     bool whole_words;          /* a word that is a token is this token, whatever merging would make of it */
     bool fuse_unknown;         /* one unknown token for several characters in a row */
+    bool drops_unknown;        /* what has no token leaves none, where there is none for the unknown either */
     bool mend_each_byte;       /* U+FFFD for each byte that is not UTF-8 */
     bool marks_blanks;         /* U+2581 in a token is a blank */
     bool drops_first_mark;     /* the blank that the text begins with when it is decoded was put there */
     bool words_begin_at_marks; /* no token has a blank behind something else: words are independent */
+    bool cuts;                 /* weft_tokenizer_cut knows places */
     int32_t unknown;           /* -1: none */
     int32_t bytes[256];        /* the token of each byte; -1: none */
 
@@ -53,6 +55,9 @@ weft_status weft_tokenizer_mark_words(weft_tokenizer *tokenizer, weft_error *err
 
 /* Appends ids for which there is room. */
 void weft_token_list_join(weft_token_list *tokens, const weft_token_list *more);
+/* Whether nothing in the tokenizer joins a letter and a blank behind it, or looks back over them. */
+bool weft_tokenizer_may_cut(const weft_tokenizer *tokenizer);
+
 weft_status weft_token_list_add(weft_token_list *tokens, int32_t id, weft_error *error) WEFT_CHECKED;
 
 #endif

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The largest that is known has 33 MB; a tree of it takes several times as much. */
+enum { MOST_BYTES = 128 << 20 };
+
 /* The characters by which byte-level tokenizers write bytes: itself for what can be printed, else one from U+0100 on in
  * the order of the bytes. Source: bytes_to_unicode in GPT-2's encoder.py. */
 static uint32_t letter_of_byte(unsigned byte, unsigned *others)
@@ -216,9 +219,9 @@ static weft_status read_model(reading *r, const json_t *root)
     TRY(refuse_habits(model, r->error));
     r->vocabulary = json_object_get(model, "vocab");
     if (!json_is_object(r->vocabulary)) FAIL(r->error, WEFT_INVALID, "model.vocab: a map of ids is expected here");
-    TRY(weft_part_truth(model, "byte_fallback", &r->byte_fallback, r->error));
-    TRY(weft_part_truth(model, "fuse_unk", &r->tokenizer->fuse_unknown, r->error));
-    TRY(weft_part_truth(model, "ignore_merges", &r->tokenizer->whole_words, r->error));
+    TRY(weft_json_truth(model, "byte_fallback", &r->byte_fallback, r->error));
+    TRY(weft_json_truth(model, "fuse_unk", &r->tokenizer->fuse_unknown, r->error));
+    TRY(weft_json_truth(model, "ignore_merges", &r->tokenizer->whole_words, r->error));
     r->unknown = json_string_value(json_object_get(model, "unk_token"));
     TRY(read_vocabulary(r));
     return read_merges(r, json_object_get(model, "merges"));
@@ -258,11 +261,11 @@ static weft_status read_added(reading *r, const json_t *json)
     bool normalized = false;
     if (!json_is_string(content) || !json_is_integer(number))
         FAIL(r->error, WEFT_INVALID, "added_tokens: an id and a content are expected in each");
-    TRY(weft_part_truth(json, "special", &token.special, r->error));
-    TRY(weft_part_truth(json, "lstrip", &token.lstrip, r->error));
-    TRY(weft_part_truth(json, "rstrip", &token.rstrip, r->error));
-    TRY(weft_part_truth(json, "single_word", &token.single_word, r->error));
-    TRY(weft_part_truth(json, "normalized", &normalized, r->error));
+    TRY(weft_json_truth(json, "special", &token.special, r->error));
+    TRY(weft_json_truth(json, "lstrip", &token.lstrip, r->error));
+    TRY(weft_json_truth(json, "rstrip", &token.rstrip, r->error));
+    TRY(weft_json_truth(json, "single_word", &token.single_word, r->error));
+    TRY(weft_json_truth(json, "normalized", &normalized, r->error));
     token.name = (const unsigned char *)json_string_value(content);
     token.length = json_string_length(content);
     TRY(check_added(r, json_string_value(content), json_integer_value(number)));
@@ -291,6 +294,7 @@ static weft_status read_parts(reading *r, const json_t *root)
     bool byte_level = false;
     TRY(weft_json_read_pre_tokenizer(tokenizer, json_object_get(root, "pre_tokenizer"), &byte_level, r->error));
     tokenizer->characters = !byte_level;
+    tokenizer->drops_unknown = true; /* as Hugging Face tokenizers do */
     tokenizer->kind = byte_level ? "byte-level BPE" : "BPE of characters, as SentencePiece's";
     TRY(read_model(r, root));
     TRY(read_all_added(r, json_object_get(root, "added_tokens")));
@@ -302,6 +306,7 @@ static weft_status read_parts(reading *r, const json_t *root)
 weft_status weft_tokenizer_read_json(weft_tokenizer *tokenizer, const char *text, size_t length, weft_error *error)
 {
     json_error_t problem;
+    if (length > MOST_BYTES) FAIL(error, WEFT_INVALID, "has more than %d MiB", MOST_BYTES >> 20);
     json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &problem);
     if (!root && json_error_code(&problem) == json_error_out_of_memory)
         FAIL(error, WEFT_NO_MEMORY, "out of memory while JSON is read");

@@ -1,5 +1,6 @@
-#include "base/utf8.h"
 #include "tokenizer/parts.h"
+
+#include "base/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>

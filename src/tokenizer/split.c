@@ -1,6 +1,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "base/utf8.h"
 #include "tokenizer/split.h"
+
+#include "base/utf8.h"
 
 #include <pcre2.h>
 #include <stdio.h>
@@ -34,6 +35,13 @@ static weft_status add_step(weft_splitter *splitter, weft_step step, weft_error 
 weft_status weft_splitter_add_scanner(weft_splitter *splitter, weft_scanner *scan, const char *name, weft_error *error)
 {
     return add_step(splitter, (weft_step){.scan = scan, .name = name}, error);
+}
+
+weft_status weft_splitter_add_known(weft_splitter *splitter, const weft_pattern *pattern, weft_error *error)
+{
+    return add_step(splitter,
+                    (weft_step){.scan = pattern->scan, .parts_blanks = pattern->parts_blanks, .name = pattern->name},
+                    error);
 }
 
 /* PCRE2's \s has U+180E, its \w neither marks nor joiners. In a set of characters, \W and \S inside are left alone. */
@@ -103,7 +111,7 @@ weft_status weft_splitter_add_pattern(weft_splitter *splitter, const char *text,
     const weft_pattern *known = weft_pattern_by_text(text);
     /* Those that match every character leave nothing in between. */
     bool same = habit == WEFT_SPLIT_ISOLATED || (habit == WEFT_SPLIT_REMOVED && known && strstr(text, "\\s+"));
-    if (known && same) return weft_splitter_add_scanner(splitter, known->scan, known->name, error);
+    if (known && same) return weft_splitter_add_known(splitter, known, error);
     size_t length = strlen(text);
     for (size_t at = 0; at < length;) {
         int bytes = weft_utf8_length((const unsigned char *)text + at, length - at);
@@ -134,6 +142,13 @@ bool weft_splitter_is_known(const weft_splitter *splitter)
     return true;
 }
 
+bool weft_splitter_parts_blanks(const weft_splitter *splitter)
+{
+    for (size_t i = 0; i < splitter->count; i++)
+        if (splitter->steps[i].parts_blanks) return true;
+    return false;
+}
+
 weft_status weft_split_walk_init(weft_split_walk *walk, const weft_splitter *splitter, weft_error *error)
 {
     *walk = (weft_split_walk){.splitter = splitter};
@@ -161,8 +176,12 @@ static weft_status find_match(const weft_split_walk *walk, size_t step, const un
                               size_t *begin, size_t *out_end, weft_error *error)
 {
     pcre2_match_data *match = walk->matches[step];
-    int found = pcre2_match(walk->splitter->steps[step].regex->code, text, length, *begin,
-                            PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, match, NULL);
+    const pcre2_code *code = walk->splitter->steps[step].regex->code;
+    uint32_t options = PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY;
+    int found = pcre2_match(code, text, length, *begin, options, match, NULL);
+    /* Compiled code has a small stack; the interpreter takes what it needs. */
+    if (found == PCRE2_ERROR_JIT_STACKLIMIT)
+        found = pcre2_match(code, text, length, *begin, options | PCRE2_NO_JIT, match, NULL);
     if (found == PCRE2_ERROR_NOMEMORY) FAIL(error, WEFT_NO_MEMORY, "out of memory while a pattern is matched");
     if (found < 0 && found != PCRE2_ERROR_NOMATCH)
         FAIL(error, WEFT_FAILED, "the tokenizer's pattern gives up on a text (PCRE2's error %d)", found);

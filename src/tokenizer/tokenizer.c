@@ -7,12 +7,6 @@
 #include <string.h>
 #include <xxhash.h>
 
-void weft_token_list_fini(weft_token_list *tokens)
-{
-    weft_free(tokens->ids);
-    *tokens = (weft_token_list){0};
-}
-
 void weft_tokenizer_destroy(weft_tokenizer *tokenizer)
 {
     if (!tokenizer) return;
@@ -104,14 +98,8 @@ static int32_t find_configured(const weft_tokenizer *tokenizer, const json_t *ro
  * turn, so that known names come first. */
 static void choose_ends(weft_tokenizer *tokenizer, const json_t *settings)
 {
-    static const char *const begins[] = {"<|begin_of_text|>",
-                                         "<\xef\xbd\x9c"
-                                         "begin\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
-                                         "<bos>", "<s>"};
-    static const char *const ends[] = {"<|endoftext|>", "<|end_of_text|>",
-                                       "<\xef\xbd\x9c"
-                                       "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
-                                       "<eos>", "</s>"};
+    static const char *const begins[] = {"<|begin_of_text|>", "<｜begin▁of▁sentence｜>", "<bos>", "<s>"};
+    static const char *const ends[] = {"<|endoftext|>", "<|end_of_text|>", "<｜end▁of▁sentence｜>", "<eos>", "</s>"};
     if (tokenizer->begin_of_text < 0) tokenizer->begin_of_text = find_configured(tokenizer, settings, "bos_token");
     if (tokenizer->begin_of_text < 0 && tokenizer->prefix.count) tokenizer->begin_of_text = tokenizer->prefix.ids[0];
     if (tokenizer->begin_of_text < 0)
@@ -238,6 +226,7 @@ static weft_status build(weft_tokenizer *tokenizer, const char *path, const char
     TRY(fill(tokenizer, path, pattern, error));
     weft_added_sort(&tokenizer->raw);
     weft_added_sort(&tokenizer->normalized);
+    tokenizer->cuts = weft_tokenizer_may_cut(tokenizer);
     TRY(read_settings(path, &settings, error));
     choose_ends(tokenizer, settings);
     json_decref(settings);

@@ -1,5 +1,6 @@
-#include "base/utf8.h"
 #include "tokenizer/normalize.h"
+
+#include "base/utf8.h"
 
 #include <string.h>
 
