@@ -149,6 +149,14 @@ static void apply_charsmap(const weft_normal_step *step, const weft_segment *seg
     }
 }
 
+/* Bytes of a blank, or of the mark that stands for one later, that a text ends with; 0: neither. */
+static size_t count_last_blank(const weft_text *text)
+{
+    size_t length = text->length;
+    if (length >= 1 && text->bytes[length - 1] == ' ') return 1;
+    return length >= 3 && memcmp(text->bytes + length - 3, "\xe2\x96\x81", 3) == 0 ? 3 : 0;
+}
+
 static void squeeze(const weft_segment *segment, weft_text *out)
 {
     bool blank = segment->first && segment->begins;
@@ -157,7 +165,7 @@ static void squeeze(const weft_segment *segment, weft_text *out)
         blank = segment->text[i] == ' ';
         if (!blank || !again) weft_text_add_bytes(out, segment->text + i, 1);
     }
-    if (segment->last && out->length && out->bytes[out->length - 1] == ' ') out->length--;
+    for (size_t blank_bytes; segment->last && (blank_bytes = count_last_blank(out));) out->length -= blank_bytes;
 }
 
 static void replace(const weft_normal_step *step, const weft_segment *segment, weft_text *out)
