@@ -98,6 +98,7 @@ static weft_status add_symbols(weft_encoder *encoder, const unsigned char *word,
             const unsigned char *c = word + (-1 - symbol);
             size_t bytes = tokenizer->characters ? (size_t)weft_utf8_length(c, (size_t)(word + length - c)) : 1;
             if (tokenizer->characters && add_bytes(tokenizer, c, bytes, tokens)) continue;
+            if (tokenizer->unknown < 0 && tokenizer->drops_unknown) continue;
             if (tokenizer->unknown < 0)
                 FAIL(error, WEFT_INVALID,
                      "the tokenizer has no token for %.*s (first byte 0x%02x) and none for the "

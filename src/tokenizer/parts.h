@@ -21,6 +21,7 @@ struct weft_tokenizer {
     bool characters;           /* words are merged from characters, as SentencePiece does, not from bytes */
     bool whole_words;          /* a word that is a token is this token, whatever merging would make of it */
     bool fuse_unknown;         /* one unknown token for several characters in a row */
+    bool drops_unknown;        /* what has no token leaves none, where there is none for the unknown either */
     bool mend_each_byte;       /* U+FFFD for each byte that is not UTF-8 */
     bool marks_blanks;         /* U+2581 in a token is a blank */
     bool drops_first_mark;     /* the blank that the text begins with when it is decoded was put there */

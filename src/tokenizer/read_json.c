@@ -291,6 +291,7 @@ static weft_status read_parts(reading *r, const json_t *root)
     bool byte_level = false;
     TRY(weft_json_read_pre_tokenizer(tokenizer, json_object_get(root, "pre_tokenizer"), &byte_level, r->error));
     tokenizer->characters = !byte_level;
+    tokenizer->drops_unknown = true; /* as Hugging Face tokenizers do */
     tokenizer->kind = byte_level ? "byte-level BPE" : "BPE of characters, as SentencePiece's";
     TRY(read_model(r, root));
     TRY(read_all_added(r, json_object_get(root, "added_tokens")));

@@ -30,8 +30,8 @@ void weft_token_list_fini(weft_token_list *tokens);
 /* path: a file, or a folder with a tokenizer.json, a tokenizer.model or a *.tiktoken in it (looked for in this order;
  * tokenizer_config.json beside it names the tokens of begin and end). pattern: for tiktoken files, which hold none:
  * the name of a known one (weft_tokenizer_patterns), or a regular expression; NULL or "" where the vocabulary is one
- * that is known by its hash; WEFT_INVALID where a pattern is needed and absent, or not needed and given. WEFT_INVALID
- * names file and what is wrong in it. */
+ * that is known by its hash; WEFT_INVALID where a pattern is needed and absent, or given for another kind of file.
+ * WEFT_INVALID names file and what is wrong in it. */
 weft_status weft_tokenizer_create(const char *path, const char *pattern, weft_tokenizer **out,
                                   weft_error *error) WEFT_CHECKED;
 void weft_tokenizer_destroy(weft_tokenizer *tokenizer); /* accepts NULL */
@@ -43,7 +43,7 @@ const char *weft_tokenizer_patterns(void);
  */
 int64_t weft_tokenizer_vocabulary(const weft_tokenizer *tokenizer);
 
-/* "byte-level BPE, pattern llama3, 128256 tokens": one line for people. Borrowed. */
+/* "byte-level BPE, pattern llama3, vocabulary 128256": one line for people. Borrowed. */
 const char *weft_tokenizer_describe(const weft_tokenizer *tokenizer);
 
 /* XXH3-64 of all that ids depend on: the bytes of the file and the pattern. The same on every machine. */
@@ -71,8 +71,9 @@ void weft_encoder_destroy(weft_encoder *encoder); /* accepts NULL */
 
 /* Appends the ids of a text of length bytes. What is not UTF-8 is read as U+FFFD: as Python's errors="replace" does
  * (one for each longest beginning of a character), or for tokenizer.model as SentencePiece does (one a byte).
- * WEFT_INVALID when the tokenizer has no token for what is in the text and none for the unknown; WEFT_FAILED when a
- * pattern that PCRE2 runs gives up on the text. On error tokens is as it was. */
+ * WEFT_INVALID when a tiktoken file has no token for a byte of the text (of a tokenizer.json such a byte leaves no id,
+ * as its library does it); WEFT_FAILED when a pattern that PCRE2 runs gives up on the text. On error tokens is as it
+ * was. */
 weft_status weft_encoder_encode(weft_encoder *encoder, const char *text, size_t length, unsigned flags,
                                 weft_token_list *tokens, weft_error *error) WEFT_CHECKED;
 

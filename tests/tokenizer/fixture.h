@@ -1,4 +1,5 @@
-/* The tokenizers of files/, the texts and the ids that their originals give (tools/make_tokenizers.py). Threads: one. */
+/* The tokenizers of files/, the texts and the ids that their originals give (tools/make_tokenizers.py). Threads: one.
+ */
 #ifndef WEFT_TESTS_TOKENIZER_FIXTURE_H
 #define WEFT_TESTS_TOKENIZER_FIXTURE_H
 
