@@ -27,15 +27,43 @@ static bool parts_words(const weft_tokenizer *tokenizer, const unsigned char *te
     return class == WEFT_CLASS_UPPER || class == WEFT_CLASS_LOWER || class == WEFT_CLASS_LETTER;
 }
 
+/* Whether a name may lie over such a place, or look back over it, where the text is another one when it is looked for.
+ */
+static bool reaches_over(const weft_added_token *token)
+{
+    if (token->rstrip || token->single_word) return true;
+    for (size_t i = 1; i < token->length; i++) {
+        unsigned char c = token->name[i];
+        if (c < 0x80 ? weft_ascii_classes[c] == WEFT_CLASS_BLANK : c == 0xe2) return true; /* U+2581, or others */
+    }
+    return false;
+}
+
+bool weft_tokenizer_may_cut(const weft_tokenizer *tokenizer)
+{
+    const weft_splitter *splitter = &tokenizer->splitter;
+    if (!weft_splitter_is_known(splitter)) return false;
+    bool marks = tokenizer->characters;
+    if (marks ? !tokenizer->words_begin_at_marks : !weft_splitter_parts_blanks(splitter)) return false;
+    if (!weft_normalizer_keeps_blanks(&tokenizer->normalizer, marks) ||
+        !weft_normalizer_keeps_blanks(&tokenizer->marker, marks))
+        return false;
+    if (marks && !weft_normalizer_marks_blanks(&tokenizer->normalizer) &&
+        !weft_normalizer_marks_blanks(&tokenizer->marker))
+        return false;
+    for (size_t i = 0; tokenizer->normalizer.count && i < tokenizer->normalized.count; i++)
+        if (reaches_over(&tokenizer->normalized.rows[i])) return false;
+    return true;
+}
+
 size_t weft_tokenizer_cut(const weft_tokenizer *tokenizer, const char *text, size_t length, size_t most)
 {
     const unsigned char *bytes = (const unsigned char *)text;
-    bool known = weft_splitter_is_known(&tokenizer->splitter) && tokenizer->splitter.count > 0 &&
-                 (!tokenizer->characters || tokenizer->words_begin_at_marks);
-    if (!known) return 0;
+    if (!tokenizer->cuts) return 0;
     for (size_t at = most < length ? most : length - (length > 0); at > 0; at--)
         if (parts_words(tokenizer, bytes, length, at) && !weft_added_touches(&tokenizer->raw, bytes, length, at) &&
-            !weft_added_touches(&tokenizer->normalized, bytes, length, at))
+            !weft_added_touches(&tokenizer->normalized, bytes, length, at) &&
+            !weft_normalizer_touches(&tokenizer->marker, bytes, length, at))
             return at;
     return 0;
 }

@@ -87,7 +87,7 @@ static weft_status read_byte_level(weft_tokenizer *tokenizer, const json_t *json
     if (prefix) TRY(weft_normalizer_add(&tokenizer->marker, WEFT_NORMAL_LEAD, NULL, " ", error));
     *byte_level = true;
     const weft_pattern *gpt2 = weft_pattern_by_name("gpt2");
-    return expression ? weft_splitter_add_scanner(&tokenizer->splitter, gpt2->scan, gpt2->name, error) : WEFT_OK;
+    return expression ? weft_splitter_add_known(&tokenizer->splitter, gpt2, error) : WEFT_OK;
 }
 
 static weft_status read_split(weft_tokenizer *tokenizer, const json_t *json, weft_error *error)

@@ -129,6 +129,45 @@ static size_t match_charsmap(const charsmap *map, const unsigned char *text, siz
     return best;
 }
 
+/* More than the keys of maps have. */
+enum { LONGEST_KEY = 1024 };
+
+bool weft_normalizer_touches(const weft_normalizer *normalizer, const unsigned char *text, size_t length, size_t at)
+{
+    for (size_t i = 0; i < normalizer->count; i++) {
+        const weft_normal_step *step = &normalizer->steps[i];
+        charsmap map;
+        const char *out;
+        if (step->kind != WEFT_NORMAL_CHARSMAP || !open_charsmap(step->from.bytes, step->from.length, &map)) continue;
+        for (size_t begin = at < LONGEST_KEY ? 0 : at - LONGEST_KEY; begin <= at; begin++) {
+            size_t used = match_charsmap(&map, text + begin, length - begin, &out);
+            if (used && begin + used >= at) return true;
+        }
+    }
+    return false;
+}
+
+static bool marks_blanks(const weft_normal_step *step)
+{
+    return step->kind == WEFT_NORMAL_REPLACE && strcmp(weft_text_get(&step->from), " ") == 0 &&
+           strcmp(weft_text_get(&step->to), "\xe2\x96\x81") == 0;
+}
+
+bool weft_normalizer_keeps_blanks(const weft_normalizer *normalizer, bool marks)
+{
+    for (size_t i = 0; i < normalizer->count; i++)
+        if (normalizer->steps[i].kind == WEFT_NORMAL_REPLACE && !(marks && marks_blanks(&normalizer->steps[i])))
+            return false;
+    return true;
+}
+
+bool weft_normalizer_marks_blanks(const weft_normalizer *normalizer)
+{
+    for (size_t i = 0; i < normalizer->count; i++)
+        if (marks_blanks(&normalizer->steps[i])) return true;
+    return false;
+}
+
 static void apply_charsmap(const weft_normal_step *step, const weft_segment *segment, weft_text *out)
 {
     charsmap map;

@@ -46,6 +46,14 @@ weft_status weft_normalizer_add_form(weft_normalizer *normalizer, const char *na
 weft_status weft_normalizer_add_charsmap(weft_normalizer *normalizer, const void *bytes, size_t length,
                                          weft_error *error) WEFT_CHECKED;
 
+/* Whether no step replaces texts, or with `marks` none but blanks by U+2581. */
+bool weft_normalizer_keeps_blanks(const weft_normalizer *normalizer, bool marks);
+/* Whether a step replaces blanks by U+2581. */
+bool weft_normalizer_marks_blanks(const weft_normalizer *normalizer);
+
+/* Whether a map of characters takes in what is before and behind a place, or on one side next to it. */
+bool weft_normalizer_touches(const weft_normalizer *normalizer, const unsigned char *text, size_t length, size_t at);
+
 /* Where a segment stands: between added tokens, or between the ends of the text. */
 typedef struct weft_segment {
     const unsigned char *text;

@@ -26,6 +26,7 @@ struct weft_tokenizer {
     bool marks_blanks;         /* U+2581 in a token is a blank */
     bool drops_first_mark;     /* the blank that the text begins with when it is decoded was put there */
     bool words_begin_at_marks; /* no token has a blank behind something else: words are independent */
+    bool cuts;                 /* weft_tokenizer_cut knows places */
     int32_t unknown;           /* -1: none */
     int32_t bytes[256];        /* the token of each byte; -1: none */
 
@@ -54,6 +55,9 @@ weft_status weft_tokenizer_mark_words(weft_tokenizer *tokenizer, weft_error *err
 
 /* Appends ids for which there is room. */
 void weft_token_list_join(weft_token_list *tokens, const weft_token_list *more);
+/* Whether nothing in the tokenizer joins a letter and a blank behind it, or looks back over them. */
+bool weft_tokenizer_may_cut(const weft_tokenizer *tokenizer);
+
 weft_status weft_token_list_add(weft_token_list *tokens, int32_t id, weft_error *error) WEFT_CHECKED;
 
 #endif

@@ -108,7 +108,7 @@ static weft_status add_known(weft_tokenizer *tokenizer, const weft_known *known,
 static weft_status add_pattern(weft_tokenizer *tokenizer, const char *pattern, weft_error *error)
 {
     const weft_pattern *named = weft_pattern_by_name(pattern);
-    if (named) return weft_splitter_add_scanner(&tokenizer->splitter, named->scan, named->name, error);
+    if (named) return weft_splitter_add_known(&tokenizer->splitter, named, error);
     bool is_name = strspn(pattern, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == strlen(pattern);
     if (is_name)
         FAIL(error, WEFT_INVALID, "no pattern is called %s; known are %s, or give the regular expression", pattern,

@@ -10,6 +10,7 @@
 #ifndef WEFT_TOKENIZER_SCAN_H
 #define WEFT_TOKENIZER_SCAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef const unsigned char *weft_scanner(const unsigned char *at, const unsigned char *end);
@@ -18,6 +19,7 @@ typedef struct weft_pattern {
     const char *name; /* that a user may give; NULL: another way to write the one before, or a part of a sequence */
     const char *text; /* the regular expression */
     weft_scanner *scan;
+    bool parts_blanks; /* a word ends between a letter and a blank */
 } weft_pattern;
 
 extern const weft_pattern weft_patterns[];

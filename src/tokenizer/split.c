@@ -35,6 +35,13 @@ weft_status weft_splitter_add_scanner(weft_splitter *splitter, weft_scanner *sca
     return add_step(splitter, (weft_step){.scan = scan, .name = name}, error);
 }
 
+weft_status weft_splitter_add_known(weft_splitter *splitter, const weft_pattern *pattern, weft_error *error)
+{
+    return add_step(splitter,
+                    (weft_step){.scan = pattern->scan, .parts_blanks = pattern->parts_blanks, .name = pattern->name},
+                    error);
+}
+
 /* PCRE2's \s has U+180E, its \w neither marks nor joiners. In a set of characters, \W and \S inside are left alone. */
 static void add_escape(weft_text *out, char letter, bool in_set)
 {
@@ -102,7 +109,7 @@ weft_status weft_splitter_add_pattern(weft_splitter *splitter, const char *text,
     const weft_pattern *known = weft_pattern_by_text(text);
     /* Those that match every character leave nothing in between. */
     bool same = habit == WEFT_SPLIT_ISOLATED || (habit == WEFT_SPLIT_REMOVED && known && strstr(text, "\\s+"));
-    if (known && same) return weft_splitter_add_scanner(splitter, known->scan, known->name, error);
+    if (known && same) return weft_splitter_add_known(splitter, known, error);
     size_t length = strlen(text);
     for (size_t at = 0; at < length;) {
         int bytes = weft_utf8_length((const unsigned char *)text + at, length - at);
@@ -131,6 +138,13 @@ bool weft_splitter_is_known(const weft_splitter *splitter)
     for (size_t i = 0; i < splitter->count; i++)
         if (!splitter->steps[i].scan) return false;
     return true;
+}
+
+bool weft_splitter_parts_blanks(const weft_splitter *splitter)
+{
+    for (size_t i = 0; i < splitter->count; i++)
+        if (splitter->steps[i].parts_blanks) return true;
+    return false;
 }
 
 weft_status weft_split_walk_init(weft_split_walk *walk, const weft_splitter *splitter, weft_error *error)

@@ -26,7 +26,8 @@ typedef struct weft_step {
     weft_scanner *scan;       /* or NULL: */
     struct weft_regex *regex; /* owned */
     weft_split_habit habit;
-    const char *name; /* of the pattern, borrowed from a const table; NULL: none */
+    bool parts_blanks; /* as of weft_pattern */
+    const char *name;  /* of the pattern, borrowed from a const table; NULL: none */
 } weft_step;
 
 typedef struct weft_splitter {
@@ -39,6 +40,8 @@ void weft_splitter_fini(weft_splitter *splitter);
 /* WEFT_INVALID: too many steps. */
 weft_status weft_splitter_add_scanner(weft_splitter *splitter, weft_scanner *scan, const char *name,
                                       weft_error *error) WEFT_CHECKED;
+weft_status weft_splitter_add_known(weft_splitter *splitter, const weft_pattern *pattern,
+                                    weft_error *error) WEFT_CHECKED;
 /* An expression as tokenizer.json and tiktoken write them. WEFT_INVALID when it is none. */
 weft_status weft_splitter_add_pattern(weft_splitter *splitter, const char *text, weft_split_habit habit,
                                       weft_error *error) WEFT_CHECKED;
@@ -46,8 +49,10 @@ weft_status weft_splitter_add_pattern(weft_splitter *splitter, const char *text,
 weft_status weft_splitter_add_literal(weft_splitter *splitter, const char *text, weft_split_habit habit,
                                       weft_error *error) WEFT_CHECKED;
 
-/* Whether all steps are scanners: then words end where weft_tokenizer_cut says. */
+/* Whether all steps are scanners, which do not look back. */
 bool weft_splitter_is_known(const weft_splitter *splitter);
+/* Whether one of the steps ends words between a letter and a blank. */
+bool weft_splitter_parts_blanks(const weft_splitter *splitter);
 
 typedef weft_status weft_word_taker(void *context, const unsigned char *word, size_t length, weft_error *error);
 

@@ -238,6 +238,7 @@ static weft_status build(weft_tokenizer *tokenizer, const char *path, const char
     TRY(fill(tokenizer, path, pattern, error));
     weft_added_sort(&tokenizer->raw);
     weft_added_sort(&tokenizer->normalized);
+    tokenizer->cuts = weft_tokenizer_may_cut(tokenizer);
     TRY(read_settings(path, &settings, error));
     choose_ends(tokenizer, settings);
     json_decref(settings);
