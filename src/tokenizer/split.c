@@ -174,8 +174,12 @@ static weft_status find_match(const weft_split_walk *walk, size_t step, const un
                               size_t *begin, size_t *out_end, weft_error *error)
 {
     pcre2_match_data *match = walk->matches[step];
-    int found = pcre2_match(walk->splitter->steps[step].regex->code, text, length, *begin,
-                            PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, match, NULL);
+    const pcre2_code *code = walk->splitter->steps[step].regex->code;
+    uint32_t options = PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY;
+    int found = pcre2_match(code, text, length, *begin, options, match, NULL);
+    /* Compiled code has a small stack; the interpreter takes what it needs. */
+    if (found == PCRE2_ERROR_JIT_STACKLIMIT)
+        found = pcre2_match(code, text, length, *begin, options | PCRE2_NO_JIT, match, NULL);
     if (found == PCRE2_ERROR_NOMEMORY) FAIL(error, WEFT_NO_MEMORY, "out of memory while a pattern is matched");
     if (found < 0 && found != PCRE2_ERROR_NOMATCH)
         FAIL(error, WEFT_FAILED, "the tokenizer's pattern gives up on a text (PCRE2's error %d)", found);
