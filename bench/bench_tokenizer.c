@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/median.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,18 +29,6 @@ static double cpu_seconds(void)
     struct timespec now;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static int compare(const void *left, const void *right)
-{
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
-static double median(double *values)
-{
-    qsort(values, ROUNDS, sizeof *values, compare);
-    return values[ROUNDS / 2];
 }
 
 static void run_documents(const weft_tokenizer *tokenizer, const weft_map *text)
@@ -63,7 +52,8 @@ static void run_documents(const weft_tokenizer *tokenizer, const weft_map *text)
         seconds[round] = cpu_seconds() - begin;
     }
     weft_token_list_fini(&tokens);
-    printf("documents: %.2f MB/s of CPU time, %zu tokens\n", 1e-6 * (double)text->size / median(seconds), count);
+    printf("documents: %.2f MB/s of CPU time, %zu tokens\n", 1e-6 * (double)text->size / weft_median(seconds, ROUNDS),
+           count);
 }
 
 static double run_threads(const weft_tokenizer *tokenizer, const weft_map *text, int threads)
@@ -78,7 +68,7 @@ static double run_threads(const weft_tokenizer *tokenizer, const weft_map *text,
         seconds[round] = weft_clock_seconds() - begin;
         weft_token_list_fini(&tokens);
     }
-    return median(seconds);
+    return weft_median(seconds, ROUNDS);
 }
 
 int main(int count, char **words)

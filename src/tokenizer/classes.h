@@ -44,7 +44,4 @@ static inline uint32_t weft_utf8_point(const unsigned char *c, unsigned *out_len
     return (uint32_t)(c[0] & 0x07) << 18 | (uint32_t)(c[1] & 0x3f) << 12 | (uint32_t)(c[2] & 0x3f) << 6 | (c[3] & 0x3f);
 }
 
-/* Writes a code point as UTF-8; returns its bytes, up to 4. */
-unsigned weft_utf8_write(uint32_t point, unsigned char *out);
-
 #endif

@@ -1,5 +1,6 @@
 #include "tokenizer/parts.h"
 
+#include "base/utf8.h"
 #include "tokenizer/classes.h"
 
 #include <pthread.h>

@@ -1,5 +1,7 @@
 #include "tokenizer/parts.h"
 
+#include "base/utf8.h"
+
 #include <string.h>
 
 static const unsigned char replacement[] = {0xef, 0xbf, 0xbd};

@@ -1,5 +1,7 @@
 #include "tokenizer/parts.h"
 
+#include "base/utf8.h"
+
 #include <string.h>
 
 /* A word of up to CACHED_BYTES bytes and its ids, in one cache line. */

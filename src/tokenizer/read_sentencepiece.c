@@ -1,5 +1,7 @@
 #include "tokenizer/parts.h"
 
+#include "base/utf8.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

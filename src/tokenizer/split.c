@@ -1,6 +1,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "tokenizer/split.h"
 
+#include "base/utf8.h"
+
 #include <pcre2.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 #include "fixture.h"
 
 #include "base/file.h"
+#include "base/utf8.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,7 @@
 #include "tokenizer/normalize.h"
 
+#include "base/utf8.h"
+
 #include <string.h>
 
 /* The byte after the first one of a character must lie in a range of its own: Unicode 15, table 3-7. */
