@@ -58,59 +58,57 @@ void weft_encoder_destroy(weft_encoder *encoder)
     weft_free(encoder);
 }
 
-/* Symbols of bytes, or of characters, that are no token are -1 - their place in the word. */
+/* Whether all bytes of a character have tokens, which stand for it where it has none. */
+static bool has_bytes(const weft_tokenizer *tokenizer, const unsigned char *c, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        if (tokenizer->bytes[c[i]] < 0) return false;
+    return tokenizer->characters;
+}
+
+/* Symbols of bytes, or of characters. One that is no token is -1 - its place in the word, or left out. */
 static size_t make_symbols(const weft_tokenizer *tokenizer, const unsigned char *word, size_t length, int32_t *out)
 {
-    size_t count = 0;
-    if (!tokenizer->characters) {
-        for (size_t i = 0; i < length; i++) {
-            int32_t id = tokenizer->bytes[word[i]];
-            out[count++] = id < 0 ? -1 - (int32_t)i : id;
+    bool drops = tokenizer->drops_unknown && tokenizer->unknown < 0;
+    size_t count = 0, bytes = 1;
+    for (size_t at = 0; at < length; at += bytes) {
+        int32_t id = -1;
+        if (tokenizer->characters) {
+            bytes = (size_t)weft_utf8_length(word + at, length - at);
+            id = weft_vocabulary_find(&tokenizer->vocabulary, word + at, bytes);
+        } else {
+            id = tokenizer->bytes[word[at]];
         }
-        return count;
-    }
-    for (size_t at = 0; at < length;) {
-        size_t bytes = (size_t)weft_utf8_length(word + at, length - at);
-        int32_t id = weft_vocabulary_find(&tokenizer->vocabulary, word + at, bytes);
-        out[count++] = id < 0 ? -1 - (int32_t)at : id;
-        at += bytes;
+        if (id >= 0 || !drops || has_bytes(tokenizer, word + at, bytes)) out[count++] = id < 0 ? -1 - (int32_t)at : id;
     }
     return count;
 }
 
-/* A character without a token, as the tokens of its bytes where all of them have one. */
-static bool add_bytes(const weft_tokenizer *tokenizer, const unsigned char *c, size_t bytes, weft_token_list *tokens)
+/* Adds what stands for a character or byte without a token. */
+static weft_status add_unknown(const weft_tokenizer *tokenizer, const unsigned char *c, size_t room, bool again,
+                               weft_token_list *tokens, weft_error *error)
 {
-    for (size_t i = 0; i < bytes; i++)
-        if (tokenizer->bytes[c[i]] < 0) return false;
-    for (size_t i = 0; i < bytes; i++) tokens->ids[tokens->count++] = tokenizer->bytes[c[i]];
-    return true;
+    size_t bytes = tokenizer->characters ? (size_t)weft_utf8_length(c, room) : 1;
+    bool spelled = has_bytes(tokenizer, c, bytes);
+    if (!spelled && tokenizer->unknown < 0)
+        FAIL(error, WEFT_INVALID, "the tokenizer has no token for the byte 0x%02x, and none for the unknown", *c);
+    for (size_t i = 0; spelled && i < bytes; i++) tokens->ids[tokens->count++] = tokenizer->bytes[c[i]];
+    if (!spelled && !(again && tokenizer->fuse_unknown)) tokens->ids[tokens->count++] = tokenizer->unknown;
+    return WEFT_OK;
 }
 
 static weft_status add_symbols(weft_encoder *encoder, const unsigned char *word, size_t length, size_t count,
                                weft_error *error)
 {
-    const weft_tokenizer *tokenizer = encoder->tokenizer;
     weft_token_list *tokens = encoder->tokens;
-    bool unknown_before = false;
     for (size_t i = 0; i < count; i++) {
         int32_t symbol = encoder->symbols[i];
-        bool unknown = symbol < 0;
-        if (unknown) {
-            const unsigned char *c = word + (-1 - symbol);
-            size_t bytes = tokenizer->characters ? (size_t)weft_utf8_length(c, (size_t)(word + length - c)) : 1;
-            if (tokenizer->characters && add_bytes(tokenizer, c, bytes, tokens)) continue;
-            if (tokenizer->unknown < 0 && tokenizer->drops_unknown) continue;
-            if (tokenizer->unknown < 0)
-                FAIL(error, WEFT_INVALID,
-                     "the tokenizer has no token for %.*s (first byte 0x%02x) and none for the "
-                     "unknown",
-                     tokenizer->characters ? (int)bytes : 0, (const char *)c, *c);
-            symbol = tokenizer->unknown;
-        }
-        bool fused = unknown && unknown_before && tokenizer->fuse_unknown;
-        unknown_before = unknown;
-        if (!fused) tokens->ids[tokens->count++] = symbol;
+        bool again = i > 0 && encoder->symbols[i - 1] < 0;
+        size_t at = symbol < 0 ? (size_t)(-1 - symbol) : 0;
+        if (symbol < 0)
+            TRY(add_unknown(encoder->tokenizer, word + at, length - at, again, tokens, error));
+        else
+            tokens->ids[tokens->count++] = symbol;
     }
     return WEFT_OK;
 }
