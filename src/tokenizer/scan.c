@@ -56,12 +56,6 @@ static inline bool ends_line(unsigned char c)
     return c == '\n' || c == '\r';
 }
 
-static inline place skip_lines(place at, place end)
-{
-    while (at < end && ends_line(*at)) at++;
-    return at;
-}
-
 /* \s+(?!\S)|\s+ : a run of blanks but for the last before a word, which goes with the word. */
 static inline place scan_blanks(place at, place end)
 {
