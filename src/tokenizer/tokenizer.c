@@ -104,14 +104,8 @@ static int32_t find_configured(const weft_tokenizer *tokenizer, const json_t *ro
  * turn, so that known names come first. */
 static void choose_ends(weft_tokenizer *tokenizer, const json_t *settings)
 {
-    static const char *const begins[] = {"<|begin_of_text|>",
-                                         "<\xef\xbd\x9c"
-                                         "begin\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
-                                         "<bos>", "<s>"};
-    static const char *const ends[] = {"<|endoftext|>", "<|end_of_text|>",
-                                       "<\xef\xbd\x9c"
-                                       "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
-                                       "<eos>", "</s>"};
+    static const char *const begins[] = {"<|begin_of_text|>", "<｜begin▁of▁sentence｜>", "<bos>", "<s>"};
+    static const char *const ends[] = {"<|endoftext|>", "<|end_of_text|>", "<｜end▁of▁sentence｜>", "<eos>", "</s>"};
     if (tokenizer->begin_of_text < 0) tokenizer->begin_of_text = find_configured(tokenizer, settings, "bos_token");
     if (tokenizer->begin_of_text < 0 && tokenizer->prefix.count) tokenizer->begin_of_text = tokenizer->prefix.ids[0];
     if (tokenizer->begin_of_text < 0)
