@@ -187,19 +187,6 @@ static weft_status take_word(void *context, const unsigned char *word, size_t le
     return WEFT_OK;
 }
 
-weft_status weft_token_list_add(weft_token_list *tokens, int32_t id, weft_error *error)
-{
-    TRY(weft_grow(&tokens->ids, &tokens->capacity, tokens->count + 1, sizeof *tokens->ids, error));
-    tokens->ids[tokens->count++] = id;
-    return WEFT_OK;
-}
-
-void weft_token_list_join(weft_token_list *tokens, const weft_token_list *more)
-{
-    if (more->count) memcpy(tokens->ids + tokens->count, more->ids, more->count * sizeof *more->ids);
-    tokens->count += more->count;
-}
-
 static weft_status add_list(weft_token_list *tokens, const weft_token_list *more, weft_error *error)
 {
     TRY(weft_grow(&tokens->ids, &tokens->capacity, tokens->count + more->count, sizeof *tokens->ids, error));

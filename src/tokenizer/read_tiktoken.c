@@ -112,7 +112,7 @@ static weft_status add_pattern(weft_tokenizer *tokenizer, const char *pattern, w
     bool is_name = strspn(pattern, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == strlen(pattern);
     if (is_name)
         FAIL(error, WEFT_INVALID, "no pattern is called %s; known are %s, or give the regular expression", pattern,
-             weft_tokenizer_patterns());
+             WEFT_PATTERN_NAMES);
     return weft_splitter_add_pattern(&tokenizer->splitter, pattern, WEFT_SPLIT_ISOLATED, error);
 }
 
@@ -128,7 +128,7 @@ weft_status weft_tokenizer_read_tiktoken(weft_tokenizer *tokenizer, const char *
             error, WEFT_INVALID,
             "a tiktoken file that is not known, and such files hold no pattern: name the pattern of its tokenizer (%s) "
             "or give the regular expression",
-            weft_tokenizer_patterns());
+            WEFT_PATTERN_NAMES);
     TRY(add_pattern(tokenizer, pattern ? pattern : known->pattern, error));
     TRY(pair_up(tokenizer, error));
     return known ? add_known(tokenizer, known, error) : WEFT_OK;

@@ -7,12 +7,6 @@
 #include <string.h>
 #include <xxhash.h>
 
-void weft_token_list_fini(weft_token_list *tokens)
-{
-    weft_free(tokens->ids);
-    *tokens = (weft_token_list){0};
-}
-
 void weft_tokenizer_destroy(weft_tokenizer *tokenizer)
 {
     if (!tokenizer) return;
