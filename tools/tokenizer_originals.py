@@ -364,7 +364,7 @@ def main():
     parser.add_argument("--megabytes", type=float, default=1000)
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("names", nargs="*")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     os.environ["RAYON_NUM_THREADS"] = "1"
     work = os.path.abspath(options.work)
     os.makedirs(work, exist_ok=True)
