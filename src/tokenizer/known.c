@@ -106,7 +106,7 @@ static const names qwen35_names[] = {{"<|endoftext|>", 248044, 1, 0},
                                      {"<|audio_pad|>", 248076, 1, 0},
                                      {0}};
 
-static const weft_known all[] = {
+static const weft_known_file all[] = {
     {"r50k", "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930", "gpt2", NULL, -1, 50256, gpt2_names},
     {"p50k", "94b5ca7dff4d00767bc256fdd1b27e5b17361d7b8a5f968547f9f23eb70d2069", "gpt2", NULL, -1, 50256, gpt2_names},
     {"cl100k", "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7", "cl100k", NULL, -1, 100257,
@@ -122,7 +122,7 @@ static const weft_known all[] = {
      qwen35_names},
 };
 
-const weft_known *weft_known_find(const void *text, size_t length)
+const weft_known_file *weft_known_file_find(const void *text, size_t length)
 {
     char hash[65];
     weft_sha256(text, length, hash);
@@ -131,9 +131,9 @@ const weft_known *weft_known_find(const void *text, size_t length)
     return NULL;
 }
 
-weft_status weft_known_names(const weft_known *known,
-                             weft_status (*take)(void *context, int32_t id, const char *name, weft_error *error),
-                             void *context, weft_error *error)
+weft_status weft_known_file_names(const weft_known_file *known,
+                                  weft_status (*take)(void *context, int32_t id, const char *name, weft_error *error),
+                                  void *context, weft_error *error)
 {
     for (const names *row = known->names; row->name; row++) {
         const char *counted = strstr(row->name, "%d");

@@ -96,13 +96,13 @@ static weft_status add_name(void *context, int32_t id, const char *name, weft_er
     return weft_added_add(&tokenizer->raw, token, error);
 }
 
-static weft_status add_known(weft_tokenizer *tokenizer, const weft_known *known, weft_error *error)
+static weft_status add_known(weft_tokenizer *tokenizer, const weft_known_file *known, weft_error *error)
 {
     bool form = false;
     if (known->normal_form) TRY(weft_normalizer_add_form(&tokenizer->normalizer, known->normal_form, &form, error));
     tokenizer->begin_of_text = known->begin_of_text;
     tokenizer->end_of_text = known->end_of_text;
-    return weft_known_names(known, add_name, tokenizer, error);
+    return weft_known_file_names(known, add_name, tokenizer, error);
 }
 
 static weft_status add_pattern(weft_tokenizer *tokenizer, const char *pattern, weft_error *error)
@@ -119,7 +119,7 @@ static weft_status add_pattern(weft_tokenizer *tokenizer, const char *pattern, w
 weft_status weft_tokenizer_read_tiktoken(weft_tokenizer *tokenizer, const char *text, size_t length,
                                          const char *pattern, weft_error *error)
 {
-    const weft_known *known = weft_known_find(text, length);
+    const weft_known_file *known = weft_known_file_find(text, length);
     tokenizer->kind = "byte-level BPE of tiktoken";
     tokenizer->whole_words = true;
     TRY(add_lines(tokenizer, text, length, error));
