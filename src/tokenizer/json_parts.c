@@ -17,7 +17,7 @@ static bool is_type(const json_t *json, const char *type)
     return strcmp(type_of(json), type) == 0;
 }
 
-weft_status weft_json_truth(const json_t *json, const char *name, bool *out, weft_error *error)
+weft_status weft_parts_truth(const json_t *json, const char *name, bool *out, weft_error *error)
 {
     const json_t *value = json_object_get(json, name);
     if (!value || json_is_null(value)) return WEFT_OK;
@@ -80,8 +80,8 @@ weft_status weft_json_read_normalizer(weft_tokenizer *tokenizer, const json_t *j
 static weft_status read_byte_level(weft_tokenizer *tokenizer, const json_t *json, bool *byte_level, weft_error *error)
 {
     bool prefix = true, expression = true;
-    TRY(weft_json_truth(json, "add_prefix_space", &prefix, error));
-    TRY(weft_json_truth(json, "use_regex", &expression, error));
+    TRY(weft_parts_truth(json, "add_prefix_space", &prefix, error));
+    TRY(weft_parts_truth(json, "use_regex", &expression, error));
     if (prefix && tokenizer->splitter.count > 0)
         FAIL(error, WEFT_INVALID, "pre_tokenizer: ByteLevel with add_prefix_space behind other steps is not known");
     if (prefix) TRY(weft_normalizer_add(&tokenizer->marker, WEFT_NORMAL_LEAD, NULL, " ", error));
@@ -104,7 +104,7 @@ static weft_status read_split(weft_tokenizer *tokenizer, const json_t *json, wef
     const char *behavior = NULL;
     bool invert = false;
     TRY(get_text(json, "pre_tokenizer", "behavior", &behavior, error));
-    TRY(weft_json_truth(json, "invert", &invert, error));
+    TRY(weft_parts_truth(json, "invert", &invert, error));
     const json_t *pattern = json_object_get(json, "pattern");
     const char *expression = json_string_value(json_object_get(pattern, "Regex"));
     const char *literal = json_string_value(json_object_get(pattern, "String"));
@@ -123,8 +123,8 @@ static weft_status read_metaspace(weft_tokenizer *tokenizer, const json_t *json,
     const char *replacement = NULL, *scheme = json_string_value(json_object_get(json, "prepend_scheme"));
     bool prefix = true, split = true;
     TRY(get_text(json, "pre_tokenizer", "replacement", &replacement, error));
-    TRY(weft_json_truth(json, "add_prefix_space", &prefix, error)); /* older files, without a scheme */
-    TRY(weft_json_truth(json, "split", &split, error));
+    TRY(weft_parts_truth(json, "add_prefix_space", &prefix, error)); /* older files, without a scheme */
+    TRY(weft_parts_truth(json, "split", &split, error));
     if (strcmp(replacement, mark) != 0)
         FAIL(error, WEFT_INVALID, "pre_tokenizer: Metaspace with another mark than U+2581 is not known");
     if (tokenizer->splitter.count > 0)
@@ -143,7 +143,7 @@ static weft_status read_metaspace(weft_tokenizer *tokenizer, const json_t *json,
 static weft_status read_digits(weft_tokenizer *tokenizer, const json_t *json, weft_error *error)
 {
     bool each = false;
-    TRY(weft_json_truth(json, "individual_digits", &each, error));
+    TRY(weft_parts_truth(json, "individual_digits", &each, error));
     return weft_splitter_add_scanner(&tokenizer->splitter, each ? weft_scan_digits : weft_scan_numbers, "digits",
                                      error);
 }
@@ -189,7 +189,7 @@ static weft_status read_decoder(weft_tokenizer *tokenizer, const json_t *json, v
     if (is_type(json, "Metaspace")) {
         const char *scheme = json_string_value(json_object_get(json, "prepend_scheme"));
         bool prefix = true;
-        TRY(weft_json_truth(json, "add_prefix_space", &prefix, error));
+        TRY(weft_parts_truth(json, "add_prefix_space", &prefix, error));
         tokenizer->marks_blanks = true;
         tokenizer->drops_first_mark = scheme ? strcmp(scheme, "never") != 0 : prefix;
         return WEFT_OK;

@@ -17,6 +17,6 @@ weft_status weft_json_read_post_processor(weft_tokenizer *tokenizer, const json_
                                           weft_error *error) WEFT_CHECKED;
 
 /* A member that is true or false; *out stays as it is where there is none, or null. */
-weft_status weft_json_truth(const json_t *json, const char *name, bool *out, weft_error *error) WEFT_CHECKED;
+weft_status weft_parts_truth(const json_t *json, const char *name, bool *out, weft_error *error) WEFT_CHECKED;
 
 #endif

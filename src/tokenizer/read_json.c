@@ -219,9 +219,9 @@ static weft_status read_model(reading *r, const json_t *root)
     TRY(refuse_habits(model, r->error));
     r->vocabulary = json_object_get(model, "vocab");
     if (!json_is_object(r->vocabulary)) FAIL(r->error, WEFT_INVALID, "model.vocab: a map of ids is expected here");
-    TRY(weft_json_truth(model, "byte_fallback", &r->byte_fallback, r->error));
-    TRY(weft_json_truth(model, "fuse_unk", &r->tokenizer->fuse_unknown, r->error));
-    TRY(weft_json_truth(model, "ignore_merges", &r->tokenizer->whole_words, r->error));
+    TRY(weft_parts_truth(model, "byte_fallback", &r->byte_fallback, r->error));
+    TRY(weft_parts_truth(model, "fuse_unk", &r->tokenizer->fuse_unknown, r->error));
+    TRY(weft_parts_truth(model, "ignore_merges", &r->tokenizer->whole_words, r->error));
     r->unknown = json_string_value(json_object_get(model, "unk_token"));
     TRY(read_vocabulary(r));
     return read_merges(r, json_object_get(model, "merges"));
@@ -261,11 +261,11 @@ static weft_status read_added(reading *r, const json_t *json)
     bool normalized = false;
     if (!json_is_string(content) || !json_is_integer(number))
         FAIL(r->error, WEFT_INVALID, "added_tokens: an id and a content are expected in each");
-    TRY(weft_json_truth(json, "special", &token.special, r->error));
-    TRY(weft_json_truth(json, "lstrip", &token.lstrip, r->error));
-    TRY(weft_json_truth(json, "rstrip", &token.rstrip, r->error));
-    TRY(weft_json_truth(json, "single_word", &token.single_word, r->error));
-    TRY(weft_json_truth(json, "normalized", &normalized, r->error));
+    TRY(weft_parts_truth(json, "special", &token.special, r->error));
+    TRY(weft_parts_truth(json, "lstrip", &token.lstrip, r->error));
+    TRY(weft_parts_truth(json, "rstrip", &token.rstrip, r->error));
+    TRY(weft_parts_truth(json, "single_word", &token.single_word, r->error));
+    TRY(weft_parts_truth(json, "normalized", &normalized, r->error));
     token.name = (const unsigned char *)json_string_value(content);
     token.length = json_string_length(content);
     TRY(check_added(r, json_string_value(content), json_integer_value(number)));
