@@ -38,6 +38,11 @@ typedef enum {
     WEFT_CONFIG_UINT32,
     WEFT_CONFIG_MEGATRON
 } weft_config_format;
+typedef enum {
+    WEFT_CONFIG_DOCUMENTS_NONE,
+    WEFT_CONFIG_DOCUMENTS_MASK,
+    WEFT_CONFIG_DOCUMENTS_RESET
+} weft_config_documents;
 typedef enum { WEFT_CONFIG_CONSTANT, WEFT_CONFIG_LINEAR, WEFT_CONFIG_COSINE, WEFT_CONFIG_WSD } weft_config_decay;
 typedef enum { WEFT_CONFIG_RECOMPUTE_NONE, WEFT_CONFIG_RECOMPUTE_FULL } weft_config_recompute;
 typedef enum { WEFT_CONFIG_ELEMENT_FP32, WEFT_CONFIG_ELEMENT_BF16 } weft_config_element; /* = weft_element */
@@ -84,6 +89,8 @@ typedef struct weft_config {
         const char *path;            /* file, folder or prefix; empty where there are sources */
         weft_config_sources sources; /* in its place */
         int64_t format;              /* weft_config_format */
+        int64_t documents;           /* weft_config_documents */
+        int64_t end_of_text;         /* a token; -1: none */
         const char *held_out_path;   /* or empty: held_out of path */
         double held_out;             /* share of blocks, spread over the whole */
     } data;

@@ -27,8 +27,8 @@ static void rotate(const weft_run *run, int direction, void *qkv)
 {
     const weft_stage *stage = run->stage;
     if (stage->cosine == NULL) return;
-    run->op->rotary(run->device, run->stream, &stage->operations.rotary, NULL, stage->cosine, stage->sine, direction,
-                    qkv);
+    run->op->rotary(run->device, run->stream, &stage->operations.rotary, run->buffers->positions, stage->cosine,
+                    stage->sine, direction, qkv);
 }
 
 static void attention_forward(const weft_run *run, int32_t layer)
@@ -38,8 +38,8 @@ static void attention_forward(const weft_run *run, int32_t layer)
     run->op->linear_forward(run->device, run->stream, &shape->qkv, weft_run_gather(run, AT(NARROW)), WEIGHT(QKV_WEIGHT),
                             WEIGHT(QKV_BIAS), AT(QKV), run->workspace);
     rotate(run, 1, AT(QKV));
-    run->op->attention_forward(run->device, run->stream, &shape->attention, NULL, AT(QKV), AT(ATTENTION), AT(LOGSUMEXP),
-                               run->workspace);
+    run->op->attention_forward(run->device, run->stream, &shape->attention, run->buffers->documents, AT(QKV),
+                               AT(ATTENTION), AT(LOGSUMEXP), run->workspace);
     run->op->linear_forward(run->device, run->stream, &shape->output, AT(ATTENTION), WEIGHT(OUTPUT_WEIGHT),
                             SUMMED_BIAS(OUTPUT_BIAS), weft_run_part(run, AT(NARROW)), run->workspace);
     weft_run_sum(run, AT(NARROW));
@@ -68,8 +68,8 @@ static void attention_backward(const weft_run *run, int32_t layer)
     const weft_stage_operations *shape = &run->stage->operations;
     run->op->linear_backward_input(run->device, run->stream, &shape->output, weft_run_gather(run, AT(DMIDDLE)),
                                    WEIGHT(OUTPUT_WEIGHT), AT(NARROW), run->workspace);
-    run->op->attention_backward(run->device, run->stream, &shape->attention, NULL, AT(QKV), AT(ATTENTION),
-                                AT(LOGSUMEXP), AT(NARROW), AT(DQKV), run->workspace);
+    run->op->attention_backward(run->device, run->stream, &shape->attention, run->buffers->documents, AT(QKV),
+                                AT(ATTENTION), AT(LOGSUMEXP), AT(NARROW), AT(DQKV), run->workspace);
     rotate(run, -1, AT(DQKV));
     run->op->linear_backward_input(run->device, run->stream, &shape->qkv, AT(DQKV), WEIGHT(QKV_WEIGHT),
                                    weft_run_part(run, AT(DNORM1)), run->workspace);

@@ -183,6 +183,8 @@ typedef struct weft_stage_buffers {
     const weft_stage_weights *weights; /* where they are this time; NULL: where the stage was made to find them */
     const int32_t *tokens;             /* (B, T) first stage */
     const int32_t *targets;            /* (B, T) last stage; < 0 is not counted */
+    const int32_t *documents;          /* (B, T) where in its sequence the document of each token begins; NULL: at 0 */
+    const int32_t *positions;          /* (B, T) of each token, below T; NULL: its place in the sequence */
     const void *input;                 /* (R, C) */
     void *output;                      /* (R, C); not the last stage */
     void *stash;

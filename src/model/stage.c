@@ -240,8 +240,8 @@ void weft_run_sum(const weft_run *run, void *own)
 static void embed_forward(const weft_run *run)
 {
     void *own = weft_run_input_target(run, 0);
-    run->op->embed_forward(run->device, run->stream, &run->stage->operations.embed, run->buffers->tokens, NULL,
-                           weft_run_weight(run, WEFT_EMBEDDING_TOKEN, 0),
+    run->op->embed_forward(run->device, run->stream, &run->stage->operations.embed, run->buffers->tokens,
+                           run->buffers->positions, weft_run_weight(run, WEFT_EMBEDDING_TOKEN, 0),
                            weft_run_weight(run, WEFT_EMBEDDING_POSITION, 0), weft_run_part(run, own));
     weft_run_sum(run, own);
 }
@@ -269,7 +269,7 @@ static void embed_backward(const weft_run *run)
         run->op->zero(run->device, run->stream, position + embed->T * embed->C,
                       (size_t)(unused * embed->C) * sizeof *position);
     }
-    run->op->embed_backward(run->device, run->stream, embed, run->buffers->tokens, NULL,
+    run->op->embed_backward(run->device, run->stream, embed, run->buffers->tokens, run->buffers->positions,
                             weft_run_gather(run, weft_run_gradient(run, 0)), run->buffers->accumulate, token, position);
     weft_run_clear_padding(run, token);
 }

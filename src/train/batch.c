@@ -34,11 +34,14 @@ static weft_status read_share(void *context, weft_error *error)
     loop->own_targets = 0;
     for (int64_t m = 0; m < M; m++) {
         int32_t *targets = it->batch.targets + m * size;
-        weft_data_rows rows = {.tokens = it->batch.tokens + m * size, .targets = targets};
+        int32_t *documents = it->batch.documents ? it->batch.documents + m * size : NULL;
+        weft_data_rows rows = {it->batch.tokens + m * size, targets, documents};
         if (weft_data_read(loop->data, it->part, first + m * B, B, rows, error) != WEFT_OK)
             return weft_error_context(error, "rank %d, step %lld, stage 0, micro-batch %lld", worker->number,
                                       (long long)it->step, (long long)m);
         for (int64_t i = 0; i < size; i++) loop->own_targets += targets[i] >= 0;
+        for (int64_t i = 0; it->batch.positions && i < size; i++)
+            it->batch.positions[m * size + i] = (int32_t)(i % config->batch.tokens) - documents[i];
     }
     return WEFT_OK;
 }
@@ -60,7 +63,7 @@ weft_status weft_loop_feed(weft_loop *loop, int64_t step, double busy, const cha
 void weft_loop_pose(weft_loop *loop, int64_t step, double learning_rate)
 {
     loop->worker->step = step;
-    loop->posed_targets = loop->targets;
+    loop->posed_targets = loop->targets > 0 ? loop->targets : 1; /* masked, a batch may have nothing to learn */
     const weft_config *config = loop->job->config;
     /* The device's betas: with 1 - 0.999 of one precision and 1 - 0.999^step of another the first steps are off. */
     float beta1 = (float)config->optimizer.beta1, beta2 = (float)config->optimizer.beta2;
@@ -73,7 +76,7 @@ void weft_loop_pose(weft_loop *loop, int64_t step, double learning_rate)
                                                    .correction2 = (float)(1 - pow((double)beta2, (double)step)),
                                                    .clip_norm = (float)config->optimizer.clip,
                                                    .clip_factor = 1,
-                                                   .loss_gradient_scale = 1.0f / (float)loop->targets};
+                                                   .loss_gradient_scale = 1.0f / (float)loop->posed_targets};
 }
 
 double weft_loop_sum_losses(const weft_loop *loop)

@@ -70,6 +70,8 @@ weft_status weft_bind_pass(weft_binder *binder, uint32_t action, weft_instructio
             .weights = weights,
             .tokens = worker->batch.tokens + batch,
             .targets = worker->batch.targets + batch,
+            .documents = worker->batch.documents ? worker->batch.documents + batch : NULL,
+            .positions = worker->batch.positions ? worker->batch.positions + batch : NULL,
             .input = weft_bind_slot(binder, weft_program_slot(program, WEFT_SLOT_INPUT, s, m)),
             .output = weft_bind_slot(binder, weft_program_output(program, s, m)),
             .stash = weft_bind_slot(binder, weft_program_slot(program, WEFT_SLOT_STASH, s, m)),

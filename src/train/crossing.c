@@ -43,6 +43,15 @@ static void copy_in(weft_worker *worker, void *to, const void *from, size_t byte
     if (to != from) worker->device->operations->copy_in(worker->device, worker->host.stream, to, from, bytes);
 }
 
+/* What data.documents does not ask for has no memory. */
+static void copy_batch(weft_worker *worker, const weft_batch *from, size_t bytes)
+{
+    copy_in(worker, worker->batch.tokens, from->tokens, bytes);
+    copy_in(worker, worker->batch.targets, from->targets, bytes);
+    copy_in(worker, worker->batch.documents, from->documents, bytes);
+    copy_in(worker, worker->batch.positions, from->positions, bytes);
+}
+
 static void copy_out(weft_worker *worker, void *to, const void *from, size_t bytes)
 {
     if (to != from) worker->device->operations->copy_out(worker->device, worker->host.stream, to, from, bytes);
@@ -56,8 +65,7 @@ weft_status weft_crossing_enter(weft_worker *worker, weft_error *error)
     size_t count = (size_t)(config->batch.microbatches * config->batch.sequences * config->batch.tokens);
     for (int i = 0; i < WEFT_BATCHES; i++) TRY(wait_entered(worker, i, error)); /* the scalars of either */
     *host->scalars_in = host->posed;
-    copy_in(worker, worker->batch.tokens, batch->tokens, count * sizeof *batch->tokens);
-    copy_in(worker, worker->batch.targets, batch->targets, count * sizeof *batch->targets);
+    copy_batch(worker, batch, count * sizeof *batch->tokens);
     copy_in(worker, worker->scalars, host->scalars_in, sizeof *host->scalars_in);
     worker->device->operations->event_record(worker->device, host->stream, &host->entered[host->filled]);
     return WEFT_OK;

@@ -127,6 +127,16 @@ static size_t batch(const owner *it, int32_t u)
     return (size_t)(config->batch.microbatches * config->batch.sequences * config->batch.tokens) * sizeof(int32_t);
 }
 
+static size_t documents(const owner *it, int32_t u)
+{
+    return it->job->config->data.documents == WEFT_CONFIG_DOCUMENTS_NONE ? ABSENT : batch(it, u);
+}
+
+static size_t positions(const owner *it, int32_t u)
+{
+    return it->job->config->data.documents == WEFT_CONFIG_DOCUMENTS_RESET ? batch(it, u) : ABSENT;
+}
+
 static size_t losses(const owner *it, int32_t u)
 {
     (void)u;
@@ -205,6 +215,8 @@ static const struct row_kind {
     [WEFT_ROW_TIED_PIECE] = {"shared gradient", ON_DEVICE(WORKSPACE, tied_piece)},
     [WEFT_ROW_TOKENS] = {"tokens", ON_DEVICE(WORKSPACE, batch)},
     [WEFT_ROW_TARGETS] = {"targets", ON_DEVICE(WORKSPACE, batch)},
+    [WEFT_ROW_DOCUMENTS] = {"documents", ON_DEVICE(WORKSPACE, documents)},
+    [WEFT_ROW_POSITIONS] = {"positions", ON_DEVICE(WORKSPACE, positions)},
     [WEFT_ROW_LOSSES] = {"losses", ON_DEVICE(WORKSPACE, losses)},
     [WEFT_ROW_BATCH_LOSSES] = {"losses of the batch", ON_DEVICE(WORKSPACE, gathered_losses)},
     [WEFT_ROW_SCALARS] = {"scalars", ON_DEVICE(WORKSPACE, scalars)},
@@ -215,8 +227,12 @@ static const struct row_kind {
     [WEFT_ROW_LOGITS] = {"logits", ON_DEVICE(WORKSPACE, logits)},
     [WEFT_ROW_HOST_TOKENS] = {"tokens of even steps", ON_HOST(WEFT_ROW_TOKENS, batch)},
     [WEFT_ROW_HOST_TARGETS] = {"targets of even steps", ON_HOST(WEFT_ROW_TARGETS, batch)},
+    [WEFT_ROW_HOST_DOCUMENTS] = {"documents of even steps", ON_HOST(WEFT_ROW_DOCUMENTS, documents)},
+    [WEFT_ROW_HOST_POSITIONS] = {"positions of even steps", ON_HOST(WEFT_ROW_POSITIONS, positions)},
     [WEFT_ROW_HOST_TOKENS_ODD] = {"tokens of odd steps", ON_HOST(WEFT_ROW_TOKENS, batch)},
     [WEFT_ROW_HOST_TARGETS_ODD] = {"targets of odd steps", ON_HOST(WEFT_ROW_TARGETS, batch)},
+    [WEFT_ROW_HOST_DOCUMENTS_ODD] = {"documents of odd steps", ON_HOST(WEFT_ROW_DOCUMENTS, documents)},
+    [WEFT_ROW_HOST_POSITIONS_ODD] = {"positions of odd steps", ON_HOST(WEFT_ROW_POSITIONS, positions)},
     [WEFT_ROW_HOST_SCALARS] = {"scalars in", ON_HOST(WEFT_ROW_SCALARS, scalars)},
     [WEFT_ROW_HOST_SCALARS_OUT] = {"scalars out", ON_HOST(WEFT_ROW_SCALARS, scalars)},
     [WEFT_ROW_HOST_BATCH_LOSSES] = {"losses out", ON_HOST(WEFT_ROWS, batch_losses)},

@@ -46,6 +46,8 @@ typedef enum weft_row {
     WEFT_ROW_TIED_PIECE,       /* of the other holder's gradient of the shared weight */
     WEFT_ROW_TOKENS,           /* (M, B, T) int32 */
     WEFT_ROW_TARGETS,          /* (M, B, T) int32 */
+    WEFT_ROW_DOCUMENTS,        /* (M, B, T) int32; none where data.documents is none */
+    WEFT_ROW_POSITIONS,        /* (M, B, T) int32; none where they are not reset */
     WEFT_ROW_LOSSES,           /* (M) float: own */
     WEFT_ROW_BATCH_LOSSES,     /* (D, M) float: everybody's; none where the host's row serves */
     WEFT_ROW_SCALARS,          /* weft_step_scalars */
@@ -55,17 +57,21 @@ typedef enum weft_row {
     WEFT_ROW_SUM_INDEX,        /* (norm blocks) int32: which of the ordered each of all is; none of one worker alone */
     WEFT_ROW_LOGITS,           /* sampling: (B, V) storage */
     /* Once, in pinned memory. */
-    WEFT_ROW_HOST_TOKENS,       /* as WEFT_ROW_TOKENS, of steps with an even number */
-    WEFT_ROW_HOST_TARGETS,      /* and their targets */
-    WEFT_ROW_HOST_TOKENS_ODD,   /* of steps with an odd number */
-    WEFT_ROW_HOST_TARGETS_ODD,  /* */
-    WEFT_ROW_HOST_SCALARS,      /* what goes in */
-    WEFT_ROW_HOST_SCALARS_OUT,  /* what comes out */
-    WEFT_ROW_HOST_BATCH_LOSSES, /* out; has bytes of its own on every device */
-    WEFT_ROW_HOST_SUMS,         /* out: WEFT_ROW_OWN_SUMS */
-    WEFT_ROW_HOST_LOGITS,       /* out */
-    WEFT_ROW_STAGING,           /* two pieces of WEFT_STAGING_BYTES for whatever is loaded and saved; none where the */
-    WEFT_ROW_STAGING_ODD,       /* host reaches the device */
+    WEFT_ROW_HOST_TOKENS,        /* as WEFT_ROW_TOKENS, of steps with an even number */
+    WEFT_ROW_HOST_TARGETS,       /* and their targets, */
+    WEFT_ROW_HOST_DOCUMENTS,     /* documents */
+    WEFT_ROW_HOST_POSITIONS,     /* and positions */
+    WEFT_ROW_HOST_TOKENS_ODD,    /* of steps with an odd number */
+    WEFT_ROW_HOST_TARGETS_ODD,   /* */
+    WEFT_ROW_HOST_DOCUMENTS_ODD, /* */
+    WEFT_ROW_HOST_POSITIONS_ODD, /* */
+    WEFT_ROW_HOST_SCALARS,       /* what goes in */
+    WEFT_ROW_HOST_SCALARS_OUT,   /* what comes out */
+    WEFT_ROW_HOST_BATCH_LOSSES,  /* out; has bytes of its own on every device */
+    WEFT_ROW_HOST_SUMS,          /* out: WEFT_ROW_OWN_SUMS */
+    WEFT_ROW_HOST_LOGITS,        /* out */
+    WEFT_ROW_STAGING,            /* two pieces of WEFT_STAGING_BYTES for whatever is loaded and saved; none where the */
+    WEFT_ROW_STAGING_ODD,        /* host reaches the device */
     WEFT_ROWS
 } weft_row;
 

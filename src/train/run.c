@@ -40,6 +40,8 @@ static weft_status open_sources(const weft_config *config, weft_data_source *sou
                                  .held_out = config->data.held_out,
                                  .seed = (uint64_t)config->run.seed,
                                  .vocabulary = config->model.vocabulary,
+                                 .documents = config->data.documents != WEFT_CONFIG_DOCUMENTS_NONE,
+                                 .end_of_text = config->data.end_of_text,
                                  .own = own,
                                  .own_count = sizeof own / sizeof *own};
     if (weft_data_open(&options, out, error) == WEFT_OK) return WEFT_OK;

@@ -49,9 +49,11 @@ static void resolve_unit(weft_worker *worker, int32_t u)
 static void resolve_host(weft_worker *worker)
 {
     weft_crossing *host = &worker->host;
-    host->batches[0] = (weft_batch){row(worker, WEFT_ROW_HOST_TOKENS, -1), row(worker, WEFT_ROW_HOST_TARGETS, -1)};
+    host->batches[0] = (weft_batch){row(worker, WEFT_ROW_HOST_TOKENS, -1), row(worker, WEFT_ROW_HOST_TARGETS, -1),
+                                    row(worker, WEFT_ROW_HOST_DOCUMENTS, -1), row(worker, WEFT_ROW_HOST_POSITIONS, -1)};
     host->batches[1] =
-        (weft_batch){row(worker, WEFT_ROW_HOST_TOKENS_ODD, -1), row(worker, WEFT_ROW_HOST_TARGETS_ODD, -1)};
+        (weft_batch){row(worker, WEFT_ROW_HOST_TOKENS_ODD, -1), row(worker, WEFT_ROW_HOST_TARGETS_ODD, -1),
+                     row(worker, WEFT_ROW_HOST_DOCUMENTS_ODD, -1), row(worker, WEFT_ROW_HOST_POSITIONS_ODD, -1)};
     host->scalars_in = row(worker, WEFT_ROW_HOST_SCALARS, -1);
     host->scalars_out = row(worker, WEFT_ROW_HOST_SCALARS_OUT, -1);
     host->losses = row(worker, WEFT_ROW_HOST_BATCH_LOSSES, -1);
@@ -75,7 +77,8 @@ static void resolve_all(weft_worker *worker)
                                          .tied_piece = row(worker, WEFT_ROW_TIED_PIECE, -1)};
     worker->slots = row(worker, WEFT_ROW_SLOTS, -1);
     worker->angles = row(worker, WEFT_ROW_ANGLES, -1);
-    worker->batch = (weft_batch){row(worker, WEFT_ROW_TOKENS, -1), row(worker, WEFT_ROW_TARGETS, -1)};
+    worker->batch = (weft_batch){row(worker, WEFT_ROW_TOKENS, -1), row(worker, WEFT_ROW_TARGETS, -1),
+                                 row(worker, WEFT_ROW_DOCUMENTS, -1), row(worker, WEFT_ROW_POSITIONS, -1)};
     worker->losses.own = row(worker, WEFT_ROW_LOSSES, -1);
     worker->losses.all = row(worker, WEFT_ROW_BATCH_LOSSES, -1);
     if (!worker->losses.all) worker->losses.all = row(worker, WEFT_ROW_HOST_BATCH_LOSSES, -1);

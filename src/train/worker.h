@@ -30,9 +30,10 @@ typedef struct weft_unit_memory {
 typedef struct weft_executor weft_executor;
 typedef struct weft_exchange weft_exchange;
 
-/* A batch, or this worker's share of one: (M, B, T) each. */
+/* A batch, or this worker's share of one: (M, B, T) each. Documents, and positions in them, where data.documents asks
+ * for them (model/model.h), else NULL. */
 typedef struct weft_batch {
-    int32_t *tokens, *targets;
+    int32_t *tokens, *targets, *documents, *positions;
 } weft_batch;
 
 /* What sums of the messages of other workers need, and kernels while they run. */

@@ -206,7 +206,7 @@ static void make_cells(model_rig *rig, const rig_plan *plan, int64_t M, bool for
 {
     size_t boundary = (size_t)(rig->B * rig->T / rig->slice.width * rig->model.width);
     boundary *= weft_element_bytes(rig->options.element);
-    boundary = (boundary + 63) / 64 * 64;
+    boundary = (boundary + rig->kind->alignment - 1) / rig->kind->alignment * rig->kind->alignment;
     for (int32_t s = 0; s < plan->stages; s++) {
         weft_stage_shape shape = stage_shape(rig, plan, s, forward_only);
         int32_t first, count;
@@ -297,6 +297,8 @@ void rig_step(model_rig *rig, const rig_plan *plan, int64_t M, const int32_t *to
     assert_non_null(cells);
     make_cells(rig, plan, M, false, cells);
     void *device_tokens = to_device(rig, tokens, M * N), *device_targets = to_device(rig, targets, M * N);
+    int32_t *documents = rig->documents ? to_device(rig, rig->documents, M * N) : NULL;
+    int32_t *positions = rig->positions ? to_device(rig, rig->positions, M * N) : NULL;
     float *loss = rig_allocate(rig, (size_t)M * sizeof *loss);
     const weft_step_scalars scalars = {.loss_gradient_scale = 1.0f / (float)counted};
     weft_step_scalars *device_scalars = rig_allocate(rig, sizeof scalars);
@@ -308,6 +310,10 @@ void rig_step(model_rig *rig, const rig_plan *plan, int64_t M, const int32_t *to
         last->targets = (const int32_t *)device_targets + m * N;
         last->loss = loss + m;
         last->scalars = device_scalars;
+        for (int32_t s = 0; s < plan->stages; s++) {
+            cells[s].buffers[m].documents = documents ? documents + m * N : NULL;
+            cells[s].buffers[m].positions = positions ? positions + m * N : NULL;
+        }
         for (int32_t s = 0; s < plan->stages; s++) act(rig, &cells[s], m, weft_stage_forward);
     }
     if (plan->split) {
@@ -320,6 +326,8 @@ void rig_step(model_rig *rig, const rig_plan *plan, int64_t M, const int32_t *to
     rig_check(rig);
     rig_release(rig, device_scalars);
     rig_release(rig, loss);
+    if (positions) rig_release(rig, positions);
+    if (documents) rig_release(rig, documents);
     rig_release(rig, device_targets);
     rig_release(rig, device_tokens);
     free_cells(rig, plan->stages, M, cells);

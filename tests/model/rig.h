@@ -30,6 +30,7 @@ typedef struct model_rig {
     /* (count) device memory. A tied head has the embedding's weight and storage, and a gradient of its own. */
     float **weight, **gradient;
     void **storage;
+    const int32_t *documents, *positions; /* of a step: (M, B, T) host memory, set by a test; NULL: none */
 } model_rig;
 
 /* How a step is run. */

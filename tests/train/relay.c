@@ -46,7 +46,9 @@ static weft_status open_data(const weft_config *config, weft_data **out, weft_er
                                  .tokens = config->batch.tokens,
                                  .held_out = config->data.held_out,
                                  .seed = (uint64_t)config->run.seed,
-                                 .vocabulary = config->model.vocabulary};
+                                 .vocabulary = config->model.vocabulary,
+                                 .documents = config->data.documents != WEFT_CONFIG_DOCUMENTS_NONE,
+                                 .end_of_text = config->data.end_of_text};
     return weft_data_open(&options, out, error);
 }
 
