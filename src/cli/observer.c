@@ -27,6 +27,7 @@ weft_status weft_run_observer_init(weft_run_observer *observer, const weft_job *
                                     .metrics = -1,
                                     .terminal = isatty(fileno(progress)) && !weft_cli_launched()};
     weft_text_init(&observer->line);
+    weft_event_file_init(&observer->events);
     observer->seconds_capacity = (size_t)(job->config->run.steps < 100000 ? job->config->run.steps : 100000);
     return weft_allocate(observer->seconds_capacity, sizeof *observer->seconds, &observer->seconds, error);
 }
@@ -37,6 +38,8 @@ weft_status weft_run_observer_fini(weft_run_observer *observer, weft_error *erro
     if (observer->metrics >= 0 && close(observer->metrics) != 0)
         status = weft_file_fail(error, observer->metrics_path, "write", errno);
     observer->metrics = -1;
+    weft_status events = weft_event_file_end(&observer->events, status == WEFT_OK ? error : NULL);
+    if (status == WEFT_OK) status = events;
     if (observer->lock >= 0) close(observer->lock);
     observer->lock = -1;
     weft_text_fini(&observer->line);
@@ -145,6 +148,8 @@ static weft_status on_started(void *context, const weft_run_start *start, weft_e
     int64_t dropped = 0;
     TRY(weft_timelines_begin(self->job->config, start->resumed_step, &dropped, error));
     TRY(weft_file_append(self->metrics_path, &self->metrics, error));
+    if (self->job->config->run.tensorboard)
+        TRY(weft_event_file_begin(&self->events, folder, start->resumed_step, error));
     if (*kept) fprintf(self->progress, "note: metrics of an earlier run are now %s\n", kept);
     tell_start(self, dropped);
     return WEFT_OK;
@@ -177,6 +182,7 @@ static weft_status on_step(void *context, const weft_step_record *record, weft_e
     self->line.length = 0;
     weft_report_step_json(record, &self->line);
     TRY(keep_metrics(self, error));
+    TRY(weft_event_file_step(&self->events, record, error));
     double now = weft_clock_seconds(), pause = self->terminal ? 0.1 : seconds_between_lines;
     bool edge = record->step == self->start.resumed_step + 1 || record->step == record->steps;
     if (!edge && now - self->last_line < pause) return WEFT_OK;
@@ -194,6 +200,7 @@ static weft_status on_evaluated(void *context, const weft_evaluation_record *rec
     self->line.length = 0;
     weft_report_evaluation_json(record, &self->line);
     TRY(keep_metrics(self, error));
+    TRY(weft_event_file_evaluation(&self->events, record, error));
     self->line.length = 0;
     weft_text_add(&self->line, "step %lld: held-out loss %.4f nats a token", (long long)record->step, record->loss);
     if (record->bits_per_byte > 0) weft_text_add(&self->line, ", %.3f bits a byte", record->bits_per_byte);

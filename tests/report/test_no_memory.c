@@ -2,6 +2,7 @@
 #include "../base/failing.h"
 #include "report/report.h"
 #include "report/sweep.h"
+#include "report/tensorboard.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
