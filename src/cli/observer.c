@@ -5,7 +5,7 @@
 #include "cli/launch.h"
 #include "base/median.h"
 #include "cli/timelines.h"
-#include "config/document.h"
+#include "report/metrics_read.h"
 #include "report/report.h"
 
 #include <errno.h>
@@ -48,31 +48,6 @@ weft_status weft_run_observer_fini(weft_run_observer *observer, weft_error *erro
     return status;
 }
 
-/* What a line of the metrics says of itself: its step, 0 for a line that is none, as one that a kill has cut. */
-typedef struct metrics_line {
-    double step;
-    bool evaluation;
-} metrics_line;
-
-static weft_status read_line(const char *line, size_t length, metrics_line *out, weft_error *error)
-{
-    weft_document document;
-    weft_error reason;
-    *out = (metrics_line){0};
-    weft_status status = weft_document_parse(&document, line, length, "metrics", &reason);
-    if (status == WEFT_INVALID) return WEFT_OK;
-    if (status != WEFT_OK) {
-        *error = reason;
-        return status;
-    }
-    const weft_node *step = weft_node_get(document.root, "step");
-    bool known = step && weft_node_number(&document, step, &out->step, &reason) == WEFT_OK;
-    if (!known) out->step = 0;
-    out->evaluation = weft_node_get(document.root, "evaluation") != NULL;
-    weft_document_fini(&document);
-    return WEFT_OK;
-}
-
 /* Keeps the lines up to a step: what a killed run wrote after its last checkpoint will be written again. */
 static weft_status trim_metrics(const char *path, int64_t step, bool *out_evaluated, weft_error *error)
 {
@@ -81,13 +56,12 @@ static weft_status trim_metrics(const char *path, int64_t step, bool *out_evalua
     weft_text_init(&kept);
     weft_status status = weft_path_exists(path) ? weft_file_read(path, &old, error) : WEFT_OK;
     size_t begin = 0;
-    for (size_t i = 0; i < old.length && status == WEFT_OK; i++) {
+    for (size_t i = 0; i < old.length; i++) {
         if (old.bytes[i] != '\n') continue;
-        metrics_line line;
-        status = read_line(old.bytes + begin, i - begin, &line, error);
-        bool keeps = status == WEFT_OK && line.step > 0 && line.step <= (double)step;
+        weft_metrics_line line;
+        bool keeps = weft_metrics_line_read(old.bytes + begin, i - begin, &line) && line.step <= step;
         if (keeps) weft_text_add_bytes(&kept, old.bytes + begin, i + 1 - begin);
-        *out_evaluated |= keeps && line.step == (double)step && line.evaluation;
+        *out_evaluated |= keeps && line.step == step && line.evaluation;
         begin = i + 1;
     }
     if (status == WEFT_OK) status = weft_text_check(&kept, error);
