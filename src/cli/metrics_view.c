@@ -27,12 +27,12 @@ static const manner manners[] = {
 };
 
 /* The lines of a plot, and what they point to. */
-typedef struct drawing {
+typedef struct sketch {
     weft_arena arena;
     weft_chart_plot plot;
     weft_chart_line lines[2 * WEFT_METRICS_MOST_RUNS];
     char title[128];
-} drawing;
+} sketch;
 
 static bool of_evaluations(const weft_metrics_view *view)
 {
@@ -126,8 +126,8 @@ static void add_fitted(const char *name, int columns, weft_text *out)
     weft_text_add(out, "%s%*s", name, columns - letters(name), "");
 }
 
-static weft_status add_line(drawing *it, const weft_series *series, int colour, weft_chart_shape shape,
-                            const char *name, weft_error *error)
+static weft_status add_line(sketch *it, const weft_series *series, int colour, weft_chart_shape shape, const char *name,
+                            weft_error *error)
 {
     weft_series_point *from = NULL;
     weft_chart_point *points = NULL;
@@ -146,7 +146,7 @@ static weft_status add_line(drawing *it, const weft_series *series, int colour, 
 }
 
 /* "run/a: last 1.23, least 1.2 at step 290; held out 1.3" */
-static weft_status legend_of(drawing *it, const weft_metrics_view *view, const weft_run_metrics *run, const char **out,
+static weft_status legend_of(sketch *it, const weft_metrics_view *view, const weft_run_metrics *run, const char **out,
                              weft_error *error)
 {
     const weft_series *curve = curve_of(view, run), *marks = marks_of(view, run);
@@ -169,7 +169,7 @@ static weft_status legend_of(drawing *it, const weft_metrics_view *view, const w
     return status;
 }
 
-static weft_status add_lines(drawing *it, const weft_metrics_view *view, weft_error *error)
+static weft_status add_lines(sketch *it, const weft_metrics_view *view, weft_error *error)
 {
     for (int i = 0; i < view->count; i++) {
         const weft_run_metrics *run = &view->runs[i];
@@ -182,7 +182,7 @@ static weft_status add_lines(drawing *it, const weft_metrics_view *view, weft_er
     return WEFT_OK;
 }
 
-static weft_status make_plot(drawing *it, const weft_metrics_view *view, weft_error *error)
+static weft_status make_plot(sketch *it, const weft_metrics_view *view, weft_error *error)
 {
     bool logarithmic = is_logarithmic(view);
     weft_arena_init(&it->arena);
@@ -281,7 +281,7 @@ static void add_notes(const weft_metrics_view *view, const weft_chart_screen *sc
 void weft_metrics_print(const weft_metrics_view *view, const weft_chart_screen *screen, weft_text *out)
 {
     weft_error error;
-    drawing it;
+    sketch it;
     weft_text name;
     weft_text_init(&name);
     if (make_plot(&it, view, &error) != WEFT_OK) {
@@ -356,7 +356,7 @@ static void add_caption(const weft_metrics_view *view, weft_text *out)
 void weft_metrics_svg(const weft_metrics_view *view, weft_text *out)
 {
     weft_error error;
-    drawing it;
+    sketch it;
     weft_text title, caption;
     weft_text_init(&title);
     weft_text_init(&caption);
