@@ -106,6 +106,25 @@ static weft_status draw_once(following *it, weft_error *error)
     return weft_cli_print(&it->text, error);
 }
 
+/* Lines of a terminal that is so wide, escape sequences left out. */
+static int count_rows(const weft_text *text, int columns)
+{
+    int rows = 0, column = 0;
+    bool escapes = false;
+    for (size_t i = 0; i < text->length; i++) {
+        char byte = text->bytes[i];
+        if (byte == '\n') {
+            rows += 1 + (column > 0 ? (column - 1) / columns : 0);
+            column = 0;
+        } else if (escapes || byte == '\033') {
+            escapes = byte != 'm' && byte != 'A' && byte != 'J';
+        } else {
+            column += (byte & 0xC0) != 0x80; /* not within a character */
+        }
+    }
+    return rows;
+}
+
 /* On a terminal over the one before, else below it. */
 static weft_status draw_again(following *it, weft_error *error)
 {
@@ -115,8 +134,7 @@ static weft_status draw_again(following *it, weft_error *error)
     if (it->drawn && !isatty(STDOUT_FILENO)) weft_text_add(&it->text, "\n");
     weft_metrics_print(&it->view, &screen, &it->text);
     TRY(weft_text_check(&it->text, error));
-    it->drawn = 0;
-    for (size_t i = 0; i < it->text.length; i++) it->drawn += it->text.bytes[i] == '\n';
+    it->drawn = count_rows(&it->text, screen.columns);
     TRY(write_picture(it, error));
     return weft_cli_print(&it->text, error);
 }

@@ -238,7 +238,7 @@ static void add_table(const weft_metrics_view *view, const weft_chart_plot *plot
                       weft_text *name, weft_text *out)
 {
     const char *best = manners[view->key].most ? "most" : "least";
-    bool marks = any_marks(view);
+    bool marks = any_marks(view) && screen->columns >= LEAST_NAME + NUMBERS + MARKS; /* else there is no room */
     int columns = longest_name(view, screen->unicode, name), room = screen->columns - NUMBERS - (marks ? MARKS : 0);
     if (columns > room) columns = room > LEAST_NAME ? room : LEAST_NAME;
     weft_text_add(out, "  %-*s %7s %8s %8s %8s", columns, "run", "step", "last", best, "at step");

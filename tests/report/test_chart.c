@@ -162,10 +162,36 @@ static void test_terminal(void **state)
     }
 }
 
+/* Each row gives the terminal its own colour back. */
+static void test_colours(void **state)
+{
+    (void)state;
+    const weft_chart_point curve[] = {{.x = 1, .y = 5}, {.x = 50, .y = 1}, {.x = 100, .y = 4}};
+    const weft_chart_line all[] = {{"a", 0, curve, 3, WEFT_CHART_CURVE}, {"b", 8, curve + 1, 2, WEFT_CHART_MARKS}};
+    const weft_chart_plot plot = {.title = "t", .x_name = "x", .lines = all, .line_count = 2, .linear_x = true};
+    weft_chart_screen screen = {80, 24, true, true};
+    weft_text text;
+    weft_text_init(&text);
+    weft_chart_text(&plot, &screen, &text);
+    weft_chart_text_key(&plot, &screen, 1, &text);
+    bool coloured = false;
+    int changes = 0;
+    for (const char *at = weft_text_get(&text); *at; at++) {
+        if (*at == '\033') {
+            coloured = strncmp(at, "\033[38;5;", 7) == 0;
+            assert_true(coloured || strncmp(at, "\033[0m", 4) == 0);
+            changes += coloured;
+        }
+        assert_false(*at == '\n' && coloured);
+    }
+    assert_true(changes > 3 && !coloured);
+    weft_text_fini(&text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plots), cmocka_unit_test(test_bars),
-                                       cmocka_unit_test(test_page), cmocka_unit_test(test_curves),
-                                       cmocka_unit_test(test_terminal)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plots),    cmocka_unit_test(test_bars),
+                                       cmocka_unit_test(test_page),     cmocka_unit_test(test_curves),
+                                       cmocka_unit_test(test_terminal), cmocka_unit_test(test_colours)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
