@@ -4,7 +4,7 @@
 
 enum { FEWEST_DIGITS = 4, MOST_DIGITS = 15 };
 
-static const double widest = 1e300; /* so that no sum or product on the way is infinite */
+static const double widest = 1e300, narrowest = 1e-290; /* so that nothing on the way is infinite, or 0 */
 
 bool weft_axis_can_show(const weft_axis *axis, double value)
 {
@@ -28,15 +28,22 @@ void weft_axis_close(weft_axis *axis, bool from_zero)
         axis->most = axis->most > 0 ? axis->most * 1.12 : 1;
         return;
     }
-    double size = fabs(axis->most), room = (axis->most - axis->least) * 0.03;
-    if (!(room > size * 1e-12)) room = size > 0 ? size * 0.05 : 1;
+    double size = fmax(fabs(axis->least), fabs(axis->most)), room = (axis->most - axis->least) * 0.03;
+    if (!(room > size * 1e-12)) room = size * 0.05;
+    if (size < narrowest) room = 1;
     axis->least -= room;
     axis->most += room;
 }
 
+/* The quotient of the ends may be infinite. */
+static double decades(const weft_axis *axis)
+{
+    return log10(axis->most) - log10(axis->least);
+}
+
 double weft_axis_place(const weft_axis *axis, double value)
 {
-    double share = axis->logarithmic ? log(value / axis->least) / log(axis->most / axis->least)
+    double share = axis->logarithmic ? (log10(value) - log10(axis->least)) / decades(axis)
                                      : (value - axis->least) / (axis->most - axis->least);
     return axis->from + share * (axis->to - axis->from);
 }
@@ -46,7 +53,7 @@ double weft_axis_place(const weft_axis *axis, double value)
 static int logarithmic_ticks(const weft_axis *axis, double room, double *ticks)
 {
     static const double fine[] = {1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9}, coarse[] = {1, 2, 5};
-    double decade = fabs(axis->to - axis->from) / log10(axis->most / axis->least), last = 0;
+    double decade = fabs(axis->to - axis->from) / decades(axis), last = 0;
     bool is_short = axis->most < 8 * axis->least;
     const double *steps = is_short ? fine : coarse;
     int count = is_short ? (int)(sizeof fine / sizeof *fine) : decade > 3.4 * room ? 3 : 1, found = 0;
