@@ -15,6 +15,13 @@ double weft_clock_seconds(void)
     return (double)weft_clock_nanoseconds() * 1e-9;
 }
 
+double weft_clock_date(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
 /* The system draws it anew at every start. Hashed by FNV-1a. */
 uint64_t weft_clock_identity(void)
 {

@@ -29,6 +29,12 @@ static weft_status open_regular(const char *path, int *out, struct stat *info, w
     FAIL(error, WEFT_INVALID, "%s: %snot a regular file", path, S_ISDIR(info->st_mode) ? "is a folder, " : "");
 }
 
+weft_status weft_file_open(const char *path, int *out_descriptor, weft_error *error)
+{
+    struct stat info;
+    return open_regular(path, out_descriptor, &info, error);
+}
+
 weft_status weft_map_init(weft_map *map, const char *path, weft_error *error)
 {
     *map = (weft_map){0};

@@ -20,6 +20,9 @@ typedef struct weft_map {
 weft_status weft_map_init(weft_map *map, const char *path, weft_error *error) WEFT_CHECKED;
 void weft_map_fini(weft_map *map);
 
+/* Open for reading; the caller closes it. WEFT_INVALID when the file is missing, unreadable or not a regular one. */
+weft_status weft_file_open(const char *path, int *out_descriptor, weft_error *error) WEFT_CHECKED;
+
 /* Appends the file's bytes to out. */
 weft_status weft_file_read(const char *path, weft_text *out, weft_error *error) WEFT_CHECKED;
 

@@ -5,7 +5,7 @@
 #include "cli/launch.h"
 #include "base/median.h"
 #include "cli/timelines.h"
-#include "config/document.h"
+#include "report/metrics_read.h"
 #include "report/report.h"
 
 #include <errno.h>
@@ -27,6 +27,7 @@ weft_status weft_run_observer_init(weft_run_observer *observer, const weft_job *
                                     .metrics = -1,
                                     .terminal = isatty(fileno(progress)) && !weft_cli_launched()};
     weft_text_init(&observer->line);
+    weft_event_file_init(&observer->events);
     observer->seconds_capacity = (size_t)(job->config->run.steps < 100000 ? job->config->run.steps : 100000);
     return weft_allocate(observer->seconds_capacity, sizeof *observer->seconds, &observer->seconds, error);
 }
@@ -37,37 +38,14 @@ weft_status weft_run_observer_fini(weft_run_observer *observer, weft_error *erro
     if (observer->metrics >= 0 && close(observer->metrics) != 0)
         status = weft_file_fail(error, observer->metrics_path, "write", errno);
     observer->metrics = -1;
+    weft_status events = weft_event_file_end(&observer->events, status == WEFT_OK ? error : NULL);
+    if (status == WEFT_OK) status = events;
     if (observer->lock >= 0) close(observer->lock);
     observer->lock = -1;
     weft_text_fini(&observer->line);
     weft_free(observer->seconds);
     observer->seconds = NULL;
     return status;
-}
-
-/* What a line of the metrics says of itself: its step, 0 for a line that is none, as one that a kill has cut. */
-typedef struct metrics_line {
-    double step;
-    bool evaluation;
-} metrics_line;
-
-static weft_status read_line(const char *line, size_t length, metrics_line *out, weft_error *error)
-{
-    weft_document document;
-    weft_error reason;
-    *out = (metrics_line){0};
-    weft_status status = weft_document_parse(&document, line, length, "metrics", &reason);
-    if (status == WEFT_INVALID) return WEFT_OK;
-    if (status != WEFT_OK) {
-        *error = reason;
-        return status;
-    }
-    const weft_node *step = weft_node_get(document.root, "step");
-    bool known = step && weft_node_number(&document, step, &out->step, &reason) == WEFT_OK;
-    if (!known) out->step = 0;
-    out->evaluation = weft_node_get(document.root, "evaluation") != NULL;
-    weft_document_fini(&document);
-    return WEFT_OK;
 }
 
 /* Keeps the lines up to a step: what a killed run wrote after its last checkpoint will be written again. */
@@ -78,13 +56,12 @@ static weft_status trim_metrics(const char *path, int64_t step, bool *out_evalua
     weft_text_init(&kept);
     weft_status status = weft_path_exists(path) ? weft_file_read(path, &old, error) : WEFT_OK;
     size_t begin = 0;
-    for (size_t i = 0; i < old.length && status == WEFT_OK; i++) {
+    for (size_t i = 0; i < old.length; i++) {
         if (old.bytes[i] != '\n') continue;
-        metrics_line line;
-        status = read_line(old.bytes + begin, i - begin, &line, error);
-        bool keeps = status == WEFT_OK && line.step > 0 && line.step <= (double)step;
+        weft_metrics_line line;
+        bool keeps = weft_metrics_line_read(old.bytes + begin, i - begin, &line) && line.step <= step;
         if (keeps) weft_text_add_bytes(&kept, old.bytes + begin, i + 1 - begin);
-        *out_evaluated |= keeps && line.step == (double)step && line.evaluation;
+        *out_evaluated |= keeps && line.step == step && line.evaluation;
         begin = i + 1;
     }
     if (status == WEFT_OK) status = weft_text_check(&kept, error);
@@ -145,6 +122,8 @@ static weft_status on_started(void *context, const weft_run_start *start, weft_e
     int64_t dropped = 0;
     TRY(weft_timelines_begin(self->job->config, start->resumed_step, &dropped, error));
     TRY(weft_file_append(self->metrics_path, &self->metrics, error));
+    if (self->job->config->run.tensorboard)
+        TRY(weft_event_file_begin(&self->events, folder, start->resumed_step, error));
     if (*kept) fprintf(self->progress, "note: metrics of an earlier run are now %s\n", kept);
     tell_start(self, dropped);
     return WEFT_OK;
@@ -177,6 +156,7 @@ static weft_status on_step(void *context, const weft_step_record *record, weft_e
     self->line.length = 0;
     weft_report_step_json(record, &self->line);
     TRY(keep_metrics(self, error));
+    TRY(weft_event_file_step(&self->events, record, error));
     double now = weft_clock_seconds(), pause = self->terminal ? 0.1 : seconds_between_lines;
     bool edge = record->step == self->start.resumed_step + 1 || record->step == record->steps;
     if (!edge && now - self->last_line < pause) return WEFT_OK;
@@ -194,6 +174,7 @@ static weft_status on_evaluated(void *context, const weft_evaluation_record *rec
     self->line.length = 0;
     weft_report_evaluation_json(record, &self->line);
     TRY(keep_metrics(self, error));
+    TRY(weft_event_file_evaluation(&self->events, record, error));
     self->line.length = 0;
     weft_text_add(&self->line, "step %lld: held-out loss %.4f nats a token", (long long)record->step, record->loss);
     if (record->bits_per_byte > 0) weft_text_add(&self->line, ", %.3f bits a byte", record->bits_per_byte);

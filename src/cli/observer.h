@@ -1,12 +1,13 @@
 /*
  * Shows a training run on the terminal and keeps its record: progress lines, RUN/metrics.jsonl, RUN/timelines,
- * RUN/timeline.svg and RUN/timeline.csv.
+ * RUN/timeline.svg and RUN/timeline.csv, and TensorBoard's event files where the configuration asks for them.
  *
- * Owns: the open metrics file.  Threads: one at a time, between init and fini.
+ * Owns: the open files.  Threads: one at a time, between init and fini.
  */
 #ifndef WEFT_CLI_OBSERVER_H
 #define WEFT_CLI_OBSERVER_H
 
+#include "cli/event_file.h"
 #include "train/train.h"
 
 #include <stdio.h>
@@ -18,6 +19,7 @@ typedef struct weft_run_observer {
     int lock;    /* of RUN: two runs in one folder would overwrite each other; -1: none */
     int metrics; /* RUN/metrics.jsonl, or -1 */
     char metrics_path[4200];
+    weft_event_file events;
     double last_line; /* when the last progress line was printed */
     weft_text line;
     /* What a summary needs. */

@@ -100,7 +100,7 @@ static weft_status add_lines(drawing *d, int plot, point_of *get, int64_t gpus, 
         if (front) count = keep_front(points, count);
         if (count == 0) continue;
         d->lines[plot][d->line_count[plot]++] =
-            (weft_chart_line){weft_plan_kind_name((weft_plan_kind)kind), kind, points, count};
+            (weft_chart_line){weft_plan_kind_name((weft_plan_kind)kind), kind, points, count, WEFT_CHART_POINTS};
     }
     return WEFT_OK;
 }

@@ -81,6 +81,7 @@ typedef struct weft_config {
             evaluate_batches;  /* 0: only at the end; batches of M x B sequences, 0: the whole held-out part */
         int64_t timeline_step; /* which step is drawn; 0: the last */
         int64_t timelines;     /* about how many steps' timelines are kept; 0: none */
+        bool tensorboard;      /* event files beside metrics.jsonl */
         int64_t sample_tokens; /* printed at the end; 0: none */
         const char *sample_prompt;
     } run;

@@ -1,6 +1,6 @@
 #include "report/chart.h"
 
-#include "report/canvas.h"
+#include "report/axis.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,42 +17,42 @@ static const char mark[] = "<!--CHART-->"; /* where the picture goes */
 static const char *const colours[] = {"#1f5fa8", "#be4637", "#1b7848", "#b56e0e", "#7b4fa3", "#0f8a96",
                                       "#a33e6c", "#5b6b2f", "#55606e", "#c9a227", "#8c96a3"};
 
-enum { COLOURS = sizeof colours / sizeof *colours };
+/* Okabe and Ito's, which people who are blind to some colours tell apart; without the yellow, which white hides. */
+static const char *const curve_colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
+                                            "#e69f00", "#56b4e9", "#000000"};
+/* The same colours come again in another dash. */
+static const char *const dashes[] = {"none", "7 3", "2 3", "9 3 2 3"};
+
+enum {
+    COLOURS = sizeof colours / sizeof *colours,
+    CURVE_COLOURS = sizeof curve_colours / sizeof *curve_colours,
+    DASHES = sizeof dashes / sizeof *dashes
+};
 
 static const char *colour_of(int index)
 {
     return colours[index % COLOURS];
 }
 
-typedef struct axis {
-    double least, most;
-    double from, to; /* pixels */
-    bool logarithmic;
-} axis;
+static const char *line_colour(const weft_chart_line *line)
+{
+    return line->shape == WEFT_CHART_POINTS ? colour_of(line->colour) : curve_colours[line->colour % CURVE_COLOURS];
+}
+
+static const char *dash_of(const weft_chart_line *line)
+{
+    return line->shape == WEFT_CHART_POINTS ? dashes[0] : dashes[line->colour / CURVE_COLOURS % DASHES];
+}
 
 typedef struct plot {
     const weft_chart_plot *what;
     weft_text *out;
-    axis x, y;
+    weft_axis x, y;
 } plot;
-
-static double place(const axis *it, double value)
-{
-    double share = it->logarithmic ? log(value / it->least) / log(it->most / it->least)
-                                   : (value - it->least) / (it->most - it->least);
-    return it->from + share * (it->to - it->from);
-}
 
 static bool can_show(const plot *it, const weft_chart_point *point)
 {
-    return isfinite(point->x) && isfinite(point->y) && point->x > 0 && (point->y > 0 || !it->what->logarithmic_y);
-}
-
-static void widen(axis *it, double value)
-{
-    if (!(it->most > 0)) it->least = it->most = value;
-    if (value < it->least) it->least = value;
-    if (value > it->most) it->most = value;
+    return weft_axis_can_show(&it->x, point->x) && weft_axis_can_show(&it->y, point->y);
 }
 
 static void find_ranges(plot *it)
@@ -61,31 +61,17 @@ static void find_ranges(plot *it)
         for (int i = 0; i < it->what->lines[l].count; i++) {
             const weft_chart_point *point = &it->what->lines[l].points[i];
             if (!can_show(it, point)) continue;
-            widen(&it->x, point->x);
-            widen(&it->y, point->y);
+            weft_axis_include(&it->x, point->x);
+            weft_axis_include(&it->y, point->y);
         }
-    axis *axes[] = {&it->x, &it->y};
-    for (int i = 0; i < 2; i++) {
-        if (!(axes[i]->most > 0)) axes[i]->least = axes[i]->most = 1;
-        axes[i]->least /= 1.12;
-        axes[i]->most *= 1.12;
-    }
-    it->y.logarithmic = it->what->logarithmic_y;
-    if (!it->y.logarithmic) it->y.least = 0;
-}
-
-/* "1.5k", "20M": short enough for an axis. */
-static void add_number(double value, weft_text *out)
-{
-    static const char *const units[] = {"", "k", "M", "G", "T", "P"};
-    int unit = 0;
-    for (; value >= (unit ? 999.5 : 9999.5) && unit < 5; unit++) value /= 1000;
-    weft_text_add(out, "%.4g%s", value, units[unit]);
+    weft_axis_close(&it->x, false);
+    weft_axis_close(&it->y, !it->what->tight_y);
 }
 
 static void draw_tick(const plot *it, bool vertical, double value)
 {
-    double at = place(vertical ? &it->y : &it->x, value);
+    const weft_axis *on = vertical ? &it->y : &it->x;
+    double at = weft_axis_place(on, value);
     if (vertical)
         weft_text_add(it->out,
                       "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#1d2733\" stroke-opacity=\".12\"/>\n"
@@ -97,26 +83,15 @@ static void draw_tick(const plot *it, bool vertical, double value)
             "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#1d2733\" stroke-opacity=\".12\"/>\n"
             "<text x=\"%.1f\" y=\"%.1f\" font-size=\"12\" fill=\"#55606e\" text-anchor=\"middle\">",
             at, it->y.to, at, it->y.from, at, it->y.from + 18);
-    add_number(value, it->out);
+    weft_axis_add_number(on, value, it->out);
     weft_text_add(it->out, "</text>\n");
 }
 
-/* 1, 2 and 5 times powers of ten, as many as have room; finer where the axis is short of a decade. */
-static void draw_logarithmic(const plot *it, bool vertical)
+static void draw_ticks(plot *it, bool vertical)
 {
-    static const double coarse[] = {1, 2, 5}, fine[] = {1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9};
-    const axis *on = vertical ? &it->y : &it->x;
-    bool is_short = on->most < 8 * on->least;
-    const double *steps = is_short ? fine : coarse;
-    int count = is_short ? (int)(sizeof fine / sizeof *fine) : (int)(sizeof coarse / sizeof *coarse);
-    double last = -1e9, room = vertical ? 22 : 52;
-    for (int power = (int)floor(log10(on->least)); power <= (int)ceil(log10(on->most)); power++)
-        for (int i = 0; i < count; i++) {
-            double value = steps[i] * pow(10, power);
-            if (value < on->least || value > on->most || fabs(place(on, value) - last) < room) continue;
-            last = place(on, value);
-            draw_tick(it, vertical, value);
-        }
+    double ticks[WEFT_AXIS_TICKS];
+    int count = weft_axis_ticks(vertical ? &it->y : &it->x, vertical ? 22 : 52, ticks);
+    for (int i = 0; i < count; i++) draw_tick(it, vertical, ticks[i]);
 }
 
 /* Where the points of the first line with most of them are. */
@@ -127,14 +102,14 @@ static void draw_at_points(const plot *it)
     for (int i = 0; i < it->what->line_count; i++)
         if (it->what->lines[i].count > longest->count) longest = &it->what->lines[i];
     for (int i = 0; it->what->line_count && i < longest->count; i++) {
-        double at = place(&it->x, longest->points[i].x);
+        double at = weft_axis_place(&it->x, longest->points[i].x);
         if (!can_show(it, &longest->points[i]) || at - last < 46) continue;
         last = at;
         draw_tick(it, false, longest->points[i].x);
     }
 }
 
-static void draw_axes(const plot *it)
+static void draw_axes(plot *it)
 {
     weft_text_add(it->out,
                   "<rect x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%.1f\" fill=\"none\" stroke=\"#1d2733\" "
@@ -143,13 +118,17 @@ static void draw_axes(const plot *it)
     if (it->what->ticks_at_points)
         draw_at_points(it);
     else
-        draw_logarithmic(it, false);
-    double tick = weft_canvas_tick(it->y.most);
-    if (it->y.logarithmic) draw_logarithmic(it, true);
-    for (int i = 0; !it->y.logarithmic && i * tick <= it->y.most; i++) draw_tick(it, true, i * tick);
+        draw_ticks(it, false);
+    draw_ticks(it, true);
     weft_text_add(it->out,
                   "<text x=\"%d\" y=\"%.1f\" font-size=\"12\" fill=\"#55606e\" text-anchor=\"middle\">%s</text>\n",
                   (LEFT + RIGHT) / 2, it->y.from + 40, it->what->x_name);
+    double middle = (it->y.from + it->y.to) / 2;
+    if (it->what->y_name)
+        weft_text_add(it->out,
+                      "<text x=\"28\" y=\"%.1f\" font-size=\"12\" fill=\"#55606e\" text-anchor=\"middle\" "
+                      "transform=\"rotate(-90 28 %.1f)\">%s</text>\n",
+                      middle, middle, it->what->y_name);
 }
 
 /* Swatch and name; returns where the next one goes. */
@@ -163,31 +142,94 @@ static double draw_key(weft_text *out, double x, double y, const char *colour, c
     return x + 17 + 6.6 * (double)strlen(name) + 16;
 }
 
+static double key_width(const char *name)
+{
+    return 33 + 6.6 * (double)strlen(name);
+}
+
+/* Goes on to the next place of a legend, in a new row where this one is full. */
+static void next_key(double *x, double *y, const char *name)
+{
+    if (*x > 24 && *x + key_width(name) > RIGHT) {
+        *x = 24;
+        *y += 20;
+    }
+}
+
+/* Names of the lines from y downwards; returns where the last row is. out NULL: only that. */
+static double draw_keys(const weft_chart_plot *what, double y, weft_text *out)
+{
+    double x = 24;
+    for (int i = 0; i < what->line_count; i++) {
+        const weft_chart_line *line = &what->lines[i];
+        if (line->shape == WEFT_CHART_MARKS) continue;
+        next_key(&x, &y, line->name);
+        if (out) draw_key(out, x, y, line_colour(line), line->name);
+        x += key_width(line->name);
+    }
+    if (!what->marks_name) return y;
+    next_key(&x, &y, what->marks_name);
+    if (!out) return y;
+    weft_text_add(out,
+                  "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"#ffffff\" stroke=\"#333d49\" stroke-width=\"2\"/>\n",
+                  x + 6, y - 4);
+    weft_text_add(out, "<text x=\"%.1f\" y=\"%.1f\" font-size=\"12\" fill=\"#333d49\">%s</text>\n", x + 17, y,
+                  what->marks_name);
+    return y;
+}
+
+/* What falls on the pixel before it is left out. */
+static void draw_path(const plot *it, const weft_chart_line *line)
+{
+    char last[32] = "";
+    weft_text_add(it->out, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"%s\" ", line_colour(line),
+                  line->shape == WEFT_CHART_POINTS ? "2" : "1.5");
+    if (dash_of(line) != dashes[0]) weft_text_add(it->out, "stroke-dasharray=\"%s\" ", dash_of(line));
+    weft_text_add(it->out, "stroke-linejoin=\"round\" d=\"");
+    for (int i = 0; i < line->count; i++) {
+        char next[32];
+        if (!can_show(it, &line->points[i])) continue;
+        snprintf(next, sizeof next, "%.1f %.1f", weft_axis_place(&it->x, line->points[i].x),
+                 weft_axis_place(&it->y, line->points[i].y));
+        if (strcmp(next, last) != 0) weft_text_add(it->out, "%s%s", *last ? " L" : "M", next);
+        memcpy(last, next, sizeof last);
+    }
+    weft_text_add(it->out, "%s\"/>\n", *last ? "" : "M0 0");
+}
+
+static void draw_point(const plot *it, const weft_chart_line *line, const weft_chart_point *point)
+{
+    double x = weft_axis_place(&it->x, point->x), y = weft_axis_place(&it->y, point->y);
+    bool hollow = line->shape == WEFT_CHART_MARKS;
+    if (point->marked)
+        weft_text_add(it->out,
+                      "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"8\" fill=\"none\" stroke=\"#b56e0e\" "
+                      "stroke-width=\"2\"/>\n",
+                      x, y);
+    weft_text_add(it->out, "<circle cx=\"%.1f\" cy=\"%.1f\" ", x, y);
+    if (hollow)
+        weft_text_add(it->out, "r=\"4\" fill=\"#ffffff\" stroke=\"%s\" stroke-width=\"2\">", line_colour(line));
+    else
+        weft_text_add(it->out, "r=\"4.5\" fill=\"%s\">", line_colour(line));
+    if (point->note) {
+        weft_text_add(it->out, "<title>");
+        weft_text_add_xml(it->out, point->note);
+        weft_text_add(it->out, "</title>");
+    }
+    weft_text_add(it->out, "</circle>\n");
+}
+
+/* A curve of one point is a point. */
 static void draw_line(const plot *it, const weft_chart_line *line)
 {
-    int points = 0;
+    int shown = 0;
+    for (int i = 0; i < line->count; i++) shown += can_show(it, &line->points[i]);
     weft_text_add(it->out, "<g data-line=\"");
     weft_text_add_xml(it->out, line->name);
-    weft_text_add(it->out, "\">\n<path fill=\"none\" stroke=\"%s\" stroke-width=\"2\" d=\"", colour_of(line->colour));
-    for (int i = 0; i < line->count; i++)
-        if (can_show(it, &line->points[i]))
-            weft_text_add(it->out, "%s%.1f %.1f", points++ ? " L" : "M", place(&it->x, line->points[i].x),
-                          place(&it->y, line->points[i].y));
-    weft_text_add(it->out, "%s\"/>\n", points ? "" : "M0 0");
-    for (int i = 0; i < line->count; i++) {
-        const weft_chart_point *point = &line->points[i];
-        if (!can_show(it, point)) continue;
-        double x = place(&it->x, point->x), y = place(&it->y, point->y);
-        if (point->marked)
-            weft_text_add(it->out,
-                          "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"8\" fill=\"none\" stroke=\"#b56e0e\" "
-                          "stroke-width=\"2\"/>\n",
-                          x, y);
-        weft_text_add(it->out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4.5\" fill=\"%s\"><title>", x, y,
-                      colour_of(line->colour));
-        weft_text_add_xml(it->out, point->note);
-        weft_text_add(it->out, "</title></circle>\n");
-    }
+    weft_text_add(it->out, "\">\n");
+    if (line->shape != WEFT_CHART_MARKS) draw_path(it, line);
+    for (int i = 0; i < line->count && (line->shape != WEFT_CHART_CURVE || shown == 1); i++)
+        if (can_show(it, &line->points[i])) draw_point(it, line, &line->points[i]);
     weft_text_add(it->out, "</g>\n");
 }
 
@@ -198,17 +240,26 @@ static void draw_title(weft_text *out, double y, const char *title)
     weft_text_add(out, "</text>\n");
 }
 
+static double above(const weft_chart_plot *what)
+{
+    return draw_keys(what, ABOVE, NULL);
+}
+
+static double height_of_plot(const weft_chart_plot *what)
+{
+    return above(what) + (what->height ? what->height : PLOT) + BELOW;
+}
+
 static void draw_plot(const weft_chart_plot *what, double top, weft_text *out)
 {
+    double head = top + above(what);
     plot it = {.what = what,
                .out = out,
-               .x = {.from = LEFT, .to = RIGHT, .logarithmic = true},
-               .y = {.from = top + ABOVE + PLOT, .to = top + ABOVE}};
-    double x = 24;
+               .x = {.from = LEFT, .to = RIGHT, .logarithmic = !what->linear_x, .whole = what->linear_x},
+               .y = {.from = top + height_of_plot(what) - BELOW, .to = head, .logarithmic = what->logarithmic_y}};
     find_ranges(&it);
     draw_title(out, top + 20, what->title);
-    for (int i = 0; i < what->line_count; i++)
-        x = draw_key(out, x, top + 44, colour_of(what->lines[i].colour), what->lines[i].name);
+    draw_keys(what, top + 44, out);
     draw_axes(&it);
     for (int i = 0; i < what->line_count; i++) draw_line(&it, &what->lines[i]);
 }
@@ -258,7 +309,8 @@ static void draw_bars(const weft_chart_bars *what, double top, weft_text *out)
 
 static int height_of(const weft_chart *chart)
 {
-    int height = HEAD + chart->plot_count * (ABOVE + PLOT + BELOW);
+    int height = HEAD;
+    for (int i = 0; i < chart->plot_count; i++) height += (int)height_of_plot(&chart->plots[i]);
     return chart->bars ? height + 84 + chart->bars->bar_count * BAR + 20 : height;
 }
 
@@ -278,7 +330,10 @@ void weft_chart_svg(const weft_chart *chart, weft_text *out)
     weft_text_add(out, "</text>\n<text x=\"24\" y=\"60\" font-size=\"13\" fill=\"#55606e\">");
     weft_text_add_xml(out, chart->caption);
     weft_text_add(out, "</text>\n");
-    for (int i = 0; i < chart->plot_count; i++, top += ABOVE + PLOT + BELOW) draw_plot(&chart->plots[i], top, out);
+    for (int i = 0; i < chart->plot_count; i++) {
+        draw_plot(&chart->plots[i], top, out);
+        top += height_of_plot(&chart->plots[i]);
+    }
     if (chart->bars) draw_bars(chart->bars, top, out);
     weft_text_add(out, "</svg>\n");
 }

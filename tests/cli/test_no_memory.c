@@ -90,7 +90,7 @@ static void test_every_verb(void **state)
     static const char *const lines[] = {
         "train train.yaml --dry-run parallel.pipeline=2 parallel.data=2 parallel.shard=weights",
         "train train.yaml --dry-run --json parallel.tensor=2",
-        "train train.yaml run.folder=run run.steps=3 --resume",
+        "train train.yaml run.folder=run run.steps=3 run.tensorboard=true --resume",
         "generate run --prompt ab --tokens 2 --json",
         "compare run run --json",
         "schedule breadth-first --pipeline 2 --microbatches 3 --loops 2 --format json",
@@ -103,6 +103,8 @@ static void test_every_verb(void **state)
         "search --pipeline 2 --microbatches 2 --format csv",
         "timeline measured --svg a.svg --costs-out a.yaml",
         "timeline measured --json",
+        "metrics curves/warp curves/weft curves/damaged.jsonl --svg a.svg --smooth 0.5",
+        "metrics curves/warp --json --key bits_per_byte",
         "sweep train.yaml microbatch=1 --steps 1 --warmup 0 --csv a.csv --svg a.svg",
         "config train.yaml --json run.steps=4",
         "help simulate"};

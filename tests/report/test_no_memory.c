@@ -1,7 +1,9 @@
 /* Each allocation in turn fails, while everything that people look at is written, and a measured step is read back. */
 #include "../base/failing.h"
+#include "report/chart.h"
 #include "report/report.h"
 #include "report/sweep.h"
+#include "report/tensorboard.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -60,6 +62,22 @@ static void write_sweep(const weft_timeline *timeline, const weft_picture *words
     weft_sweep_svg(&sweep, out);
 }
 
+static void write_curves(const weft_timeline *timeline, const weft_picture *words, weft_text *out)
+{
+    (void)timeline;
+    (void)words;
+    const weft_chart_point points[] = {{.x = 1, .y = 5, .note = "one"}, {.x = 300, .y = 0.01}};
+    const weft_chart_line lines[] = {{"a", 0, points, 2, WEFT_CHART_CURVE}, {"b", 1, points, 2, WEFT_CHART_MARKS}};
+    const weft_chart_plot plot = {.title = "t", .x_name = "x", .lines = lines, .line_count = 2, .marks_name = "m"};
+    const weft_chart chart = {.title = "t", .caption = "c", .plots = &plot, .plot_count = 1};
+    const weft_chart_screen screen = {80, 24, true, true};
+    const weft_step_record step = {.step = 1, .loss = 2};
+    weft_chart_text(&plot, &screen, out);
+    weft_chart_svg(&chart, out);
+    weft_tensorboard_begin(1, 1, out);
+    weft_tensorboard_step(1, &step, out);
+}
+
 static weft_status write_text(void *context, weft_error *error)
 {
     const writer *it = context;
@@ -98,7 +116,7 @@ static void test_every_allocation(void **state)
 {
     (void)state;
     static void (*const writers[])(const weft_timeline *, const weft_picture *, weft_text *) = {
-        weft_report_svg, weft_report_trace, write_stack, write_csv, write_sweep};
+        weft_report_svg, weft_report_trace, write_stack, write_csv, write_sweep, write_curves};
     static const double ones[] = {1, 1, 1, 1};
     weft_costs costs = {.forward = ones, .backward_input = ones, .backward_weight = ones, .message = 0.5};
     weft_schedule_options options = {.kind = "breadth-first", .ranks = 2, .loops = 2, .microbatches = 2};

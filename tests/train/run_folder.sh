@@ -74,3 +74,16 @@ run more 0 run.folder="$work/kept" run.steps=5 --resume
 [ "$(grep -c learning_rate "$work/kept/metrics.jsonl")" -eq 5 ] || die "metrics of a run that was resumed"
 [ ! -e "$work/kept/metrics.jsonl.3" ] || die "metrics of the same run were put aside"
 ok "metrics of earlier runs are kept"
+
+# Each start writes a file of events behind the others, whatever their numbers say; no more than metrics.jsonl has them.
+events=$work/events
+[ -z "$(ls "$work/kept" | grep tfevents)" ] || die "event files that nobody asked for"
+run events 0 run.folder="$events" run.tensorboard=true checkpoint.every=1
+mv "$events"/events.out.tfevents.* "$events/events.out.tfevents.8000000000.weft"
+rm -r "$events/step-00000003"
+run events-more 0 run.folder="$events" run.tensorboard=true --resume
+[ "$(ls "$events" | grep tfevents)" = "$(printf 'events.out.tfevents.%s.weft\n' 8000000000 8000000001)" ] || die "the names of event files"
+mv "$events/events.out.tfevents.8000000001.weft" "$events/events.out.tfevents.9999999999.weft"
+run events-most 1 run.folder="$events" run.tensorboard=true run.steps=4 --resume
+grep -q "no number is left for another event file" "$work/events-most.log" || die "event files without a number"
+ok "event files of TensorBoard"

@@ -1,0 +1,1 @@
+LC_ALL=C weft metrics curves/warp/metrics.jsonl

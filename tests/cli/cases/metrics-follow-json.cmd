@@ -1,0 +1,1 @@
+weft metrics curves/warp --follow --json

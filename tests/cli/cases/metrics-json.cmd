@@ -1,0 +1,1 @@
+weft metrics curves/warp curves/damaged.jsonl curves/empty --json --key loss

@@ -1,0 +1,1 @@
+weft metrics curves/one.jsonl --key bits_per_byte

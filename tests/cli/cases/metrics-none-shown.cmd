@@ -1,0 +1,1 @@
+weft metrics curves/warp curves/weft --from 61

@@ -1,0 +1,1 @@
+weft metrics curves/warp --smooth 1

@@ -1,0 +1,1 @@
+weft metrics $(yes curves/warp | head -n 27)
