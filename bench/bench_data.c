@@ -94,7 +94,9 @@ static double time_blocks(size_t kind)
     weft_data *data = open_data(kind);
     double begin = weft_clock_seconds();
     for (int64_t i = 0; i < BLOCKS; i++)
-        check(weft_data_read(data, WEFT_DATA_TRAIN, i, 1, tokens, targets, &error), &error);
+        check(
+            weft_data_read(data, WEFT_DATA_TRAIN, i, 1, (weft_data_rows){.tokens = tokens, .targets = targets}, &error),
+            &error);
     double seconds = weft_clock_seconds() - begin;
     weft_data_close(data);
     return seconds;

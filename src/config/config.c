@@ -43,11 +43,31 @@ static weft_status apply_use(weft_config *config, weft_config_use use, weft_erro
     return WEFT_OK;
 }
 
+/* Of data.path and data.sources one is there: what the command line says takes the place of the file's. */
+static weft_status choose_data(weft_config *config, weft_error *error)
+{
+    weft_config_origin *path = &config->origins[weft_field_find("data.path")],
+                       *sources = &config->origins[weft_field_find("data.sources")];
+    if (!config->data.path) config->data.path = "";
+    if (path->kind == WEFT_ORIGIN_UNSET || config->data.sources.count == 0) return WEFT_OK;
+    if (path->kind == sources->kind)
+        return weft_config_complain(config, "data.sources", error, "takes the place of data.path: set one of them");
+    if (path->kind < sources->kind) {
+        config->data.path = "";
+        path->kind = WEFT_ORIGIN_UNSET;
+    } else {
+        config->data.sources = (weft_config_sources){0};
+        sources->kind = WEFT_ORIGIN_UNSET;
+    }
+    return WEFT_OK;
+}
+
 static weft_status apply_defaults(weft_config *config, bool presets, weft_error *error)
 {
     for (int i = 0; i < weft_field_count(); i++) {
         const weft_field *field = weft_field_get(i);
         if (config->origins[i].kind != WEFT_ORIGIN_UNSET || field->preset != presets) continue;
+        if (!field->defaults[0] && config->data.sources.count > 0) continue; /* data.path, whose place they take */
         if (!field->defaults[0])
             return weft_config_complain(config, field->key, error, "is required; set it in the file or as %s=VALUE",
                                         field->key);
@@ -175,6 +195,7 @@ static weft_status load(weft_config *config, weft_config_use use, const char *te
     for (size_t i = 0; i < count; i++) config->origins[i].file = file;
     TRY(weft_config_read_yaml(config, text, length, file, error));
     for (int i = 0; i < override_count; i++) TRY(apply_override(config, overrides[i], error));
+    TRY(choose_data(config, error));
     TRY(apply_use(config, use, error));
     TRY(apply_defaults(config, false, error));
     TRY(apply_defaults(config, true, error));

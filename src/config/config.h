@@ -16,6 +16,16 @@ typedef struct weft_config_list {
     int64_t count;
 } weft_config_list;
 
+typedef struct weft_config_source {
+    const char *path;
+    double weight;
+} weft_config_source;
+
+typedef struct weft_config_sources {
+    const weft_config_source *items;
+    int64_t count;
+} weft_config_sources;
+
 /* Choices are stored as the index into their name list in fields.def; the enums here follow that order. */
 typedef enum { WEFT_CONFIG_LAYERNORM, WEFT_CONFIG_RMSNORM } weft_config_norm;
 typedef enum { WEFT_CONFIG_LEARNED, WEFT_CONFIG_ROTARY } weft_config_position;
@@ -25,7 +35,8 @@ typedef enum {
     WEFT_CONFIG_TEXT,
     WEFT_CONFIG_NANOGPT,
     WEFT_CONFIG_LLMC,
-    WEFT_CONFIG_UINT32
+    WEFT_CONFIG_UINT32,
+    WEFT_CONFIG_MEGATRON
 } weft_config_format;
 typedef enum { WEFT_CONFIG_CONSTANT, WEFT_CONFIG_LINEAR, WEFT_CONFIG_COSINE, WEFT_CONFIG_WSD } weft_config_decay;
 typedef enum { WEFT_CONFIG_RECOMPUTE_NONE, WEFT_CONFIG_RECOMPUTE_FULL } weft_config_recompute;
@@ -70,10 +81,11 @@ typedef struct weft_config {
     } run;
     weft_model_config model;
     struct {
-        const char *path;          /* file or folder */
-        int64_t format;            /* weft_config_format */
-        const char *held_out_path; /* or empty: held_out of path */
-        double held_out;           /* share of blocks, spread over the whole */
+        const char *path;            /* file, folder or prefix; empty where there are sources */
+        weft_config_sources sources; /* in its place */
+        int64_t format;              /* weft_config_format */
+        const char *held_out_path;   /* or empty: held_out of path */
+        double held_out;             /* share of blocks, spread over the whole */
     } data;
     struct {
         int64_t microbatches, sequences,

@@ -40,11 +40,13 @@ static bool same_section(const char *a, const char *b)
 
 void weft_config_dump(const weft_config *config, bool with_origins, weft_text *out)
 {
+    const char *before = "";
     for (int i = 0; i < weft_field_count(); i++) {
         const char *key = weft_field_get(i)->key;
         int section = section_length(key);
-        if (section && (i == 0 || !same_section(key, weft_field_get(i - 1)->key)))
-            weft_text_add(out, "%.*s:\n", section, key);
+        if (config->origins[i].kind == WEFT_ORIGIN_UNSET) continue; /* data.path where there are sources */
+        if (section && !same_section(key, before)) weft_text_add(out, "%.*s:\n", section, key);
+        before = key;
         if (section)
             weft_text_add(out, "  %s: ", key + section + 1);
         else
@@ -63,6 +65,7 @@ void weft_config_dump_json(const weft_config *config, weft_text *out)
     weft_json json = weft_json_begin(out, WEFT_JSON_WIDE);
     weft_json_object(&json, NULL, WEFT_JSON_LINES);
     for (int i = 0; i < weft_field_count(); i++) {
+        if (config->origins[i].kind == WEFT_ORIGIN_UNSET) continue;
         weft_text origin;
         weft_text_init(&origin);
         add_origin(&config->origins[i], &origin);
@@ -78,9 +81,13 @@ void weft_config_dump_json(const weft_config *config, weft_text *out)
 static const char *type_name(weft_field_type type)
 {
     static const char *const names[WEFT_FIELD_TYPES] = {
-        [WEFT_FIELD_INT] = "whole number",   [WEFT_FIELD_DOUBLE] = "number",
-        [WEFT_FIELD_BOOL] = "true or false", [WEFT_FIELD_TEXT] = "text",
-        [WEFT_FIELD_CHOICE] = "name",        [WEFT_FIELD_LIST] = "list of whole numbers",
+        [WEFT_FIELD_INT] = "whole number",
+        [WEFT_FIELD_DOUBLE] = "number",
+        [WEFT_FIELD_BOOL] = "true or false",
+        [WEFT_FIELD_TEXT] = "text",
+        [WEFT_FIELD_CHOICE] = "name",
+        [WEFT_FIELD_LIST] = "list of whole numbers",
+        [WEFT_FIELD_SOURCES] = "list of sources",
         [WEFT_FIELD_SIZE] = "size in bytes",
     };
     return names[type];

@@ -100,6 +100,7 @@ const char *weft_field_type_words(weft_field_type type)
         [WEFT_FIELD_TEXT] = "a text",
         [WEFT_FIELD_CHOICE] = "a name",
         [WEFT_FIELD_LIST] = "a list of whole numbers such as [1, 2, 1]",
+        [WEFT_FIELD_SOURCES] = "a list of sources such as [{path: a, weight: 2}, {path: b}]",
         [WEFT_FIELD_SIZE] = "a size in bytes such as 8GiB or 512MiB",
     };
     return words[type];

@@ -7,15 +7,17 @@
 #define WEFT_CONFIG_FIELDS_H
 
 #include "config/config.h"
+#include "config/events.h"
 
 typedef enum weft_field_type {
-    WEFT_FIELD_INT,    /* int64_t */
-    WEFT_FIELD_DOUBLE, /* double */
-    WEFT_FIELD_BOOL,   /* bool */
-    WEFT_FIELD_TEXT,   /* const char *, UTF-8, in the config's arena */
-    WEFT_FIELD_CHOICE, /* int64_t, index into choices */
-    WEFT_FIELD_LIST,   /* weft_config_list */
-    WEFT_FIELD_SIZE,   /* int64_t bytes */
+    WEFT_FIELD_INT,     /* int64_t */
+    WEFT_FIELD_DOUBLE,  /* double */
+    WEFT_FIELD_BOOL,    /* bool */
+    WEFT_FIELD_TEXT,    /* const char *, UTF-8, in the config's arena */
+    WEFT_FIELD_CHOICE,  /* int64_t, index into choices */
+    WEFT_FIELD_LIST,    /* weft_config_list */
+    WEFT_FIELD_SIZE,    /* int64_t bytes */
+    WEFT_FIELD_SOURCES, /* weft_config_sources */
     WEFT_FIELD_TYPES
 } weft_field_type;
 
@@ -51,6 +53,12 @@ typedef struct weft_config_origin {
 
 /* Parses text into the field's member. WEFT_INVALID by weft_config_complain, so the origin is set before. */
 weft_status weft_field_set(weft_config *config, int index, const char *text, weft_error *error) WEFT_CHECKED;
+
+/* The value of a field of sources, of which yaml looks at the first event. Ends at its last one. */
+weft_status weft_field_read_sources(weft_config *config, int index, weft_yaml *yaml, weft_error *error) WEFT_CHECKED;
+/* The same from a text, such as [{path: a, weight: 2}, {path: b}]. */
+weft_status weft_field_parse_sources(weft_config *config, int index, const char *text, weft_error *error) WEFT_CHECKED;
+void weft_field_print_sources(const weft_config_sources *sources, weft_text *out);
 
 /* The value as a YAML or JSON scalar or flow list. */
 void weft_field_print(const weft_config *config, int index, bool json, weft_text *out);

@@ -1,6 +1,5 @@
 /* Reads the YAML of a configuration as events: keys by the field table, each value with its line and column. */
 #include "config/fields.h"
-#include "config/events.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -63,6 +62,8 @@ static weft_status read_value(reader *r, int index)
     if (r->yaml.kind == WEFT_YAML_SCALAR) return weft_field_set(r->config, index, r->yaml.value, r->error);
     bool is_list = r->yaml.kind == WEFT_YAML_LIST;
     if (is_list && field->type == WEFT_FIELD_LIST) return read_list(r, index);
+    if (is_list && field->type == WEFT_FIELD_SOURCES)
+        return weft_field_read_sources(r->config, index, &r->yaml, r->error);
     return weft_yaml_refuse(&r->yaml, "%s: expects %s, not a %s", field->key, weft_field_type_words(field->type),
                             is_list ? "list" : "mapping");
 }

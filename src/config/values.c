@@ -172,12 +172,18 @@ static weft_status set_size(weft_config *config, int index, const char *text, vo
     return WEFT_OK;
 }
 
+static weft_status set_sources(weft_config *config, int index, const char *text, void *out, weft_error *error)
+{
+    (void)out;
+    return weft_field_parse_sources(config, index, text, error);
+}
+
 weft_status weft_field_set(weft_config *config, int index, const char *text, weft_error *error)
 {
     static weft_status (*const setters[WEFT_FIELD_TYPES])(weft_config *, int, const char *, void *, weft_error *) = {
-        [WEFT_FIELD_INT] = set_int,   [WEFT_FIELD_DOUBLE] = set_double, [WEFT_FIELD_BOOL] = set_bool,
-        [WEFT_FIELD_TEXT] = set_text, [WEFT_FIELD_CHOICE] = set_choice, [WEFT_FIELD_LIST] = set_list,
-        [WEFT_FIELD_SIZE] = set_size,
+        [WEFT_FIELD_INT] = set_int,   [WEFT_FIELD_DOUBLE] = set_double,   [WEFT_FIELD_BOOL] = set_bool,
+        [WEFT_FIELD_TEXT] = set_text, [WEFT_FIELD_CHOICE] = set_choice,   [WEFT_FIELD_LIST] = set_list,
+        [WEFT_FIELD_SIZE] = set_size, [WEFT_FIELD_SOURCES] = set_sources,
     };
     return setters[weft_field_get(index)->type](config, index, text, (char *)config + weft_field_get(index)->offset,
                                                 error);
@@ -218,6 +224,9 @@ void weft_field_print(const weft_config *config, int index, bool json, weft_text
         for (int64_t i = 0; i < list->count; i++)
             weft_text_add(out, "%s%lld", i ? ", " : "", (long long)list->values[i]);
         weft_text_add(out, "]");
+        break;
+    case WEFT_FIELD_SOURCES:
+        weft_field_print_sources(member, out);
         break;
     case WEFT_FIELD_TYPES:
         break;

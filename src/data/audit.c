@@ -6,10 +6,10 @@
 
 enum { LEAST_PRIORITY = 19 };
 
-void weft_audit_init(weft_audit *audit, const weft_corpus *corpora, size_t count, int64_t vocabulary)
+void weft_audit_init(weft_audit *audit, const weft_corpus *const *corpora, size_t count, int64_t vocabulary)
 {
     *audit = (weft_audit){.corpora = corpora, .count = count, .vocabulary = vocabulary};
-    for (size_t i = 0; i < count; i++) audit->size += weft_corpus_check_size(&corpora[i], vocabulary);
+    for (size_t i = 0; i < count; i++) audit->size += weft_corpus_check_size(corpora[i], vocabulary);
 }
 
 static weft_status prepare(weft_audit *audit, weft_error *error)
@@ -19,8 +19,8 @@ static weft_status prepare(weft_audit *audit, weft_error *error)
 
 static weft_status check(weft_audit *audit, weft_error *error)
 {
-    weft_corpus_check all = {audit->vocabulary, audit->buffer, &audit->stop, &audit->checked};
-    for (size_t i = 0; i < audit->count; i++) TRY(weft_corpus_check_tokens(&audit->corpora[i], &all, error));
+    weft_corpus_check all = {audit->vocabulary, audit->buffer, &audit->stop, &audit->checked, NULL};
+    for (size_t i = 0; i < audit->count; i++) TRY(weft_corpus_check_tokens(audit->corpora[i], &all, error));
     return WEFT_OK;
 }
 

@@ -12,7 +12,7 @@
 #include <pthread.h>
 
 typedef struct weft_audit {
-    const weft_corpus *corpora; /* (count) */
+    const weft_corpus *const *corpora; /* (count) */
     size_t count;
     int64_t vocabulary;
     uint64_t size; /* bytes to look at */
@@ -24,7 +24,7 @@ typedef struct weft_audit {
     weft_error error;
 } weft_audit;
 
-void weft_audit_init(weft_audit *audit, const weft_corpus *corpora, size_t count, int64_t vocabulary);
+void weft_audit_init(weft_audit *audit, const weft_corpus *const *corpora, size_t count, int64_t vocabulary);
 void weft_audit_fini(weft_audit *audit); /* soon, also in the middle of a check */
 
 /* Looks at everything before it returns. */

@@ -9,6 +9,7 @@
 
 #include "data/collect.h"
 #include "data/formats.h"
+#include "data/megatron.h"
 
 #include <stdatomic.h>
 
@@ -16,6 +17,9 @@ typedef struct weft_corpus_file {
     const char *path;
     size_t number;          /* in reader */
     uint64_t first, tokens; /* place of its first token in the stream, and how many there are */
+    bool indexed, masked;
+    weft_megatron index; /* its documents; where it is not indexed, it is one */
+    size_t mask;         /* in reader: which of its tokens are targets; where it is not masked, all are */
 } weft_corpus_file;
 
 typedef struct weft_corpus {
@@ -40,8 +44,8 @@ typedef struct weft_corpus_options {
     uint64_t seed; /* of the fingerprint */
 } weft_corpus_options;
 
-/* format AUTO: as weft_corpus_layout_find says. WEFT_INVALID names file and byte offset of what is wrong. On error
- * nothing is left to free. */
+/* path: a file, a folder, or the prefix of a Megatron data set. format AUTO: as weft_corpus_layout_find says.
+ * WEFT_INVALID names file and byte offset of what is wrong. On error nothing is left to free. */
 weft_status weft_corpus_init(weft_corpus *corpus, const weft_corpus_options *options, weft_error *error) WEFT_CHECKED;
 void weft_corpus_fini(weft_corpus *corpus);
 
@@ -54,12 +58,23 @@ void weft_corpus_describe(const weft_corpus *corpus, weft_text *out);
 weft_status weft_corpus_read(const weft_corpus *corpus, uint64_t start, uint64_t count, int64_t vocabulary,
                              int32_t *out, int32_t *next, weft_error *error) WEFT_CHECKED;
 
+/* Where the first document that begins behind `token` does, as far as files and indexes say; the number of tokens when
+ * none does. */
+weft_status weft_corpus_next_document(const weft_corpus *corpus, uint64_t token, uint64_t *out,
+                                      weft_error *error) WEFT_CHECKED;
+uint64_t weft_corpus_documents(const weft_corpus *corpus); /* how many: files and what indexes say */
+
+/* Makes targets[i] -1 where token start + i + 1, which is that target, is masked. */
+weft_status weft_corpus_mask(const weft_corpus *corpus, uint64_t start, size_t count, int32_t *targets,
+                             weft_error *error) WEFT_CHECKED;
+
 /* A walk over all tokens. */
 typedef struct weft_corpus_check {
     int64_t vocabulary;
     unsigned char *buffer;         /* (WEFT_CORPUS_CHECK_BYTES) the caller's, aligned as weft_allocate does */
     const atomic_bool *stop;       /* set to end it early; may be NULL */
     atomic_uint_fast64_t *checked; /* grows by the bytes of tokens that were looked at; may be NULL */
+    uint32_t *largest;             /* the largest token that was met; may be NULL */
 } weft_corpus_check;
 
 enum { WEFT_CORPUS_CHECK_BYTES = 256 << 10 };

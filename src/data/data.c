@@ -1,55 +1,26 @@
 #include "data/data.h"
 
-#include "base/random.h"
 #include "data/audit.h"
+#include "data/blend.h"
+#include "data/source.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 struct weft_data {
-    weft_corpus corpora[2]; /* of each weft_data_part; that of the held-out one only when it has its own path */
+    weft_source *sources; /* (count) opened so far */
+    int32_t count;
+    weft_source held_out; /* where it has its own path: all of its blocks */
     bool own_held_out;
+    weft_blend *blend, *held_blend;
+    const weft_corpus **corpora; /* (count, or one more) all of them */
     weft_audit audit;
     uint64_t seed, tokens; /* tokens: T, of a block */
-    int64_t vocabulary;
-    uint64_t blocks;   /* in the training corpus, both parts */
-    uint64_t share;    /* of blocks held out, in 1/2^32 */
+    int64_t vocabulary, end_of_text;
+    bool documents;
     uint64_t parts[2]; /* blocks of each weft_data_part */
 };
-
-static uint64_t blocks_of(const weft_corpus *corpus, uint64_t tokens)
-{
-    return (corpus->tokens - 1) / tokens;
-}
-
-/* Of the first `blocks` blocks, how many are held out: floor(blocks x share), exactly. */
-static uint64_t held_before(const weft_data *data, uint64_t blocks)
-{
-    uint64_t high = blocks >> 32, low = blocks & UINT32_MAX;
-    return high * data->share + (low * data->share >> 32);
-}
-
-static uint64_t part_before(const weft_data *data, weft_data_part part, uint64_t blocks)
-{
-    uint64_t held = held_before(data, blocks);
-    return part == WEFT_DATA_HELD_OUT ? held : blocks - held;
-}
-
-/* The block that is the index-th of its part: the first one by whose end index + 1 blocks of the part have passed. */
-static uint64_t block_of(const weft_data *data, weft_data_part part, uint64_t index)
-{
-    uint64_t low = 0, high = data->blocks - 1;
-    while (low < high) {
-        uint64_t middle = low + (high - low) / 2;
-        if (part_before(data, part, middle + 1) > index)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
-}
 
 static weft_status check_options(const weft_data_options *options, weft_error *error)
 {
@@ -61,59 +32,84 @@ static weft_status check_options(const weft_data_options *options, weft_error *e
     return WEFT_OK;
 }
 
-static weft_status open_corpus(weft_data *data, const weft_data_options *options, weft_data_part part,
-                               weft_error *error)
+static weft_corpus_options corpus_options(const weft_data_options *options, const char *path, uint64_t seed)
 {
-    bool train = part == WEFT_DATA_TRAIN;
-    weft_corpus_options corpus = {.path = train ? options->path : options->held_out_path,
-                                  .format = options->format,
-                                  .own = options->own,
-                                  .own_count = options->own_count,
-                                  .seed = train ? 0 : data->corpora[WEFT_DATA_TRAIN].fingerprint};
-    return weft_corpus_init(&data->corpora[part], &corpus, error);
+    return (weft_corpus_options){
+        .path = path, .format = options->format, .own = options->own, .own_count = options->own_count, .seed = seed};
+}
+
+static bool is_text(const weft_source *source)
+{
+    return weft_corpus_layout_is_text(source->corpus.layout);
+}
+
+static weft_status keep_kind(const weft_data *data, const weft_source *other, const weft_data_options *options,
+                             const char *path, weft_error *error)
+{
+    if (is_text(other) != is_text(&data->sources[0]))
+        FAIL(error, WEFT_INVALID, "%s and %s: one is text, the other holds tokens", options->sources[0].path, path);
+    return WEFT_OK;
+}
+
+/* What it is known by goes on from source to source. */
+static weft_status open_sources(weft_data *data, const weft_data_options *options, double held_out, weft_error *error)
+{
+    uint64_t seed = 0;
+    for (int32_t i = 0; i < options->source_count; i++) {
+        const char *path = options->sources[i].path;
+        weft_source *source = &data->sources[i];
+        weft_corpus_options corpus = corpus_options(options, path, seed);
+        TRY(weft_source_init(source, &corpus, options->tokens, held_out, error));
+        data->count++;
+        TRY(keep_kind(data, source, options, path, error));
+        seed = source->corpus.fingerprint;
+        data->parts[WEFT_DATA_TRAIN] += source->blocks - source->held;
+        data->parts[WEFT_DATA_HELD_OUT] += source->held;
+    }
+    return WEFT_OK;
 }
 
 static weft_status open_held_out(weft_data *data, const weft_data_options *options, weft_error *error)
 {
-    weft_corpus *held_out = &data->corpora[WEFT_DATA_HELD_OUT];
-    TRY(open_corpus(data, options, WEFT_DATA_HELD_OUT, error));
+    const char *path = options->held_out_path;
+    weft_corpus_options corpus = corpus_options(options, path, data->sources[data->count - 1].corpus.fingerprint);
+    TRY(weft_source_init(&data->held_out, &corpus, options->tokens, 0, error));
     data->own_held_out = true;
-    if (weft_corpus_layout_is_text(held_out->layout) !=
-        weft_corpus_layout_is_text(data->corpora[WEFT_DATA_TRAIN].layout))
-        FAIL(error, WEFT_INVALID, "%s and %s: one is text, the other holds tokens", options->path,
-             options->held_out_path);
-    data->parts[WEFT_DATA_HELD_OUT] = blocks_of(held_out, data->tokens);
-    if (data->parts[WEFT_DATA_HELD_OUT] == 0)
-        FAIL(error, WEFT_INVALID, "%s: %" PRIu64 " tokens are too few: a block needs %" PRIu64, options->held_out_path,
-             held_out->tokens, data->tokens + 1);
+    data->parts[WEFT_DATA_HELD_OUT] = data->held_out.blocks;
+    return keep_kind(data, &data->held_out, options, path, error);
+}
+
+/* Of training by the weights, of what is held out by how much there is of each source. */
+static weft_status blend_sources(weft_data *data, const weft_data_options *options, weft_error *error)
+{
+    double *weights = NULL;
+    bool held = !data->own_held_out && data->parts[WEFT_DATA_HELD_OUT] > 0;
+    TRY(weft_allocate((size_t)data->count, sizeof *weights, &weights, error));
+    for (int32_t i = 0; i < data->count; i++) weights[i] = options->sources[i].weight;
+    weft_status status = weft_blend_create(weights, data->count, &data->blend, error);
+    for (int32_t i = 0; i < data->count; i++) weights[i] = (double)data->sources[i].held;
+    if (status == WEFT_OK && held) status = weft_blend_create(weights, data->count, &data->held_blend, error);
+    weft_free(weights);
+    return status;
+}
+
+static weft_status list_corpora(weft_data *data, weft_error *error)
+{
+    TRY(weft_allocate((size_t)data->count + 1, sizeof *data->corpora, &data->corpora, error));
+    for (int32_t i = 0; i < data->count; i++) data->corpora[i] = &data->sources[i].corpus;
+    data->corpora[data->count] = data->own_held_out ? &data->held_out.corpus : NULL;
     return WEFT_OK;
 }
 
-static weft_status cut_blocks(weft_data *data, const weft_data_options *options, weft_error *error)
+static size_t count_corpora(const weft_data *data)
 {
-    const weft_corpus *corpus = &data->corpora[WEFT_DATA_TRAIN];
-    bool split = !data->own_held_out && options->held_out > 0;
-    data->share = split ? (uint64_t)ceil(options->held_out * 0x1p32) : 0;
-    data->blocks = blocks_of(corpus, data->tokens);
-    uint64_t held = held_before(data, data->blocks);
-    data->parts[WEFT_DATA_TRAIN] = data->blocks - held;
-    if (!data->own_held_out) data->parts[WEFT_DATA_HELD_OUT] = held;
-    if (data->blocks == 0)
-        FAIL(error, WEFT_INVALID, "%s: %" PRIu64 " tokens are too few: a block needs %" PRIu64, options->path,
-             corpus->tokens, data->tokens + 1);
-    if (data->parts[WEFT_DATA_TRAIN] == 0 || (split && held == 0))
-        FAIL(error, WEFT_INVALID,
-             "%s: %" PRIu64 " tokens make %" PRIu64 " blocks of %" PRIu64
-             ", too few to train and to hold out a share of %g:"
-             " use more text, shorter blocks or another data.held_out",
-             options->path, corpus->tokens, data->blocks, data->tokens, options->held_out);
-    return WEFT_OK;
+    return (size_t)data->count + data->own_held_out;
 }
 
 /* All tokens of small data; those of large data are for weft_data_watch. */
 static weft_status check_tokens(weft_data *data, weft_error *error)
 {
-    weft_audit_init(&data->audit, data->corpora, data->own_held_out ? 2 : 1, data->vocabulary);
+    weft_audit_init(&data->audit, data->corpora, count_corpora(data), data->vocabulary);
     if (weft_audit_left(&data->audit) > WEFT_DATA_CHECKED_AT_ONCE) return WEFT_OK;
     if (weft_audit_run(&data->audit, error) == WEFT_OK) return WEFT_OK;
     return error->status = error->status == WEFT_FAILED ? WEFT_INVALID : error->status; /* of a file just given */
@@ -121,21 +117,32 @@ static weft_status check_tokens(weft_data *data, weft_error *error)
 
 static weft_status open_parts(weft_data *data, const weft_data_options *options, weft_error *error)
 {
-    TRY(open_corpus(data, options, WEFT_DATA_TRAIN, error));
-    if (options->held_out_path && *options->held_out_path) TRY(open_held_out(data, options, error));
-    TRY(cut_blocks(data, options, error));
+    bool own = options->held_out_path && *options->held_out_path;
+    TRY(weft_allocate((size_t)options->source_count, sizeof *data->sources, &data->sources, error));
+    TRY(open_sources(data, options, own ? 0 : options->held_out, error));
+    if (own) TRY(open_held_out(data, options, error));
+    TRY(blend_sources(data, options, error));
+    TRY(list_corpora(data, error));
     return check_tokens(data, error);
 }
 
-weft_status weft_data_open(const weft_data_options *options, weft_data **out, weft_error *error)
+weft_status weft_data_open(const weft_data_options *given, weft_data **out, weft_error *error)
 {
+    weft_data_source only = {given->path, 1};
+    weft_data_options all = *given, *options = &all;
     *out = NULL;
     TRY(check_options(options, error));
+    if (options->source_count == 0) {
+        options->sources = &only;
+        options->source_count = 1;
+    }
     weft_data *data = NULL;
     TRY(weft_allocate(1, sizeof *data, &data, error));
     data->seed = options->seed;
     data->tokens = (uint64_t)options->tokens;
     data->vocabulary = options->vocabulary;
+    data->documents = options->documents;
+    data->end_of_text = options->end_of_text;
     weft_status status = open_parts(data, options, error);
     if (status == WEFT_OK)
         *out = data;
@@ -148,7 +155,12 @@ void weft_data_close(weft_data *data)
 {
     if (!data) return;
     weft_audit_fini(&data->audit);
-    for (int part = 0; part < 2; part++) weft_corpus_fini(&data->corpora[part]);
+    weft_blend_destroy(data->blend);
+    weft_blend_destroy(data->held_blend);
+    for (int32_t i = 0; i < data->count; i++) weft_source_fini(&data->sources[i]);
+    weft_source_fini(&data->held_out);
+    weft_free(data->sources);
+    weft_free(data->corpora);
     weft_free(data);
 }
 
@@ -169,8 +181,7 @@ uint64_t weft_data_unchecked(const weft_data *data)
 
 void weft_data_describe(const weft_data *data, weft_text *out)
 {
-    weft_corpus_describe(&data->corpora[WEFT_DATA_TRAIN], out);
-    if (data->own_held_out) weft_corpus_describe(&data->corpora[WEFT_DATA_HELD_OUT], out);
+    for (size_t i = 0; i < count_corpora(data); i++) weft_corpus_describe(data->corpora[i], out);
 }
 
 int64_t weft_data_blocks(const weft_data *data, weft_data_part part)
@@ -180,58 +191,105 @@ int64_t weft_data_blocks(const weft_data *data, weft_data_part part)
 
 int64_t weft_data_bytes_per_token(const weft_data *data)
 {
-    return weft_corpus_layout_is_text(data->corpora[WEFT_DATA_TRAIN].layout) ? 1 : 0;
+    return is_text(&data->sources[0]) ? 1 : 0;
 }
 
 uint64_t weft_data_fingerprint(const weft_data *data)
 {
-    return data->corpora[data->own_held_out ? WEFT_DATA_HELD_OUT : WEFT_DATA_TRAIN].fingerprint;
+    return data->corpora[count_corpora(data) - 1]->fingerprint;
 }
 
-static weft_status read_block(const weft_data *data, weft_data_part part, uint64_t block, int32_t *tokens,
-                              int32_t *targets, weft_error *error)
+/* Where a sequence lies. */
+typedef struct {
+    const weft_source *source; /* NULL: it is none */
+    int32_t number;
+    uint64_t start; /* its first token in the stream */
+} place;
+
+static place find_train(const weft_data *data, uint64_t sequence)
 {
-    uint64_t length = data->tokens;
-    TRY(weft_corpus_read(&data->corpora[part], block * length, length, data->vocabulary, tokens, targets + length - 1,
-                         error));
-    memcpy(targets, tokens + 1, (length - 1) * sizeof *targets);
+    place at = {0};
+    uint64_t index = 0;
+    char name[32] = "";
+    weft_blend_find(data->blend, sequence, &at.number, &index);
+    at.source = &data->sources[at.number];
+    if (data->count > 1) snprintf(name, sizeof name, "source %d ", at.number);
+    at.start = weft_source_train(at.source, data->seed, name, index);
+    return at;
+}
+
+static place find_held_out(const weft_data *data, uint64_t sequence)
+{
+    place at = {0};
+    uint64_t index = sequence;
+    if (sequence >= data->parts[WEFT_DATA_HELD_OUT]) return at;
+    if (data->own_held_out) return (place){.source = &data->held_out, .start = sequence * data->tokens};
+    weft_blend_find(data->held_blend, sequence, &at.number, &index);
+    at.source = &data->sources[at.number];
+    at.start = weft_source_held_out(at.source, index);
+    return at;
+}
+
+static place find(const weft_data *data, weft_data_part part, uint64_t sequence)
+{
+    return part == WEFT_DATA_TRAIN ? find_train(data, sequence) : find_held_out(data, sequence);
+}
+
+static void read_nothing(const weft_data *data, weft_data_rows row)
+{
+    for (uint64_t i = 0; i < data->tokens; i++) {
+        row.tokens[i] = 0;
+        row.targets[i] = -1;
+        if (row.begins) row.begins[i] = 0;
+    }
+}
+
+/* Where documents begin, and that nothing is learnt from one of the next. */
+static weft_status tell_documents(const weft_data *data, const weft_corpus *corpus, uint64_t start, weft_data_rows row,
+                                  weft_error *error)
+{
+    uint64_t next = start;
+    int32_t begin = 0;
+    for (uint64_t i = 0; i < data->tokens; i++) {
+        uint64_t token = start + i + 1; /* the target */
+        while (next < token) TRY(weft_corpus_next_document(corpus, next, &next, error));
+        if (row.begins) row.begins[i] = begin;
+        if (next != token && row.tokens[i] != data->end_of_text) continue;
+        row.targets[i] = -1;
+        begin = (int32_t)(i + 1);
+    }
     return WEFT_OK;
 }
 
-static weft_status read_train(const weft_data *data, uint64_t sequence, int32_t *tokens, int32_t *targets,
-                              weft_error *error)
+static weft_status read_row(const weft_data *data, place at, weft_data_rows row, weft_error *error)
 {
-    uint64_t blocks = data->parts[WEFT_DATA_TRAIN];
-    char name[48];
-    snprintf(name, sizeof name, "shuffle epoch %" PRIu64, sequence / blocks);
-    weft_random_key key = weft_random_key_make(data->seed, name);
-    uint64_t index = weft_random_permute(key, sequence % blocks, blocks);
-    return read_block(data, WEFT_DATA_TRAIN, block_of(data, WEFT_DATA_TRAIN, index), tokens, targets, error);
+    const weft_corpus *corpus = &at.source->corpus;
+    uint64_t length = data->tokens;
+    TRY(weft_corpus_read(corpus, at.start, length, data->vocabulary, row.tokens, row.targets + length - 1, error));
+    memcpy(row.targets, row.tokens + 1, (length - 1) * sizeof *row.targets);
+    TRY(weft_corpus_mask(corpus, at.start, length, row.targets, error));
+    if (data->documents) return tell_documents(data, corpus, at.start, row, error);
+    for (uint64_t i = 0; row.begins && i < length; i++) row.begins[i] = 0;
+    return WEFT_OK;
 }
 
-static weft_status read_held_out(const weft_data *data, uint64_t sequence, int32_t *tokens, int32_t *targets,
-                                 weft_error *error)
-{
-    if (sequence >= data->parts[WEFT_DATA_HELD_OUT]) {
-        memset(tokens, 0, data->tokens * sizeof *tokens);
-        for (uint64_t i = 0; i < data->tokens; i++) targets[i] = -1;
-        return WEFT_OK;
-    }
-    if (data->own_held_out) return read_block(data, WEFT_DATA_HELD_OUT, sequence, tokens, targets, error);
-    return read_block(data, WEFT_DATA_TRAIN, block_of(data, WEFT_DATA_HELD_OUT, sequence), tokens, targets, error);
-}
-
-weft_status weft_data_read(const weft_data *data, weft_data_part part, int64_t first, int64_t count, int32_t *tokens,
-                           int32_t *targets, weft_error *error)
+weft_status weft_data_read(const weft_data *data, weft_data_part part, int64_t first, int64_t count,
+                           weft_data_rows rows, weft_error *error)
 {
     if (first < 0 || count < 0) FAIL(error, WEFT_INVALID, "sequences are counted from 0, not from %" PRId64, first);
     for (int64_t i = 0; i < count; i++) {
-        size_t at = (size_t)i * data->tokens;
-        uint64_t sequence = (uint64_t)first + (uint64_t)i;
-        if (part == WEFT_DATA_TRAIN)
-            TRY(read_train(data, sequence, tokens + at, targets + at, error));
+        size_t skip = (size_t)i * data->tokens;
+        place at = find(data, part, (uint64_t)first + (uint64_t)i);
+        weft_data_rows row = {rows.tokens + skip, rows.targets + skip, rows.begins ? rows.begins + skip : NULL};
+        if (at.source)
+            TRY(read_row(data, at, row, error));
         else
-            TRY(read_held_out(data, sequence, tokens + at, targets + at, error));
+            read_nothing(data, row);
     }
     return WEFT_OK;
+}
+
+int32_t weft_data_source_of(const weft_data *data, weft_data_part part, int64_t sequence)
+{
+    return find(data, part, (uint64_t)sequence).number;
 }

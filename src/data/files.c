@@ -238,8 +238,10 @@ static weft_status meet(int descriptor, known_file *file, weft_excerpt *out, wef
     return WEFT_OK;
 }
 
-weft_status weft_files_add(weft_files *files, const char *path, weft_excerpt *out, weft_error *error)
+weft_status weft_files_add(weft_files *files, const char *path, size_t *out_number, weft_excerpt *out,
+                           weft_error *error)
 {
+    *out_number = files->count;
     TRY(weft_grow(&files->files, &files->capacity, files->count + 1, sizeof *files->files, error));
     known_file *file = &files->files[files->count];
     *file = (known_file){.path = path, .slot = NONE};

@@ -28,8 +28,9 @@ typedef struct weft_excerpt {
     } pages[WEFT_EXCERPT_PAGES];
 } weft_excerpt;
 
-/* Files count from 0 in the order in which they are added. WEFT_INVALID when it cannot be opened or is not regular. */
-weft_status weft_files_add(weft_files *files, const char *path, weft_excerpt *out, weft_error *error) WEFT_CHECKED;
+/* Files are numbered in the order in which they are added. WEFT_INVALID when it cannot be opened or is not regular. */
+weft_status weft_files_add(weft_files *files, const char *path, size_t *out_number, weft_excerpt *out,
+                           weft_error *error) WEFT_CHECKED;
 
 /* Bytes offset .. offset + count - 1, which lay in the file when it was added. ahead: how many bytes behind them will
  * be wanted soon, a hint. WEFT_FAILED names file and byte: the file is gone, cut short, has grown, its first or last

@@ -1,6 +1,6 @@
 #include "data/formats.h"
 
-#include "base/file.h"
+#include "data/megatron.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,39 +11,42 @@
 enum { HEADER_BYTES = 1024 };
 
 /* Places in the table of layouts. Fingerprints hold them: a new layout goes behind the others. */
-enum { LAYOUT_TEXT = 0, LAYOUT_NANOGPT = 1, LAYOUT_UINT32 = 10 };
+enum { LAYOUT_TEXT = 0, LAYOUT_NANOGPT = 1, LAYOUT_UINT32 = 10, LAYOUT_MEGATRON };
 
 /* Magic numbers of llm.c: dev/data/data_common.py, llmc/dataloader.h, train_gpt2.py, train_llama3.py. */
 static const weft_corpus_layout layouts[] = {
-    [LAYOUT_TEXT] = {"text", WEFT_CONFIG_TEXT, 0, 0, 1},
-    [LAYOUT_NANOGPT] = {"nanoGPT tokens (uint16)", WEFT_CONFIG_NANOGPT, 0, 0, 2},
-    {"llm.c tokens (uint16)", WEFT_CONFIG_LLMC, 20240520, 1, 2},
-    {"llm.c tokens (uint32)", WEFT_CONFIG_LLMC, 20240801, 7, 4},
-    {"llm.c evaluation set", WEFT_CONFIG_LLMC, 20240522, 0, 0},
-    {"llm.c model", WEFT_CONFIG_LLMC, 20240326, 0, 0},
-    {"llm.c test vector", WEFT_CONFIG_LLMC, 20240327, 0, 0},
-    {"llm.c tokenizer", WEFT_CONFIG_LLMC, 20240328, 0, 0},
-    {"llm.c optimizer state", WEFT_CONFIG_LLMC, 20240527, 0, 0},
-    {"llm.c llama model", WEFT_CONFIG_LLMC, 20240803, 0, 0},
-    [LAYOUT_UINT32] = {"tokens (uint32)", WEFT_CONFIG_UINT32, 0, 0, 4},
+    [LAYOUT_TEXT] = {"text", WEFT_CONFIG_TEXT, 0, 0, WEFT_NUMBER_UINT8},
+    [LAYOUT_NANOGPT] = {"nanoGPT tokens (uint16)", WEFT_CONFIG_NANOGPT, 0, 0, WEFT_NUMBER_UINT16},
+    {"llm.c tokens (uint16)", WEFT_CONFIG_LLMC, 20240520, 1, WEFT_NUMBER_UINT16},
+    {"llm.c tokens (uint32)", WEFT_CONFIG_LLMC, 20240801, 7, WEFT_NUMBER_UINT32},
+    {"llm.c evaluation set", WEFT_CONFIG_LLMC, 20240522, 0, WEFT_NUMBER_NONE},
+    {"llm.c model", WEFT_CONFIG_LLMC, 20240326, 0, WEFT_NUMBER_NONE},
+    {"llm.c test vector", WEFT_CONFIG_LLMC, 20240327, 0, WEFT_NUMBER_NONE},
+    {"llm.c tokenizer", WEFT_CONFIG_LLMC, 20240328, 0, WEFT_NUMBER_NONE},
+    {"llm.c optimizer state", WEFT_CONFIG_LLMC, 20240527, 0, WEFT_NUMBER_NONE},
+    {"llm.c llama model", WEFT_CONFIG_LLMC, 20240803, 0, WEFT_NUMBER_NONE},
+    [LAYOUT_UINT32] = {"tokens (uint32)", WEFT_CONFIG_UINT32, 0, 0, WEFT_NUMBER_UINT32},
+    [LAYOUT_MEGATRON] = {"Megatron tokens (uint8)", WEFT_CONFIG_MEGATRON, 0, 0, WEFT_NUMBER_UINT8},
+    {"Megatron tokens (int8)", WEFT_CONFIG_MEGATRON, 0, 0, WEFT_NUMBER_INT8},
+    {"Megatron tokens (int16)", WEFT_CONFIG_MEGATRON, 0, 0, WEFT_NUMBER_INT16},
+    {"Megatron tokens (int32)", WEFT_CONFIG_MEGATRON, 0, 0, WEFT_NUMBER_INT32},
+    {"Megatron tokens (int64)", WEFT_CONFIG_MEGATRON, 0, 0, WEFT_NUMBER_INT64},
+    {"Megatron tokens (float64)", WEFT_CONFIG_MEGATRON, 0, 0, WEFT_NUMBER_FLOAT64},
+    {"Megatron tokens (float32)", WEFT_CONFIG_MEGATRON, 0, 0, WEFT_NUMBER_FLOAT32},
+    {"Megatron tokens (uint16)", WEFT_CONFIG_MEGATRON, 0, 0, WEFT_NUMBER_UINT16},
 };
 
-/* What data.format names; llmc is told by its magic number. */
+/* What data.format names; llmc is told by its magic number, megatron by the index. */
 static const weft_corpus_layout *const plain[] = {
     [WEFT_CONFIG_TEXT] = &layouts[LAYOUT_TEXT],
     [WEFT_CONFIG_NANOGPT] = &layouts[LAYOUT_NANOGPT],
     [WEFT_CONFIG_UINT32] = &layouts[LAYOUT_UINT32],
 };
 
-/* A Megatron data set is PREFIX.idx and PREFIX.bin, tokens without a header. The index begins with its name and a
- * version; a code of the type of tokens follows, in versions 2 and 3, which are Fast-LLM's, behind 1 and 2 flags. */
-static const char index_magic[9] = "MMIDIDX\0";
-enum { INDEX_VERSION = 9, INDEX_TYPE = 16, INDEX_VERSIONS = 3, INDEX_BYTES = INDEX_TYPE + INDEX_VERSIONS + 1 };
-
 #define MEGATRON(type) "the tokens of a Megatron data set, " type ", whose index lies beside them"
 #define ONE_STREAM " reads them as one stream, without the ends of documents"
 
-/* By the code of the type. */
+/* By the code of the type, which stands in versions 2 and 3 of the index, Fast-LLM's, behind 1 and 2 flags. */
 static const weft_likeness megatron[] = {
     [0] = {MEGATRON("of an unknown type"), "write them as little-endian uint32", WEFT_CONFIG_AUTO},
     [3] = {MEGATRON("int16"), "data.format=nanogpt" ONE_STREAM, WEFT_CONFIG_NANOGPT},
@@ -51,6 +54,7 @@ static const weft_likeness megatron[] = {
     [5] = {MEGATRON("int64"), "write them as little-endian uint32", WEFT_CONFIG_AUTO},
     [8] = {MEGATRON("uint16"), "data.format=nanogpt" ONE_STREAM, WEFT_CONFIG_NANOGPT},
 };
+enum { INDEX_VERSION = 9, INDEX_TYPE = 16, INDEX_VERSIONS = 3 };
 
 static uint32_t little32(const unsigned char *bytes)
 {
@@ -77,36 +81,40 @@ static bool is_bin(const char *path)
     return length >= 4 && strcmp(path + length - 4, ".bin") == 0;
 }
 
-static const weft_likeness *likeness_of_index(const unsigned char index[INDEX_BYTES])
+static const weft_likeness *likeness_of_index(const unsigned char *head)
 {
-    uint32_t version = little32(index + INDEX_VERSION), known = sizeof megatron / sizeof *megatron;
+    uint32_t version = little32(head + INDEX_VERSION), known = sizeof megatron / sizeof *megatron;
     if (version < 1 || version > INDEX_VERSIONS) return &megatron[0];
-    uint32_t type = index[INDEX_TYPE + version];
+    uint32_t type = head[INDEX_TYPE + version];
     return &megatron[type < known && megatron[type].what ? type : 0];
 }
 
-/* NULL when no index lies beside the file. */
-static const weft_likeness *find_index(const char *path)
+/* Whether an index lies beside the file, and how it begins. */
+static bool find_index(const char *path, unsigned char head[WEFT_MEGATRON_HEAD])
 {
     char beside[4096];
-    unsigned char bytes[INDEX_BYTES];
-    size_t length = strlen(path);
-    if (!is_bin(path) || length >= sizeof beside) return NULL;
-    snprintf(beside, sizeof beside, "%.*s.idx", (int)length - 4, path);
+    if (!is_bin(path) || !weft_megatron_beside(path, ".idx", beside, sizeof beside)) return false;
     int descriptor = open(beside, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (descriptor < 0) return NULL;
-    ssize_t got = read(descriptor, bytes, sizeof bytes);
+    if (descriptor < 0) return false;
+    memset(head, 0, WEFT_MEGATRON_HEAD);
+    ssize_t got = read(descriptor, head, WEFT_MEGATRON_HEAD);
     close(descriptor);
-    if (got != (ssize_t)sizeof bytes || memcmp(bytes, index_magic, sizeof index_magic) != 0) return NULL;
-    return likeness_of_index(bytes);
+    return got > 0 && weft_megatron_is_index(head, (size_t)got);
+}
+
+static const weft_corpus_layout *layout_by_index(const unsigned char head[WEFT_MEGATRON_HEAD])
+{
+    weft_number_type numbers = weft_megatron_numbers(head, WEFT_MEGATRON_HEAD);
+    return numbers == WEFT_NUMBER_NONE ? NULL : &layouts[LAYOUT_MEGATRON + weft_megatron_code(numbers) - 1];
 }
 
 /* What the file seems to be, other than what the layout says; NULL: nothing else. */
 static const weft_likeness *find_doubt(const weft_excerpt *excerpt, const weft_corpus_layout *layout)
 {
     const weft_likeness *found = NULL;
+    unsigned char head[WEFT_MEGATRON_HEAD];
     if (layout->magic) return NULL;
-    if (layout->format != WEFT_CONFIG_TEXT) found = find_index(excerpt->path);
+    if (layout->format != WEFT_CONFIG_TEXT && find_index(excerpt->path, head)) found = likeness_of_index(head);
     if (!found)
         found =
             layout->format == WEFT_CONFIG_TEXT ? weft_recognise_for_text(excerpt) : weft_recognise_for_tokens(excerpt);
@@ -115,11 +123,12 @@ static const weft_likeness *find_doubt(const weft_excerpt *excerpt, const weft_c
 
 static weft_status find_guess(const weft_excerpt *excerpt, const weft_corpus_layout **out, weft_error *error)
 {
-    *out = layout_by_magic(excerpt);
+    unsigned char head[WEFT_MEGATRON_HEAD];
+    bool indexed = find_index(excerpt->path, head);
+    *out = indexed ? layout_by_index(head) : layout_by_magic(excerpt);
     if (*out) return WEFT_OK;
     *out = &layouts[is_bin(excerpt->path) ? LAYOUT_NANOGPT : LAYOUT_TEXT];
-    const weft_likeness *found = find_index(excerpt->path);
-    if (!found) found = find_doubt(excerpt, *out);
+    const weft_likeness *found = indexed ? likeness_of_index(head) : find_doubt(excerpt, *out);
     if (found) FAIL(error, WEFT_INVALID, "%s: seems to be %s: %s", excerpt->path, found->what, found->advice);
     return WEFT_OK;
 }
@@ -137,6 +146,19 @@ static weft_status find_llmc(const weft_excerpt *excerpt, const weft_corpus_layo
          excerpt->path, little32(beginning(excerpt)));
 }
 
+static weft_status find_megatron(const weft_excerpt *excerpt, const weft_corpus_layout **out, weft_error *error)
+{
+    unsigned char head[WEFT_MEGATRON_HEAD];
+    if (!find_index(excerpt->path, head))
+        FAIL(error, WEFT_INVALID, "%s: no index of Megatron's lies beside it: a data set is PREFIX.bin and PREFIX.idx",
+             excerpt->path);
+    *out = layout_by_index(head);
+    if (!*out)
+        FAIL(error, WEFT_INVALID, "%s: its index is none of Megatron's version 1: %s", excerpt->path,
+             likeness_of_index(head)->advice);
+    return WEFT_OK;
+}
+
 weft_status weft_corpus_layout_find(const weft_excerpt *excerpt, weft_config_format format,
                                     const weft_corpus_layout **out, const weft_likeness **out_doubt, weft_error *error)
 {
@@ -145,11 +167,13 @@ weft_status weft_corpus_layout_find(const weft_excerpt *excerpt, weft_config_for
         TRY(find_guess(excerpt, out, error));
     } else if (format == WEFT_CONFIG_LLMC) {
         TRY(find_llmc(excerpt, out, error));
+    } else if (format == WEFT_CONFIG_MEGATRON) {
+        TRY(find_megatron(excerpt, out, error));
     } else {
         *out = plain[format];
         *out_doubt = find_doubt(excerpt, *out);
     }
-    if ((*out)->width == 0)
+    if ((*out)->numbers == WEFT_NUMBER_NONE)
         FAIL(error, WEFT_INVALID, "%s: is an %s, not a stream of tokens", excerpt->path, (*out)->name);
     return WEFT_OK;
 }
@@ -185,17 +209,18 @@ weft_status weft_corpus_layout_measure(const weft_corpus_layout *layout, const w
                                        uint64_t *out_tokens, weft_error *error)
 {
     if (layout->magic) return measure_header(layout, excerpt, out_tokens, error);
-    if (layout->width > 1 && excerpt->size == 0) FAIL(error, WEFT_INVALID, "%s: is empty", excerpt->path);
-    if (excerpt->size % layout->width)
+    uint32_t width = weft_number_width(layout->numbers);
+    if (width > 1 && excerpt->size == 0) FAIL(error, WEFT_INVALID, "%s: is empty", excerpt->path);
+    if (excerpt->size % width)
         FAIL(error, WEFT_INVALID, "%s: truncated at byte %" PRIu64 ": %s have %" PRIu32 " bytes each", excerpt->path,
-             excerpt->size, layout->name, layout->width);
-    *out_tokens = excerpt->size / layout->width;
+             excerpt->size, layout->name, width);
+    *out_tokens = excerpt->size / width;
     return WEFT_OK;
 }
 
 uint64_t weft_corpus_layout_offset(const weft_corpus_layout *layout, uint64_t token)
 {
-    return (layout->magic ? HEADER_BYTES : 0) + token * layout->width;
+    return (layout->magic ? HEADER_BYTES : 0) + token * weft_number_width(layout->numbers);
 }
 
 uint64_t weft_corpus_layout_number(const weft_corpus_layout *layout)
@@ -210,5 +235,5 @@ bool weft_corpus_layout_is_text(const weft_corpus_layout *layout)
 
 bool weft_corpus_layout_is_index(const weft_excerpt *excerpt)
 {
-    return excerpt->size >= sizeof index_magic && memcmp(beginning(excerpt), index_magic, sizeof index_magic) == 0;
+    return weft_megatron_is_index(beginning(excerpt), excerpt->pages[WEFT_EXCERPT_FIRST].count);
 }

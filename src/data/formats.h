@@ -6,18 +6,19 @@
 #ifndef WEFT_DATA_FORMATS_H
 #define WEFT_DATA_FORMATS_H
 
+#include "data/numbers.h"
 #include "data/recognise.h"
 
 typedef struct weft_corpus_layout {
     const char *name;
     weft_config_format format;
-    uint32_t magic, version; /* 0: no header */
-    uint32_t width;          /* bytes a token; 0: a known file that holds no token stream */
+    uint32_t magic, version;  /* 0: no header */
+    weft_number_type numbers; /* NONE: a known file that holds no token stream */
 } weft_corpus_layout;
 
-/* Of a file of the format; AUTO: by its header, then by its name (.bin holds uint16), else text, unless it seems to be
- * something else: WEFT_INVALID says what, and what to do. A format that is named is taken, and *out_doubt, else NULL,
- * is what the file seems to be instead. */
+/* Of a file of the format; AUTO: by a Megatron index beside it, its header, then by its name (.bin holds uint16), else
+ * text, unless it seems to be something else: WEFT_INVALID says what, and what to do. A format that is named is taken,
+ * and *out_doubt, else NULL, is what the file seems to be instead. */
 weft_status weft_corpus_layout_find(const weft_excerpt *excerpt, weft_config_format format,
                                     const weft_corpus_layout **out, const weft_likeness **out_doubt,
                                     weft_error *error) WEFT_CHECKED;

@@ -34,8 +34,8 @@ static weft_status read_share(void *context, weft_error *error)
     loop->own_targets = 0;
     for (int64_t m = 0; m < M; m++) {
         int32_t *targets = it->batch.targets + m * size;
-        if (weft_data_read(loop->data, it->part, first + m * B, B, it->batch.tokens + m * size, targets, error) !=
-            WEFT_OK)
+        weft_data_rows rows = {.tokens = it->batch.tokens + m * size, .targets = targets};
+        if (weft_data_read(loop->data, it->part, first + m * B, B, rows, error) != WEFT_OK)
             return weft_error_context(error, "rank %d, step %lld, stage 0, micro-batch %lld", worker->number,
                                       (long long)it->step, (long long)m);
         for (int64_t i = 0; i < size; i++) loop->own_targets += targets[i] >= 0;

@@ -20,14 +20,20 @@ static const char *key_to_blame(weft_data_options options)
     const char *key = *options.held_out_path ? "data.held_out_path" : "data.held_out";
     options.held_out_path = "";
     options.held_out = 0;
-    return opens(&options) ? key : "data.path";
+    const char *other = options.source_count > 0 ? "data.sources" : "data.path";
+    return opens(&options) ? key : other;
 }
 
-static weft_status open_data(const weft_config *config, weft_data **out, weft_error *error)
+static weft_status open_sources(const weft_config *config, weft_data_source *sources, weft_data **out,
+                                weft_error *error)
 {
     /* No data, should they lie below data.path: what this run writes and is described by. */
     const char *const own[] = {config->run.folder, weft_config_name(config), "/dev/stdout", "/dev/stderr"};
+    for (int64_t i = 0; i < config->data.sources.count; i++)
+        sources[i] = (weft_data_source){config->data.sources.items[i].path, config->data.sources.items[i].weight};
     weft_data_options options = {.path = config->data.path,
+                                 .sources = sources,
+                                 .source_count = (int32_t)config->data.sources.count,
                                  .held_out_path = config->data.held_out_path,
                                  .format = (weft_config_format)config->data.format,
                                  .tokens = config->batch.tokens,
@@ -40,6 +46,15 @@ static weft_status open_data(const weft_config *config, weft_data **out, weft_er
     weft_error reason = *error;
     weft_status status = weft_config_complain(config, key_to_blame(options), error, "%s", reason.text);
     return reason.status == WEFT_INVALID ? status : (error->status = reason.status);
+}
+
+static weft_status open_data(const weft_config *config, weft_data **out, weft_error *error)
+{
+    weft_data_source *sources = NULL;
+    TRY(weft_allocate((size_t)config->data.sources.count, sizeof *sources, &sources, error));
+    weft_status status = open_sources(config, sources, out, error);
+    weft_free(sources);
+    return status;
 }
 
 weft_status weft_train_check(const weft_config *config, weft_text *notes, weft_error *error)

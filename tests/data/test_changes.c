@@ -69,7 +69,8 @@ static void read_blocks(const weft_data *data, int32_t *out)
     weft_error error;
     for (int64_t i = 0; i < weft_data_blocks(data, WEFT_DATA_TRAIN); i++) {
         int32_t targets[T];
-        if (weft_data_read(data, WEFT_DATA_TRAIN, i, 1, out + i * T, targets, &error) != WEFT_OK)
+        if (weft_data_read(data, WEFT_DATA_TRAIN, i, 1, (weft_data_rows){.tokens = out + i * T, .targets = targets},
+                           &error) != WEFT_OK)
             fail_msg("%s", error.text);
     }
 }
@@ -81,7 +82,8 @@ static void fails(const weft_data *data, const char *words)
     int32_t tokens[T], targets[T];
     weft_error_clear(&error);
     for (int64_t i = 0; i < weft_data_blocks(data, WEFT_DATA_TRAIN) && error.status == WEFT_OK; i++)
-        (void)!weft_data_read(data, WEFT_DATA_TRAIN, i, 1, tokens, targets, &error);
+        (void)!weft_data_read(data, WEFT_DATA_TRAIN, i, 1, (weft_data_rows){.tokens = tokens, .targets = targets},
+                              &error);
     test_says(error.text, words);
     test_says(error.text, "byte");
     assert_int_equal(error.status, WEFT_FAILED);
@@ -180,8 +182,12 @@ static void test_held_out_file(void **state)
     options.held_out_path = put_text("held.txt", LONG);
     weft_data *data = test_open(options);
     assert_int_equal(truncate(options.held_out_path, 10), 0);
-    assert_int_equal(weft_data_read(data, WEFT_DATA_TRAIN, 0, 1, tokens, targets, &error), WEFT_OK);
-    assert_int_equal(weft_data_read(data, WEFT_DATA_HELD_OUT, 0, 1, tokens, targets, &error), WEFT_FAILED);
+    assert_int_equal(
+        weft_data_read(data, WEFT_DATA_TRAIN, 0, 1, (weft_data_rows){.tokens = tokens, .targets = targets}, &error),
+        WEFT_OK);
+    assert_int_equal(
+        weft_data_read(data, WEFT_DATA_HELD_OUT, 0, 1, (weft_data_rows){.tokens = tokens, .targets = targets}, &error),
+        WEFT_FAILED);
     test_says(error.text, "held.txt: was cut short while it was in use: it ends at byte 10, it had 20000 bytes");
     weft_data_close(data);
 }
@@ -378,7 +384,9 @@ static void *read_some(void *pointer)
     int64_t blocks = weft_data_blocks(self->data, WEFT_DATA_TRAIN);
     for (int64_t i = 0; i < blocks; i++) {
         int64_t at = (self->first + i) % blocks;
-        if (weft_data_read(self->data, WEFT_DATA_TRAIN, at, 1, self->out + at * T, targets, &error) != WEFT_OK) abort();
+        if (weft_data_read(self->data, WEFT_DATA_TRAIN, at, 1,
+                           (weft_data_rows){.tokens = self->out + at * T, .targets = targets}, &error) != WEFT_OK)
+            abort();
     }
     return NULL;
 }

@@ -46,7 +46,9 @@ static void read_part(const weft_data *data, weft_data_part part, int64_t first,
 {
     weft_error error;
     weft_error_clear(&error);
-    if (weft_data_read(data, part, first, count, tokens, targets, &error) != WEFT_OK) fail_msg("%s", error.text);
+    if (weft_data_read(data, part, first, count, (weft_data_rows){.tokens = tokens, .targets = targets}, &error) !=
+        WEFT_OK)
+        fail_msg("%s", error.text);
 }
 
 static void test_exact_contents(void **state)
@@ -381,7 +383,9 @@ static void test_token_outside_the_vocabulary(void **state)
     int32_t tokens[4], targets[4];
     read_part(data, WEFT_DATA_TRAIN, 0, 1, tokens, targets);
     weft_error error;
-    assert_int_equal(weft_data_read(data, WEFT_DATA_TRAIN, -1, 1, tokens, targets, &error), WEFT_INVALID);
+    assert_int_equal(
+        weft_data_read(data, WEFT_DATA_TRAIN, -1, 1, (weft_data_rows){.tokens = tokens, .targets = targets}, &error),
+        WEFT_INVALID);
     weft_data_close(data);
 }
 

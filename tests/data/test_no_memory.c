@@ -21,8 +21,11 @@ static weft_status open_and_read(void *context, weft_error *error)
     int32_t tokens[T * COUNT], targets[T * COUNT];
     weft_data *data = NULL;
     TRY(weft_data_open(context, &data, error));
-    weft_status status = weft_data_read(data, WEFT_DATA_TRAIN, 0, COUNT, tokens, targets, error);
-    if (status == WEFT_OK) status = weft_data_read(data, WEFT_DATA_HELD_OUT, 0, COUNT, tokens, targets, error);
+    weft_status status =
+        weft_data_read(data, WEFT_DATA_TRAIN, 0, COUNT, (weft_data_rows){.tokens = tokens, .targets = targets}, error);
+    if (status == WEFT_OK)
+        status = weft_data_read(data, WEFT_DATA_HELD_OUT, 0, COUNT,
+                                (weft_data_rows){.tokens = tokens, .targets = targets}, error);
     weft_data_close(data);
     return status;
 }

@@ -12,7 +12,8 @@ static void read_all(const weft_data *data)
         for (int64_t first = 0, end = weft_data_blocks(data, (weft_data_part)part); first < end; first += SEQUENCES) {
             weft_error error;
             weft_error_clear(&error);
-            weft_status status = weft_data_read(data, (weft_data_part)part, first, SEQUENCES, tokens, targets, &error);
+            weft_status status = weft_data_read(data, (weft_data_part)part, first, SEQUENCES,
+                                                (weft_data_rows){.tokens = tokens, .targets = targets}, &error);
             fuzz_check_refusal(status, &error);
             for (int i = 0; i < T * SEQUENCES && status == WEFT_OK; i++)
                 fuzz_check(tokens[i] >= 0 && tokens[i] < 300, "a token outside the vocabulary");

@@ -1,0 +1,1 @@
+weft config train.yaml data.path=corpus.txt 'data.sources=[{path: corpus.txt}]'

@@ -1,0 +1,1 @@
+weft train train.yaml 'data.sources=[{path: corpus.txt}, {path: nowhere}]' --dry-run

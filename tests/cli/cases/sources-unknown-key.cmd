@@ -1,0 +1,1 @@
+weft config train.yaml 'data.sources=[{path: corpus.txt, wieght: 2}]'

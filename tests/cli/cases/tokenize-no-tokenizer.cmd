@@ -1,0 +1,1 @@
+weft tokenize --tokenizer nowhere --out x corpus.txt
