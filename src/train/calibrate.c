@@ -361,12 +361,16 @@ static void clear_share(const weft_worker *worker, int32_t u, float *values)
     if (values) worker->device->operations->zero(worker->device, NULL, values, count * sizeof *values);
 }
 
-static void clear_moments(weft_worker *worker)
+/* Gradients that nothing has reduced yet, and moments: new memory may hold what is not a number, which even a learning
+ * rate of zero hands on to the weights. */
+static weft_status clear_states(weft_worker *worker, weft_error *error)
 {
     for (int32_t u = 0; u < worker->job->unit_count; u++) {
+        clear_share(worker, u, worker->units[u].reduced);
         clear_share(worker, u, worker->units[u].moment1);
         clear_share(worker, u, worker->units[u].moment2);
     }
+    return worker->device->operations->stream_wait(worker->device, NULL, error);
 }
 
 static weft_status tell(void *context, weft_error *error)
@@ -391,13 +395,14 @@ weft_status weft_loop_calibrate(weft_loop *loop, weft_error *error)
     calibration it;
     TRY(init(&it, loop, error));
     weft_waiting_publish(it.worker, "nothing", weft_waiting_runs, "the calibration");
+    TRY(clear_states(it.worker, error));
     TRY(time_between(&it, error));
     TRY(time_passes(&it, error));
     take_passes(&it);
     TRY(time_messages(&it, error));
     TRY(time_shares(&it, error));
     TRY(time_collectives(&it, error));
-    clear_moments(it.worker);
+    TRY(clear_states(it.worker, error));
     if (it.worker->number != 0 || !loop->options->observer.calibrated) return WEFT_OK;
     return weft_waiting_work(it.worker, "the record of the calibration", tell, &it, error);
 }

@@ -14,6 +14,9 @@ static const char *const small[] = {"model.layers=4",        "model.width=16",  
                                     "model.feed_forward=32", "batch.tokens=8",         "run.steps=3",
                                     "model.tied=true",       "run.evaluate_batches=1", NULL};
 
+static const char *const calibrated[] = {"batch.tokens=8",        "model.layers=4", "model.width=16",  "model.heads=2",
+                                         "model.feed_forward=32", "run.steps=2",    "model.tied=true", NULL};
+
 static int stride, seeds, seen;
 
 static void take_turns(const char *name, int value)
@@ -65,6 +68,22 @@ static void run_pieces(test_suite *suite)
     run_orders(suite, &layout, &base);
 }
 
+/* What parts of a step cost is timed before the first one, and leaves nothing behind. */
+static void run_calibration(test_suite *suite, const test_layout *layout)
+{
+    char name[256], why[512] = "";
+    weft_error error;
+    test_run base = test_suite_baseline(suite, layout->data, layout->tensor, layout->element, calibrated);
+    test_run run = {.model = calibrated, .device = suite->device, .poisons = true, .calibrate_seconds = 1e-3};
+    test_layout_name(layout, name, sizeof name);
+    snprintf(run.folder, sizeof run.folder, "%s/calibrated-%s", suite->folder, name);
+    take_turns("WEFT_DEFERRED_SEED", 2);
+    if (test_layout_train(&run, suite->corpus, layout, suite->transport, 0, &error) != WEFT_OK)
+        test_suite_check(suite, false, name, error.text);
+    else
+        test_suite_check(suite, test_runs_agree(&base, &run, why, sizeof why), name, why);
+}
+
 int main(int argc, char **argv)
 {
     test_suite suite;
@@ -78,5 +97,7 @@ int main(int argc, char **argv)
     run_widths(&suite, 2, 2, "bf16");
     seen = 0;
     run_pieces(&suite);
+    run_calibration(&suite, &(test_layout){"breadth-first", 2, 2, 2, "weights", "early", 1, "fp32", "none", 1});
+    run_calibration(&suite, &(test_layout){"breadth-first", 1, 2, 2, "none", "once", 1, "fp32", "none", 2});
     return test_suite_end(&suite);
 }
