@@ -21,7 +21,7 @@ static const char base[] = "model: {layers: 4, width: 32, heads: 4, vocabulary: 
 static const char *const layouts[][OVERRIDES] = {
     {NULL},
     {"element=bf16", "parallel.pipeline=2", "parallel.loops=2"},
-    {"parallel.pipeline=2", "model.tied=false", "recompute=full"},
+    {"parallel.pipeline=2", "model.tied=false", "recompute=full", "data.documents=mask_and_reset"},
     {"parallel.pipeline=3", "parallel.loops=1", "parallel.schedule=zb-h1", "optimizer.frozen=layer.1.*"},
     {"parallel.data=3", "parallel.shard=optimizer", "element=bf16"},
     {"parallel.data=2", "parallel.shard=gradients", "parallel.reduce=early", "parallel.loops=2"},
@@ -197,11 +197,12 @@ weft_status __wrap_reference_allocate(weft_device *device, weft_memory_kind kind
 static int list_pointers(const weft_worker *worker, const void **out)
 {
     const weft_workspace *space = &worker->workspace;
-    const void *const once[] = {worker->weight_pages, worker->gradient_pages, space->kernels,        space->reduce,
-                                space->tensor_sum,    space->exchange,        space->tied_piece,     worker->slots,
-                                worker->angles,       worker->batch.tokens,   worker->batch.targets, worker->losses.own,
-                                worker->losses.all,   worker->scalars,        worker->sums.own,      worker->sums.all,
-                                worker->sums.ordered, worker->sums.index,     worker->logits};
+    const void *const once[] = {
+        worker->weight_pages,   worker->gradient_pages, space->kernels,     space->reduce,   space->tensor_sum,
+        space->exchange,        space->tied_piece,      worker->slots,      worker->angles,  worker->batch.tokens,
+        worker->batch.targets,  worker->losses.own,     worker->losses.all, worker->scalars, worker->sums.own,
+        worker->sums.all,       worker->sums.ordered,   worker->sums.index, worker->logits,  worker->batch.documents,
+        worker->batch.positions};
     int count = 0;
     for (int32_t u = 0; u < worker->job->unit_count; u++) {
         const weft_unit_memory *unit = &worker->units[u];
