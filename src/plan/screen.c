@@ -76,12 +76,13 @@ static void note_miss(search *s, double memory)
     *miss = (weft_plan_candidate){s->layout, 0, memory};
 }
 
-static weft_status price(search *s, const weft_plan_view *view, weft_plan_waits waits, weft_error *error)
+static weft_status price(search *s, const weft_plan_view *view, weft_plan_waits waits,
+                         weft_plan_activations activations, weft_error *error)
 {
     weft_plan_kind kind = (weft_plan_kind)s->layout.kind;
     weft_shard shard = (weft_shard)s->layout.shard;
     const weft_plan_cluster *cluster = s->question->cluster;
-    double memory = weft_plan_view_memory(view, kind, s->layout.rounds, shard);
+    double memory = weft_plan_view_memory(view, activations, shard);
     s->out->enumerated++;
     if (memory > s->room) {
         double state = weft_plan_state_bytes(&cluster->software, shard, view->D) * view->parameters;
@@ -102,12 +103,14 @@ static weft_status price(search *s, const weft_plan_view *view, weft_plan_waits 
 static weft_status try_shards(search *s, const weft_plan_view *view, weft_error *error)
 {
     const weft_plan_question *q = s->question;
-    weft_plan_waits waits = weft_plan_view_waits(view, (weft_plan_kind)s->layout.kind, s->layout.rounds);
+    weft_plan_kind kind = (weft_plan_kind)s->layout.kind;
+    weft_plan_waits waits = weft_plan_view_waits(view, kind, s->layout.rounds);
+    weft_plan_activations activations = weft_plan_view_activations(view, kind, s->layout.rounds);
     for (int shard = 0; shard < WEFT_SHARDS; shard++) {
         bool divides = view->D > 1 || shard == WEFT_SHARD_NONE;
         if (!divides || !has(q->cluster->software.shards, q->fix.shards, shard)) continue;
         s->layout.shard = (uint8_t)shard;
-        TRY(price(s, view, waits, error));
+        TRY(price(s, view, waits, activations, error));
     }
     return WEFT_OK;
 }

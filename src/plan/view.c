@@ -164,21 +164,24 @@ double weft_plan_state_bytes(const weft_plan_software *software, weft_shard shar
            software->optimizer_bytes / (shard >= WEFT_SHARD_OPTIMIZER ? data : 1);
 }
 
-double weft_plan_view_memory(const weft_plan_view *w, weft_plan_kind kind, double rounds, weft_shard shard)
+weft_plan_activations weft_plan_view_activations(const weft_plan_view *w, weft_plan_kind kind, double rounds)
+{
+    const weft_plan_cell *cell = w->cell;
+    bool together = w->p == 1 || w->turns; /* the head, with the embedding */
+    double work = weft_plan_more(cell->again_bytes, cell->logits_bytes);
+    double first = weft_plan_held(kind, w->m, w->p, w->v, rounds, 0) * w->inner * cell->saved_bytes;
+    double last = weft_plan_held(kind, w->m, w->p, w->v, rounds, w->p - 1) * w->last * cell->saved_bytes;
+    return (weft_plan_activations){first + (together ? work : cell->again_bytes),
+                                   last + (together ? cell->again_bytes : work)};
+}
+
+double weft_plan_view_memory(const weft_plan_view *w, weft_plan_activations activations, weft_shard shard)
 {
     const weft_plan_software *software = &w->cluster->software;
-    const weft_plan_cell *cell = w->cell;
-    double state = weft_plan_state_bytes(software, shard, w->D),
-           work = weft_plan_more(cell->again_bytes, cell->logits_bytes);
-    double first_held = weft_plan_held(kind, w->m, w->p, w->v, rounds, 0);
-    double last_held = weft_plan_held(kind, w->m, w->p, w->v, rounds, w->p - 1);
-    double first = state * w->parameters + first_held * w->inner * cell->saved_bytes;
-    double last = state * w->last_parameters + last_held * w->last * cell->saved_bytes;
-    bool together = w->p == 1 || w->turns; /* the head, with the embedding */
-    first += together ? work : cell->again_bytes;
-    last += together ? cell->again_bytes : work;
+    double state = weft_plan_state_bytes(software, shard, w->D);
+    double first = state * w->parameters + activations.first, last = state * w->last_parameters + activations.last;
     double stage = w->p == 1 && w->v == 1 ? 1 : w->inner / w->v, buffers = 0;
     if (shard == WEFT_SHARD_WEIGHTS && w->D > 1)
-        buffers = 2 * (software->weight_bytes + software->gradient_bytes) * stage * cell->layer_parameters;
+        buffers = 2 * (software->weight_bytes + software->gradient_bytes) * stage * w->cell->layer_parameters;
     return (weft_plan_more(first, w->p > 1 ? last : 0) + buffers) * software->slack + w->cluster->reserved;
 }

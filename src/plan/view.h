@@ -66,8 +66,14 @@ weft_plan_travel weft_plan_view_travel(const weft_plan_view *view, weft_plan_kin
 
 double weft_plan_view_optimizer(const weft_plan_view *view, weft_shard shard);
 
+/* Bytes of activations and workspace of the first and the last rank. */
+typedef struct weft_plan_activations {
+    double first, last;
+} weft_plan_activations;
+weft_plan_activations weft_plan_view_activations(const weft_plan_view *view, weft_plan_kind kind, double rounds);
+
 /* Bytes of the rank that needs most where all ranks have as many layers: the first or the last. */
-double weft_plan_view_memory(const weft_plan_view *view, weft_plan_kind kind, double rounds, weft_shard shard);
+double weft_plan_view_memory(const weft_plan_view *view, weft_plan_activations activations, weft_shard shard);
 
 /* Micro-batches of all layers of rank i that are held at once, at most. */
 double weft_plan_held(weft_plan_kind kind, double m, double p, double v, double rounds, double i);

@@ -65,9 +65,14 @@ static double idle_zb_h1(const weft_plan_view *w, const weft_plan_idle *x, doubl
     return x->path - weft_plan_less(m - 1, w->p - 1) * weft_plan_less(x->I, x->W);
 }
 
+static double half_up(double number)
+{
+    return (double)(int64_t)((number + 1) / 2);
+}
+
 static double idle_zb_h2(const weft_plan_view *w, const weft_plan_idle *x, double m)
 {
-    double later = weft_plan_less(m - 1, 2 * (w->p - 1)), pairs = (double)(int64_t)((later + 1) / 2);
+    double later = weft_plan_less(m - 1, 2 * (w->p - 1)), pairs = half_up(later);
     return x->path - weft_plan_less(pairs * x->I, later * x->W);
 }
 
@@ -101,10 +106,12 @@ static double idle_split(const weft_plan_view *w, weft_plan_kind kind)
     if (w->m >= w->p) return idle;
     double W = w->worst_layers * w->layer_weight / w->v, I = x.I / w->v, pass = (w->worst - w->v * W), left = W;
     double layers = w->worst_layers * (w->layer_forward + w->layer_backward - w->layer_weight) + 2 * w->v * w->blocked;
-    double lag = weft_plan_less(w->p - 1, (double)(int64_t)((w->m * w->v + 1) / 2) - 1);
+    double lag = weft_plan_less(w->p - 1, half_up(w->m * w->v) - 1);
     if (breadth) left = weft_plan_more(W, (2 * lag + 1) * W - lag * I);
     double few = x.path + pass + (w->m - 1) * (pass - layers + layers / w->v) + left;
-    double many = w->p * w->worst + idle - (w->p - w->m) * (w->worst - (w->v - 1) * w->worst_forward / w->v - W);
+    double fewer = w->worst - (w->v - 1) * w->worst_forward / w->v - W, odd = 0;
+    if (breadth && w->v == 2) odd = weft_plan_more(0, 2 * W - I) * (half_up(w->p) - half_up(w->m));
+    double many = w->p * w->worst + idle - (w->p - w->m) * fewer - odd;
     return weft_plan_more(few, many) - w->m * w->worst;
 }
 
