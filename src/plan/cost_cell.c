@@ -134,7 +134,10 @@ static void make_memory(const sizes *z, weft_plan_recompute recompute, weft_plan
     bool full = recompute == WEFT_PLAN_RECOMPUTE_FULL;
     out->input_bytes = 2 * z->n * z->h / z->r;
     out->saved_bytes = full ? out->input_bytes : recompute == WEFT_PLAN_RECOMPUTE_SELECTIVE ? body : body + core;
-    out->again_bytes = full ? software->work * (body + core) : 0;
+    /* Of one layer at a time: what is computed again, else the gradient of the scores before and after dropout. */
+    double scores = flash ? 0 : 4 * z->a / z->t * z->n * z->s;
+    out->again_bytes = full ? software->work * (body + core) : scores;
+    if (recompute == WEFT_PLAN_RECOMPUTE_SELECTIVE) out->again_bytes += core;
     out->logits_bytes = software->logits * z->n * z->V / z->t;
     double sent = software->shards_messages ? z->t : 1;
     out->message_bytes = 2 * z->n * z->h / sent;
