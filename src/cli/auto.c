@@ -14,7 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TOP = 200 }; /* layouts of each division of the workers that are replayed at least */
+enum { TOP = 200, ALL = 4000 }; /* layouts of each division of the workers that are replayed at least */
+
+/* Closed forms of memory may be so far off: what they let pass is counted. Where nothing is left, all is counted. */
+static const double lenience = 2, any_memory = 1e15;
 
 #define MEMBER(member) offsetof(weft_config, member), sizeof((weft_config *)0)->member
 
@@ -86,7 +89,8 @@ typedef struct choosing {
     weft_plan_model model;
     weft_plan_cluster cluster;
     weft_plan_fix fix;
-    double room;        /* bytes of a worker */
+    double room; /* bytes of a worker */
+    int32_t top;
     weft_config chosen; /* with stages; valid where step > 0 */
     int64_t *stages, *trial_stages;
     double step, least; /* of chosen; the least memory of what does not fit, 0: nothing was refused for it */
@@ -196,7 +200,7 @@ static weft_status try_division(choosing *c, int32_t tensor, int32_t pipeline, w
                                    .gpus = workers,
                                    .batch = weft_cli_auto_batch(c->config),
                                    .fix = c->fix,
-                                   .top = TOP,
+                                   .top = c->top,
                                    .sizes = &c->sizes};
     weft_plan_how how = {.threads = (int32_t)sysconf(_SC_NPROCESSORS_ONLN)};
     weft_plan_answer answer;
@@ -219,6 +223,17 @@ static weft_status try_division(choosing *c, int32_t tensor, int32_t pipeline, w
     return status;
 }
 
+static weft_status try_divisions(choosing *c, double memory, int32_t top, weft_error *error)
+{
+    int32_t workers = (int32_t)c->config->parallel.workers;
+    c->cluster.gpu.memory = memory;
+    c->top = top;
+    for (int32_t tensor = 1; tensor <= workers; tensor++)
+        for (int32_t pipeline = 1; workers % tensor == 0 && pipeline <= workers / tensor; pipeline++)
+            if (workers / tensor % pipeline == 0) TRY(try_division(c, tensor, pipeline, error));
+    return WEFT_OK;
+}
+
 static weft_status refuse(const choosing *c, weft_error *error)
 {
     const weft_config *config = c->config;
@@ -238,15 +253,13 @@ static weft_status refuse(const choosing *c, weft_error *error)
 
 static weft_status choose(choosing *c, weft_error *error)
 {
-    int64_t workers = c->config->parallel.workers;
     TRY(weft_allocate(WEFT_CLI_AUTO_STAGES, sizeof *c->stages, &c->stages, error));
     TRY(weft_allocate(WEFT_CLI_AUTO_STAGES, sizeof *c->trial_stages, &c->trial_stages, error));
     TRY(take_fix(c->config, &c->fix, error));
     TRY(read_model(c->config, &c->model, error));
     TRY(weft_known_create(&c->run.known, error));
-    for (int32_t tensor = 1; tensor <= workers; tensor++)
-        for (int32_t pipeline = 1; workers % tensor == 0 && pipeline <= workers / tensor; pipeline++)
-            if (workers / tensor % pipeline == 0) TRY(try_division(c, tensor, pipeline, error));
+    TRY(try_divisions(c, lenience * c->room, TOP, error));
+    if (!(c->step > 0)) TRY(try_divisions(c, any_memory, ALL, error));
     return c->step > 0 ? WEFT_OK : refuse(c, error);
 }
 
@@ -260,7 +273,6 @@ weft_status weft_cli_auto_plan(weft_config *config, const weft_plan_cluster *clu
     c.sizes = (weft_plan_sizes){&c.run, weft_cli_plan_memory};
     c.cluster.nodes = 1;
     c.cluster.gpus_per_node = (int32_t)config->parallel.workers;
-    c.cluster.gpu.memory = 2 * c.room; /* closed forms of memory may be so far off; what is chosen is counted */
     c.cluster.reserved = 0;
     weft_status status = choose(&c, error);
     if (status == WEFT_OK) status = apply(config, &c.chosen, error);
@@ -275,14 +287,15 @@ weft_status weft_cli_auto_plan(weft_config *config, const weft_plan_cluster *clu
 /* What is chosen, in a line. */
 static void say(const weft_config *config, const char *from, weft_text *out)
 {
-    weft_text_add(out,
-                  "parallel.auto: data %lld, tensor %lld, pipeline %lld, loops %lld, %s, shard %s, recomputation "
-                  "%s, %lld micro-batches of %lld sequences: %s\n",
-                  (long long)config->parallel.data, (long long)config->parallel.tensor,
-                  (long long)config->parallel.pipeline, (long long)config->parallel.loops, config->parallel.schedule,
-                  weft_shard_names()[config->parallel.shard],
-                  config->recompute == WEFT_CONFIG_RECOMPUTE_FULL ? "full" : "none",
-                  (long long)config->batch.microbatches, (long long)config->batch.sequences, from);
+    weft_text_add(
+        out, "parallel.auto: data %lld, tensor %lld, pipeline %lld, loops %lld, %s, shard %s, recomputation %s, ",
+        (long long)config->parallel.data, (long long)config->parallel.tensor, (long long)config->parallel.pipeline,
+        (long long)config->parallel.loops, config->parallel.schedule, weft_shard_names()[config->parallel.shard],
+        config->recompute == WEFT_CONFIG_RECOMPUTE_FULL ? "full" : "none");
+    weft_text_add_count(out, config->batch.microbatches, "micro-batch");
+    weft_text_add(out, " of ");
+    weft_text_add_count(out, config->batch.sequences, "sequence");
+    weft_text_add(out, ": %s\n", from);
 }
 
 /* The layout of the latest checkpoint, where it was chosen for as many workers and the same batch. */
@@ -308,6 +321,23 @@ static weft_status keep_checkpoint(weft_config *config, bool *out_kept, weft_tex
     return status;
 }
 
+void weft_cli_auto_tell(const char *said)
+{
+    for (const char *at = said; *at;) {
+        int length = (int)strcspn(at, "\n");
+        fprintf(stderr, "note: %.*s\n", length, at);
+        at += length + (at[length] == '\n');
+    }
+}
+
+static void say_cores(const weft_config *config, weft_text *out)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (config->parallel.workers <= cores || config->transport != WEFT_CONFIG_LOCAL) return;
+    weft_text_add(out, "parallel.workers: %lld workers share the %ld cores of this machine\n",
+                  (long long)config->parallel.workers, cores);
+}
+
 weft_status weft_cli_auto_choose(weft_config *config, const weft_cli_auto *how, weft_text *said, weft_error *error)
 {
     bool known = false;
@@ -317,13 +347,14 @@ weft_status weft_cli_auto_choose(weft_config *config, const weft_cli_auto *how, 
     weft_text path;
     weft_plan_cluster cluster;
     if (!config->parallel.automatic) return WEFT_OK;
+    say_cores(config, said);
     if (how->resumes) TRY(keep_checkpoint(config, &known, said, error));
     if (known) return WEFT_OK;
     weft_arena_init(&arena);
     weft_text_init(&path);
     weft_status status = weft_cli_auto_machine(config, how->measures, &arena, &cluster, &known, &path, error);
     if (status == WEFT_OK && known) status = weft_cli_auto_plan(config, &cluster, &step, error);
-    snprintf(from, sizeof from, "%.6g s a step predicted from %.100s", step, weft_text_get(&path));
+    snprintf(from, sizeof from, "%.4g s a step predicted from %.100s", step, weft_text_get(&path));
     if (status == WEFT_OK && known) say(config, from, said);
     if (status == WEFT_OK && !known)
         weft_text_add(said, "parallel.auto: this machine was not measured for this model and batch yet; weft train, or "

@@ -24,6 +24,9 @@ typedef struct weft_cli_auto {
 weft_status weft_cli_auto_choose(weft_config *config, const weft_cli_auto *how, weft_text *said,
                                  weft_error *error) WEFT_CHECKED;
 
+/* Says these lines on standard error. */
+void weft_cli_auto_tell(const char *said);
+
 /* The same for a machine that is known; nothing is read, measured or said. *out_step: predicted, in seconds. */
 weft_status weft_cli_auto_plan(weft_config *config, const weft_plan_cluster *cluster, double *out_step,
                                weft_error *error) WEFT_CHECKED;

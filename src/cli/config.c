@@ -3,8 +3,6 @@
 #include "cli/auto.h"
 #include "cli/verb.h"
 
-#include <stdio.h>
-
 /* What the plan chooses where this machine was measured. */
 static weft_status choose(weft_config *config, weft_error *error)
 {
@@ -12,7 +10,7 @@ static weft_status choose(weft_config *config, weft_error *error)
     weft_cli_auto how = {0};
     weft_text_init(&said);
     weft_status status = weft_cli_auto_choose(config, &how, &said, error);
-    if (status == WEFT_OK && said.length > 0) fprintf(stderr, "note: %s", weft_text_get(&said));
+    if (status == WEFT_OK) weft_cli_auto_tell(weft_text_get(&said));
     weft_text_fini(&said);
     return status;
 }

@@ -154,7 +154,7 @@ static weft_status launch(const weft_arguments *arguments, const weft_config *co
 {
     int32_t rank = 0;
     TRY(weft_cli_launch(config, &rank, error));
-    if (rank == 0 && *said) fprintf(stderr, "note: %s", said);
+    if (rank == 0) weft_cli_auto_tell(said);
     return weft_cli_land(config, "train", rank, train(arguments, config, rank, error), error);
 }
 

@@ -191,13 +191,19 @@ static weft_status check_steps(const weft_config *config, weft_error *error)
     return WEFT_OK;
 }
 
-weft_status weft_config_check(const weft_config *config, weft_error *error)
+/* What one key says alone, or with keys that no plan chooses. */
+static weft_status check_given(const weft_config *config, weft_error *error)
 {
     TRY(check_model(config, error));
-    TRY(check_stages(config, error));
-    TRY(check_sharding(config, error));
     TRY(check_automatic(config, error));
     return check_steps(config, error);
+}
+
+weft_status weft_config_check(const weft_config *config, weft_error *error)
+{
+    TRY(check_given(config, error));
+    TRY(check_stages(config, error));
+    return check_sharding(config, error);
 }
 
 static weft_status load(weft_config *config, weft_config_use use, const char *text, size_t length, const char *name,
@@ -217,7 +223,7 @@ static weft_status load(weft_config *config, weft_config_use use, const char *te
     TRY(apply_defaults(config, false, error));
     TRY(apply_defaults(config, true, error));
     TRY(resolve(config, name, error));
-    return weft_config_check(config, error);
+    return (config->parallel.automatic ? check_given : weft_config_check)(config, error);
 }
 
 weft_status weft_config_load_text_for(weft_config *config, weft_config_use use, const char *text, size_t length,

@@ -165,8 +165,8 @@ typedef enum weft_config_given {
     WEFT_CONFIG_ON_COMMAND_LINE
 } weft_config_given;
 weft_config_given weft_config_given_by(const weft_config *config, const char *key);
-/* Sets a key, as text, with origin "plan". Checks type and range of the value alone, as loading does; weft_config_check
- * is for whoever has set all. */
+/* Sets a key, as text, with origin "plan". Checks type and range of the value alone; weft_config_check is for whoever
+ * has set all: keys that go together, which loading leaves open where parallel.auto is true. */
 weft_status weft_config_choose(weft_config *config, const char *key, const char *value, weft_error *error) WEFT_CHECKED;
 weft_status weft_config_check(const weft_config *config, weft_error *error) WEFT_CHECKED;
 /* The value of a key as text that weft_config_choose takes. */

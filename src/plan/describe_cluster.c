@@ -419,7 +419,9 @@ void weft_plan_cluster_write(const weft_plan_cluster *cluster, weft_text *out)
     write_members(gpu_fields, cluster, out);
     weft_text_add(out, "}\nnodes: %d\ngpus_per_node: %d\nmemory_reserved_gb: %.10g\n", cluster->nodes,
                   cluster->gpus_per_node, cluster->reserved / 1e9);
-    weft_text_add(out, "link_in_node: {gb_per_s: %.10g", cluster->gpu.link / 1e9);
+    if (cluster->price > 0) weft_text_add(out, "price_per_gpu_hour: %.10g\n", cluster->price);
+    weft_text_add(out, "link_in_node: {message_gather_gb_per_s: %.10g, gb_per_s: %.10g", cluster->message_gather / 1e9,
+                  cluster->gpu.link / 1e9);
     write_rings(&cluster->gpu, out);
     weft_text_add(out, "link_between: {");
     write_members(between_fields, cluster, out);
