@@ -43,11 +43,6 @@ static const struct {
 
 enum { CHOICES = sizeof choices / sizeof *choices };
 
-int64_t weft_cli_auto_batch(const weft_config *config)
-{
-    return config->batch.microbatches * config->batch.sequences * config->parallel.data;
-}
-
 /* What stands in the file is older than parallel.auto on the command line. Keys of the batch say how large it is; only
  * on the command line the size of a micro-batch is more than that. */
 static bool is_kept(const weft_config *config, const char *key)

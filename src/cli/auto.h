@@ -34,7 +34,10 @@ weft_status weft_cli_auto_plan(weft_config *config, const weft_plan_cluster *clu
 enum { WEFT_CLI_AUTO_STAGES = 4096 }; /* of a layout that is chosen */
 
 /* Sequences of a step. */
-int64_t weft_cli_auto_batch(const weft_config *config);
+static inline int64_t weft_cli_auto_batch(const weft_config *config)
+{
+    return config->batch.microbatches * config->batch.sequences * config->parallel.data;
+}
 
 /* The machine for so many workers, and its file (auto_machine.c). */
 
