@@ -23,25 +23,27 @@ data: {path: $work/kjv.txt}
 batch: {microbatches: 4, sequences: 1, tokens: 512}
 END
 
-# The chosen one has nothing decided.
+# The chosen one has nothing decided. HALF: with two pipelines each has half of the batch.
 layouts='
 parallel.tensor=2
-parallel.data=2,parallel.shard=none
+parallel.data=2,parallel.shard=none,HALF
 parallel.pipeline=2,parallel.schedule=1f1b
 parallel.pipeline=2,parallel.loops=2,parallel.schedule=breadth-first
-parallel.data=2,parallel.shard=weights,recompute=full'
+parallel.data=2,parallel.shard=weights,recompute=full,HALF'
 
 try() { # MODEL LAYOUT: a line of layout, predicted and measured seconds
-    overrides=$(printf '%s' "$2" | tr ',' ' ')
+    half=$(sed -n 's/^batch: {microbatches: \([0-9]*\),.*/\1/p' "$work/$1.yaml")
+    overrides=$(printf '%s' "$2" | sed "s/HALF/batch.microbatches=$((half / 2))/" | tr ',' ' ')
     set -- "$1" "$2" "$work/$1.yaml" parallel.auto=true parallel.workers=2 "parallel.cluster=$work/$1.machine"
     # shellcheck disable=SC2086 # a list of words
-    predicted=$("$weft" train "$3" "$4" "$5" "$6" $overrides --dry-run | sed -n 's/.*: \([0-9.e+-]*\) s a step predicted.*/\1/p')
+    note=$("$weft" train "$3" "$4" "$5" "$6" $overrides --dry-run | sed -n 's/^note *parallel.auto: //p')
+    predicted=$(printf '%s' "$note" | sed 's/.*: \([0-9.e+-]*\) s a step predicted.*/\1/')
     rm -rf "$work/run"
     # shellcheck disable=SC2086
     "$weft" train "$3" "$4" "$5" "$6" $overrides run.folder="$work/run" --json > "$work/run.json" 2> "$work/run.log" ||
         { cat "$work/run.log" >&2; exit 1; }
     measured=$(sed -n 's/.*"median_step_seconds": \([0-9.e+-]*\).*/\1/p' "$work/run.json")
-    printf '%s %s %s\n' "${2:-chosen}" "$predicted" "$measured"
+    printf '%s %s %s\n' "$predicted" "$measured" "$(printf '%s' "$note" | sed 's/: [^:]*$//')"
 }
 
 machine=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
@@ -50,10 +52,10 @@ for model; do
     echo
     "$weft" plan "$work/$model.yaml" --measure "$work/$model.machine" --gpus 2 | sed "s|^.*machine: |$model: |"
     printf '%s\n' "$layouts" | while IFS= read -r layout; do try "$model" "$layout"; done > "$work/$model.rows"
-    awk '{ name[NR] = $1; p[NR] = $2; m[NR] = $3; if (NR == 1 || $3 < least) least = $3 }
+    awk '{ p[NR] = $1; m[NR] = $2; if (NR == 1 || $2 < least) least = $2; sub(/^[^ ]* [^ ]* /, ""); name[NR] = $0 }
         END {
-            printf "%-68s  %10s  %10s  %7s  %s\n", "layout", "predicted", "measured", "off", "of the fastest"
+            print "predicted   measured      off  of the fastest  layout (the first is the chosen one)"
             for (i = 1; i <= NR; i++)
-                printf "%-68s  %8.4f s  %8.4f s  %+6.1f%%  %.3f\n", name[i], p[i], m[i], 100 * (p[i] / m[i] - 1), m[i] / least
+                printf "%8.4f s %8.4f s  %+6.1f%%  %14.3f  %s\n", p[i], m[i], 100 * (p[i] / m[i] - 1), m[i] / least, name[i]
         }' "$work/$model.rows"
 done

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LAYERS = 2, STAGES = 3, MOST_SIZES = 64, MICROBATCHES = 2 };
+enum { LAYERS = 2, STAGES = 3, MOST_SIZES = 64, MOST_WIDTHS = 64, MOST_ROUNDS = 5, MICROBATCHES = 2 };
 
 enum { EMBEDDING, BODY, HEAD }; /* stages of a trial */
 
@@ -231,21 +231,28 @@ static void take_machine(const weft_measuring *m, const found *from, weft_plan_c
 }
 
 /* Messages between two ranks; the closed form counts 2 bytes an element and has them at 0.6 of the link. */
-static weft_status take_link(const weft_measuring *m, weft_plan_cluster *out, weft_error *error)
+static void take_link(const weft_measuring *m, const found *from, weft_plan_gpu *gpu)
 {
-    found from;
     double bytes = 2 * (double)(m->config->batch.tokens * m->config->model.width);
-    out->gpu.link = out->gpu.bandwidth;
-    if (m->workers < 2 || m->config->model.layers < 2) return WEFT_OK;
-    TRY(run_trial(m, 1, 2, 1, false, &from, error));
-    if (from.fits && from.message > 0) out->gpu.link = bytes / (0.6 * from.message);
-    return WEFT_OK;
+    if (from->message > 0) gpu->link = bytes / (0.6 * from->message);
 }
 
-typedef struct sizes {
-    int32_t tensors[MOST_SIZES], micro_batches[MOST_SIZES];
-    int32_t tensor_count, micro_batch_count;
-} sizes;
+/* One trial, run again while there is time: what else the machine does meanwhile only adds to what it takes, so that
+ * the least counts. */
+typedef struct size {
+    int32_t tensor, pipeline, micro_batch;
+    int32_t width;  /* which of the tensor widths, from 0 */
+    int32_t rounds; /* that it was run; 0: time or memory did not suffice */
+    double seconds; /* of the last one */
+    found best;
+} size;
+
+typedef struct survey {
+    const weft_measuring *measuring;
+    size *sizes;                  /* (count) by tensor width, then micro-batch; of messages behind them */
+    int32_t count, times, widths; /* times: sizes of layers */
+    double begin;
+} survey;
 
 static bool divides_model(const weft_model_config *model, int32_t tensor)
 {
@@ -253,85 +260,125 @@ static bool divides_model(const weft_model_config *model, int32_t tensor)
            model->vocabulary >= tensor;
 }
 
-static void find_sizes(const weft_measuring *m, sizes *out)
+static void list_sizes(survey *s)
 {
-    *out = (sizes){0};
-    for (int32_t t = 1; t <= m->workers && out->tensor_count < MOST_SIZES; t++)
-        if (m->workers % t == 0 && divides_model(&m->config->model, t)) out->tensors[out->tensor_count++] = t;
-    for (int64_t b = 1; b <= m->batch && out->micro_batch_count < MOST_SIZES; b++)
-        if (m->batch % b == 0) out->micro_batches[out->micro_batch_count++] = (int32_t)b;
+    const weft_measuring *m = s->measuring;
+    for (int32_t t = 1; t <= m->workers && s->widths < MOST_WIDTHS; t++) {
+        if (m->workers % t != 0 || !divides_model(&m->config->model, t)) continue;
+        int32_t listed = 0;
+        for (int64_t b = 1; b <= m->batch && listed < MOST_SIZES; b++)
+            if (m->batch % b == 0) {
+                s->sizes[s->times++] = (size){t, 1, (int32_t)b, s->widths, .rounds = 0};
+                listed++;
+            }
+        s->widths++;
+    }
+    s->count = s->times;
+    if (m->workers > 1 && m->config->model.layers > 1) s->sizes[s->count++] = (size){1, 2, 1, s->widths, .rounds = 0};
 }
 
-typedef struct width {
-    const weft_measuring *measuring;
-    const sizes *all;
-    int32_t index;               /* of it among the widths */
-    double begin, share, last;   /* when it began, how long it may take, what the last size took */
-    weft_plan_layer_time *times; /* (micro_batch_count) */
-    weft_plan_cluster *out;
-} width;
-
-static weft_status measure_size(width *w, int32_t k, bool *out_timed, weft_error *error)
+static void take_less(double *value, double other)
 {
-    const weft_measuring *m = w->measuring;
-    int32_t tensor = w->all->tensors[w->index];
-    bool first = w->index == 0 && k == 0;
-    double now = weft_clock_seconds();
+    if (other < *value) *value = other;
+}
+
+static void merge(const found *from, found *best)
+{
+    for (int s = 0; s < STAGES; s++) {
+        take_less(&best->forward[s], from->forward[s]);
+        take_less(&best->backward[s], from->backward[s]);
+        take_less(&best->reduction[s], from->reduction[s]);
+    }
+    take_less(&best->update, from->update);
+    take_less(&best->message, from->message);
+    take_less(&best->between, from->between);
+    take_less(&best->norm, from->norm);
+    best->peak = fmax(best->peak, from->peak);
+}
+
+static weft_status run_size(survey *s, int32_t i, weft_error *error)
+{
+    const weft_measuring *m = s->measuring;
+    size *own = &s->sizes[i];
+    double begin = weft_clock_seconds();
     found from;
-    *out_timed = k == 0 || now - w->begin + 2 * w->last < w->share;
-    if (!*out_timed) return WEFT_OK;
-    TRY(run_trial(m, tensor, 1, w->times[k].micro_batch, first, &from, error));
-    *out_timed = from.fits;
-    if (!from.fits && k == 0)
-        FAIL(error, WEFT_INVALID,
-             "%d workers with tensor width %d: two layers and one sequence alone do not fit the %.1f MiB of a worker",
-             m->workers, tensor, weft_measure_room(m->config, m->workers) / 1048576);
+    if (m->progress) m->progress(m->context, i, s->count);
+    TRY(run_trial(m, own->tensor, own->pipeline, own->micro_batch, i == 0, &from, error));
+    own->seconds = weft_clock_seconds() - begin;
     if (!from.fits) return WEFT_OK;
-    take_size(m, &from, &w->times[k]);
-    if (first) take_machine(m, &from, w->out);
-    if (k == 0 && m->workers / tensor > 1) take_ring(&from, m->workers / tensor, &w->out->gpu);
-    w->last = weft_clock_seconds() - now;
+    if (own->rounds++ > 0)
+        merge(&from, &own->best);
+    else
+        own->best = from;
     return WEFT_OK;
 }
 
-/* All sizes of one tensor width, while time and memory last. */
-static weft_status measure_width(width *w, weft_error *error)
+static bool is_first(const survey *s, int32_t i)
 {
-    const weft_measuring *m = w->measuring;
-    int32_t count = w->all->micro_batch_count;
-    bool timed = true;
-    w->begin = weft_clock_seconds();
-    for (int32_t k = 0; k < count; k++) {
-        w->times[k] =
-            (weft_plan_layer_time){.tensor = w->all->tensors[w->index], .micro_batch = w->all->micro_batches[k]};
-        if (m->progress) m->progress(m->context, w->index * count + k, w->all->tensor_count * count);
-        if (timed) TRY(measure_size(w, k, &timed, error));
-        if (!timed) scale_size(&w->times[k - 1], &w->times[k]);
+    return i == 0 || s->sizes[i].width != s->sizes[i - 1].width;
+}
+
+/* Half of the time, divided over the widths; each has its smallest size in any case. */
+static weft_status run_first_round(survey *s, weft_error *error)
+{
+    const weft_measuring *m = s->measuring;
+    for (int32_t i = 0; i < s->count; i++) {
+        bool first = is_first(s, i);
+        double until = m->seconds / 2 * (s->sizes[i].width + 1) / s->widths;
+        if (!first && s->sizes[i - 1].rounds == 0) continue;
+        if (!first && weft_clock_seconds() - s->begin + 2 * s->sizes[i - 1].seconds > until) continue;
+        TRY(run_size(s, i, error));
+        if (first && i < s->times && s->sizes[i].rounds == 0)
+            FAIL(error, WEFT_INVALID,
+                 "%d workers with tensor width %d: two layers and one sequence alone do not fit the %.1f MiB of a "
+                 "worker",
+                 m->workers, s->sizes[i].tensor, weft_measure_room(m->config, m->workers) / 1048576);
     }
     return WEFT_OK;
+}
+
+static weft_status run_more_rounds(survey *s, weft_error *error)
+{
+    for (int32_t round = 1; round < MOST_ROUNDS; round++)
+        for (int32_t i = 0; i < s->count; i++) {
+            double spent = weft_clock_seconds() - s->begin;
+            if (s->sizes[i].rounds == 0 || spent + s->sizes[i].seconds > s->measuring->seconds) continue;
+            TRY(run_size(s, i, error));
+        }
+    return WEFT_OK;
+}
+
+static void fill(const survey *s, weft_plan_layer_time *times, weft_plan_cluster *out)
+{
+    const weft_measuring *m = s->measuring;
+    take_machine(m, &s->sizes[0].best, out);
+    out->gpu.link = out->gpu.bandwidth;
+    for (int32_t i = 0; i < s->times; i++) {
+        const size *own = &s->sizes[i];
+        times[i] = (weft_plan_layer_time){.tensor = own->tensor, .micro_batch = own->micro_batch};
+        if (own->rounds > 0)
+            take_size(m, &own->best, &times[i]);
+        else
+            scale_size(&times[i - 1], &times[i]);
+        if (is_first(s, i) && m->workers / own->tensor > 1) take_ring(&own->best, m->workers / own->tensor, &out->gpu);
+    }
+    if (s->count > s->times) take_link(m, &s->sizes[s->times].best, &out->gpu);
+    fill_rings(&out->gpu);
+    out->measured = times;
+    out->measured_count = s->times;
 }
 
 weft_status weft_measure(const weft_measuring *m, weft_arena *arena, weft_plan_cluster *out, weft_error *error)
 {
-    sizes all;
     weft_plan_layer_time *times = NULL;
     weft_plan_gpu gpu = {.name = "own"};
-    find_sizes(m, &all);
+    survey s = {.measuring = m, .begin = weft_clock_seconds()};
     weft_plan_cluster_init(out, &gpu, weft_plan_software_find("weft"));
-    size_t count = (size_t)(all.tensor_count * all.micro_batch_count);
-    TRY(weft_arena_take(arena, count, sizeof *times, &times, error));
-    for (int32_t i = 0; i < all.tensor_count; i++) {
-        width w = {.measuring = m,
-                   .all = &all,
-                   .index = i,
-                   .share = m->seconds / all.tensor_count,
-                   .times = times + (size_t)i * (size_t)all.micro_batch_count,
-                   .out = out};
-        TRY(measure_width(&w, error));
-    }
-    TRY(take_link(m, out, error));
-    fill_rings(&out->gpu);
-    out->measured = times;
-    out->measured_count = (int32_t)count;
+    TRY(weft_arena_take(arena, MOST_WIDTHS * MOST_SIZES + 1, sizeof *s.sizes, &s.sizes, error));
+    list_sizes(&s);
+    TRY(weft_arena_take(arena, (size_t)s.times, sizeof *times, &times, error));
+    TRY(run_first_round(&s, error));
+    TRY(run_more_rounds(&s, error));
+    fill(&s, times, out);
     return weft_plan_cluster_check(out, error);
 }

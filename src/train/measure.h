@@ -18,8 +18,9 @@ typedef struct weft_measuring {
     const weft_config *config; /* model, device, element, threads and data count, not its layout */
     int32_t workers;           /* of this machine, all at work */
     int64_t batch;             /* sequences of a step: its divisors are sizes of micro-batches */
-    double seconds;            /* about how long: of each width the smallest size is timed in any case; of those that
-                                * time does not suffice for, a smaller one is scaled by tokens */
+    /* About how long. Of each width the smallest size is timed in any case; one that half of the time does not suffice
+     * for is scaled by tokens from a smaller one. In the other half all are timed again: the least counts. */
+    double seconds;
     const volatile sig_atomic_t *stop;                          /* or NULL */
     void (*progress)(void *context, int32_t done, int32_t all); /* sizes; or NULL */
     void *context;
