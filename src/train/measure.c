@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LAYERS = 2, STAGES = 3, MOST_SIZES = 64, MOST_WIDTHS = 64, MOST_ROUNDS = 5, MICROBATCHES = 2 };
+enum { LAYERS = 2, STAGES = 3, MOST_SIZES = 64, MOST_WIDTHS = 64, MOST_ROUNDS = 3, MICROBATCHES = 2 };
 
 enum { EMBEDDING, BODY, HEAD }; /* stages of a trial */
 
@@ -194,14 +194,14 @@ double weft_measure_room(const weft_config *config, int32_t workers)
     return pages > 0 && bytes > 0 ? (double)pages * (double)bytes / workers : 1e15;
 }
 
-/* Share of the peak that the matrices of a layer reach: what closed forms take for sizes that were not measured. */
-static double efficiency_of(const weft_measuring *m, const found *from, double peak)
+/* Flops a second that the matrices of a layer reach. */
+static double rate_of(const weft_measuring *m, const found *from)
 {
     const weft_model_config *model = &m->config->model;
     double matrices = (double)(model->activation == WEFT_CONFIG_SWIGLU ? 3 : 2) * (double)model->feed_forward +
                       2.0 * (double)model->width * (1 + (double)model->kv_heads / (double)model->heads);
     double flops = 2 * (double)layers_of(m) * matrices * (double)model->width * (double)m->config->batch.tokens;
-    return fmin(1, fmax(1e-3, flops / (from->forward[BODY] * peak)));
+    return flops / from->forward[BODY];
 }
 
 /* A worker of this machine; its rates are those of the first trial. */
@@ -211,10 +211,10 @@ static void take_machine(const weft_measuring *m, const found *from, weft_plan_c
     weft_plan_software *software = &out->software;
     bool half = m->config->element != WEFT_CONFIG_ELEMENT_FP32;
     gpu->memory = weft_measure_room(m->config, m->workers);
-    gpu->peak = fmax(from->peak, 1e6);
+    gpu->peak = from->peak > 0 ? from->peak : rate_of(m, from); /* some devices do not tell theirs */
     gpu->bandwidth = fmax(update_bytes * from->parameters / fmax(from->update, 1e-9), 1e6);
     gpu->multiprocessors = gpu->traffic = gpu->unaligned = 1;
-    gpu->products = gpu->attention = efficiency_of(m, from, gpu->peak);
+    gpu->products = gpu->attention = fmin(1, rate_of(m, from) / gpu->peak); /* of sizes that were not measured */
     gpu->fill = 0;
     out->nodes = 1;
     out->gpus_per_node = m->workers;
