@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-enum { SAMPLE = 40, WORDS = 12, WORD = 64 };
+enum { SAMPLE = 100, WORDS = 12, WORD = 64 };
 
 static const char base[] = "model: {layers: 6, width: 32, heads: 4, feed_forward: 64, vocabulary: 300, context: 16}\n"
                            "device: reference\nthreads: 1\ndata: {path: none}\nrun: {folder: none}\n"
