@@ -13,8 +13,9 @@ enum { LAYERS = 2, STAGES = 3, MOST_SIZES = 64, MOST_WIDTHS = 64, MOST_ROUNDS = 
 enum { EMBEDDING, BODY, HEAD }; /* stages of a trial */
 
 static const double seconds_of_size = 0.3, seconds_of_peak = 0.2;
-static const double heavy_flops = 2e11; /* of one micro-batch of a trial: one is enough, the rest are like it */
-static const double update_bytes = 28;  /* a parameter: weight, moments and gradient read, all but the last written */
+static const double heavy_flops = 2e11;    /* of one micro-batch of a trial: one is enough, the rest are like it */
+static const double not_preferred = 1.001; /* of two that are said to be alike, the one that was measured */
+static const double update_bytes = 28; /* a parameter: weight, moments and gradient read, all but the last written */
 
 /* What one trial found, of a worker. */
 typedef struct found {
@@ -149,7 +150,7 @@ static void take_size(const weft_measuring *m, const found *from, weft_plan_laye
 
 static void scale_size(const weft_plan_layer_time *from, weft_plan_layer_time *out)
 {
-    double times = (double)out->micro_batch / from->micro_batch;
+    double times = not_preferred * out->micro_batch / from->micro_batch;
     int32_t micro_batch = out->micro_batch;
     *out = *from;
     out->micro_batch = micro_batch;
