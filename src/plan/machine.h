@@ -116,11 +116,15 @@ typedef struct weft_plan_software {
 const weft_plan_software *weft_plan_software_find(const char *name); /* "weft", "megatron-2022", "zero-3"; or NULL */
 const weft_plan_software *weft_plan_softwares(void);                 /* ends with an empty name */
 
-/* A measured time of one layer: hidden, tensor and micro-batch name the case. */
+/* A measured time of one layer: hidden, tensor and micro-batch name the case. Without recomputation, which adds the
+ * forward pass. */
 typedef struct weft_plan_layer_time {
     int64_t hidden;
     int32_t tensor, micro_batch;
     double forward, backward; /* seconds */
+    /* Of the embedding and of the head with its loss; 0: not measured. */
+    double embedding_forward, embedding_backward, head_forward, head_backward;
+    bool scaled; /* by tokens, from that of a smaller micro-batch; a file does not say */
 } weft_plan_layer_time;
 
 /* How many times as long layers of one shape take as the closed form says; from runs. */
