@@ -195,7 +195,8 @@ typedef struct weft_stage_buffers {
     float *loss;                      /* [0]: sum of this micro-batch's losses, nats; last stage */
     const weft_step_scalars *scalars; /* of the step; last stage, where gradients are computed */
     bool accumulate;                  /* false for the first micro-batch of a step */
-    void *logits; /* sampling: NULL, or (B, V) storage elements for the logits of position logits_position, no loss */
+    void *logits; /* NULL, or storage elements for (B, V) logits of position logits_position and no loss; where that is
+                   * negative, for those of all positions (B T, V), and the loss */
     int64_t logits_position;
 } weft_stage_buffers;
 

@@ -281,8 +281,9 @@ void weft_stage_forward(weft_stage *stage, weft_stream *stream, const weft_stage
     if (nothing(stage)) pass_on(&run, buffers->output, buffers->input);
     if (shape->embedding) embed_forward(&run);
     for (int32_t layer = 0; layer < shape->layer_count; layer++) weft_layer_forward(&run, layer, true);
-    if (shape->head && buffers->logits != NULL) weft_head_sample(&run);
-    if (shape->head && buffers->logits == NULL) weft_head_forward(&run);
+    bool one = buffers->logits != NULL && buffers->logits_position >= 0;
+    if (shape->head && one) weft_head_sample(&run);
+    if (shape->head && !one) weft_head_forward(&run);
 }
 
 void weft_stage_backward(weft_stage *stage, weft_stream *stream, const weft_stage_buffers *buffers)

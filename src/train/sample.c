@@ -41,10 +41,10 @@ static weft_status make_worker(sampler *self, weft_error *error)
 {
     static const int32_t only[] = {0};
     static const weft_group group = {.members = only, .count = 1};
-    TRY(weft_job_create(&self->config, &self->job, error));
+    TRY(weft_job_create_for(&self->config, WEFT_JOB_SAMPLES, &self->job, error));
     TRY(weft_local_hub_create(1, &group, 1, &self->hub, error));
     TRY(weft_local_transport_create(self->hub, 0, &self->transport, error));
-    TRY(weft_worker_create(self->job, 0, self->transport, true, &self->worker, error));
+    TRY(weft_worker_create(self->job, 0, self->transport, &self->worker, error));
     TRY(weft_allocate((size_t)self->config.model.vocabulary, sizeof *self->candidates, &self->candidates, error));
     return weft_worker_load(self->worker, self->checkpoint, error);
 }
