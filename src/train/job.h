@@ -139,6 +139,12 @@ weft_status weft_job_measure(const weft_config *config, weft_known *known, weft_
 /* The schedule that a configuration names: a kind or a file. */
 weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, weft_error *error) WEFT_CHECKED;
 
+enum { WEFT_JOB_STEP_ROWS = 32 }; /* tokens that sampling computes at once where there are several, at most */
+
+/* What computes so many tokens of a sequence, or all of it where it is shorter, behind those in a cache, in a job whose
+ * model is one stage. */
+weft_stage_shape weft_job_step_shape(const weft_job *job, int64_t rows);
+
 /* Bytes of a micro-batch that cross a stage boundary, from each tensor-parallel worker to its like. */
 size_t weft_job_boundary(const weft_job *job);
 

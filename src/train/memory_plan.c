@@ -185,6 +185,33 @@ static size_t logits(const owner *it, int32_t u)
     return there ? (size_t)(rows * vocabulary) * it->element : ABSENT;
 }
 
+static size_t cache(const owner *it, int32_t u)
+{
+    (void)u;
+    weft_stage_shape shape = weft_job_step_shape(it->job, WEFT_JOB_STEP_ROWS);
+    return it->job->use == WEFT_JOB_SAMPLES ? weft_stage_cache_bytes(&shape) : ABSENT;
+}
+
+static size_t step_space(const owner *it, int32_t u)
+{
+    (void)u;
+    size_t most = 0;
+    for (int64_t rows = 1; rows <= WEFT_JOB_STEP_ROWS; rows += WEFT_JOB_STEP_ROWS - 1) {
+        weft_stage_shape shape = weft_job_step_shape(it->job, rows);
+        weft_stage_bytes need = weft_stage_memory(&shape);
+        size_t bytes = weft_align(need.stash, it->job->device->alignment) + need.workspace;
+        if (bytes > most) most = bytes;
+    }
+    return it->job->use == WEFT_JOB_SAMPLES ? most : ABSENT;
+}
+
+static size_t step_positions(const owner *it, int32_t u)
+{
+    (void)u;
+    size_t tokens = (size_t)it->job->config->batch.tokens;
+    return it->job->use == WEFT_JOB_SAMPLES ? tokens * sizeof(int32_t) : ABSENT;
+}
+
 static size_t staging(const owner *it, int32_t u)
 {
     (void)u;
@@ -230,6 +257,9 @@ static const struct row_kind {
     [WEFT_ROW_ORDERED_SUMS] = {"ordered sums of the norm", ON_DEVICE(WORKSPACE, norm_sums)},
     [WEFT_ROW_SUM_INDEX] = {"order of the sums of the norm", ON_DEVICE(WORKSPACE, norm_index)},
     [WEFT_ROW_LOGITS] = {"logits", ON_DEVICE(WORKSPACE, logits)},
+    [WEFT_ROW_CACHE] = {"keys and values", ON_DEVICE(ACTIVATIONS, cache)},
+    [WEFT_ROW_STEP_SPACE] = {"space of a token", ON_DEVICE(WORKSPACE, step_space)},
+    [WEFT_ROW_STEP_POSITIONS] = {"positions", ON_DEVICE(WORKSPACE, step_positions)},
     [WEFT_ROW_HOST_TOKENS] = {"tokens of even steps", ON_HOST(WEFT_ROW_TOKENS, batch)},
     [WEFT_ROW_HOST_TARGETS] = {"targets of even steps", ON_HOST(WEFT_ROW_TARGETS, batch)},
     [WEFT_ROW_HOST_DOCUMENTS] = {"documents of even steps", ON_HOST(WEFT_ROW_DOCUMENTS, documents)},

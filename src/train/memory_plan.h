@@ -56,6 +56,9 @@ typedef enum weft_row {
     WEFT_ROW_ORDERED_SUMS,     /* the same in global order */
     WEFT_ROW_SUM_INDEX,        /* (norm blocks) int32: which of the ordered each of all is; none of one worker alone */
     WEFT_ROW_LOGITS,           /* storage: sampling (B, V), of the last stage where they are shown (M, B, T, V) */
+    WEFT_ROW_CACHE,            /* sampling, token by token (steps.h): keys and values */
+    WEFT_ROW_STEP_SPACE,       /* activations and workspace of some tokens */
+    WEFT_ROW_STEP_POSITIONS,   /* (T) int32: 0, 1, .. */
     /* Once, in pinned memory. */
     WEFT_ROW_HOST_TOKENS,        /* as WEFT_ROW_TOKENS, of steps with an even number */
     WEFT_ROW_HOST_TARGETS,       /* and their targets, */

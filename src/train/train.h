@@ -83,7 +83,11 @@ typedef struct weft_sample_options {
     int64_t tokens;     /* to generate */
     double temperature; /* 0: the most probable token */
     int64_t top_k;      /* 0: all */
+    double top_p;       /* the most probable tokens that together have so much of the probability; 0 or 1: all */
     uint64_t seed;
+    const char *stop; /* ends the generation, without being told; in the prompt's form; NULL: nothing does */
+    bool uncached;    /* every token computes its whole window: as slow as it is simple, for comparison */
+    void (*note)(const char *line); /* what the user should know; may be NULL */
     /* Told each new token; a non-zero return ends the generation. bytes: the token is a byte of text. */
     int (*token)(void *context, int32_t token, bool bytes);
     void *context;

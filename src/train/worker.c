@@ -94,6 +94,9 @@ static void resolve_all(weft_worker *worker)
     worker->sums.index = row(worker, WEFT_ROW_SUM_INDEX, -1);
     worker->logits = row(worker, WEFT_ROW_LOGITS, -1);
     worker->logits_position = -1;
+    worker->steps = (weft_step_memory){.cache = row(worker, WEFT_ROW_CACHE, -1),
+                                       .space = row(worker, WEFT_ROW_STEP_SPACE, -1),
+                                       .positions = row(worker, WEFT_ROW_STEP_POSITIONS, -1)};
 }
 
 static weft_status take_tables(weft_worker *worker, weft_error *error)

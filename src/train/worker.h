@@ -49,6 +49,13 @@ typedef struct weft_losses {
     size_t *bytes; /* (workers) what each gives in METRICS */
 } weft_losses;
 
+/* Of a worker that samples token by token (steps.h). */
+typedef struct weft_step_memory {
+    void *cache;
+    unsigned char *space;
+    int32_t *positions; /* (T) */
+} weft_step_memory;
+
 /* Squares of gradients, one a norm block. */
 typedef struct weft_norm_sums {
     double *own, *all, *ordered; /* own, as gathered by rank, in global order */
@@ -122,7 +129,8 @@ typedef struct weft_worker {
     weft_losses losses;
     weft_norm_sums sums;
     weft_step_scalars *scalars;
-    void *logits;            /* as their row (memory_plan.h), or NULL */
+    void *logits; /* as their row (memory_plan.h), or NULL */
+    weft_step_memory steps;
     int64_t logits_position; /* which of a sequence; -1: all */
 
     weft_crossing host;
