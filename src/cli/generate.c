@@ -133,7 +133,7 @@ static const weft_option options[] = {
     {"tokens", "N", "how many tokens to generate (200)"},
     {"temperature", "X", "0: always the most probable token; 1: as trained (0.8)"},
     {"top-k", "K", "draw among the K most probable tokens; 0: all (0)"},
-    {"top-p", "X", "draw among the fewest tokens that have this share of the probability together; 0 and 1: all (1)"},
+    {"top-p", "X", "draw among the fewest tokens that have this share of the probability; 0, 1: all (1)"},
     {"seed", "N", "of the draws (1)"},
     {"stop", "TEXT", "end before this text comes; it is not printed"},
     {"device", "KIND", "device kind (the one the run was configured with)"},

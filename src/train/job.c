@@ -8,15 +8,6 @@ size_t weft_job_boundary(const weft_job *job)
     return rows * (size_t)job->config->model.width * weft_element_bytes(job->options.element);
 }
 
-weft_stage_shape weft_job_step_shape(const weft_job *job, int64_t rows)
-{
-    weft_stage_shape shape = job->stages[0].forward;
-    shape.cache = shape.T;
-    shape.T = rows < shape.T ? rows : shape.T;
-    shape.space.known = false;
-    return shape;
-}
-
 void weft_job_destroy(weft_job *job)
 {
     if (!job) return;
