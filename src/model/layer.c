@@ -48,13 +48,11 @@ static void attention_forward(const weft_run *run, int32_t layer)
     run->op->linear_forward(run->device, run->stream, &shape->qkv, weft_run_gather(run, AT(NARROW)), WEIGHT(QKV_WEIGHT),
                             WEIGHT(QKV_BIAS), AT(QKV), run->workspace);
     rotate(run, 1, AT(QKV));
-    run->op->attention_forward(run->device, run->stream, &shape->attention, run->buffers->documents, AT(QKV),
-                               AT(ATTENTION), AT(LOGSUMEXP), run->workspace);
     if (run->stage->shape.cache > 0)
         attention_step(run, layer);
     else
-        run->op->attention_forward(run->device, run->stream, &shape->attention, NULL, AT(QKV), AT(ATTENTION),
-                                   AT(LOGSUMEXP), run->workspace);
+        run->op->attention_forward(run->device, run->stream, &shape->attention, run->buffers->documents, AT(QKV),
+                                   AT(ATTENTION), AT(LOGSUMEXP), run->workspace);
     run->op->linear_forward(run->device, run->stream, &shape->output, AT(ATTENTION), WEIGHT(OUTPUT_WEIGHT),
                             SUMMED_BIAS(OUTPUT_BIAS), weft_run_part(run, AT(NARROW)), run->workspace);
     weft_run_sum(run, AT(NARROW));

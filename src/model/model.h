@@ -191,9 +191,9 @@ typedef struct weft_stage_buffers {
     const int32_t *tokens;             /* (B, T) first stage */
     const int32_t *targets;            /* (B, T) last stage; < 0 is not counted */
     const int32_t *documents;          /* (B, T) where in its sequence the document of each token begins; NULL: at 0 */
-    const int32_t *positions;          /* (B, T) of each token, below T; NULL: its place in the sequence */
-    const void *input;                 /* (R, C) */
-    void *output;                      /* (R, C); not the last stage */
+    const int32_t *positions; /* (B, T) of each token, below T, or the cache; NULL: its place in the sequence */
+    const void *input;        /* (R, C) */
+    void *output;             /* (R, C); not the last stage */
     void *stash;
     const void *gradient; /* (R, C) of the output; not the last stage */
     void *gradient_out;   /* (R, C) of the input; not the first stage */
@@ -205,10 +205,9 @@ typedef struct weft_stage_buffers {
     void *logits; /* NULL, or storage elements for (B, V) logits of position logits_position and no loss; where that is
                    * negative, for those of all positions (B T, V), and the loss */
     int64_t logits_position;
-    /* Of a stage with a cache; the last one may be without logits then. */
-    const int32_t *positions; /* (B, T) of the tokens in their sequences; NULL: 0, 1, .. */
-    void *cache;              /* device memory */
-    int64_t past;             /* tokens of each sequence that are in it: positions from here on are written */
+    /* Of a stage with a cache; the last one may be without logits then. There positions are given. */
+    void *cache;  /* device memory */
+    int64_t past; /* tokens of each sequence that are in it: positions from here on are written */
 } weft_stage_buffers;
 
 void weft_stage_forward(weft_stage *stage, weft_stream *stream, const weft_stage_buffers *buffers);

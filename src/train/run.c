@@ -156,8 +156,7 @@ static weft_status evaluate(trainees *all, weft_error *error)
     TRY(open_trainees(all, error));
     if (weft_data_blocks(all->data, WEFT_DATA_HELD_OUT) == 0)
         return weft_config_complain(job->config, "data.held_out", error,
-                                    "nothing of %s is held out: name data.path=FILE to evaluate all of it",
-                                    job->config->data.path);
+                                    "nothing is held out: name data.path=FILE to evaluate all of a file");
     return run(all, error);
 }
 

@@ -45,7 +45,7 @@ refused no-run 'no such checkpoint' "$work/none"
 refused model "the model is that of" "$work/run" model.layers=2
 refused layout 'parallel.tensor: 3 workers cannot divide' "$work/run" parallel.tensor=3
 refused no-data 'no-such-file' "$work/run" data.path="$work/no-such-file"
-refused held-out 'nothing of' "$work/run" data.held_out=0
+refused held-out 'nothing is held out' "$work/run" data.held_out=0
 
 # All of a file that is named, in blocks; a share of it where that is said.
 head -c 3201 "$work/corpus.txt" > "$work/part.txt"

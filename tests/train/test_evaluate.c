@@ -137,7 +137,8 @@ static double loss_of(const shown *file, const weft_data *data)
         size_t block = TOKENS * VOCABULARY * sizeof *logits, all = (size_t)file->sequences * block;
         memcpy(logits, file->data + (size_t)i * block, block);
         memcpy(kept, file->data + all + (size_t)i * sizeof kept, sizeof kept);
-        assert_int_equal(weft_data_read(data, WEFT_DATA_HELD_OUT, i, 1, tokens, targets, &error), WEFT_OK);
+        assert_int_equal(
+            weft_data_read(data, WEFT_DATA_HELD_OUT, i, 1, (weft_data_rows){tokens, targets, NULL}, &error), WEFT_OK);
         assert_memory_equal(tokens, kept, sizeof kept);
         for (int t = 0; t < TOKENS; t++) sum += row_loss(logits + t * VOCABULARY, targets[t]);
     }
@@ -226,7 +227,7 @@ static void test_refused(void **state)
                                    {wide, "data.format=uint32", "data.held_out=0", NULL},
                                    {"parallel.tensor=3", NULL},
                                    {NULL}};
-    refuse(keys[0], NULL, "nothing of");
+    refuse(keys[0], NULL, "nothing is held out");
     refuse(keys[1], NULL, "vocabulary");
     refuse(keys[2], NULL, "parallel.tensor: 3 workers cannot divide");
     snprintf(path, sizeof path, "%s/none/logits", test_folder);

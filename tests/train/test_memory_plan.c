@@ -199,16 +199,12 @@ static int list_pointers(const weft_worker *worker, const void **out)
 {
     const weft_workspace *space = &worker->workspace;
     const void *const once[] = {
-        worker->weight_pages,   worker->gradient_pages, space->kernels,     space->reduce,   space->tensor_sum,
-        space->exchange,        space->tied_piece,      worker->slots,      worker->angles,  worker->batch.tokens,
-        worker->batch.targets,  worker->losses.own,     worker->losses.all, worker->scalars, worker->sums.own,
-        worker->sums.all,       worker->sums.ordered,   worker->sums.index, worker->logits,  worker->batch.documents,
-        worker->batch.positions};
-        worker->weight_pages,  worker->gradient_pages, space->kernels,     space->reduce,   space->tensor_sum,
-        space->exchange,       space->tied_piece,      worker->slots,      worker->angles,  worker->batch.tokens,
-        worker->batch.targets, worker->losses.own,     worker->losses.all, worker->scalars, worker->sums.own,
-        worker->sums.all,      worker->sums.ordered,   worker->sums.index, worker->logits,  worker->steps.cache,
-        worker->steps.space,   worker->steps.positions};
+        worker->weight_pages,    worker->gradient_pages, space->kernels,        space->reduce,
+        space->tensor_sum,       space->exchange,        space->tied_piece,     worker->slots,
+        worker->angles,          worker->batch.tokens,   worker->batch.targets, worker->losses.own,
+        worker->losses.all,      worker->scalars,        worker->sums.own,      worker->sums.all,
+        worker->sums.ordered,    worker->sums.index,     worker->logits,        worker->batch.documents,
+        worker->batch.positions, worker->steps.cache,    worker->steps.space,   worker->steps.positions};
     int count = 0;
     for (int32_t u = 0; u < worker->job->unit_count; u++) {
         const weft_unit_memory *unit = &worker->units[u];
