@@ -2,6 +2,7 @@
 
 #include "train/crew.h"
 #include "train/fit.h"
+#include "train/logits.h"
 #include "train/loop.h"
 #include "train/resume.h"
 
@@ -79,7 +80,8 @@ static weft_status work(void *context, int32_t rank, weft_transport *transport, 
     trainees *self = context;
     self->loops[rank] = self->common;
     if (transport->leads_machine && self->common.options->trial_steps <= 0) weft_data_watch(self->data);
-    return weft_loop_run(&self->loops[rank], rank, transport, error);
+    bool trains = self->common.job->use == WEFT_JOB_TRAINS;
+    return (trains ? weft_loop_run : weft_loop_run_evaluation)(&self->loops[rank], rank, transport, error);
 }
 
 static void leave(void *context, int32_t rank)
@@ -98,6 +100,28 @@ static weft_status check_memory(const weft_job *job, weft_error *error)
     return WEFT_INVALID;
 }
 
+static weft_status run(trainees *all, weft_error *error)
+{
+    const weft_job *job = all->common.job;
+    weft_crew crew = {.context = all, .work = work, .leave = leave, .late = all->common.options->late};
+    TRY(weft_allocate((size_t)job->workers, sizeof *all->loops, &all->loops, error));
+    return weft_crew_run(job, &crew, error);
+}
+
+static weft_status open_trainees(trainees *all, weft_error *error)
+{
+    TRY(open_data(all->common.job->config, &all->data, error));
+    all->common.data = all->data;
+    all->common.fingerprint = weft_data_fingerprint(all->data);
+    return WEFT_OK;
+}
+
+static void close_trainees(trainees *all)
+{
+    weft_data_close(all->data);
+    weft_free(all->loops);
+}
+
 weft_status weft_train(const weft_job *job, const weft_train_options *options, weft_error *error)
 {
     trainees all = {.common = {.job = job, .options = options}};
@@ -106,25 +130,41 @@ weft_status weft_train(const weft_job *job, const weft_train_options *options, w
     weft_text_init(&notes);
     bool trial = options->trial_steps > 0;
     weft_status status = trial ? WEFT_OK : check_memory(job, error);
-    if (status == WEFT_OK) status = weft_allocate((size_t)job->workers, sizeof *all.loops, &all.loops, error);
-    if (status == WEFT_OK) status = open_data(job->config, &all.data, error);
-    all.common.data = all.data;
-    if (status == WEFT_OK) all.common.fingerprint = weft_data_fingerprint(all.data);
+    if (status == WEFT_OK) status = open_trainees(&all, error);
     weft_job_notes(job, &notes);
     if (status == WEFT_OK && !trial) weft_data_describe(all.data, &notes);
     if (status == WEFT_OK && !trial) status = weft_resume_open(job, all.data, options->resume, &resumed, &notes, error);
     if (status == WEFT_OK) status = weft_text_check(&notes, error);
     all.common.resumed = resumed;
     all.common.notes = weft_text_get(&notes);
-    weft_crew crew = {.context = &all, .work = work, .leave = leave, .late = options->late};
-    if (status == WEFT_OK) status = weft_crew_run(job, &crew, error);
+    if (status == WEFT_OK) status = run(&all, error);
     if (status == WEFT_NO_MEMORY && !trial) weft_job_advise(job, error);
     bool stopped = false;
     for (int32_t r = 0; all.loops && r < job->workers; r++) stopped |= all.loops[r].stopped;
     if (options->stopped) *options->stopped = stopped;
     weft_checkpoint_close(resumed);
-    weft_data_close(all.data);
+    close_trainees(&all);
     weft_text_fini(&notes);
-    weft_free(all.loops);
+    return status;
+}
+
+static weft_status evaluate(trainees *all, weft_error *error)
+{
+    const weft_job *job = all->common.job;
+    TRY(check_memory(job, error));
+    if (job->use == WEFT_JOB_SHOWS) TRY(weft_logits_check(all->common.options->logits, error));
+    TRY(open_trainees(all, error));
+    if (weft_data_blocks(all->data, WEFT_DATA_HELD_OUT) == 0)
+        return weft_config_complain(job->config, "data.held_out", error,
+                                    "nothing is held out: name data.path=FILE to evaluate all of a file");
+    return run(all, error);
+}
+
+weft_status weft_evaluate(const weft_job *job, weft_checkpoint *checkpoint, const weft_train_options *options,
+                          weft_error *error)
+{
+    trainees all = {.common = {.job = job, .options = options, .resumed = checkpoint, .notes = ""}};
+    weft_status status = evaluate(&all, error);
+    close_trainees(&all);
     return status;
 }

@@ -7,6 +7,7 @@
 #ifndef WEFT_TRAIN_TRAIN_H
 #define WEFT_TRAIN_TRAIN_H
 
+#include "checkpoint/checkpoint.h"
 #include "train/job.h"
 #include "train/record.h"
 
@@ -55,7 +56,10 @@ typedef struct weft_train_options {
     double delay_longest;
     uint64_t delay_seed;
     void (*late)(void *context); /* see weft_crew; may be NULL */
-    bool *stopped;               /* set to whether a wish to stop, of any rank, ended the run; may be NULL */
+    /* Of an evaluation that shows logits: a safetensors file for F32 "logits" (sequences, T, V) and I32 "tokens"
+     * (sequences, T). Workers write their own parts of it: all must see it under this name. */
+    const char *logits;
+    bool *stopped; /* set to whether a wish to stop, of any rank, ended the run; may be NULL */
     weft_observer observer;
 } weft_train_options;
 
@@ -66,13 +70,24 @@ weft_status weft_train_check(const weft_config *config, weft_text *notes, weft_e
 /* Where workers are processes the caller has started theirs (transport/kinds.h). */
 weft_status weft_train(const weft_job *job, const weft_train_options *options, weft_error *error) WEFT_CHECKED;
 
+/* The loss of a checkpoint on held-out data, which the observer is told: of the weights alone, and nothing else of the
+ * run is read or written. The job evaluates or shows logits; its model is the checkpoint's. At any layout of one data
+ * set, micro-batches of as many sequences, element, device and tensor-parallel width it has the same bits. WEFT_INVALID
+ * when nothing is held out. */
+weft_status weft_evaluate(const weft_job *job, weft_checkpoint *checkpoint, const weft_train_options *options,
+                          weft_error *error) WEFT_CHECKED;
+
 /* Generated text. prompt: text for models of bytes (vocabulary up to 256), else token numbers separated by blanks. */
 typedef struct weft_sample_options {
     const char *prompt;
     int64_t tokens;     /* to generate */
     double temperature; /* 0: the most probable token */
     int64_t top_k;      /* 0: all */
+    double top_p;       /* the most probable tokens that together have so much of the probability; 0 or 1: all */
     uint64_t seed;
+    const char *stop; /* ends the generation, without being told; in the prompt's form; NULL: nothing does */
+    bool uncached;    /* every token computes its whole window: as slow as it is simple, for comparison */
+    void (*note)(const char *line); /* what the user should know; may be NULL */
     /* Told each new token; a non-zero return ends the generation. bytes: the token is a byte of text. */
     int (*token)(void *context, int32_t token, bool bytes);
     void *context;
