@@ -268,24 +268,26 @@ static void test_other_command(void **state)
     refuse(options, "other.idx: is there already");
 }
 
-/* A run that begins anew leaves no place to go on from to the one before it, which had other options. */
+/* A run that begins anew leaves no place to go on from to the one before it, which had other inputs. */
 static void test_anew_and_back(void **state)
 {
     (void)state;
     weft_text text;
     weft_text_init(&text);
     make_text(&text, 6000000, 7);
-    const char *inputs[] = {test_put("back.txt", weft_text_get(&text), text.length),
-                            test_put_text("broken.jsonl", "{\"text\": 5}\n")};
+    const char *inputs[] = {test_put("back.txt", weft_text_get(&text), text.length), NULL, NULL};
+    text.length = 0;
+    make_text(&text, 6000000, 8);
+    inputs[1] = test_put("else.txt", weft_text_get(&text), text.length);
+    inputs[2] = test_put_text("broken.jsonl", "{\"text\": 5}\n");
     weft_text_fini(&text);
     stopping it = {0, 1};
-    weft_tokenize_options options = options_of(inputs, 1, "back-whole"), other = options_of(inputs, 2, "back");
+    weft_tokenize_options options = options_of(inputs, 1, "back-whole"), other = options_of(inputs + 1, 2, "back");
     run(options);
     options.prefix = other.prefix;
     options.stop = stops;
     options.context = &it;
     assert_true(run(options).stopped);
-    other.encode.end_of_text = USER;
     other.anew = true;
     refuse(other, "broken.jsonl:1: has no text");
     options.stop = NULL;
