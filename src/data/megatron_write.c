@@ -13,13 +13,15 @@
 
 enum { BUFFER = 256 << 10, PATH = 4096, LONGEST_SEQUENCE = INT32_MAX };
 
+#define PART ".part" /* what a file is called until all are complete */
+
 /* A record of PREFIX.lengths.part: the tokens of a sequence, and whether a document ends with it. */
 #define ENDS_DOCUMENT (UINT64_C(1) << 63)
 enum { RECORD = 8 };
 
 /* A file that grows at its end. */
 typedef struct {
-    char path[PATH]; /* with .part */
+    char path[PATH]; /* with PART */
     int descriptor;  /* -1: none */
     unsigned char *buffer;
     size_t held;
@@ -48,15 +50,24 @@ static weft_status put(growing_file *file, uint64_t number, uint32_t width, weft
     return WEFT_OK;
 }
 
+/* Ended between two names, a run left this file with its last one. */
+static void take_back(const growing_file *file)
+{
+    char path[PATH];
+    snprintf(path, sizeof path, "%.*s", (int)(strlen(file->path) - strlen(PART)), file->path);
+    if (!weft_path_exists(file->path) && weft_path_exists(path)) (void)rename(path, file->path);
+}
+
 /* Opens the file and cuts off what lies beyond `bytes`. */
 static weft_status open_growing(growing_file *file, const char *prefix, const char *ending, uint64_t bytes,
                                 weft_error *error)
 {
     struct stat info;
-    if (snprintf(file->path, PATH, "%s%s.part", prefix, ending) >= PATH)
+    if (snprintf(file->path, PATH, "%s%s" PART, prefix, ending) >= PATH)
         FAIL(error, WEFT_INVALID, "%s: the name is too long", prefix);
     TRY(weft_allocate(BUFFER, 1, &file->buffer, error));
     if (bytes == 0) return weft_file_create(file->path, &file->descriptor, error);
+    take_back(file);
     TRY(weft_file_append(file->path, &file->descriptor, error));
     if (fstat(file->descriptor, &info) != 0 || (uint64_t)info.st_size < bytes)
         FAIL(error, WEFT_FAILED, "%s: is shorter than what was written: begin anew", file->path);
@@ -231,21 +242,23 @@ static weft_status write_index(weft_megatron_writer *writer, weft_error *error)
 static weft_status name_file(const weft_megatron_writer *writer, const char *ending, weft_error *error)
 {
     char aside[PATH + 16], path[PATH + 16];
-    snprintf(aside, sizeof aside, "%s%s.part", writer->prefix, ending);
+    snprintf(aside, sizeof aside, "%s%s" PART, writer->prefix, ending);
     snprintf(path, sizeof path, "%s%s", writer->prefix, ending);
     return rename(aside, path) == 0 ? WEFT_OK : weft_file_fail(error, path, "rename", errno);
 }
 
 weft_status weft_megatron_writer_finish(weft_megatron_writer *writer, weft_error *error)
 {
-    char mask[PATH + 16];
+    char mask[PATH + 16], index[PATH + 16];
     TRY(weft_megatron_writer_end(writer, error));
     TRY(sync_growing(&writer->bin, error));
     TRY(sync_growing(&writer->lengths, error));
     TRY(finish_mask(writer, error));
     TRY(write_index(writer, error));
     snprintf(mask, sizeof mask, "%s.mask", writer->prefix);
-    if (!writer->masked) unlink(mask); /* of an older data set of this name */
+    snprintf(index, sizeof index, "%s.idx", writer->prefix);
+    unlink(index); /* of an older data set of this name: there is none while the others get theirs */
+    if (!writer->masked) unlink(mask);
     TRY(name_file(writer, ".bin", error));
     if (writer->masked) TRY(name_file(writer, ".mask", error));
     TRY(name_file(writer, ".idx", error));

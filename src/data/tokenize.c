@@ -37,7 +37,7 @@ typedef struct {
     weft_passages *pieces;
     weft_megatron_writer *writer;
     weft_pack *pack;
-    weft_tokenize_totals totals;
+    weft_tokenize_totals totals, safe; /* safe: where a stopped run goes on from */
     uint64_t fingerprint;
     uint64_t begun; /* documents that were read */
     uint64_t since; /* bytes of text since the last safe place */
@@ -192,6 +192,7 @@ static weft_status make_safe(course *self, const job *last, weft_error *error)
                  self->fingerprint, last->place.input, last->place.offset, last->place.line, begun,
                  self->totals.documents, state.tokens, state.sequences, state.documents, state.open_tokens, state.bits);
     self->since = 0;
+    self->safe = self->totals;
     return weft_file_write(self->progress, text, (size_t)length, error);
 }
 
@@ -216,7 +217,8 @@ static weft_status write_job(course *self, bool last, weft_error *error)
     self->totals.tokens += done->coded.tokens.count;
     self->totals.consumed = weft_passages_consumed(self->pieces);
     self->since += done->batch.text.length;
-    if (self->since >= SAFE_BYTES || last) TRY(make_safe(self, done, error));
+    /* Packed blocks are closed there, so where it is must not depend on when somebody stopped the run. */
+    if (self->since >= SAFE_BYTES || (last && !self->pack)) TRY(make_safe(self, done, error));
     pthread_mutex_lock(&self->lock);
     done->state = EMPTY;
     self->writes++;
@@ -252,13 +254,12 @@ static uint64_t fingerprint(const weft_tokenize_options *options, const weft_pas
 {
     const weft_encode_options *encode = &options->encode;
     char text[512];
-    int length =
-        snprintf(text, sizeof text, "%d %s %d %d %d %d %" PRId64 " %.17g %.17g %d %d %d %" PRIu64,
-                 (int)options->pieces.format, encode->field, encode->chat != NULL, encode->special, encode->begin,
-                 encode->end_of_text, options->pack, encode->fill.rate, encode->fill.suffix_first, encode->fill.prefix,
-                 encode->fill.middle, encode->fill.suffix, encode->fill.seed);
-    if (length > (int)sizeof text - 1) length = (int)sizeof text - 1;
+    int length = snprintf(text, sizeof text, "%d %d %d %d %d %" PRId64 " %.17g %.17g %d %d %d %" PRIu64,
+                          (int)options->pieces.format, encode->chat != NULL, encode->special, encode->begin,
+                          encode->end_of_text, options->pack, encode->fill.rate, encode->fill.suffix_first,
+                          encode->fill.prefix, encode->fill.middle, encode->fill.suffix, encode->fill.seed);
     uint64_t hash = XXH3_64bits_withSeed(text, (size_t)length, weft_passages_fingerprint(pieces));
+    hash = XXH3_64bits_withSeed(encode->field, strlen(encode->field), hash);
     const char *chat = encode->chat ? weft_chat_template_name(encode->chat) : "";
     return XXH3_64bits_withSeed(chat, strlen(chat), hash ^ weft_tokenizer_fingerprint(encode->tokenizer));
 }
@@ -270,7 +271,8 @@ static weft_status read_progress(course *self, weft_megatron_state *state, weft_
     weft_text text;
     uint64_t known = 0;
     *out_found = false;
-    if (self->options->anew || !weft_path_exists(self->progress)) return WEFT_OK;
+    if (self->options->anew) unlink(self->progress); /* what lies aside is overwritten */
+    if (!weft_path_exists(self->progress)) return WEFT_OK;
     weft_text_init(&text);
     weft_status status = weft_file_read(self->progress, &text, error);
     int read = sscanf(weft_text_get(&text),
@@ -334,6 +336,7 @@ static weft_status open_writer(course *self, weft_error *error)
     self->totals.numbers = small ? "uint16" : "int32";
     self->totals.documents = self->totals.resumed;
     self->totals.tokens = state.tokens;
+    self->safe = self->totals;
     TRY(weft_megatron_writer_create(&options, &self->writer, error));
     if (found) TRY(weft_passages_seek(self->pieces, place, error));
     if (self->options->pack == 0) return WEFT_OK;
@@ -348,7 +351,11 @@ static weft_status run(course *self, weft_error *error)
     TRY(open_writer(self, error));
     TRY(start_threads(self, error));
     TRY(move_all(self, error));
-    if (self->totals.stopped) return WEFT_OK;
+    if (self->totals.stopped) {
+        self->totals = self->safe;
+        self->totals.stopped = true;
+        return WEFT_OK;
+    }
     if (self->pack) TRY(weft_pack_flush(self->pack, error));
     TRY(weft_megatron_writer_finish(self->writer, error));
     unlink(self->progress);
@@ -373,7 +380,7 @@ weft_status weft_tokenize(const weft_tokenize_options *options, weft_tokenize_to
     pthread_mutex_init(&self.lock, NULL);
     pthread_cond_init(&self.changed, NULL);
     weft_status status = run(&self, error);
-    if (status != WEFT_OK) leave_aside(&self);
+    if (status != WEFT_OK || self.totals.stopped) leave_aside(&self);
     end_threads(&self);
     if (self.pack) {
         self.totals.filled = weft_pack_filled(self.pack);

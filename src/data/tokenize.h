@@ -15,7 +15,7 @@ typedef struct weft_tokenize_totals {
     uint64_t documents, tokens;
     uint64_t filled, cut; /* packing: fillers, documents longer than a block */
     uint64_t resumed;     /* documents that an earlier run had done */
-    bool stopped;         /* before its end: what is done is kept */
+    bool stopped;         /* before its end: what is told here is kept */
     const char *numbers;  /* "uint16" or "int32" */
 } weft_tokenize_totals;
 

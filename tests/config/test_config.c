@@ -529,11 +529,11 @@ static void test_fuzz(void **state)
 
 static weft_status load_and_dump(void *context, weft_error *error)
 {
-    (void)context;
     static const char *const overrides[] = {"run.steps=3", "parallel.stages=[1,2]", "parallel.pipeline=2"};
+    const char *written = context;
     weft_config config;
     weft_text text;
-    TRY(weft_config_load_text(&config, "model: {layers: 3}\ndata: {path: a}\n", 35, "a.yaml", overrides, 3, error));
+    TRY(weft_config_load_text(&config, written, strlen(written), "a.yaml", overrides, 3, error));
     weft_text_init(&text);
     weft_config_dump(&config, true, &text);
     weft_config_dump_json(&config, &text);
@@ -547,7 +547,11 @@ static weft_status load_and_dump(void *context, weft_error *error)
 static void test_every_allocation(void **state)
 {
     (void)state;
-    assert_true(failing_each(load_and_dump, NULL, FAILING_REPORTS) > 20);
+    static char path[] = "model: {layers: 3}\ndata: {path: a}\n";
+    static char sources[] =
+        "model: {layers: 3}\ndata: {sources: [{path: a, weight: 2}, {path: b}, {path: c, weight: 1}]}\n";
+    assert_true(failing_each(load_and_dump, path, FAILING_REPORTS) > 20);
+    assert_true(failing_each(load_and_dump, sources, FAILING_REPORTS) > 20);
 }
 
 int main(void)

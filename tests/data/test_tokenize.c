@@ -1,5 +1,6 @@
 /* Tokenising files: what is written is what the tokenizer says, however it is packed, cut, stopped and gone on with. */
 #include "fixture.h"
+#include "small_tokenizer.h"
 
 #include "base/file.h"
 #include "data/mask.h"
@@ -12,52 +13,21 @@
 
 static weft_tokenizer *tokenizer;
 
-/* The letter that stands for a byte in a vocabulary of bytes (GPT-2's encoder.py). */
-static void add_byte(weft_text *out, int byte)
-{
-    bool plain = (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
-    int code = byte, shifted = 0;
-    for (int b = 0; b < byte; b++) shifted += !((b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || b >= 0xae);
-    if (!plain) code = 256 + shifted;
-    if (code < 0x80)
-        weft_text_add(out, code == '"' || code == '\\' ? "\\%c" : "%c", code);
-    else
-        weft_text_add(out, "%c%c", 0xc0 | code >> 6, 0x80 | (code & 0x3f));
-}
-
 /* Bytes, four merges, and special tokens. */
 static void make_tokenizer(void)
 {
-    static const char *const merges[][2] = {{"t", "h"}, {"th", "e"}, {"i", "n"}, {"\304\240", "the"}};
     static const char *const specials[] = {"<|endoftext|>", "<|im_start|>", "<|im_end|>", "<fim_prefix>",
                                            "<fim_suffix>",  "<fim_middle>", "<s>",        "</s>"};
     weft_text text;
     weft_error error;
     weft_text_init(&text);
-    weft_text_add(&text, "{\"model\": {\"type\": \"BPE\", \"vocab\": {");
-    for (int byte = 0; byte < 256; byte++) {
-        weft_text_add(&text, "\"");
-        add_byte(&text, byte);
-        weft_text_add(&text, "\": %d, ", byte);
-    }
-    for (int i = 0; i < 4; i++)
-        weft_text_add(&text, "%s\"%s%s\": %d", i ? ", " : "", merges[i][0], merges[i][1], 256 + i);
-    weft_text_add(&text, "}, \"merges\": [");
-    for (int i = 0; i < 4; i++) weft_text_add(&text, "%s\"%s %s\"", i ? ", " : "", merges[i][0], merges[i][1]);
-    weft_text_add(&text, "]}, \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false}, "
-                         "\"decoder\": {\"type\": \"ByteLevel\"}, \"added_tokens\": [");
-    for (int i = 0; i < 8; i++)
-        weft_text_add(&text,
-                      "%s{\"id\": %d, \"content\": \"%s\", \"special\": true, \"normalized\": false, "
-                      "\"lstrip\": false, \"rstrip\": false, \"single_word\": false}",
-                      i ? ", " : "", 260 + i, specials[i]);
-    weft_text_add(&text, "]}\n");
+    small_tokenizer_write(specials, 8, &text);
     const char *path = test_put("tokenizer.json", weft_text_get(&text), text.length);
     if (weft_tokenizer_create(path, NULL, &tokenizer, &error) != WEFT_OK) fail_msg("%s", error.text);
     weft_text_fini(&text);
 }
 
-enum { END = 260, USER = 261, FIM_PREFIX = 263, FIM_SUFFIX, FIM_MIDDLE };
+enum { END = SMALL_SPECIALS, USER, FIM_PREFIX = SMALL_SPECIALS + 3, FIM_SUFFIX, FIM_MIDDLE };
 
 static weft_tokenize_options options_of(const char *const *inputs, size_t count, const char *prefix)
 {
@@ -298,6 +268,96 @@ static void test_other_command(void **state)
     refuse(options, "other.idx: is there already");
 }
 
+/* A run that begins anew leaves no place to go on from to the one before it, which had other inputs. */
+static void test_anew_and_back(void **state)
+{
+    (void)state;
+    weft_text text;
+    weft_text_init(&text);
+    make_text(&text, 6000000, 7);
+    const char *inputs[] = {test_put("back.txt", weft_text_get(&text), text.length), NULL, NULL};
+    text.length = 0;
+    make_text(&text, 6000000, 8);
+    inputs[1] = test_put("else.txt", weft_text_get(&text), text.length);
+    inputs[2] = test_put_text("broken.jsonl", "{\"text\": 5}\n");
+    weft_text_fini(&text);
+    stopping it = {0, 1};
+    weft_tokenize_options options = options_of(inputs, 1, "back-whole"), other = options_of(inputs + 1, 2, "back");
+    run(options);
+    options.prefix = other.prefix;
+    options.stop = stops;
+    options.context = &it;
+    assert_true(run(options).stopped);
+    other.anew = true;
+    refuse(other, "broken.jsonl:1: has no text");
+    options.stop = NULL;
+    run(options);
+    expect_same("back-whole", "back", ".bin");
+    expect_same("back-whole", "back", ".idx");
+}
+
+static const char *put_chats(const char *name, int count)
+{
+    weft_text lines;
+    weft_text_init(&lines);
+    for (int i = 0; i < count; i++)
+        weft_text_add(&lines,
+                      "{\"messages\": [{\"role\": \"user\", \"content\": \"%0*d?\"}, {\"role\": \"assistant\", "
+                      "\"content\": \"in the %d\"}]}\n",
+                      1 + i % 300, i, i);
+    const char *path = test_put(name, weft_text_get(&lines), lines.length);
+    weft_text_fini(&lines);
+    return path;
+}
+
+/* Ended while files get their names, it goes on, too. */
+static void test_ended_between_names(void **state)
+{
+    (void)state;
+    static const char *const endings[] = {".bin", ".mask", ".idx"};
+    const char *inputs[] = {put_chats("names.jsonl", 12000)};
+    weft_error error;
+    stopping it = {0, 1};
+    weft_tokenize_options options = options_of(inputs, 1, "names-whole");
+    assert_int_equal(weft_chat_template_find("chatml", tokenizer, &options.encode.chat, &error), WEFT_OK);
+    run(options);
+    options.prefix = test_path("names");
+    options.stop = stops;
+    options.context = &it;
+    assert_true(run(options).stopped);
+    options.stop = NULL;
+    for (int i = 0; i < 2; i++) {
+        char aside[512], named[512];
+        snprintf(aside, sizeof aside, "%s%s.part", options.prefix, endings[i]);
+        snprintf(named, sizeof named, "%s%s", options.prefix, endings[i]);
+        assert_int_equal(rename(aside, named), 0);
+    }
+    assert_true(run(options).resumed > 0);
+    for (int i = 0; i < 3; i++) expect_same("names-whole", "names", endings[i]);
+}
+
+/* Packed, too, whenever it is stopped. */
+static void test_packed_and_stopped(void **state)
+{
+    (void)state;
+    static const char *const endings[] = {".bin", ".mask", ".idx"};
+    const char *inputs[] = {put_chats("blocks.jsonl", 12000)};
+    stopping it = {0, 1};
+    weft_tokenize_options options = options_of(inputs, 1, "blocks-whole");
+    weft_error error;
+    assert_int_equal(weft_chat_template_find("chatml", tokenizer, &options.encode.chat, &error), WEFT_OK);
+    options.pack = 640;
+    run(options);
+    options.prefix = test_path("blocks");
+    options.stop = stops;
+    options.context = &it;
+    weft_tokenize_totals totals = run(options);
+    assert_true(totals.stopped && totals.documents == 0); /* no block is closed before its time */
+    options.stop = NULL;
+    run(options);
+    for (int i = 0; i < 3; i++) expect_same("blocks-whole", "blocks", endings[i]);
+}
+
 /* Undone, a document that was rearranged is what it was. */
 static void test_fill_in_the_middle(void **state)
 {
@@ -500,9 +560,15 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),         cmocka_unit_test(test_resumed),
-        cmocka_unit_test(test_other_command), cmocka_unit_test(test_fill_in_the_middle),
-        cmocka_unit_test(test_chat),          cmocka_unit_test(test_packed),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_resumed),
+        cmocka_unit_test(test_other_command),
+        cmocka_unit_test(test_anew_and_back),
+        cmocka_unit_test(test_ended_between_names),
+        cmocka_unit_test(test_packed_and_stopped),
+        cmocka_unit_test(test_fill_in_the_middle),
+        cmocka_unit_test(test_chat),
+        cmocka_unit_test(test_packed),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
