@@ -133,3 +133,9 @@ weft_status weft_job_divide_layers(weft_job *job, weft_job_split *out, weft_erro
     fill_costs(job, out);
     return WEFT_OK;
 }
+
+size_t weft_job_boundary(const weft_job *job)
+{
+    size_t rows = (size_t)weft_stage_rows(&job->stages[0].train);
+    return rows * (size_t)job->config->model.width * weft_element_bytes(job->options.element);
+}
