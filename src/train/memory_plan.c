@@ -1,5 +1,7 @@
 #include "train/memory_plan.h"
 
+#include "train/staging.h"
+
 /* Whose memory is counted. */
 typedef struct owner {
     const weft_job *job;
@@ -271,7 +273,6 @@ static const struct row_kind {
     [WEFT_ROW_HOST_SCALARS] = {"scalars in", ON_HOST(WEFT_ROW_SCALARS, scalars)},
     [WEFT_ROW_HOST_SCALARS_OUT] = {"scalars out", ON_HOST(WEFT_ROW_SCALARS, scalars)},
     [WEFT_ROW_HOST_BATCH_LOSSES] = {"losses out", ON_HOST(WEFT_ROWS, batch_losses)},
-    [WEFT_ROW_HOST_SUMS] = {"sums of the norm out", ON_HOST(WEFT_ROW_OWN_SUMS, norm_sums)},
     [WEFT_ROW_HOST_LOGITS] = {"logits out", ON_HOST(WEFT_ROW_LOGITS, logits)},
     [WEFT_ROW_STAGING] = {"staging", ON_HOST(WEFT_ROWS, staging)},
     [WEFT_ROW_STAGING_ODD] = {"staging", ON_HOST(WEFT_ROWS, staging)},
@@ -380,6 +381,7 @@ static void count_rank(weft_job *job, int32_t rank)
         add_all(&it, &plan);
         if (plan.memory.total > job->memory[rank].total) job->memory[rank] = plan.memory;
     }
+    job->memory[rank].pinned += weft_staging_bytes(job);
 }
 
 void weft_memory_plan_count(weft_job *job)
