@@ -238,14 +238,16 @@ static weft_status name_file(const weft_megatron_writer *writer, const char *end
 
 weft_status weft_megatron_writer_finish(weft_megatron_writer *writer, weft_error *error)
 {
-    char mask[PATH + 16];
+    char mask[PATH + 16], index[PATH + 16];
     TRY(weft_megatron_writer_end(writer, error));
     TRY(sync_growing(&writer->bin, error));
     TRY(sync_growing(&writer->lengths, error));
     TRY(finish_mask(writer, error));
     TRY(write_index(writer, error));
     snprintf(mask, sizeof mask, "%s.mask", writer->prefix);
-    if (!writer->masked) unlink(mask); /* of an older data set of this name */
+    snprintf(index, sizeof index, "%s.idx", writer->prefix);
+    unlink(index); /* of an older data set of this name: it is not that of the new tokens */
+    if (!writer->masked) unlink(mask);
     TRY(name_file(writer, ".bin", error));
     if (writer->masked) TRY(name_file(writer, ".mask", error));
     TRY(name_file(writer, ".idx", error));
