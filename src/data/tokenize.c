@@ -284,7 +284,9 @@ static weft_status read_progress(course *self, weft_megatron_state *state, weft_
                       &state->tokens, &state->sequences, &state->documents, &state->open_tokens, &state->bits);
     weft_text_fini(&text);
     TRY(status);
-    if (read != 11 || known != self->fingerprint)
+    if (read != 11)
+        FAIL(error, WEFT_INVALID, "%s: does not say where an earlier run has come to: say --anew", self->progress);
+    if (known != self->fingerprint)
         FAIL(
             error, WEFT_INVALID,
             "%s: an earlier run with other inputs or options was ended in the middle: go on as it began, or say --anew",

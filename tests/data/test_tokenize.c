@@ -153,7 +153,7 @@ static void encode_all(const weft_text *texts, size_t count, weft_token_list *ou
     }
 }
 
-enum { TEXTS = 7 };
+enum { TEXTS = 7, SKIPPED = 12 };
 
 /* Text files of a folder, one of them longer than several batches; the same as JSONL, packed or not, and from a pipe.
  */
@@ -197,8 +197,9 @@ static void test_forms(void **state)
     expect_same("of-texts", "of-gzip", ".bin");
 
     size_t room = ZSTD_compressBound(lines.length);
-    char *bytes = malloc(room);
-    size_t length = ZSTD_compress(bytes, room, lines.bytes, lines.length, 1);
+    char *bytes = malloc(room + SKIPPED);
+    memcpy(bytes, "\x50\x2a\x4d\x18\4\0\0\0four", SKIPPED); /* a frame that says nothing of the text */
+    size_t length = SKIPPED + ZSTD_compress(bytes + SKIPPED, room, lines.bytes, lines.length, 1);
     const char *zstandard[] = {test_put("lines.ndjson.zst", bytes, length)};
     run(options_of(zstandard, 1, "of-zstandard"));
     expect_same("of-texts", "of-zstandard", ".bin");
@@ -379,6 +380,8 @@ static void test_names(void **state)
     assert_string_equal(weft_text_get(&kept), "mine");
     weft_text_fini(&kept);
     assert_true(is_there("masked.mask"));
+    test_put_text("torn.progress", "weft tokenize 1 0123\n4 5");
+    refuse(options_of(inputs, 1, "torn"), "torn.progress: does not say where");
     const char *empty[] = {test_put_text("empty.txt", "")};
     refuse(options_of(empty, 1, "of-empty"), "the inputs hold no text");
     assert_false(is_there("of-empty.bin.part"));
