@@ -1,6 +1,5 @@
 /* weft data: what a file, a folder or a Megatron data set holds. */
 #include "base/json.h"
-#include "base/utf8.h"
 #include "cli/verb.h"
 #include "data/corpus.h"
 #include "tokenizer/tokenizer.h"
