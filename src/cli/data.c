@@ -1,6 +1,5 @@
 /* weft data: what a file, a folder or a Megatron data set holds. */
 #include "base/json.h"
-#include "base/utf8.h"
 #include "cli/verb.h"
 #include "data/corpus.h"
 #include "tokenizer/tokenizer.h"
@@ -70,7 +69,7 @@ static weft_status find_facts(const weft_arguments *arguments, const weft_corpus
     out->documents = weft_corpus_documents(corpus);
     for (size_t i = 0; i < corpus->count; i++) out->masked += corpus->files[i].masked;
     TRY(find_largest(corpus, out, error));
-    out->first_count = corpus->tokens < FIRST_TOKENS ? (size_t)corpus->tokens - 1 : FIRST_TOKENS;
+    out->first_count = corpus->tokens <= FIRST_TOKENS ? (size_t)corpus->tokens - 1 : FIRST_TOKENS; /* and one more */
     TRY(weft_corpus_read(corpus, 0, out->first_count, INT32_MAX, out->first, out->first + out->first_count, error));
     weft_corpus_describe(corpus, &out->notes);
     TRY(weft_text_check(&out->notes, error));

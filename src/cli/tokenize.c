@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_THREADS = 1024 };
+enum { MOST_THREADS = 1024, LONGEST_BLOCK = 1 << 20 };
 
 /* What is shown while it goes on. */
 typedef struct {
@@ -127,7 +127,7 @@ static weft_status read_options(const weft_arguments *arguments, weft_tokenize_o
     int64_t threads = 0, cores = sysconf(_SC_NPROCESSORS_ONLN);
     TRY(read_format(arguments, &options->pieces.format, error));
     TRY(weft_arguments_int(arguments, "threads", cores, 1, MOST_THREADS, &threads, error));
-    TRY(weft_arguments_int(arguments, "pack", 0, 1, INT32_MAX, &options->pack, error));
+    TRY(weft_arguments_int(arguments, "pack", 0, 1, LONGEST_BLOCK, &options->pack, error));
     if (chat) TRY(weft_chat_template_find(chat, encode->tokenizer, &encode->chat, error));
     if (chat && options->pieces.format == WEFT_PASSAGES_TEXT)
         FAIL(error, WEFT_INVALID, "--chat reads JSONL, not --format text");

@@ -77,11 +77,14 @@ static weft_status add_companions(weft_corpus *corpus, weft_corpus_file *file, u
     TRY(weft_arena_text(&corpus->collection.arena, beside, &path, error));
     TRY(weft_megatron_open(&file->index, corpus->reader, path, size, error));
     file->indexed = true;
+    corpus->fingerprint = hash_number(weft_files_pages(corpus->reader, file->index.file), corpus->fingerprint);
     file->masked = exists(file->path, ".mask");
     if (!file->masked) return WEFT_OK;
     weft_megatron_beside(file->path, ".mask", beside, sizeof beside);
     TRY(weft_arena_text(&corpus->collection.arena, beside, &path, error));
-    return weft_mask_open(corpus->reader, path, file->tokens, &file->mask, error);
+    TRY(weft_mask_open(corpus->reader, path, file->tokens, &file->mask, error));
+    corpus->fingerprint = hash_number(weft_files_pages(corpus->reader, file->mask), corpus->fingerprint);
+    return WEFT_OK;
 }
 
 static weft_status add_file(weft_corpus *corpus, const weft_corpus_options *options, size_t number,

@@ -85,8 +85,8 @@ static void draw_cuts(const weft_fill_middle *fill, uint64_t document, const cha
     cuts[1] = larger;
 }
 
-static weft_status add_filled(weft_passage_encoder *encoder, uint64_t document, const char *text, size_t length,
-                              weft_coded *out, weft_error *error)
+static weft_status add_rearranged(weft_passage_encoder *encoder, uint64_t document, const char *text, size_t length,
+                                  weft_coded *out, weft_error *error)
 {
     const weft_fill_middle *fill = &encoder->options.fill;
     unsigned flags = text_flags(&encoder->options);
@@ -110,6 +110,16 @@ static weft_status add_filled(weft_passage_encoder *encoder, uint64_t document, 
     return add_text(encoder, middle, between, flags, out, error);
 }
 
+/* What the tokenizer puts round a text stands round all of it. */
+static weft_status add_filled(weft_passage_encoder *encoder, uint64_t document, const char *text, size_t length,
+                              weft_coded *out, weft_error *error)
+{
+    unsigned begin = encoder->options.begin ? WEFT_ENCODE_BEGIN : 0;
+    TRY(add_text(encoder, "", 0, begin | WEFT_ENCODE_UNENDED, out, error));
+    TRY(add_rearranged(encoder, document, text, length, out, error));
+    return add_text(encoder, "", 0, begin | WEFT_ENCODE_CONTINUES, out, error);
+}
+
 static bool is_filled(const weft_fill_middle *fill, uint64_t document)
 {
     if (fill->rate <= 0) return false;
@@ -125,8 +135,9 @@ static weft_status encode_text(weft_passage_encoder *encoder, const weft_passage
     if (piece->begins && piece->ends && is_filled(&options->fill, document))
         return add_filled(encoder, document, text, length, out, error);
     unsigned flags = text_flags(options);
-    if (piece->begins && options->begin) flags |= WEFT_ENCODE_BEGIN;
+    if (options->begin) flags |= WEFT_ENCODE_BEGIN;
     if (!piece->begins) flags |= WEFT_ENCODE_CONTINUES;
+    if (!piece->ends) flags |= WEFT_ENCODE_UNENDED;
     return add_text(encoder, text, length, flags, out, error);
 }
 

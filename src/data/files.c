@@ -301,3 +301,8 @@ weft_status weft_files_read(weft_files *files, size_t file, uint64_t offset, siz
     give_back(files, &borrowed);
     return status;
 }
+
+uint64_t weft_files_pages(const weft_files *files, size_t file)
+{
+    return files->files[file].pages;
+}

@@ -32,6 +32,9 @@ typedef struct weft_excerpt {
 weft_status weft_files_add(weft_files *files, const char *path, size_t *out_number, weft_excerpt *out,
                            weft_error *error) WEFT_CHECKED;
 
+/* A hash of the first and the last page of a file. */
+uint64_t weft_files_pages(const weft_files *files, size_t file);
+
 /* Bytes offset .. offset + count - 1, which lay in the file when it was added. ahead: how many bytes behind them will
  * be wanted soon, a hint. WEFT_FAILED names file and byte: the file is gone, cut short, has grown, its first or last
  * page is another, or the system cannot read it. A file that is only touched, or changed in between, is read as it is;

@@ -52,6 +52,13 @@ static weft_status fill(weft_inflate *inflate, weft_error *error)
     return WEFT_OK;
 }
 
+/* A frame, or one that is skipped, with which pzstd and seekable files begin. */
+static bool is_zstandard(const unsigned char *head, size_t count)
+{
+    return count >= 4 && (memcmp(head, "\x28\xb5\x2f\xfd", 4) == 0 ||
+                          ((head[0] & 0xf0) == 0x50 && memcmp(head + 1, "\x2a\x4d\x18", 3) == 0));
+}
+
 static weft_status begin_packing(weft_inflate *inflate, weft_error *error)
 {
     const unsigned char *head = inflate->buffer;
@@ -64,7 +71,7 @@ static weft_status begin_packing(weft_inflate *inflate, weft_error *error)
         inflate->packing = GZIP;
         if (inflateInit2(&inflate->gzip, ZLIB_WITH_GZIP_HEADER) != Z_OK)
             FAIL(error, WEFT_NO_MEMORY, "%s: out of memory for unpacking", inflate->name);
-    } else if (count >= 4 && memcmp(head, "\x28\xb5\x2f\xfd", 4) == 0) {
+    } else if (is_zstandard(head, count)) {
         inflate->packing = ZSTANDARD;
         inflate->zstandard = ZSTD_createDStream();
         if (!inflate->zstandard) FAIL(error, WEFT_NO_MEMORY, "%s: out of memory for unpacking", inflate->name);

@@ -3,11 +3,14 @@
 #include "base/file.h"
 #include "data/pack.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -41,7 +44,8 @@ typedef struct {
     uint64_t fingerprint;
     uint64_t begun; /* documents that were read */
     uint64_t since; /* bytes of text since the last safe place */
-    char progress[PATH];
+    char progress[PATH], lock_path[PATH];
+    int lock_file; /* held while it is there; -1: not held */
 
     job *jobs; /* (job_count) a ring: written, encoded and read in this order */
     size_t job_count;
@@ -109,8 +113,6 @@ static weft_status start_thread(course *self, weft_error *error)
         return WEFT_OK;
     }
     weft_free(it);
-    weft_passage_encoder_destroy(self->encoders[self->started]);
-    self->encoders[self->started] = NULL;
     FAIL(error, WEFT_FAILED, "cannot start a thread: %s", strerror(reason));
 }
 
@@ -133,10 +135,8 @@ static void end_threads(course *self)
     self->ended = true;
     pthread_cond_broadcast(&self->changed);
     pthread_mutex_unlock(&self->lock);
-    for (int i = 0; i < self->started; i++) {
-        pthread_join(self->threads[i], NULL);
-        weft_passage_encoder_destroy(self->encoders[i]);
-    }
+    for (int i = 0; i < self->started; i++) pthread_join(self->threads[i], NULL);
+    for (int i = 0; self->encoders && i < self->options->threads; i++) weft_passage_encoder_destroy(self->encoders[i]);
     for (size_t i = 0; i < self->job_count && self->jobs; i++) {
         weft_passage_batch_fini(&self->jobs[i].batch);
         weft_coded_fini(&self->jobs[i].coded);
@@ -176,7 +176,8 @@ static weft_status write_piece(course *self, const job *done, size_t index, weft
     return done->batch.pieces[index].ends ? weft_megatron_writer_end(self->writer, error) : WEFT_OK;
 }
 
-/* All that was written is on disk, and so is where to go on. */
+/* All that was written is on disk, and so is where to go on. Open blocks are filled up and written for it: packed,
+ * these places must depend on the text alone, not on when a run was stopped. */
 static weft_status make_safe(course *self, const job *last, weft_error *error)
 {
     weft_megatron_state state;
@@ -191,9 +192,10 @@ static weft_status make_safe(course *self, const job *last, weft_error *error)
                  " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
                  self->fingerprint, last->place.input, last->place.offset, last->place.line, begun,
                  self->totals.documents, state.tokens, state.sequences, state.documents, state.open_tokens, state.bits);
+    TRY(weft_file_write(self->progress, text, (size_t)length, error));
     self->since = 0;
     self->safe = self->totals;
-    return weft_file_write(self->progress, text, (size_t)length, error);
+    return WEFT_OK;
 }
 
 static job *wait_for_job(course *self)
@@ -282,7 +284,9 @@ static weft_status read_progress(course *self, weft_megatron_state *state, weft_
                       &state->tokens, &state->sequences, &state->documents, &state->open_tokens, &state->bits);
     weft_text_fini(&text);
     TRY(status);
-    if (read != 11 || known != self->fingerprint)
+    if (read != 11)
+        FAIL(error, WEFT_INVALID, "%s: does not say where an earlier run has come to: say --anew", self->progress);
+    if (known != self->fingerprint)
         FAIL(
             error, WEFT_INVALID,
             "%s: an earlier run with other inputs or options was ended in the middle: go on as it began, or say --anew",
@@ -291,16 +295,57 @@ static weft_status read_progress(course *self, weft_megatron_state *state, weft_
     return WEFT_OK;
 }
 
+/* PREFIX.bin and so on must not be there, or be what may be replaced. */
+static weft_status check_output(const course *self, const char *ending, weft_error *error)
+{
+    char path[PATH + 16];
+    const char *prefix = self->options->prefix;
+    size_t length = strlen(prefix), tail = strlen(ending);
+    if (length >= tail && strcmp(prefix + length - tail, ending) == 0)
+        FAIL(error, WEFT_INVALID, "%s: is to be a prefix, without %s", prefix, ending);
+    snprintf(path, sizeof path, "%s%s", prefix, ending);
+    if (weft_path_is_folder(path)) FAIL(error, WEFT_INVALID, "%s: is a folder: name another prefix", path);
+    /* A run that was ended while its files got their names, the index last, may go on. */
+    bool own = strcmp(ending, ".idx") != 0 && weft_path_exists(self->progress);
+    if (!self->options->anew && !own && weft_path_exists(path))
+        FAIL(error, WEFT_INVALID, "%s: is there already: name another prefix, or say --anew", path);
+    return WEFT_OK;
+}
+
 static weft_status check_prefix(course *self, weft_error *error)
 {
+    static const char *const endings[] = {".idx", ".bin", ".mask"};
     const char *prefix = self->options->prefix;
-    char index[PATH];
-    if (snprintf(index, sizeof index, "%s.idx", prefix) >= (int)sizeof index ||
+    size_t length = strlen(prefix);
+    if (snprintf(self->lock_path, sizeof self->lock_path, "%s.lock.part", prefix) >= (int)sizeof self->lock_path ||
         snprintf(self->progress, sizeof self->progress, "%s.progress", prefix) >= (int)sizeof self->progress)
         FAIL(error, WEFT_INVALID, "%s: the name is too long", prefix);
-    if (!self->options->anew && weft_path_exists(index))
-        FAIL(error, WEFT_INVALID, "%s: is there already: name another prefix, or say --anew", index);
+    if (length == 0 || prefix[length - 1] == '/')
+        FAIL(error, WEFT_INVALID, "'%s': is no prefix of names of files", prefix);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) TRY(check_output(self, endings[i], error));
     return WEFT_OK;
+}
+
+/* Two runs would write into each other's files. Who has removed the file, whose lock was waited for, was just done. */
+static weft_status take_lock(course *self, weft_error *error)
+{
+    struct stat info;
+    int file = -1;
+    TRY(weft_file_append(self->lock_path, &file, error));
+    bool held = flock(file, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK; /* or there are no locks */
+    if (held && fstat(file, &info) == 0 && info.st_nlink > 0) {
+        self->lock_file = file;
+        return WEFT_OK;
+    }
+    close(file);
+    FAIL(error, WEFT_INVALID, "%s: another run is writing it: name another prefix, or wait", self->options->prefix);
+}
+
+static void release_lock(course *self)
+{
+    if (self->lock_file < 0) return;
+    unlink(self->lock_path);
+    close(self->lock_file);
 }
 
 static weft_status open_inputs(course *self, weft_error *error)
@@ -337,6 +382,7 @@ static weft_status open_writer(course *self, weft_error *error)
     self->totals.documents = self->totals.resumed;
     self->totals.tokens = state.tokens;
     self->safe = self->totals;
+    if (!found) unlink(self->progress); /* it says nothing of the files that are begun now */
     TRY(weft_megatron_writer_create(&options, &self->writer, error));
     if (found) TRY(weft_passages_seek(self->pieces, place, error));
     if (self->options->pack == 0) return WEFT_OK;
@@ -347,6 +393,7 @@ static weft_status open_writer(course *self, weft_error *error)
 static weft_status run(course *self, weft_error *error)
 {
     TRY(check_prefix(self, error));
+    TRY(take_lock(self, error));
     TRY(open_inputs(self, error));
     TRY(open_writer(self, error));
     TRY(start_threads(self, error));
@@ -356,6 +403,7 @@ static weft_status run(course *self, weft_error *error)
         self->totals.stopped = true;
         return WEFT_OK;
     }
+    if (self->totals.tokens == 0) FAIL(error, WEFT_INVALID, "the inputs hold no text: there is nothing to write");
     if (self->pack) TRY(weft_pack_flush(self->pack, error));
     TRY(weft_megatron_writer_finish(self->writer, error));
     unlink(self->progress);
@@ -376,12 +424,13 @@ static void leave_aside(const course *self)
 
 weft_status weft_tokenize(const weft_tokenize_options *options, weft_tokenize_totals *out, weft_error *error)
 {
-    course self = {.options = options};
+    course self = {.options = options, .lock_file = -1};
     pthread_mutex_init(&self.lock, NULL);
     pthread_cond_init(&self.changed, NULL);
     weft_status status = run(&self, error);
     if (status != WEFT_OK || self.totals.stopped) leave_aside(&self);
     end_threads(&self);
+    release_lock(&self);
     if (self.pack) {
         self.totals.filled = weft_pack_filled(self.pack);
         self.totals.cut = weft_pack_cut(self.pack);

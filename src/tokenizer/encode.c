@@ -235,9 +235,10 @@ static weft_status encode(weft_encoder *encoder, const unsigned char *text, size
     TRY(weft_utf8_mend(&text, &length, tokenizer->mend_each_byte, &encoder->mended, error));
     bool begins = !(flags & WEFT_ENCODE_CONTINUES);
     weft_segment whole = {.text = text, .length = length, .begins = begins, .first = begins, .last = true};
-    if (flags & WEFT_ENCODE_BEGIN) TRY(add_list(encoder->tokens, &tokenizer->prefix, error));
+    bool round = flags & WEFT_ENCODE_BEGIN;
+    if (round && begins) TRY(add_list(encoder->tokens, &tokenizer->prefix, error));
     TRY(take_segments(encoder, &tokenizer->raw, whole, flags, normalize_segment, error));
-    return flags & WEFT_ENCODE_BEGIN ? add_list(encoder->tokens, &tokenizer->suffix, error) : WEFT_OK;
+    return round && !(flags & WEFT_ENCODE_UNENDED) ? add_list(encoder->tokens, &tokenizer->suffix, error) : WEFT_OK;
 }
 
 weft_status weft_encoder_encode(weft_encoder *encoder, const char *text, size_t length, unsigned flags,

@@ -64,6 +64,7 @@ typedef enum weft_encode_flags {
     WEFT_ENCODE_BEGIN = 1, /* with what the tokenizer puts in front of a text (mostly begin_of_text) and behind it */
     WEFT_ENCODE_PLAIN = 2, /* names of special tokens in the text are text like any other: for text of strangers */
     WEFT_ENCODE_CONTINUES = 4, /* the text was cut in front of this part by weft_tokenizer_cut */
+    WEFT_ENCODE_UNENDED = 8,   /* it was cut behind this part: nothing is put behind it */
 } weft_encode_flags;
 
 weft_status weft_encoder_create(const weft_tokenizer *tokenizer, weft_encoder **out, weft_error *error) WEFT_CHECKED;

@@ -251,6 +251,37 @@ static void test_files_and_ends(void **state)
     expect_rows(document_of, stream, (count - 1) / T, tokens, targets, begins);
 }
 
+static uint64_t known_by(const char *path)
+{
+    weft_data *data = test_open(test_options(path, T, 0));
+    uint64_t fingerprint = weft_data_fingerprint(data);
+    weft_data_close(data);
+    return fingerprint;
+}
+
+/* Other documents or another mask are other data, though the tokens are the same. */
+static void test_known_by_all(void **state)
+{
+    (void)state;
+    static const uint32_t others[] = {0, 1, 2, 3, 5, 6};
+    uint32_t numbers[TOKENS] = {0};
+    unsigned char mask[WEFT_MASK_HEAD + (TOKENS + 7) / 8] = {0};
+    test_make_folder("known");
+    test_put_numbers("known/a.bin", numbers, TOKENS, 4, false);
+    test_put("known/a.idx", image, make_index(4, 4, lengths, SEQUENCES, documents, ENTRIES));
+    uint64_t first = known_by(test_path("known"));
+    test_put("known/a.idx", image, make_index(4, 4, lengths, SEQUENCES, others, ENTRIES));
+    uint64_t second = known_by(test_path("known"));
+    assert_int_not_equal(second, first);
+    weft_mask_head(TOKENS, mask);
+    test_put("known/a.mask", mask, sizeof mask);
+    uint64_t third = known_by(test_path("known"));
+    assert_int_not_equal(third, second);
+    mask[sizeof mask - 1] = 1;
+    test_put("known/a.mask", mask, sizeof mask);
+    assert_int_not_equal(known_by(test_path("known")), third);
+}
+
 /* A mask beside tokens takes targets away; one of other tokens is refused. */
 static void test_mask(void **state)
 {
@@ -282,8 +313,10 @@ static void test_mask(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types),     cmocka_unit_test(test_no_tokens),      cmocka_unit_test(test_wrong_indexes),
-        cmocka_unit_test(test_documents), cmocka_unit_test(test_files_and_ends), cmocka_unit_test(test_mask),
+        cmocka_unit_test(test_types),          cmocka_unit_test(test_no_tokens),
+        cmocka_unit_test(test_wrong_indexes),  cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_files_and_ends), cmocka_unit_test(test_mask),
+        cmocka_unit_test(test_known_by_all),
     };
     return cmocka_run_group_tests(tests, test_make_root, test_remove_root);
 }

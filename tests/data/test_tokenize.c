@@ -13,7 +13,7 @@
 
 static weft_tokenizer *tokenizer;
 
-/* Bytes, four merges, and special tokens. */
+/* Bytes, four merges, special tokens, and two of these round a text. */
 static void make_tokenizer(void)
 {
     static const char *const specials[] = {"<|endoftext|>", "<|im_start|>", "<|im_end|>", "<fim_prefix>",
@@ -22,12 +22,20 @@ static void make_tokenizer(void)
     weft_error error;
     weft_text_init(&text);
     small_tokenizer_write(specials, 8, &text);
+    text.length -= strlen("}\n");
+    weft_text_add(&text,
+                  ", \"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": ["
+                  "{\"SpecialToken\": {\"id\": \"<s>\", \"type_id\": 0}}, {\"Sequence\": {\"id\": \"A\", "
+                  "\"type_id\": 0}}, {\"SpecialToken\": {\"id\": \"</s>\", \"type_id\": 0}}], "
+                  "\"special_tokens\": {\"<s>\": {\"id\": \"<s>\", \"ids\": [%d], \"tokens\": [\"<s>\"]}, "
+                  "\"</s>\": {\"id\": \"</s>\", \"ids\": [%d], \"tokens\": [\"</s>\"]}}}}\n",
+                  SMALL_SPECIALS + 6, SMALL_SPECIALS + 7);
     const char *path = test_put("tokenizer.json", weft_text_get(&text), text.length);
     if (weft_tokenizer_create(path, NULL, &tokenizer, &error) != WEFT_OK) fail_msg("%s", error.text);
     weft_text_fini(&text);
 }
 
-enum { END = SMALL_SPECIALS, USER, FIM_PREFIX = SMALL_SPECIALS + 3, FIM_SUFFIX, FIM_MIDDLE };
+enum { END = SMALL_SPECIALS, USER, FIM_PREFIX = SMALL_SPECIALS + 3, FIM_SUFFIX, FIM_MIDDLE, BEGIN_MARK, END_MARK };
 
 static weft_tokenize_options options_of(const char *const *inputs, size_t count, const char *prefix)
 {
@@ -119,7 +127,7 @@ static void encode_all(const weft_text *texts, size_t count, weft_token_list *ou
     }
 }
 
-enum { TEXTS = 7 };
+enum { TEXTS = 7, SKIPPED = 12 };
 
 /* Text files of a folder, one of them longer than several batches; the same as JSONL, packed or not, and from a pipe.
  */
@@ -163,8 +171,9 @@ static void test_forms(void **state)
     expect_same("of-texts", "of-gzip", ".bin");
 
     size_t room = ZSTD_compressBound(lines.length);
-    char *bytes = malloc(room);
-    size_t length = ZSTD_compress(bytes, room, lines.bytes, lines.length, 1);
+    char *bytes = malloc(room + SKIPPED);
+    memcpy(bytes, "\x50\x2a\x4d\x18\4\0\0\0four", SKIPPED); /* a frame that says nothing of the text */
+    size_t length = SKIPPED + ZSTD_compress(bytes + SKIPPED, room, lines.bytes, lines.length, 1);
     const char *zstandard[] = {test_put("lines.ndjson.zst", bytes, length)};
     run(options_of(zstandard, 1, "of-zstandard"));
     expect_same("of-texts", "of-zstandard", ".bin");
@@ -356,6 +365,161 @@ static void test_packed_and_stopped(void **state)
     options.stop = NULL;
     run(options);
     for (int i = 0; i < 3; i++) expect_same("blocks-whole", "blocks", endings[i]);
+}
+
+static const char *put_long_text(const char *name, size_t length)
+{
+    weft_text text;
+    weft_text_init(&text);
+    make_text(&text, length, 7);
+    const char *path = test_put(name, weft_text_get(&text), text.length);
+    weft_text_fini(&text);
+    return path;
+}
+
+static bool is_there(const char *name)
+{
+    return weft_path_exists(test_path(name));
+}
+
+/* Where a run begins anew, nothing is left that another one could take for its own. */
+static void test_anew(void **state)
+{
+    (void)state;
+    const char *inputs[] = {put_long_text("anew.txt", 6000000)};
+    stopping it = {0, 1};
+    weft_tokenize_options first = options_of(inputs, 1, "anew"), other = first;
+    run(options_of(inputs, 1, "anew-whole"));
+    first.stop = other.stop = stops;
+    first.context = other.context = &it;
+    assert_true(run(first).stopped);
+    assert_true(is_there("anew.progress"));
+    it = (stopping){0, 0};
+    other.anew = true;
+    other.encode.end_of_text = -1;
+    assert_true(run(other).stopped);
+    assert_false(is_there("anew.progress"));
+    assert_false(is_there("anew.bin.part"));
+    first.stop = NULL;
+    assert_int_equal(run(first).resumed, 0);
+    expect_same("anew-whole", "anew", ".bin");
+}
+
+/* Blocks are filled up at places that the text decides: stopped in front of the first one, all is done again. */
+static void test_packed_resumed(void **state)
+{
+    (void)state;
+    const char *inputs[] = {put_long_text("packed.txt", 6000000)};
+    stopping it = {0, 2};
+    weft_tokenize_options options = options_of(inputs, 1, "packed-whole");
+    options.pack = 1000;
+    run(options);
+    options.prefix = test_path("packed-parts");
+    options.stop = stops;
+    options.context = &it;
+    weft_tokenize_totals totals = run(options);
+    assert_true(totals.stopped);
+    assert_int_equal(totals.documents, 0);
+    options.stop = NULL;
+    run(options);
+    expect_same("packed-whole", "packed-parts", ".bin");
+    expect_same("packed-whole", "packed-parts", ".idx");
+    expect_same("packed-whole", "packed-parts", ".mask");
+}
+
+/* What has the names of the data set stays as it is, and is named before there was work for nothing. */
+static void test_names(void **state)
+{
+    (void)state;
+    const char *inputs[] = {test_put_text("names.txt", "in the")};
+    test_put_text("kept.bin", "mine");
+    test_put_text("masked.mask", "mine");
+    test_make_folder("folder.mask");
+    refuse(options_of(inputs, 1, "kept"), "kept.bin: is there already");
+    refuse(options_of(inputs, 1, "masked"), "masked.mask: is there already");
+    refuse(options_of(inputs, 1, "folder"), "folder.mask: is a folder");
+    refuse(options_of(inputs, 1, "kept.bin"), "kept.bin: is to be a prefix, without .bin");
+    refuse(options_of(inputs, 1, "folder/"), "is no prefix of names of files");
+    weft_text kept = read_file("kept", ".bin");
+    assert_string_equal(weft_text_get(&kept), "mine");
+    weft_text_fini(&kept);
+    assert_true(is_there("masked.mask"));
+    test_put_text("torn.progress", "weft tokenize 1 0123\n4 5");
+    refuse(options_of(inputs, 1, "torn"), "torn.progress: does not say where");
+    const char *empty[] = {test_put_text("empty.txt", "")};
+    refuse(options_of(empty, 1, "of-empty"), "the inputs hold no text");
+    assert_false(is_there("of-empty.bin.part"));
+}
+
+typedef struct {
+    const weft_tokenize_options *options;
+    int refused;
+} rival;
+
+static void run_beside(void *context, const weft_tokenize_totals *totals)
+{
+    rival *it = context;
+    weft_tokenize_options options = *it->options;
+    weft_error error;
+    weft_tokenize_totals ignored;
+    (void)totals;
+    options.tell = NULL;
+    options.anew = true;
+    assert_int_equal(weft_tokenize(&options, &ignored, &error), WEFT_INVALID);
+    test_says(error.text, "beside: another run is writing it");
+    it->refused++;
+}
+
+static void test_two_runs(void **state)
+{
+    (void)state;
+    const char *inputs[] = {test_put_text("beside.txt", "in the")};
+    weft_tokenize_options options = options_of(inputs, 1, "beside");
+    rival it = {&options, 0};
+    options.tell = run_beside;
+    options.context = &it;
+    run(options);
+    assert_int_equal(it.refused, 1);
+    assert_true(is_there("beside.idx"));
+    assert_false(is_there("beside.lock.part"));
+}
+
+/* What the tokenizer puts round a text stands round the whole of it, in however many pieces or parts it is read. */
+static void test_begin(void **state)
+{
+    (void)state;
+    enum { MOST = 3000000 };
+    weft_token_list wanted = {0};
+    weft_error error;
+    weft_text text;
+    weft_text_init(&text);
+    make_text(&text, MOST, 7);
+    const char *inputs[] = {put_long_text("begin.txt", MOST)};
+    int32_t *tokens = calloc(MOST, sizeof *tokens);
+    assert_non_null(tokens);
+    weft_tokenize_options options = options_of(inputs, 1, "begin");
+    options.encode.begin = true;
+    run(options);
+    size_t count = read_tokens("begin", tokens, MOST);
+    assert_int_equal(
+        weft_tokenizer_encode(tokenizer, weft_text_get(&text), text.length, WEFT_ENCODE_BEGIN, 1, &wanted, &error),
+        WEFT_OK);
+    assert_int_equal(count, wanted.count + 1);
+    assert_int_equal(wanted.ids[wanted.count - 1], END_MARK);
+    assert_memory_equal(tokens, wanted.ids, wanted.count * sizeof *tokens);
+
+    inputs[0] = test_put_text("begin-filled.txt", "in the thin");
+    options.prefix = test_path("begin-filled");
+    options.encode.fill = (weft_fill_middle){1, 0.5, FIM_PREFIX, FIM_MIDDLE, FIM_SUFFIX, 3};
+    run(options);
+    count = read_tokens("begin-filled", tokens, MOST);
+    assert_int_equal(tokens[0], BEGIN_MARK);
+    assert_int_equal(tokens[1], FIM_PREFIX);
+    assert_int_equal(tokens[count - 2], END_MARK);
+    assert_int_equal(tokens[count - 1], END);
+    free(tokens);
+    weft_token_list_fini(&wanted);
+    weft_text_fini(&text);
 }
 
 /* Undone, a document that was rearranged is what it was. */
@@ -570,6 +734,11 @@ int main(void)
         cmocka_unit_test(test_chat),
         cmocka_unit_test(test_packed),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_anew),
+        cmocka_unit_test(test_packed_resumed),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_two_runs),
+        cmocka_unit_test(test_begin),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
