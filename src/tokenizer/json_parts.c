@@ -110,7 +110,9 @@ static weft_status read_split(weft_tokenizer *tokenizer, const json_t *json, wef
     const char *literal = json_string_value(json_object_get(pattern, "String"));
     for (size_t i = 0; i < sizeof habits / sizeof *habits; i++) {
         if (strcmp(habits[i].behavior, behavior) != 0 || habits[i].invert != invert) continue;
-        if (expression) return weft_splitter_add_pattern(&tokenizer->splitter, expression, habits[i].habit, error);
+        if (expression)
+            return weft_splitter_add_pattern(&tokenizer->splitter, expression, WEFT_DIALECT_JSON, habits[i].habit,
+                                             error);
         if (literal) return weft_splitter_add_literal(&tokenizer->splitter, literal, habits[i].habit, error);
         FAIL(error, WEFT_INVALID, "pre_tokenizer: Split has neither a Regex nor a String");
     }

@@ -1,5 +1,6 @@
 #include "tokenizer/normalize.h"
 
+#include "base/utf8.h"
 #include "tokenizer/classes.h"
 
 #include <string.h>
@@ -111,6 +112,15 @@ static size_t get_offset(uint32_t unit)
     return (size_t)(unit >> 10) << ((unit & 1u << 9) >> 6);
 }
 
+/* A damaged map may point into the middle of a character. */
+static bool is_well(const char *text)
+{
+    uint32_t code;
+    for (int used; *text; text += used)
+        if ((used = weft_utf8_next(text, &code)) == 0) return false;
+    return true;
+}
+
 /* Bytes of the longest key that the text begins with, 0 when there is none, and what stands for them. */
 static size_t match_charsmap(const charsmap *map, const unsigned char *text, size_t length, const char **out)
 {
@@ -122,7 +132,8 @@ static size_t match_charsmap(const charsmap *map, const unsigned char *text, siz
         at ^= get_offset(unit);
         if (!(unit >> 8 & 1)) continue;
         uint32_t value = get_unit(map, at) & 0x7fffffff;
-        if (value >= map->texts_length) break;
+        bool whole = i + 1 == length || (text[i + 1] & 0xc0) != 0x80;
+        if (value >= map->texts_length || !whole || !is_well(map->texts + value)) break;
         best = i + 1;
         *out = map->texts + value;
     }

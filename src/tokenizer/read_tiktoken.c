@@ -113,7 +113,7 @@ static weft_status add_pattern(weft_tokenizer *tokenizer, const char *pattern, w
     if (is_name)
         FAIL(error, WEFT_INVALID, "no pattern is called %s; known are %s, or give the regular expression", pattern,
              WEFT_PATTERN_NAMES);
-    return weft_splitter_add_pattern(&tokenizer->splitter, pattern, WEFT_SPLIT_ISOLATED, error);
+    return weft_splitter_add_pattern(&tokenizer->splitter, pattern, WEFT_DIALECT_TIKTOKEN, WEFT_SPLIT_REMOVED, error);
 }
 
 weft_status weft_tokenizer_read_tiktoken(weft_tokenizer *tokenizer, const char *text, size_t length,

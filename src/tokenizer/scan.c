@@ -296,28 +296,32 @@ const unsigned char *weft_scan_each_marked(place at, place end)
 
 /* Line ends stand in files as \r and \n or as themselves; weft_pattern_by_text takes both. */
 const weft_pattern weft_patterns[] = {
-    {"gpt2", "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", scan_gpt2, true},
-    {NULL, "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", scan_gpt2, true},
-    {NULL, "'s|'t|'re|'ve|'m|'ll|'d| ?[\\p{L}]+| ?[\\p{N}]+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", scan_gpt2, true},
-    {NULL, "'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s++$|\\s+(?!\\S)|\\s", scan_gpt2, true},
-    {"llama3", CONTRACTIONS WORDS "|\\p{N}{1,3}" SIGNS LINES_AND_BLANKS, scan_llama3, true},
-    {"qwen", CONTRACTIONS WORDS "|\\p{N}" SIGNS LINES_AND_BLANKS, scan_qwen, true},
+    {"gpt2", "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", scan_gpt2, true, false},
+    {NULL, "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", scan_gpt2, true,
+     false},
+    {NULL, "'s|'t|'re|'ve|'m|'ll|'d| ?[\\p{L}]+| ?[\\p{N}]+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", scan_gpt2, true,
+     false},
+    {NULL, "'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s++$|\\s+(?!\\S)|\\s", scan_gpt2, true,
+     false},
+    {"llama3", CONTRACTIONS WORDS "|\\p{N}{1,3}" SIGNS LINES_AND_BLANKS, scan_llama3, true, false},
+    {"qwen", CONTRACTIONS WORDS "|\\p{N}" SIGNS LINES_AND_BLANKS, scan_qwen, true, false},
     {"qwen3.5",
      CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*" LINES_AND_BLANKS,
-     scan_qwen35, true},
+     scan_qwen35, true, false},
     {"cl100k",
      "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+|\\s++$|\\s*"
      "[\\r\\n]|\\s+(?!\\S)|\\s",
-     scan_cl100k, true},
-    {"o200k", CASED_1 CONTRACTIONS "?" CASED_2 CONTRACTIONS "?|\\p{N}{1,3}" SLASHED LINES_AND_BLANKS, scan_o200k, true},
-    {"tekken", CASED_1 CASED_2 "|\\p{N}" SLASHED LINES_AND_BLANKS, scan_tekken, true},
+     scan_cl100k, true, true},
+    {"o200k", CASED_1 CONTRACTIONS "?" CASED_2 CONTRACTIONS "?|\\p{N}{1,3}" SLASHED LINES_AND_BLANKS, scan_o200k, true,
+     false},
+    {"tekken", CASED_1 CASED_2 "|\\p{N}" SLASHED LINES_AND_BLANKS, scan_tekken, true, false},
     /* The three of DeepSeek, one after the other. */
-    {NULL, "\\p{N}{1,3}", scan_three_digits, false},
-    {NULL, "[一-龥぀-ゟ゠-ヿ]+", scan_cjk, false},
+    {NULL, "\\p{N}{1,3}", scan_three_digits, false, false},
+    {NULL, "[一-龥぀-ゟ゠-ヿ]+", scan_cjk, false, false},
     {NULL,
      "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| "
      "?[\\p{P}\\p{S}]+[\\r\\n]*" LINES_AND_BLANKS,
-     scan_deepseek, true},
+     scan_deepseek, true, false},
 };
 const size_t weft_pattern_count = sizeof weft_patterns / sizeof *weft_patterns;
 

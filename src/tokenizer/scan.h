@@ -20,6 +20,7 @@ typedef struct weft_pattern {
     const char *text; /* the regular expression */
     weft_scanner *scan;
     bool parts_blanks; /* a word ends between a letter and a blank */
+    bool of_tiktoken;  /* in a tokenizer.json the same text would mean something else */
 } weft_pattern;
 
 extern const weft_pattern weft_patterns[];

@@ -44,44 +44,85 @@ weft_status weft_splitter_add_known(weft_splitter *splitter, const weft_pattern 
                     error);
 }
 
-/* PCRE2's \s has U+180E, its \w neither marks nor joiners. In a set of characters, \W and \S inside are left alone. */
+/* PCRE2's \s has U+180E, its \w neither marks nor joiners, its \h is no digit. In a set of characters, \W inside is
+ * left alone. */
 static void add_escape(weft_text *out, char letter, bool in_set)
 {
-    const char *members = letter == 's'   ? "\\p{White_Space}"
-                          : letter == 'S' ? "\\P{White_Space}"
-                          : letter == 'w' ? "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}"
-                          : letter == 'd' ? "\\p{Nd}"
-                                          : NULL;
-    bool one = letter != 'w';
+    static const struct {
+        char letter;
+        bool one; /* needs no set around it */
+        const char *members;
+    } escapes[] = {
+        {'s', true, "\\p{White_Space}"}, {'S', true, "\\P{White_Space}"},
+        {'d', true, "\\p{Nd}"},          {'D', true, "\\P{Nd}"},
+        {'h', false, "0-9A-Fa-f"},       {'w', false, "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}"},
+    };
+    for (size_t i = 0; i < sizeof escapes / sizeof *escapes; i++) {
+        if (escapes[i].letter != letter) continue;
+        weft_text_add(out, in_set || escapes[i].one ? "%s" : "[%s]", escapes[i].members);
+        return;
+    }
     if (letter == 'W' && !in_set)
         weft_text_add(out, "[^\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]");
-    else if (!members)
-        weft_text_add(out, "\\%c", letter);
     else
-        weft_text_add(out, in_set || one ? "%s" : "[%s]", members);
+        weft_text_add(out, "\\%c", letter);
 }
 
-/* The expression in PCRE2's words. */
-static void translate(const char *text, weft_text *out)
+/* A character in a set: a set in it adds its characters to it. False for what does more than that. */
+static bool add_in_set(const char **at, int *depth, weft_text *out)
 {
-    bool in_set = false;
+    const char *c = *at;
+    const char *named = strncmp(c, "[:", 2) == 0 ? strstr(c, ":]") : NULL;
+    if (named) {
+        weft_text_add_bytes(out, c, (size_t)(named + 2 - c));
+        *at = named + 1;
+        return true;
+    }
+    if (strncmp(c, "&&", 2) == 0 || strncmp(c, "[^", 2) == 0) return false;
+    *depth += *c == '[' ? 1 : *c == ']' ? -1 : 0;
+    bool inner = *c == '[' || (*c == ']' && *depth > 0);
+    if (!inner) weft_text_add_bytes(out, c, 1);
+    return true;
+}
+
+/* Whether an interval such as {1,3} and a + behind it begin here. */
+static bool repeats_interval(const char *c)
+{
+    size_t digits = *c == '{' ? strspn(c + 1, "0123456789,") : 0;
+    return digits > 0 && c[1 + digits] == '}' && c[2 + digits] == '+';
+}
+
+/* The expression in PCRE2's words; false when it cannot be said in them. */
+static bool translate(const char *text, weft_dialect dialect, weft_text *out)
+{
+    int depth = 0; /* of sets in sets */
     for (const char *c = text; *c; c++) {
         if (*c == '\\' && c[1]) {
-            add_escape(out, *++c, in_set);
+            add_escape(out, *++c, depth > 0);
             continue;
         }
-        if (*c == '[') in_set = true;
-        if (*c == ']') in_set = false;
+        if (depth > 0) {
+            if (!add_in_set(&c, &depth, out)) return false;
+            continue;
+        }
+        if (*c == '[') depth = 1;
+        if (dialect == WEFT_DIALECT_JSON && repeats_interval(c)) return false; /* repeats there, keeps here */
         weft_text_add_bytes(out, c, 1);
+        if (*c == '[' && c[1] == '^') weft_text_add_bytes(out, ++c, 1);
     }
+    return true;
 }
 
 static weft_status compile(const char *text, uint32_t options, pcre2_code **out, weft_error *error)
 {
     int number = 0;
     PCRE2_SIZE at = 0;
+    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
+    if (!context) FAIL(error, WEFT_NO_MEMORY, "out of memory while an expression is compiled");
+    pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     *out = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, options | PCRE2_UTF | PCRE2_NO_UTF_CHECK, &number,
-                         &at, NULL);
+                         &at, context);
+    pcre2_compile_context_free(context);
     if (!*out) {
         char reason[160] = "";
         pcre2_get_error_message(number, (PCRE2_UCHAR *)reason, sizeof reason);
@@ -105,27 +146,46 @@ static weft_status add_regex(weft_splitter *splitter, const char *text, uint32_t
     return status;
 }
 
-weft_status weft_splitter_add_pattern(weft_splitter *splitter, const char *text, weft_split_habit habit,
-                                      weft_error *error)
+static bool is_utf8(const char *text)
 {
+    for (size_t at = 0, length = strlen(text); at < length;) {
+        int bytes = weft_utf8_length((const unsigned char *)text + at, length - at);
+        if (bytes == 0) return false;
+        at += (size_t)bytes;
+    }
+    return true;
+}
+
+/* One that is run by PCRE2. */
+static weft_status add_other(weft_splitter *splitter, const char *text, weft_dialect dialect, weft_split_habit habit,
+                             weft_error *error)
+{
+    /* $ is the end of a line in Ruby's expressions, and of the text in Rust's. */
+    uint32_t options = PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C;
+    options |= dialect == WEFT_DIALECT_JSON ? PCRE2_MULTILINE : PCRE2_DOLLAR_ENDONLY;
+    weft_text translated;
+    weft_text_init(&translated);
+    bool said = translate(text, dialect, &translated);
+    weft_status status = weft_text_check(&translated, error);
+    if (status == WEFT_OK && !said)
+        status =
+            weft_fail(error, WEFT_INVALID,
+                      "the pattern %.200s has a set in a set or a + behind a brace, which weft does not know", text);
+    if (status == WEFT_OK) status = add_regex(splitter, weft_text_get(&translated), options, habit, error);
+    weft_text_fini(&translated);
+    return status;
+}
+
+weft_status weft_splitter_add_pattern(weft_splitter *splitter, const char *text, weft_dialect dialect,
+                                      weft_split_habit habit, weft_error *error)
+{
+    if (!is_utf8(text)) FAIL(error, WEFT_INVALID, "the pattern is not UTF-8");
     const weft_pattern *known = weft_pattern_by_text(text);
+    if (known && dialect == WEFT_DIALECT_JSON && known->of_tiktoken) known = NULL;
     /* Those that match every character leave nothing in between. */
     bool same = habit == WEFT_SPLIT_ISOLATED || (habit == WEFT_SPLIT_REMOVED && known && strstr(text, "\\s+"));
     if (known && same) return weft_splitter_add_known(splitter, known, error);
-    size_t length = strlen(text);
-    for (size_t at = 0; at < length;) {
-        int bytes = weft_utf8_length((const unsigned char *)text + at, length - at);
-        if (bytes == 0) FAIL(error, WEFT_INVALID, "the pattern is not UTF-8");
-        at += (size_t)bytes;
-    }
-    weft_text translated;
-    weft_text_init(&translated);
-    translate(text, &translated);
-    weft_status status = weft_text_check(&translated, error);
-    if (status == WEFT_OK)
-        status = add_regex(splitter, weft_text_get(&translated), PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, habit, error);
-    weft_text_fini(&translated);
-    return status;
+    return add_other(splitter, text, dialect, habit, error);
 }
 
 weft_status weft_splitter_add_literal(weft_splitter *splitter, const char *text, weft_split_habit habit,

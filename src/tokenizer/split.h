@@ -22,6 +22,9 @@ typedef enum weft_split_habit {
     WEFT_SPLIT_WITH_NEXT,
 } weft_split_habit;
 
+/* Whose regular expressions: what tokenizer.json means by one (Oniguruma's, of Ruby), or tiktoken (Rust's). */
+typedef enum weft_dialect { WEFT_DIALECT_JSON, WEFT_DIALECT_TIKTOKEN } weft_dialect;
+
 typedef struct weft_step {
     weft_scanner *scan;       /* or NULL: */
     struct weft_regex *regex; /* owned */
@@ -42,9 +45,9 @@ weft_status weft_splitter_add_scanner(weft_splitter *splitter, weft_scanner *sca
                                       weft_error *error) WEFT_CHECKED;
 weft_status weft_splitter_add_known(weft_splitter *splitter, const weft_pattern *pattern,
                                     weft_error *error) WEFT_CHECKED;
-/* An expression as tokenizer.json and tiktoken write them. WEFT_INVALID when it is none. */
-weft_status weft_splitter_add_pattern(weft_splitter *splitter, const char *text, weft_split_habit habit,
-                                      weft_error *error) WEFT_CHECKED;
+/* WEFT_INVALID when it is none, or is written in a way that PCRE2 takes for something else. */
+weft_status weft_splitter_add_pattern(weft_splitter *splitter, const char *text, weft_dialect dialect,
+                                      weft_split_habit habit, weft_error *error) WEFT_CHECKED;
 /* These very characters. */
 weft_status weft_splitter_add_literal(weft_splitter *splitter, const char *text, weft_split_habit habit,
                                       weft_error *error) WEFT_CHECKED;

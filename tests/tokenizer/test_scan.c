@@ -141,24 +141,29 @@ static void compare(const weft_pattern *row, weft_splitter *scanner, weft_splitt
     weft_text_fini(&text);
 }
 
+static void compare_row(const weft_pattern *row, weft_dialect dialect)
+{
+    weft_splitter scanner = {0}, regex = {0};
+    weft_text other; /* the same expression by a text that no scanner knows */
+    weft_error error;
+    weft_text_init(&other);
+    weft_text_add(&other, "(?:%s)", row->text);
+    assert_int_equal(weft_splitter_add_pattern(&scanner, row->text, dialect, WEFT_SPLIT_ISOLATED, &error), WEFT_OK);
+    assert_int_equal(weft_splitter_add_pattern(&regex, other.bytes, dialect, WEFT_SPLIT_ISOLATED, &error), WEFT_OK);
+    assert_true(weft_splitter_is_known(&scanner));
+    assert_false(weft_splitter_is_known(&regex));
+    compare(row, &scanner, &regex);
+    weft_text_fini(&other);
+    weft_splitter_fini(&scanner);
+    weft_splitter_fini(&regex);
+}
+
 static void test_scanners_split_as_their_expressions(void **state)
 {
     (void)state;
     for (size_t i = 0; i < weft_pattern_count; i++) {
-        weft_splitter scanner = {0}, regex = {0};
-        weft_text other; /* the same expression by a text that no scanner knows */
-        weft_error error;
-        weft_text_init(&other);
-        weft_text_add(&other, "(?:%s)", weft_patterns[i].text);
-        assert_int_equal(weft_splitter_add_pattern(&scanner, weft_patterns[i].text, WEFT_SPLIT_ISOLATED, &error),
-                         WEFT_OK);
-        assert_int_equal(weft_splitter_add_pattern(&regex, other.bytes, WEFT_SPLIT_ISOLATED, &error), WEFT_OK);
-        assert_true(weft_splitter_is_known(&scanner));
-        assert_false(weft_splitter_is_known(&regex));
-        compare(&weft_patterns[i], &scanner, &regex);
-        weft_text_fini(&other);
-        weft_splitter_fini(&scanner);
-        weft_splitter_fini(&regex);
+        compare_row(&weft_patterns[i], WEFT_DIALECT_TIKTOKEN);
+        if (!weft_patterns[i].of_tiktoken) compare_row(&weft_patterns[i], WEFT_DIALECT_JSON);
     }
 }
 
@@ -173,7 +178,7 @@ static void expect_split(const char *pattern, bool literal, weft_split_habit hab
     weft_text_init(&found);
     weft_text_add(&given, "%s", text);
     assert_int_equal(literal ? weft_splitter_add_literal(&splitter, pattern, habit, &error)
-                             : weft_splitter_add_pattern(&splitter, pattern, habit, &error),
+                             : weft_splitter_add_pattern(&splitter, pattern, WEFT_DIALECT_JSON, habit, &error),
                      WEFT_OK);
     split(&splitter, &given, &ends);
     for (size_t i = 0, at = 0; i < ends.count; at = ends.ends[i++])
@@ -202,11 +207,44 @@ static void test_habits_of_a_split(void **state)
                  "b"); /* U+180E is no blank */
 }
 
+/* What Oniguruma and PCRE2 read in two ways is read as tokenizers 0.23.3 does, or refused. */
+static void test_dialects(void **state)
+{
+    (void)state;
+    static const char *const refused[] = {"\\p{N}{1,3}+", "[a-z&&[^b]]+", "[a[^b]]"};
+    expect_split("a$", false, WEFT_SPLIT_ISOLATED, "ab a\nba", "ab |a|\nb|a");
+    expect_split("^b", false, WEFT_SPLIT_ISOLATED, "ab\nbb", "ab\n|b|b");
+    expect_split("\\h+", false, WEFT_SPLIT_ISOLATED, "xyzab12", "xyz|ab12");
+    expect_split(".+", false, WEFT_SPLIT_ISOLATED, "a\r\nb\nc", "a\r|\n|b|\n|c");
+    expect_split("[[:alpha:]]+", false, WEFT_SPLIT_ISOLATED,
+                 "a\xc3\xa9"
+                 "1",
+                 "a\xc3\xa9|1");
+    expect_split(" ?[^(\\s|[.,!?])]+", false, WEFT_SPLIT_ISOLATED, "Hello, (wor|ld)! x[y]",
+                 "Hello|, (|wor|||ld|)!| x[y]");
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        weft_splitter splitter = {0};
+        weft_error error;
+        assert_int_equal(
+            weft_splitter_add_pattern(&splitter, refused[i], WEFT_DIALECT_JSON, WEFT_SPLIT_ISOLATED, &error),
+            WEFT_INVALID);
+        assert_non_null(strstr(error.text, refused[i]));
+        weft_splitter_fini(&splitter);
+    }
+    const weft_pattern *cl100k = weft_pattern_by_name("cl100k"); /* means something else in a tokenizer.json */
+    weft_splitter splitter = {0};
+    weft_error error;
+    assert_int_equal(weft_splitter_add_pattern(&splitter, cl100k->text, WEFT_DIALECT_JSON, WEFT_SPLIT_ISOLATED, &error),
+                     WEFT_INVALID);
+    weft_splitter_fini(&splitter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scanners_split_as_their_expressions),
         cmocka_unit_test(test_habits_of_a_split),
+        cmocka_unit_test(test_dialects),
     };
     return cmocka_run_group_tests_name("tokenizer_scan", tests, NULL, NULL);
 }
