@@ -96,6 +96,8 @@ static weft_status run_job(const weft_arguments *arguments, const weft_job *job,
                                   .peak_seconds = 0.3,
                                   .late = weft_cli_late};
     options.observer = rank == 0 ? weft_run_observer_table(&observer) : weft_run_observer_silent();
+    options.observer.context = &observer;
+    options.observer.tokenised = weft_run_observer_tokenised;
     weft_status status = weft_train(job, &options, error);
     weft_cli_release_signals(); /* what follows training, a sample, ends at once */
     weft_run_observer_end_line(&observer);
@@ -120,9 +122,10 @@ static weft_status check_prompt(const weft_config *config, weft_error *error)
                                 "or more, such as run.sample_prompt=\"1 2\"");
 }
 
-static weft_status train(const weft_arguments *arguments, const weft_config *config, int32_t rank, weft_error *error)
+static weft_status train(const weft_arguments *arguments, weft_config *config, int32_t rank, weft_error *error)
 {
     weft_job *job = NULL;
+    TRY(weft_train_settle(config, error));
     TRY(check_prompt(config, error));
     TRY(weft_job_create(config, &job, error));
     weft_status status = run_job(arguments, job, rank, error);
@@ -130,9 +133,10 @@ static weft_status train(const weft_arguments *arguments, const weft_config *con
     return status;
 }
 
-static weft_status plan(const weft_arguments *arguments, const weft_config *config, weft_error *error)
+static weft_status plan(const weft_arguments *arguments, weft_config *config, weft_error *error)
 {
     weft_job *job = NULL;
+    TRY(weft_train_settle(config, error));
     TRY(check_prompt(config, error));
     TRY(weft_job_create(config, &job, error));
     weft_text notes;

@@ -128,12 +128,26 @@ static void compare_rates(const weft_config *now, const weft_config *then, int64
                   (long long)step + 1);
 }
 
+/* Where either run knows no tokenizer, its data are compared, as those of all runs. */
+static weft_status compare_tokenizers(const weft_config *now, const weft_config *then,
+                                      const weft_checkpoint *checkpoint, weft_error *error)
+{
+    const char *own = now->data.tokenizer_fingerprint, *known = then->data.tokenizer_fingerprint;
+    if (!*own || !*known || strcmp(own, known) == 0) return WEFT_OK;
+    return weft_config_complain(now, "data.tokenizer", error,
+                                "%s is another tokenizer than that of %s, which was %s (fingerprint %s, now %s): name "
+                                "that one, or another run.folder",
+                                now->data.tokenizer, weft_checkpoint_path(checkpoint), then->data.tokenizer, known,
+                                own);
+}
+
 static weft_status compare(const weft_job *job, const weft_data *data, weft_checkpoint *checkpoint, weft_text *notes,
                            weft_error *error)
 {
     weft_config old;
     TRY(weft_checkpoint_load_config(checkpoint, &old, error));
     weft_status status = compare_configs(job, checkpoint, &old, notes, error);
+    if (status == WEFT_OK) status = compare_tokenizers(job->config, &old, checkpoint, error);
     if (status == WEFT_OK) compare_rates(job->config, &old, weft_checkpoint_get_state(checkpoint)->step, notes);
     if (status == WEFT_OK) status = weft_text_check(notes, error);
     weft_config_fini(&old);

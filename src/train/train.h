@@ -7,6 +7,7 @@
 #ifndef WEFT_TRAIN_TRAIN_H
 #define WEFT_TRAIN_TRAIN_H
 
+#include "data/tokenize.h"
 #include "train/job.h"
 #include "train/record.h"
 
@@ -27,7 +28,7 @@ typedef struct weft_calibration {
 
 /* Every member may be NULL. A member that fails (a full disk, say) ends the run, after a checkpoint of what is done.
  * Told by rank 0, one call after the other, from whatever thread; but note, when a run is asked to stop while it waits,
- * by every process: give those of other ranks an observer with note only. */
+ * by every process, and tokenised by any: give those of other ranks an observer with these only. */
 typedef struct weft_observer {
     void *context;
     weft_status (*started)(void *context, const weft_run_start *start, weft_error *error);
@@ -40,6 +41,8 @@ typedef struct weft_observer {
     weft_status (*saved)(void *context, int64_t step, weft_error *error);
     weft_status (*timeline)(void *context, const weft_timeline_record *record, weft_error *error);
     void (*note)(void *context, const char *line);
+    /* Before the run starts, while its text is tokenised, by whichever process does it. */
+    void (*tokenised)(void *context, const weft_tokenize_totals *totals);
 } weft_observer;
 
 typedef struct weft_train_options {
@@ -58,6 +61,10 @@ typedef struct weft_train_options {
     bool *stopped;               /* set to whether a wish to stop, of any rank, ended the run; may be NULL */
     weft_observer observer;
 } weft_train_options;
+
+/* Writes into a configuration what checkpoints are to keep of its tokenizer: the fingerprint. WEFT_INVALID by key when
+ * there is no such tokenizer, or it does not fit the model. */
+weft_status weft_train_settle(weft_config *config, weft_error *error) WEFT_CHECKED;
 
 /* Whether there is what training reads: WEFT_INVALID for data that cannot be opened. Adds to notes what a user may not
  * have meant of them, a line each. Nothing is kept open. */
