@@ -75,7 +75,7 @@ static weft_status measure_tokens(weft_input *input, int64_t vocabulary, weft_er
     return status;
 }
 
-/* One opening. */
+/* One opening of an input. */
 typedef struct {
     weft_input *input;
     const weft_config *config;
@@ -85,23 +85,23 @@ typedef struct {
     size_t own_count;
     bool lacks;                /* tokens that are not made here */
     weft_tokenize_totals made; /* of the text that is tokenised now */
-} opening;
+} entry;
 
 static bool wants_stop(void *context)
 {
-    const weft_train_options *options = ((const opening *)context)->options;
+    const weft_train_options *options = ((const entry *)context)->options;
     return options && options->stop && *options->stop;
 }
 
 static void tell(void *context, const weft_tokenize_totals *totals)
 {
-    opening *self = context;
+    entry *self = context;
     const weft_train_options *options = self->options;
     self->made = *totals;
     if (options && options->observer.tokenised) options->observer.tokenised(options->observer.context, totals);
 }
 
-static void tell_made(const opening *self, const char *path, const char *prefix)
+static void tell_made(const entry *self, const char *path, const char *prefix)
 {
     const weft_observer *observer = &self->options->observer;
     char line[512];
@@ -112,7 +112,7 @@ static void tell_made(const opening *self, const char *path, const char *prefix)
 }
 
 /* Text becomes the tokens that a cache holds of it. */
-static weft_status find_tokens(opening *self, const char *key, const char *path, const char **out, weft_error *error)
+static weft_status find_tokens(entry *self, const char *key, const char *path, const char **out, weft_error *error)
 {
     *out = path;
     if (!self->input->tokenizer || !*path) return WEFT_OK;
@@ -139,7 +139,7 @@ static weft_status find_tokens(opening *self, const char *key, const char *path,
 }
 
 /* Of all paths, before any is opened. */
-static weft_status find_all(opening *self, weft_data_source *sources, weft_data_options *options, weft_error *error)
+static weft_status find_all(entry *self, weft_data_source *sources, weft_data_options *options, weft_error *error)
 {
     const weft_config *config = self->config;
     bool listed = config->data.sources.count > 0;
@@ -180,7 +180,7 @@ static int64_t end_of_text(const weft_input *input, const weft_config *config)
     return weft_tokenizer_end_of_text(input->tokenizer);
 }
 
-static weft_status open_data(opening *self, weft_data_source *sources, weft_error *error)
+static weft_status open_data(entry *self, weft_data_source *sources, weft_error *error)
 {
     const weft_config *config = self->config;
     bool text = self->input->tokenizer && config->data.format == WEFT_CONFIG_TEXT; /* and tokens now */
@@ -208,12 +208,12 @@ weft_status weft_input_open(weft_input *input, const weft_config *config, const 
     /* No data, should they lie below data.path: what this run writes and is described by. */
     const char *const own[] = {config->run.folder, weft_config_name(config), "/dev/stdout", "/dev/stderr",
                                config->data.cache};
-    opening self = {.input = input,
-                    .config = config,
-                    .options = options,
-                    .notes = notes,
-                    .own = own,
-                    .own_count = sizeof own / sizeof *own};
+    entry self = {.input = input,
+                  .config = config,
+                  .options = options,
+                  .notes = notes,
+                  .own = own,
+                  .own_count = sizeof own / sizeof *own};
     weft_data_source *sources = NULL;
     *input = (weft_input){0};
     weft_arena_init(&input->arena);

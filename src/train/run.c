@@ -54,14 +54,14 @@ weft_status weft_train(const weft_job *job, const weft_train_options *options, w
     bool trial = options->trial_steps > 0;
     weft_status status = trial ? WEFT_OK : check_memory(job, error);
     if (status == WEFT_OK) status = weft_allocate((size_t)job->workers, sizeof *all.loops, &all.loops, error);
+    if (status == WEFT_OK && !trial) status = weft_resume_open(job, options->resume, &resumed, &notes, error);
     if (status == WEFT_OK) status = weft_input_open(&all.input, job->config, options, &notes, error);
     all.common.input = &all.input;
     all.common.data = all.input.data;
     if (status == WEFT_OK) all.common.fingerprint = weft_data_fingerprint(all.common.data);
     weft_job_notes(job, &notes);
     if (status == WEFT_OK && !trial) weft_data_describe(all.common.data, &notes);
-    if (status == WEFT_OK && !trial)
-        status = weft_resume_open(job, all.common.data, options->resume, &resumed, &notes, error);
+    if (status == WEFT_OK && resumed) status = weft_resume_check(job, all.common.data, resumed, error);
     if (status == WEFT_OK) status = weft_text_check(&notes, error);
     all.common.resumed = resumed;
     all.common.notes = weft_text_get(&notes);
