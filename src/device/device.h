@@ -127,7 +127,7 @@ typedef struct weft_device_operations {
 
     /* out (rows, C) = wte[token - first] + wpe[positions[row]]; zeros where the table does not hold the token, so that
      * the sum over all slices of a vocabulary is that of the whole. wte (V, C), wpe (T, C) or NULL; positions (rows),
-     * each below T, or NULL: row % T. */
+     * each a row of wpe, or NULL: row % T. */
     void (*embed_forward)(weft_device *device, weft_stream *stream, const weft_embed *embed, const int32_t *tokens,
                           const int32_t *positions, const void *wte, const void *wpe, void *out);
     /* dwte (V, C) of the rows whose token the table holds; dwpe (T, C) of every row, the same on all slices. Rows are
@@ -159,8 +159,8 @@ typedef struct weft_device_operations {
     void (*activation_backward)(weft_device *device, weft_stream *stream, const weft_activation *activation,
                                 const void *x, const void *dy, void *dx);
 
-    /* In place. cosine, sine: (T, D/2). positions (B T), each below T, or NULL: row % T. direction +1 forward, -1
-     * backward. */
+    /* In place. cosine, sine: (T, D/2). positions (B T), each a row of these, or NULL: row % T. direction +1 forward,
+     * -1 backward. */
     void (*rotary)(weft_device *device, weft_stream *stream, const weft_rotary *rotary, const int32_t *positions,
                    const float *cosine, const float *sine, int direction, void *x);
 
@@ -173,6 +173,13 @@ typedef struct weft_device_operations {
     void (*attention_backward)(weft_device *device, weft_stream *stream, const weft_attention *attention,
                                const int32_t *documents, const void *qkv, const void *out, const float *logsumexp,
                                const void *dout, void *dqkv, void *workspace);
+
+    /* Attention of new tokens that come behind `past` others of their sequence, whose keys and values lie in a cache
+     * (B, T, 2 G D): keys, then values. qkv (B rows, (H + 2 G) D); those of the new tokens go to rows past .. past +
+     * rows - 1 of the cache, of which each then sees the ones up to its own within the window. out (B rows, H D).
+     * past + rows <= T. workspace: attention_workspace bytes. NULL: the device has no such operation. */
+    void (*attention_step)(weft_device *device, weft_stream *stream, const weft_attention *attention, int64_t past,
+                           int64_t rows, const void *qkv, void *cache, void *out, void *workspace);
 
     void (*add)(weft_device *device, weft_stream *stream, int64_t count, const void *a, const void *b,
                 void *out); /* storage */

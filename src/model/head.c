@@ -51,6 +51,15 @@ static void loss(const weft_run *run, bool gradient, float *out)
                                run->buffers->scalars, gradient, out);
 }
 
+/* Nothing has turned them into their gradient: only forward runs are asked for them. */
+static void show_logits(const weft_run *run)
+{
+    const weft_linear *shape = &run->stage->operations.head;
+    size_t element = weft_element_bytes(run->stage->shape.options.element);
+    run->op->copy(run->device, run->stream, run->buffers->logits, AT(LOGITS),
+                  (size_t)(shape->rows * shape->out) * element);
+}
+
 void weft_head_forward(const weft_run *run)
 {
     const weft_stage_shape *shape = &run->stage->shape;
@@ -58,6 +67,7 @@ void weft_head_forward(const weft_run *run)
     norm(run, run->stage->operations.norm.rows, input(run));
     product(run, rows, AT(LOGITS));
     loss(run, !shape->recompute && !shape->forward_only, run->buffers->loss);
+    if (run->buffers->logits != NULL) show_logits(run);
 }
 
 /* Only where layers are not divided: B rows are gathered, not own ones. */

@@ -31,6 +31,16 @@ static void rotate(const weft_run *run, int direction, void *qkv)
                     stage->sine, direction, qkv);
 }
 
+/* The layer's part of the cache. */
+static void attention_step(const weft_run *run, int32_t layer)
+{
+    const weft_stage *stage = run->stage;
+    size_t bytes = weft_stage_cache_bytes(&stage->shape) / (size_t)stage->shape.layer_count;
+    unsigned char *cache = (unsigned char *)run->buffers->cache + (size_t)layer * bytes;
+    run->op->attention_step(run->device, run->stream, &stage->operations.attention, run->buffers->past, stage->shape.T,
+                            AT(QKV), cache, AT(ATTENTION), run->workspace);
+}
+
 static void attention_forward(const weft_run *run, int32_t layer)
 {
     const weft_stage_operations *shape = &run->stage->operations;
@@ -38,8 +48,11 @@ static void attention_forward(const weft_run *run, int32_t layer)
     run->op->linear_forward(run->device, run->stream, &shape->qkv, weft_run_gather(run, AT(NARROW)), WEIGHT(QKV_WEIGHT),
                             WEIGHT(QKV_BIAS), AT(QKV), run->workspace);
     rotate(run, 1, AT(QKV));
-    run->op->attention_forward(run->device, run->stream, &shape->attention, run->buffers->documents, AT(QKV),
-                               AT(ATTENTION), AT(LOGSUMEXP), run->workspace);
+    if (run->stage->shape.cache > 0)
+        attention_step(run, layer);
+    else
+        run->op->attention_forward(run->device, run->stream, &shape->attention, run->buffers->documents, AT(QKV),
+                                   AT(ATTENTION), AT(LOGSUMEXP), run->workspace);
     run->op->linear_forward(run->device, run->stream, &shape->output, AT(ATTENTION), WEIGHT(OUTPUT_WEIGHT),
                             SUMMED_BIAS(OUTPUT_BIAS), weft_run_part(run, AT(NARROW)), run->workspace);
     weft_run_sum(run, AT(NARROW));

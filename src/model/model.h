@@ -116,6 +116,9 @@ typedef struct weft_stage_shape {
     int32_t first_layer, layer_count;
     bool embedding, head; /* this is the first, the last stage */
     int64_t B, T;
+    /* Above 0: forward passes go on in sequences of up to so many tokens, T of each at a time, and keep keys and values
+     * of all of them in a cache (weft_stage_cache_bytes). Only without backward passes. */
+    int64_t cache;
     bool recompute;    /* keep only each layer's input (and the head's); compute the rest again in the backward pass */
     bool forward_only; /* nothing is kept */
     const weft_device_kind *device;
@@ -137,6 +140,9 @@ typedef struct weft_stage_bytes {
 } weft_stage_bytes;
 weft_stage_bytes weft_stage_memory(const weft_stage_shape *shape);
 
+/* Bytes of the cache of a stage that has one; 0 for others. */
+size_t weft_stage_cache_bytes(const weft_stage_shape *shape);
+
 typedef struct weft_stage weft_stage;
 
 /* How tensor-parallel workers pass values between them in the middle of a pass: each calls the same functions in the
@@ -155,7 +161,8 @@ typedef struct weft_stage_exchange {
 void weft_stage_exchanges(const weft_stage_shape *shape, const bool *frozen, weft_exchanges out[WEFT_PASS_KINDS]);
 
 /* The angles by which layers with rotary positions turn queries and keys, for all stages of a worker: cosines (T, D/2),
- * then sines. Bytes, 0 without such positions; and the values, into device memory, before the steps. */
+ * then sines; T the cache where there is one. Bytes, 0 without such positions; and the values, into device memory,
+ * before the steps. */
 size_t weft_stage_angle_bytes(const weft_stage_shape *shape);
 weft_status weft_stage_angles_write(const weft_stage_shape *shape, weft_device *device, float *to,
                                     weft_error *error) WEFT_CHECKED;
@@ -184,9 +191,9 @@ typedef struct weft_stage_buffers {
     const int32_t *tokens;             /* (B, T) first stage */
     const int32_t *targets;            /* (B, T) last stage; < 0 is not counted */
     const int32_t *documents;          /* (B, T) where in its sequence the document of each token begins; NULL: at 0 */
-    const int32_t *positions;          /* (B, T) of each token, below T; NULL: its place in the sequence */
-    const void *input;                 /* (R, C) */
-    void *output;                      /* (R, C); not the last stage */
+    const int32_t *positions; /* (B, T) of each token, below T, or the cache; NULL: its place in the sequence */
+    const void *input;        /* (R, C) */
+    void *output;             /* (R, C); not the last stage */
     void *stash;
     const void *gradient; /* (R, C) of the output; not the last stage */
     void *gradient_out;   /* (R, C) of the input; not the first stage */
@@ -195,8 +202,12 @@ typedef struct weft_stage_buffers {
     float *loss;                      /* [0]: sum of this micro-batch's losses, nats; last stage */
     const weft_step_scalars *scalars; /* of the step; last stage, where gradients are computed */
     bool accumulate;                  /* false for the first micro-batch of a step */
-    void *logits; /* sampling: NULL, or (B, V) storage elements for the logits of position logits_position, no loss */
+    void *logits; /* NULL, or storage elements for (B, V) logits of position logits_position and no loss; where that is
+                   * negative, for those of all positions (B T, V), and the loss */
     int64_t logits_position;
+    /* Of a stage with a cache; the last one may be without logits then. There positions are given. */
+    void *cache;  /* device memory */
+    int64_t past; /* tokens of each sequence that are in it: positions from here on are written */
 } weft_stage_buffers;
 
 void weft_stage_forward(weft_stage *stage, weft_stream *stream, const weft_stage_buffers *buffers);

@@ -81,6 +81,12 @@ float *weft_run_weight_gradient(const weft_run *run, weft_parameter_kind kind, i
     return index < 0 ? NULL : run->weights->gradient[index];
 }
 
+/* Tokens of the longest sequence. */
+static int64_t length_of(const weft_stage_shape *shape)
+{
+    return shape->cache > 0 ? shape->cache : shape->T;
+}
+
 static weft_status check_shape(const weft_stage_shape *shape, weft_error *error)
 {
     const weft_model_config *model = shape->model;
@@ -88,9 +94,12 @@ static weft_status check_shape(const weft_stage_shape *shape, weft_error *error)
     if (shape->B < 1 || shape->T < 1)
         FAIL(error, WEFT_INVALID, "a micro-batch needs at least one sequence of one token");
     TRY(weft_slice_check(model, shape->B * shape->T, shape->slice.width, error));
-    if (model->position == WEFT_CONFIG_LEARNED && shape->T > model->context)
+    if (model->position == WEFT_CONFIG_LEARNED && length_of(shape) > model->context)
         FAIL(error, WEFT_INVALID, "sequences of %lld tokens are longer than model.context, which is %lld",
-             (long long)shape->T, (long long)model->context);
+             (long long)length_of(shape), (long long)model->context);
+    if (shape->cache > 0 && (!shape->forward_only || shape->cache < shape->T))
+        FAIL(error, WEFT_INVALID, "a cache of %lld tokens is for forward passes of at most as many",
+             (long long)shape->cache);
     if (shape->first_layer < 0 || shape->layer_count < 0 || shape->first_layer > model->layers - shape->layer_count)
         FAIL(error, WEFT_INVALID, "a stage of layers %d to %d does not fit model.layers, which is %lld",
              shape->first_layer, shape->first_layer + shape->layer_count - 1, (long long)model->layers);
@@ -100,7 +109,7 @@ static weft_status check_shape(const weft_stage_shape *shape, weft_error *error)
 static size_t count_angles(const weft_stage_shape *shape)
 {
     if (shape->model->position != WEFT_CONFIG_ROTARY) return 0;
-    return (size_t)(shape->T * (weft_stage_operations_make(shape).rotary.D / 2));
+    return (size_t)(length_of(shape) * (weft_stage_operations_make(shape).rotary.D / 2));
 }
 
 size_t weft_stage_angle_bytes(const weft_stage_shape *shape)
@@ -112,7 +121,7 @@ size_t weft_stage_angle_bytes(const weft_stage_shape *shape)
  * head are paired, as in the weights that Hugging Face ships for Llama. */
 static void compute_angles(const weft_stage_shape *shape, float *out)
 {
-    size_t count = count_angles(shape), half = count / (size_t)shape->T;
+    size_t count = count_angles(shape), half = count / (size_t)length_of(shape);
     for (size_t at = 0; at < count; at++) {
         double t = (double)(at / half), i = (double)(at % half);
         double angle = t * pow(shape->model->rotary_base, -i / (double)half);
@@ -281,8 +290,9 @@ void weft_stage_forward(weft_stage *stage, weft_stream *stream, const weft_stage
     if (nothing(stage)) pass_on(&run, buffers->output, buffers->input);
     if (shape->embedding) embed_forward(&run);
     for (int32_t layer = 0; layer < shape->layer_count; layer++) weft_layer_forward(&run, layer, true);
-    if (shape->head && buffers->logits != NULL) weft_head_sample(&run);
-    if (shape->head && buffers->logits == NULL) weft_head_forward(&run);
+    bool one = buffers->logits != NULL && buffers->logits_position >= 0;
+    if (shape->head && one) weft_head_sample(&run);
+    if (shape->head && !one && shape->cache == 0) weft_head_forward(&run);
 }
 
 void weft_stage_backward(weft_stage *stage, weft_stream *stream, const weft_stage_buffers *buffers)

@@ -145,7 +145,8 @@ weft_stage_operations weft_stage_operations_make(const weft_stage_shape *shape)
         .up = {N, C, sizes.width[WEFT_WIDTH_UP]},
         .down = {N, F, C},
         .head = {N, C, vocabulary},
-        .attention = {.B = shape->B, .T = shape->T, .H = sizes.H, .G = sizes.G, .D = sizes.D},
+        .attention =
+            {.B = shape->B, .T = shape->cache > 0 ? shape->cache : shape->T, .H = sizes.H, .G = sizes.G, .D = sizes.D},
         .rotary = {shape->B, shape->T, sizes.H + sizes.G, sizes.D, qkv},
         .activation = {model->activation == WEFT_CONFIG_SWIGLU ? WEFT_SWIGLU : WEFT_GELU, N, F},
     };
@@ -206,6 +207,8 @@ static void measure_groups(const weft_stage_shape *shape, weft_layout *layout)
         const region_row *row = &regions[r];
         size_t bytes = row_counts[row->rows] * (size_t)sizes.width[row->width] * (row->fp32 ? sizeof(float) : element);
         if (row->width == WEFT_WIDTH_STATISTICS && slices == 1) bytes = 0;
+        if (r == WEFT_REGION_LOGITS && shape->cache > 0)
+            bytes = 0; /* those that are wanted have a place of their own */
         layout->offset[r] = layout->group_bytes[row->group];
         layout->group_bytes[row->group] += weft_align(bytes, shape->device->alignment);
     }
@@ -276,4 +279,12 @@ weft_layout weft_layout_make(const weft_stage_shape *shape)
 weft_stage_bytes weft_stage_memory(const weft_stage_shape *shape)
 {
     return weft_layout_make(shape).bytes;
+}
+
+size_t weft_stage_cache_bytes(const weft_stage_shape *shape)
+{
+    weft_attention attention = weft_stage_operations_make(shape).attention;
+    size_t elements = (size_t)(attention.B * shape->cache * 2 * attention.G * attention.D);
+    size_t layer = weft_align(elements * weft_element_bytes(shape->options.element), shape->device->alignment);
+    return (size_t)shape->layer_count * layer;
 }

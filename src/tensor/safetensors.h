@@ -48,6 +48,19 @@ weft_status weft_safetensors_write_from(const weft_tensor_source *source, const 
                                         const weft_tensor_entry *entries, size_t count, uint64_t *out_checksum,
                                         uint64_t *out_bytes, weft_error *error) WEFT_CHECKED;
 
+/* A tensor as a header tells of it; type: "F32", "I32", ... */
+typedef struct weft_tensor_outline {
+    const char *name, *type;
+    int32_t dimensions;
+    int64_t shape[WEFT_TENSOR_DIMENSIONS];
+    uint64_t bytes;
+} weft_tensor_outline;
+
+/* For whoever writes the data in an order of its own: appends to an empty text all that comes before the data of these
+ * tensors, which follow one another. Names are the caller's, printable ASCII. */
+weft_status weft_safetensors_outline(const weft_tensor_outline *tensors, size_t count, weft_text *out,
+                                     weft_error *error) WEFT_CHECKED;
+
 /* XXH3-64 of a file's bytes. */
 weft_status weft_file_checksum(const char *path, uint64_t *out, uint64_t *out_bytes, weft_error *error) WEFT_CHECKED;
 

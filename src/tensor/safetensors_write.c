@@ -68,32 +68,33 @@ static weft_status check_entries(const weft_tensor_entry *entries, size_t count,
     return status;
 }
 
-static void add_entry(weft_json *json, const weft_tensor_entry *entry, uint64_t offset)
+static void add_outline(weft_json *json, const weft_tensor_outline *tensor, uint64_t offset)
 {
-    weft_json_object(json, entry->name, WEFT_JSON_ROW);
-    weft_json_text(json, "dtype", entry->element == WEFT_BF16 ? "BF16" : "F32");
+    weft_json_object(json, tensor->name, WEFT_JSON_ROW);
+    weft_json_text(json, "dtype", tensor->type);
     weft_json_list(json, "shape", WEFT_JSON_ROW);
-    for (int32_t k = 0; k < entry->dimensions; k++) weft_json_int(json, NULL, entry->shape[k]);
+    for (int32_t k = 0; k < tensor->dimensions; k++) weft_json_int(json, NULL, tensor->shape[k]);
     weft_json_list_end(json);
     weft_json_list(json, "data_offsets", WEFT_JSON_ROW);
     weft_json_int(json, NULL, (int64_t)offset);
-    weft_json_int(json, NULL, (int64_t)(offset + entry->bytes));
+    weft_json_int(json, NULL, (int64_t)(offset + tensor->bytes));
     weft_json_list_end(json);
     weft_json_object_end(json);
 }
 
-/* The length and the header, padded with blanks so that the data starts aligned. */
-static weft_status make_header(const weft_tensor_entry *entries, size_t count, weft_text *header, weft_error *error)
+static weft_json begin_header(weft_text *header)
 {
-    uint64_t offset = 0;
     weft_text_add_bytes(header, "\0\0\0\0\0\0\0\0", LENGTH_BYTES);
     weft_json json = weft_json_begin(header, WEFT_JSON_TIGHT);
     weft_json_object(&json, NULL, WEFT_JSON_ROW);
-    for (size_t i = 0; i < count; i++) {
-        add_entry(&json, &entries[i], offset);
-        offset += entries[i].bytes;
-    }
-    weft_json_object_end(&json);
+    return json;
+}
+
+/* Pads it with blanks so that the data starts aligned, and writes its length. */
+static weft_status end_header(weft_json *json, size_t count, weft_error *error)
+{
+    weft_text *header = json->out;
+    weft_json_object_end(json);
     size_t padding = (ALIGNMENT - header->length % ALIGNMENT) % ALIGNMENT;
     weft_text_add(header, "%*s", (int)padding, "");
     TRY(weft_text_check(header, error));
@@ -101,6 +102,34 @@ static weft_status make_header(const weft_tensor_entry *entries, size_t count, w
     if (length > LARGEST_HEADER) FAIL(error, WEFT_INVALID, "%zu tensors are too many for one safetensors file", count);
     for (int i = 0; i < LENGTH_BYTES; i++) header->bytes[i] = (char)(length >> 8 * i);
     return WEFT_OK;
+}
+
+weft_status weft_safetensors_outline(const weft_tensor_outline *tensors, size_t count, weft_text *out,
+                                     weft_error *error)
+{
+    uint64_t offset = 0;
+    weft_json json = begin_header(out);
+    for (size_t i = 0; i < count; i++) {
+        add_outline(&json, &tensors[i], offset);
+        offset += tensors[i].bytes;
+    }
+    return end_header(&json, count, error);
+}
+
+static weft_status make_header(const weft_tensor_entry *entries, size_t count, weft_text *header, weft_error *error)
+{
+    uint64_t offset = 0;
+    weft_json json = begin_header(header);
+    for (size_t i = 0; i < count; i++) {
+        weft_tensor_outline tensor = {.name = entries[i].name,
+                                      .type = entries[i].element == WEFT_BF16 ? "BF16" : "F32",
+                                      .dimensions = entries[i].dimensions,
+                                      .bytes = entries[i].bytes};
+        memcpy(tensor.shape, entries[i].shape, sizeof tensor.shape);
+        add_outline(&json, &tensor, offset);
+        offset += tensor.bytes;
+    }
+    return end_header(&json, count, error);
 }
 
 static weft_status put(sink *to, const void *bytes, size_t count, weft_error *error)

@@ -53,6 +53,14 @@ static weft_status weights_of(weft_binder *binder, uint32_t action, const weft_s
     return WEFT_OK;
 }
 
+/* Those of each micro-batch behind those of the one before. */
+static void *logits_of(const weft_worker *worker, int32_t m)
+{
+    const weft_memory_row *row = weft_memory_plan_find(&worker->plan, WEFT_ROW_LOGITS, -1);
+    size_t microbatches = (size_t)worker->job->config->batch.microbatches;
+    return row ? (unsigned char *)worker->logits + (size_t)m * (row->bytes / microbatches) : NULL;
+}
+
 weft_status weft_bind_pass(weft_binder *binder, uint32_t action, weft_instruction *out, weft_error *error)
 {
     const weft_program *program = binder->program;
@@ -82,7 +90,7 @@ weft_status weft_bind_pass(weft_binder *binder, uint32_t action, weft_instructio
             .loss = worker->losses.own + m,
             .scalars = worker->scalars,
             .accumulate = !of.overwrite,
-            .logits = worker->logits,
+            .logits = logits_of(worker, m),
         }};
     return WEFT_OK;
 }

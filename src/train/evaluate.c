@@ -1,5 +1,6 @@
-/* The held-out loss, between steps. */
-#include "train/loop_parts.h"
+/* The held-out loss: between steps, or of a checkpoint by itself. */
+#include "train/logits.h"
+#include "train/loop.h"
 
 #include <math.h>
 
@@ -30,10 +31,12 @@ static weft_status run_batch(weft_loop *loop, int64_t batch, double *sum, weft_e
     loop->diverged = weft_loop_check_held_out(loop, &found) != WEFT_OK;
     if (loop->diverged) weft_loop_meet(loop, &found);
     loop->troubled = loop->diverged; /* all ranks have the same losses */
-    *sum += weft_loop_sum_losses(loop);
+    /* One after the other, whatever makes a batch: the same sum at any width. */
+    int64_t losses = loop->job->data * loop->job->config->batch.microbatches;
+    for (int64_t m = 0; m < losses; m++) *sum += loop->worker->host.losses[m];
     record->tokens += loop->targets;
     record->bytes += loop->bytes;
-    return WEFT_OK;
+    return weft_logits_write(loop, batch * weft_loop_batch_sequences(loop), error);
 }
 
 weft_status weft_loop_evaluate(weft_loop *loop, int64_t step, weft_error *error)
@@ -50,6 +53,34 @@ weft_status weft_loop_evaluate(weft_loop *loop, int64_t step, weft_error *error)
     record.loss = sum / (double)record.tokens;
     record.bits_per_byte = record.bytes > 0 ? record.loss / log(2) * ((double)record.tokens / (double)record.bytes) : 0;
     return weft_loop_tell_evaluation(loop, &record, error);
+}
+
+/* Sequences of held-out data that the evaluation goes over. */
+static int64_t count_sequences(const weft_loop *loop)
+{
+    int64_t blocks = weft_data_blocks(loop->data, WEFT_DATA_HELD_OUT);
+    int64_t most = count_batches(loop) * weft_loop_batch_sequences(loop);
+    return blocks < most ? blocks : most;
+}
+
+static weft_status evaluate_alone(weft_loop *loop, weft_error *error)
+{
+    TRY(weft_logits_begin(loop, count_sequences(loop), error));
+    TRY(weft_loop_evaluate(loop, loop->start, error));
+    TRY(weft_logits_end(loop, error));
+    TRY(weft_loop_exchange(loop, 0, "end of the evaluation", error));
+    if (loop->troubled) return weft_loop_blame(loop, error);
+    return loop->stop ? weft_fail(error, WEFT_STOPPED, "stopped before the end of the data") : WEFT_OK;
+}
+
+weft_status weft_loop_run_evaluation(weft_loop *loop, int32_t rank, weft_transport *transport, weft_error *error)
+{
+    loop->transport = transport;
+    weft_arena_init(&loop->arena);
+    weft_status status = weft_loop_prepare(loop, rank, error);
+    if (status == WEFT_OK) status = evaluate_alone(loop, error);
+    if (status != WEFT_OK && status != WEFT_STOPPED) loop->transport->operations->stop(loop->transport);
+    return status;
 }
 
 weft_status weft_loop_lacks_evaluation(weft_loop *loop, bool *out, weft_error *error)

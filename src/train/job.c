@@ -15,8 +15,8 @@ void weft_job_destroy(weft_job *job)
     weft_free(job);
 }
 
-static weft_status create(const weft_config *config, const weft_job_rehearsal *rehearsal, weft_job **out,
-                          weft_error *error)
+static weft_status create(const weft_config *config, weft_job_use use, const weft_job_rehearsal *rehearsal,
+                          weft_job **out, weft_error *error)
 {
     weft_job *job = NULL;
     *out = NULL;
@@ -26,6 +26,7 @@ static weft_status create(const weft_config *config, const weft_job_rehearsal *r
         return status;
     }
     weft_arena_init(&job->arena);
+    job->use = use;
     job->schedule = rehearsal->schedule;
     job->costs = rehearsal->costs;
     job->lower = rehearsal->lower;
@@ -41,11 +42,16 @@ static weft_status create(const weft_config *config, const weft_job_rehearsal *r
 
 weft_status weft_job_create(const weft_config *config, weft_job **out, weft_error *error)
 {
-    return create(config, &(weft_job_rehearsal){0}, out, error);
+    return weft_job_create_for(config, WEFT_JOB_TRAINS, out, error);
+}
+
+weft_status weft_job_create_for(const weft_config *config, weft_job_use use, weft_job **out, weft_error *error)
+{
+    return create(config, use, &(weft_job_rehearsal){0}, out, error);
 }
 
 weft_status weft_job_create_rehearsal(const weft_config *config, const weft_job_rehearsal *rehearsal, weft_job **out,
                                       weft_error *error)
 {
-    return create(config, rehearsal, out, error);
+    return create(config, WEFT_JOB_TRAINS, rehearsal, out, error);
 }

@@ -54,8 +54,18 @@ typedef struct weft_job_unit {
     size_t *cut;   /* (data + 1) worker d has floats cut[d] .. cut[d + 1] - 1 */
 } weft_job_unit;
 
+/* What the workers of a job are there for. All but training runs the forward program alone: without gradients, moments
+ * or the room that the train program would need. */
+typedef enum weft_job_use {
+    WEFT_JOB_TRAINS,
+    WEFT_JOB_SAMPLES,   /* logits of one position of each sequence, no loss */
+    WEFT_JOB_EVALUATES, /* losses of batches */
+    WEFT_JOB_SHOWS,     /* and the logits of all their positions */
+} weft_job_use;
+
 typedef struct weft_job {
     const weft_config *config;
+    weft_job_use use;
     weft_arena arena;
     const weft_device_kind *device;
     weft_device_options options;
@@ -101,6 +111,9 @@ typedef struct weft_job {
 
 /* Builds and verifies. WEFT_INVALID for impossible layouts, and for what does not fit memory_limit with what would. */
 weft_status weft_job_create(const weft_config *config, weft_job **out, weft_error *error) WEFT_CHECKED;
+/* The same for a use; weft_job_create: to train. */
+weft_status weft_job_create_for(const weft_config *config, weft_job_use use, weft_job **out,
+                                weft_error *error) WEFT_CHECKED;
 
 /* What a job is when its device computes_nothing: nothing is learnt, and what is predicted is in seconds. */
 typedef struct weft_job_rehearsal {
@@ -112,8 +125,8 @@ weft_status weft_job_create_rehearsal(const weft_config *config, const weft_job_
                                       weft_error *error) WEFT_CHECKED;
 void weft_job_destroy(weft_job *job);
 
-/* What both make of a job that is all 0 but for its arena and what a rehearsal sets, whether it fits or not; and what
- * frees all that such a job holds. */
+/* What all make of a job that is all 0 but for its arena, its use and what a rehearsal sets, whether it fits or not;
+ * and what frees all that such a job holds. */
 weft_status weft_job_build(const weft_config *config, weft_job *job, weft_error *error) WEFT_CHECKED;
 void weft_job_fini(weft_job *job);
 
@@ -125,6 +138,12 @@ weft_status weft_job_measure(const weft_config *config, weft_known *known, weft_
 
 /* The schedule that a configuration names: a kind or a file. */
 weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, weft_error *error) WEFT_CHECKED;
+
+enum { WEFT_JOB_STEP_ROWS = 32 }; /* tokens that sampling computes at once where there are several, at most */
+
+/* What computes so many tokens of a sequence, or all of it where it is shorter, behind those in a cache, in a job whose
+ * model is one stage. */
+weft_stage_shape weft_job_step_shape(const weft_job *job, int64_t rows);
 
 /* Bytes of a micro-batch that cross a stage boundary, from each tensor-parallel worker to its like. */
 size_t weft_job_boundary(const weft_job *job);

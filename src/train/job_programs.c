@@ -43,8 +43,8 @@ void weft_job_arrange_data(weft_job *job)
     weft_lower_options options = weft_job_lowering(job, NULL);
     job->shard = job->data > 1 ? options.shard : WEFT_SHARD_NONE;
     job->weight_pages = job->shard == WEFT_SHARD_WEIGHTS ? count_pages(job, options.weight_buffers) : 0;
-    job->gradient_pages =
-        job->data > 1 && options.gradient_buffers > 0 ? count_pages(job, options.gradient_buffers) : 0;
+    bool sums = job->use == WEFT_JOB_TRAINS && job->data > 1 && options.gradient_buffers > 0;
+    job->gradient_pages = sums ? count_pages(job, options.gradient_buffers) : 0;
 }
 
 static bool is_middle(const weft_job_stage *stage)
@@ -132,13 +132,19 @@ static weft_status lower(weft_job *job, const weft_schedule *schedule, bool forw
     return WEFT_OK;
 }
 
-static void count_messages(weft_job *job)
+static void count_messages(weft_job *job, const weft_program *program)
 {
     for (int32_t r = 0; r < job->ranks; r++) {
         size_t first[WEFT_SLOT_KINDS];
-        weft_program_memory(job->train, r, first);
+        weft_program_memory(program, r, first);
         job->slot_messages[r] = first[WEFT_SLOT_OUTPUT] + first[WEFT_SLOT_GRADIENT] + first[WEFT_SLOT_GRADIENT_OUT];
     }
+}
+
+/* Of the program that was lowered, which will not run. */
+static void forget_room(weft_job *job)
+{
+    for (int32_t r = 0; r < job->ranks; r++) job->slots[r] = job->scratch[r] = 0;
 }
 
 weft_status weft_job_lower(weft_job *job, const weft_job_split *split, bool prove, weft_error *error)
@@ -149,11 +155,12 @@ weft_status weft_job_lower(weft_job *job, const weft_job_split *split, bool prov
     TRY(weft_arena_take(&job->arena, ranks, sizeof *job->scratch, &job->scratch, error));
     TRY(lower(job, job->schedule, false, split->cost, &job->train, error));
     if (prove) TRY(weft_program_verify(job->train, error));
-    count_messages(job);
+    if (job->use != WEFT_JOB_TRAINS) forget_room(job);
     weft_schedule *forward = NULL;
     TRY(weft_schedule_forward(job->schedule, &forward, error));
     weft_status status = lower(job, forward, true, split->cost, &job->forward, error);
     weft_schedule_destroy(forward);
+    if (status == WEFT_OK) count_messages(job, job->use == WEFT_JOB_TRAINS ? job->train : job->forward);
     if (status == WEFT_OK && prove) status = weft_program_verify(job->forward, error);
     return status;
 }

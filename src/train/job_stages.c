@@ -133,3 +133,12 @@ weft_status weft_job_divide_layers(weft_job *job, weft_job_split *out, weft_erro
     fill_costs(job, out);
     return WEFT_OK;
 }
+
+weft_stage_shape weft_job_step_shape(const weft_job *job, int64_t rows)
+{
+    weft_stage_shape shape = job->stages[0].forward;
+    shape.cache = shape.T;
+    shape.T = rows < shape.T ? rows : shape.T;
+    shape.space.known = false;
+    return shape;
+}

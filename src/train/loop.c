@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "train/calibrate.h"
 #include "train/executor.h"
+#include "train/logits.h"
 #include "train/rate.h"
 
 static weft_status run_step(weft_loop *loop, int64_t step, weft_error *error)
@@ -122,6 +123,7 @@ void weft_loop_fini(weft_loop *loop)
     /* The transport first: until it is gone, a message of a run that failed may still arrive in the worker's memory. */
     if (loop->transport) loop->transport->operations->destroy(loop->transport);
     weft_worker_destroy(loop->worker);
+    weft_logits_fini(loop->logits);
     weft_timeline_fini(&loop->measured);
     weft_arena_fini(&loop->arena);
 }

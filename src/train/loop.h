@@ -14,6 +14,9 @@
 
 /* Takes the transport. After an error it has told the others to stop. */
 weft_status weft_loop_run(weft_loop *loop, int32_t rank, weft_transport *transport, weft_error *error) WEFT_CHECKED;
+/* The same for a job that evaluates: the held-out loss of the weights that the loop resumes from, told as evaluated. */
+weft_status weft_loop_run_evaluation(weft_loop *loop, int32_t rank, weft_transport *transport,
+                                     weft_error *error) WEFT_CHECKED;
 void weft_loop_fini(weft_loop *loop);
 
 #endif

@@ -31,8 +31,9 @@ typedef struct weft_loop {
     const weft_checkpoint *resumed; /* or NULL */
     const char *notes;              /* lines for the observer at the start */
 
-    weft_transport *transport; /* owned */
-    weft_worker *worker;       /* owned */
+    weft_transport *transport;  /* owned */
+    weft_worker *worker;        /* owned */
+    struct weft_logits *logits; /* owned; where an evaluation leaves them, or NULL */
     weft_arena arena;
     weft_timeline measured;
     double *own_begin, *own_end;

@@ -4,7 +4,7 @@
 typedef struct owner {
     const weft_job *job;
     weft_coordinates at;
-    bool sampling;
+    bool trains;
     size_t element; /* bytes */
 } owner;
 
@@ -17,7 +17,7 @@ static size_t share_floats(const owner *it, int32_t u)
 
 static bool trains(const owner *it, int32_t u)
 {
-    return !it->sampling && !it->job->units[u].frozen;
+    return it->trains && !it->job->units[u].frozen;
 }
 
 static bool has_weights(const owner *it, int32_t u)
@@ -67,19 +67,19 @@ static size_t weight_pages(const owner *it, int32_t u)
 static size_t gradient_pages(const owner *it, int32_t u)
 {
     (void)u;
-    return it->sampling ? ABSENT : pages(it, it->job->gradient_pages, sizeof(float));
+    return !it->trains ? ABSENT : pages(it, it->job->gradient_pages, sizeof(float));
 }
 
 static size_t reduce_space(const owner *it, int32_t u)
 {
     (void)u;
-    return it->sampling || it->job->data == 1 ? ABSENT : weft_share_workspace(it->job);
+    return !it->trains || it->job->data == 1 ? ABSENT : weft_share_workspace(it->job);
 }
 
 static size_t tensor_sum_space(const owner *it, int32_t u)
 {
     (void)u;
-    return it->sampling || it->job->tensor == 1 ? ABSENT : weft_share_tensor_workspace(it->job, WEFT_FP32);
+    return !it->trains || it->job->tensor == 1 ? ABSENT : weft_share_tensor_workspace(it->job, WEFT_FP32);
 }
 
 static size_t exchange_space(const owner *it, int32_t u)
@@ -177,7 +177,39 @@ static size_t logits(const owner *it, int32_t u)
 {
     (void)u;
     const weft_config *config = it->job->config;
-    return it->sampling ? (size_t)(config->batch.sequences * config->model.vocabulary) * it->element : ABSENT;
+    int64_t rows = config->batch.sequences, vocabulary = 0;
+    bool last = it->at.rank == it->job->stages[it->job->stage_count - 1].rank;
+    (void)weft_slice_vocabulary(&config->model, (weft_slice){it->at.tensor, it->job->tensor}, &vocabulary);
+    if (it->job->use == WEFT_JOB_SHOWS && last) rows *= config->batch.microbatches * config->batch.tokens;
+    bool there = it->job->use == WEFT_JOB_SAMPLES || (it->job->use == WEFT_JOB_SHOWS && last);
+    return there ? (size_t)(rows * vocabulary) * it->element : ABSENT;
+}
+
+static size_t cache(const owner *it, int32_t u)
+{
+    (void)u;
+    weft_stage_shape shape = weft_job_step_shape(it->job, WEFT_JOB_STEP_ROWS);
+    return it->job->use == WEFT_JOB_SAMPLES ? weft_stage_cache_bytes(&shape) : ABSENT;
+}
+
+static size_t step_space(const owner *it, int32_t u)
+{
+    (void)u;
+    size_t most = 0;
+    for (int64_t rows = 1; rows <= WEFT_JOB_STEP_ROWS; rows += WEFT_JOB_STEP_ROWS - 1) {
+        weft_stage_shape shape = weft_job_step_shape(it->job, rows);
+        weft_stage_bytes need = weft_stage_memory(&shape);
+        size_t bytes = weft_align(need.stash, it->job->device->alignment) + need.workspace;
+        if (bytes > most) most = bytes;
+    }
+    return it->job->use == WEFT_JOB_SAMPLES ? most : ABSENT;
+}
+
+static size_t step_positions(const owner *it, int32_t u)
+{
+    (void)u;
+    size_t tokens = (size_t)it->job->config->batch.tokens;
+    return it->job->use == WEFT_JOB_SAMPLES ? tokens * sizeof(int32_t) : ABSENT;
 }
 
 static size_t staging(const owner *it, int32_t u)
@@ -225,6 +257,9 @@ static const struct row_kind {
     [WEFT_ROW_ORDERED_SUMS] = {"ordered sums of the norm", ON_DEVICE(WORKSPACE, norm_sums)},
     [WEFT_ROW_SUM_INDEX] = {"order of the sums of the norm", ON_DEVICE(WORKSPACE, norm_index)},
     [WEFT_ROW_LOGITS] = {"logits", ON_DEVICE(WORKSPACE, logits)},
+    [WEFT_ROW_CACHE] = {"keys and values", ON_DEVICE(ACTIVATIONS, cache)},
+    [WEFT_ROW_STEP_SPACE] = {"space of a token", ON_DEVICE(WORKSPACE, step_space)},
+    [WEFT_ROW_STEP_POSITIONS] = {"positions", ON_DEVICE(WORKSPACE, step_positions)},
     [WEFT_ROW_HOST_TOKENS] = {"tokens of even steps", ON_HOST(WEFT_ROW_TOKENS, batch)},
     [WEFT_ROW_HOST_TARGETS] = {"targets of even steps", ON_HOST(WEFT_ROW_TARGETS, batch)},
     [WEFT_ROW_HOST_DOCUMENTS] = {"documents of even steps", ON_HOST(WEFT_ROW_DOCUMENTS, documents)},
@@ -301,15 +336,15 @@ static void add_all(const owner *it, weft_memory_plan *plan)
     for (int row = WEFT_ROWS_OF_UNIT; row < WEFT_ROWS; row++) add(it, plan, (weft_row)row, -1);
 }
 
-static owner owner_of(const weft_job *job, weft_coordinates at, bool sampling)
+static owner owner_of(const weft_job *job, weft_coordinates at)
 {
-    return (owner){job, at, sampling, weft_element_bytes(job->options.element)};
+    return (owner){job, at, job->use == WEFT_JOB_TRAINS, weft_element_bytes(job->options.element)};
 }
 
-weft_status weft_memory_plan_make(const weft_job *job, weft_coordinates at, bool sampling, weft_arena *arena,
-                                  weft_memory_plan *out, weft_error *error)
+weft_status weft_memory_plan_make(const weft_job *job, weft_coordinates at, weft_arena *arena, weft_memory_plan *out,
+                                  weft_error *error)
 {
-    owner it = owner_of(job, at, sampling);
+    owner it = owner_of(job, at);
     size_t units = (size_t)(job->rank_first[at.rank + 1] - job->rank_first[at.rank]);
     size_t rows = units * WEFT_ROWS_OF_UNIT + WEFT_ROWS - WEFT_ROWS_OF_UNIT;
     *out = (weft_memory_plan){0};
@@ -341,7 +376,7 @@ static void count_rank(weft_job *job, int32_t rank)
     job->memory[rank] = (weft_job_memory){0};
     for (int32_t d = 0; d < kinds_of_worker; d++) {
         weft_memory_plan plan = {0};
-        owner it = owner_of(job, (weft_coordinates){.rank = rank, .data = d}, false);
+        owner it = owner_of(job, (weft_coordinates){.rank = rank, .data = d});
         add_all(&it, &plan);
         if (plan.memory.total > job->memory[rank].total) job->memory[rank] = plan.memory;
     }

@@ -55,7 +55,10 @@ typedef enum weft_row {
     WEFT_ROW_ALL_SUMS,         /* the same of all workers, one after the other */
     WEFT_ROW_ORDERED_SUMS,     /* the same in global order */
     WEFT_ROW_SUM_INDEX,        /* (norm blocks) int32: which of the ordered each of all is; none of one worker alone */
-    WEFT_ROW_LOGITS,           /* sampling: (B, V) storage */
+    WEFT_ROW_LOGITS,           /* storage: sampling (B, V), of the last stage where they are shown (M, B, T, V) */
+    WEFT_ROW_CACHE,            /* sampling, token by token (steps.h): keys and values */
+    WEFT_ROW_STEP_SPACE,       /* activations and workspace of some tokens */
+    WEFT_ROW_STEP_POSITIONS,   /* (T) int32: 0, 1, .. */
     /* Once, in pinned memory. */
     WEFT_ROW_HOST_TOKENS,        /* as WEFT_ROW_TOKENS, of steps with an even number */
     WEFT_ROW_HOST_TARGETS,       /* and their targets, */
@@ -94,10 +97,9 @@ typedef struct weft_memory_plan {
     weft_job_memory memory;        /* by category */
 } weft_memory_plan;
 
-/* The plan of worker `at`, its rows in the arena. sampling: a worker that runs forward programs alone and wants logits.
- * Needs the programs of the job. */
-weft_status weft_memory_plan_make(const weft_job *job, weft_coordinates at, bool sampling, weft_arena *arena,
-                                  weft_memory_plan *out, weft_error *error) WEFT_CHECKED;
+/* The plan of worker `at`, its rows in the arena. Needs the programs of the job. */
+weft_status weft_memory_plan_make(const weft_job *job, weft_coordinates at, weft_arena *arena, weft_memory_plan *out,
+                                  weft_error *error) WEFT_CHECKED;
 
 /* NULL where the worker has no such row. unit: -1 for a row that is of none. */
 const weft_memory_row *weft_memory_plan_find(const weft_memory_plan *plan, weft_row row, int32_t unit);

@@ -68,13 +68,13 @@ weft_status weft_loop_prepare(weft_loop *loop, int32_t rank, weft_error *error)
     TRY(slow_down(loop, error));
     const weft_job *job = loop->job;
     loop->transport->operations->publish(loop->transport, "step 0, last finished nothing, runs preparations");
-    TRY(weft_worker_create(job, rank, loop->transport, false, &loop->worker, error));
+    TRY(weft_worker_create(job, rank, loop->transport, &loop->worker, error));
     loop->worker->options = loop->options;
     loop->steps = weft_loop_is_trial(loop) ? loop->options->trial_steps : job->config->run.steps;
     TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->controls, &loop->controls, error));
     TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->bubble, &loop->bubble, error));
     TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->answers, &loop->answers, error));
-    TRY(weft_loop_prepare_timing(loop, error));
+    if (loop->worker->train) TRY(weft_loop_prepare_timing(loop, error));
     if (loop->resumed) {
         TRY(weft_worker_load(loop->worker, loop->resumed, error));
         loop->start = loop->saved = weft_checkpoint_get_state(loop->resumed)->step;

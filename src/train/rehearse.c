@@ -36,7 +36,7 @@ static weft_status prepare(actor *self, int32_t rank, weft_error *error)
 {
     const weft_job *job = self->job;
     self->clock = weft_transport_kind_get(job->config->transport)->clock();
-    TRY(weft_worker_create(job, rank, self->transport, false, &self->worker, error));
+    TRY(weft_worker_create(job, rank, self->transport, &self->worker, error));
     self->count = weft_executor_count(self->worker->train);
     TRY(weft_arena_take(&self->arena, self->count, sizeof *self->own_begin, &self->own_begin, error));
     TRY(weft_arena_take(&self->arena, self->count, sizeof *self->own_end, &self->own_end, error));

@@ -3,6 +3,7 @@
 #include "train/crew.h"
 #include "train/fit.h"
 #include "train/input.h"
+#include "train/logits.h"
 #include "train/loop.h"
 #include "train/resume.h"
 
@@ -26,7 +27,8 @@ static weft_status work(void *context, int32_t rank, weft_transport *transport, 
     trainees *self = context;
     self->loops[rank] = self->common;
     if (transport->leads_machine && self->common.options->trial_steps <= 0) weft_data_watch(self->input.data);
-    return weft_loop_run(&self->loops[rank], rank, transport, error);
+    bool trains = self->common.job->use == WEFT_JOB_TRAINS;
+    return (trains ? weft_loop_run : weft_loop_run_evaluation)(&self->loops[rank], rank, transport, error);
 }
 
 static void leave(void *context, int32_t rank)
@@ -45,6 +47,30 @@ static weft_status check_memory(const weft_job *job, weft_error *error)
     return WEFT_INVALID;
 }
 
+static weft_status run(trainees *all, weft_error *error)
+{
+    const weft_job *job = all->common.job;
+    weft_crew crew = {.context = all, .work = work, .leave = leave, .late = all->common.options->late};
+    TRY(weft_allocate((size_t)job->workers, sizeof *all->loops, &all->loops, error));
+    return weft_crew_run(job, &crew, error);
+}
+
+static weft_status open_trainees(trainees *all, weft_error *error)
+{
+    weft_loop *common = &all->common;
+    TRY(weft_input_open(&all->input, common->job->config, common->options, NULL, error));
+    common->input = &all->input;
+    common->data = all->input.data;
+    common->fingerprint = weft_data_fingerprint(common->data);
+    return WEFT_OK;
+}
+
+static void close_trainees(trainees *all)
+{
+    weft_input_close(&all->input);
+    weft_free(all->loops);
+}
+
 weft_status weft_train(const weft_job *job, const weft_train_options *options, weft_error *error)
 {
     trainees all = {.common = {.job = job, .options = options}};
@@ -53,27 +79,42 @@ weft_status weft_train(const weft_job *job, const weft_train_options *options, w
     weft_text_init(&notes);
     bool trial = options->trial_steps > 0;
     weft_status status = trial ? WEFT_OK : check_memory(job, error);
-    if (status == WEFT_OK) status = weft_allocate((size_t)job->workers, sizeof *all.loops, &all.loops, error);
     if (status == WEFT_OK && !trial) status = weft_resume_open(job, options->resume, &resumed, &notes, error);
-    if (status == WEFT_OK) status = weft_input_open(&all.input, job->config, options, &notes, error);
-    all.common.input = &all.input;
-    all.common.data = all.input.data;
-    if (status == WEFT_OK) all.common.fingerprint = weft_data_fingerprint(all.common.data);
+    if (status == WEFT_OK) status = open_trainees(&all, error);
     weft_job_notes(job, &notes);
     if (status == WEFT_OK && !trial) weft_data_describe(all.common.data, &notes);
     if (status == WEFT_OK && resumed) status = weft_resume_check(job, all.common.data, resumed, error);
     if (status == WEFT_OK) status = weft_text_check(&notes, error);
     all.common.resumed = resumed;
     all.common.notes = weft_text_get(&notes);
-    weft_crew crew = {.context = &all, .work = work, .leave = leave, .late = options->late};
-    if (status == WEFT_OK) status = weft_crew_run(job, &crew, error);
+    if (status == WEFT_OK) status = run(&all, error);
     if (status == WEFT_NO_MEMORY && !trial) weft_job_advise(job, error);
     bool stopped = false;
     for (int32_t r = 0; all.loops && r < job->workers; r++) stopped |= all.loops[r].stopped;
     if (options->stopped) *options->stopped = stopped;
     weft_checkpoint_close(resumed);
-    weft_input_close(&all.input);
+    close_trainees(&all);
     weft_text_fini(&notes);
-    weft_free(all.loops);
+    return status;
+}
+
+static weft_status evaluate(trainees *all, weft_error *error)
+{
+    const weft_job *job = all->common.job;
+    TRY(check_memory(job, error));
+    if (job->use == WEFT_JOB_SHOWS) TRY(weft_logits_check(all->common.options->logits, error));
+    TRY(open_trainees(all, error));
+    if (weft_data_blocks(all->input.data, WEFT_DATA_HELD_OUT) == 0)
+        return weft_config_complain(job->config, "data.held_out", error,
+                                    "nothing is held out: name data.path=FILE to evaluate all of a file");
+    return run(all, error);
+}
+
+weft_status weft_evaluate(const weft_job *job, weft_checkpoint *checkpoint, const weft_train_options *options,
+                          weft_error *error)
+{
+    trainees all = {.common = {.job = job, .options = options, .resumed = checkpoint, .notes = ""}};
+    weft_status status = evaluate(&all, error);
+    close_trainees(&all);
     return status;
 }

@@ -8,6 +8,7 @@
 #define WEFT_TRAIN_TRAIN_H
 
 #include "data/tokenize.h"
+#include "checkpoint/checkpoint.h"
 #include "train/job.h"
 #include "train/record.h"
 
@@ -58,7 +59,10 @@ typedef struct weft_train_options {
     double delay_longest;
     uint64_t delay_seed;
     void (*late)(void *context); /* see weft_crew; may be NULL */
-    bool *stopped;               /* set to whether a wish to stop, of any rank, ended the run; may be NULL */
+    /* Of an evaluation that shows logits: a safetensors file for F32 "logits" (sequences, T, V) and I32 "tokens"
+     * (sequences, T). Workers write their own parts of it: all must see it under this name. */
+    const char *logits;
+    bool *stopped; /* set to whether a wish to stop, of any rank, ended the run; may be NULL */
     weft_observer observer;
 } weft_train_options;
 
@@ -73,23 +77,36 @@ weft_status weft_train_check(const weft_config *config, weft_text *notes, weft_e
 /* Where workers are processes the caller has started theirs (transport/kinds.h). */
 weft_status weft_train(const weft_job *job, const weft_train_options *options, weft_error *error) WEFT_CHECKED;
 
-/* Generated text. prompt: text for models of bytes (vocabulary up to 256), else token numbers separated by blanks. */
+/* The loss of a checkpoint on held-out data, which the observer is told: of the weights alone, and nothing else of the
+ * run is read or written. The job evaluates or shows logits; its model is the checkpoint's. At any layout of one data
+ * set, micro-batches of as many sequences, element, device and tensor-parallel width it has the same bits. WEFT_INVALID
+ * when nothing is held out. */
+weft_status weft_evaluate(const weft_job *job, weft_checkpoint *checkpoint, const weft_train_options *options,
+                          weft_error *error) WEFT_CHECKED;
+
+/* Generated text. prompt: text for runs with a tokenizer, where names of special tokens are these tokens, and for
+ * models of bytes (vocabulary up to 256), else token numbers separated by blanks. */
 typedef struct weft_sample_options {
     const char *prompt;
     int64_t tokens;     /* to generate */
     double temperature; /* 0: the most probable token */
     int64_t top_k;      /* 0: all */
+    double top_p;       /* the most probable tokens that together have so much of the probability; 0 or 1: all */
     uint64_t seed;
+    const char *stop; /* ends the generation, without being told; in the prompt's form; NULL: nothing does */
+    bool uncached;    /* every token computes its whole window: as slow as it is simple, for comparison */
+    void (*note)(const char *line); /* what the user should know; may be NULL */
     /* Told each new token; a non-zero return ends the generation. bytes: the token is a byte of text. */
     int (*token)(void *context, int32_t token, bool bytes);
+    /* In place of token, where the run has a tokenizer: text as it becomes known, whole characters. */
+    int (*text)(void *context, const char *bytes, size_t count);
     void *context;
 } weft_sample_options;
 
 /* WEFT_INVALID with the reason when a model of this configuration cannot go on from the prompt. */
 weft_status weft_sample_check(const weft_config *config, const char *prompt, weft_error *error) WEFT_CHECKED;
 
-/* What the sample of a run goes on from: run.sample_prompt, or where that is empty and the model one of bytes, a line
- * end. */
+/* What the sample of a run goes on from: run.sample_prompt, or where that is empty and text goes in, a line end. */
 const char *weft_sample_prompt(const weft_config *config);
 
 /* checkpoint: a checkpoint or run folder. Runs the forward program of a one-worker pipeline. device: a kind, or NULL

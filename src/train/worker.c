@@ -11,6 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool trains(const weft_worker *worker)
+{
+    return worker->job->use == WEFT_JOB_TRAINS;
+}
+
 static bool holds(const weft_worker *worker, int32_t s)
 {
     return worker->job->stages[s].rank == worker->at.rank;
@@ -88,6 +93,10 @@ static void resolve_all(weft_worker *worker)
     worker->sums.ordered = row(worker, WEFT_ROW_ORDERED_SUMS, -1);
     worker->sums.index = row(worker, WEFT_ROW_SUM_INDEX, -1);
     worker->logits = row(worker, WEFT_ROW_LOGITS, -1);
+    worker->logits_position = -1;
+    worker->steps = (weft_step_memory){.cache = row(worker, WEFT_ROW_CACHE, -1),
+                                       .space = row(worker, WEFT_ROW_STEP_SPACE, -1),
+                                       .positions = row(worker, WEFT_ROW_STEP_POSITIONS, -1)};
 }
 
 static weft_status take_tables(weft_worker *worker, weft_error *error)
@@ -145,11 +154,12 @@ static weft_status create_reducer(weft_worker *worker, weft_world_purpose purpos
 static weft_status create_reducers(weft_worker *worker, weft_error *error)
 {
     const weft_job *job = worker->job;
-    if (job->data > 1)
+    if (job->data > 1 && trains(worker))
         TRY(create_reducer(worker, WEFT_WORLD_REDUCE, WEFT_FP32, worker->workspace.reduce, &worker->reducer, error));
     if (job->tensor == 1) return WEFT_OK;
-    TRY(create_reducer(worker, WEFT_WORLD_TENSOR_SUM, WEFT_FP32, worker->workspace.tensor_sum, &worker->tensor_sum,
-                       error));
+    if (trains(worker))
+        TRY(create_reducer(worker, WEFT_WORLD_TENSOR_SUM, WEFT_FP32, worker->workspace.tensor_sum, &worker->tensor_sum,
+                           error));
     TRY(create_reducer(worker, WEFT_WORLD_TENSOR_REDUCE, job->options.element, worker->workspace.exchange,
                        &worker->rows_sum, error));
     return weft_exchange_create(worker, worker->rows_sum, &worker->exchange, error);
@@ -162,7 +172,7 @@ static weft_status create_stage(weft_worker *worker, weft_stage_shape shape, con
     return weft_stage_create(&shape, worker->device, weights, out, error);
 }
 
-static weft_status create_stages(weft_worker *worker, bool sampling, weft_error *error)
+static weft_status create_stages(weft_worker *worker, weft_error *error)
 {
     const weft_job *job = worker->job;
     if (worker->angles) TRY(weft_stage_angles_write(&job->stages[0].train, worker->device, worker->angles, error));
@@ -171,18 +181,18 @@ static weft_status create_stages(weft_worker *worker, bool sampling, weft_error 
         const weft_job_stage *stage = &job->stages[s];
         const void *const *storage = (const void *const *)(worker->storage + stage->parameter_first);
         weft_stage_weights weights = {.storage = storage,
-                                      .gradient = sampling ? NULL : worker->gradient + stage->parameter_first,
+                                      .gradient = trains(worker) ? worker->gradient + stage->parameter_first : NULL,
                                       .exchange = weft_exchange_functions(worker->exchange),
                                       .angles = worker->angles};
         TRY(create_stage(worker, stage->forward, &weights, &worker->forward_stages[s], error));
-        if (!sampling) TRY(create_stage(worker, stage->train, &weights, &worker->train_stages[s], error));
+        if (trains(worker)) TRY(create_stage(worker, stage->train, &weights, &worker->train_stages[s], error));
     }
     return WEFT_OK;
 }
 
-static weft_status take_memory(weft_worker *worker, bool sampling, weft_error *error)
+static weft_status take_memory(weft_worker *worker, weft_error *error)
 {
-    TRY(weft_memory_plan_make(worker->job, worker->at, sampling, &worker->arena, &worker->plan, error));
+    TRY(weft_memory_plan_make(worker->job, worker->at, &worker->arena, &worker->plan, error));
     for (int space = 0; space < WEFT_SPACES; space++) {
         size_t bytes = worker->plan.blocks[space];
         void *block = NULL;
@@ -225,7 +235,7 @@ weft_status weft_worker_bind(weft_worker *worker, const weft_program *program, d
     return weft_executor_create(&options, &worker->arena, out, error);
 }
 
-static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
+static weft_status build(weft_worker *worker, weft_error *error)
 {
     const weft_job *job = worker->job;
     TRY(take_tables(worker, error));
@@ -233,24 +243,24 @@ static weft_status build(weft_worker *worker, bool sampling, weft_error *error)
     weft_device_options options = job->options;
     options.index = weft_device_index(job->device, options.index, worker->number);
     TRY(job->device->create(&options, &worker->device, error));
-    if (worker->transport->driven && !sampling) TRY(weft_clerk_create(&worker->clerk, error));
+    if (worker->transport->driven) TRY(weft_clerk_create(&worker->clerk, error));
     weft_waiting_attach(worker);
-    TRY(take_memory(worker, sampling, error));
+    TRY(take_memory(worker, error));
     TRY(weft_crossing_create(worker, error));
     weft_worker_point_units(worker);
     TRY(weft_worker_poison_pages(worker, error));
     TRY(create_streams(worker, error));
-    if (!sampling) TRY(create_reducers(worker, error));
-    TRY(create_stages(worker, sampling, error));
+    TRY(create_reducers(worker, error));
+    TRY(create_stages(worker, error));
     TRY(weft_worker_bind(worker, job->forward, NULL, &worker->forward, error));
-    TRY(sampling ? WEFT_OK : weft_worker_bind(worker, job->train, NULL, &worker->train, error));
+    if (trains(worker)) TRY(weft_worker_bind(worker, job->train, NULL, &worker->train, error));
     /* Last: from here on the transport has to end before the device does. */
     const weft_transport_operations *transport = worker->transport->operations;
-    return !sampling && transport->attach ? transport->attach(worker->transport, worker->device, error) : WEFT_OK;
+    return transport->attach ? transport->attach(worker->transport, worker->device, error) : WEFT_OK;
 }
 
-weft_status weft_worker_create(const weft_job *job, int32_t number, weft_transport *transport, bool sampling,
-                               weft_worker **out, weft_error *error)
+weft_status weft_worker_create(const weft_job *job, int32_t number, weft_transport *transport, weft_worker **out,
+                               weft_error *error)
 {
     weft_worker *worker = NULL;
     *out = NULL;
@@ -260,7 +270,7 @@ weft_status weft_worker_create(const weft_job *job, int32_t number, weft_transpo
     worker->at = weft_world_coordinates(job, number);
     worker->transport = transport;
     weft_arena_init(&worker->arena);
-    weft_status status = build(worker, sampling, error);
+    weft_status status = build(worker, error);
     if (status == WEFT_OK)
         *out = worker;
     else

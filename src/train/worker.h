@@ -49,6 +49,13 @@ typedef struct weft_losses {
     size_t *bytes; /* (workers) what each gives in METRICS */
 } weft_losses;
 
+/* Of a worker that samples token by token (steps.h). */
+typedef struct weft_step_memory {
+    void *cache;
+    unsigned char *space;
+    int32_t *positions; /* (T) */
+} weft_step_memory;
+
 /* Squares of gradients, one a norm block. */
 typedef struct weft_norm_sums {
     double *own, *all, *ordered; /* own, as gathered by rank, in global order */
@@ -85,7 +92,7 @@ typedef struct weft_crossing {
     weft_step_scalars posed;          /* for the next program */
     weft_step_scalars *scalars_in, *scalars_out;
     float *losses;                        /* (data, M) of the last program */
-    void *logits;                         /* sampling: (B, V) storage, of the last program; else NULL */
+    void *logits;                         /* as the device's, of the last program */
     unsigned char *staging[WEFT_STAGING]; /* (WEFT_STAGING_BYTES) for what is saved; NULL where the host reaches it */
 } weft_crossing;
 
@@ -122,8 +129,9 @@ typedef struct weft_worker {
     weft_losses losses;
     weft_norm_sums sums;
     weft_step_scalars *scalars;
-    void *logits; /* sampling: (B, V) storage, else NULL */
-    int64_t logits_position;
+    void *logits; /* as their row (memory_plan.h), or NULL */
+    weft_step_memory steps;
+    int64_t logits_position; /* which of a sequence; -1: all */
 
     weft_crossing host;
     weft_gathers gathers;
@@ -137,9 +145,9 @@ typedef struct weft_worker {
     int64_t step; /* the one that runs, from 1 */
 } weft_worker;
 
-/* number: of all workers. sampling: no gradients, moments or train program; logits are allocated. */
-weft_status weft_worker_create(const weft_job *job, int32_t number, weft_transport *transport, bool sampling,
-                               weft_worker **out, weft_error *error) WEFT_CHECKED;
+/* number: of all workers. What it has of gradients, moments, programs and logits is what the use of its job needs. */
+weft_status weft_worker_create(const weft_job *job, int32_t number, weft_transport *transport, weft_worker **out,
+                               weft_error *error) WEFT_CHECKED;
 void weft_worker_destroy(weft_worker *worker);
 
 /* Initial weights by seed, moments zero; or from a checkpoint. */

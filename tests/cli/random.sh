@@ -39,7 +39,7 @@ function option(verb,   i) {
 }
 BEGIN {
     state = 20240601
-    right["train"] = "train.yaml"; right["generate"] = "run --prompt ab --tokens 3"; right["compare"] = "run run"
+    right["train"] = "train.yaml"; right["evaluate"] = "run"; right["generate"] = "run --prompt ab --tokens 3"; right["compare"] = "run run"
     right["config"] = "train.yaml"; right["timeline"] = "measured"
     right["schedule"] = right["verify"] = "breadth-first --pipeline 2 --microbatches 3"
     right["simulate"] = right["rehearse"] = "1f1b --pipeline 2 --microbatches 3 --forward 1 --backward-input 1"

@@ -106,6 +106,10 @@ const operation_case operation_cases[] = {
     {"rotary_backward", {1, 17, 2, 64, 64}, ALL},
 
     /* B, T, H, G, D, window, documents in a sequence at most */
+    {"attention_step", {1, 1, 1, 1, 8, 0, 1}, VALUES | BITS},
+    {"attention_step", {2, 9, 4, 2, 8, 0, 8 * MOST_RUNS + 1}, VALUES | BITS},
+    {"attention_step", {1, 70, 3, 1, 64, 0, 30 * MOST_RUNS + 33}, VALUES | BITS},
+    {"attention_step", {2, 131, 4, 4, 24, 5, 99 * MOST_RUNS + 7}, VALUES | BITS},
     {"attention_forward", {1, 1, 1, 1, 8}, ALL},
     {"attention_forward", {2, 3, 2, 2, 8}, ALL},
     {"attention_forward", {2, 37, 4, 2, 16}, ALL},

@@ -81,6 +81,10 @@ OPERATION(attention_forward, (ON, const weft_attention *attention, const int32_t
                               void *workspace),
           (.shape.attention = *attention, .operands = {documents, qkv, out, logsumexp, workspace}),
           (reference, NULL, &item->shape.attention, AT(0), AT(1), AT(2), AT(3), AT(4)))
+OPERATION(attention_step, (ON, const weft_attention *attention, int64_t past, int64_t rows, const void *qkv, void *cache, void *out,
+                           void *workspace),
+          (.shape.attention = *attention, .numbers = {past, rows}, .operands = {qkv, cache, out, workspace}),
+          (reference, NULL, &item->shape.attention, NUMBER(0), NUMBER(1), AT(0), AT(1), AT(2), AT(3)))
 OPERATION(attention_backward, (ON, const weft_attention *attention, const int32_t *documents, const void *qkv, const void *out,
                                const float *logsumexp, const void *dout, void *dqkv, void *workspace),
           (.shape.attention = *attention, .operands = {documents, qkv, out, logsumexp, dout, dqkv, workspace}),
@@ -173,6 +177,7 @@ const weft_device_operations deferred_operations = {
     .activation_backward = defer_activation_backward,
     .rotary = defer_rotary,
     .attention_forward = defer_attention_forward,
+    .attention_step = defer_attention_step,
     .attention_backward = defer_attention_backward,
     .add = defer_add,
     .sum = defer_sum,

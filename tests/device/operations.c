@@ -270,6 +270,23 @@ static void attention_forward(weft_device *device, const int64_t *z, void **p, b
     device->operations->attention_forward(device, NULL, &attention, p[0], p[1], p[2], p[3], workspace);
 }
 
+/* attention_step: B, T, H, G, D, window, past MOST_RUNS + rows */
+static int attention_step_operands(const int64_t *z, test_operand *out)
+{
+    int64_t rows = z[0] * (z[6] % MOST_RUNS);
+    DESCRIBE({"qkv", IN, STORAGE, rows * (z[2] + 2 * z[3]) * z[4], NORMAL, 0},
+             {"cache", IN_OUT, STORAGE, z[0] * z[1] * 2 * z[3] * z[4], NORMAL, 0},
+             {"out", OUT, STORAGE, rows * z[2] * z[4], NORMAL, 0});
+}
+
+static void attention_step(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
+{
+    (void)accumulate;
+    const weft_attention attention = attention_of(z);
+    device->operations->attention_step(device, NULL, &attention, z[6] / MOST_RUNS, z[6] % MOST_RUNS, p[0], p[1], p[2],
+                                       workspace);
+}
+
 static int attention_backward_operands(const int64_t *z, test_operand *out)
 {
     int64_t rows = z[0] * z[1];
@@ -506,6 +523,7 @@ static const test_operation operations[] = {
     {OPERATION(rotary_backward), .bounds = {1e-6, 4e-3, 0},
      .differences = {"rotary_forward", "x", "dx", {{"x", "dx"}}, 1.0, 1e-5}},
     {OPERATION(attention_forward), .workspace_bytes = attention_workspace, .bounds = {2e-6, 1e-2, 1e-5}},
+    {OPERATION(attention_step), .workspace_bytes = attention_workspace, .bounds = {2e-6, 1e-2, 0}},
     {OPERATION(attention_backward), .workspace_bytes = attention_workspace, .bounds = {1e-5, 1e-2, 0},
      .differences = {"attention_forward", "out", "dout", {{"qkv", "dqkv"}}, 0.05, 2e-4}},
     {OPERATION(add), .bounds = {1e-7, 4e-3, 0}},

@@ -333,6 +333,59 @@ static void test_attention_is_causal(void **state)
     assert_int_equal(failures, 0);
 }
 
+/* Copies elements of an operand into one of another trial. */
+static void copy_values(const test_trial *from, int source, int64_t at, test_trial *to, int target, int64_t into,
+                        int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        trial_put(to, target, to->before[target], into + i, trial_get(from, source, from->before[source], at + i));
+}
+
+/* One sequence whose last `rows` tokens of past + rows come behind the others: what attention of all gives them. */
+static int compare_step(const weft_device_kind *kind, weft_element element, const int64_t *sizes, int64_t past,
+                        int64_t rows)
+{
+    test_trial whole, step;
+    int64_t stepping[MAX_SIZES], D = sizes[4], queries = sizes[2] * D, keys = 2 * sizes[3] * D, width = queries + keys;
+    memcpy(stepping, sizes, sizeof stepping);
+    stepping[6] = past * MOST_RUNS + rows;
+    trial_init(&whole, "attention_forward", sizes, element);
+    trial_init(&step, "attention_step", stepping, element);
+    int qkv = trial_find(&whole, "qkv"), own = trial_find(&step, "qkv"), cache = trial_find(&step, "cache");
+    for (int64_t t = 0; t < past; t++) copy_values(&whole, qkv, t * width + queries, &step, cache, t * keys, keys);
+    copy_values(&whole, qkv, past * width, &step, own, 0, rows * width);
+    trial_run(&whole, kind, 2, false);
+    trial_run(&step, kind, 2, false);
+    int out = trial_find(&whole, "out"), stepped = trial_find(&step, "out");
+    double difference = 0, length = 0;
+    for (int64_t i = 0; i < rows * queries; i++) {
+        double exact = trial_get(&whole, out, whole.after[out], past * queries + i);
+        difference += pow(trial_get(&step, stepped, step.after[stepped], i) - exact, 2);
+        length += exact * exact;
+    }
+    double error = sqrt(difference / length), bound = element == WEFT_FP32 ? 2e-6 : 1e-2;
+    int failures = check_manners(&step) + (error <= bound ? 0 : report(&step, stepped, "differs by", error, bound));
+    trial_fini(&step);
+    trial_fini(&whole);
+    return failures;
+}
+
+static void test_attention_goes_on(void **state)
+{
+    static const int64_t sizes[][MAX_SIZES] = {{1, 37, 4, 2, 16}, {1, 150, 3, 1, 8}, {1, 61, 2, 2, 32, 9}};
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    int failures = 0;
+    for (int i = 0; i < 3; i++) {
+        const int64_t T = sizes[i][1];
+        failures += compare_step(kind, subject->element, sizes[i], 0, 1);
+        failures += compare_step(kind, subject->element, sizes[i], 0, 33);
+        failures += compare_step(kind, subject->element, sizes[i], 11, 5);
+        failures += compare_step(kind, subject->element, sizes[i], T - 1, 1);
+    }
+    assert_int_equal(failures, 0);
+}
+
 /* A window as long as the sequence, and one document in each, are no mask: the same bits. */
 static void test_attention_without_a_mask(void **state)
 {
@@ -511,6 +564,7 @@ int main(void)
         ALL_SUBJECTS(test_accumulate),
         ALL_SUBJECTS(test_same_bits),
         ALL_SUBJECTS(test_attention_is_causal),
+        ALL_SUBJECTS(test_attention_goes_on),
         ALL_SUBJECTS(test_attention_without_a_mask),
         ALL_SUBJECTS(test_attention_packed),
         ALL_SUBJECTS(test_attention_skips),

@@ -15,7 +15,7 @@ static weft_status load_and_save(weft_loop *loop, int32_t rank, weft_error *erro
 {
     int64_t step = weft_checkpoint_get_state(loop->resumed)->step;
     loop->loss = weft_checkpoint_get_state(loop->resumed)->loss;
-    TRY(weft_worker_create(loop->job, rank, loop->transport, false, &loop->worker, error));
+    TRY(weft_worker_create(loop->job, rank, loop->transport, &loop->worker, error));
     loop->worker->options = loop->options;
     TRY(weft_worker_load(loop->worker, loop->resumed, error));
     return weft_loop_save(loop, step, error);

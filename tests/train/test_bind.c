@@ -49,7 +49,7 @@ static void check_worker(const weft_job *job, weft_local_hub *hub, int32_t numbe
     weft_worker *worker = NULL;
     weft_error error;
     assert_int_equal(weft_local_transport_create(hub, number, &transport, &error), WEFT_OK);
-    if (weft_worker_create(job, number, transport, false, &worker, &error) != WEFT_OK) fail_msg("%s", error.text);
+    if (weft_worker_create(job, number, transport, &worker, &error) != WEFT_OK) fail_msg("%s", error.text);
     check_bound(weft_executor_bound(worker->train), worker->at.rank, name);
     check_bound(weft_executor_bound(worker->forward), worker->at.rank, name);
     transport->operations->destroy(transport);

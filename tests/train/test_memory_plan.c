@@ -64,7 +64,8 @@ static void plan(made *it, int32_t number, bool sampling, weft_memory_plan *out)
 {
     weft_error error;
     weft_coordinates at = weft_world_coordinates(it->job, number);
-    assert_int_equal(weft_memory_plan_make(it->job, at, sampling, &it->arena, out, &error), WEFT_OK);
+    it->job->use = sampling ? WEFT_JOB_SAMPLES : WEFT_JOB_TRAINS;
+    assert_int_equal(weft_memory_plan_make(it->job, at, &it->arena, out, &error), WEFT_OK);
 }
 
 /* Rows are in the order of their offsets; what an alias is lies where its twin is. */
@@ -198,11 +199,12 @@ static int list_pointers(const weft_worker *worker, const void **out)
 {
     const weft_workspace *space = &worker->workspace;
     const void *const once[] = {
-        worker->weight_pages,   worker->gradient_pages, space->kernels,     space->reduce,   space->tensor_sum,
-        space->exchange,        space->tied_piece,      worker->slots,      worker->angles,  worker->batch.tokens,
-        worker->batch.targets,  worker->losses.own,     worker->losses.all, worker->scalars, worker->sums.own,
-        worker->sums.all,       worker->sums.ordered,   worker->sums.index, worker->logits,  worker->batch.documents,
-        worker->batch.positions};
+        worker->weight_pages,    worker->gradient_pages, space->kernels,        space->reduce,
+        space->tensor_sum,       space->exchange,        space->tied_piece,     worker->slots,
+        worker->angles,          worker->batch.tokens,   worker->batch.targets, worker->losses.own,
+        worker->losses.all,      worker->scalars,        worker->sums.own,      worker->sums.all,
+        worker->sums.ordered,    worker->sums.index,     worker->logits,        worker->batch.documents,
+        worker->batch.positions, worker->steps.cache,    worker->steps.space,   worker->steps.positions};
     int count = 0;
     for (int32_t u = 0; u < worker->job->unit_count; u++) {
         const weft_unit_memory *unit = &worker->units[u];
@@ -240,9 +242,9 @@ static void create_worker(const made *it, int32_t number, bool sampling, weft_lo
     weft_worker *worker = NULL;
     weft_error_clear(&error);
     assert_int_equal(weft_local_transport_create(hub, number, &transport, &error), WEFT_OK);
+    it->job->use = sampling ? WEFT_JOB_SAMPLES : WEFT_JOB_TRAINS;
     allocated = 0;
-    if (weft_worker_create(it->job, number, transport, sampling, &worker, &error) != WEFT_OK)
-        fail_msg("%s", error.text);
+    if (weft_worker_create(it->job, number, transport, &worker, &error) != WEFT_OK) fail_msg("%s", error.text);
     assert_int_equal(allocated, worker->plan.blocks[WEFT_MEMORY_DEVICE] + worker->plan.blocks[WEFT_MEMORY_PINNED]);
     check_used(worker);
     weft_worker_destroy(worker);

@@ -44,8 +44,36 @@ static int ignore_token(void *context, int32_t token, bool bytes)
 
 static weft_status sample(void *context, weft_error *error)
 {
-    weft_sample_options options = {.prompt = "warp", .tokens = 3, .temperature = 1, .token = ignore_token};
+    weft_sample_options options = {
+        .prompt = "warp", .tokens = 3, .temperature = 1, .stop = "loom", .token = ignore_token};
     return weft_sample(context, NULL, &options, error);
+}
+
+static weft_status evaluate_job(const weft_config *config, weft_checkpoint *checkpoint, const char *logits,
+                                weft_error *error)
+{
+    weft_job *job = NULL;
+    weft_train_options options = {.logits = logits};
+    TRY(weft_job_create_for(config, WEFT_JOB_SHOWS, &job, error));
+    weft_status status = weft_evaluate(job, checkpoint, &options, error);
+    weft_job_destroy(job);
+    return status;
+}
+
+static weft_status evaluate(void *context, weft_error *error)
+{
+    char logits[80];
+    weft_checkpoint *checkpoint = NULL;
+    weft_config config;
+    snprintf(logits, sizeof logits, "%s.logits", (const char *)context);
+    TRY(weft_checkpoint_open(context, &checkpoint, error));
+    weft_status status = weft_checkpoint_load_config(checkpoint, &config, error);
+    if (status == WEFT_OK) {
+        status = evaluate_job(&config, checkpoint, logits, error);
+        weft_config_fini(&config);
+    }
+    weft_checkpoint_close(checkpoint);
+    return status;
 }
 
 static weft_status ignore_step(void *context, int64_t step, const weft_timeline *measured, weft_error *error)
@@ -96,6 +124,7 @@ static void test_runs(void **state)
     if (train(&fresh, &error) != WEFT_OK) fail_msg("%s", error.text);
     snprintf(first, sizeof first, "%s/0", test_folder);
     assert_true(failing_each(sample, first, FAILING_REPORTS) > 30);
+    assert_true(failing_each(evaluate, first, FAILING_REPORTS) > 50);
     assert_true(failing_each(train, &again, FAILING_FORGIVES) > 100);
     assert_true(failing_each(train, &fresh, FAILING_FORGIVES) > 100);
     order trials[] = {{.overrides = divided, .trial = true}, {.overrides = sliced, .trial = true}};

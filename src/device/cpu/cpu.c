@@ -143,6 +143,7 @@ static const weft_device_operations operations = {
     .activation_backward = weft_cpu_activation_backward,
     .rotary = weft_cpu_rotary,
     .attention_forward = weft_cpu_attention_forward,
+    .attention_step = weft_cpu_attention_step,
     .attention_backward = weft_cpu_attention_backward,
     .add = weft_cpu_add,
     .sum = weft_cpu_sum,

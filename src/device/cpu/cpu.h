@@ -81,6 +81,8 @@ void weft_cpu_rotary(weft_device *, weft_stream *, const weft_rotary *, const in
                      int, void *);
 void weft_cpu_attention_forward(weft_device *, weft_stream *, const weft_attention *, const int32_t *, const void *,
                                 void *, float *, void *);
+void weft_cpu_attention_step(weft_device *, weft_stream *, const weft_attention *, int64_t, int64_t, const void *,
+                             void *, void *, void *);
 void weft_cpu_attention_backward(weft_device *, weft_stream *, const weft_attention *, const int32_t *, const void *,
                                  const void *, const float *, const void *, void *, void *);
 void weft_cpu_add(weft_device *, weft_stream *, int64_t, const void *, const void *, void *);

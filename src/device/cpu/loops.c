@@ -455,6 +455,24 @@ static float dot(int64_t count, const void *a_, const void *b_)
     return sum;
 }
 
+static void attend(int64_t keys, int64_t D, int64_t stride, float scale, const void *query, const void *key_,
+                   const void *value_, float *scores, void *out_)
+{
+    const storage *key = key_, *value = value_;
+    storage *out = out_;
+    float *sums = scores + keys, total = 0.0f;
+    for (int64_t s = 0; s < keys; s++) scores[s] = scale * dot(D, query, key + s * stride);
+    float maximum = row_maximum_fp32(keys, scores);
+    for (int64_t d = 0; d < D; d++) sums[d] = 0.0f;
+    for (int64_t s = 0; s < keys; s++) {
+        float weight = exponential(scores[s] - maximum);
+        total += weight;
+#pragma omp simd
+        for (int64_t d = 0; d < D; d++) sums[d] += weight * load(value[s * stride + d]);
+    }
+    for (int64_t d = 0; d < D; d++) out[d] = store(sums[d] / total);
+}
+
 /* e^(x - maximum), kept for the gradient. Blocks are summed in fp32 and added in double, so that a long row loses
  * nothing.
  */
@@ -564,6 +582,7 @@ const weft_cpu_loops WEFT_LOOPS_NAME = {
     .softmax_backward = softmax_backward,
     .gather = gather,
     .dot = dot,
+    .attend = attend,
     .cross_entropy = cross_entropy,
     .loss_part = loss_part,
     .loss_gradient = loss_gradient,

@@ -57,6 +57,11 @@ typedef struct weft_cpu_loops {
     void (*gather)(int64_t rows, int64_t columns, int64_t from_stride, const void *from, int64_t to_stride, void *to);
     float (*dot)(int64_t count, const void *a, const void *b);
 
+    /* One query (D) against so many keys, with their values, rows of a cache `stride` elements apart: out (D). scores:
+     * (keys + D) scratch. */
+    void (*attend)(int64_t keys, int64_t D, int64_t stride, float scale, const void *query, const void *key,
+                   const void *value, float *scores, void *out);
+
     /* One row of logits; returns -log softmax[target]. */
     /* row: (V) scratch */
     double (*cross_entropy)(int64_t V, void *logits, int32_t target, float scale, bool gradient, float *row);

@@ -124,6 +124,7 @@ static const weft_device_operations operations = {
     .activation_backward = emulated_activation_backward,
     .rotary = emulated_rotary,
     .attention_forward = emulated_attention_forward,
+    .attention_step = emulated_attention_step,
     .attention_backward = emulated_attention_backward,
     .add = emulated_add,
     .sum = emulated_sum,

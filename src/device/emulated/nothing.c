@@ -66,6 +66,11 @@ void emulated_attention_forward(weft_device *device, weft_stream *stream, const 
 {
 }
 
+void emulated_attention_step(weft_device *device, weft_stream *stream, const weft_attention *attention, int64_t past,
+                             int64_t rows, const void *qkv, void *cache, void *out, void *workspace)
+{
+}
+
 void emulated_attention_backward(weft_device *device, weft_stream *stream, const weft_attention *attention,
                                  const int32_t *documents, const void *qkv, const void *out, const float *logsumexp,
                                  const void *dout, void *dqkv, void *workspace)

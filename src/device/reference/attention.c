@@ -111,22 +111,29 @@ static double score_row(const weft_attention *attention, int64_t first, int64_t 
     return largest;
 }
 
-static void forward_row(weft_element element, const weft_attention *attention, const int32_t *documents, int64_t b,
-                        int64_t h, int64_t t, const void *qkv, const head_buffers *head, void *out, float *logsumexp)
+/* The D elements of out from `at` on: what the query sees of keys first .. t. Returns their logsumexp. */
+static double attend(weft_element element, const weft_attention *attention, int64_t first, int64_t t,
+                     const head_buffers *head, void *out, int64_t at)
 {
-    const int64_t T = attention->T, H = attention->H, D = attention->D;
-    const int64_t first = first_seen(attention, documents, b, t);
-    double *sums = head->dout, total = 0.0;
-    reference_load(element, qkv, (b * T + t) * row_width(attention) + h * D, D, head->query);
-    double largest = score_row(attention, first, t, head);
+    const int64_t D = attention->D;
+    double *sums = head->dout, total = 0.0, largest = score_row(attention, first, t, head);
     memset(sums, 0, (size_t)D * sizeof *sums);
     for (int64_t s = first; s <= t; s++) {
         double weight = exp(head->scores[s] - largest);
         total += weight;
         add_scaled(D, weight, head->values + s * D, sums);
     }
-    for (int64_t d = 0; d < D; d++) reference_put(element, out, ((b * T + t) * H + h) * D + d, sums[d] / total);
-    logsumexp[(b * H + h) * T + t] = (float)(largest + log(total));
+    for (int64_t d = 0; d < D; d++) reference_put(element, out, at + d, sums[d] / total);
+    return largest + log(total);
+}
+
+static void forward_row(weft_element element, const weft_attention *attention, const int32_t *documents, int64_t b,
+                        int64_t h, int64_t t, const void *qkv, const head_buffers *head, void *out, float *logsumexp)
+{
+    const int64_t T = attention->T, H = attention->H, D = attention->D;
+    const int64_t first = first_seen(attention, documents, b, t);
+    reference_load(element, qkv, (b * T + t) * row_width(attention) + h * D, D, head->query);
+    logsumexp[(b * H + h) * T + t] = (float)attend(element, attention, first, t, head, out, ((b * T + t) * H + h) * D);
 }
 
 void reference_attention_forward(weft_device *device, weft_stream *stream, const weft_attention *attention,
@@ -142,6 +149,51 @@ void reference_attention_forward(weft_device *device, weft_stream *stream, const
             if (h % group == 0) load_keys(device->element, attention, qkv, b, h / group, &head);
             for (int64_t t = 0; t < attention->T; t++) {
                 forward_row(device->element, attention, documents, b, h, t, qkv, &head, out, logsumexp);
+            }
+        }
+    }
+    reference_end(device);
+}
+
+/* Rows of a cache have the keys of all heads, then their values. */
+static void keep_keys(weft_element element, const weft_attention *attention, int64_t b, int64_t past, int64_t rows,
+                      const void *qkv, void *cache)
+{
+    const int64_t width = 2 * attention->G * attention->D, size = (int64_t)weft_element_bytes(element);
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t from = (b * rows + r) * row_width(attention) + attention->H * attention->D;
+        int64_t to = (b * attention->T + past + r) * width;
+        memcpy((char *)cache + to * size, (const char *)qkv + from * size, (size_t)(width * size));
+    }
+}
+
+static void load_cache(weft_element element, const weft_attention *attention, int64_t b, int64_t g, int64_t count,
+                       const void *cache, const head_buffers *head)
+{
+    const int64_t D = attention->D, width = 2 * attention->G * D;
+    for (int64_t t = 0; t < count; t++) {
+        int64_t from = (b * attention->T + t) * width + g * D;
+        reference_load(element, cache, from, D, head->keys + t * D);
+        reference_load(element, cache, from + attention->G * D, D, head->values + t * D);
+    }
+}
+
+void reference_attention_step(weft_device *device, weft_stream *stream, const weft_attention *attention, int64_t past,
+                              int64_t rows, const void *qkv, void *cache, void *out, void *workspace)
+{
+    (void)stream;
+    if (!reference_begin(device)) return;
+    const head_buffers head = split_workspace(attention, workspace);
+    const int64_t H = attention->H, D = attention->D, group = H / attention->G;
+    for (int64_t b = 0; b < attention->B; b++) {
+        keep_keys(device->element, attention, b, past, rows, qkv, cache);
+        for (int64_t h = 0; h < H; h++) {
+            if (h % group == 0) load_cache(device->element, attention, b, h / group, past + rows, cache, &head);
+            for (int64_t r = 0; r < rows; r++) {
+                const int64_t row = b * rows + r, t = past + r;
+                reference_load(device->element, qkv, row * row_width(attention) + h * D, D, head.query);
+                (void)attend(device->element, attention, first_seen(attention, NULL, b, t), t, &head, out,
+                             (row * H + h) * D);
             }
         }
     }

@@ -86,6 +86,7 @@ static const weft_device_operations operations = {
     .activation_backward = reference_activation_backward,
     .rotary = reference_rotary,
     .attention_forward = reference_attention_forward,
+    .attention_step = reference_attention_step,
     .attention_backward = reference_attention_backward,
     .add = reference_add,
     .sum = reference_sum,

@@ -91,6 +91,8 @@ void reference_rotary(weft_device *device, weft_stream *stream, const weft_rotar
 void reference_attention_forward(weft_device *device, weft_stream *stream, const weft_attention *attention,
                                  const int32_t *documents, const void *qkv, void *out, float *logsumexp,
                                  void *workspace);
+void reference_attention_step(weft_device *device, weft_stream *stream, const weft_attention *attention, int64_t past,
+                              int64_t rows, const void *qkv, void *cache, void *out, void *workspace);
 void reference_attention_backward(weft_device *device, weft_stream *stream, const weft_attention *attention,
                                   const int32_t *documents, const void *qkv, const void *out, const float *logsumexp,
                                   const void *dout, void *dqkv, void *workspace);

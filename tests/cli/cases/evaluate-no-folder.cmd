@@ -1,0 +1,1 @@
+weft train train.yaml >log && weft evaluate run/train --logits log/here

@@ -1,0 +1,1 @@
+weft generate run/train --prompt warp --top-p 1.5

@@ -1,0 +1,1 @@
+weft train train.yaml >log && weft generate run/train --prompt warp --stop ""

@@ -1,0 +1,1 @@
+weft train train.yaml >log && weft generate run/train --prompt warp --tokens 8 --temperature 0 >a && printf warp | weft generate run/train --prompt - --tokens 8 --temperature 0 --no-cache >b && cmp a b && wc -c <a

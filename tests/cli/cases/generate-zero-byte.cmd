@@ -1,0 +1,1 @@
+weft train train.yaml >log && printf "a\\0b" | weft generate run/train --prompt -
