@@ -82,6 +82,25 @@ refused 'has the fingerprint' other data.tokenizer_fingerprint=0123456789abcdef
 trains first run.steps=6 --resume
 ok "the run goes on with its own tokenizer"
 
+# Text in and out: the same bytes as they come and at once, up to a text to stop at, which may lie in several tokens.
+trains sampled run.steps=40 optimizer.learning_rate=0.01 run.sample_tokens=12 run.sample_prompt='The wörp<|endoftext|>'
+grep -q '^The wörp<|endoftext|>.' "$work/sampled.log" || die "the sample at the end does not go on from its prompt"
+generate() { "$weft" generate "$work/sampled" --prompt 'the warp ' --tokens 40 --temperature 0 "$@" 2>> "$work/sampled.log"; }
+generate > "$work/whole.txt" || die "generate"
+[ "$(wc -c < "$work/whole.txt")" -gt 45 ] || die "generate prints next to nothing"
+generate --json > "$work/whole.json" && grep -q '^{"prompt": "the warp ", "text": "[^0-9]' "$work/whole.json" || die "generate --json"
+stop=$(tail -c +25 "$work/whole.txt" | head -c 7)
+generate --stop "${stop}xyz" > "$work/missed.txt"
+cmp -s "$work/whole.txt" "$work/missed.txt" || die "a text to stop at that does not come changes what does"
+generate --stop "$stop" > "$work/stopped.txt" || die "generate --stop"
+at=$(tail -c +10 "$work/whole.txt" | grep -obaF -e "$stop" | head -n 1)
+{ head -c $((9 + ${at%%:*})) "$work/whole.txt"; echo; } | cmp - "$work/stopped.txt" || die "generate --stop prints other text"
+generate --no-cache | cmp - "$work/whole.txt" || die "generate --no-cache prints other text"
+status=0
+generate --prompt '' > /dev/null || status=$?
+[ $status -eq 2 ] || die "an empty prompt: status $status"
+ok "text goes into generation and comes out"
+
 # A full disk, as a limit on the size of a file.
 ( ulimit -f 100; run full data.cache="$work/other" ) 2> /dev/null
 status=$?
