@@ -9,9 +9,9 @@ typedef struct weft_candidate {
     int32_t token;
 } weft_candidate;
 
-/* One of count candidates, which are sorted: a draw from their softmax at the temperature, cut to the first top_k, and
- * of these to the fewest that have top_p of their probability (Holtzman et al., arXiv 1904.09751). draw: which of the
- * seed's random numbers. */
+/* One of count candidates, which it may sort. At temperature 0 the most probable, else a draw from their softmax at the
+ * temperature, cut to the first top_k, and of these to the fewest that have top_p of their probability (Holtzman et
+ * al., arXiv 1904.09751). draw: which of the seed's random numbers. */
 int32_t weft_draw(weft_candidate *candidates, int64_t count, const weft_sample_options *options, int64_t draw);
 
 #endif

@@ -259,8 +259,8 @@ weft_status weft_sample(const char *checkpoint, const char *device, const weft_s
     if (status == WEFT_OK) {
         status = load_config(&self, device, error);
         if (status == WEFT_OK) status = weft_input_tokenizer(&self.config, &self.tokenizer, error);
-        if (status == WEFT_OK) status = make_worker(&self, options, error);
         if (status == WEFT_OK) status = (self.tokenizer ? encode_prompt : encode_texts)(&self, options, error);
+        if (status == WEFT_OK) status = make_worker(&self, options, error);
         if (status == WEFT_OK) status = generate(&self, options, error);
         weft_steps_destroy(self.steps);
         weft_worker_destroy(self.worker);
