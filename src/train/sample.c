@@ -142,7 +142,9 @@ static weft_status encode_prompt(sampler *self, const weft_sample_options *optio
 {
     const char *prompt = options->prompt;
     weft_token_list tokens = {0};
+    int64_t none = 0;
     TRY(weft_sample_check(&self->config, prompt, error));
+    if (options->stop) TRY(encode(&self->config, "text to stop at", options->stop, NULL, &none, error));
     weft_text_init(&self->rest);
     weft_decoder_init(&self->decoder, self->tokenizer, WEFT_DECODE_ALL);
     self->decoder.begun = true; /* by the prompt */

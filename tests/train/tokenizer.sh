@@ -99,6 +99,9 @@ generate --no-cache | cmp - "$work/whole.txt" || die "generate --no-cache prints
 status=0
 generate --prompt '' > /dev/null || status=$?
 [ $status -eq 2 ] || die "an empty prompt: status $status"
+status=0
+generate --stop '' > /dev/null || status=$?
+[ $status -eq 2 ] || die "an empty text to stop at: status $status"
 ok "text goes into generation and comes out"
 
 # A full disk, as a limit on the size of a file.
