@@ -1,6 +1,19 @@
 /* weft config: every value in force and where it came from. */
 #include "config/config.h"
+#include "cli/auto.h"
 #include "cli/verb.h"
+
+/* What the plan chooses where this machine was measured. */
+static weft_status choose(weft_config *config, weft_error *error)
+{
+    weft_text said;
+    weft_cli_auto how = {0};
+    weft_text_init(&said);
+    weft_status status = weft_cli_auto_choose(config, &how, &said, error);
+    if (status == WEFT_OK) weft_cli_auto_tell(weft_text_get(&said));
+    weft_text_fini(&said);
+    return status;
+}
 
 static weft_status run(const weft_arguments *arguments, int *out_exit, weft_error *error)
 {
@@ -8,13 +21,14 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     weft_config config;
     TRY(weft_config_load(&config, arguments->operands[0], arguments->operands + 1, arguments->operand_count - 1,
                          error));
+    weft_status status = choose(&config, error);
     weft_text text;
     weft_text_init(&text);
     if (weft_arguments_has(arguments, "json"))
         weft_config_dump_json(&config, &text);
     else
         weft_config_dump(&config, true, &text);
-    weft_status status = weft_cli_print(&text, error);
+    if (status == WEFT_OK) status = weft_cli_print(&text, error);
     weft_text_fini(&text);
     weft_config_fini(&config);
     return status;

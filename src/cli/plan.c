@@ -3,6 +3,7 @@
 #include "cli/launch.h"
 #include "cli/pictures.h"
 #include "cli/plan_calibrate.h"
+#include "cli/plan_measure.h"
 #include "cli/plan_print.h"
 #include "plan/describe.h"
 
@@ -198,6 +199,9 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     (void)out_exit;
     weft_planning p = {0};
     plan_form which = FORM_TEXT;
+    if (weft_arguments_has(arguments, "measure")) return weft_plan_measure(arguments, error);
+    if (arguments->operand_count < 2)
+        return weft_arguments_refuse(arguments->verb, error, "CLUSTER is missing: a file, or a kind of GPU");
     weft_arena_init(&p.arena);
     weft_status status = prepare(&p, arguments, &which, error);
     if (status == WEFT_OK) status = check_words(&p, arguments, which, error);
@@ -220,6 +224,8 @@ static const weft_option options[] = {
      "sequence_parallel, context"},
     {"software", "NAME", "what the trainer can do: weft (default), megatron-2022, zero-3"},
     {"calibrate", "RUNS.csv", "measured runs of this cluster, to which its constants are fitted"},
+    {"measure", "FILE",
+     "no plan: measure this machine for MODEL, a run of weft, and write FILE, a CLUSTER; takes --gpus, --batch"},
     {"compare", "KIND,KIND,...", "the best of each schedule, and what the first gains over the others"},
     {"explain", "N", "plan N: where time and memory go, what limits it, what is one change away"},
     {"refused", NULL, "how many layouts were refused, why, and what would make the nearest fit"},
@@ -236,7 +242,7 @@ const weft_verb weft_verb_plan = {
     .summary = "Ranks the ways to train a model on a cluster: time, memory, cost, and what limits each",
     .operands = "MODEL CLUSTER|GPU",
     .options = options,
-    .least = 2,
+    .least = 1,
     .most = 2,
     .run = run,
 };

@@ -249,7 +249,7 @@ static const struct {
     {"tensor", "tens", 5, take_tensor},
     {"pipeline", "pipe", 5, take_pipeline},
     {"loops", "loops", 6, take_loops},
-    {"schedule", "schedule", 14, take_schedule},
+    {"schedule", "schedule", 23, take_schedule},
     {"rounds", NULL, 0, take_rounds},
     {"micro_batch", "size", 5, take_micro_batch},
     {"micro_batches", "count", 6, take_micro_batches},

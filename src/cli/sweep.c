@@ -305,7 +305,11 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     if (status == WEFT_OK) status = weft_config_load(&config, arguments->operands[0], overrides, count, error);
     if (status == WEFT_OK) {
         weft_cli_settle(&config);
-        status = run_config(arguments, &config, list, error);
+        if (config.parallel.automatic)
+            status = weft_config_complain(&config, "parallel.auto", error,
+                                          "a sweep measures the layout that is set, none is chosen: set it to false");
+        else
+            status = run_config(arguments, &config, list, error);
         weft_config_fini(&config);
     }
     weft_free(overrides);

@@ -1,5 +1,6 @@
 /* weft train: a training run, or with --dry-run everything that is known before it. */
 #include "base/json.h"
+#include "cli/auto.h"
 #include "cli/generate.h"
 #include "cli/launch.h"
 #include "cli/observer.h"
@@ -133,7 +134,8 @@ static weft_status train(const weft_arguments *arguments, weft_config *config, i
     return status;
 }
 
-static weft_status plan(const weft_arguments *arguments, weft_config *config, weft_error *error)
+/* said: what stands before the notes. */
+static weft_status plan(const weft_arguments *arguments, weft_config *config, const char *said, weft_error *error)
 {
     weft_job *job = NULL;
     TRY(weft_train_settle(config, error));
@@ -141,6 +143,7 @@ static weft_status plan(const weft_arguments *arguments, weft_config *config, we
     TRY(weft_job_create(config, &job, error));
     weft_text notes;
     weft_text_init(&notes);
+    weft_text_add(&notes, "%s", said);
     weft_job_notes(job, &notes);
     weft_status status = weft_train_check(config, &notes, error);
     if (status == WEFT_OK) status = weft_text_check(&notes, error);
@@ -150,22 +153,31 @@ static weft_status plan(const weft_arguments *arguments, weft_config *config, we
     return status;
 }
 
+static weft_status launch(const weft_arguments *arguments, weft_config *config, const char *said, weft_error *error)
+{
+    int32_t rank = 0;
+    TRY(weft_cli_launch(config, &rank, error));
+    if (rank == 0) weft_cli_auto_tell(said);
+    return weft_cli_land(config, "train", rank, train(arguments, config, rank, error), error);
+}
+
 static weft_status run(const weft_arguments *arguments, int *out_exit, weft_error *error)
 {
     (void)out_exit;
     weft_config config;
+    weft_text said;
+    weft_cli_auto how = {.resumes = weft_arguments_has(arguments, "resume"), .measures = true};
     TRY(weft_config_load(&config, arguments->operands[0], arguments->operands + 1, arguments->operand_count - 1,
                          error));
-    int32_t rank = 0;
-    weft_status status;
+    weft_text_init(&said);
+    weft_status status = weft_cli_auto_choose(&config, &how, &said, error);
     weft_cli_settle(&config);
-    if (weft_arguments_has(arguments, "dry-run"))
-        status = plan(arguments, &config, error);
-    else {
-        status = weft_cli_launch(&config, &rank, error);
-        if (status == WEFT_OK)
-            status = weft_cli_land(&config, "train", rank, train(arguments, &config, rank, error), error);
+    if (status == WEFT_OK) status = weft_text_check(&said, error);
+    if (status == WEFT_OK) {
+        bool dry = weft_arguments_has(arguments, "dry-run");
+        status = (dry ? plan : launch)(arguments, &config, weft_text_get(&said), error);
     }
+    weft_text_fini(&said);
     weft_config_fini(&config);
     return status;
 }

@@ -175,12 +175,35 @@ static weft_status check_sharding(const weft_config *config, weft_error *error)
     return WEFT_OK;
 }
 
+static weft_status check_automatic(const weft_config *config, weft_error *error)
+{
+    if (!config->parallel.automatic || config->parallel.workers > 0) return WEFT_OK;
+    return weft_config_complain(config, "parallel.workers", error,
+                                "is missing, and parallel.auto plans for so many: set it, to the cores of this machine "
+                                "or fewer");
+}
+
 static weft_status check_steps(const weft_config *config, weft_error *error)
 {
     if (config->run.timeline_step > config->run.steps)
         return weft_config_complain(config, "run.timeline_step", error, "step %lld is after the last, %lld",
                                     (long long)config->run.timeline_step, (long long)config->run.steps);
     return WEFT_OK;
+}
+
+/* What one key says alone, or with keys that no plan chooses. */
+static weft_status check_given(const weft_config *config, weft_error *error)
+{
+    TRY(check_model(config, error));
+    TRY(check_automatic(config, error));
+    return check_steps(config, error);
+}
+
+weft_status weft_config_check(const weft_config *config, weft_error *error)
+{
+    TRY(check_given(config, error));
+    TRY(check_stages(config, error));
+    return check_sharding(config, error);
 }
 
 static weft_status load(weft_config *config, weft_config_use use, const char *text, size_t length, const char *name,
@@ -200,10 +223,7 @@ static weft_status load(weft_config *config, weft_config_use use, const char *te
     TRY(apply_defaults(config, false, error));
     TRY(apply_defaults(config, true, error));
     TRY(resolve(config, name, error));
-    TRY(check_model(config, error));
-    TRY(check_stages(config, error));
-    TRY(check_sharding(config, error));
-    return check_steps(config, error);
+    return (config->parallel.automatic ? check_given : weft_config_check)(config, error);
 }
 
 weft_status weft_config_load_text_for(weft_config *config, weft_config_use use, const char *text, size_t length,
@@ -242,6 +262,30 @@ weft_status weft_config_load(weft_config *config, const char *path, const char *
                              weft_error *error)
 {
     return weft_config_load_for(config, WEFT_CONFIG_TO_TRAIN, path, overrides, override_count, error);
+}
+
+weft_config_given weft_config_given_by(const weft_config *config, const char *key)
+{
+    int kind = config->origins[weft_field_find(key)].kind;
+    if (kind == WEFT_ORIGIN_COMMAND_LINE) return WEFT_CONFIG_ON_COMMAND_LINE;
+    return kind == WEFT_ORIGIN_FILE ? WEFT_CONFIG_IN_FILE : WEFT_CONFIG_NOT_GIVEN;
+}
+
+weft_status weft_config_choose(weft_config *config, const char *key, const char *value, weft_error *error)
+{
+    int index = weft_field_find(key);
+    config->origins[index].kind = WEFT_ORIGIN_PLAN;
+    return weft_field_set(config, index, value, error);
+}
+
+void weft_config_value(const weft_config *config, const char *key, weft_text *out)
+{
+    int index = weft_field_find(key);
+    const weft_field *field = weft_field_get(index);
+    if (field->type == WEFT_FIELD_TEXT)
+        weft_text_add(out, "%s", *(const char *const *)((const char *)config + field->offset));
+    else
+        weft_field_print(config, index, false, out);
 }
 
 void weft_config_fini(weft_config *config)

@@ -118,6 +118,9 @@ typedef struct weft_config {
         const char *placement;   /* linear, loop, v, a list of ranks, or auto */
         int64_t dialect;         /* weft_config_dialect of a schedule file */
         weft_config_list stages; /* layers of each stage; empty: found by the splitter */
+        bool automatic;          /* parallel.auto: the plan chooses the layout */
+        int64_t workers;         /* for it */
+        const char *cluster;     /* what it plans for; empty: cluster.yaml in the run folder */
     } parallel;
     struct {
         int64_t every, keep; /* every 0: at the end only */
@@ -157,11 +160,25 @@ weft_status weft_config_load_text_for(weft_config *config, weft_config_use use, 
                                       weft_error *error) WEFT_CHECKED;
 void weft_config_fini(weft_config *config);
 
+/* Where the value of a key that exists comes from, as far as it matters to whoever chooses values. */
+typedef enum weft_config_given {
+    WEFT_CONFIG_NOT_GIVEN, /* a default, or chosen by the plan */
+    WEFT_CONFIG_IN_FILE,
+    WEFT_CONFIG_ON_COMMAND_LINE
+} weft_config_given;
+weft_config_given weft_config_given_by(const weft_config *config, const char *key);
+/* Sets a key, as text, with origin "plan". Checks type and range of the value alone; weft_config_check is for whoever
+ * has set all: keys that go together, which loading leaves open where parallel.auto is true. */
+weft_status weft_config_choose(weft_config *config, const char *key, const char *value, weft_error *error) WEFT_CHECKED;
+weft_status weft_config_check(const weft_config *config, weft_error *error) WEFT_CHECKED;
+/* The value of a key as text that weft_config_choose takes. */
+void weft_config_value(const weft_config *config, const char *key, weft_text *out);
+
 /* The name that messages call it by: its path, unless that holds control characters or is very long. */
 const char *weft_config_name(const weft_config *config);
 
-/* Every value in force as YAML that load reads back; with_origins adds "# file:line", "# default" or "# command line".
- */
+/* Every value in force as YAML that load reads back; with_origins adds "# file:line", "# default", "# command line" or
+ * "# plan". */
 void weft_config_dump(const weft_config *config, bool with_origins, weft_text *out);
 void weft_config_dump_json(const weft_config *config,
                            weft_text *out); /* {"model.layers": {"value": .., "origin": ".."}} */

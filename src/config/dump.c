@@ -16,6 +16,9 @@ static void add_origin(const weft_config_origin *origin, weft_text *out)
     case WEFT_ORIGIN_COMMAND_LINE:
         weft_text_add(out, "command line");
         break;
+    case WEFT_ORIGIN_PLAN:
+        weft_text_add(out, "plan");
+        break;
     case WEFT_ORIGIN_PRESET:
         weft_text_add(out, "preset");
         break;

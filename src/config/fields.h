@@ -43,7 +43,14 @@ int weft_field_find(const char *key); /* -1: unknown */
 const char *weft_field_nearest(const char *key);
 bool weft_field_is_section(const char *name);
 
-enum { WEFT_ORIGIN_UNSET, WEFT_ORIGIN_DEFAULT, WEFT_ORIGIN_PRESET, WEFT_ORIGIN_FILE, WEFT_ORIGIN_COMMAND_LINE };
+enum {
+    WEFT_ORIGIN_UNSET,
+    WEFT_ORIGIN_DEFAULT,
+    WEFT_ORIGIN_PRESET,
+    WEFT_ORIGIN_FILE,
+    WEFT_ORIGIN_COMMAND_LINE,
+    WEFT_ORIGIN_PLAN
+};
 
 typedef struct weft_config_origin {
     int kind;

@@ -134,7 +134,10 @@ static void make_memory(const sizes *z, weft_plan_recompute recompute, weft_plan
     bool full = recompute == WEFT_PLAN_RECOMPUTE_FULL;
     out->input_bytes = 2 * z->n * z->h / z->r;
     out->saved_bytes = full ? out->input_bytes : recompute == WEFT_PLAN_RECOMPUTE_SELECTIVE ? body : body + core;
-    out->again_bytes = full ? software->work * (body + core) : 0;
+    /* Of one layer at a time: what is computed again, else the gradient of the scores before and after dropout. */
+    double scores = flash ? 0 : 4 * z->a / z->t * z->n * z->s;
+    out->again_bytes = full ? software->work * (body + core) : scores;
+    if (recompute == WEFT_PLAN_RECOMPUTE_SELECTIVE) out->again_bytes += core;
     out->logits_bytes = software->logits * z->n * z->V / z->t;
     double sent = software->shards_messages ? z->t : 1;
     out->message_bytes = 2 * z->n * z->h / sent;
@@ -163,17 +166,29 @@ static void take_shape(const sizes *z, weft_plan_cell *out)
     }
 }
 
-static void take_measured(const weft_plan_cluster *cluster, int64_t hidden, int32_t tensor, int32_t micro_batch,
-                          weft_plan_cell *out)
+static void take_edges(const weft_plan_layer_time *time, weft_plan_cell *out)
 {
+    if (!(time->head_forward > 0)) return;
+    out->embedding_forward = (weft_plan_pass){.device = time->embedding_forward};
+    out->embedding_backward = (weft_plan_pass){.device = time->embedding_backward};
+    out->head_forward = (weft_plan_pass){.device = time->head_forward};
+    out->head_backward = (weft_plan_pass){.device = time->head_backward};
+}
+
+static void take_measured(const sizes *z, int32_t micro_batch, weft_plan_recompute recompute, weft_plan_cell *out)
+{
+    const weft_plan_cluster *cluster = z->cluster;
     for (int32_t i = 0; i < cluster->measured_count; i++) {
         const weft_plan_layer_time *time = &cluster->measured[i];
-        if (time->hidden != hidden || time->tensor != tensor || time->micro_batch != micro_batch) continue;
+        if (time->hidden != z->model->hidden || time->tensor != z->tensor || time->micro_batch != micro_batch) continue;
         double backward = out->backward_input.device + out->backward_weight.device;
         double share = backward > 0 ? out->backward_input.device / backward : 0.5;
+        double again = out->forward.device > 0 ? out->backward_input.recompute / out->forward.device : 0;
         out->forward = (weft_plan_pass){.device = time->forward};
         out->backward_input = (weft_plan_pass){.device = share * time->backward};
+        if (recompute != WEFT_PLAN_RECOMPUTE_NONE) out->backward_input.recompute = again * time->forward;
         out->backward_weight = (weft_plan_pass){.device = (1 - share) * time->backward};
+        take_edges(time, out);
         out->measured = true;
         return;
     }
@@ -210,5 +225,5 @@ void weft_plan_cell_make(const weft_plan_model *model, const weft_plan_cluster *
     make_edges(&z, out);
     make_memory(&z, recompute, out);
     take_shape(&z, out);
-    take_measured(cluster, model->hidden, tensor, micro_batch, out);
+    take_measured(&z, micro_batch, recompute, out);
 }

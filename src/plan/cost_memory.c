@@ -19,14 +19,15 @@ typedef struct own {
 static own rank_of(const weft_plan_model *model, const weft_plan_cell *cell, const weft_plan_layout *layout,
                    const int32_t *layers, int32_t rank)
 {
-    bool first = rank == 0, last = rank == layout->pipeline - 1;
-    double even = (double)model->layers / layout->pipeline;
+    bool turns = weft_plan_kind_of((weft_plan_kind)layout->kind)->turns;
+    int32_t p = layout->pipeline;
+    bool first = rank == 0, last = turns ? first : rank == p - 1;
+    double even = (double)model->layers / p;
     own found = {.layers = (double)(int64_t)(even + 0.999999), .last = last};
-    if (layout->edge_layers_less && layout->pipeline > 1)
-        found.layers = (model->layers + 2.0) / layout->pipeline - (first || last);
+    if (layout->edge_layers_less && p > 1) found.layers = (model->layers + 2.0) / p - first - last;
     if (layers) found.layers = 0;
-    for (int32_t s = rank; layers && s < layout->pipeline * layout->loops; s += layout->pipeline)
-        found.layers += layers[s];
+    for (int32_t loop = 0; layers && loop < layout->loops; loop++)
+        found.layers += layers[loop * p + (turns && loop % 2 ? p - 1 - rank : rank)];
     if (first) found.tables += cell->embedding_parameters;
     if (last && !(first && model->tied)) found.tables += cell->head_parameters;
     return found;

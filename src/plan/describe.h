@@ -6,6 +6,7 @@
 #ifndef WEFT_PLAN_DESCRIBE_H
 #define WEFT_PLAN_DESCRIBE_H
 
+#include "base/text.h"
 #include "config/document.h"
 #include "plan/machine.h"
 #include "plan/model.h"
@@ -17,5 +18,8 @@ weft_status weft_plan_model_read(const weft_document *document, weft_plan_model 
 /* A cluster; what is not given is as weft_plan_cluster_init has it. Measured layer times are taken from arena. */
 weft_status weft_plan_cluster_read(const weft_document *document, weft_arena *arena, weft_plan_cluster *out,
                                    weft_error *error) WEFT_CHECKED;
+
+/* A cluster without a kind of GPU, as YAML that weft_plan_cluster_read reads back to ten digits. */
+void weft_plan_cluster_write(const weft_plan_cluster *cluster, weft_text *out);
 
 #endif

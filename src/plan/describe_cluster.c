@@ -286,21 +286,32 @@ static weft_status take_table(const weft_document *document, const weft_node *li
     return status;
 }
 
+enum { LAYER_TIME = 5, LAYER_TIME_WITH_EDGES = 9 }; /* numbers of a row */
+
 static weft_status take_layer_time(const weft_document *document, const weft_node *row, weft_plan_layer_time *out,
                                    weft_error *error)
 {
-    double value[5];
+    double value[LAYER_TIME_WITH_EDGES + 1] = {0};
     int count = 0;
-    for (const weft_node *cell = row->first; cell && count < 5; cell = cell->next)
+    for (const weft_node *cell = row->first; cell && count <= LAYER_TIME_WITH_EDGES; cell = cell->next)
         TRY(weft_node_number(document, cell, &value[count++], error));
+    bool sound = count == LAYER_TIME || count == LAYER_TIME_WITH_EDGES;
     for (int i = 0; i < count; i++)
-        if (!(value[i] > 0 && value[i] < 1e9) || (i < 3 && value[i] != floor(value[i]))) count = 0;
-    if (count < 5)
-        return weft_document_complain(
-            document, row, error,
-            "layer_times: [hidden, tensor, micro_batch, forward_ms, backward_ms] is expected here");
-    *out = (weft_plan_layer_time){(int64_t)value[0], (int32_t)value[1], (int32_t)value[2], value[3] * 1e-3,
-                                  value[4] * 1e-3};
+        if (!(value[i] > 0 && value[i] < 1e9) || (i < 3 && value[i] != floor(value[i]))) sound = false;
+    if (!sound)
+        return weft_document_complain(document, row, error,
+                                      "layer_times: [hidden, tensor, micro_batch, forward_ms, backward_ms] is expected "
+                                      "here, and behind it, where "
+                                      "they were measured, both of the embedding and both of the head");
+    *out = (weft_plan_layer_time){.hidden = (int64_t)value[0],
+                                  .tensor = (int32_t)value[1],
+                                  .micro_batch = (int32_t)value[2],
+                                  .forward = value[3] * 1e-3,
+                                  .backward = value[4] * 1e-3,
+                                  .embedding_forward = value[5] * 1e-3,
+                                  .embedding_backward = value[6] * 1e-3,
+                                  .head_forward = value[7] * 1e-3,
+                                  .head_backward = value[8] * 1e-3};
     return WEFT_OK;
 }
 
@@ -340,6 +351,83 @@ static weft_status check(const weft_document *document, const weft_plan_cluster 
     weft_error_clear(&reason);
     if (weft_plan_cluster_check(cluster, &reason) == WEFT_OK) return WEFT_OK;
     return weft_document_complain(document, blame(document->root, reason.text), error, "%s", reason.text);
+}
+
+static void write_members(const weft_plan_member *rows, const weft_plan_cluster *cluster, weft_text *out)
+{
+    const char *before = "";
+    for (const weft_plan_member *row = rows; row->key; row++) {
+        const char *member = (const char *)cluster + row->offset;
+        if (row->scale == 0) continue;
+        weft_text_add(out, "%s%s: ", before, row->key);
+        before = ", ";
+        if (row->kind == WEFT_PLAN_TRUTH)
+            weft_text_add(out, "%s", *(const bool *)(const void *)member ? "true" : "false");
+        else
+            weft_text_add(out, "%.10g", *(const double *)(const void *)member / row->scale);
+    }
+}
+
+static void write_set(const char *key, const char *(*name)(int), int count, uint32_t set, weft_text *out)
+{
+    weft_text_add(out, ", %s: [", key);
+    for (int i = 0, written = 0; i < count; i++)
+        if (set & 1u << i) weft_text_add(out, "%s%s", written++ ? ", " : "", name(i));
+    weft_text_add(out, "]");
+}
+
+static void write_software(const weft_plan_cluster *cluster, weft_text *out)
+{
+    const weft_plan_software *software = &cluster->software;
+    weft_text_add(out, "software: {name: %s, messages: %s, reduce: %s, ", software->name,
+                  software->messages_overlap ? "overlapped" : "blocking",
+                  software->reduces_overlap ? "overlapped" : "after");
+    write_members(software_fields, cluster, out);
+    write_set("schedules", kind_name, WEFT_PLAN_KINDS, software->kinds, out);
+    write_set("shards", shard_name, WEFT_SHARDS, software->shards, out);
+    write_set("recompute", recompute_name, WEFT_PLAN_RECOMPUTES, software->recomputes, out);
+    weft_text_add(out, "}\n");
+}
+
+static void write_rings(const weft_plan_gpu *gpu, weft_text *out)
+{
+    weft_text_add(out, ", rings: [");
+    for (int i = 0; i < WEFT_PLAN_RINGS && gpu->rings[i].bus > 0; i++)
+        weft_text_add(out, "%s[%d, %.10g, %.10g]", i ? ", " : "", 2 << i, gpu->rings[i].start * 1e6,
+                      gpu->rings[i].bus / 1e9);
+    weft_text_add(out, "]}\n");
+}
+
+static void write_layer_times(const weft_plan_cluster *cluster, weft_text *out)
+{
+    weft_text_add(out, "layer_times:\n");
+    for (int32_t i = 0; i < cluster->measured_count; i++) {
+        const weft_plan_layer_time *t = &cluster->measured[i];
+        const double all[] = {t->forward,      t->backward,     t->embedding_forward, t->embedding_backward,
+                              t->head_forward, t->head_backward};
+        weft_text_add(out, "  - [%lld, %d, %d", (long long)t->hidden, t->tensor, t->micro_batch);
+        for (int k = 0; k < (t->head_forward > 0 ? 6 : 2); k++) weft_text_add(out, ", %.10g", all[k] * 1e3);
+        weft_text_add(out, "]  # %s\n", t->scaled ? "by tokens, from a smaller micro-batch" : "measured");
+    }
+}
+
+void weft_plan_cluster_write(const weft_plan_cluster *cluster, weft_text *out)
+{
+    weft_text_add(out, "name: ");
+    weft_text_add_json(out, cluster->name);
+    weft_text_add(out, "\ngpu: {");
+    write_members(gpu_fields, cluster, out);
+    weft_text_add(out, "}\nnodes: %d\ngpus_per_node: %d\nmemory_reserved_gb: %.10g\n", cluster->nodes,
+                  cluster->gpus_per_node, cluster->reserved / 1e9);
+    if (cluster->price > 0) weft_text_add(out, "price_per_gpu_hour: %.10g\n", cluster->price);
+    weft_text_add(out, "link_in_node: {message_gather_gb_per_s: %.10g, gb_per_s: %.10g", cluster->message_gather / 1e9,
+                  cluster->gpu.link / 1e9);
+    write_rings(&cluster->gpu, out);
+    weft_text_add(out, "link_between: {");
+    write_members(between_fields, cluster, out);
+    weft_text_add(out, "}\n");
+    write_software(cluster, out);
+    if (cluster->measured_count > 0) write_layer_times(cluster, out);
 }
 
 weft_status weft_plan_cluster_read(const weft_document *document, weft_arena *arena, weft_plan_cluster *out,

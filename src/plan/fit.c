@@ -30,6 +30,7 @@ static const constant time_constants[WEFT_PLAN_TIME_CONSTANTS] = {
     {"software.data_reduce_times", "", AT(software.data_reduce), 1, 0.5, 4, 0.3},
     {"software.step_ms", "ms", AT(software.step), 1e3, 1e-3, 1, 0.7},
     {"software.tensor_exposed", "", AT(software.tensor_exposed), 1, 0.3, 2, 0.15},
+    {"gpu.attention_efficiency", "", AT(gpu.attention), 1, 0.05, 0.9, 0.3},
 };
 
 static const constant memory_constants[WEFT_PLAN_MEMORY_CONSTANTS] = {

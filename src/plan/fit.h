@@ -10,7 +10,7 @@
 #include "plan/cost.h"
 #include "plan/runs.h"
 
-enum { WEFT_PLAN_TIME_CONSTANTS = 7, WEFT_PLAN_MEMORY_CONSTANTS = 4 };
+enum { WEFT_PLAN_TIME_CONSTANTS = 8, WEFT_PLAN_MEMORY_CONSTANTS = 4 };
 
 typedef struct weft_plan_constant {
     const char *name, *unit;

@@ -64,10 +64,24 @@ typedef enum weft_plan_kind {
     WEFT_PLAN_ZB_H1,
     WEFT_PLAN_ZB_H2,
     WEFT_PLAN_ZB_V,
+    WEFT_PLAN_SEQUENTIAL,
+    WEFT_PLAN_INTERLEAVED_ZERO_BUBBLE,
+    WEFT_PLAN_BREADTH_FIRST_SPLIT,
+    WEFT_PLAN_DUALPIPE_V,
+    WEFT_PLAN_V_HALF,
+    WEFT_PLAN_V_MIN,
     WEFT_PLAN_KINDS
 } weft_plan_kind;
 
-const char *weft_plan_kind_name(weft_plan_kind kind); /* that of the schedule; "none" for one stage */
+typedef struct weft_plan_kind_traits {
+    const char *name; /* that of the schedule; "none" for one stage */
+    int32_t loops;    /* stages a rank that it goes with; 0: two or more */
+    int32_t least;    /* micro-batches that it must have for each rank */
+    bool turns;       /* on a v: the last stage is on the first rank */
+} weft_plan_kind_traits;
+
+const weft_plan_kind_traits *weft_plan_kind_of(weft_plan_kind kind);
+const char *weft_plan_kind_name(weft_plan_kind kind);
 
 /* What the trainer can do, apart from the machine. */
 typedef struct weft_plan_software {
@@ -102,11 +116,15 @@ typedef struct weft_plan_software {
 const weft_plan_software *weft_plan_software_find(const char *name); /* "weft", "megatron-2022", "zero-3"; or NULL */
 const weft_plan_software *weft_plan_softwares(void);                 /* ends with an empty name */
 
-/* A measured time of one layer: hidden, tensor and micro-batch name the case. */
+/* A measured time of one layer: hidden, tensor and micro-batch name the case. Without recomputation, which adds the
+ * forward pass. */
 typedef struct weft_plan_layer_time {
     int64_t hidden;
     int32_t tensor, micro_batch;
     double forward, backward; /* seconds */
+    /* Of the embedding and of the head with its loss; 0: not measured. */
+    double embedding_forward, embedding_backward, head_forward, head_backward;
+    bool scaled; /* by tokens, from that of a smaller micro-batch; a file does not say */
 } weft_plan_layer_time;
 
 /* How many times as long layers of one shape take as the closed form says; from runs. */

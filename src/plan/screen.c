@@ -76,12 +76,13 @@ static void note_miss(search *s, double memory)
     *miss = (weft_plan_candidate){s->layout, 0, memory};
 }
 
-static weft_status price(search *s, const weft_plan_view *view, weft_plan_waits waits, weft_error *error)
+static weft_status price(search *s, const weft_plan_view *view, weft_plan_waits waits,
+                         weft_plan_activations activations, weft_error *error)
 {
     weft_plan_kind kind = (weft_plan_kind)s->layout.kind;
     weft_shard shard = (weft_shard)s->layout.shard;
     const weft_plan_cluster *cluster = s->question->cluster;
-    double memory = weft_plan_view_memory(view, kind, s->layout.rounds, shard);
+    double memory = weft_plan_view_memory(view, activations, shard);
     s->out->enumerated++;
     if (memory > s->room) {
         double state = weft_plan_state_bytes(&cluster->software, shard, view->D) * view->parameters;
@@ -102,31 +103,33 @@ static weft_status price(search *s, const weft_plan_view *view, weft_plan_waits 
 static weft_status try_shards(search *s, const weft_plan_view *view, weft_error *error)
 {
     const weft_plan_question *q = s->question;
-    weft_plan_waits waits = weft_plan_view_waits(view, (weft_plan_kind)s->layout.kind, s->layout.rounds);
+    weft_plan_kind kind = (weft_plan_kind)s->layout.kind;
+    weft_plan_waits waits = weft_plan_view_waits(view, kind, s->layout.rounds);
+    weft_plan_activations activations = weft_plan_view_activations(view, kind, s->layout.rounds);
     for (int shard = 0; shard < WEFT_SHARDS; shard++) {
         bool divides = view->D > 1 || shard == WEFT_SHARD_NONE;
         if (!divides || !has(q->cluster->software.shards, q->fix.shards, shard)) continue;
         s->layout.shard = (uint8_t)shard;
-        TRY(price(s, view, waits, error));
+        TRY(price(s, view, waits, activations, error));
     }
     return WEFT_OK;
 }
 
+static bool too_few(const weft_plan_layout *layout, weft_plan_kind kind)
+{
+    return layout->micro_batches < (int64_t)weft_plan_kind_of(kind)->least * layout->pipeline;
+}
+
+static bool fits_stages(const weft_plan_layout *layout, weft_plan_kind kind)
+{
+    int32_t loops = weft_plan_kind_of(kind)->loops;
+    if ((kind == WEFT_PLAN_NONE) != (layout->pipeline == 1)) return false;
+    return loops > 0 ? layout->loops == loops : layout->loops > 1;
+}
+
 bool weft_plan_kind_goes_with(const weft_plan_layout *layout, weft_plan_kind kind)
 {
-    int32_t p = layout->pipeline, v = layout->loops;
-    switch (kind) {
-    case WEFT_PLAN_NONE:
-        return p == 1;
-    case WEFT_PLAN_DEPTH_FIRST:
-    case WEFT_PLAN_BREADTH_FIRST:
-    case WEFT_PLAN_HYBRID:
-        return p > 1 && v > 1;
-    case WEFT_PLAN_ZB_V:
-        return p > 1 && v == 2;
-    default:
-        return p > 1 && v == 1;
-    }
+    return fits_stages(layout, kind) && !too_few(layout, kind);
 }
 
 static weft_status try_rounds(search *s, const weft_plan_view *view, weft_error *error)
@@ -143,20 +146,32 @@ static weft_status try_rounds(search *s, const weft_plan_view *view, weft_error 
     return WEFT_OK;
 }
 
+static weft_status try_kind(search *s, weft_plan_kind kind, const weft_plan_view *view, weft_error *error)
+{
+    if (too_few(&s->layout, kind)) {
+        refuse(s, WEFT_PLAN_REFUSED_BATCH);
+        return WEFT_OK;
+    }
+    s->layout.kind = (uint8_t)kind;
+    s->layout.rounds = 1;
+    if (kind == WEFT_PLAN_HYBRID) return try_rounds(s, view, error);
+    return allows(s->question->fix.rounds, 1) ? try_shards(s, view, error) : WEFT_OK;
+}
+
+/* Kinds on a v share a view of their own. */
 static weft_status try_kinds(search *s, weft_error *error)
 {
     const weft_plan_question *q = s->question;
-    weft_plan_view view;
-    weft_plan_view_make(q->model, q->cluster, &s->cell, &s->layout, &view);
-    for (int kind = 0; kind < WEFT_PLAN_KINDS; kind++) {
-        if (!has(q->cluster->software.kinds, q->fix.kinds, kind)) continue;
-        if (!weft_plan_kind_goes_with(&s->layout, (weft_plan_kind)kind)) continue;
+    weft_plan_view views[2];
+    bool made[2] = {false, false};
+    for (int i = 0; i < WEFT_PLAN_KINDS; i++) {
+        weft_plan_kind kind = (weft_plan_kind)i;
+        if (!has(q->cluster->software.kinds, q->fix.kinds, kind) || !fits_stages(&s->layout, kind)) continue;
+        bool turns = weft_plan_kind_of(kind)->turns;
         s->layout.kind = (uint8_t)kind;
-        s->layout.rounds = 1;
-        if (kind == WEFT_PLAN_HYBRID)
-            TRY(try_rounds(s, &view, error));
-        else if (allows(q->fix.rounds, 1))
-            TRY(try_shards(s, &view, error));
+        if (!made[turns]) weft_plan_view_make(q->model, q->cluster, &s->cell, &s->layout, &views[turns]);
+        made[turns] = true;
+        TRY(try_kind(s, kind, &views[turns], error));
     }
     return WEFT_OK;
 }

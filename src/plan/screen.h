@@ -69,7 +69,7 @@ weft_status weft_plan_screen(const weft_plan_question *question, const volatile 
                              weft_plan_screened *out, weft_error *error) WEFT_CHECKED;
 void weft_plan_screened_fini(weft_plan_screened *screened);
 
-/* Whether a schedule goes with the pipeline and the loops of a layout. */
+/* Whether a schedule goes with the pipeline, the loops and the micro-batches of a layout. */
 bool weft_plan_kind_goes_with(const weft_plan_layout *layout, weft_plan_kind kind);
 
 /* The order of plans: time, then memory, then the layout's numbers. */

@@ -9,20 +9,6 @@
 #define SHARD(kind) (1u << WEFT_SHARD_##kind)
 #define RECOMPUTE(kind) (1u << WEFT_PLAN_RECOMPUTE_##kind)
 
-const char *weft_plan_kind_name(weft_plan_kind kind)
-{
-    static const char *const names[WEFT_PLAN_KINDS] = {[WEFT_PLAN_NONE] = "none",
-                                                       [WEFT_PLAN_GPIPE] = "gpipe",
-                                                       [WEFT_PLAN_1F1B] = "1f1b",
-                                                       [WEFT_PLAN_DEPTH_FIRST] = "depth-first",
-                                                       [WEFT_PLAN_BREADTH_FIRST] = "breadth-first",
-                                                       [WEFT_PLAN_HYBRID] = "hybrid",
-                                                       [WEFT_PLAN_ZB_H1] = "zb-h1",
-                                                       [WEFT_PLAN_ZB_H2] = "zb-h2",
-                                                       [WEFT_PLAN_ZB_V] = "zb-v"};
-    return names[kind];
-}
-
 /* What is presumed of every program until its runs say otherwise. */
 #define PRESUMED                                                                                                       \
     .tensor_host = 0.05, .combine = 3, .speed = 0.95, .contention = 0.1, .tensor_exposed = 1, .data_reduce = 1.4,      \

@@ -37,7 +37,8 @@ void weft_plan_stages(const weft_plan_view *view, const weft_plan_layout *layout
         if (s == stages - 1) {
             out->forward[s] += pass_time(&cell->head_forward);
             out->backward_input[s] += pass_time(&cell->head_backward);
-            parameters += cell->head_parameters;
+            bool shared = view->model->tied && stage_rank[s] == stage_rank[0]; /* one table for both */
+            parameters += shared ? 0 : cell->head_parameters;
         }
         double share = parameters / view->parameters;
         out->update[s] = share * weft_plan_view_optimizer(view, (weft_shard)layout->shard);

@@ -39,7 +39,8 @@ static void find_layers(weft_plan_view *w, const weft_plan_layout *layout)
     w->first = w->last = w->inner = w->v * even;
     if (layout->edge_layers_less && w->p > 1) {
         w->inner = w->v * ((w->model->layers + 2) / stages);
-        w->first = w->last = w->inner - 1;
+        w->first = w->inner - (w->turns ? 2 : 1);
+        w->last = w->inner - (w->turns ? 0 : 1);
     } else if (!whole) {
         double most = (double)((int64_t)even + 1);
         w->inner = weft_plan_more(w->v * even, w->v * most - (w->v - 1));
@@ -65,8 +66,9 @@ static void weigh_ranks(weft_plan_view *w)
         take_worst(w, w->first, first_forward + head_forward, first_backward + head_backward);
         return;
     }
-    double last_forward = w->last * w->layer_forward + head_forward;
-    double last_backward = w->last * w->layer_backward + head_backward;
+    double last_forward = w->last * w->layer_forward, last_backward = w->last * w->layer_backward;
+    *(w->turns ? &first_forward : &last_forward) += head_forward;
+    *(w->turns ? &first_backward : &last_backward) += head_backward;
     double inner_forward = w->inner * w->layer_forward, inner_backward = w->inner * w->layer_backward;
     if (w->p > 2) take_worst(w, w->inner, inner_forward, inner_backward);
     take_worst(w, w->first, first_forward, first_backward);
@@ -84,8 +86,9 @@ static void weigh_parameters(weft_plan_view *w, const weft_plan_layout *layout)
     const weft_plan_software *software = &w->cluster->software;
     const weft_plan_cell *cell = w->cell;
     w->parameters = weft_plan_more(w->inner, w->first) * cell->layer_parameters + cell->embedding_parameters;
-    w->last_parameters = w->last * cell->layer_parameters + cell->head_parameters;
-    if (w->p == 1 && !w->model->tied) w->parameters += cell->head_parameters;
+    bool together = w->p == 1 || w->turns;
+    w->last_parameters = w->last * cell->layer_parameters + (together ? 0 : cell->head_parameters);
+    if (together && !w->model->tied) w->parameters += cell->head_parameters;
     int32_t members = layout->data * layout->context; /* all of these have the same weights */
     if (members < 2) return;
     double apart = layout->tensor, node = w->cluster->gpus_per_node;
@@ -106,6 +109,7 @@ void weft_plan_view_make(const weft_plan_model *model, const weft_plan_cluster *
                             .p = layout->pipeline,
                             .v = layout->loops,
                             .m = layout->micro_batches,
+                            .turns = weft_plan_kind_of((weft_plan_kind)layout->kind)->turns,
                             .D = (double)layout->data * layout->context,
                             .layer_forward = pass_time(&cell->forward),
                             .layer_weight = pass_time(&cell->backward_weight)};
@@ -116,25 +120,41 @@ void weft_plan_view_make(const weft_plan_model *model, const weft_plan_cluster *
     weigh_parameters(out, layout);
 }
 
-double weft_plan_held(weft_plan_kind kind, double m, double p, double v, double rounds, double i)
+/* In micro-batches of one stage: docs/schedules.md. */
+static double held_stages(weft_plan_kind kind, double m, double p, double v, double rounds, double i)
 {
     switch (kind) {
-    case WEFT_PLAN_NONE:
-        return 1;
     case WEFT_PLAN_1F1B:
         return weft_plan_less(m, p - i);
     case WEFT_PLAN_DEPTH_FIRST:
-        return weft_plan_less(m * v, p * (v - 1) + 2 * (p - i) - 1) / v;
+        return weft_plan_less(m * v, weft_plan_largest_group(m, p) * (v - 1) + 2 * (p - i) - 1);
+    case WEFT_PLAN_HYBRID: /* the next round begins before the one before is through */
+        return weft_plan_less(m * v, m / rounds * (v - 1) + 2 * (p - i) - 1);
+    case WEFT_PLAN_INTERLEAVED_ZERO_BUBBLE:
+        return weft_plan_less(m * v, weft_plan_largest_group(m, p) * (v - 1) + p);
+    case WEFT_PLAN_BREADTH_FIRST_SPLIT:
+        return weft_plan_less(m * v, m * (v - 1) + 2 * p - 1);
     case WEFT_PLAN_ZB_H1:
-    case WEFT_PLAN_ZB_V:
         return weft_plan_less(m, p);
     case WEFT_PLAN_ZB_H2:
         return weft_plan_less(m, 2 * p - 1);
-    case WEFT_PLAN_HYBRID:
-        return weft_plan_less(m, m / rounds + p); /* the next round begins before the one before is through */
+    case WEFT_PLAN_ZB_V:
+        return weft_plan_less(m, 2 * p - 1 - i) + weft_plan_less(m, i + 1);
+    case WEFT_PLAN_DUALPIPE_V:
+        return 2 * p + 1;
+    case WEFT_PLAN_V_HALF: /* at most: the fullest rank holds so many */
+        return weft_plan_less(2 * m, 2 * (double)((int64_t)p / 2) + 2);
+    case WEFT_PLAN_V_MIN:
+        return weft_plan_less(2 * m, 2 * (double)(((int64_t)p + 1) / 3) + 2);
     default:
-        return m;
+        return m * v;
     }
+}
+
+double weft_plan_held(weft_plan_kind kind, double m, double p, double v, double rounds, double i)
+{
+    if (kind == WEFT_PLAN_NONE || kind == WEFT_PLAN_SEQUENTIAL) return 1;
+    return held_stages(kind, m, p, v, rounds, i) / v;
 }
 
 double weft_plan_state_bytes(const weft_plan_software *software, weft_shard shard, double data)
@@ -144,19 +164,24 @@ double weft_plan_state_bytes(const weft_plan_software *software, weft_shard shar
            software->optimizer_bytes / (shard >= WEFT_SHARD_OPTIMIZER ? data : 1);
 }
 
-double weft_plan_view_memory(const weft_plan_view *w, weft_plan_kind kind, double rounds, weft_shard shard)
+weft_plan_activations weft_plan_view_activations(const weft_plan_view *w, weft_plan_kind kind, double rounds)
+{
+    const weft_plan_cell *cell = w->cell;
+    bool together = w->p == 1 || w->turns; /* the head, with the embedding */
+    double work = weft_plan_more(cell->again_bytes, cell->logits_bytes);
+    double first = weft_plan_held(kind, w->m, w->p, w->v, rounds, 0) * w->inner * cell->saved_bytes;
+    double last = weft_plan_held(kind, w->m, w->p, w->v, rounds, w->p - 1) * w->last * cell->saved_bytes;
+    return (weft_plan_activations){first + (together ? work : cell->again_bytes),
+                                   last + (together ? cell->again_bytes : work)};
+}
+
+double weft_plan_view_memory(const weft_plan_view *w, weft_plan_activations activations, weft_shard shard)
 {
     const weft_plan_software *software = &w->cluster->software;
-    const weft_plan_cell *cell = w->cell;
-    double state = weft_plan_state_bytes(software, shard, w->D),
-           work = weft_plan_more(cell->again_bytes, cell->logits_bytes);
-    double first_held = weft_plan_held(kind, w->m, w->p, w->v, rounds, 0);
-    double last_held = weft_plan_held(kind, w->m, w->p, w->v, rounds, w->p - 1);
-    double first = state * w->parameters + first_held * w->inner * cell->saved_bytes;
-    double last = state * w->last_parameters + last_held * w->last * cell->saved_bytes + work;
-    first += w->p == 1 ? work : cell->again_bytes;
+    double state = weft_plan_state_bytes(software, shard, w->D);
+    double first = state * w->parameters + activations.first, last = state * w->last_parameters + activations.last;
     double stage = w->p == 1 && w->v == 1 ? 1 : w->inner / w->v, buffers = 0;
     if (shard == WEFT_SHARD_WEIGHTS && w->D > 1)
-        buffers = 2 * (software->weight_bytes + software->gradient_bytes) * stage * cell->layer_parameters;
+        buffers = 2 * (software->weight_bytes + software->gradient_bytes) * stage * w->cell->layer_parameters;
     return (weft_plan_more(first, w->p > 1 ? last : 0) + buffers) * software->slack + w->cluster->reserved;
 }

@@ -3,26 +3,71 @@
 
 enum { BUFFERS = 2 }; /* stages whose weights a rank holds whole where they are sharded */
 
+/* Of a v: a rank's stages are twice as far apart as it is from the turn, and it ends by so much before the first rank
+ * as it is from that; in zb-v weight gradients go there, which are left to the end. */
+static double apart_on_v(const weft_plan_view *w, weft_plan_kind kind)
+{
+    double I = w->layer_backward - w->layer_weight, half = w->layer_weight / 2, layer = I;
+    double full = weft_plan_more(0, weft_plan_less(1, (w->m - w->p) / (w->p - 1)));
+    if (kind == WEFT_PLAN_ZB_V) layer = I + full * (half - I);
+    return w->p * w->worst_layers * layer / w->v;
+}
+
+/* From the last gradient of one stage of a rank to that of its next one. */
+static double stages_apart(const weft_plan_view *w, weft_plan_kind kind, double rounds)
+{
+    double stage = w->worst_backward / w->v;
+    switch (kind) {
+    case WEFT_PLAN_BREADTH_FIRST:
+    case WEFT_PLAN_BREADTH_FIRST_SPLIT:
+        return weft_plan_more(w->m, w->p) * stage;
+    case WEFT_PLAN_HYBRID:
+        return w->m / rounds * stage;
+    case WEFT_PLAN_DEPTH_FIRST:
+    case WEFT_PLAN_INTERLEAVED_ZERO_BUBBLE: /* the last group is one of the smallest */
+        return weft_plan_more(w->p, weft_plan_smallest_group(w->m, w->p)) * stage;
+    default:
+        return apart_on_v(w, kind);
+    }
+}
+
+/* By how much a rank that is `behind` passes late with its weight gradients ends before the last. */
+static double ends_early(const weft_plan_view *w, double rank, double behind, bool breadth)
+{
+    double W = w->worst_layers * w->layer_weight / w->v;
+    double I = w->worst_layers * (w->layer_backward - w->layer_weight) / w->v, left = behind * W;
+    if (breadth && w->m >= w->p) {
+        double later = weft_plan_less(w->m - 1, behind), pairs = (double)(int64_t)((later + 1) / 2);
+        left = weft_plan_less(pairs * I, later * W);
+    }
+    return weft_plan_more(0, rank * I - left);
+}
+
+/* Where weight gradients are late, by a pass or two for each rank before, several stages of a rank may end with it: on
+ * the first of the ranks where all do that, or on the last rank. */
+static double exposed_split(const weft_plan_view *w, weft_plan_kind kind, double reduce)
+{
+    bool breadth = kind == WEFT_PLAN_BREADTH_FIRST_SPLIT;
+    double group = breadth ? w->m : weft_plan_smallest_group(w->m, w->p), each = breadth ? 2 : 1;
+    double rank = weft_plan_less(w->p - 1, (double)(int64_t)((w->v * w->m - 1 + each - 1) / each));
+    double behind = weft_plan_less(each * rank, w->v * w->m - 1), passes = (w->v - 1) * group;
+    double W = w->worst_layers * w->layer_weight / w->v, stage = w->worst_backward / w->v;
+    double late = weft_plan_less(behind, passes), ended = (double)(int64_t)(late / group);
+    double all = late * W + (passes - late) * stage * weft_plan_more(1, w->p / group);
+    double some = reduce * (ended + 1) / w->v - ended * group * W;
+    return weft_plan_more(reduce - all, some) - ends_early(w, rank, behind, breadth);
+}
+
 /* Gradients are reduced stage by stage; what of it is left when compute ends. */
 static double exposed_reduction(const weft_plan_view *w, weft_plan_kind kind, double rounds, double reduce)
 {
-    double v = w->v, stage = w->worst_backward / v;
     if (!w->cluster->software.reduces_overlap) return reduce;
-    switch (kind) {
-    case WEFT_PLAN_BREADTH_FIRST:
-        return weft_plan_more(reduce / v, reduce - (v - 1) * weft_plan_more(w->m, w->p) * stage);
-    case WEFT_PLAN_HYBRID:
-        return weft_plan_more(reduce / v, reduce - (v - 1) * w->m / rounds * stage);
-    case WEFT_PLAN_DEPTH_FIRST:
-        return weft_plan_more(reduce / v, reduce - (v - 1) * w->p * stage);
-    case WEFT_PLAN_ZB_V: /* its two stages end half a pipeline of weight gradients apart, or a way down and up */
-        return weft_plan_more(reduce / v, reduce - w->p / 2 * w->worst_layers * w->layer_weight / v -
-                                              weft_plan_more(0, w->p - w->m) * stage);
-    default:
-        /* A program reduces a stage when its last gradient is there; one stage alone is reduced layer by layer. */
-        return w->p > 1 ? reduce
-                        : weft_plan_more(reduce / weft_plan_more(1, w->worst_layers), reduce - w->worst_backward);
-    }
+    double first = weft_plan_more(reduce / w->v, reduce - (w->v - 1) * stages_apart(w, kind, rounds));
+    if (kind == WEFT_PLAN_BREADTH_FIRST_SPLIT || kind == WEFT_PLAN_INTERLEAVED_ZERO_BUBBLE)
+        return weft_plan_more(first, exposed_split(w, kind, reduce));
+    if (w->v > 1) return first;
+    /* A program reduces a stage when its last gradient is there; one stage alone is reduced layer by layer. */
+    return w->p > 1 ? reduce : weft_plan_more(reduce / weft_plan_more(1, w->worst_layers), reduce - w->worst_backward);
 }
 
 /* How often the gradients of all stages of a rank go in a step. */
@@ -31,10 +76,12 @@ static double passes_over_weights(const weft_plan_view *w, weft_plan_kind kind, 
     if (w->p > 1 && w->v <= BUFFERS) return 1;
     switch (kind) {
     case WEFT_PLAN_BREADTH_FIRST:
+    case WEFT_PLAN_BREADTH_FIRST_SPLIT:
         return 1;
     case WEFT_PLAN_HYBRID:
         return rounds;
     case WEFT_PLAN_DEPTH_FIRST:
+    case WEFT_PLAN_INTERLEAVED_ZERO_BUBBLE:
         return weft_plan_more(1, w->m / w->p);
     default:
         return w->m;
@@ -45,7 +92,8 @@ static double passes_over_weights(const weft_plan_view *w, weft_plan_kind kind, 
 static double passes_of_gathers(const weft_plan_view *w, weft_plan_kind kind, double passes)
 {
     if (w->p > 1 && w->v <= BUFFERS) return 1;
-    return kind == WEFT_PLAN_BREADTH_FIRST ? 2 - BUFFERS / w->v : 2 * passes;
+    bool breadth = kind == WEFT_PLAN_BREADTH_FIRST || kind == WEFT_PLAN_BREADTH_FIRST_SPLIT;
+    return breadth ? 2 - BUFFERS / w->v : 2 * passes;
 }
 
 /* What the weights and gradients of one stage take longer than its passes of a group of micro-batches. */

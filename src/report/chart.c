@@ -14,8 +14,9 @@ static const char page[] =
 
 static const char mark[] = "<!--CHART-->"; /* where the picture goes */
 
-static const char *const colours[] = {"#1f5fa8", "#be4637", "#1b7848", "#b56e0e", "#7b4fa3", "#0f8a96",
-                                      "#a33e6c", "#5b6b2f", "#55606e", "#c9a227", "#8c96a3"};
+static const char *const colours[] = {"#1f5fa8", "#be4637", "#1b7848", "#b56e0e", "#7b4fa3",
+                                      "#0f8a96", "#a33e6c", "#5b6b2f", "#55606e", "#c9a227",
+                                      "#8c96a3", "#4aa8e0", "#e07a9b", "#6fae45", "#2b2d42"};
 
 /* Okabe and Ito's, which people who are blind to some colours tell apart; without the yellow, which white hides. */
 static const char *const curve_colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",

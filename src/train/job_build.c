@@ -46,6 +46,7 @@ static weft_status check_magnitude(const weft_config *config, weft_error *error)
 static weft_status arrange(const weft_config *config, weft_job *job, weft_job_split *out_split, weft_error *error)
 {
     job->config = config;
+    if (config->parallel.automatic) TRY(weft_config_check(config, error)); /* which loading left open */
     TRY(check_magnitude(config, error));
     TRY(choose_device(job, error));
     if (!job->schedule) TRY(weft_job_schedule(config, &job->schedule, error));

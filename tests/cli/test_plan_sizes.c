@@ -31,10 +31,9 @@ static uint32_t draw(uint64_t *seed, uint32_t below)
     return (uint32_t)(*seed >> 33) % below;
 }
 
-static void draw_layout(uint64_t *seed, weft_plan_layout *out)
+static void draw_layout(uint64_t *seed, weft_plan_kind kind, weft_plan_layout *out)
 {
     static const uint8_t recomputes[] = {WEFT_PLAN_RECOMPUTE_NONE, WEFT_PLAN_RECOMPUTE_FULL};
-    weft_plan_kind kind = (weft_plan_kind)draw(seed, WEFT_PLAN_KINDS);
     *out = (weft_plan_layout){.data = 1 << draw(seed, 3),
                               .tensor = 1 << draw(seed, 2),
                               .pipeline = kind == WEFT_PLAN_NONE ? 1 : 2 << draw(seed, 2),
@@ -45,8 +44,9 @@ static void draw_layout(uint64_t *seed, weft_plan_layout *out)
                               .rounds = 1,
                               .kind = (uint8_t)kind,
                               .recompute = recomputes[draw(seed, 2)]};
-    if (kind == WEFT_PLAN_DEPTH_FIRST || kind == WEFT_PLAN_BREADTH_FIRST || kind == WEFT_PLAN_HYBRID) out->loops = 2;
-    if (kind == WEFT_PLAN_ZB_V) out->loops = 2;
+    const weft_plan_kind_traits *traits = weft_plan_kind_of(kind);
+    out->loops = traits->loops ? traits->loops : 2;
+    out->micro_batches += traits->least * out->pipeline;
     if (out->data > 1) out->shard = (uint8_t)draw(seed, WEFT_SHARDS);
     if (kind != WEFT_PLAN_HYBRID) return;
     out->rounds = 2;
@@ -174,7 +174,7 @@ static void test_equal(void **state)
         weft_error error;
         weft_error_clear(&error);
         pose(&it, small, override);
-        draw_layout(&seed, &layout);
+        draw_layout(&seed, (weft_plan_kind)(done % WEFT_PLAN_KINDS), &layout);
         if (weft_plan_replay(&it.question, &layout, &replayed, &error) == WEFT_OK) {
             assert_true(replayed.counted);
             double there = dry_run(small, override, &layout, it.model.layers) + it.cluster.reserved;
@@ -209,7 +209,7 @@ static void test_closed_forms(void **state)
         weft_plan_replayed counted, formed;
         weft_error error;
         weft_error_clear(&error);
-        draw_layout(&seed, &layout);
+        draw_layout(&seed, (weft_plan_kind)(done % WEFT_PLAN_KINDS), &layout);
         it.question.sizes = &it.sizes;
         layout.sequence_parallel = layout.tensor > 1;
         if (weft_plan_replay(&it.question, &layout, &counted, &error) != WEFT_OK) continue;

@@ -156,6 +156,45 @@ static void test_cluster(void **state)
     weft_arena_fini(&arena);
 }
 
+/* What is written is read back: the same numbers, and written again the same text. */
+static void test_written(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "gpu: {memory_gb: 12, peak_tflops: 0.05, memory_gb_per_s: 17, fill: 0}\nnodes: 2\ngpus_per_node: 3\n"
+        "link_in_node: {gb_per_s: 4, message_gather_gb_per_s: 3, rings: [[2, 1.25, 8]]}\nprice_per_gpu_hour: 0.5\n"
+        "link_between: {gb_per_s_per_node: 5, efficiency: 0.25, start_us: 3, message_us: 2}\n"
+        "layer_times: [[64, 1, 1, 3, 6], [64, 2, 1, 3, 6, 0.5, 0.25, 7, 8]]\nname: \"a: b\"\n"
+        "software: {name: weft, messages: blocking, stall_us: 4, schedules: [1f1b], recompute: [full]}\n";
+    weft_arena arena;
+    weft_plan_cluster first, second;
+    weft_error error;
+    weft_text once, twice;
+    weft_arena_init(&arena);
+    weft_text_init(&once);
+    weft_text_init(&twice);
+    if (read_cluster(text, &arena, &first, &error) != WEFT_OK) fail_msg("%s", error.text);
+    weft_plan_cluster_write(&first, &once);
+    if (read_cluster(weft_text_get(&once), &arena, &second, &error) != WEFT_OK) fail_msg("%s", error.text);
+    weft_plan_cluster_write(&second, &twice);
+    assert_string_equal(weft_text_get(&once), weft_text_get(&twice));
+    assert_string_equal(second.name, "a: b");
+    assert_int_equal(second.software.kinds, 1u << WEFT_PLAN_1F1B);
+    assert_int_equal(second.nodes * 10 + second.gpus_per_node, 23);
+    assert_int_equal(second.measured_count, 2);
+    assert_true(!second.software.messages_overlap && second.measured[0].head_forward == 0);
+    const double pairs[][2] = {
+        {second.gpu.memory, 12e9},        {second.gpu.peak, 5e10},      {second.gpu.fill, 0},
+        {second.gpu.rings[0].bus, 8e9},   {second.message_gather, 3e9}, {second.message_start, 2e-6},
+        {second.software.stall, 4e-6},    {second.price, 0.5},          {second.measured[1].head_backward, 8e-3},
+        {second.reserved, first.reserved}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (fabs(pairs[i][0] - pairs[i][1]) > 1e-9 * pairs[i][1]) fail_msg("number %zu: %g", i, pairs[i][0]);
+    weft_text_fini(&once);
+    weft_text_fini(&twice);
+    weft_arena_fini(&arena);
+}
+
 static void test_bad_clusters(void **state)
 {
     (void)state;
@@ -188,7 +227,13 @@ static void test_bad_clusters(void **state)
         {"gpu: A100-SXM-80GB\nsoftware: {name: weft, host_exponent: 0.5}",
          "2:39: software.host_exponent: 0.5 is not between 1 and 100"},
         {"gpu: A100-SXM-80GB\nlayer_times: [[1, 1, 1.5, 1, 1]]",
-         "2:15: layer_times: [hidden, tensor, micro_batch, forward_ms, backward_ms] is expected here"},
+         "2:15: layer_times: [hidden, tensor, micro_batch, forward_ms, backward_ms] is expected here, and behind it, "
+         "where "
+         "they were measured, both of the embedding and both of the head"},
+        {"gpu: A100-SXM-80GB\nlayer_times: [[1, 1, 1, 1, 1, 1]]",
+         "2:15: layer_times: [hidden, tensor, micro_batch, forward_ms, backward_ms] is expected here, and behind it, "
+         "where "
+         "they were measured, both of the embedding and both of the head"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         weft_plan_cluster cluster;
@@ -206,6 +251,7 @@ static void test_bad_clusters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_models), cmocka_unit_test(test_bad_models),
-                                       cmocka_unit_test(test_cluster), cmocka_unit_test(test_bad_clusters)};
+                                       cmocka_unit_test(test_cluster), cmocka_unit_test(test_bad_clusters),
+                                       cmocka_unit_test(test_written)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

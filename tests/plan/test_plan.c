@@ -63,13 +63,14 @@ static bool draw_layout(uint64_t *seed, const weft_plan_model *model, weft_plan_
                               .micro_batches = (int32_t)(1 + draw(seed, 40)),
                               .rounds = 1,
                               .kind = (uint8_t)kind};
-    bool looped = kind == WEFT_PLAN_DEPTH_FIRST || kind == WEFT_PLAN_BREADTH_FIRST || kind == WEFT_PLAN_HYBRID;
-    if (looped) out->loops = powers[1 + draw(seed, 3)];
-    if (kind == WEFT_PLAN_ZB_V) out->loops = 2;
+    const weft_plan_kind_traits *traits = weft_plan_kind_of(kind);
+    out->loops = traits->loops ? traits->loops : powers[1 + draw(seed, 3)];
+    out->micro_batches += traits->least * out->pipeline;
     if (out->data > 1) out->shard = (uint8_t)draw(seed, WEFT_SHARDS);
-    /* Where F and B of many stages take turns at two buffers of weights, only the replay knows. */
-    bool turns = (kind == WEFT_PLAN_DEPTH_FIRST || kind == WEFT_PLAN_HYBRID) && out->loops > 2;
-    if (turns && out->shard == WEFT_SHARD_WEIGHTS) out->shard = WEFT_SHARD_GRADIENTS;
+    /* Where F and B of many stages take turns at two buffers of weights, or late W want them, only the replay knows. */
+    bool turns = kind == WEFT_PLAN_DEPTH_FIRST || kind == WEFT_PLAN_HYBRID ||
+                 kind == WEFT_PLAN_INTERLEAVED_ZERO_BUBBLE || kind == WEFT_PLAN_BREADTH_FIRST_SPLIT;
+    if (turns && out->loops > 2 && out->shard == WEFT_SHARD_WEIGHTS) out->shard = WEFT_SHARD_GRADIENTS;
     if (kind == WEFT_PLAN_HYBRID) {
         out->rounds = (int32_t)(2 + draw(seed, 3));
         out->micro_batches = out->rounds * (out->pipeline + (int32_t)draw(seed, 10));

@@ -69,9 +69,14 @@ static bool is_trainable(const setting *s, const weft_plan_layout *l)
     case WEFT_PLAN_1F1B:
     case WEFT_PLAN_ZB_H1:
     case WEFT_PLAN_ZB_H2:
+    case WEFT_PLAN_SEQUENTIAL:
         return p > 1 && v == 1;
     case WEFT_PLAN_ZB_V:
+    case WEFT_PLAN_V_HALF:
+    case WEFT_PLAN_V_MIN:
         return p > 1 && v == 2;
+    case WEFT_PLAN_DUALPIPE_V:
+        return p > 1 && v == 2 && m >= 2 * p;
     case WEFT_PLAN_HYBRID: /* groups above the pipeline, of which there are several */
         return p > 1 && v > 1 && l->rounds > 1 && m % l->rounds == 0 && m / l->rounds > p;
     default:

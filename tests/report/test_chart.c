@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -55,6 +56,33 @@ static void test_plots(void **state)
             assert_int_equal(count(svg, "nan") + count(svg, "inf"), 0);
             weft_text_fini(&text);
         }
+}
+
+/* As many schedules as a plan has: every key lies within the picture, and no two are alike. */
+static void test_keys(void **state)
+{
+    (void)state;
+    enum { LINES = 15 };
+    weft_chart_line many[LINES];
+    for (int i = 0; i < LINES; i++)
+        many[i] = (weft_chart_line){.name = "interleaved-zero-bubble", .colour = i, .points = points};
+    const weft_chart_plot plot = {.title = "plot", .x_name = "x", .lines = many, .line_count = LINES};
+    const weft_chart chart = {.title = "title", .caption = "caption", .plots = &plot, .plot_count = 1};
+    weft_text text;
+    draw(&chart, false, &text);
+    int keys = 0;
+    char seen[LINES][8] = {{0}};
+    const char *at = weft_text_get(&text);
+    while ((at = strstr(at, "width=\"12\" height=\"12\"")) != NULL) {
+        const char *fill = strstr(at, "fill=\"") + strlen("fill=\""), *name = strstr(at, "<text x=\"");
+        assert_true(keys < LINES && strtod(name + strlen("<text x=\""), NULL) < 960 - 23 * 6.6);
+        memcpy(seen[keys], fill, 7);
+        for (int i = 0; i < keys; i++) assert_string_not_equal(seen[i], seen[keys]);
+        keys++;
+        at = name;
+    }
+    assert_int_equal(keys, LINES);
+    weft_text_fini(&text);
 }
 
 static void test_bars(void **state)
@@ -190,8 +218,9 @@ static void test_colours(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plots),    cmocka_unit_test(test_bars),
-                                       cmocka_unit_test(test_page),     cmocka_unit_test(test_curves),
-                                       cmocka_unit_test(test_terminal), cmocka_unit_test(test_colours)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plots),  cmocka_unit_test(test_keys),
+                                       cmocka_unit_test(test_bars),   cmocka_unit_test(test_page),
+                                       cmocka_unit_test(test_curves), cmocka_unit_test(test_terminal),
+                                       cmocka_unit_test(test_colours)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,1 @@
+weft train auto.yaml --dry-run memory_limit=100KiB

@@ -1,0 +1,1 @@
+weft train train.yaml --dry-run parallel.auto=true

@@ -1,0 +1,1 @@
+weft train auto.yaml run.folder=x checkpoint.every=1 >log 2>&1 && weft train auto.yaml --resume --dry-run run.folder=x parallel.cluster=none | grep -e auto: -e data; sed -i "s/1.1, 2.2/.1, .2/" plan/two.yaml; weft train auto.yaml --resume --dry-run run.folder=x run.steps=4 | grep auto:; weft train auto.yaml --dry-run run.folder=y | grep auto:

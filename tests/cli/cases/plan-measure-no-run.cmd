@@ -1,0 +1,1 @@
+weft plan plan/model.yaml --measure out.yaml

@@ -1,0 +1,1 @@
+weft sweep auto.yaml microbatch=1,2

@@ -1,0 +1,220 @@
+/* parallel.auto on a machine that is written down: what it chooses can be trained within the memory, keeps the batch
+ * and what the user has set, uses all workers, and is never slower than what it would choose with more decided. */
+#include "cli/auto.h"
+#include "plan/describe.h"
+#include "train/job.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { SAMPLE = 100, WORDS = 12, WORD = 64 };
+
+static const char base[] = "model: {layers: 6, width: 32, heads: 4, feed_forward: 64, vocabulary: 300, context: 16}\n"
+                           "device: reference\nthreads: 1\ndata: {path: none}\nrun: {folder: none}\n"
+                           "parallel: {auto: true}\n";
+
+static uint32_t draw(uint64_t *seed, uint32_t below)
+{
+    *seed = *seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(*seed >> 33) % below;
+}
+
+/* Of random speed: layers, head, links. Sizes that are not there are by closed forms. */
+static void make_machine(uint64_t *seed, weft_plan_layer_time *times, weft_plan_cluster *out)
+{
+    weft_plan_gpu gpu = *weft_plan_gpu_find("V100-SXM2-16GB");
+    weft_plan_cluster_init(out, &gpu, weft_plan_software_find("weft"));
+    out->gpu.link = 1e6 * (double)(1 + draw(seed, 1000));
+    out->software.step = 1e-6;
+    for (int i = 0; i < 3; i++) out->gpu.rings[i] = (weft_plan_ring){1e-5, 1e6 * (double)(1 + draw(seed, 1000))};
+    for (int32_t i = 0; i < 4; i++) {
+        int32_t tensor = 1 << i % 2, size = 1 << i / 2;
+        double one = 1e-4 * (double)(1 + draw(seed, 9)) * size;
+        times[i] = (weft_plan_layer_time){32, tensor, size, one, 2 * one, 1e-6, 1e-6, one, one, false};
+    }
+    out->measured = times;
+    out->measured_count = 4;
+}
+
+typedef struct words {
+    char text[WORDS][WORD];
+    const char *list[WORDS];
+    int count;
+} words;
+
+static void add(words *w, const char *format, ...) WEFT_PRINTF(2, 3);
+static void add(words *w, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(w->text[w->count], WORD, format, arguments);
+    va_end(arguments);
+    w->list[w->count] = w->text[w->count];
+    w->count++;
+}
+
+static void load(weft_config *config, const words *w)
+{
+    weft_error error;
+    weft_error_clear(&error);
+    if (weft_config_load_text(config, base, strlen(base), "test", w->list, w->count, &error) != WEFT_OK)
+        fail_msg("%s", error.text);
+}
+
+/* What a user may have said besides. */
+static void draw_words(uint64_t *seed, words *w)
+{
+    static const char *const own[] = {"parallel.pipeline=2", "parallel.tensor=2",      "parallel.shard=optimizer",
+                                      "recompute=full",      "parallel.schedule=1f1b", "batch.sequences=2",
+                                      "parallel.loops=1",    "parallel.reduce=once",   "parallel.data=1"};
+    static const char *const limits[] = {"1MiB", "1300KiB", "2MiB", "1GiB"};
+    add(w, "parallel.workers=%d", 1 << draw(seed, 3));
+    add(w, "batch.microbatches=%u", 4 + 4 * draw(seed, 3));
+    add(w, "memory_limit=%s", limits[draw(seed, 4)]);
+    for (uint32_t i = draw(seed, 3); i > 0; i--) add(w, "%s", own[draw(seed, sizeof own / sizeof *own)]);
+}
+
+/* The value of each word is in force. */
+static void check_kept(const weft_config *config, const words *w)
+{
+    for (int i = 0; i < w->count; i++) {
+        char key[WORD];
+        const char *equals = strchr(w->text[i], '=');
+        weft_text value;
+        snprintf(key, sizeof key, "%.*s", (int)(equals - w->text[i]), w->text[i]);
+        if (strcmp(key, "batch.microbatches") == 0 || strcmp(key, "memory_limit") == 0) continue;
+        weft_text_init(&value);
+        weft_config_value(config, key, &value);
+        assert_string_equal(weft_text_get(&value), equals + 1);
+        weft_text_fini(&value);
+    }
+}
+
+static void check_choice(const weft_config *config, int64_t batch)
+{
+    weft_error error;
+    weft_job *job = NULL;
+    weft_error_clear(&error);
+    assert_int_equal(weft_cli_auto_batch(config), batch);
+    if (weft_job_create(config, &job, &error) != WEFT_OK) fail_msg("%s", error.text);
+    assert_int_equal(job->workers, config->parallel.workers);
+    for (int32_t r = 0; r < job->ranks; r++) assert_true(job->memory[r].total <= (size_t)config->memory_limit);
+    weft_job_destroy(job);
+}
+
+static weft_status choose(const words *w, const weft_plan_cluster *machine, weft_config *config, double *step)
+{
+    weft_error error;
+    weft_error_clear(&error);
+    load(config, w);
+    weft_status status = weft_cli_auto_plan(config, machine, step, &error);
+    if (status != WEFT_OK) assert_int_equal(status, WEFT_INVALID);
+    if (status != WEFT_OK) assert_non_null(strstr(error.text, "parallel.workers"));
+    return status;
+}
+
+static void test_choices(void **state)
+{
+    (void)state;
+    uint64_t seed = 7;
+    int chosen = 0, refused = 0;
+    for (int i = 0; i < SAMPLE; i++) {
+        weft_plan_layer_time times[4];
+        weft_plan_cluster machine;
+        weft_config config, again, less;
+        words w = {.count = 0}, fewer = {.count = 0};
+        double step = 0, same = 0, best = 0;
+        make_machine(&seed, times, &machine);
+        draw_words(&seed, &w);
+        for (int k = 0; k < 3; k++) add(&fewer, "%s", w.text[k]);
+        load(&again, &w);
+        int64_t batch = weft_cli_auto_batch(&again);
+        weft_config_fini(&again);
+        if (choose(&w, &machine, &config, &step) != WEFT_OK) {
+            refused++;
+            weft_config_fini(&config);
+            continue;
+        }
+        chosen++;
+        check_kept(&config, &w);
+        check_choice(&config, batch);
+        assert_int_equal(choose(&w, &machine, &again, &same), WEFT_OK);
+        assert_true(same == step && again.batch.sequences == config.batch.sequences);
+        load(&less, &fewer);
+        bool comparable = weft_cli_auto_batch(&less) == batch;
+        weft_config_fini(&less);
+        if (comparable) {
+            assert_int_equal(choose(&fewer, &machine, &less, &best), WEFT_OK);
+            assert_true(best <= step);
+            weft_config_fini(&less);
+        }
+        weft_config_fini(&config);
+        weft_config_fini(&again);
+    }
+    print_message("%d chosen, %d refused\n", chosen, refused);
+    assert_true(chosen > SAMPLE / 4 && refused > 0);
+}
+
+/* What stands in the file is older than parallel.auto on the command line, and not older than in the same file. */
+static void test_who_wins(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"parallel: {auto: true, workers: 2, pipeline: 2}", "parallel: {pipeline: 2}"};
+    static const int64_t pipelines[] = {2, 1};
+    for (int i = 0; i < 2; i++) {
+        char text[400];
+        uint64_t seed = 1;
+        double step = 0;
+        weft_plan_layer_time times[4];
+        weft_plan_cluster machine;
+        weft_config config;
+        weft_error error;
+        static const char *const overrides[] = {"parallel.auto=true", "parallel.workers=2"};
+        weft_error_clear(&error);
+        make_machine(&seed, times, &machine);
+        machine.gpu.link = 1; /* a pipeline is the last thing to want */
+        machine.gpu.rings[0] = (weft_plan_ring){1e-6, 1e12};
+        snprintf(text, sizeof text, "%.*s%s\n", (int)(strstr(base, "parallel:") - base), base, files[i]);
+        assert_int_equal(weft_config_load_text(&config, text, strlen(text), "test", overrides, i == 0 ? 0 : 2, &error),
+                         WEFT_OK);
+        assert_int_equal(weft_cli_auto_plan(&config, &machine, &step, &error), WEFT_OK);
+        assert_int_equal(config.parallel.pipeline, pipelines[i]);
+        weft_config_fini(&config);
+    }
+}
+
+/* With measured layers, computing them again takes a forward pass more. */
+static void test_again_takes_time(void **state)
+{
+    (void)state;
+    uint64_t seed = 3;
+    weft_plan_layer_time times[4];
+    weft_plan_cluster machine;
+    double step[2];
+    static const char *const recompute[] = {"none", "full"};
+    make_machine(&seed, times, &machine);
+    for (int i = 0; i < 2; i++) {
+        weft_config config;
+        words w = {.count = 0};
+        add(&w, "parallel.workers=1");
+        add(&w, "batch.sequences=1");
+        add(&w, "recompute=%s", recompute[i]);
+        assert_int_equal(choose(&w, &machine, &config, &step[i]), WEFT_OK);
+        weft_config_fini(&config);
+    }
+    assert_true(fabs(step[1] - step[0] - 8 * 6 * times[0].forward) < 1e-9);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_choices), cmocka_unit_test(test_who_wins),
+                                       cmocka_unit_test(test_again_takes_time)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
