@@ -18,11 +18,20 @@ static int print_token(void *context, int32_t token, bool bytes)
     return failed || fflush(stdout) != 0;
 }
 
+static int print_text(void *context, const char *bytes, size_t count)
+{
+    const char **prompt = context;
+    if (*prompt) fputs(*prompt, stdout);
+    *prompt = NULL;
+    return fwrite(bytes, 1, count, stdout) != count || fflush(stdout) != 0;
+}
+
 weft_status weft_cli_generate(const char *checkpoint, const char *device, weft_sample_options options,
                               weft_error *error)
 {
     const char *prompt = options.prompt;
     options.token = print_token;
+    options.text = print_text;
     options.context = &prompt;
     TRY(weft_sample(checkpoint, device, &options, error));
     if (prompt) fputs(prompt, stdout); /* there was no token */
@@ -44,6 +53,12 @@ static int keep_token(void *context, int32_t token, bool bytes)
     return text->failed;
 }
 
+static int keep_text(void *context, const char *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) keep_token(context, (unsigned char)bytes[i], true);
+    return ((weft_text *)context)->failed;
+}
+
 static weft_status generate_json(const char *checkpoint, const char *device, weft_sample_options options,
                                  weft_error *error)
 {
@@ -51,6 +66,7 @@ static weft_status generate_json(const char *checkpoint, const char *device, wef
     weft_text_init(&made);
     weft_text_init(&out);
     options.token = keep_token;
+    options.text = keep_text;
     options.context = &made;
     weft_status status = weft_sample(checkpoint, device, &options, error);
     if (status == WEFT_OK) {
@@ -122,9 +138,10 @@ static void details(weft_text *out)
 {
     weft_text_add(
         out,
-        "The operand is a run folder (its latest checkpoint) or a checkpoint. For a model of bytes the prompt and\n"
-        "the text to stop at are text; for one of tokens they are lists of token numbers, and token numbers are\n"
-        "printed. Keys and values of up to batch.tokens tokens are kept; beyond, each token takes the whole\n"
+        "The operand is a run folder (its latest checkpoint) or a checkpoint. For a run with data.tokenizer and a\n"
+        "model of bytes the prompt and the text to stop at are text; for others they are lists of token numbers,\n"
+        "and token numbers are printed. Keys and values of up to batch.tokens tokens are kept; beyond, each token "
+        "takes the whole\n"
         "window.\n");
 }
 

@@ -145,6 +145,20 @@ static void show(weft_run_observer *self, bool keep)
     fflush(self->progress);
 }
 
+void weft_run_observer_tokenised(void *context, const weft_tokenize_totals *totals)
+{
+    weft_run_observer *self = context;
+    double now = weft_clock_seconds(), pause = self->terminal ? 0.1 : seconds_between_lines;
+    if (self->last_line == 0) self->last_line = now; /* what takes no time needs no line */
+    if (now - self->last_line < pause) return;
+    self->last_line = now;
+    self->line.length = 0;
+    weft_text_add(&self->line, "tokenising: %.0f %%, %lld documents, %.1f M tokens",
+                  totals->size > 0 ? 100 * (double)totals->consumed / (double)totals->size : 0,
+                  (long long)totals->documents, (double)totals->tokens * 1e-6);
+    show(self, false);
+}
+
 static weft_status on_step(void *context, const weft_step_record *record, weft_error *error)
 {
     weft_run_observer *self = context;

@@ -40,6 +40,8 @@ weft_status weft_run_observer_fini(weft_run_observer *observer, weft_error *erro
 weft_observer weft_run_observer_table(weft_run_observer *observer);
 /* For processes of other ranks: notes to standard error, nothing else. */
 weft_observer weft_run_observer_silent(void);
+/* Shows how far the tokenising of text is; for processes of all ranks. */
+void weft_run_observer_tokenised(void *observer, const weft_tokenize_totals *totals);
 /* Ends the progress line, so that something else can be printed. */
 void weft_run_observer_end_line(weft_run_observer *observer);
 

@@ -97,6 +97,8 @@ static weft_status run_job(const weft_arguments *arguments, const weft_job *job,
                                   .peak_seconds = 0.3,
                                   .late = weft_cli_late};
     options.observer = rank == 0 ? weft_run_observer_table(&observer) : weft_run_observer_silent();
+    options.observer.context = &observer;
+    options.observer.tokenised = weft_run_observer_tokenised;
     weft_status status = weft_train(job, &options, error);
     weft_cli_release_signals(); /* what follows training, a sample, ends at once */
     weft_run_observer_end_line(&observer);
@@ -121,9 +123,10 @@ static weft_status check_prompt(const weft_config *config, weft_error *error)
                                 "or more, such as run.sample_prompt=\"1 2\"");
 }
 
-static weft_status train(const weft_arguments *arguments, const weft_config *config, int32_t rank, weft_error *error)
+static weft_status train(const weft_arguments *arguments, weft_config *config, int32_t rank, weft_error *error)
 {
     weft_job *job = NULL;
+    TRY(weft_train_settle(config, error));
     TRY(check_prompt(config, error));
     TRY(weft_job_create(config, &job, error));
     weft_status status = run_job(arguments, job, rank, error);
@@ -132,9 +135,10 @@ static weft_status train(const weft_arguments *arguments, const weft_config *con
 }
 
 /* said: what stands before the notes. */
-static weft_status plan(const weft_arguments *arguments, const weft_config *config, const char *said, weft_error *error)
+static weft_status plan(const weft_arguments *arguments, weft_config *config, const char *said, weft_error *error)
 {
     weft_job *job = NULL;
+    TRY(weft_train_settle(config, error));
     TRY(check_prompt(config, error));
     TRY(weft_job_create(config, &job, error));
     weft_text notes;
@@ -149,8 +153,7 @@ static weft_status plan(const weft_arguments *arguments, const weft_config *conf
     return status;
 }
 
-static weft_status launch(const weft_arguments *arguments, const weft_config *config, const char *said,
-                          weft_error *error)
+static weft_status launch(const weft_arguments *arguments, weft_config *config, const char *said, weft_error *error)
 {
     int32_t rank = 0;
     TRY(weft_cli_launch(config, &rank, error));

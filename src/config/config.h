@@ -90,10 +90,12 @@ typedef struct weft_config {
         const char *path;            /* file, folder or prefix; empty where there are sources */
         weft_config_sources sources; /* in its place */
         int64_t format;              /* weft_config_format */
-        int64_t documents;           /* weft_config_documents */
-        int64_t end_of_text;         /* a token; -1: none */
-        const char *held_out_path;   /* or empty: held_out of path */
-        double held_out;             /* share of blocks, spread over the whole */
+        const char *tokenizer;       /* file or folder; empty: none, text is bytes */
+        const char *tokenizer_pattern, *tokenizer_fingerprint, *cache;
+        int64_t documents;         /* weft_config_documents */
+        int64_t end_of_text;       /* a token; -1: the tokenizer's, or none */
+        const char *held_out_path; /* or empty: held_out of path */
+        double held_out;           /* share of blocks, spread over the whole */
     } data;
     struct {
         int64_t microbatches, sequences,

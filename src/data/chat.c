@@ -147,7 +147,8 @@ weft_status weft_record_text(const char *line, size_t length, const char *field,
     bool is_text = json_is_string(text);
     if (is_text) weft_text_add_bytes(out, json_string_value(text), json_string_length(text));
     json_decref(record);
-    if (!is_text) FAIL(error, WEFT_INVALID, "has no text: no string \"%s\" (--field names another)", field);
+    if (!is_text)
+        FAIL(error, WEFT_INVALID, "has no text: no string \"%s\" (weft tokenize --field names another)", field);
     return weft_text_check(out, error);
 }
 

@@ -41,16 +41,29 @@ static bool ends_in(const char *name, size_t length, const char *ending)
     return length > tail && strncmp(name + length - tail, ending, tail) == 0;
 }
 
-static bool is_jsonl(const char *path, weft_passages_format format)
+/* The name's length without what says that the file is packed. */
+static size_t unpacked_length(const char *path)
 {
-    static const char *const packed[] = {".gz", ".zst"}, *const lines[] = {".jsonl", ".ndjson", ".json"};
+    static const char *const packed[] = {".gz", ".zst"};
     size_t length = strlen(path);
-    if (format != WEFT_PASSAGES_AUTO) return format == WEFT_PASSAGES_JSONL;
     for (size_t i = 0; i < sizeof packed / sizeof *packed; i++)
         if (ends_in(path, length, packed[i])) length -= strlen(packed[i]);
+    return length;
+}
+
+static bool is_jsonl(const char *path, weft_passages_format format)
+{
+    static const char *const lines[] = {".jsonl", ".ndjson", ".json"};
+    size_t length = unpacked_length(path);
+    if (format != WEFT_PASSAGES_AUTO) return format == WEFT_PASSAGES_JSONL;
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         if (ends_in(path, length, lines[i])) return true;
     return false;
+}
+
+bool weft_passages_named(const char *path)
+{
+    return is_jsonl(path, WEFT_PASSAGES_AUTO) || unpacked_length(path) < strlen(path);
 }
 
 static weft_status add_input(weft_passages *pieces, const char *path, weft_passages_format format, weft_error *error)

@@ -46,6 +46,9 @@ typedef struct weft_passages_options {
     size_t own_count;
 } weft_passages_options;
 
+/* Whether a file is, by its name, one that must be unpacked or is JSONL. */
+bool weft_passages_named(const char *path);
+
 /* WEFT_INVALID when an input is missing, or a folder holds nothing. */
 weft_status weft_passages_create(const weft_passages_options *options, weft_passages **out,
                                  weft_error *error) WEFT_CHECKED;

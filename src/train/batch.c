@@ -22,6 +22,18 @@ typedef struct {
     int64_t first, step;
 } reading;
 
+/* Of some targets of this worker's share. */
+static void count_targets(weft_loop *loop, const int32_t *targets, int64_t count)
+{
+    const int32_t *lengths = loop->input->lengths;
+    int64_t every = weft_data_bytes_per_token(loop->data);
+    for (int64_t i = 0; i < count; i++) {
+        if (targets[i] < 0) continue;
+        loop->own_targets++;
+        loop->own_bytes += lengths ? lengths[targets[i]] : every;
+    }
+}
+
 /* Micro-batch by micro-batch, so that a bad token can be placed. */
 static weft_status read_share(void *context, weft_error *error)
 {
@@ -31,7 +43,7 @@ static weft_status read_share(void *context, weft_error *error)
     const weft_config *config = loop->job->config;
     int64_t B = config->batch.sequences, size = B * config->batch.tokens, M = config->batch.microbatches;
     int64_t first = it->first + worker->at.data * M * B;
-    loop->own_targets = 0;
+    loop->own_targets = loop->own_bytes = 0;
     for (int64_t m = 0; m < M; m++) {
         int32_t *targets = it->batch.targets + m * size;
         int32_t *documents = it->batch.documents ? it->batch.documents + m * size : NULL;
@@ -39,7 +51,7 @@ static weft_status read_share(void *context, weft_error *error)
         if (weft_data_read(loop->data, it->part, first + m * B, B, rows, error) != WEFT_OK)
             return weft_error_context(error, "rank %d, step %lld, stage 0, micro-batch %lld", worker->number,
                                       (long long)it->step, (long long)m);
-        for (int64_t i = 0; i < size; i++) loop->own_targets += targets[i] >= 0;
+        count_targets(loop, targets, size);
         for (int64_t i = 0; it->batch.positions && i < size; i++)
             it->batch.positions[m * size + i] = (int32_t)(i % config->batch.tokens) - documents[i];
     }

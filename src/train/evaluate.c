@@ -18,7 +18,8 @@ bool weft_loop_evaluates(const weft_loop *loop, int64_t step)
 }
 
 /* Adds the losses and targets of one batch, unless the evaluation is broken off. */
-static weft_status run_batch(weft_loop *loop, int64_t batch, double *sum, int64_t *tokens, weft_error *error)
+static weft_status run_batch(weft_loop *loop, int64_t batch, double *sum, weft_evaluation_record *record,
+                             weft_error *error)
 {
     weft_worker *worker = loop->worker;
     TRY(weft_loop_read(loop, WEFT_DATA_HELD_OUT, batch * weft_loop_batch_sequences(loop), worker->step, error));
@@ -33,24 +34,24 @@ static weft_status run_batch(weft_loop *loop, int64_t batch, double *sum, int64_
     /* One after the other, whatever makes a batch: the same sum at any width. */
     int64_t losses = loop->job->data * loop->job->config->batch.microbatches;
     for (int64_t m = 0; m < losses; m++) *sum += loop->worker->host.losses[m];
-    *tokens += loop->targets;
+    record->tokens += loop->targets;
+    record->bytes += loop->bytes;
     return weft_logits_write(loop, batch * weft_loop_batch_sequences(loop), error);
 }
 
 weft_status weft_loop_evaluate(weft_loop *loop, int64_t step, weft_error *error)
 {
     double sum = 0;
-    int64_t tokens = 0, batches = count_batches(loop);
+    int64_t batches = count_batches(loop);
+    weft_evaluation_record record = {.step = step};
     loop->worker->step = step;
     for (int64_t i = 0; i < batches; i++) {
-        TRY(run_batch(loop, i, &sum, &tokens, error));
+        TRY(run_batch(loop, i, &sum, &record, error));
         if (loop->stop || loop->troubled) return WEFT_OK;
     }
-    if (tokens == 0) return WEFT_OK;
-    int64_t bytes = weft_data_bytes_per_token(loop->data);
-    double loss = sum / (double)tokens;
-    weft_evaluation_record record = {
-        .step = step, .loss = loss, .bits_per_byte = bytes ? loss / log(2) / (double)bytes : 0, .tokens = tokens};
+    if (record.tokens == 0) return WEFT_OK;
+    record.loss = sum / (double)record.tokens;
+    record.bits_per_byte = record.bytes > 0 ? record.loss / log(2) * ((double)record.tokens / (double)record.bytes) : 0;
     return weft_loop_tell_evaluation(loop, &record, error);
 }
 

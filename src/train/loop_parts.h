@@ -6,14 +6,14 @@
 #ifndef WEFT_TRAIN_LOOP_PARTS_H
 #define WEFT_TRAIN_LOOP_PARTS_H
 
-#include "train/train.h"
+#include "train/input.h"
 #include "train/worker.h"
 
 /* What ranks tell each other after every step. */
 typedef struct weft_control {
-    int64_t stop, trouble; /* whether it has that wish, or met any */
-    int64_t targets;       /* of its share of the batch that was read last */
-    double busy;           /* seconds of the compute lane */
+    int64_t stop, trouble;  /* whether it has that wish, or met any */
+    int64_t targets, bytes; /* of its share of the batch that was read last; of text, bytes of the targets */
+    double busy;            /* seconds of the compute lane */
 } weft_control;
 
 /* When a rank's step and its program began, and by which clock (0: by nobody else's). */
@@ -25,6 +25,7 @@ typedef struct weft_start {
 typedef struct weft_loop {
     const weft_job *job;
     const weft_train_options *options;
+    const weft_input *input;
     const weft_data *data;
     uint64_t fingerprint;           /* of the data as the run found them */
     const weft_checkpoint *resumed; /* or NULL */
@@ -46,6 +47,7 @@ typedef struct weft_loop {
     int64_t start, saved;         /* steps done before this run; the last one in a checkpoint */
     int64_t sequences;            /* read before this run */
     int64_t own_targets, targets; /* of what was read last: of this worker's share, of the whole batch */
+    int64_t own_bytes, bytes;     /* of text that these targets stand for; 0: not known */
     int64_t posed_targets;        /* of the batch that the step runs on */
     double loss;                  /* of the last step */
     bool stop, troubled;          /* as of the last exchange: any rank wishes it, has met it */

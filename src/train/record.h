@@ -27,9 +27,9 @@ typedef struct weft_timeline_record {
 
 typedef struct weft_evaluation_record {
     int64_t step;
-    double loss;          /* mean over target tokens, nats */
-    double bits_per_byte; /* 0 when bytes per token are not known */
-    int64_t tokens;
+    double loss;           /* mean over target tokens, nats */
+    double bits_per_byte;  /* 0 when bytes per token are not known */
+    int64_t tokens, bytes; /* targets, and bytes of text that they stand for, 0 when not known */
 } weft_evaluation_record;
 
 #endif

@@ -128,27 +128,44 @@ static void compare_rates(const weft_config *now, const weft_config *then, int64
                   (long long)step + 1);
 }
 
-static weft_status compare(const weft_job *job, const weft_data *data, weft_checkpoint *checkpoint, weft_text *notes,
-                           weft_error *error)
+/* Where either run knows no tokenizer, its data are compared, as those of all runs. */
+static weft_status compare_tokenizers(const weft_config *now, const weft_config *then,
+                                      const weft_checkpoint *checkpoint, weft_error *error)
+{
+    const char *own = now->data.tokenizer_fingerprint, *known = then->data.tokenizer_fingerprint;
+    if (!*own || !*known || strcmp(own, known) == 0) return WEFT_OK;
+    return weft_config_complain(now, "data.tokenizer", error,
+                                "%s is another tokenizer than that of %s, which was %s (fingerprint %s, now %s): name "
+                                "that one, or another run.folder",
+                                now->data.tokenizer, weft_checkpoint_path(checkpoint), then->data.tokenizer, known,
+                                own);
+}
+
+static weft_status compare(const weft_job *job, weft_checkpoint *checkpoint, weft_text *notes, weft_error *error)
 {
     weft_config old;
     TRY(weft_checkpoint_load_config(checkpoint, &old, error));
     weft_status status = compare_configs(job, checkpoint, &old, notes, error);
+    if (status == WEFT_OK) status = compare_tokenizers(job->config, &old, checkpoint, error);
     if (status == WEFT_OK) compare_rates(job->config, &old, weft_checkpoint_get_state(checkpoint)->step, notes);
     if (status == WEFT_OK) status = weft_text_check(notes, error);
     weft_config_fini(&old);
-    if (status == WEFT_OK && weft_checkpoint_get_state(checkpoint)->data_fingerprint != weft_data_fingerprint(data))
-        status =
-            weft_fail(error, WEFT_INVALID,
-                      "%s was trained on other data than %s%s%s (of a folder, what is hidden, a backup or of a run is "
-                      "none): name the same data.path and data.held_out_path, or another run.folder",
-                      weft_checkpoint_path(checkpoint), job->config->data.path,
-                      *job->config->data.held_out_path ? " with " : "", job->config->data.held_out_path);
     return status;
 }
 
-weft_status weft_resume_open(const weft_job *job, const weft_data *data, bool resume, weft_checkpoint **out,
-                             weft_text *notes, weft_error *error)
+weft_status weft_resume_check(const weft_job *job, const weft_data *data, const weft_checkpoint *checkpoint,
+                              weft_error *error)
+{
+    if (weft_checkpoint_get_state(checkpoint)->data_fingerprint == weft_data_fingerprint(data)) return WEFT_OK;
+    FAIL(error, WEFT_INVALID,
+         "%s was trained on other data than %s%s%s (of a folder, what is hidden, a backup or of a run is "
+         "none): name the same data.path and data.held_out_path, or another run.folder",
+         weft_checkpoint_path(checkpoint), job->config->data.path, *job->config->data.held_out_path ? " with " : "",
+         job->config->data.held_out_path);
+}
+
+weft_status weft_resume_open(const weft_job *job, bool resume, weft_checkpoint **out, weft_text *notes,
+                             weft_error *error)
 {
     const char *folder = job->config->run.folder;
     *out = NULL;
@@ -164,5 +181,5 @@ weft_status weft_resume_open(const weft_job *job, const weft_data *data, bool re
                                     "%s holds a checkpoint: add --resume to go on from it, or name another folder",
                                     folder);
     TRY(weft_checkpoint_open(folder, out, error));
-    return compare(job, data, *out, notes, error);
+    return compare(job, *out, notes, error);
 }

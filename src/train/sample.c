@@ -2,6 +2,7 @@
 
 #include "train/crossing.h"
 #include "train/draw.h"
+#include "train/input.h"
 #include "train/steps.h"
 
 #include <math.h>
@@ -23,6 +24,9 @@ typedef struct {
     int64_t told;  /* up to which of them the caller knows */
     int32_t *stop; /* what ends the generation, or NULL */
     int64_t stop_length;
+    weft_tokenizer *tokenizer; /* NULL: tokens are bytes, or numbers */
+    weft_decoder decoder;
+    weft_text rest; /* what was decoded and the caller does not know */
 } sampler;
 
 /* The checkpoint's own configuration, as one worker and one micro-batch of one sequence. */
@@ -84,7 +88,7 @@ static weft_status next_token(sampler *self, const weft_sample_options *options,
 
 static bool is_bytes(const weft_config *config)
 {
-    return config->model.vocabulary <= 256;
+    return config->model.vocabulary <= 256 && !*config->data.tokenizer;
 }
 
 /* Takes one token off a text; what: what that is, for messages. */
@@ -107,7 +111,8 @@ static weft_status read_token(const weft_config *config, const char *what, const
 const char *weft_sample_prompt(const weft_config *config)
 {
     const char *prompt = config->run.sample_prompt;
-    return *prompt || !is_bytes(config) || config->model.vocabulary <= '\n' ? prompt : "\n";
+    bool text = *config->data.tokenizer || (is_bytes(config) && config->model.vocabulary > '\n');
+    return *prompt || !text ? prompt : "\n";
 }
 
 /* out has room for one token a byte of the text; NULL: it is only looked at. */
@@ -115,9 +120,9 @@ static weft_status encode(const weft_config *config, const char *what, const cha
                           int64_t *out_count, weft_error *error)
 {
     int64_t count = 0;
-    if (!*text)
-        FAIL(error, WEFT_INVALID, "the %s is empty: give at least one %s", what, is_bytes(config) ? "byte" : "token");
-    while (*text) {
+    bool letters = is_bytes(config) || *config->data.tokenizer;
+    if (!*text) FAIL(error, WEFT_INVALID, "the %s is empty: give at least one %s", what, letters ? "byte" : "token");
+    while (*text && !*config->data.tokenizer) {
         int32_t token = 0;
         TRY(read_token(config, what, &text, &token, error));
         if (out) out[count] = token;
@@ -131,6 +136,28 @@ weft_status weft_sample_check(const weft_config *config, const char *prompt, wef
 {
     int64_t count = 0;
     return encode(config, "prompt", prompt, NULL, &count, error);
+}
+
+static weft_status encode_prompt(sampler *self, const weft_sample_options *options, weft_error *error)
+{
+    const char *prompt = options->prompt;
+    weft_token_list tokens = {0};
+    int64_t none = 0;
+    TRY(weft_sample_check(&self->config, prompt, error));
+    if (options->stop) TRY(encode(&self->config, "text to stop at", options->stop, NULL, &none, error));
+    weft_text_init(&self->rest);
+    weft_decoder_init(&self->decoder, self->tokenizer, WEFT_DECODE_ALL);
+    self->decoder.begun = true; /* by the prompt */
+    weft_status status =
+        weft_tokenizer_encode(self->tokenizer, prompt, strlen(prompt), WEFT_ENCODE_BARE, 1, &tokens, error);
+    if (status == WEFT_OK && tokens.count == 0)
+        status = weft_fail(error, WEFT_INVALID, "the tokenizer makes no token of the prompt: give more of it");
+    if (status == WEFT_OK)
+        status = weft_allocate(tokens.count + (size_t)options->tokens, sizeof *self->history, &self->history, error);
+    for (size_t i = 0; i < tokens.count && status == WEFT_OK; i++) self->history[i] = tokens.ids[i];
+    self->length = self->told = (int64_t)tokens.count;
+    weft_token_list_fini(&tokens);
+    return status;
 }
 
 static weft_status encode_texts(sampler *self, const weft_sample_options *options, weft_error *error)
@@ -163,6 +190,36 @@ static bool tell(sampler *self, const weft_sample_options *options, int64_t held
     return true;
 }
 
+/* Tells what was decoded, but for what may be the beginning of the text to stop at. False: that is here, or the caller
+ * has had enough. */
+static bool tell_text(sampler *self, const weft_sample_options *options, bool last)
+{
+    weft_text *rest = &self->rest;
+    size_t stop = options->stop ? strlen(options->stop) : 0, known = 0;
+    bool here = false;
+    for (; known < rest->length && stop > 0; known++) {
+        size_t left = rest->length - known, most = left < stop ? left : stop;
+        if (memcmp(rest->bytes + known, options->stop, most) != 0) continue;
+        here = most == stop;
+        if (here || !last) break;
+    }
+    if (stop == 0) known = rest->length;
+    bool goes_on = known == 0 || options->text(options->context, rest->bytes, known) == 0;
+    if (known > 0) memmove(rest->bytes, rest->bytes + known, rest->length - known);
+    rest->length -= known;
+    return goes_on && !here;
+}
+
+/* A model may have more tokens than its tokenizer. */
+static weft_status decode(sampler *self, int32_t token, weft_error *error)
+{
+    static const char unknown[] = "\xef\xbf\xbd";
+    if (weft_decoder_add(&self->decoder, token, &self->rest, error) == WEFT_OK) return WEFT_OK;
+    if (error->status != WEFT_INVALID) return error->status;
+    weft_text_add(&self->rest, "%s", unknown);
+    return weft_text_check(&self->rest, error);
+}
+
 static void note_window(const sampler *self, const weft_sample_options *options)
 {
     char line[160];
@@ -181,11 +238,18 @@ static weft_status generate(sampler *self, const weft_sample_options *options, w
         }
         TRY(next_token(self, options, i, &self->history[self->length], error));
         self->length++;
+        if (self->tokenizer) {
+            TRY(decode(self, self->history[self->length - 1], error));
+            goes_on = tell_text(self, options, false);
+            continue;
+        }
         int64_t held = count_stopping(self);
         if (self->stop && held == self->stop_length) return WEFT_OK;
         goes_on = tell(self, options, held);
     }
-    if (goes_on) (void)tell(self, options, 0);
+    if (!goes_on) return WEFT_OK;
+    if (self->tokenizer) TRY(weft_decoder_finish(&self->decoder, &self->rest, error));
+    (void)(self->tokenizer ? tell_text(self, options, true) : tell(self, options, 0));
     return WEFT_OK;
 }
 
@@ -196,7 +260,8 @@ weft_status weft_sample(const char *checkpoint, const char *device, const weft_s
     weft_status status = weft_checkpoint_open(checkpoint, &self.checkpoint, error);
     if (status == WEFT_OK) {
         status = load_config(&self, device, error);
-        if (status == WEFT_OK) status = encode_texts(&self, options, error);
+        if (status == WEFT_OK) status = weft_input_tokenizer(&self.config, &self.tokenizer, error);
+        if (status == WEFT_OK) status = (self.tokenizer ? encode_prompt : encode_texts)(&self, options, error);
         if (status == WEFT_OK) status = make_worker(&self, options, error);
         if (status == WEFT_OK) status = generate(&self, options, error);
         weft_steps_destroy(self.steps);
@@ -206,6 +271,8 @@ weft_status weft_sample(const char *checkpoint, const char *device, const weft_s
         weft_job_destroy(self.job);
         weft_config_fini(&self.config);
     }
+    if (self.tokenizer) weft_text_fini(&self.rest);
+    weft_tokenizer_destroy(self.tokenizer);
     weft_free(self.stop);
     weft_free(self.history);
     weft_free(self.candidates);

@@ -16,6 +16,7 @@ weft_status weft_loop_exchange(weft_loop *loop, double busy, const char *what, w
     weft_control own = {.stop = loop->options->stop && *loop->options->stop,
                         .trouble = loop->trouble.status != WEFT_OK,
                         .targets = loop->own_targets,
+                        .bytes = loop->own_bytes,
                         .busy = busy};
     TRY(weft_worker_gather(loop->worker, &own, sizeof own, loop->controls, what, error));
     loop->stop = loop->troubled = false;
@@ -24,9 +25,12 @@ weft_status weft_loop_exchange(weft_loop *loop, double busy, const char *what, w
         loop->troubled |= loop->controls[r].trouble != 0;
     }
     /* Each worker knows its own share; the workers of the first rank have all of the batch. */
-    loop->targets = 0;
-    for (int32_t d = 0; d < job->data; d++)
-        loop->targets += loop->controls[weft_world_number(job, (weft_coordinates){0, d, 0})].targets;
+    loop->targets = loop->bytes = 0;
+    for (int32_t d = 0; d < job->data; d++) {
+        const weft_control *control = &loop->controls[weft_world_number(job, (weft_coordinates){0, d, 0})];
+        loop->targets += control->targets;
+        loop->bytes += control->bytes;
+    }
     return WEFT_OK;
 }
 

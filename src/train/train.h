@@ -7,6 +7,7 @@
 #ifndef WEFT_TRAIN_TRAIN_H
 #define WEFT_TRAIN_TRAIN_H
 
+#include "data/tokenize.h"
 #include "checkpoint/checkpoint.h"
 #include "train/job.h"
 #include "train/record.h"
@@ -28,7 +29,7 @@ typedef struct weft_calibration {
 
 /* Every member may be NULL. A member that fails (a full disk, say) ends the run, after a checkpoint of what is done.
  * Told by rank 0, one call after the other, from whatever thread; but note, when a run is asked to stop while it waits,
- * by every process: give those of other ranks an observer with note only. */
+ * by every process, and tokenised by any: give those of other ranks an observer with these only. */
 typedef struct weft_observer {
     void *context;
     weft_status (*started)(void *context, const weft_run_start *start, weft_error *error);
@@ -41,6 +42,8 @@ typedef struct weft_observer {
     weft_status (*saved)(void *context, int64_t step, weft_error *error);
     weft_status (*timeline)(void *context, const weft_timeline_record *record, weft_error *error);
     void (*note)(void *context, const char *line);
+    /* Before the run starts, while its text is tokenised, by whichever process does it. */
+    void (*tokenised)(void *context, const weft_tokenize_totals *totals);
 } weft_observer;
 
 typedef struct weft_train_options {
@@ -63,6 +66,10 @@ typedef struct weft_train_options {
     weft_observer observer;
 } weft_train_options;
 
+/* Writes into a configuration what checkpoints are to keep of its tokenizer: the fingerprint. WEFT_INVALID by key when
+ * there is no such tokenizer, or it does not fit the model. */
+weft_status weft_train_settle(weft_config *config, weft_error *error) WEFT_CHECKED;
+
 /* Whether there is what training reads: WEFT_INVALID for data that cannot be opened. Adds to notes what a user may not
  * have meant of them, a line each. Nothing is kept open. */
 weft_status weft_train_check(const weft_config *config, weft_text *notes, weft_error *error) WEFT_CHECKED;
@@ -77,7 +84,8 @@ weft_status weft_train(const weft_job *job, const weft_train_options *options, w
 weft_status weft_evaluate(const weft_job *job, weft_checkpoint *checkpoint, const weft_train_options *options,
                           weft_error *error) WEFT_CHECKED;
 
-/* Generated text. prompt: text for models of bytes (vocabulary up to 256), else token numbers separated by blanks. */
+/* Generated text. prompt: text for runs with a tokenizer, where names of special tokens are these tokens, and for
+ * models of bytes (vocabulary up to 256), else token numbers separated by blanks. */
 typedef struct weft_sample_options {
     const char *prompt;
     int64_t tokens;     /* to generate */
@@ -90,14 +98,15 @@ typedef struct weft_sample_options {
     void (*note)(const char *line); /* what the user should know; may be NULL */
     /* Told each new token; a non-zero return ends the generation. bytes: the token is a byte of text. */
     int (*token)(void *context, int32_t token, bool bytes);
+    /* In place of token, where the run has a tokenizer: text as it becomes known, whole characters. */
+    int (*text)(void *context, const char *bytes, size_t count);
     void *context;
 } weft_sample_options;
 
 /* WEFT_INVALID with the reason when a model of this configuration cannot go on from the prompt. */
 weft_status weft_sample_check(const weft_config *config, const char *prompt, weft_error *error) WEFT_CHECKED;
 
-/* What the sample of a run goes on from: run.sample_prompt, or where that is empty and the model one of bytes, a line
- * end. */
+/* What the sample of a run goes on from: run.sample_prompt, or where that is empty and text goes in, a line end. */
 const char *weft_sample_prompt(const weft_config *config);
 
 /* checkpoint: a checkpoint or run folder. Runs the forward program of a one-worker pipeline. device: a kind, or NULL

@@ -359,7 +359,7 @@ static void test_nearest_keys(void **state)
     (void)state;
     static const char *const far[] = {"run.wandb",
                                       "run.epochs",
-                                      "data.tokenizer",
+                                      "data.augmentation",
                                       "model.dropout",
                                       "wandb.project",
                                       "optimizer.lr",

@@ -8,7 +8,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     fuzz_source from = {bytes, size};
-    weft_config config = {.model.vocabulary = fuzz_below(&from, 2) ? 200 : 50000};
+    weft_config config = {.model.vocabulary = fuzz_below(&from, 2) ? 200 : 50000, .data.tokenizer = ""};
     char *prompt = fuzz_string(&from);
     weft_error error;
     weft_error_clear(&error);

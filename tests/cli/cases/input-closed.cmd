@@ -1,1 +1,1 @@
-weft config good.yaml <&- | head -2
+weft config good.yaml <&- | sed -n 1,2p

@@ -1,0 +1,1 @@
+weft train train.yaml data.tokenizer=nothing.json
