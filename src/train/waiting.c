@@ -116,10 +116,15 @@ weft_status weft_waiting_work(weft_worker *worker, const char *what, weft_clerk_
     weft_waiting_publish(worker, "a program", weft_waiting_runs, what);
     if (!worker->clerk) return work(context, error);
     weft_error met;
-    weft_status status = WEFT_OK, driven = WEFT_OK;
+    weft_device *device = worker->device;
+    void (*between)(void *) = device->between;
+    device->between = NULL; /* what the clerk copies drives nothing */
+    /* The transport asks the device no more once it has seen the end of what the last program gave it. */
+    weft_status status = WEFT_OK, driven = worker->transport->operations->progress(worker->transport, &met);
     weft_clerk_begin(worker->clerk, work, context, error);
     while (!weft_clerk_wait(worker->clerk, attendance, &status))
         if (driven == WEFT_OK) driven = worker->transport->operations->progress(worker->transport, &met);
+    device->between = between;
     if (status != WEFT_OK || driven == WEFT_OK) return status;
     if (error) *error = met;
     return driven;

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "transport/transport.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -28,6 +29,8 @@ static struct {
     answers answers;
     atomic_int asked;
     atomic_llong driven_by_first; /* how often rank 0 has driven its transport */
+    pthread_t driver;             /* that made rank 0's, in the worker's thread */
+    atomic_int strangers;         /* how often another thread has driven it */
 } stage;
 
 static const weft_transport_operations *real;
@@ -40,6 +43,7 @@ weft_status __wrap_weft_local_transport_create(weft_local_hub *hub, int32_t rank
 static weft_status progress(weft_transport *transport, weft_error *error)
 {
     if (transport->rank == 0) atomic_fetch_add(&stage.driven_by_first, 1);
+    if (transport->rank == 0 && !pthread_equal(stage.driver, pthread_self())) atomic_fetch_add(&stage.strangers, 1);
     return real->progress(transport, error);
 }
 
@@ -58,6 +62,7 @@ weft_status __wrap_weft_local_transport_create(weft_local_hub *hub, int32_t rank
     static weft_transport_operations watched[8];
     TRY(__real_weft_local_transport_create(hub, rank, out, error));
     if (rank == 0) real = (*out)->operations;
+    if (rank == 0) stage.driver = pthread_self();
     watched[rank] = *(*out)->operations;
     watched[rank].progress = progress;
     watched[rank].interrogate = interrogate;
@@ -137,12 +142,11 @@ static weft_status train(const char *const *overrides, const weft_train_options 
     return status;
 }
 
-static void test_observed_while_driven(void **state)
+static void observe_while_driven(const char *device)
 {
-    (void)state;
-    static const char *const overrides[] = {"device=reference", "parallel.pipeline=2", "model.layers=2",
-                                            "run.steps=2",      "checkpoint.every=1",  "run.evaluate_every=1",
-                                            "timeout=0.2",      "run.timelines=2",     NULL};
+    const char *const overrides[] = {device,        "parallel.pipeline=2", "model.layers=2",
+                                     "run.steps=2", "checkpoint.every=1",  "run.evaluate_every=1",
+                                     "timeout=0.2", "run.timelines=2",     NULL};
     told seen = {0};
     weft_error error;
     weft_train_options options = {.calibrate_seconds = 1e-3,
@@ -162,6 +166,20 @@ static void test_observed_while_driven(void **state)
     assert_int_equal(seen.timelines, 2);
     assert_int_equal(seen.evaluations, 2);
     assert_int_equal(seen.saved, 2);
+    assert_int_equal(atomic_load(&stage.strangers), 0);
+}
+
+static void test_observed_while_driven(void **state)
+{
+    (void)state;
+    observe_while_driven("device=reference");
+}
+
+/* The thread that writes a checkpoint copies it from the device, and drives nothing between its copies. */
+static void test_copied_while_driven(void **state)
+{
+    (void)state;
+    observe_while_driven("device=deferred");
 }
 
 static weft_status until_asked(void *context, const weft_step_record *record, weft_error *error)
@@ -203,6 +221,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_observed_while_driven),
+        cmocka_unit_test(test_copied_while_driven),
         cmocka_unit_test(test_answers),
     };
     return cmocka_run_group_tests(tests, test_place_set_up, test_place_tear_down);

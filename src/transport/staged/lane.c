@@ -187,10 +187,18 @@ static weft_status drive_lanes(weft_staged *s, weft_error *error)
     return WEFT_OK;
 }
 
-/* Between the copies that this makes nobody is to drive it: it is being driven. */
+static bool is_idle(const weft_staged *s)
+{
+    for (int32_t i = 0; i < s->lane_count; i++)
+        if (s->lanes[i].ended < s->lanes[i].begun || s->lanes[i].first >= 0) return false;
+    return true;
+}
+
+/* Between the copies that this makes nobody is to drive it: it is being driven. With nothing under way the device is
+ * left alone: another thread may be copying from it. */
 weft_status weft_staged_drive(weft_staged *s, weft_error *error)
 {
-    if (!s->device) return WEFT_OK;
+    if (is_idle(s)) return WEFT_OK;
     void (*between)(void *) = s->device->between;
     s->device->between = NULL;
     weft_status status = drive_lanes(s, error);
