@@ -1,13 +1,13 @@
 #include "train/calibrate.h"
 
 #include "base/clock.h"
+#include "base/median.h"
 #include "base/random.h"
 #include "train/crossing.h"
 #include "train/executor.h"
 #include "train/waiting.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { LEAST_PASSES = 3, MOST_PASSES = 32, EDGE = 2, TRIES = 5 };
@@ -187,18 +187,6 @@ static weft_status run_pass(calibration *it, weft_error *error)
     return WEFT_OK;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof *values, by_value);
-    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
 static bool wants_stop(const weft_loop *loop)
 {
     return loop->options->stop && *loop->options->stop;
@@ -229,7 +217,7 @@ static weft_status time_passes(calibration *it, weft_error *error)
             it->passes[i * MOST_PASSES + passes] = it->count[i] ? it->sum[i] / it->count[i] : 0;
         passes++;
     }
-    for (size_t i = 0; i < table; i++) it->costs[i] = median(&it->passes[i * MOST_PASSES], passes);
+    for (size_t i = 0; i < table; i++) it->costs[i] = weft_median(&it->passes[i * MOST_PASSES], passes);
     return weft_worker_gather(it->worker, it->costs, table * sizeof *it->costs, it->all, "calibrated passes", error);
 }
 
@@ -259,7 +247,7 @@ static weft_status time_together(calibration *it, uint32_t action, double *out, 
         tries[i] = HUGE_VAL;
         for (int32_t w = 0; w < it->loop->job->workers; w++) tries[i] = fmin(tries[i], it->all[w]);
     }
-    *out = median(tries, TRIES);
+    *out = weft_median(tries, TRIES);
     if (*out == HUGE_VAL) *out = 0;
     return WEFT_OK;
 }
@@ -351,7 +339,7 @@ static weft_status time_between(calibration *it, weft_error *error)
         TRY(pose(it, error));
         tries[i] = weft_clock_seconds() - begin;
     }
-    it->between = median(tries, TRIES);
+    it->between = weft_median(tries, TRIES);
     return WEFT_OK;
 }
 

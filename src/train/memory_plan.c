@@ -271,7 +271,6 @@ static const struct row_kind {
     [WEFT_ROW_HOST_SCALARS] = {"scalars in", ON_HOST(WEFT_ROW_SCALARS, scalars)},
     [WEFT_ROW_HOST_SCALARS_OUT] = {"scalars out", ON_HOST(WEFT_ROW_SCALARS, scalars)},
     [WEFT_ROW_HOST_BATCH_LOSSES] = {"losses out", ON_HOST(WEFT_ROWS, batch_losses)},
-    [WEFT_ROW_HOST_SUMS] = {"sums of the norm out", ON_HOST(WEFT_ROW_OWN_SUMS, norm_sums)},
     [WEFT_ROW_HOST_LOGITS] = {"logits out", ON_HOST(WEFT_ROW_LOGITS, logits)},
     [WEFT_ROW_STAGING] = {"staging", ON_HOST(WEFT_ROWS, staging)},
     [WEFT_ROW_STAGING_ODD] = {"staging", ON_HOST(WEFT_ROWS, staging)},

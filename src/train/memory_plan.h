@@ -71,7 +71,6 @@ typedef enum weft_row {
     WEFT_ROW_HOST_SCALARS,       /* what goes in */
     WEFT_ROW_HOST_SCALARS_OUT,   /* what comes out */
     WEFT_ROW_HOST_BATCH_LOSSES,  /* out; has bytes of its own on every device */
-    WEFT_ROW_HOST_SUMS,          /* out: WEFT_ROW_OWN_SUMS */
     WEFT_ROW_HOST_LOGITS,        /* out */
     WEFT_ROW_STAGING,            /* two pieces of WEFT_STAGING_BYTES for whatever is loaded and saved; none where the */
     WEFT_ROW_STAGING_ODD,        /* host reaches the device */

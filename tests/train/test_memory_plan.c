@@ -147,8 +147,7 @@ static void test_out_of_reach(void **state)
                                        {WEFT_ROW_TARGETS, WEFT_ROW_HOST_TARGETS_ODD},
                                        {WEFT_ROW_SCALARS, WEFT_ROW_HOST_SCALARS},
                                        {WEFT_ROW_SCALARS, WEFT_ROW_HOST_SCALARS_OUT},
-                                       {WEFT_ROW_BATCH_LOSSES, WEFT_ROW_HOST_BATCH_LOSSES},
-                                       {WEFT_ROW_OWN_SUMS, WEFT_ROW_HOST_SUMS}};
+                                       {WEFT_ROW_BATCH_LOSSES, WEFT_ROW_HOST_BATCH_LOSSES}};
     bool seen[WEFT_ROWS] = {false};
     for (int i = 0; i < LAYOUTS; i++) {
         made it;
