@@ -28,7 +28,7 @@ typedef enum weft_memory_category {
 typedef struct weft_job_memory {
     size_t bytes[WEFT_CATEGORIES]; /* device memory */
     size_t total;                  /* of them */
-    size_t pinned;                 /* memory of the host besides */
+    size_t pinned;                 /* memory of the host besides, with what transfers are staged in */
 } weft_job_memory;
 
 typedef struct weft_job_stage {

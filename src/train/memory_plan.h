@@ -110,7 +110,7 @@ void *weft_memory_plan_resolve(const weft_memory_plan *plan, unsigned char *cons
 /* "master", "slots", ... */
 const char *weft_row_name(weft_row row);
 
-/* Sums of the worker of each pipeline rank that needs most, into job->memory. */
+/* Sums of the worker of each pipeline rank that needs most, into job->memory, with what a staged transport takes. */
 void weft_memory_plan_count(weft_job *job);
 
 #endif

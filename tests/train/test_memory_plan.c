@@ -1,5 +1,6 @@
 /* The table of a worker's memory: rows apart from each other, aligned, all of them used; what a dry run prints is their
  * sum, and what a worker allocates is their blocks. */
+#include "train/staging.h"
 #include "train/worker.h"
 
 #include <setjmp.h>
@@ -168,6 +169,8 @@ static void test_out_of_reach(void **state)
             assert_int_equal(inside->bytes, outside->bytes);
         }
         assert_int_equal(weft_memory_plan_find(&far, WEFT_ROW_STAGING_ODD, -1)->bytes, WEFT_STAGING_BYTES);
+        assert_true(weft_staging_bytes(it.job) > 0);
+        assert_int_equal(it.job->memory[0].pinned, far.memory.pinned + weft_staging_bytes(it.job));
         weft_text_init(&text);
         weft_job_print(it.job, "", &text);
         weft_job_print_json(it.job, "", &text);
