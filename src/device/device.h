@@ -92,7 +92,7 @@ typedef struct weft_device_operations {
 
     /* What is enqueued on one stream runs in order, on several side by side. CPU devices have one, NULL. */
     weft_status (*stream_create)(weft_device *device, weft_stream_kind kind, weft_stream **out, weft_error *error);
-    void (*stream_destroy)(weft_device *device, weft_stream *stream);
+    void (*stream_destroy)(weft_device *device, weft_stream *stream); /* once all that it was given is done */
     /* The host waits until all that the stream was given is done. Brings what failed there. */
     weft_status (*stream_wait)(weft_device *device, weft_stream *stream, weft_error *error);
 

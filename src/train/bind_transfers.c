@@ -57,15 +57,15 @@ weft_status weft_bind_message(weft_binder *binder, uint32_t action, weft_instruc
     return known ? WEFT_OK : name_peer(binder, out->message.peer, &out->with, error);
 }
 
-static weft_status gather_bytes(weft_binder *binder, int32_t unit, const size_t **out, weft_error *error)
+/* What each data-parallel worker has of the unit, in floats or, at so many bytes an element, in bytes. */
+static weft_status list_shares(weft_binder *binder, int32_t unit, size_t element, const size_t **out, weft_error *error)
 {
     const weft_job *job = binder->job;
-    size_t *bytes = NULL;
-    TRY(weft_arena_take(binder->arena, (size_t)job->data, sizeof *bytes, &bytes, error));
+    size_t *shares = NULL;
+    TRY(weft_arena_take(binder->arena, (size_t)job->data, sizeof *shares, &shares, error));
     for (int32_t d = 0; d < job->data; d++)
-        bytes[d] =
-            (weft_share_end(job, unit, d) - weft_share_begin(job, unit, d)) * weft_element_bytes(job->options.element);
-    *out = bytes;
+        shares[d] = (weft_share_end(job, unit, d) - weft_share_begin(job, unit, d)) * element;
+    *out = shares;
     return WEFT_OK;
 }
 
@@ -84,7 +84,7 @@ weft_status weft_bind_gather(weft_binder *binder, uint32_t action, weft_instruct
         weft_gather_part *part = &parts[out->gather.count++];
         part->own = worker->units[u].own_storage;
         part->whole = weft_worker_storage_on(worker, u, (int32_t)of.microbatch);
-        TRY(gather_bytes(binder, u, &part->bytes, error));
+        TRY(list_shares(binder, u, weft_element_bytes(job->options.element), &part->bytes, error));
     }
     out->driven = out->gather.count > 0;
     return WEFT_OK;
@@ -95,16 +95,6 @@ weft_status weft_bind_drop(weft_binder *binder, uint32_t action, weft_instructio
     weft_action of = binder->program->actions[action];
     (void)error;
     out->page = weft_worker_weight_page(binder->worker, (int32_t)of.stage, (int32_t)of.microbatch);
-    return WEFT_OK;
-}
-
-static weft_status sum_shares(weft_binder *binder, int32_t unit, const size_t **out, weft_error *error)
-{
-    const weft_job *job = binder->job;
-    size_t *shares = NULL;
-    TRY(weft_arena_take(binder->arena, (size_t)job->data, sizeof *shares, &shares, error));
-    for (int32_t d = 0; d < job->data; d++) shares[d] = weft_share_end(job, unit, d) - weft_share_begin(job, unit, d);
-    *out = shares;
     return WEFT_OK;
 }
 
@@ -122,7 +112,7 @@ static weft_status bind_data_part(weft_binder *binder, weft_action of, int32_t u
         part->kept_count = end - begin;
         part->page = weft_worker_gradient_page(worker, u, (int32_t)of.microbatch);
     }
-    return job->shard == WEFT_SHARD_NONE ? WEFT_OK : sum_shares(binder, u, &part->shares, error);
+    return job->shard == WEFT_SHARD_NONE ? WEFT_OK : list_shares(binder, u, 1, &part->shares, error);
 }
 
 weft_status weft_bind_sum(weft_binder *binder, uint32_t action, weft_instruction *out, weft_error *error)

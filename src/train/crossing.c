@@ -13,8 +13,8 @@ void weft_crossing_destroy(weft_worker *worker)
 {
     weft_device *device = worker->device;
     if (!worker->host.made) return;
-    device->operations->events_destroy(device, WEFT_BATCHES, worker->host.entered);
     device->operations->stream_destroy(device, worker->host.stream);
+    device->operations->events_destroy(device, WEFT_BATCHES, worker->host.entered);
 }
 
 const weft_event *weft_crossing_entered(const weft_worker *worker)
