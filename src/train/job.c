@@ -2,12 +2,6 @@
 
 #include "train/fit.h"
 
-size_t weft_job_boundary(const weft_job *job)
-{
-    size_t rows = (size_t)weft_stage_rows(&job->stages[0].train);
-    return rows * (size_t)job->config->model.width * weft_element_bytes(job->options.element);
-}
-
 void weft_job_destroy(weft_job *job)
 {
     if (!job) return;

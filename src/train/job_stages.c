@@ -142,3 +142,9 @@ weft_stage_shape weft_job_step_shape(const weft_job *job, int64_t rows)
     shape.space.known = false;
     return shape;
 }
+
+size_t weft_job_boundary(const weft_job *job)
+{
+    size_t rows = (size_t)weft_stage_rows(&job->stages[0].train);
+    return rows * (size_t)job->config->model.width * weft_element_bytes(job->options.element);
+}

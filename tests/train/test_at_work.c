@@ -50,7 +50,8 @@ static weft_status progress(weft_transport *transport, weft_error *error)
 static void interrogate(weft_transport *transport, double seconds, weft_transport_report *out)
 {
     real->interrogate(transport, seconds, out);
-    bool first = atomic_fetch_add(&stage.asked, 1) < 1;
+    bool counts = stage.answers != SILENT_LAST || transport->rank < transport->size - 1; /* that one finds no silence */
+    bool first = counts && atomic_fetch_add(&stage.asked, 1) < 1;
     if (stage.answers == SILENT_LAST) out[transport->size - 1].answered = transport->rank == transport->size - 1;
     for (int32_t r = 0; first && stage.answers == FIRST_ALL_WAIT && r < transport->size; r++)
         snprintf(out[r].text, sizeof out[r].text, "step 1, last finished nothing, waits for rank %d", r);
