@@ -386,5 +386,9 @@ static void count_rank(weft_job *job, int32_t rank)
 
 void weft_memory_plan_count(weft_job *job)
 {
-    for (int32_t rank = 0; rank < job->ranks; rank++) count_rank(job, rank);
+    size_t staging = weft_staging_bytes(job);
+    for (int32_t rank = 0; rank < job->ranks; rank++) {
+        count_rank(job, rank);
+        job->memory[rank].pinned += staging;
+    }
 }

@@ -41,18 +41,19 @@ static weft_staged_options find_options(const weft_job *job)
 
 size_t weft_staging_bytes(const weft_job *job)
 {
+    if (!is_needed(job)) return 0;
     weft_staged_options options = find_options(job);
-    return is_needed(job) ? weft_staged_transport_pinned(&options) : 0;
+    return weft_staged_transport_pinned(&options);
 }
 
 weft_status weft_staging_wrap(const weft_job *job, const weft_group *groups, int32_t group_count,
                               weft_transport **transport, weft_error *error)
 {
     weft_transport *staged = NULL;
+    if (!is_needed(job)) return WEFT_OK;
     weft_staged_options options = find_options(job);
     options.groups = groups;
     options.group_count = group_count;
-    if (!is_needed(job)) return WEFT_OK;
     TRY(weft_staged_transport_create(*transport, &options, &staged, error));
     *transport = staged;
     return WEFT_OK;
