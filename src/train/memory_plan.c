@@ -381,7 +381,6 @@ static void count_rank(weft_job *job, int32_t rank)
         add_all(&it, &plan);
         if (plan.memory.total > job->memory[rank].total) job->memory[rank] = plan.memory;
     }
-    job->memory[rank].pinned += weft_staging_bytes(job);
 }
 
 void weft_memory_plan_count(weft_job *job)
