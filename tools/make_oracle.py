@@ -24,13 +24,25 @@ MODELS = {
     "llama": dict(BASE, kv_heads=2, feed_forward=40, norm=1, position=1, activation=1, bias=0, tied=0),
     "llama_tied": dict(BASE, kv_heads=1, feed_forward=24, norm=1, position=1, activation=1, bias=0, tied=1),
 }
+# What only some models have, in the order of the file's "kin"; low and high are yarn's slow and fast too.
+KIN = dict(head_width=0, qkv_bias=0, query_key_norm=0, window=0, rotary_scaling=0, rotary_factor=1.0, rotary_context=0,
+           rotary_low=1.0, rotary_high=4.0)
+MODELS["llama31"] = dict(MODELS["llama"], **dict(KIN, head_width=6, window=7, rotary_scaling=2, rotary_factor=8.0,
+                                                 rotary_context=100))
+MODELS["qwen"] = dict(MODELS["llama_tied"], kv_heads=2, **dict(KIN, head_width=8, qkv_bias=1, query_key_norm=1,
+                                                               rotary_scaling=3, rotary_factor=4.0, rotary_context=100,
+                                                               rotary_high=16.0))
 CONFIG = ["layers", "width", "heads", "kv_heads", "feed_forward", "vocabulary", "context", "norm", "position",
           "activation", "bias", "tied", "norm_epsilon", "rotary_base"]
 
 
+def head_width(c):
+    return c.get("head_width") or c["width"] // c["heads"]
+
+
 def parameter_shapes(c):
     """Name -> shape, in weft's order; the tied head is not listed."""
-    width, head = c["width"], c["width"] // c["heads"]
+    width, head = c["width"], head_width(c)
     qkv = (c["heads"] + 2 * c["kv_heads"]) * head
     up = c["feed_forward"] * (2 if c["activation"] else 1)
     shapes = {"embedding.token": (c["vocabulary"], width)}
@@ -42,16 +54,19 @@ def parameter_shapes(c):
         if c["bias"] and c["norm"] == 0:
             shapes[name + ".bias"] = (width,)
 
-    def linear(name, rows, columns):
+    def linear(name, rows, columns, bias=False):
         shapes[name + ".weight"] = (rows, columns)
-        if c["bias"]:
+        if c["bias"] or bias:
             shapes[name + ".bias"] = (rows,)
 
     for layer in range(c["layers"]):
         prefix = f"layer.{layer}."
         norm(prefix + "norm1")
-        linear(prefix + "attention.qkv", qkv, width)
-        linear(prefix + "attention.output", width, width)
+        linear(prefix + "attention.qkv", qkv, width, c.get("qkv_bias"))
+        if c.get("query_key_norm"):
+            shapes[prefix + "attention.query_norm.weight"] = (head,)
+            shapes[prefix + "attention.key_norm.weight"] = (head,)
+        linear(prefix + "attention.output", width, c["heads"] * head)
         norm(prefix + "norm2")
         linear(prefix + "mlp.up", up, width)
         linear(prefix + "mlp.down", width, c["feed_forward"])
@@ -75,6 +90,10 @@ def normalise(c, weights, name, x):
     if c["norm"] == 0:
         return functional.layer_norm(x, (c["width"],), weights[name + ".weight"], weights.get(name + ".bias"),
                                      c["norm_epsilon"])
+    return normalise_root(c, weights, name, x)
+
+
+def normalise_root(c, weights, name, x):
     return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + c["norm_epsilon"]) * weights[name + ".weight"]
 
 
@@ -82,25 +101,48 @@ def product(weights, name, x):
     return functional.linear(x, weights[name + ".weight"], weights.get(name + ".bias"))
 
 
+def frequencies(c, half):
+    """What each pair turns by from token to token, and what cosines and sines are multiplied by: as transformers."""
+    plain, scaling = c["rotary_base"] ** (-torch.arange(half) / half), c.get("rotary_scaling", 0)
+    if scaling == 0:
+        return plain, 1.0
+    factor, context, low, high = (c["rotary_" + key] for key in ("factor", "context", "low", "high"))
+    if scaling == 2:  # llama3
+        fits = context * plain / (2 * math.pi)
+        kept = ((fits - low) / (high - low)).clamp(0, 1)
+        return plain / factor * (1 - kept) + plain * kept, 1.0
+    bounds = [2 * half * math.log(context / (2 * math.pi * fits)) / (2 * math.log(c["rotary_base"]))
+              for fits in (high, low)]
+    first, last = max(math.floor(bounds[0]), 0), min(math.ceil(bounds[1]), 2 * half - 1)
+    ramp = ((torch.arange(half) - first) / (last - first)).clamp(0, 1)
+    return plain / factor * ramp + plain * (1 - ramp), 0.1 * math.log(factor) + 1  # yarn
+
+
 def rotate(c, x):
     """x (sequences, heads, T, D): pairs (i, i + D/2), as Hugging Face's Llama."""
     half = x.shape[-1] // 2
-    angle = torch.arange(x.shape[-2])[:, None] * c["rotary_base"] ** (-torch.arange(half) / half)
-    cosine, sine = torch.cat([angle.cos()] * 2, -1), torch.cat([angle.sin()] * 2, -1)
+    frequency, scale = frequencies(c, half)
+    angle = torch.arange(x.shape[-2])[:, None] * frequency
+    cosine, sine = scale * torch.cat([angle.cos()] * 2, -1), scale * torch.cat([angle.sin()] * 2, -1)
     return x * cosine + torch.cat([-x[..., half:], x[..., :half]], -1) * sine
 
 
 def attention(c, weights, prefix, x):
     count, tokens, width = x.shape
-    H, G, D = c["heads"], c["kv_heads"], width // c["heads"]
+    H, G, D = c["heads"], c["kv_heads"], head_width(c)
     q, k, v = product(weights, prefix + "attention.qkv", x).split([H * D, G * D, G * D], -1)
     q, k, v = (t.view(count, tokens, -1, D).transpose(1, 2) for t in (q, k, v))
+    if c.get("query_key_norm"):
+        q, k = (normalise_root(c, weights, prefix + f"attention.{name}_norm", x)
+                for name, x in (("query", q), ("key", k)))
     if c["position"] == 1:
         q, k = rotate(c, q), rotate(c, k)
     k, v = (t.repeat_interleave(H // G, 1) for t in (k, v))
     scores = q @ k.transpose(-2, -1) / math.sqrt(D)
     scores = scores.masked_fill(torch.ones(tokens, tokens).triu(1).bool(), -math.inf)
-    out = (scores.softmax(-1) @ v).transpose(1, 2).reshape(count, tokens, width)
+    if c.get("window"):
+        scores = scores.masked_fill(torch.ones(tokens, tokens).tril(-c["window"]).bool(), -math.inf)
+    out = (scores.softmax(-1) @ v).transpose(1, 2).reshape(count, tokens, H * D)
     return product(weights, prefix + "attention.output", out)
 
 
@@ -167,11 +209,15 @@ def write(path, values):
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else "tests/model/oracle"
     for seed, (name, c) in enumerate(MODELS.items()):
+        if len(sys.argv) > 2 and name not in sys.argv[2:]:
+            continue
         generator = torch.Generator().manual_seed(seed + 1)
         weights = make_weights(c, generator)
         tokens, targets = make_batches(c, generator)
         out = {"config": torch.tensor([float(c[key]) for key in CONFIG] + [B, T, M, STEPS]),
                "tokens": tokens, "targets": targets}
+        if "head_width" in c:
+            out["kin"] = torch.tensor([float(c[key]) for key in KIN])
         out.update({"weight/" + key: value.detach().clone() for key, value in weights.items()})
         train(c, weights, tokens, targets, out)
         path = os.path.join(folder, name + ".bin")

@@ -95,7 +95,7 @@ static weft_status write_entries(const weft_tensor_source *source, const char *f
     weft_text_add(&path, "/%s", file->name);
     if (status == WEFT_OK) status = weft_text_check(&path, error);
     if (status == WEFT_OK)
-        status = weft_safetensors_write_from(source, weft_text_get(&path), entries, count, &file->checksum,
+        status = weft_safetensors_write_from(source, weft_text_get(&path), NULL, entries, count, &file->checksum,
                                              &file->bytes, error);
     weft_text_fini(&path);
     return status;

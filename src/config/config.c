@@ -96,6 +96,8 @@ static weft_status resolve(weft_config *config, const char *name, weft_error *er
 {
     weft_model_config *model = &config->model;
     if (model->kv_heads == 0) model->kv_heads = model->heads;
+    if (model->head_width == 0 && model->width % model->heads == 0) model->head_width = model->width / model->heads;
+    if (model->rotary_context == 0) model->rotary_context = model->context;
     if (model->feed_forward == 0) {
         int64_t third = (8 * model->width + 2) / 3;
         bool llama = model->architecture == LLAMA;
@@ -106,20 +108,37 @@ static weft_status resolve(weft_config *config, const char *name, weft_error *er
     return WEFT_OK;
 }
 
+static weft_status check_rotary(const weft_config *config, weft_error *error)
+{
+    const weft_model_config *model = &config->model;
+    if (model->position == WEFT_CONFIG_ROTARY && model->head_width % 2)
+        return weft_config_complain(config, "model.heads", error, "rotary positions need an even head width, not %lld",
+                                    (long long)model->head_width);
+    if (model->rotary_scaling == WEFT_CONFIG_SCALING_NONE) return WEFT_OK;
+    if (model->position != WEFT_CONFIG_ROTARY)
+        return weft_config_complain(config, "model.rotary_scaling", error,
+                                    "stretches rotary positions: set model.position to rotary, or leave it out");
+    if (model->rotary_scaling == WEFT_CONFIG_SCALING_LLAMA3 && model->rotary_high <= model->rotary_low)
+        return weft_config_complain(config, "model.rotary_high", error, "must be greater than model.rotary_low, %g",
+                                    model->rotary_low);
+    if (model->rotary_scaling == WEFT_CONFIG_SCALING_YARN && model->rotary_fast < model->rotary_slow)
+        return weft_config_complain(config, "model.rotary_fast", error, "must be at least model.rotary_slow, %g",
+                                    model->rotary_slow);
+    return WEFT_OK;
+}
+
 static weft_status check_model(const weft_config *config, weft_error *error)
 {
     const weft_model_config *model = &config->model;
-    if (model->width % model->heads)
-        return weft_config_complain(config, "model.heads", error, "%lld heads do not divide model.width %lld",
+    if (model->head_width == 0)
+        return weft_config_complain(config, "model.heads", error,
+                                    "%lld heads do not divide model.width %lld: change one, or set model.head_width",
                                     (long long)model->heads, (long long)model->width);
     if (model->heads % model->kv_heads)
         return weft_config_complain(config, "model.kv_heads", error,
                                     "%lld key and value heads do not divide model.heads %lld",
                                     (long long)model->kv_heads, (long long)model->heads);
-    int64_t head_width = model->width / model->heads;
-    if (model->position == WEFT_CONFIG_ROTARY && head_width % 2)
-        return weft_config_complain(config, "model.heads", error, "rotary positions need an even head width, not %lld",
-                                    (long long)head_width);
+    TRY(check_rotary(config, error));
     if (model->position == WEFT_CONFIG_LEARNED && config->batch.tokens > model->context)
         return weft_config_complain(config, "batch.tokens", error, "%lld tokens do not fit in model.context %lld",
                                     (long long)config->batch.tokens, (long long)model->context);

@@ -31,6 +31,12 @@ typedef enum { WEFT_CONFIG_LAYERNORM, WEFT_CONFIG_RMSNORM } weft_config_norm;
 typedef enum { WEFT_CONFIG_LEARNED, WEFT_CONFIG_ROTARY } weft_config_position;
 typedef enum { WEFT_CONFIG_GELU, WEFT_CONFIG_SWIGLU } weft_config_activation;
 typedef enum {
+    WEFT_CONFIG_SCALING_NONE,
+    WEFT_CONFIG_SCALING_LINEAR,
+    WEFT_CONFIG_SCALING_LLAMA3,
+    WEFT_CONFIG_SCALING_YARN
+} weft_config_scaling;
+typedef enum {
     WEFT_CONFIG_AUTO,
     WEFT_CONFIG_TEXT,
     WEFT_CONFIG_NANOGPT,
@@ -67,10 +73,15 @@ typedef enum { WEFT_CONFIG_LOCAL, WEFT_CONFIG_MPI } weft_config_transport; /* = 
 typedef struct weft_model_config {
     int64_t architecture; /* preset: gpt2 | llama; sets the defaults of norm, position, activation, bias, tied */
     int64_t layers, width, heads, kv_heads, feed_forward, vocabulary,
-        context; /* kv_heads 0 = heads; feed_forward 0 = preset's */
+        context;        /* kv_heads 0 = heads; feed_forward 0 = preset's */
+    int64_t head_width; /* 0 = width / heads */
+    int64_t window;     /* tokens that one sees with itself; 0: all before it */
     int64_t norm, position, activation;
-    bool bias, tied;
+    bool bias, tied, qkv_bias, query_key_norm;
     double norm_epsilon, rotary_base, init_deviation;
+    int64_t rotary_scaling, rotary_context; /* weft_config_scaling; 0 = context */
+    double rotary_factor, rotary_low, rotary_high, rotary_fast, rotary_slow, rotary_magnitude; /* 0 = by the factor */
+    bool rotary_truncate;
 } weft_model_config;
 
 typedef struct weft_config {

@@ -55,7 +55,17 @@ typedef struct weft_norm {
     weft_norm_kind kind;
     int64_t rows, width;
     float epsilon;
+    /* A row is a head of a token: a token has so many from element `first` of its `stride` elements on. 0 heads: rows
+     * lie one behind the other. */
+    int64_t heads, first, stride;
 } weft_norm;
+
+/* Where a row of what is normalised begins. */
+static inline int64_t weft_norm_at(const weft_norm *norm, int64_t row)
+{
+    if (norm->heads == 0) return row * norm->width;
+    return row / norm->heads * norm->stride + norm->first + row % norm->heads * norm->width;
+}
 
 typedef enum weft_activation_kind { WEFT_GELU, WEFT_SWIGLU } weft_activation_kind;
 typedef struct weft_activation {
@@ -138,7 +148,8 @@ typedef struct weft_device_operations {
     /* mean (rows; unused by RMSNORM, may be NULL then) and rstd (rows) are kept for backward. bias may be NULL. */
     void (*norm_forward)(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *x,
                          const void *weight, const void *bias, void *out, float *mean, float *rstd);
-    /* dx = residual + gradient through the norm; residual (rows, width) may be NULL and may be dx itself. */
+    /* dx = residual + gradient through the norm; residual (rows, width) may be NULL and may be dx itself. What lies
+     * beside the rows stays as it is. */
     void (*norm_backward_input)(weft_device *device, weft_stream *stream, const weft_norm *norm, const void *dy,
                                 const void *x, const void *weight, const float *mean, const float *rstd,
                                 const void *residual, void *dx);

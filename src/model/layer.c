@@ -41,12 +41,25 @@ static void attention_step(const weft_run *run, int32_t layer)
                             AT(QKV), cache, AT(ATTENTION), run->workspace);
 }
 
+/* Queries and keys as the product made them are kept. */
+static void norm_heads(const weft_run *run, int32_t layer)
+{
+    const weft_stage_operations *shape = &run->stage->operations;
+    if (!run->stage->shape.model->query_key_norm) return;
+    run->op->copy(run->device, run->stream, AT(RAW_QKV), AT(QKV), weft_run_qkv_bytes(run));
+    run->op->norm_forward(run->device, run->stream, &shape->query_norm, AT(RAW_QKV), WEIGHT(QUERY_NORM_WEIGHT), NULL,
+                          AT(QKV), NULL, AT(QUERY_RSTD));
+    run->op->norm_forward(run->device, run->stream, &shape->key_norm, AT(RAW_QKV), WEIGHT(KEY_NORM_WEIGHT), NULL,
+                          AT(QKV), NULL, AT(KEY_RSTD));
+}
+
 static void attention_forward(const weft_run *run, int32_t layer)
 {
     const weft_stage_operations *shape = &run->stage->operations;
     norm1(run, layer);
     run->op->linear_forward(run->device, run->stream, &shape->qkv, weft_run_gather(run, AT(NARROW)), WEIGHT(QKV_WEIGHT),
                             WEIGHT(QKV_BIAS), AT(QKV), run->workspace);
+    norm_heads(run, layer);
     rotate(run, 1, AT(QKV));
     if (run->stage->shape.cache > 0)
         attention_step(run, layer);
@@ -76,6 +89,18 @@ void weft_layer_forward(const weft_run *run, int32_t layer, bool output)
                  weft_run_input_target(run, layer + 1));
 }
 
+/* The gradients behind the norms stay for the weights'. */
+static void norm_heads_backward(const weft_run *run, int32_t layer)
+{
+    const weft_stage_operations *shape = &run->stage->operations;
+    if (!run->stage->shape.model->query_key_norm) return;
+    run->op->copy(run->device, run->stream, AT(DNORMED), AT(DQKV), weft_run_qkv_bytes(run));
+    run->op->norm_backward_input(run->device, run->stream, &shape->query_norm, AT(DNORMED), AT(RAW_QKV),
+                                 WEIGHT(QUERY_NORM_WEIGHT), NULL, AT(QUERY_RSTD), NULL, AT(DQKV));
+    run->op->norm_backward_input(run->device, run->stream, &shape->key_norm, AT(DNORMED), AT(RAW_QKV),
+                                 WEIGHT(KEY_NORM_WEIGHT), NULL, AT(KEY_RSTD), NULL, AT(DQKV));
+}
+
 static void attention_backward(const weft_run *run, int32_t layer)
 {
     const weft_stage_operations *shape = &run->stage->operations;
@@ -84,6 +109,7 @@ static void attention_backward(const weft_run *run, int32_t layer)
     run->op->attention_backward(run->device, run->stream, &shape->attention, run->buffers->documents, AT(QKV),
                                 AT(ATTENTION), AT(LOGSUMEXP), AT(NARROW), AT(DQKV), run->workspace);
     rotate(run, -1, AT(DQKV));
+    norm_heads_backward(run, layer);
     run->op->linear_backward_input(run->device, run->stream, &shape->qkv, AT(DQKV), WEIGHT(QKV_WEIGHT),
                                    weft_run_part(run, AT(DNORM1)), run->workspace);
     weft_run_sum(run, AT(DNORM1));
@@ -137,12 +163,25 @@ static void mlp_backward_weight(const weft_run *run, int32_t layer)
                                       WEIGHT_GRADIENT(NORM2_BIAS));
 }
 
+static void norm_heads_backward_weight(const weft_run *run, int32_t layer)
+{
+    const weft_stage_operations *shape = &run->stage->operations;
+    float *query = WEIGHT_GRADIENT(QUERY_NORM_WEIGHT), *key = WEIGHT_GRADIENT(KEY_NORM_WEIGHT);
+    if (query != NULL)
+        run->op->norm_backward_weight(run->device, run->stream, &shape->query_norm, AT(DNORMED), AT(RAW_QKV), NULL,
+                                      AT(QUERY_RSTD), run->buffers->accumulate, query, NULL);
+    if (key != NULL)
+        run->op->norm_backward_weight(run->device, run->stream, &shape->key_norm, AT(DNORMED), AT(RAW_QKV), NULL,
+                                      AT(KEY_RSTD), run->buffers->accumulate, key, NULL);
+}
+
 static void attention_backward_weight(const weft_run *run, int32_t layer)
 {
     const weft_stage_operations *shape = &run->stage->operations;
     if (WANTED(OUTPUT))
         product_weight(run, &shape->output, weft_run_gather(run, AT(DMIDDLE)), AT(ATTENTION),
                        WEIGHT_GRADIENT(OUTPUT_WEIGHT), WEIGHT_GRADIENT(OUTPUT_BIAS));
+    norm_heads_backward_weight(run, layer);
     if (WANTED(QKV)) {
         norm1(run, layer);
         product_weight(run, &shape->qkv, AT(DQKV), weft_run_gather(run, AT(NARROW)), WEIGHT_GRADIENT(QKV_WEIGHT),

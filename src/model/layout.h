@@ -42,7 +42,10 @@ typedef enum weft_region {
     WEFT_REGION_EXCHANGE, /* (B T, C): the rows of all workers, or a product's part of their sum */
     WEFT_REGION_MEAN1,
     WEFT_REGION_RSTD1,
-    WEFT_REGION_QKV, /* after the rotation */
+    WEFT_REGION_QKV,     /* after the rotation */
+    WEFT_REGION_RAW_QKV, /* before the norms of queries and keys, where there are such */
+    WEFT_REGION_QUERY_RSTD,
+    WEFT_REGION_KEY_RSTD,
     WEFT_REGION_ATTENTION,
     WEFT_REGION_LOGSUMEXP,
     WEFT_REGION_MIDDLE, /* input + attention product: the second norm's input */
@@ -52,6 +55,7 @@ typedef enum weft_region {
     WEFT_REGION_DUP,
     WEFT_REGION_DNORM2,
     WEFT_REGION_DMIDDLE,
+    WEFT_REGION_DNORMED, /* gradients of queries and keys behind their norms */
     WEFT_REGION_DQKV,
     WEFT_REGION_DNORM1,
     WEFT_REGION_NARROW, /* in turn: norm outputs, products of width C, their gradients */
@@ -101,7 +105,7 @@ weft_layout_group weft_region_group(weft_region region);
 
 /* Shapes of the operations of a stage; shared by the layout (workspace) and the stage. */
 typedef struct weft_stage_operations {
-    weft_norm norm;
+    weft_norm norm, query_norm, key_norm;
     weft_embed embed;
     weft_linear qkv, output, up, down, head;
     weft_attention attention;
@@ -110,5 +114,11 @@ typedef struct weft_stage_operations {
 } weft_stage_operations;
 
 weft_stage_operations weft_stage_operations_make(const weft_stage_shape *shape);
+
+/* Tokens of the longest sequence. */
+static inline int64_t weft_stage_length(const weft_stage_shape *shape)
+{
+    return shape->cache > 0 ? shape->cache : shape->T;
+}
 
 #endif

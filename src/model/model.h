@@ -1,6 +1,6 @@
 /*
- * A decoder-only transformer: GPT-2 and Llama by configuration. Parameters in one global order, and stages (runs of
- * consecutive layers) that run forward and backward on a device.
+ * A decoder-only transformer: GPT-2, Llama and their kin by configuration. Parameters in one global order, and stages
+ * (runs of consecutive layers) that run forward and backward on a device.
  *
  * Layer l: x = x + attention(norm1(x)); x = x + mlp(norm2(x)). Embedding in the first stage; final norm, head and loss
  * in the last. Letters as in device/device.h; L layers, F feed-forward width.
@@ -87,7 +87,8 @@ void weft_parameter_init(const weft_parameter *parameter, int32_t index, uint64_
                          float *out);
 
 /* Matrix-product flops of one token's forward and backward: 6 per weight without the embedding look-up, plus causal
- * attention (6 L T H D: half of the full score and value products, forward and twice backward). */
+ * attention (6 L T H D: half of the full score and value products, forward and twice backward; of a window its band).
+ */
 double weft_model_flops_per_token(const weft_model_config *model, int64_t tokens);
 
 /* Flops of one micro-batch of N = B T rows: forward, input gradient and weight gradient, for the splitter and dry run.

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef enum condition { ALWAYS, IF_LEARNED, IF_BIAS, IF_NORM_BIAS } condition;
+typedef enum condition { ALWAYS, IF_LEARNED, IF_BIAS, IF_QKV_BIAS, IF_NORM_BIAS, IF_QUERY_KEY_NORM } condition;
 
 typedef struct kind_row {
     const char *name; /* without "layer.N." */
@@ -36,7 +36,11 @@ static const kind_row rows[WEFT_PARAMETER_KINDS] = {
     [WEFT_NORM1_WEIGHT] = {"norm1.weight", LAYER, C, WEFT_WIDTH_NONE, ALWAYS, ONES, SUMMED, false},
     [WEFT_NORM1_BIAS] = {"norm1.bias", LAYER, C, WEFT_WIDTH_NONE, IF_NORM_BIAS, ZEROS, SUMMED, false},
     [WEFT_QKV_WEIGHT] = {"attention.qkv.weight", LAYER, WEFT_WIDTH_QKV, C, ALWAYS, NORMAL, ROWS, false},
-    [WEFT_QKV_BIAS] = {"attention.qkv.bias", LAYER, WEFT_WIDTH_QKV, WEFT_WIDTH_NONE, IF_BIAS, ZEROS, ROWS, false},
+    [WEFT_QKV_BIAS] = {"attention.qkv.bias", LAYER, WEFT_WIDTH_QKV, WEFT_WIDTH_NONE, IF_QKV_BIAS, ZEROS, ROWS, false},
+    [WEFT_QUERY_NORM_WEIGHT] = {"attention.query_norm.weight", LAYER, WEFT_WIDTH_HEAD, WEFT_WIDTH_NONE,
+                                IF_QUERY_KEY_NORM, ONES, SUMMED, false},
+    [WEFT_KEY_NORM_WEIGHT] = {"attention.key_norm.weight", LAYER, WEFT_WIDTH_HEAD, WEFT_WIDTH_NONE, IF_QUERY_KEY_NORM,
+                              ONES, SUMMED, false},
     [WEFT_OUTPUT_WEIGHT] = {"attention.output.weight", LAYER, C, WEFT_WIDTH_ATTENTION, ALWAYS, NORMAL, COLUMNS, true},
     [WEFT_OUTPUT_BIAS] = {"attention.output.bias", LAYER, C, WEFT_WIDTH_NONE, IF_BIAS, ZEROS, WHOLE, false},
     [WEFT_NORM2_WEIGHT] = {"norm2.weight", LAYER, C, WEFT_WIDTH_NONE, ALWAYS, ONES, SUMMED, false},
@@ -71,8 +75,12 @@ static bool present(const weft_model_config *model, condition needs)
         return model->position == WEFT_CONFIG_LEARNED;
     case IF_BIAS:
         return model->bias;
+    case IF_QKV_BIAS:
+        return model->bias || model->qkv_bias;
     case IF_NORM_BIAS:
         return model->bias && model->norm == WEFT_CONFIG_LAYERNORM;
+    case IF_QUERY_KEY_NORM:
+        return model->query_key_norm;
     }
     return false;
 }

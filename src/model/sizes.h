@@ -12,11 +12,17 @@
 typedef enum weft_width {
     WEFT_WIDTH_NONE,      /* 1: also "no second dimension" */
     WEFT_WIDTH_HIDDEN,    /* C */
-    WEFT_WIDTH_ATTENTION, /* H D, which is C unless divided */
+    WEFT_WIDTH_ATTENTION, /* H D */
     WEFT_WIDTH_QKV,       /* (H + 2 G) D */
     WEFT_WIDTH_FORWARD,   /* F */
     WEFT_WIDTH_UP,        /* F, or 2 F for SwiGLU: gate, then up */
     WEFT_WIDTH_HEADS,     /* H */
+    WEFT_WIDTH_HEAD,      /* D */
+    /* Of models that normalise queries and keys, else 0: what is kept of them before, and of each norm. */
+    WEFT_WIDTH_NORMED_QKV,     /* (H + 2 G) D */
+    WEFT_WIDTH_NORMED_QUERIES, /* H */
+    WEFT_WIDTH_NORMED_KEYS,    /* G */
+    WEFT_WIDTH_NARROW,         /* of own rows: room for C of them, or for H D of all, of heads that are divided */
     WEFT_WIDTH_VOCABULARY,
     WEFT_WIDTH_STATISTICS, /* 3: what a part of the vocabulary tells of a row's loss (device.h) */
     WEFT_WIDTH_CONTEXT,

@@ -1,7 +1,5 @@
 #include "model/stage.h"
 
-#include <math.h>
-
 void *weft_run_region(const weft_run *run, weft_region region, int32_t index)
 {
     const weft_layout *layout = &run->stage->layout;
@@ -47,6 +45,12 @@ void *weft_run_gradient_target(const weft_run *run, int32_t index)
     return first_boundary(run, index) ? run->buffers->gradient_out : boundary(run, WEFT_REGION_INPUT_GRADIENT, index);
 }
 
+size_t weft_run_qkv_bytes(const weft_run *run)
+{
+    const weft_linear *qkv = &run->stage->operations.qkv;
+    return (size_t)(qkv->rows * qkv->out) * weft_element_bytes(run->stage->shape.options.element);
+}
+
 int32_t weft_stage_parameter(const weft_stage_shape *shape, const weft_parameter_order *order, weft_parameter_kind kind,
                              int32_t layer)
 {
@@ -81,12 +85,6 @@ float *weft_run_weight_gradient(const weft_run *run, weft_parameter_kind kind, i
     return index < 0 ? NULL : run->weights->gradient[index];
 }
 
-/* Tokens of the longest sequence. */
-static int64_t length_of(const weft_stage_shape *shape)
-{
-    return shape->cache > 0 ? shape->cache : shape->T;
-}
-
 static weft_status check_shape(const weft_stage_shape *shape, weft_error *error)
 {
     const weft_model_config *model = shape->model;
@@ -94,9 +92,9 @@ static weft_status check_shape(const weft_stage_shape *shape, weft_error *error)
     if (shape->B < 1 || shape->T < 1)
         FAIL(error, WEFT_INVALID, "a micro-batch needs at least one sequence of one token");
     TRY(weft_slice_check(model, shape->B * shape->T, shape->slice.width, error));
-    if (model->position == WEFT_CONFIG_LEARNED && length_of(shape) > model->context)
+    if (model->position == WEFT_CONFIG_LEARNED && weft_stage_length(shape) > model->context)
         FAIL(error, WEFT_INVALID, "sequences of %lld tokens are longer than model.context, which is %lld",
-             (long long)length_of(shape), (long long)model->context);
+             (long long)weft_stage_length(shape), (long long)model->context);
     if (shape->cache > 0 && (!shape->forward_only || shape->cache < shape->T))
         FAIL(error, WEFT_INVALID, "a cache of %lld tokens is for forward passes of at most as many",
              (long long)shape->cache);
@@ -106,56 +104,21 @@ static weft_status check_shape(const weft_stage_shape *shape, weft_error *error)
     return WEFT_OK;
 }
 
-static size_t count_angles(const weft_stage_shape *shape)
-{
-    if (shape->model->position != WEFT_CONFIG_ROTARY) return 0;
-    return (size_t)(length_of(shape) * (weft_stage_operations_make(shape).rotary.D / 2));
-}
-
-size_t weft_stage_angle_bytes(const weft_stage_shape *shape)
-{
-    return 2 * count_angles(shape) * sizeof(float);
-}
-
-/* In double: pair i of position t turns by t base^(-2 i / D) (Su et al., RoFormer, arXiv 2104.09864). The halves of a
- * head are paired, as in the weights that Hugging Face ships for Llama. */
-static void compute_angles(const weft_stage_shape *shape, float *out)
-{
-    size_t count = count_angles(shape), half = count / (size_t)length_of(shape);
-    for (size_t at = 0; at < count; at++) {
-        double t = (double)(at / half), i = (double)(at % half);
-        double angle = t * pow(shape->model->rotary_base, -i / (double)half);
-        out[at] = (float)cos(angle);
-        out[count + at] = (float)sin(angle);
-    }
-}
-
-weft_status weft_stage_angles_write(const weft_stage_shape *shape, weft_device *device, float *to, weft_error *error)
-{
-    size_t bytes = weft_stage_angle_bytes(shape);
-    float *angles = NULL;
-    TRY(weft_allocate(1, bytes, &angles, error));
-    compute_angles(shape, angles);
-    weft_status status = device->operations->write(device, to, angles, bytes, error);
-    weft_free(angles);
-    return status;
-}
-
 /* Those of whoever made the stage, or its own. */
 static weft_status take_angles(weft_stage *stage, weft_error *error)
 {
     weft_device *device = stage->device;
     const float *angles = stage->weights.angles;
-    size_t count = count_angles(&stage->shape);
-    if (count == 0 || stage->shape.layer_count == 0) return WEFT_OK;
+    size_t bytes = weft_stage_angle_bytes(&stage->shape);
+    if (bytes == 0 || stage->shape.layer_count == 0) return WEFT_OK;
     if (!angles) {
         void *memory = NULL;
-        TRY(device->operations->allocate(device, WEFT_MEMORY_DEVICE, 2 * count * sizeof(float), &memory, error));
+        TRY(device->operations->allocate(device, WEFT_MEMORY_DEVICE, bytes, &memory, error));
         angles = stage->own_angles = memory;
         TRY(weft_stage_angles_write(&stage->shape, device, stage->own_angles, error));
     }
     stage->cosine = angles;
-    stage->sine = angles + count;
+    stage->sine = angles + bytes / sizeof *angles / 2;
     return WEFT_OK;
 }
 

@@ -42,6 +42,8 @@ void *weft_run_input_target(const weft_run *run, int32_t index);
 const void *weft_run_gradient(const weft_run *run, int32_t index);
 void *weft_run_gradient_target(const weft_run *run, int32_t index);
 
+size_t weft_run_qkv_bytes(const weft_run *run); /* of queries, keys and values of all rows */
+
 /* What tensor-parallel workers pass to each other; without them values stay where they are. The rows of all workers
  * from everybody's own; where a product writes whose sum over the workers is wanted; that sum, own rows of it. Gathered
  * rows and parts of a sum lie in one place: each is gone when the next comes. */

@@ -20,6 +20,9 @@ static const region_row regions[WEFT_REGIONS] = {
     [WEFT_REGION_MEAN1] = {KEPT, OWN, WEFT_WIDTH_NONE, true},
     [WEFT_REGION_RSTD1] = {KEPT, OWN, WEFT_WIDTH_NONE, true},
     [WEFT_REGION_QKV] = {KEPT, TOKENS, WEFT_WIDTH_QKV, false},
+    [WEFT_REGION_RAW_QKV] = {KEPT, TOKENS, WEFT_WIDTH_NORMED_QKV, false},
+    [WEFT_REGION_QUERY_RSTD] = {KEPT, TOKENS, WEFT_WIDTH_NORMED_QUERIES, true},
+    [WEFT_REGION_KEY_RSTD] = {KEPT, TOKENS, WEFT_WIDTH_NORMED_KEYS, true},
     [WEFT_REGION_ATTENTION] = {KEPT, TOKENS, WEFT_WIDTH_ATTENTION, false},
     [WEFT_REGION_LOGSUMEXP] = {KEPT, TOKENS, WEFT_WIDTH_HEADS, true},
     [WEFT_REGION_MIDDLE] = {KEPT, OWN, WEFT_WIDTH_HIDDEN, false},
@@ -29,9 +32,10 @@ static const region_row regions[WEFT_REGIONS] = {
     [WEFT_REGION_DUP] = {GRADIENT, TOKENS, WEFT_WIDTH_UP, false},
     [WEFT_REGION_DNORM2] = {GRADIENT, OWN, WEFT_WIDTH_HIDDEN, false},
     [WEFT_REGION_DMIDDLE] = {GRADIENT, OWN, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_DNORMED] = {GRADIENT, TOKENS, WEFT_WIDTH_NORMED_QKV, false},
     [WEFT_REGION_DQKV] = {GRADIENT, TOKENS, WEFT_WIDTH_QKV, false},
     [WEFT_REGION_DNORM1] = {GRADIENT, OWN, WEFT_WIDTH_HIDDEN, false},
-    [WEFT_REGION_NARROW] = {SCRATCH, OWN, WEFT_WIDTH_HIDDEN, false},
+    [WEFT_REGION_NARROW] = {SCRATCH, OWN, WEFT_WIDTH_NARROW, false},
     [WEFT_REGION_WIDE] = {SCRATCH, TOKENS, WEFT_WIDTH_FORWARD, false},
     [WEFT_REGION_HEAD_MEAN] = {WEFT_GROUP_HEAD_KEPT, OWN, WEFT_WIDTH_NONE, true},
     [WEFT_REGION_HEAD_RSTD] = {WEFT_GROUP_HEAD_KEPT, OWN, WEFT_WIDTH_NONE, true},
@@ -134,20 +138,26 @@ weft_stage_operations weft_stage_operations_make(const weft_stage_shape *shape)
     const weft_model_config *model = shape->model;
     weft_model_sizes sizes = weft_model_sizes_divide(model, shape->slice.width);
     int64_t N = shape->B * shape->T, C = sizes.width[WEFT_WIDTH_HIDDEN], F = sizes.width[WEFT_WIDTH_FORWARD];
-    int64_t qkv = sizes.width[WEFT_WIDTH_QKV], A = sizes.width[WEFT_WIDTH_ATTENTION], vocabulary = 0;
+    int64_t qkv = sizes.width[WEFT_WIDTH_QKV], D = sizes.D, A = sizes.width[WEFT_WIDTH_ATTENTION], vocabulary = 0;
     int64_t first = weft_slice_vocabulary(model, shape->slice, &vocabulary);
+    int64_t length = weft_stage_length(shape);
+    int64_t window = model->window < length ? model->window : 0; /* a longer one hides nothing */
+    float epsilon = (float)model->norm_epsilon;
     return (weft_stage_operations){
-        .norm = {model->norm == WEFT_CONFIG_RMSNORM ? WEFT_RMSNORM : WEFT_LAYERNORM, weft_stage_rows(shape), C,
-                 (float)model->norm_epsilon},
+        .norm = {.kind = model->norm == WEFT_CONFIG_RMSNORM ? WEFT_RMSNORM : WEFT_LAYERNORM,
+                 .rows = weft_stage_rows(shape),
+                 .width = C,
+                 .epsilon = epsilon},
+        .query_norm = {WEFT_RMSNORM, N * sizes.H, D, epsilon, sizes.H, 0, qkv},
+        .key_norm = {WEFT_RMSNORM, N * sizes.G, D, epsilon, sizes.G, A, qkv},
         .embed = {N, shape->T, C, vocabulary, (int32_t)first},
         .qkv = {N, C, qkv},
         .output = {N, A, C},
         .up = {N, C, sizes.width[WEFT_WIDTH_UP]},
         .down = {N, F, C},
         .head = {N, C, vocabulary},
-        .attention =
-            {.B = shape->B, .T = shape->cache > 0 ? shape->cache : shape->T, .H = sizes.H, .G = sizes.G, .D = sizes.D},
-        .rotary = {shape->B, shape->T, sizes.H + sizes.G, sizes.D, qkv},
+        .attention = {.B = shape->B, .T = length, .H = sizes.H, .G = sizes.G, .D = D, .window = window},
+        .rotary = {shape->B, shape->T, sizes.H + sizes.G, D, qkv},
         .activation = {model->activation == WEFT_CONFIG_SWIGLU ? WEFT_SWIGLU : WEFT_GELU, N, F},
     };
 }

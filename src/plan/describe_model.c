@@ -32,6 +32,7 @@ static const weft_plan_member model_fields[] = {
     {"kv_heads", WEFT_PLAN_WHOLE64, MODEL(kv_heads), 1},
     {"num_key_value_heads", WEFT_PLAN_WHOLE64, MODEL(kv_heads), 1},
     {"head_size", WEFT_PLAN_WHOLE64, MODEL(head_size), 1},
+    {"head_width", WEFT_PLAN_WHOLE64, MODEL(head_size), 1},
     {"head_dim", WEFT_PLAN_WHOLE64, MODEL(head_size), 1},
     {"vocabulary", WEFT_PLAN_WHOLE64, MODEL(vocabulary), 1},
     {"vocab_size", WEFT_PLAN_WHOLE64, MODEL(vocabulary), 1},
@@ -104,8 +105,28 @@ static weft_status take_attention(const weft_document *document, const weft_node
 }
 
 /* Keys of a configuration that say nothing about time. */
-static const char *const other_keys[] = {"architecture", "norm",        "position",       "activation", "bias",
-                                         "norm_epsilon", "rotary_base", "init_deviation", "attention",  "name"};
+static const char *const other_keys[] = {"architecture",
+                                         "norm",
+                                         "position",
+                                         "activation",
+                                         "bias",
+                                         "norm_epsilon",
+                                         "rotary_base",
+                                         "init_deviation",
+                                         "attention",
+                                         "name",
+                                         "qkv_bias",
+                                         "window",
+                                         "query_key_norm",
+                                         "rotary_scaling",
+                                         "rotary_factor",
+                                         "rotary_context",
+                                         "rotary_low",
+                                         "rotary_high",
+                                         "rotary_fast",
+                                         "rotary_slow",
+                                         "rotary_truncate",
+                                         "rotary_magnitude"};
 
 static bool is_other(const char *key)
 {

@@ -16,7 +16,7 @@ enum { WEFT_TENSOR_DIMENSIONS = 4 };
 
 typedef struct weft_tensor_entry {
     const char *name;
-    weft_element element; /* F32 and BF16 */
+    weft_element element; /* F32, BF16 and F16 */
     int32_t dimensions;
     int64_t shape[WEFT_TENSOR_DIMENSIONS];
     const void *data; /* of a file: little-endian; may lie unaligned in files of others, so copy */
@@ -43,8 +43,9 @@ const weft_tensor_entry *weft_safetensors_find(const weft_safetensors *file, con
  * aligned. out_checksum: XXH3-64 of the whole file, taken while writing; out_bytes: its size. Either may be NULL. */
 weft_status weft_safetensors_write(const char *path, const weft_tensor_entry *entries, size_t count,
                                    uint64_t *out_checksum, uint64_t *out_bytes, weft_error *error) WEFT_CHECKED;
-/* The same where data comes from a source; NULL: it is memory of the host. */
-weft_status weft_safetensors_write_from(const weft_tensor_source *source, const char *path,
+/* The same where data comes from a source; NULL: it is memory of the host. format: NULL, or what __metadata__ calls the
+ * framework whose tensors they are, which some readers ask for. */
+weft_status weft_safetensors_write_from(const weft_tensor_source *source, const char *path, const char *format,
                                         const weft_tensor_entry *entries, size_t count, uint64_t *out_checksum,
                                         uint64_t *out_bytes, weft_error *error) WEFT_CHECKED;
 

@@ -162,7 +162,7 @@ static weft_status read_dtype(reader *from, tensor *out)
     static const struct {
         const char *name;
         weft_element element;
-    } dtypes[] = {{"F32", WEFT_FP32}, {"BF16", WEFT_BF16}};
+    } dtypes[] = {{"F32", WEFT_FP32}, {"BF16", WEFT_BF16}, {"F16", WEFT_FP16}};
     char word[17] = "";
     text name = {.bytes = word, .room = sizeof word - 1};
     if (peek(from) != '"') return wrong(from, "dtype is not a string");
@@ -172,7 +172,7 @@ static weft_status read_dtype(reader *from, tensor *out)
         out->entry.element = dtypes[i].element;
         return WEFT_OK;
     }
-    return wrong(from, "dtype \"%s\" is not supported, only F32 and BF16", word);
+    return wrong(from, "dtype \"%s\" is not supported, only F32, BF16 and F16", word);
 }
 
 static weft_status read_shape(reader *from, tensor *out)

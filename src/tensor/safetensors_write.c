@@ -116,13 +116,20 @@ weft_status weft_safetensors_outline(const weft_tensor_outline *tensors, size_t 
     return end_header(&json, count, error);
 }
 
-static weft_status make_header(const weft_tensor_entry *entries, size_t count, weft_text *header, weft_error *error)
+static weft_status make_header(const char *format, const weft_tensor_entry *entries, size_t count, weft_text *header,
+                               weft_error *error)
 {
+    static const char *const types[] = {[WEFT_FP32] = "F32", [WEFT_BF16] = "BF16", [WEFT_FP16] = "F16"};
     uint64_t offset = 0;
     weft_json json = begin_header(header);
+    if (format) {
+        weft_json_object(&json, "__metadata__", WEFT_JSON_ROW);
+        weft_json_text(&json, "format", format);
+        weft_json_object_end(&json);
+    }
     for (size_t i = 0; i < count; i++) {
         weft_tensor_outline tensor = {.name = entries[i].name,
-                                      .type = entries[i].element == WEFT_BF16 ? "BF16" : "F32",
+                                      .type = types[entries[i].element],
                                       .dimensions = entries[i].dimensions,
                                       .bytes = entries[i].bytes};
         memcpy(tensor.shape, entries[i].shape, sizeof tensor.shape);
@@ -192,10 +199,10 @@ static weft_status make_hash(XXH3_state_t **out, weft_error *error)
 weft_status weft_safetensors_write(const char *path, const weft_tensor_entry *entries, size_t count,
                                    uint64_t *out_checksum, uint64_t *out_bytes, weft_error *error)
 {
-    return weft_safetensors_write_from(NULL, path, entries, count, out_checksum, out_bytes, error);
+    return weft_safetensors_write_from(NULL, path, NULL, entries, count, out_checksum, out_bytes, error);
 }
 
-weft_status weft_safetensors_write_from(const weft_tensor_source *source, const char *path,
+weft_status weft_safetensors_write_from(const weft_tensor_source *source, const char *path, const char *format,
                                         const weft_tensor_entry *entries, size_t count, uint64_t *out_checksum,
                                         uint64_t *out_bytes, weft_error *error)
 {
@@ -203,7 +210,7 @@ weft_status weft_safetensors_write_from(const weft_tensor_source *source, const 
     sink to = {.path = path, .source = source};
     weft_text header;
     weft_text_init(&header);
-    weft_status status = make_header(entries, count, &header, error);
+    weft_status status = make_header(format, entries, count, &header, error);
     if (status == WEFT_OK) status = make_hash(&to.hash, error);
     if (status == WEFT_OK) status = write_file(&to, &header, entries, count, error);
     if (status == WEFT_OK && out_checksum) *out_checksum = XXH3_64bits_digest(to.hash);

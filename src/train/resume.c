@@ -48,6 +48,13 @@ static bool next_line(const char **at, line *out)
     return true;
 }
 
+/* A checkpoint that no training has touched, such as an imported one, goes with any data and any keys but the model's.
+ */
+static bool has_read(const weft_checkpoint *checkpoint)
+{
+    return weft_checkpoint_get_state(checkpoint)->sequences > 0;
+}
+
 static weft_status compare_value(const weft_job *job, const weft_checkpoint *checkpoint, const char *key, line now,
                                  line then, weft_text *notes, weft_error *error)
 {
@@ -58,8 +65,9 @@ static weft_status compare_value(const weft_job *job, const weft_checkpoint *che
                 job->config, key, error,
                 "is %.*s, but the model in %s has %.*s: change it back, or name another run.folder", now.length,
                 now.begin, weft_checkpoint_path(checkpoint), then.length, then.begin);
-        weft_text_add(notes, "%s is %.*s, the checkpoint was trained with %.*s: %s\n", key, now.length, now.begin,
-                      then.length, then.begin, compared[i].means);
+        if (has_read(checkpoint))
+            weft_text_add(notes, "%s is %.*s, the checkpoint was trained with %.*s: %s\n", key, now.length, now.begin,
+                          then.length, then.begin, compared[i].means);
         break;
     }
     return WEFT_OK;
@@ -147,7 +155,8 @@ static weft_status compare(const weft_job *job, weft_checkpoint *checkpoint, wef
     TRY(weft_checkpoint_load_config(checkpoint, &old, error));
     weft_status status = compare_configs(job, checkpoint, &old, notes, error);
     if (status == WEFT_OK) status = compare_tokenizers(job->config, &old, checkpoint, error);
-    if (status == WEFT_OK) compare_rates(job->config, &old, weft_checkpoint_get_state(checkpoint)->step, notes);
+    if (status == WEFT_OK && has_read(checkpoint))
+        compare_rates(job->config, &old, weft_checkpoint_get_state(checkpoint)->step, notes);
     if (status == WEFT_OK) status = weft_text_check(notes, error);
     weft_config_fini(&old);
     return status;
@@ -156,6 +165,7 @@ static weft_status compare(const weft_job *job, weft_checkpoint *checkpoint, wef
 weft_status weft_resume_check(const weft_job *job, const weft_data *data, const weft_checkpoint *checkpoint,
                               weft_error *error)
 {
+    if (!has_read(checkpoint)) return WEFT_OK;
     if (weft_checkpoint_get_state(checkpoint)->data_fingerprint == weft_data_fingerprint(data)) return WEFT_OK;
     FAIL(error, WEFT_INVALID,
          "%s was trained on other data than %s%s%s (of a folder, what is hidden, a backup or of a run is "

@@ -116,11 +116,23 @@ static const bad_case bad_cases[] = {
     {"model:\n  layers: \xff\n", NULL, "dir/run.yaml:2:11: not valid YAML: invalid leading UTF-8 octet"},
     /* what is missing, and what disagrees */
     {"model: {layers: 4}\n", NULL, "dir/run.yaml: data.path: is required; set it in the file or as data.path=VALUE"},
-    {OK_DATA "model: {heads: 3}\n", NULL, "dir/run.yaml:2:16: model.heads: 3 heads do not divide model.width 128"},
+    {OK_DATA "model: {heads: 3}\n", NULL,
+     "dir/run.yaml:2:16: model.heads: 3 heads do not divide model.width 128: change one, or set model.head_width"},
     {OK_DATA "model: {width: 130}\n", NULL,
-     "dir/run.yaml: model.heads (default): 4 heads do not divide model.width 130"},
+     "dir/run.yaml: model.heads (default): 4 heads do not divide model.width 130: change one, or set model.head_width"},
     {OK_DATA "model: {kv_heads: 3}\n", NULL,
      "dir/run.yaml:2:19: model.kv_heads: 3 key and value heads do not divide model.heads 4"},
+    {OK_DATA "model: {head_width: 5, position: rotary}\n", NULL,
+     "dir/run.yaml: model.heads (default): rotary positions need an even head width, not 5"},
+    {OK_DATA "model: {rotary_scaling: yarn}\n", NULL,
+     "dir/run.yaml:2:25: model.rotary_scaling: stretches rotary positions: set "
+     "model.position to rotary, or leave it out"},
+    {OK_DATA "model: {architecture: llama, rotary_scaling: llama3, rotary_high: 1}\n", NULL,
+     "dir/run.yaml:2:67: model.rotary_high: must be greater than model.rotary_low, 1"},
+    {OK_DATA "model: {architecture: llama, rotary_scaling: yarn, rotary_slow: 33}\n", NULL,
+     "dir/run.yaml: model.rotary_fast (default): must be at least model.rotary_slow, 33"},
+    {OK_DATA "model: {architecture: llama, rotary_scaling: longrope}\n", NULL,
+     "dir/run.yaml:2:46: model.rotary_scaling: expects none, linear, llama3 or yarn, not 'longrope'"},
     {OK_DATA "model: {width: 12, heads: 4, position: rotary}\n", NULL,
      "dir/run.yaml:2:27: model.heads: rotary positions need an even head width, not 3"},
     {OK_DATA "batch: {tokens: 129}\n", NULL,
@@ -143,7 +155,8 @@ static const bad_case bad_cases[] = {
     {OK_DATA, "=4", "command line: '=4' is not of the form KEY=VALUE"},
     {OK_DATA, "model.layers=x", "command line: model.layers: expects a whole number, not 'x'"},
     {OK_DATA, "model.layers=0", "command line: model.layers: 0 is out of range (1 to 65536)"},
-    {OK_DATA, "model.heads=3", "command line: model.heads: 3 heads do not divide model.width 128"},
+    {OK_DATA, "model.heads=3",
+     "command line: model.heads: 3 heads do not divide model.width 128: change one, or set model.head_width"},
     {OK_DATA, "run.folder=\xff", "command line: run.folder: is not valid UTF-8"},
     {OK_DATA, "parallel.stages=[1, 2",
      "command line: parallel.stages: expects a list of whole numbers such as [1, 2, 1], not '[1, 2'"},
@@ -236,6 +249,19 @@ static void test_presets(void **state)
     load_well(&config, OK_DATA, overrides);
     assert_int_equal(config.model.width, 192);
     assert_int_equal(config.model.feed_forward, 512); /* exactly 8/3 x 192 */
+    weft_config_fini(&config);
+}
+
+static void test_head_width(void **state)
+{
+    (void)state;
+    weft_config config;
+    load_well(&config, OK_DATA "model: {width: 100, heads: 3, head_width: 8}\n", NULL);
+    assert_int_equal(config.model.head_width, 8);
+    weft_config_fini(&config);
+    load_well(&config, OK_DATA "model: {width: 96, heads: 3, context: 40}\n", NULL);
+    assert_int_equal(config.model.head_width, 32);
+    assert_int_equal(config.model.rotary_context, 40);
     weft_config_fini(&config);
 }
 
@@ -562,6 +588,7 @@ int main(void)
         cmocka_unit_test(test_long_text_is_refused),
         cmocka_unit_test(test_values_and_defaults),
         cmocka_unit_test(test_presets),
+        cmocka_unit_test(test_head_width),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_origins),
         cmocka_unit_test(test_numbers_are_numbers_everywhere),

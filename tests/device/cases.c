@@ -23,7 +23,8 @@ const operation_case operation_cases[] = {
     {"embed_backward", {34, 17, 5, 4, 1, 9}, VALUES | BITS},
     {"embed_backward", {5, 17, 5, 7, 2, 2}, VALUES | BITS},
 
-    /* kind, rows, width, with bias, with residual; backward weight: without the weight's gradient */
+    /* kind, rows, width, with bias, with residual; backward weight: without the weight's gradient; heads of a token,
+     * elements before and behind them */
     {"norm_forward", {LAYER, 1, 1, 1}, ALL},
     {"norm_forward", {LAYER, 3, 5, 1}, ALL},
     {"norm_forward", {LAYER, 17, 64, 0}, ALL},
@@ -31,6 +32,11 @@ const operation_case operation_cases[] = {
     {"norm_forward", {RMS, 1, 1, 0}, ALL},
     {"norm_forward", {RMS, 3, 5, 0}, ALL},
     {"norm_forward", {RMS, 17, 130, 0}, ALL},
+    {"norm_forward", {LAYER, 12, 5, 1, 0, 3, 0, 7}, ALL},
+    {"norm_forward", {RMS, 12, 130, 0, 0, 4, 260, 130}, ALL},
+    {"norm_backward_input", {RMS, 12, 130, 0, 0, 4, 260, 130}, VALUES | BITS},
+    {"norm_backward_input", {LAYER, 12, 5, 1, 0, 3, 5, 7}, VALUES | BITS},
+    {"norm_backward_weight", {RMS, 12, 130, 0, 0, 4, 260, 130}, ALL},
     {"norm_backward_input", {LAYER, 1, 1, 1, 0}, VALUES | BITS},
     {"norm_backward_input", {LAYER, 3, 5, 1, 0}, ALL},
     {"norm_backward_input", {LAYER, 17, 64, 0, 1}, ALL},

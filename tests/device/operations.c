@@ -49,17 +49,30 @@ static void embed_backward(weft_device *device, const int64_t *z, void **p, bool
     device->operations->embed_backward(device, NULL, &embed, p[0], p[1], p[2], accumulate, p[3], p[4]);
 }
 
-/* norm: kind, rows, width, with bias, with residual; backward weight: without the weight's gradient */
+/* norm: kind, rows, width, with bias, with residual; backward weight: without the weight's gradient; heads of a token
+ * (0: rows lie packed), heads' elements before them, and behind them */
 static weft_norm norm_of(const int64_t *z)
 {
-    return (weft_norm){.kind = (weft_norm_kind)z[0], .rows = z[1], .width = z[2], .epsilon = 1e-5f};
+    return (weft_norm){.kind = (weft_norm_kind)z[0],
+                       .rows = z[1],
+                       .width = z[2],
+                       .epsilon = 1e-5f,
+                       .heads = z[5],
+                       .first = z[6],
+                       .stride = z[5] ? z[6] + z[5] * z[2] + z[7] : 0};
+}
+
+/* Elements with what lies between the tokens' heads. */
+static int64_t norm_elements(const int64_t *z)
+{
+    return z[5] ? z[1] / z[5] * norm_of(z).stride : z[1] * z[2];
 }
 
 static int norm_forward_operands(const int64_t *z, test_operand *out)
 {
-    int64_t centred = z[0] == WEFT_LAYERNORM;
-    DESCRIBE({"x", IN, STORAGE, z[1] * z[2], NORMAL, 0}, {"weight", IN, STORAGE, z[2], NORMAL, 0},
-             {"bias", IN, STORAGE, z[3] * z[2], NORMAL, 0}, {"out", OUT, STORAGE, z[1] * z[2], NORMAL, 0},
+    int64_t centred = z[0] == WEFT_LAYERNORM, all = norm_elements(z);
+    DESCRIBE({"x", IN, STORAGE, all, NORMAL, 0}, {"weight", IN, STORAGE, z[2], NORMAL, 0},
+             {"bias", IN, STORAGE, z[3] * z[2], NORMAL, 0}, {"out", z[5] ? IN_OUT : OUT, STORAGE, all, NORMAL, 0},
              {"mean", OUT, FLOAT, centred * z[1], NORMAL, 0}, {"rstd", OUT, FLOAT, z[1], NORMAL, 0});
 }
 
@@ -73,11 +86,11 @@ static void norm_forward(weft_device *device, const int64_t *z, void **p, bool a
 
 static int norm_backward_input_operands(const int64_t *z, test_operand *out)
 {
-    int64_t centred = z[0] == WEFT_LAYERNORM, all = z[1] * z[2];
+    int64_t centred = z[0] == WEFT_LAYERNORM, all = norm_elements(z);
     DESCRIBE({"dout", IN, STORAGE, all, NORMAL, 0}, {"x", IN, STORAGE, all, NORMAL, 0},
              {"weight", IN, STORAGE, z[2], NORMAL, 0}, {"mean", IN, FLOAT, centred * z[1], NORMAL, 0},
              {"rstd", IN, FLOAT, z[1], NORMAL, 0}, {"residual", IN, STORAGE, z[4] * all, NORMAL, 0},
-             {"dx", OUT, STORAGE, all, NORMAL, 0});
+             {"dx", z[5] ? IN_OUT : OUT, STORAGE, all, NORMAL, 0});
 }
 
 static void norm_backward_input(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
@@ -105,7 +118,7 @@ static void norm_backward_in_place(weft_device *device, const int64_t *z, void *
 
 static int norm_backward_weight_operands(const int64_t *z, test_operand *out)
 {
-    int64_t centred = z[0] == WEFT_LAYERNORM, all = z[1] * z[2];
+    int64_t centred = z[0] == WEFT_LAYERNORM, all = norm_elements(z);
     DESCRIBE({"dout", IN, STORAGE, all, NORMAL, 0}, {"x", IN, STORAGE, all, NORMAL, 0},
              {"mean", IN, FLOAT, centred * z[1], NORMAL, 0}, {"rstd", IN, FLOAT, z[1], NORMAL, 0},
              {"dweight", ADD, FLOAT, !z[4] * z[2], NORMAL, 0}, {"dbias", ADD, FLOAT, z[3] * z[2], NORMAL, 0});

@@ -17,7 +17,8 @@ typedef struct scene {
     double number;
 } scene;
 
-static const weft_norm layer = {WEFT_LAYERNORM, ROWS, WIDTH, 1e-5f}, rms = {WEFT_RMSNORM, ROWS, WIDTH, 1e-5f};
+static const weft_norm layer = {.kind = WEFT_LAYERNORM, .rows = ROWS, .width = WIDTH, .epsilon = 1e-5f},
+                       rms = {.kind = WEFT_RMSNORM, .rows = ROWS, .width = WIDTH, .epsilon = 1e-5f};
 
 static void call_simple(const weft_cpu_loops *loops, scene *s)
 {

@@ -130,7 +130,8 @@ static void sum_in_order(test_fixture *f)
 static void norm(test_fixture *f)
 {
     const float x[4] = {1, 2, 3, 6}, weight[4] = {1, 1, 2, 1}, bias[4] = {0, 0, 0, 5};
-    const weft_norm layer = {WEFT_LAYERNORM, 1, 4, 0.5f}, rms = {WEFT_RMSNORM, 1, 4, 0.0f};
+    const weft_norm layer = {.kind = WEFT_LAYERNORM, .rows = 1, .width = 4, .epsilon = 0.5f},
+                    rms = {.kind = WEFT_RMSNORM, .rows = 1, .width = 4};
     float out[4], mean = 0, rstd = 0;
     /* mean 3, variance (4 + 1 + 0 + 9) / 4 = 3.5, with epsilon 4; mean square 12.5 */
     const double layer_expected[4] = {-1, -0.5, 0, 6.5}, root = sqrt(12.5);

@@ -3,7 +3,7 @@
 # Proves first, on trees of its own, that it notices a wrong include.
 set -eu
 
-layers='base config schedule program simulate plan tensor device transport model tokenizer data checkpoint train report cli'
+layers='base config schedule program simulate plan tensor device transport model tokenizer data checkpoint convert train report cli'
 libc_only='base schedule program simulate plan report'
 
 # Prints "FILE: what is wrong" for every wrong include under folder $1.

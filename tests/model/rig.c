@@ -34,8 +34,44 @@ weft_model_config rig_llama(void)
     return model;
 }
 
+/* What families of models add to Llama or leave out, alone and together. */
+static weft_model_config kin(int index)
+{
+    static const struct {
+        bool bias, tied, qkv_bias, query_key_norm;
+        int64_t kv_heads, head_width, window, rotary_scaling;
+    } rows[RIG_MODELS - RIG_MIXED] = {
+        {.kv_heads = 2, .head_width = 6},
+        {.kv_heads = 2, .qkv_bias = true, .tied = true},
+        {.kv_heads = 2, .head_width = 8, .query_key_norm = true},
+        {.kv_heads = 4, .bias = true, .window = 3, .rotary_scaling = WEFT_CONFIG_SCALING_LINEAR},
+        {.kv_heads = 2,
+         .head_width = 2,
+         .query_key_norm = true,
+         .window = 5,
+         .rotary_scaling = WEFT_CONFIG_SCALING_YARN},
+        {.kv_heads = 4, .head_width = 6, .qkv_bias = true, .rotary_scaling = WEFT_CONFIG_SCALING_LLAMA3},
+        {.kv_heads = 4, .head_width = 6, .bias = true, .tied = true, .query_key_norm = true, .window = 2},
+    };
+    weft_model_config model = rig_llama();
+    model.kv_heads = rows[index].kv_heads;
+    model.head_width = rows[index].head_width;
+    model.bias = rows[index].bias;
+    model.tied = rows[index].tied;
+    model.qkv_bias = rows[index].qkv_bias;
+    model.query_key_norm = rows[index].query_key_norm;
+    model.window = rows[index].window;
+    model.rotary_scaling = rows[index].rotary_scaling;
+    model.rotary_factor = 4;
+    model.rotary_context = 100;
+    model.rotary_low = model.rotary_slow = 1;
+    model.rotary_high = model.rotary_fast = 12;
+    return model;
+}
+
 weft_model_config rig_mixed(int flags)
 {
+    if (flags >= RIG_MIXED) return kin(flags - RIG_MIXED);
     weft_model_config model = rig_gpt2();
     model.kv_heads = flags & 1 ? 2 : 4;
     model.norm = flags & 1;

@@ -42,7 +42,8 @@ typedef struct rig_plan {
 
 weft_model_config rig_gpt2(void);
 weft_model_config rig_llama(void);
-weft_model_config rig_mixed(int flags); /* the 32 models that the flags 0 to 31 make */
+enum { RIG_MIXED = 32, RIG_MODELS = 39 };
+weft_model_config rig_mixed(int flags); /* the 32 models that the flags 0 to 31 make, and behind them kin of Llama */
 
 /* Tokens and targets in the vocabulary, from a seed; two of the targets do not count. */
 void rig_tokens(int64_t vocabulary, int64_t count, int32_t *tokens, int32_t *targets);

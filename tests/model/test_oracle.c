@@ -45,6 +45,27 @@ static void release(const float *values)
     free((void *)(uintptr_t)values);
 }
 
+enum { CONFIG = 18, KIN = 9 };
+
+/* What only some models have. */
+static void read_kin(oracle_file *file)
+{
+    weft_model_config *model = &file->model;
+    if (!strstr(file->text.bytes, "\nkin ")) return;
+    const float *values = find(file, "", "kin", KIN);
+    model->head_width = (int64_t)values[0];
+    model->qkv_bias = values[1] > 0;
+    model->query_key_norm = values[2] > 0;
+    model->window = (int64_t)values[3];
+    model->rotary_scaling = (int64_t)values[4];
+    model->rotary_factor = (double)values[5];
+    model->rotary_context = (int64_t)values[6];
+    model->rotary_low = model->rotary_slow = (double)values[7];
+    model->rotary_high = model->rotary_fast = (double)values[8];
+    model->rotary_truncate = true;
+    release(values);
+}
+
 static void open_file(oracle_file *file, const char *name)
 {
     char path[512];
@@ -54,7 +75,7 @@ static void open_file(oracle_file *file, const char *name)
     snprintf(path, sizeof path, "%s/%s.bin", folder, name);
     weft_status status = weft_file_read(path, &file->text, &error);
     if (status != WEFT_OK) fail_msg("%s", error.text);
-    const float *values = find(file, "", "config", 18);
+    const float *values = find(file, "", "config", CONFIG);
     weft_model_config *model = &file->model;
     int64_t *fields[] = {&model->layers,     &model->width,   &model->heads, &model->kv_heads, &model->feed_forward,
                          &model->vocabulary, &model->context, &model->norm,  &model->position, &model->activation};
@@ -67,6 +88,7 @@ static void open_file(oracle_file *file, const char *name)
     file->T = (int64_t)values[15];
     file->M = (int64_t)values[16];
     file->steps = (int64_t)values[17];
+    read_kin(file);
     release(values);
 }
 
@@ -309,11 +331,24 @@ static void test_llama_tied(void **state)
     run("llama_tied");
 }
 
+static void test_llama31(void **state)
+{
+    (void)state;
+    run("llama31");
+}
+
+static void test_qwen(void **state)
+{
+    (void)state;
+    run("qwen");
+}
+
 int main(int count, char **arguments)
 {
     if (count != 2) return 2;
     folder = arguments[1];
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_gpt2), cmocka_unit_test(test_llama),
-                                       cmocka_unit_test(test_llama_tied)};
+                                       cmocka_unit_test(test_llama_tied), cmocka_unit_test(test_llama31),
+                                       cmocka_unit_test(test_qwen)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

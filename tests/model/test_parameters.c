@@ -64,9 +64,23 @@ static void test_names(void **state)
     weft_model_config model = rig_gpt2();
     model.layers = 1;
     check_names(&model, gpt2, 17);
+    static const char *const qwen[] = {"embedding.token",
+                                       "layer.0.norm1.weight",
+                                       "layer.0.attention.qkv.weight",
+                                       "layer.0.attention.qkv.bias",
+                                       "layer.0.attention.query_norm.weight",
+                                       "layer.0.attention.key_norm.weight",
+                                       "layer.0.attention.output.weight",
+                                       "layer.0.norm2.weight",
+                                       "layer.0.mlp.up.weight",
+                                       "layer.0.mlp.down.weight",
+                                       "final_norm.weight",
+                                       "head.weight"};
     model = rig_llama();
     model.layers = 1;
     check_names(&model, llama, 9);
+    model.qkv_bias = model.query_key_norm = true;
+    check_names(&model, qwen, 12);
 }
 
 static void test_gpt2_size(void **state)
@@ -93,6 +107,30 @@ static void test_gpt2_size(void **state)
                    head.backward_input + head.backward_weight;
     assert_true(fabs(parts - 1024 * flops) < 1e-9 * parts);
     weft_arena_fini(&arena);
+}
+
+/* With a window a token of T sees itself and up to w - 1 before it; heads may be wider than C / H. */
+static void test_window_flops(void **state)
+{
+    (void)state;
+    weft_model_config model = gpt2_124m();
+    weft_flops all = weft_layer_flops(&model, 1, 512);
+    model.window = 512;
+    assert_true(weft_layer_flops(&model, 1, 512).forward == all.forward);
+    model.window = 100;
+    weft_flops some = weft_layer_flops(&model, 1, 512);
+    double seen = 0, full = 0;
+    for (int t = 0; t < 512; t++) {
+        seen += t + 0.5 < 100 ? t + 0.5 : 100 - 0.5 + 0.5; /* the triangle and the band, halves of the diagonal */
+        full += t + 0.5;
+    }
+    assert_true(fabs((all.forward - some.forward) - 4 * (full - seen) * 768) < 1e-6 * all.forward);
+    assert_true(fabs((all.backward_input - some.backward_input) - 8 * (full - seen) * 768) < 1e-6 * all.forward);
+    model.window = 0;
+    model.head_width = 128;
+    weft_flops wide = weft_layer_flops(&model, 1, 512);
+    assert_true(wide.backward_weight - all.backward_weight == 2.0 * 512 * 4 * 768 * 768);
+    assert_true(wide.forward - all.forward == 2.0 * 512 * 4 * 768 * 768 + 2.0 * 512 * 512 * 768);
 }
 
 static double deviation(const weft_parameter *parameter, uint64_t seed, float *values)
@@ -192,6 +230,9 @@ static void test_memory(void **state)
     assert_int_equal(four.stash - two.stash, 2 * N * 30784); /* as layout.h says */
     assert_int_equal(two.stash, 2 * N * 30784 - boundary);   /* the first input lies in the neighbour's slot */
     assert_int_equal(two.input, boundary);
+    model.query_key_norm = true; /* what queries, keys and values were before, and of each head its norm's root */
+    assert_int_equal(weft_stage_memory(&shape).stash - four.stash, 4 * N * (3 * 768 + 24) * 4);
+    model.query_key_norm = false;
     shape.layer_count = 6;
     assert_int_equal(weft_stage_memory(&shape).workspace, four.workspace);
     shape.layer_count = 4;
@@ -215,8 +256,8 @@ static void test_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_names), cmocka_unit_test(test_gpt2_size),
-                                       cmocka_unit_test(test_init), cmocka_unit_test(test_stage_ranges),
-                                       cmocka_unit_test(test_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_names),        cmocka_unit_test(test_gpt2_size),
+                                       cmocka_unit_test(test_window_flops), cmocka_unit_test(test_init),
+                                       cmocka_unit_test(test_stage_ranges), cmocka_unit_test(test_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

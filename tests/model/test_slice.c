@@ -23,7 +23,7 @@ static int64_t draw(dice *d, int64_t from, int64_t to)
 
 static weft_model_config draw_model(dice *d, int32_t width)
 {
-    weft_model_config model = rig_mixed((int)draw(d, 0, 31));
+    weft_model_config model = rig_mixed((int)draw(d, 0, RIG_MODELS - 1));
     model.layers = 1;
     model.kv_heads = width * draw(d, 1, 3);
     model.heads = model.kv_heads * draw(d, 1, 2);
@@ -401,7 +401,7 @@ static void test_together(void **state)
     static const int32_t whole[] = {3}, many[] = {1, 0, 1, 1, 0};
     for (const weft_device_kind *const *kind = weft_device_kinds(); *kind != NULL; kind++) {
         if ((*kind)->computes_nothing) continue; /* it computes nothing */
-        for (int flags = 0; flags < 32; flags++) {
+        for (int flags = 0; flags < RIG_MODELS; flags++) {
             weft_model_config model = rig_mixed(flags);
             int32_t width = model.kv_heads % 4 == 0 && flags & 4 ? 4 : 2;
             bool cut = flags >> 1 & 1;

@@ -73,7 +73,7 @@ static void check_slope(model_rig *rig, int32_t p, const float *gradient, bool a
 static void test_finite_differences(void **state)
 {
     (void)state;
-    for (int flags = 0; flags < 32; flags++) {
+    for (int flags = 0; flags < RIG_MODELS; flags++) {
         model_rig rig;
         weft_model_config model = rig_mixed(flags);
         rig_init(&rig, weft_device_kind_find("reference"), WEFT_FP32, &model, B, T);
@@ -177,7 +177,7 @@ static void test_same_bits(void **state)
     for (const weft_device_kind *const *kind = weft_device_kinds(); *kind != NULL; kind++) {
         if ((*kind)->computes_nothing) continue; /* it computes nothing */
         for (int element = WEFT_FP32; element <= WEFT_BF16; element++) {
-            for (int flags = 0; flags < 32; flags += 5) {
+            for (int flags = 0; flags < RIG_MODELS; flags += flags < 30 ? 5 : 1) {
                 model_rig rig;
                 weft_model_config model = rig_mixed(flags);
                 rig_init(&rig, *kind, (weft_element)element, &model, B, T);
@@ -227,10 +227,10 @@ static void test_sampling(void **state)
     (void)state;
     static const int32_t cut[] = {2, 0, 1};
     const rig_plan pieces = {cut, 3, false, false};
-    const weft_model_config models[] = {rig_gpt2(), rig_llama()};
+    const weft_model_config models[] = {rig_gpt2(), rig_llama(), rig_mixed(36)};
     for (const weft_device_kind *const *kind = weft_device_kinds(); *kind != NULL; kind++) {
         if ((*kind)->computes_nothing) continue; /* it computes nothing */
-        for (int run = 0; run < 4; run++) {
+        for (int run = 0; run < 6; run++) {
             model_rig rig;
             rig_init(&rig, *kind, run & 1 ? WEFT_BF16 : WEFT_FP32, &models[run >> 1], B, T);
             int32_t tokens[TOKENS], targets[TOKENS];
@@ -249,6 +249,84 @@ static void test_sampling(void **state)
             rig_fini(&rig);
         }
     }
+}
+
+/* What a token computes depends on those in its window through all layers, and on none before them. */
+static void test_window(void **state)
+{
+    (void)state;
+    const weft_device_kind *kind = weft_device_kind_find("reference");
+    weft_model_config model = rig_llama();
+    model.window = 2; /* three layers: a token sees three before it */
+    model_rig rig;
+    rig_init(&rig, kind, WEFT_FP32, &model, B, T);
+    int32_t tokens[TOKENS], targets[TOKENS];
+    float logits[2][B * 23];
+    rig_tokens(model.vocabulary, TOKENS, tokens, targets);
+    for (int changed = 0; changed < 8; changed++) {
+        rig_logits(&rig, &single, tokens, 7, logits[0]);
+        tokens[changed] = (tokens[changed] + 1) % 23;
+        rig_logits(&rig, &single, tokens, 7, logits[1]);
+        assert_int_equal(memcmp(logits[0], logits[1], sizeof logits[0]) != 0, changed >= 4);
+    }
+    rig_fini(&rig);
+}
+
+static void read_angles(const weft_model_config *model, int64_t tokens, double *out)
+{
+    const weft_device_kind *kind = weft_device_kind_find("reference");
+    weft_stage_shape shape = {.model = model,
+                              .layer_count = 1,
+                              .B = 1,
+                              .T = tokens,
+                              .device = kind,
+                              .options = {.element = WEFT_FP32, .threads = 1}};
+    weft_device *device = NULL;
+    size_t count = weft_stage_angle_bytes(&shape) / sizeof(float);
+    assert_int_equal(count, 2 * tokens * 2);
+    assert_int_equal(kind->create(&shape.options, &device, NULL), WEFT_OK);
+    float *angles = malloc(count * sizeof *angles);
+    assert_non_null(angles);
+    assert_int_equal(weft_stage_angles_write(&shape, device, angles, NULL), WEFT_OK);
+    for (size_t i = 0; i < count; i++) out[i] = (double)angles[i];
+    free(angles);
+    device->operations->destroy(device);
+}
+
+/* Stretched by 4, position 4 t is where t was; a context in which no wave fits stretches all, one in which all fit
+ * often none. */
+static void test_stretched_angles(void **state)
+{
+    (void)state;
+    enum { LONG = 32 };
+    double plain[4 * LONG], stretched[4 * LONG], other[4 * LONG];
+    weft_model_config model = rig_llama();
+    model.rotary_factor = 4;
+    model.rotary_low = model.rotary_slow = 1;
+    model.rotary_high = model.rotary_fast = 2;
+    model.rotary_magnitude = 1;
+    model.rotary_truncate = true;
+    read_angles(&model, LONG, plain);
+    model.rotary_scaling = WEFT_CONFIG_SCALING_LINEAR;
+    read_angles(&model, LONG, stretched);
+    for (int t = 0; t < LONG / 4; t++)
+        for (int i = 0; i < 4; i++) {
+            int half = i / 2 * 2 * LONG, pair = i % 2;
+            assert_true(fabs(stretched[half + 8 * t + pair] - plain[half + 2 * t + pair]) < 1e-6);
+        }
+    model.rotary_scaling = WEFT_CONFIG_SCALING_LLAMA3;
+    model.rotary_context = 1;
+    read_angles(&model, LONG, other);
+    assert_memory_equal(other, stretched, sizeof other);
+    model.rotary_context = 10000000;
+    read_angles(&model, LONG, other);
+    assert_memory_equal(other, plain, sizeof other);
+    model.rotary_scaling = WEFT_CONFIG_SCALING_YARN;
+    read_angles(&model, LONG, other);
+    assert_memory_equal(other, plain, sizeof other);
+    model.rotary_magnitude = 0.5;
+    read_angles(&model, LONG, other);
+    for (int i = 0; i < 4 * LONG; i++) assert_true(fabs(other[i] - plain[i] / 2) < 1e-6);
 }
 
 static void test_refusals(void **state)
@@ -295,8 +373,12 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_finite_differences), cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_bf16_is_near),       cmocka_unit_test(test_sampling),
+        cmocka_unit_test(test_finite_differences),
+        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_bf16_is_near),
+        cmocka_unit_test(test_sampling),
+        cmocka_unit_test(test_window),
+        cmocka_unit_test(test_stretched_angles),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MODELS = 7 };
+enum { MODELS = 8 };
 
 /* The first entry of each is its name. Two heads of keys and values cannot be divided by four. */
 static const struct {
@@ -27,7 +27,10 @@ static const struct {
                     {{"optimizer.clip=2", "model.architecture=llama", "model.vocabulary=251", NULL}, 4},
                     {{"model.vocabulary=251", "optimizer.clip=0", NULL}, 4},
                     {{"model.tied=false", NULL}, 4},
-                    {{"model.bias=false", "model.vocabulary=255", NULL}, 4}};
+                    {{"model.bias=false", "model.vocabulary=255", NULL}, 4},
+                    {{"model.architecture=llama", "model.head_width=12", "model.query_key_norm=true",
+                      "model.qkv_bias=true", "model.window=7", NULL},
+                     4}};
 
 /* Every `stride`-th pipeline from `first` on, at each kind of sharding where there is anything to shard. */
 static void run_pipelines(test_suite *self, test_layout l, const char *const *model, int first, int stride)

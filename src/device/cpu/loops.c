@@ -172,8 +172,8 @@ static void norm_forward(const weft_norm *norm, int64_t begin, int64_t end, cons
     int64_t width = norm->width;
     const storage *weight = weight_, *bias = bias_;
     for (int64_t row = begin; row < end; row++) {
-        const storage *x = (const storage *)x_ + row * width;
-        storage *out = (storage *)out_ + row * width;
+        const storage *x = (const storage *)x_ + weft_norm_at(norm, row);
+        storage *out = (storage *)out_ + weft_norm_at(norm, row);
         float centre = norm->kind == WEFT_LAYERNORM ? row_mean(width, x) : 0.0f;
         float inverse = 1.0f / sqrtf(row_variance(width, x, centre) + norm->epsilon);
         if (bias != NULL) {
@@ -221,7 +221,7 @@ static void norm_backward_input(const weft_norm *norm, int64_t begin, int64_t en
 {
     bool centred = norm->kind == WEFT_LAYERNORM;
     for (int64_t row = begin; row < end; row++) {
-        int64_t at = row * norm->width;
+        int64_t at = weft_norm_at(norm, row);
         const storage *add_to = residual == NULL ? NULL : (const storage *)residual + at;
         norm_backward_row(norm->width, centred, (const storage *)dy + at, (const storage *)x + at, weight,
                           centred ? mean[row] : 0.0f, rstd[row], add_to, (storage *)dx + at);
@@ -237,8 +237,8 @@ static void norm_backward_weight(const weft_norm *norm, int64_t begin, int64_t e
         memset(weights, 0, sizeof weights);
         memset(biases, 0, sizeof biases);
         for (int64_t row = 0; row < norm->rows; row++) {
-            const storage *dy = (const storage *)dy_ + row * norm->width + c;
-            const storage *x = (const storage *)x_ + row * norm->width + c;
+            const storage *dy = (const storage *)dy_ + weft_norm_at(norm, row) + c;
+            const storage *x = (const storage *)x_ + weft_norm_at(norm, row) + c;
             float centre = norm->kind == WEFT_LAYERNORM ? mean[row] : 0.0f, inverse = rstd[row];
 #pragma omp simd
             for (int64_t i = 0; i < width; i++) {

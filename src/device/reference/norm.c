@@ -7,7 +7,7 @@ static double row_mean(weft_element element, const weft_norm *norm, const void *
 {
     if (norm->kind == WEFT_RMSNORM) return 0.0;
     double sum = 0.0;
-    for (int64_t i = 0; i < norm->width; i++) sum += reference_get(element, x, row * norm->width + i);
+    for (int64_t i = 0; i < norm->width; i++) sum += reference_get(element, x, weft_norm_at(norm, row) + i);
     return sum / (double)norm->width;
 }
 
@@ -15,7 +15,7 @@ static double row_rstd(weft_element element, const weft_norm *norm, const void *
 {
     double squares = 0.0;
     for (int64_t i = 0; i < norm->width; i++) {
-        double centred = reference_get(element, x, row * norm->width + i) - mean;
+        double centred = reference_get(element, x, weft_norm_at(norm, row) + i) - mean;
         squares += centred * centred;
     }
     return 1.0 / sqrt(squares / (double)norm->width + (double)norm->epsilon);
@@ -31,7 +31,7 @@ void reference_norm_forward(weft_device *device, weft_stream *stream, const weft
         double centre = row_mean(element, norm, x, row);
         double scale = row_rstd(element, norm, x, row, centre);
         for (int64_t i = 0; i < norm->width; i++) {
-            int64_t at = row * norm->width + i;
+            int64_t at = weft_norm_at(norm, row) + i;
             double value = (reference_get(element, x, at) - centre) * scale * reference_get(element, weight, i);
             if (bias != NULL) value += reference_get(element, bias, i);
             reference_put(element, out, at, value);
@@ -56,7 +56,7 @@ void reference_norm_backward_input(weft_device *device, weft_stream *stream, con
         double scale = (double)rstd[row];
         double sum_g = 0.0, sum_gh = 0.0;
         for (int64_t i = 0; i < width; i++) {
-            int64_t at = row * width + i;
+            int64_t at = weft_norm_at(norm, row) + i;
             double g = reference_get(element, dy, at) * reference_get(element, weight, i);
             sum_g += g;
             sum_gh += g * (reference_get(element, x, at) - centre) * scale;
@@ -64,7 +64,7 @@ void reference_norm_backward_input(weft_device *device, weft_stream *stream, con
         double mean_g = norm->kind == WEFT_LAYERNORM ? sum_g / (double)width : 0.0;
         double mean_gh = sum_gh / (double)width;
         for (int64_t i = 0; i < width; i++) {
-            int64_t at = row * width + i;
+            int64_t at = weft_norm_at(norm, row) + i;
             double g = reference_get(element, dy, at) * reference_get(element, weight, i);
             double h = (reference_get(element, x, at) - centre) * scale;
             double value = scale * (g - mean_g - h * mean_gh);
@@ -85,7 +85,7 @@ void reference_norm_backward_weight(weft_device *device, weft_stream *stream, co
     for (int64_t i = 0; i < norm->width; i++) {
         double sum_weight = 0.0, sum_bias = 0.0;
         for (int64_t row = 0; row < norm->rows; row++) {
-            int64_t at = row * norm->width + i;
+            int64_t at = weft_norm_at(norm, row) + i;
             double centre = norm->kind == WEFT_LAYERNORM ? (double)mean[row] : 0.0;
             double g = reference_get(element, dy, at);
             sum_weight += g * (reference_get(element, x, at) - centre) * (double)rstd[row];

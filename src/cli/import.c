@@ -1,0 +1,63 @@
+/* weft import: a run folder from a model of Hugging Face. */
+#include "cli/verb.h"
+#include "convert/convert.h"
+
+static weft_status describe(const weft_folder *folder, const char *run, weft_error *error)
+{
+    const weft_model_config *model = weft_folder_model(folder);
+    int64_t elements = 0;
+    weft_parameter parameter;
+    for (int64_t i = 0; weft_model_parameter(model, i, &parameter); i++)
+        if (!parameter.tied) elements += parameter.elements;
+    weft_text text;
+    weft_text_init(&text);
+    weft_text_add(&text, "model  %s: ", weft_folder_family(folder));
+    weft_text_add_count(&text, model->layers, "layer");
+    weft_text_add(&text, ", width %lld, context %lld, ", (long long)model->width, (long long)model->context);
+    weft_text_add_count(&text, elements, "parameter");
+    weft_text_add(&text, "\nrun    %s\nnext   weft train %s/config.yaml data.path=TOKENS --resume\n", run, run);
+    weft_status status = weft_cli_print(&text, error);
+    weft_text_fini(&text);
+    return status;
+}
+
+static weft_status run(const weft_arguments *arguments, int *out_exit, weft_error *error)
+{
+    (void)out_exit;
+    const char *out = weft_arguments_get(arguments, "out");
+    int64_t context = 0;
+    weft_folder *folder = NULL;
+    TRY(weft_arguments_int(arguments, "context", 0, 1, INT32_MAX, &context, error));
+    TRY(weft_folder_open(arguments->operands[0], context, &folder, error));
+    weft_status status = weft_import(folder, out, error);
+    if (status == WEFT_OK) status = describe(folder, out, error);
+    weft_folder_close(folder);
+    return status;
+}
+
+static void details(weft_text *out)
+{
+    weft_text_add(
+        out,
+        "FOLDER holds config.json and model.safetensors, whole or in parts with an index, of gpt2, llama, mistral,\n"
+        "qwen2, qwen3 or starcoder2. RUN gets the weights as the checkpoint of step 0, a config.yaml that trains\n"
+        "them, and in RUN/source config.json and the tokenizer's files. A key that weft does not know is refused.\n");
+}
+
+static const weft_option options[] = {
+    {"out", "RUN", "the run folder, new or empty"},
+    {"context", "T", "longest sequence, at most the folder's (that)"},
+    {NULL, NULL, NULL},
+};
+
+const weft_verb weft_verb_import = {
+    .name = "import",
+    .summary = "Makes a run folder from a model of Hugging Face",
+    .operands = "FOLDER",
+    .options = options,
+    .needed = 1,
+    .least = 1,
+    .most = 1,
+    .details = details,
+    .run = run,
+};

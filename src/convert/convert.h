@@ -1,0 +1,49 @@
+/*
+ * Models in the folders of Hugging Face: config.json, safetensors files, whole or in parts with an index, and a
+ * tokenizer's files. docs/huggingface.md says which families are known, and what is refused.
+ *
+ * Files are hostile input: sizes are proved before memory is taken. Tensors are read and written piece by piece; one
+ * that weft has in one (queries, keys and values; gate and up) is several in a folder, and GPT-2's matrices lie there
+ * transposed.
+ *
+ * Owns: a folder owns its maps.  Lifetime: open to close.  Threads: one owner; many may read.
+ */
+#ifndef WEFT_CONVERT_CONVERT_H
+#define WEFT_CONVERT_CONVERT_H
+
+#include "config/config.h"
+#include "model/model.h"
+#include "tensor/element.h"
+
+typedef struct weft_folder weft_folder;
+
+/* Reads config.json and the headers of all files. context: the longest sequence, at most the folder's; 0: that.
+ * WEFT_INVALID, with file and key or tensor, for what is missing, has another shape or type, is not known, or would
+ * change what the model computes. */
+weft_status weft_folder_open(const char *path, int64_t context, weft_folder **out, weft_error *error) WEFT_CHECKED;
+void weft_folder_close(weft_folder *folder);
+const char *weft_folder_path(const weft_folder *folder);
+const weft_model_config *weft_folder_model(const weft_folder *folder);
+const char *weft_folder_family(const weft_folder *folder); /* "llama" */
+
+/* Copies elements from .. to - 1 of an undivided parameter of the model to out. WEFT_INVALID, with the tensor and its
+ * element, for one that is not finite. */
+weft_status weft_folder_read(const weft_folder *folder, const weft_parameter *parameter, int64_t from, int64_t to,
+                             float *out, weft_error *error) WEFT_CHECKED;
+
+/* Makes a run folder with a checkpoint of step 0 (weights alone), RUN/config.yaml that trains it and RUN/source with
+ * config.json and the tokenizer's files. run must be new or empty; on error it is gone. */
+weft_status weft_import(const weft_folder *folder, const char *run, weft_error *error) WEFT_CHECKED;
+
+typedef struct weft_export_options {
+    weft_element element;
+    int64_t file_bytes; /* most bytes of tensors in a file; one tensor may be more; 0: no limit */
+} weft_export_options;
+
+/* Makes a folder of a checkpoint's weights, or of a run's latest one's: of the family that the run came from, else of
+ * the first that has such models. to must be new or empty; on error it is gone. WEFT_INVALID also where no family has
+ * such a model, or a weight does not fit the element type. */
+weft_status weft_export(const char *checkpoint, const char *to, const weft_export_options *options,
+                        weft_error *error) WEFT_CHECKED;
+
+#endif

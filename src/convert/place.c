@@ -1,0 +1,52 @@
+#include "convert/place.h"
+
+#include "base/file.h"
+#include "convert/family.h"
+
+weft_status weft_place_check(const char *path, weft_error *error)
+{
+    weft_arena arena;
+    const char **names = NULL;
+    size_t count = 0;
+    if (!weft_path_exists(path)) return WEFT_OK;
+    weft_arena_init(&arena);
+    weft_status status = weft_folder_list(path, &arena, &names, &count, error);
+    weft_arena_fini(&arena);
+    if (status == WEFT_OK && count > 0) FAIL(error, WEFT_INVALID, "%s: is not empty: name a new folder", path);
+    return status;
+}
+
+weft_status weft_place_write(const char *folder, const char *name, const weft_text *text, weft_error *error)
+{
+    weft_text path;
+    weft_text_init(&path);
+    weft_text_add(&path, "%s/%s", folder, name);
+    weft_status status = weft_text_check(text, error);
+    if (status == WEFT_OK) status = weft_text_check(&path, error);
+    if (status == WEFT_OK) status = weft_file_write(weft_text_get(&path), weft_text_get(text), text->length, error);
+    weft_text_fini(&path);
+    return status;
+}
+
+static weft_status copy_file(const char *from, const char *to, const char *name, weft_error *error)
+{
+    weft_text path, bytes;
+    weft_text_init(&path);
+    weft_text_init(&bytes);
+    weft_text_add(&path, "%s/%s", from, name);
+    weft_status status = weft_text_check(&path, error);
+    if (status == WEFT_OK && weft_path_exists(weft_text_get(&path))) {
+        status = weft_file_read(weft_text_get(&path), &bytes, error);
+        if (status == WEFT_OK) status = weft_place_write(to, name, &bytes, error);
+    }
+    weft_text_fini(&bytes);
+    weft_text_fini(&path);
+    return status;
+}
+
+weft_status weft_place_copy(const char *from, const char *to, bool config, weft_error *error)
+{
+    if (config) TRY(copy_file(from, to, "config.json", error));
+    for (const char *const *name = weft_folder_files; *name; name++) TRY(copy_file(from, to, *name, error));
+    return WEFT_OK;
+}

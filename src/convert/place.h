@@ -1,0 +1,21 @@
+/*
+ * Folders that are made whole or not at all, and files that are copied into them. Internal to convert/.
+ *
+ * Threads: one.
+ */
+#ifndef WEFT_CONVERT_PLACE_H
+#define WEFT_CONVERT_PLACE_H
+
+#include "base/text.h"
+
+/* WEFT_INVALID unless nothing has this name, or an empty folder. */
+weft_status weft_place_check(const char *path, weft_error *error) WEFT_CHECKED;
+
+/* Copies the files that belong to a folder of Hugging Face, such as are there; to must exist. config: config.json too.
+ */
+weft_status weft_place_copy(const char *from, const char *to, bool config, weft_error *error) WEFT_CHECKED;
+
+weft_status weft_place_write(const char *folder, const char *name, const weft_text *text,
+                             weft_error *error) WEFT_CHECKED;
+
+#endif
