@@ -34,6 +34,7 @@ typedef struct transport_case {
     bool (*run)(weft_transport *transport, char *why);
     void (*after)(int32_t rank); /* frees what had to stay until the endpoint was destroyed; NULL: nothing had */
     bool at_once;                /* a transport that delays what it is told cannot pass it */
+    bool ends_busy; /* transfers are under way at its end: where MPI may still write stays until the process ends */
 } transport_case;
 
 extern const transport_case transport_cases[];

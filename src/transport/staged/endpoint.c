@@ -226,15 +226,26 @@ static weft_status attach(weft_transport *transport, struct weft_device *device,
     return WEFT_OK;
 }
 
-/* The inner endpoint first: until it is gone, a message may arrive in a place. */
+/* Whether the inner transport has a piece still, as after an error. */
+static bool has_travelling(const weft_staged *s)
+{
+    for (int32_t i = 0; i < s->lane_count; i++)
+        for (int k = 0; k < WEFT_STAGED_PLACES; k++)
+            if (s->lanes[i].places[k].state == WEFT_STAGED_TRAVELS) return true;
+    return false;
+}
+
+/* The inner endpoint first: until it is gone, a message may arrive in a place. MPI takes back neither what has begun to
+ * arrive nor its part of a gather, and writes to a place until the process ends: then the places stay. */
 static void destroy(weft_transport *transport)
 {
     weft_staged *s = (weft_staged *)transport;
     if (!s) return;
+    bool stays = has_travelling(s);
     if (s->over.inner) s->over.inner->operations->destroy(s->over.inner);
     if (s->device) {
         weft_staged_finish_copies(s);
-        s->device->operations->release(s->device, s->pinned);
+        if (!stays) s->device->operations->release(s->device, s->pinned);
         s->device->operations->events_destroy(s->device, s->lane_limit * WEFT_STAGED_PLACES, s->events);
     }
     weft_free(s->requests);
