@@ -135,16 +135,13 @@ static weft_status report(const weft_arguments *arguments, const weft_schedule *
     return status;
 }
 
-static weft_status prove(const weft_arguments *arguments, weft_error *error)
+static weft_status prove(const weft_arguments *arguments, const weft_lower_options *lower, int64_t cap,
+                         weft_error *error)
 {
-    int64_t cap = 0;
     weft_schedule *schedule = NULL;
     weft_program *program = NULL;
-    weft_lower_options lower = {0};
-    TRY(weft_arguments_int(arguments, "memory-cap", 0, 1, INT64_MAX, &cap, error));
-    TRY(weft_cli_sharding(arguments, &lower, error));
     TRY(weft_cli_schedule(arguments, 0, &schedule, error));
-    weft_status status = weft_program_create(schedule, &lower, &program, error);
+    weft_status status = weft_program_create(schedule, lower, &program, error);
     if (status == WEFT_OK) status = weft_program_verify(program, error);
     if (status == WEFT_OK) status = report(arguments, schedule, program, cap, error);
     weft_program_destroy(program);
@@ -171,7 +168,11 @@ static weft_status print_refusal(const weft_error *reason, weft_error *error)
 static weft_status run(const weft_arguments *arguments, int *out_exit, weft_error *error)
 {
     (void)out_exit;
-    weft_status status = prove(arguments, error);
+    int64_t cap = 0;
+    weft_lower_options lower = {0};
+    TRY(weft_arguments_int(arguments, "memory-cap", 0, 1, INT64_MAX, &cap, error));
+    TRY(weft_cli_sharding(arguments, &lower, error));
+    weft_status status = prove(arguments, &lower, cap, error);
     if (status != WEFT_INVALID || !weft_arguments_has(arguments, "json")) return status;
     weft_error unwritten;
     status = print_refusal(error, &unwritten);
