@@ -31,10 +31,9 @@ static void details(weft_text *out)
 {
     weft_text_add(
         out,
-        "The operand is a run folder (its latest checkpoint) or a checkpoint. FOLDER gets config.json, safetensors "
-        "and,\n"
-        "of a run that came from such a folder, the tokenizer's files; it is of the family that the run came from,\n"
-        "else of the first of gpt2, llama, mistral, qwen2, qwen3 and starcoder2 that has such models.\n");
+        "The operand is a run folder (its latest checkpoint) or a checkpoint. FOLDER gets config.json, safetensors\n"
+        "and, of a run that came from such a folder, the tokenizer's files; it is of the family that the run came\n"
+        "from, else of the first of gpt2, llama, mistral, qwen2, qwen3 and starcoder2 that has such models.\n");
 }
 
 static const weft_option options[] = {

@@ -26,4 +26,14 @@ void weft_at_once_copy_out(weft_device *device, weft_stream *stream, void *pinne
 weft_status weft_at_once_write(weft_device *device, void *to, const void *host, size_t bytes, weft_error *error);
 weft_status weft_at_once_read(weft_device *device, void *host, const void *from, size_t bytes, weft_error *error);
 
+/* All of them, as members of a table of operations. */
+#define WEFT_AT_ONCE_OPERATIONS                                                                                        \
+    .memory = weft_at_once_memory, .stream_create = weft_at_once_stream_create,                                        \
+    .stream_destroy = weft_at_once_stream_destroy, .stream_wait = weft_at_once_stream_wait,                            \
+    .events_create = weft_at_once_events_create, .events_destroy = weft_at_once_events_destroy,                        \
+    .event_record = weft_at_once_event_record, .event_wait = weft_at_once_event_wait,                                  \
+    .event_done = weft_at_once_event_done, .event_time = weft_at_once_event_time,                                      \
+    .event_due = weft_at_once_event_time, .copy_in = weft_at_once_copy_in, .copy_out = weft_at_once_copy_out,          \
+    .write = weft_at_once_write, .read = weft_at_once_read
+
 #endif

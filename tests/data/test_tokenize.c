@@ -20,6 +20,41 @@ static void encode_all(const weft_text *texts, size_t count, weft_token_list *ou
 
 enum { TEXTS = 7, SKIPPED = 12 };
 
+/* The same lines by gzip and by Zstandard. */
+static void expect_packed(const weft_text *lines)
+{
+    gzFile packed = gzopen(test_path("lines.jsonl.gz"), "wb");
+    assert_int_equal(gzwrite(packed, lines->bytes, (unsigned)lines->length), lines->length);
+    gzclose(packed);
+    const char *gzip[] = {test_path("lines.jsonl.gz")};
+    tokenizing_run(tokenizing_options(gzip, 1, "of-gzip"));
+    tokenizing_expect_same("of-texts", "of-gzip", ".bin");
+
+    size_t room = ZSTD_compressBound(lines->length);
+    char *bytes = malloc(room + SKIPPED);
+    memcpy(bytes, "\x50\x2a\x4d\x18\4\0\0\0four", SKIPPED); /* a frame that says nothing of the text */
+    size_t length = SKIPPED + ZSTD_compress(bytes + SKIPPED, room, lines->bytes, lines->length, 1);
+    const char *zstandard[] = {test_put("lines.ndjson.zst", bytes, length)};
+    tokenizing_run(tokenizing_options(zstandard, 1, "of-zstandard"));
+    tokenizing_expect_same("of-texts", "of-zstandard", ".bin");
+    const char *cut[] = {test_put("cut.jsonl.zst", bytes, length / 2)};
+    tokenizing_refuse(tokenizing_options(cut, 1, "of-cut"), "cut.jsonl.zst: is cut short");
+    free(bytes);
+}
+
+static void expect_piped(const char *path)
+{
+    int kept = dup(STDIN_FILENO);
+    assert_non_null(freopen(path, "rb", stdin));
+    const char *standard[] = {"-"};
+    weft_tokenize_options piped = tokenizing_options(standard, 1, "of-pipe");
+    piped.pieces.format = WEFT_PASSAGES_JSONL;
+    tokenizing_run(piped);
+    tokenizing_expect_same("of-texts", "of-pipe", ".idx");
+    assert_int_equal(dup2(kept, STDIN_FILENO), STDIN_FILENO);
+    close(kept);
+}
+
 /* Text files of a folder, one of them longer than several batches; the same as JSONL, packed or not, and from a pipe.
  */
 static void test_forms(void **state)
@@ -54,40 +89,14 @@ static void test_forms(void **state)
     tokenizing_expect_same("of-texts", "of-lines", ".bin");
     tokenizing_expect_same("of-texts", "of-lines", ".idx");
 
-    gzFile packed = gzopen(test_path("lines.jsonl.gz"), "wb");
-    assert_int_equal(gzwrite(packed, lines.bytes, (unsigned)lines.length), lines.length);
-    gzclose(packed);
-    const char *gzip[] = {test_path("lines.jsonl.gz")};
-    tokenizing_run(tokenizing_options(gzip, 1, "of-gzip"));
-    tokenizing_expect_same("of-texts", "of-gzip", ".bin");
-
-    size_t room = ZSTD_compressBound(lines.length);
-    char *bytes = malloc(room + SKIPPED);
-    memcpy(bytes, "\x50\x2a\x4d\x18\4\0\0\0four", SKIPPED); /* a frame that says nothing of the text */
-    size_t length = SKIPPED + ZSTD_compress(bytes + SKIPPED, room, lines.bytes, lines.length, 1);
-    const char *zstandard[] = {test_put("lines.ndjson.zst", bytes, length)};
-    tokenizing_run(tokenizing_options(zstandard, 1, "of-zstandard"));
-    tokenizing_expect_same("of-texts", "of-zstandard", ".bin");
-    const char *cut[] = {test_put("cut.jsonl.zst", bytes, length / 2)};
-    tokenizing_refuse(tokenizing_options(cut, 1, "of-cut"), "cut.jsonl.zst: is cut short");
-    free(bytes);
-
-    int kept = dup(STDIN_FILENO);
-    assert_non_null(freopen(jsonl[0], "rb", stdin));
-    const char *standard[] = {"-"};
-    weft_tokenize_options piped = tokenizing_options(standard, 1, "of-pipe");
-    piped.pieces.format = WEFT_PASSAGES_JSONL;
-    tokenizing_run(piped);
-    tokenizing_expect_same("of-texts", "of-pipe", ".idx");
-    assert_int_equal(dup2(kept, STDIN_FILENO), STDIN_FILENO);
-    close(kept);
-
+    expect_packed(&lines);
+    expect_piped(jsonl[0]);
     weft_text_fini(&lines);
     weft_token_list_fini(&wanted);
     for (int i = 0; i < TEXTS; i++) weft_text_fini(&texts[i]);
 }
 
-/* What the tokenizing_tokenizer puts round a text stands round the whole of it, in however many pieces or parts it is
+/* What the tokenizer puts round a text stands round the whole of it, in however many pieces or parts it is
  * read. */
 static void test_begin(void **state)
 {
