@@ -13,11 +13,12 @@
 #include <cmocka.h>
 
 static test_subject subjects[] = {{"reference", WEFT_FP32}, {"reference", WEFT_BF16}, {"cpu", WEFT_FP32},
-                                  {"cpu", WEFT_BF16},       {"deferred", WEFT_FP32},  {"deferred", WEFT_BF16}};
+                                  {"cpu", WEFT_BF16},       {"deferred", WEFT_FP32},  {"deferred", WEFT_BF16},
+                                  {"cuda", WEFT_FP32},      {"cuda", WEFT_BF16}};
 
 static const weft_device_kind *kind_or_skip(const test_subject *subject)
 {
-    const weft_device_kind *kind = weft_device_kind_find(subject->name);
+    const weft_device_kind *kind = kind_here(subject->name);
     if (kind == NULL) skip();
     return kind;
 }
@@ -476,11 +477,14 @@ static void test_names(void **state)
     {                                                                                                                  \
         .name = #test " " label, .test_func = test, .initial_state = &subjects[index]                                  \
     }
-#define ALL_KINDS(test) CASE(test, "reference fp32", 0), CASE(test, "cpu fp32", 2), CASE(test, "deferred fp32", 4)
+#define ALL_KINDS(test)                                                                                                \
+    CASE(test, "reference fp32", 0), CASE(test, "cpu fp32", 2), CASE(test, "deferred fp32", 4),                        \
+        CASE(test, "cuda fp32", 6)
 #define ALL_SUBJECTS(test)                                                                                             \
-    ALL_KINDS(test), CASE(test, "reference bf16", 1), CASE(test, "cpu bf16", 3), CASE(test, "deferred bf16", 5)
+    ALL_KINDS(test), CASE(test, "reference bf16", 1), CASE(test, "cpu bf16", 3), CASE(test, "deferred bf16", 5),       \
+        CASE(test, "cuda bf16", 7)
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kinds),
@@ -498,5 +502,6 @@ int main(void)
         ALL_SUBJECTS(test_sticky_error),
         ALL_KINDS(test_instances_in_threads),
     };
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
