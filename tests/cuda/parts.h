@@ -145,9 +145,11 @@ struct pending_copy {
     size_t bytes;
     bool filled, done;
     int group;
+    const char *token; /* tells that it is there */
 };
 struct fiber {
     void *stack = nullptr, *context = nullptr, *logical = nullptr;
+    void *copier = nullptr; /* the logical thread that its asynchronous copies are */
     uint3 thread = {};
     fiber_state state = fiber_state::ended;
     emulator_place place = {};
