@@ -15,7 +15,7 @@ void weft_cuda_keep(weft_cuda *cuda, const char *what, cudaError_t error)
 {
     if (error == cudaSuccess || cuda->base.error.status != WEFT_OK) return;
     const char *advice = what == NULL && !cuda->waits ? "; WEFT_CUDA_SYNC=1 in the environment names it" : "";
-    if (error == cudaErrorNoKernelImageForDevice) advice = "; weft was not built for this GPU (cuda_architectures)";
+    if (error == cudaErrorNoKernelImageForDevice) advice = "; weft was not built for this GPU (gpu_architectures)";
     (void)weft_fail(&cuda->base.error, error == cudaErrorMemoryAllocation ? WEFT_NO_MEMORY : WEFT_FAILED,
                     "device cuda:%d: %s: %s (%s)%s", (int)cuda->index,
                     what != NULL ? what : "an operation that it was given failed", cudaGetErrorString(error),
