@@ -123,12 +123,12 @@ static weft_status create(const weft_device_options *options, weft_device **out,
     return WEFT_OK;
 }
 
-/* A sum's chunk keeps a GPU busy for some ten microseconds. */
+/* 4 MiB: some ten microseconds between GPUs, which hides what it costs to start a transfer and a kernel. */
 const weft_device_kind weft_device_cuda = {
     .name = "cuda",
     .summary = "NVIDIA's GPUs: products by cuBLASLt, own kernels for the rest",
     .alignment = 256,
-    .sum_chunk = (size_t)1 << 23,
+    .sum_chunk = (size_t)1 << 20,
     .count = count_gpus,
     .create = create,
     .linear_workspace = weft_cuda_linear_workspace,
