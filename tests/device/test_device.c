@@ -441,11 +441,11 @@ static void test_names(void **state)
                 {"deferred:2", "deferred", 2}};
     static const struct {
         const char *text, *says;
-    } bad[] = {{"abacus", "no device 'abacus' in this build"},
-               {"abacus:1", "no device 'abacus:1' in this build"},
-               {"", "no device '' in this build"},
-               {":0", "no device ':0' in this build"},
-               {"referenc", "no device 'referenc' in this build"},
+    } bad[] = {{"abacus", "no device 'abacus': there are cpu, cuda and reference"},
+               {"abacus:1", "no device 'abacus:1': there are"},
+               {"", "no device '': there are"},
+               {":0", "no device ':0': there are"},
+               {"referenc", "no device 'referenc': there are"},
                {"reference:0", "there is one reference, without a number: write 'reference', not 'reference:0'"},
                {"reference:", "there is one reference, without a number"},
                {"deferred:3", "no device 'deferred:3': this machine has 3 of deferred, numbered from 0"},
@@ -464,6 +464,10 @@ static void test_names(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(weft_device_parse(bad[i].text, &kind, &index, &error), WEFT_INVALID);
         if (strstr(error.text, bad[i].says) == NULL) fail_msg("'%s': %s", bad[i].text, error.text);
+    }
+    if (weft_device_kind_find("cuda") == NULL) {
+        assert_int_equal(weft_device_parse("cuda:1", &kind, &index, &error), WEFT_INVALID);
+        assert_string_equal(error.text, "no device 'cuda:1' in this build: weft was built without the CUDA toolkit");
     }
     kind = weft_device_kind_find("deferred");
     for (int32_t worker = 0; worker < 7; worker++) {
