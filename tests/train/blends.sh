@@ -1,5 +1,6 @@
 #!/bin/sh
-# Blends, documents and masks: the same bits in every layout, and when a run is resumed in another one.
+# Blends, documents and masks: the same bits in every layout, and when a run is resumed in another one; so are the losses of
+# each source, and what is trained besides the cross entropy. Usage: blends.sh WEFT [mpi]
 . "$(dirname "$0")/common.sh"
 
 # Documents of a few lines each, in a folder and behind a token that ends them.
@@ -12,10 +13,11 @@ done
 head -c 30000 "$work/corpus.txt" > "$work/lines.txt"
 sources="data.sources=[{path: $work/some, weight: 0.3}, {path: $work/lines.txt, weight: 1.7}]"
 
+launcher=
 run() { # NAME ARGUMENTS...
     name=$1
     shift
-    timeout 120 "$weft" train "$work/run.yaml" "$sources" run.steps=6 optimizer.decay=constant data.end_of_text=10 \
+    timeout 120 $launcher "$weft" train "$work/run.yaml" "$sources" run.steps=6 optimizer.decay=constant data.end_of_text=10 \
         run.folder="$work/$name" "$@" > "$work/$name.log" 2>&1 || die "$name: $(tail -n 1 "$work/$name.log")"
 }
 
@@ -88,7 +90,13 @@ run more-p "$@" parallel.pipeline=2 parallel.loops=2 recompute=full
 run more-s "$@" parallel.pipeline=2 parallel.schedule=zb-h1 run.steps=3
 run more-s "$@" --resume
 run more-t "$@" parallel.tensor=2
-for layout in p s; do
+layouts="p s"
+if [ "${2:-local}" = mpi ]; then
+    launcher="mpirun -n 2" layouts="p s m"
+    run more-m "$@" parallel.pipeline=2 transport=mpi
+    launcher=
+fi
+for layout in $layouts; do
     "$weft" compare "$work/more" "$work/more-$layout" > "$work/difference" || die "more-$layout: $(cat "$work/difference")"
     by_source more
     by_source "more-$layout"
