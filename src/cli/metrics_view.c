@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -268,18 +269,32 @@ static void add_table(const weft_metrics_view *view, const weft_chart_plot *plot
     }
 }
 
-static void add_hint(const weft_run_metrics *run, const weft_chart_screen *screen, weft_text *out)
+/* The losses by source of the last step that has them; of many sources the first ones. */
+static void add_sources(const weft_run_metrics *run, const weft_chart_screen *screen, weft_text *out)
 {
+    enum { MOST_SHOWN = 8 };
+    const char *text = weft_text_get(&run->sources);
+    const weft_metrics_line line = {.sources = text, .sources_end = text + run->sources.length};
+    weft_metrics_source source = {.name = NULL};
     weft_text_add(out, "note: ");
     add_name(run, screen->unicode, out);
-    weft_text_add(out, ": has losses by source, too (--key loss_by_source)\n");
+    weft_text_add(out, ": last losses by source");
+    for (int shown = 0; weft_metrics_source_next(&line, &source) && shown < MOST_SHOWN; shown++) {
+        weft_text_add(out, shown ? ", " : ": ");
+        add_printable(source.name, source.length, screen->unicode, out);
+        if (isfinite(source.value))
+            weft_text_add(out, " %.5g", source.value);
+        else
+            weft_text_add(out, " -");
+    }
+    weft_text_add(out, " (--key loss_by_source)\n");
 }
 
 static void add_notes(const weft_metrics_view *view, const weft_chart_screen *screen, weft_text *out)
 {
     for (int i = 0; i < view->count; i++) {
         const weft_run_metrics *run = &view->runs[i];
-        if (run->has_sources && view->key == WEFT_METRICS_LOSS) add_hint(run, screen, out);
+        if (run->sources.length > 0 && view->key == WEFT_METRICS_LOSS) add_sources(run, screen, out);
         int64_t empty = run->source ? 0 : run->empty; /* a step need not have a source */
         if (run->damaged == 0 && empty == 0) continue;
         weft_text_add(out, "note: ");

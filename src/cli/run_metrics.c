@@ -35,6 +35,12 @@ static double take_sources(weft_run_metrics *it, const weft_metrics_line *line)
     return NAN;
 }
 
+static void keep_sources(weft_run_metrics *it, const weft_metrics_line *line)
+{
+    it->sources.length = 0;
+    weft_text_add_bytes(&it->sources, line->sources, (size_t)(line->sources_end - line->sources));
+}
+
 static void take_line(weft_run_metrics *it, const char *line, size_t length)
 {
     weft_metrics_line read;
@@ -48,7 +54,7 @@ static void take_line(weft_run_metrics *it, const char *line, size_t length)
     *last = read.step;
     if (read.step < it->from) return;
     bool by_source = it->key == WEFT_METRICS_LOSS_BY_SOURCE;
-    it->has_sources = it->has_sources || read.sources;
+    if (read.sources) keep_sources(it, &read);
     double value = by_source ? take_sources(it, &read) : read.values[it->key];
     if (isfinite(value))
         weft_series_add(read.evaluation ? &it->evaluations : &it->steps, read.step, value);
@@ -85,6 +91,7 @@ static weft_status read_on(weft_run_metrics *it, weft_error *error)
         TRY(weft_text_check(&it->rest, error));
         take_lines(it);
         TRY(weft_text_check(&it->names, error));
+        TRY(weft_text_check(&it->sources, error));
     }
 }
 
@@ -99,7 +106,7 @@ static weft_status begin(weft_run_metrics *it, weft_error *error)
     it->read = 0;
     it->rest.length = 0;
     it->skips = false;
-    it->has_sources = false;
+    it->sources.length = 0;
     it->lines = it->damaged = it->empty = it->last_step = it->last_evaluation = 0;
     weft_series_clear(&it->steps);
     weft_series_clear(&it->evaluations);
@@ -125,6 +132,7 @@ weft_status weft_run_metrics_open(weft_run_metrics *metrics, const char *operand
     *metrics = (weft_run_metrics){.operand = operand, .key = key, .source = source, .from = from, .descriptor = -1};
     weft_text_init(&metrics->rest);
     weft_text_init(&metrics->names);
+    weft_text_init(&metrics->sources);
     TRY(find(metrics, error));
     TRY(weft_series_init(&metrics->steps, smooth, error));
     TRY(weft_series_init(&metrics->evaluations, key == WEFT_METRICS_BITS_PER_BYTE ? smooth : 0, error));
@@ -142,6 +150,7 @@ void weft_run_metrics_close(weft_run_metrics *metrics)
     shut(metrics);
     weft_series_fini(&metrics->evaluations);
     weft_series_fini(&metrics->steps);
+    weft_text_fini(&metrics->sources);
     weft_text_fini(&metrics->names);
     weft_text_fini(&metrics->rest);
 }

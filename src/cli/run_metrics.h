@@ -19,7 +19,7 @@ typedef struct weft_run_metrics {
     const char *source; /* of loss_by_source, as lines have it; NULL: none, and names fills with those that there are */
     weft_text names;    /* a line each */
     int source_count;   /* of them */
-    bool has_sources;   /* some step has a loss_by_source */
+    weft_text sources;  /* what the last step that has a loss_by_source has there */
     int64_t from;       /* the first step that counts */
     int descriptor;
     dev_t device; /* which file it is: one that is resumed is another */

@@ -110,3 +110,6 @@ held_out() { sed -n 's/.*"evaluation":true.*"loss":\([^,]*\),.*/\1/p' "$work/$1/
 "$weft" evaluate "$work/more" > "$work/evaluated" 2>&1 || die "$(cat "$work/evaluated")"
 grep -q "$(printf '%.6f' "$(held_out more)")" "$work/evaluated" || die "held out $(held_out more): $(cat "$work/evaluated")"
 ok "z-loss and label smoothing have the same bits in every layout, and the held-out loss is without them"
+run more-s "$@" loss.z=0.02 run.steps=7 --resume
+grep -q 'note: loss.z is 0.02, the checkpoint was trained with 0.01' "$work/more-s.log" || die "a resumed run trains something else unsaid"
+ok "what else is trained from a checkpoint on is said"
