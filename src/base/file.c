@@ -59,6 +59,14 @@ void weft_map_fini(weft_map *map)
     *map = (weft_map){0};
 }
 
+/* Whole pages: those at both ends are of the map too. */
+void weft_map_release(const void *bytes, size_t count)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)bytes / page * page;
+    uintptr_t end = ((uintptr_t)bytes + count + page - 1) / page * page;
+    if (count > 0) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 weft_status weft_file_read(const char *path, weft_text *out, weft_error *error)
 {
     int descriptor;
