@@ -118,6 +118,8 @@ typedef struct weft_config {
         int64_t warmup, decay,
             decay_steps; /* decay: weft_config_decay; decay_steps: of wsd, 0 = a fifth of the steps */
         double beta1, beta2, epsilon, weight_decay, clip; /* clip 0: none */
+        double skip;                                      /* a z-score; 0: no step is skipped */
+        int64_t skip_window, skip_in_a_row;               /* steps it is of; so many skipped end the run */
         const char *frozen;                               /* patterns of names, separated by blanks */
     } optimizer;
     struct {

@@ -90,6 +90,7 @@ static weft_status report_unclipped(weft_loop *loop, weft_error *error)
 
 static weft_status check(weft_loop *loop, const weft_step_scalars *scalars, weft_error *error)
 {
+    if (loop->skip.z > 0) return WEFT_OK;
     TRY(check_losses(loop, "loss", error));
     if (!scalars->nonfinite) return WEFT_OK;
     return loop->job->config->optimizer.clip > 0 ? weft_loop_diagnose(loop, error) : report_unclipped(loop, error);
@@ -104,4 +105,25 @@ weft_status weft_loop_check_step(weft_loop *loop, const weft_step_scalars *scala
 weft_status weft_loop_check_held_out(const weft_loop *loop, weft_error *error)
 {
     return check_losses(loop, "held-out loss", error);
+}
+
+/* The weights are those from before the row, in the checkpoints too. */
+weft_status weft_loop_check_skipped(const weft_loop *loop, const weft_step_scalars *scalars, weft_error *error)
+{
+    long long step = (long long)loop->worker->step, row = (long long)loop->skip.in_a_row;
+    double limit = 0;
+    if (!scalars->skipped || row < loop->job->config->optimizer.skip_in_a_row) return WEFT_OK;
+    bool of_loss = weft_skip_cause(loop->loss, scalars, &limit) == WEFT_SKIPPED_LOSS;
+    char saved[96] = "there is no checkpoint: start again", figure[64] = "that is not finite";
+    if (loop->saved > 0)
+        snprintf(saved, sizeof saved, "the latest checkpoint is that of step %lld: resume", (long long)loop->saved);
+    if (isfinite(limit))
+        snprintf(figure, sizeof figure, "of %.4g, where %.4g was the most", of_loss ? loop->loss : scalars->norm,
+                 limit);
+    weft_fail(error, WEFT_FAILED,
+              "step %lld: %lld steps in a row were skipped, this one for a %s %s; the weights are those of step %lld; "
+              "%s, with a lower optimizer.learning_rate, or where the data are right a higher optimizer.skip or "
+              "optimizer.skip_in_a_row",
+              step, row, of_loss ? "loss" : "gradient norm", figure, step - row, saved);
+    return weft_loop_known(loop, error);
 }

@@ -118,8 +118,10 @@ typedef struct weft_norm_all {
 
 typedef struct weft_metrics {
     const float *own;    /* of this worker */
-    float *all;          /* of all workers; comes out after the program */
+    float *all;          /* (count) of all workers; comes out after the program */
     const size_t *bytes; /* (workers) */
+    int64_t count;
+    weft_step_scalars *judged; /* where it is written whether UPDATE does anything; NULL: it does */
 } weft_metrics;
 
 typedef struct weft_instruction {

@@ -7,6 +7,7 @@
 #define WEFT_TRAIN_LOOP_PARTS_H
 
 #include "train/input.h"
+#include "train/skip.h"
 #include "train/worker.h"
 
 /* What ranks tell each other after every step. */
@@ -51,6 +52,7 @@ typedef struct weft_loop {
     int64_t own_bytes, bytes;     /* of text that these targets stand for; 0: not known */
     int64_t posed_targets;        /* of the batch that the step runs on */
     double loss;                  /* of the last step */
+    weft_skip skip;               /* what the next steps are judged by */
     bool stop, troubled;          /* as of the last exchange: any rank wishes it, has met it */
     weft_error trouble;           /* this rank's first; WEFT_OK: none */
     bool diverged;                /* it is that the held-out loss is not finite */
@@ -93,9 +95,12 @@ weft_status weft_loop_feed(weft_loop *loop, int64_t step, double busy, const cha
 void weft_loop_pose(weft_loop *loop, int64_t step, double learning_rate);
 double weft_loop_sum_losses(const weft_loop *loop); /* of the whole batch */
 
-/* finite.c: whether a program's losses, or what else a step has computed, are numbers; collective. */
+/* finite.c: whether a program's losses, or what else a step has computed, are numbers; collective. Steps that may be
+ * skipped need not be, but fail when there have been too many in a row. */
 weft_status weft_loop_check_held_out(const weft_loop *loop, weft_error *error) WEFT_CHECKED;
 weft_status weft_loop_check_step(weft_loop *loop, const weft_step_scalars *scalars, weft_error *error) WEFT_CHECKED;
+weft_status weft_loop_check_skipped(const weft_loop *loop, const weft_step_scalars *scalars,
+                                    weft_error *error) WEFT_CHECKED;
 /* Ends rank 0's message of something not finite: which checkpoint is from before it, as far as that is known, and what
  * to try. weights: how many steps are in those that gave it. Returns error->status. */
 weft_status weft_loop_advise(const weft_loop *loop, int64_t weights, weft_error *error);

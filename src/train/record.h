@@ -4,11 +4,15 @@
 
 #include "program/program.h"
 
+typedef enum weft_skipped { WEFT_NOT_SKIPPED, WEFT_SKIPPED_LOSS, WEFT_SKIPPED_NORM } weft_skipped;
+
 typedef struct weft_step_record {
     int64_t step, steps; /* this one, counted from 1; all */
     double loss;         /* mean over target tokens, nats */
     double gradient_norm, learning_rate;
-    double seconds; /* of the step */
+    weft_skipped skipped; /* optimizer.skip: whether, and for which figure, the step has changed nothing */
+    double limit;         /* that figure's, of a step that was skipped; NAN where the figure is not finite */
+    double seconds;       /* of the step */
     double tokens_per_second;
     double flops_per_second, peak; /* model flops by docs/metrics.md; measured peak of all workers, 0 when unknown */
     double seconds_left;
