@@ -232,8 +232,7 @@ typedef struct weft_device_operations {
     void (*norm_finish)(weft_device *device, weft_stream *stream, int64_t blocks, const double *sums,
                         weft_step_scalars *scalars);
     /* After norm_finish. The loss of the step is the sum of (count) losses, added in ascending order in double, over
-     * scalars->targets; writes skipped: 0 when it is at most loss_limit and the norm at most norm_limit. What is not a
-     * number is neither. */
+     * scalars->targets; writes skipped: 0 when it is finite and at most loss_limit, and the norm at most norm_limit. */
     void (*judge)(weft_device *device, weft_stream *stream, int64_t count, const float *losses,
                   weft_step_scalars *scalars);
     /* AdamW with decoupled decay (Loshchilov and Hutter, arXiv 1711.05101), PyTorch's order of operations. Reads

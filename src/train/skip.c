@@ -64,7 +64,7 @@ void weft_skip_take(weft_skip *skip, double loss, const weft_step_scalars *scala
 weft_skipped weft_skip_cause(double loss, const weft_step_scalars *scalars, double *out_limit)
 {
     if (!scalars->skipped) return WEFT_NOT_SKIPPED;
-    bool of_loss = !(loss <= scalars->loss_limit);
+    bool of_loss = !isfinite(loss) || loss > scalars->loss_limit;
     *out_limit = of_loss ? scalars->loss_limit : scalars->norm_limit;
     if (!isfinite(of_loss ? loss : scalars->norm)) *out_limit = (double)NAN;
     return of_loss ? WEFT_SKIPPED_LOSS : WEFT_SKIPPED_NORM;

@@ -50,7 +50,8 @@ void weft_cpu_judge(weft_device *device, weft_stream *stream, int64_t count, con
     if (!weft_cpu_begins(device)) return;
     double sum = 0.0;
     for (int64_t i = 0; i < count; i++) sum += (double)losses[i];
-    bool passes = sum / scalars->targets <= scalars->loss_limit && scalars->norm <= scalars->norm_limit;
+    double loss = sum / scalars->targets;
+    bool passes = isfinite(loss) && loss <= scalars->loss_limit && scalars->norm <= scalars->norm_limit;
     scalars->skipped = passes ? 0 : 1;
     weft_cpu_between(device);
 }

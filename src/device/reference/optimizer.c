@@ -48,7 +48,8 @@ void reference_judge(weft_device *device, weft_stream *stream, int64_t count, co
     if (!reference_begin(device)) return;
     double sum = 0.0;
     for (int64_t i = 0; i < count; i++) sum += (double)losses[i];
-    bool passes = sum / scalars->targets <= scalars->loss_limit && scalars->norm <= scalars->norm_limit;
+    double loss = sum / scalars->targets;
+    bool passes = isfinite(loss) && loss <= scalars->loss_limit && scalars->norm <= scalars->norm_limit;
     scalars->skipped = passes ? 0 : 1;
     reference_end(device);
 }
