@@ -268,7 +268,8 @@ weft_status weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpo
     for (size_t i = 0; i < tensor->count && columns > 0; i++) {
         const weft_stored_piece *piece = &tensor->pieces[i];
         weft_extent_copy(&piece->extent, piece->values, &wanted, out);
-        weft_map_release(piece->values, (size_t)(piece->extent.rows * piece->extent.columns) * sizeof *out);
+        weft_safetensors_release(piece->holder, piece->values,
+                                 (size_t)(piece->extent.rows * piece->extent.columns) * sizeof *out);
     }
     return WEFT_OK;
 }

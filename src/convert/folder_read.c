@@ -14,36 +14,41 @@ typedef struct block {
     int64_t row, rows, column, columns;
 } block;
 
-/* What was read of a tensor and has not been released. */
-static void release(const unsigned char **since, const unsigned char *now, size_t least)
+/* What was read of a file and has not been released. */
+typedef struct trail {
+    const weft_safetensors *file;
+    const unsigned char *since;
+} trail;
+
+static void leave(trail *behind, const unsigned char *now, size_t least)
 {
-    if ((size_t)(now - *since) < least) return;
-    weft_map_release(*since, (size_t)(now - *since));
-    *since = now;
+    if ((size_t)(now - behind->since) < least) return;
+    weft_safetensors_release(behind->file, behind->since, (size_t)(now - behind->since));
+    behind->since = now;
 }
 
-static void take_rows(const weft_part *part, block b, int64_t width, float *out)
+static void take_rows(const weft_folder *folder, const weft_part *part, block b, int64_t width, float *out)
 {
     if (b.columns == width) b = (block){0, 1, b.row * width, b.rows * width};
     size_t element = weft_element_bytes(part->entry->element);
     const unsigned char *at = part->entry->data;
     at += (size_t)(b.row * width + b.column) * element;
-    const unsigned char *since = at;
+    trail behind = {folder->files[part->file].tensors, at};
     for (int64_t r = 0; r < b.rows; r++) {
         weft_element_to_float(part->entry->element, at, (size_t)b.columns, out + r * b.columns);
-        release(&since, at + (size_t)b.columns * element, r + 1 < b.rows ? SPAN : 1);
+        leave(&behind, at + (size_t)b.columns * element, r + 1 < b.rows ? SPAN : 1);
         at += (size_t)width * element;
     }
 }
 
 /* Rows of the tensor are columns of the parameter: of each a run, which goes down a column of the block. */
-static void take_turned(const weft_part *part, block b, float *out)
+static void take_turned(const weft_folder *folder, const weft_part *part, block b, float *out)
 {
     size_t element = weft_element_bytes(part->entry->element);
     int64_t width = part->entry->shape[1];
     const unsigned char *at = part->entry->data;
     at += (size_t)(b.column * width + b.row) * element;
-    const unsigned char *since = at;
+    trail behind = {folder->files[part->file].tensors, at};
     float run[CHUNK];
     for (int64_t c = 0; c < b.columns; c++) {
         for (int64_t r = 0; r < b.rows; r += CHUNK) {
@@ -51,7 +56,7 @@ static void take_turned(const weft_part *part, block b, float *out)
             weft_element_to_float(part->entry->element, at + (size_t)r * element, (size_t)count, run);
             for (int64_t i = 0; i < count; i++) out[(r + i) * b.columns + c] = run[i];
         }
-        release(&since, at + (size_t)b.rows * element, c + 1 < b.columns ? SPAN : 1);
+        leave(&behind, at + (size_t)b.rows * element, c + 1 < b.columns ? SPAN : 1);
         at += (size_t)width * element;
     }
 }
@@ -76,7 +81,7 @@ static weft_status check_tied(const weft_folder *folder, const block *b, int64_t
     for (int64_t i = 0; i < b->rows * b->columns;) {
         block piece = {b->row + i / b->columns, 1, b->column + i % b->columns, b->columns - i % b->columns};
         if (piece.columns > CHUNK) piece.columns = CHUNK;
-        take_rows(&folder->tied, piece, width, other);
+        take_rows(folder, &folder->tied, piece, width, other);
         for (int64_t k = 0; k < piece.columns; k++, i++)
             if (memcmp(&other[k], &values[i], sizeof *other) != 0)
                 FAIL(error, WEFT_INVALID,
@@ -100,9 +105,9 @@ static weft_status read_block(const weft_folder *folder, const weft_parameter *p
         block own = {low - parts[p].first, high - low, wanted->column, wanted->columns};
         float *values = out + (low - wanted->row) * wanted->columns;
         if (parts[p].transposed)
-            take_turned(&parts[p], own, values);
+            take_turned(folder, &parts[p], own, values);
         else
-            take_rows(&parts[p], own, parameter->shape[1], values);
+            take_rows(folder, &parts[p], own, parameter->shape[1], values);
         TRY(check_finite(folder, parameter, &parts[p], &own, values, error));
     }
     bool embedding = folder->tied.entry && strcmp(parameter->name, "embedding.token") == 0;

@@ -6,6 +6,7 @@
 #include "convert/convert.h"
 #include "convert/place.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct weft_weights {
@@ -32,12 +33,9 @@ typedef struct weights_kind {
 
 static bool holds(const char *folder, const char *name)
 {
-    weft_text path;
-    weft_text_init(&path);
-    weft_text_add(&path, "%s/%s", folder, name);
-    bool there = weft_path_exists(weft_text_get(&path));
-    weft_text_fini(&path);
-    return there;
+    char path[4200];
+    int length = snprintf(path, sizeof path, "%s/%s", folder, name);
+    return length < (int)sizeof path && weft_path_exists(path);
 }
 
 static bool has_tokenizer(const char *folder)
