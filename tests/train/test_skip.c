@@ -207,19 +207,27 @@ static void check_update(test_suite *self, const pair *it, int step, int skipped
     test_suite_check(self, skipped == 0 || apart_from(it, p, step) > 3e-3, "update", "counts the steps skipped");
 }
 
-/* Every step of a run by its checkpoints. */
+#define KEPT "checkpoint.every=1", MODEL, "optimizer.warmup=0", "optimizer.decay=constant"
+
+/* Every step of a run by its checkpoints, and one more that skips none any more but counts those that were. */
 static void check_steps(test_suite *self)
 {
-    static const char *const kept[] = {"checkpoint.every=1", MODEL, "optimizer.warmup=0", "optimizer.decay=constant",
-                                       NULL};
-    test_run run = test_suite_baseline(self, 1, 1, "fp32", kept);
+    static const char *const kept[] = {KEPT, NULL}, *const more[] = {KEPT, "run.steps=37", "optimizer.skip=0", NULL};
+    static const test_layout layout = {"gpipe", 1, 1, 1, "none", "once", 1, "fp32", "none", 1};
+    test_run run = test_suite_baseline(self, 1, 1, "fp32", kept), longer = run;
     int skipped = 0;
-    for (int step = 2; step <= STEPS; step++) {
+    weft_error error;
+    longer.model = more;
+    longer.resume = true;
+    weft_status status = test_layout_train(&longer, self->corpus, &layout, "local", 0, &error);
+    test_suite_check(self, status == WEFT_OK, "a step that skips none", error.text);
+    for (int step = 2; step <= (status == WEFT_OK ? STEPS + 1 : STEPS); step++) {
         pair it;
+        bool skips = step <= STEPS && run.skipped[step];
         open_pair(&run, step, &it);
-        check_moved(self, &it, run.skipped[step] != WEFT_NOT_SKIPPED);
-        skipped += run.skipped[step] != WEFT_NOT_SKIPPED;
-        if (!run.skipped[step]) check_update(self, &it, step, skipped);
+        check_moved(self, &it, skips);
+        skipped += skips;
+        if (!skips) check_update(self, &it, step, skipped);
         close_pair(&it);
     }
     test_suite_check(self, skipped >= 2, run.folder, "skips too little to tell");
