@@ -114,6 +114,9 @@ typedef struct weft_config {
             tokens; /* M, sequences a micro-batch, tokens a sequence (T; 0 = model.context) */
     } batch;
     struct {
+        double z, label_smoothing; /* 0: none */
+    } loss;
+    struct {
         double learning_rate, minimum; /* minimum: share of learning_rate at the end of decay */
         int64_t warmup, decay,
             decay_steps; /* decay: weft_config_decay; decay_steps: of wsd, 0 = a fifth of the steps */

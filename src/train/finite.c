@@ -49,8 +49,8 @@ static weft_status check_losses(const weft_loop *loop, const char *which, weft_e
     const weft_job *job = loop->job;
     int32_t last = job->stage_count - 1;
     int64_t M = job->config->batch.microbatches;
-    for (int64_t i = 0; i < job->data * M; i++) {
-        if (isfinite(loop->worker->host.losses[i])) continue;
+    for (int64_t i = 0; i < weft_loop_microbatches(loop); i++) {
+        if (isfinite(weft_loop_losses(loop, i)[0])) continue;
         weft_fail(error, WEFT_FAILED, "rank %d, step %lld, stage %d, micro-batch %lld: the %s is not finite",
                   weft_world_number(job, (weft_coordinates){job->stages[last].rank, (int32_t)(i / M), 0}),
                   (long long)loop->worker->step, last, (long long)(i % M), which);

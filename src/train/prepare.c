@@ -74,6 +74,7 @@ weft_status weft_loop_prepare(weft_loop *loop, int32_t rank, weft_error *error)
     TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->controls, &loop->controls, error));
     TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->bubble, &loop->bubble, error));
     TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->answers, &loop->answers, error));
+    TRY(weft_loop_prepare_losses(loop, error));
     if (loop->worker->train) TRY(weft_loop_prepare_timing(loop, error));
     const weft_checkpoint_state *state = loop->resumed ? weft_checkpoint_get_state(loop->resumed) : NULL;
     TRY(weft_skip_init(&loop->skip, job->config, state, &loop->arena, error));
