@@ -67,6 +67,8 @@ void rig_check(const model_rig *rig); /* no sticky error */
  */
 void rig_step(model_rig *rig, const rig_plan *plan, int64_t M, const int32_t *tokens, const int32_t *targets,
               float *losses);
+/* A tied model's two accumulators become one, in the embedding's. */
+void rig_join_tied(model_rig *rig);
 
 /* Loss of one micro-batch by a forward-only run. */
 float rig_loss(model_rig *rig, const rig_plan *plan, const int32_t *tokens, const int32_t *targets);

@@ -177,15 +177,6 @@ static void check_logits(model_rig *rig, const rig_plan *plan, const oracle_file
     release(expected);
 }
 
-/* A tied model's two accumulators become one, in the embedding's. */
-static void join_tied(model_rig *rig)
-{
-    const weft_parameter *last = &rig->parameters[rig->count - 1];
-    if (!last->tied) return;
-    const void *parts[] = {rig->gradient[0], rig->gradient[rig->count - 1]};
-    rig->device->operations->sum(rig->device, NULL, WEFT_FP32, last->elements, 2, parts, rig->gradient[0]);
-}
-
 typedef struct adam {
     float **moment1, **moment2; /* (count) */
     double *sums;
@@ -279,7 +270,7 @@ static void train(model_rig *rig, const rig_plan *plan, const oracle_file *file,
         loss /= (double)counted;
         if (!(fabs(loss - (double)losses[step]) <= 1e-4 * (double)losses[step]))
             fail_msg("loss of step %lld: %.7g, not %.7g", (long long)step, loss, (double)losses[step]);
-        join_tied(rig);
+        rig_join_tied(rig);
         if (step == 0) check_tensors(rig, file, "gradient/", rig->gradient);
         double norm = optimizer_step(&optimizer, rig, step + 1);
         assert_true(fabs(norm - (double)norms[step]) <= 1e-4 * (double)norms[step]);
