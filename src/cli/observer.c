@@ -175,11 +175,11 @@ static weft_status on_step(void *context, const weft_step_record *record, weft_e
     TRY(weft_event_file_step(&self->events, record, error));
     double now = weft_clock_seconds(), pause = self->terminal ? 0.1 : seconds_between_lines;
     bool edge = record->step == self->start.resumed_step + 1 || record->step == record->steps;
-    if (!edge && now - self->last_line < pause) return WEFT_OK;
+    if (!edge && !record->skipped && now - self->last_line < pause) return WEFT_OK;
     self->last_line = now;
     self->line.length = 0;
     weft_report_progress(record, &self->line);
-    show(self, record->step == record->steps);
+    show(self, record->step == record->steps || record->skipped);
     return WEFT_OK;
 }
 

@@ -112,7 +112,10 @@ typedef struct weft_step_scalars {
     float clip_factor;              /* written by norm_finish; 1 before */
     float loss_gradient_scale;      /* 1 / target tokens of the whole batch */
     int32_t nonfinite;              /* written by norm_finish: 1 when the norm is not finite */
+    int32_t skipped;                /* written by judge: 1 when the step is to change nothing; 0 before */
     double norm;                    /* written by norm_finish */
+    double targets;                 /* of the whole batch */
+    double loss_limit, norm_limit;  /* what judge lets pass; finite */
 } weft_step_scalars;
 
 enum { WEFT_NORM_BLOCK = 65536 }; /* elements in one block of the gradient norm; a tensor starts a new block */
@@ -256,8 +259,14 @@ typedef struct weft_device_operations {
     /* Adds the sums in index order; writes norm, nonfinite and clip_factor = min(1, clip_norm / (norm + 1e-6)). */
     void (*norm_finish)(weft_device *device, weft_stream *stream, int64_t blocks, const double *sums,
                         weft_step_scalars *scalars);
+    /* After norm_finish. The loss of the step is the sum of (count) losses, one every stride floats, added in ascending
+     * order in double, over scalars->targets; writes skipped: 0 when it is finite and at most loss_limit, and the norm
+     * at most norm_limit. */
+    void (*judge)(weft_device *device, weft_stream *stream, int64_t count, int64_t stride, const float *losses,
+                  weft_step_scalars *scalars);
     /* AdamW with decoupled decay (Loshchilov and Hutter, arXiv 1711.05101), PyTorch's order of operations. Reads
-     * scalars->clip_factor; does nothing when scalars->nonfinite. storage (or NULL) gets the rounded new weights. */
+     * scalars->clip_factor; does nothing when scalars->nonfinite or skipped. storage (or NULL) gets the rounded new
+     * weights. */
     void (*adamw)(weft_device *device, weft_stream *stream, int64_t count, const weft_step_scalars *scalars, bool decay,
                   const float *gradient, float *weight, float *moment1, float *moment2, void *storage);
 } weft_device_operations;

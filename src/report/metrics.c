@@ -11,6 +11,13 @@ static void add_rate(weft_json *json, double rate)
         weft_json_null(json, "learning_rate");
 }
 
+static void add_skipped(weft_json *json, const weft_step_record *record)
+{
+    weft_json_truth(json, "skipped", true);
+    weft_json_text(json, "skipped_for", record->skipped == WEFT_SKIPPED_LOSS ? "loss" : "gradient_norm");
+    weft_json_number(json, "limit", record->limit);
+}
+
 static void add_sources(weft_json *json, const weft_step_record *record)
 {
     weft_json_object(json, "loss_by_source", WEFT_JSON_ROW);
@@ -29,6 +36,7 @@ void weft_report_step_json(const weft_step_record *record, weft_text *out)
     if (record->source_count > 0) add_sources(&json, record);
     weft_json_number(&json, "gradient_norm", record->gradient_norm);
     add_rate(&json, record->learning_rate);
+    if (record->skipped) add_skipped(&json, record);
     weft_json_number(&json, "seconds", record->seconds);
     weft_json_number(&json, "tokens_per_second", record->tokens_per_second);
     weft_json_number(&json, "flops_per_second", record->flops_per_second);

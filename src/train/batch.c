@@ -81,6 +81,7 @@ void weft_loop_pose(weft_loop *loop, int64_t step, double learning_rate)
     loop->worker->step = step;
     loop->posed_targets = loop->targets > 0 ? loop->targets : 1; /* masked, a batch may have nothing to learn */
     const weft_config *config = loop->job->config;
+    int64_t updates = step - loop->skip.skipped; /* the moments have seen no others */
     /* The device's betas: with 1 - 0.999 of one precision and 1 - 0.999^step of another the first steps are off. */
     float beta1 = (float)config->optimizer.beta1, beta2 = (float)config->optimizer.beta2;
     loop->worker->host.posed = (weft_step_scalars){.learning_rate = (float)learning_rate,
@@ -88,9 +89,11 @@ void weft_loop_pose(weft_loop *loop, int64_t step, double learning_rate)
                                                    .beta2 = beta2,
                                                    .epsilon = (float)config->optimizer.epsilon,
                                                    .weight_decay = (float)config->optimizer.weight_decay,
-                                                   .correction1 = (float)(1 - pow((double)beta1, (double)step)),
-                                                   .correction2 = (float)(1 - pow((double)beta2, (double)step)),
+                                                   .correction1 = (float)(1 - pow((double)beta1, (double)updates)),
+                                                   .correction2 = (float)(1 - pow((double)beta2, (double)updates)),
                                                    .clip_norm = (float)config->optimizer.clip,
                                                    .clip_factor = 1,
-                                                   .loss_gradient_scale = 1.0f / (float)loop->posed_targets};
+                                                   .loss_gradient_scale = 1.0f / (float)loop->posed_targets,
+                                                   .targets = (double)loop->posed_targets};
+    weft_skip_pose(&loop->skip, &loop->worker->host.posed);
 }

@@ -7,6 +7,7 @@
 #define WEFT_TRAIN_LOOP_PARTS_H
 
 #include "train/input.h"
+#include "train/skip.h"
 #include "train/worker.h"
 
 /* What ranks tell each other after every step. */
@@ -29,6 +30,7 @@ typedef struct weft_loop {
     const weft_data *data;
     uint64_t fingerprint;           /* of the data as the run found them */
     const weft_checkpoint *resumed; /* or NULL */
+    const weft_weights *weights;    /* what it starts from, or an evaluation is of; else NULL */
     const char *notes;              /* lines for the observer at the start */
 
     weft_transport *transport;  /* owned */
@@ -38,14 +40,14 @@ typedef struct weft_loop {
     weft_timeline measured;
     double *own_begin, *own_end;
     uint64_t clock;
-    weft_start *starts;           /* (workers) */
-    weft_control *controls;       /* (workers) of the last exchange */
-    double *bubble;               /* (workers) */
-    int64_t *answers;             /* (workers) to a question that all ask */
-    double peak;                  /* flop/s of all workers */
-    int64_t steps;                /* the run ends after this one */
-    int64_t start, saved;         /* steps done before this run; the last one in a checkpoint */
-    int64_t sequences;            /* read before this run */
+    weft_start *starts;     /* (workers) */
+    weft_control *controls; /* (workers) of the last exchange */
+    double *bubble;         /* (workers) */
+    int64_t *answers;       /* (workers) to a question that all ask */
+    double peak;            /* flop/s of all workers */
+    int64_t steps;          /* the run ends after this one */
+    int64_t start, saved;   /* steps done before this run, or by the weights evaluated; the last one in a checkpoint */
+    int64_t sequences;      /* read before this run */
     int64_t own_targets, targets; /* of what was read last: of this worker's share, of the whole batch */
     int64_t own_bytes, bytes;     /* of text that these targets stand for; 0: not known */
     int64_t posed_targets;        /* of the batch that the step runs on */
@@ -54,6 +56,7 @@ typedef struct weft_loop {
     weft_source_loss *sources;    /* of rank 0, where there are several: of the last step */
     int32_t source_count;
     int32_t *source_of;  /* (data.sources) which of them each is */
+    weft_skip skip;      /* what the next steps are judged by */
     bool stop, troubled; /* as of the last exchange: any rank wishes it, has met it */
     weft_error trouble;  /* this rank's first; WEFT_OK: none */
     bool diverged;       /* it is that the held-out loss is not finite */
@@ -63,6 +66,9 @@ typedef struct weft_loop {
 
 /* prepare.c: takes memory and weights, and proves that all ranks begin the same run. */
 weft_status weft_loop_prepare(weft_loop *loop, int32_t rank, weft_error *error) WEFT_CHECKED;
+
+/* Once the run folder is there: rank 0 keeps in it what belongs to the weights that the run starts from. */
+weft_status weft_loop_keep_source(weft_loop *loop, weft_error *error) WEFT_CHECKED;
 
 /* together.c */
 /* For an error that every rank has found out by the same exchange: rank 0 keeps it, for the others it becomes
@@ -98,9 +104,12 @@ weft_status weft_loop_prepare_losses(weft_loop *loop, weft_error *error) WEFT_CH
 const float *weft_loop_losses(const weft_loop *loop, int64_t microbatch); /* as the head told them (model.h) */
 void weft_loop_sum_losses(weft_loop *loop, int64_t step);                 /* of a step, into the loop */
 
-/* finite.c: whether a program's losses, or what else a step has computed, are numbers; collective. */
+/* finite.c: whether a program's losses, or what else a step has computed, are numbers; collective. Steps that may be
+ * skipped need not be, but fail when there have been too many in a row. */
 weft_status weft_loop_check_held_out(const weft_loop *loop, weft_error *error) WEFT_CHECKED;
 weft_status weft_loop_check_step(weft_loop *loop, const weft_step_scalars *scalars, weft_error *error) WEFT_CHECKED;
+weft_status weft_loop_check_skipped(const weft_loop *loop, const weft_step_scalars *scalars,
+                                    weft_error *error) WEFT_CHECKED;
 /* Ends rank 0's message of something not finite: which checkpoint is from before it, as far as that is known, and what
  * to try. weights: how many steps are in those that gave it. Returns error->status. */
 weft_status weft_loop_advise(const weft_loop *loop, int64_t weights, weft_error *error);

@@ -85,6 +85,7 @@ weft_status weft_loop_tell_step(weft_loop *loop, int64_t number, const weft_step
                                .seconds_left = mean_seconds * (double)(loop->steps - number),
                                .ranks = job->workers,
                                .bubble = loop->bubble};
+    record.skipped = weft_skip_cause(loop->loss, scalars, &record.limit);
     telling it = {loop, &record};
     return weft_loop_try(loop, "the record of the step", step, &it, error);
 }

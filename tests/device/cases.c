@@ -207,6 +207,8 @@ const operation_case operation_cases[] = {
     {"place_sums", {1003}, ALL},
     {"norm_finish", {1}, ALL},
     {"norm_finish", {17}, ALL},
+    {"judge", {1, 1}, ALL},
+    {"judge", {13, 5}, ALL},
 
     /* count, with decay, with storage */
     {"adamw", {1, 1, 1}, ALL},

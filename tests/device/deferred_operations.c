@@ -118,6 +118,9 @@ OPERATION(place_sums, (ON, int64_t blocks, const int32_t *index, const double *f
 OPERATION(norm_finish, (ON, int64_t blocks, const double *sums, weft_step_scalars *scalars),
           (.numbers = {blocks}, .operands = {sums, scalars}),
           (reference, NULL, NUMBER(0), AT(0), AT(1)))
+OPERATION(judge, (ON, int64_t count, int64_t stride, const float *losses, weft_step_scalars *scalars),
+          (.numbers = {count, stride}, .operands = {losses, scalars}),
+          (reference, NULL, NUMBER(0), NUMBER(1), AT(0), AT(1)))
 OPERATION(adamw, (ON, int64_t count, const weft_step_scalars *scalars, bool decay, const float *gradient, float *weight,
                   float *moment1, float *moment2, void *storage),
           (.numbers = {count, decay}, .operands = {scalars, gradient, weight, moment1, moment2, storage}),
@@ -187,5 +190,6 @@ const weft_device_operations deferred_operations = {
     .square_sums = defer_square_sums,
     .place_sums = defer_place_sums,
     .norm_finish = defer_norm_finish,
+    .judge = defer_judge,
     .adamw = defer_adamw,
 };

@@ -423,6 +423,19 @@ static void norm_finish(weft_device *device, const int64_t *z, void **p, bool ac
     device->operations->norm_finish(device, NULL, z[0], p[0], p[1]);
 }
 
+/* judge: losses, stride */
+static int judge_operands(const int64_t *z, test_operand *out)
+{
+    DESCRIBE({"losses", IN, FLOAT, z[0] * z[1], POSITIVE, 0}, {"scalars", IN_OUT, SCALARS, 1, NORMAL, 0});
+}
+
+static void judge(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
+{
+    (void)accumulate;
+    (void)workspace;
+    device->operations->judge(device, NULL, z[0], z[1], p[0], p[1]);
+}
+
 /* adamw: count, with decay, with storage */
 static int adamw_operands(const int64_t *z, test_operand *out)
 {
@@ -580,6 +593,7 @@ static const test_operation operations[] = {
     {OPERATION(square_sums), .bounds = {1e-12, 0, 1e-12}},
     {OPERATION(place_sums), .bounds = {0, 0, 0}},
     {OPERATION(norm_finish), .bounds = {1e-7, 0, 1e-7}},
+    {OPERATION(judge)},
     {OPERATION(adamw), .bounds = {1e-6, 4e-3, 1e-6}},
 };
 

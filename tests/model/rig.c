@@ -377,6 +377,14 @@ void rig_step(model_rig *rig, const rig_plan *plan, int64_t M, const int32_t *to
     free_cells(rig, plan->stages, M, cells);
 }
 
+void rig_join_tied(model_rig *rig)
+{
+    const weft_parameter *last = &rig->parameters[rig->count - 1];
+    if (!last->tied) return;
+    const void *parts[] = {rig->gradient[0], rig->gradient[rig->count - 1]};
+    rig->device->operations->sum(rig->device, NULL, WEFT_FP32, last->elements, 2, parts, rig->gradient[0]);
+}
+
 static void forward_only(model_rig *rig, const rig_plan *plan, const int32_t *tokens, weft_stage_buffers last)
 {
     stage_cell *cells = calloc((size_t)plan->stages, sizeof *cells);

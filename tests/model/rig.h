@@ -70,6 +70,8 @@ int64_t rig_numbers(const model_rig *rig); /* that a micro-batch's loss is told 
  * as NaN. */
 void rig_step(model_rig *rig, const rig_plan *plan, int64_t M, const int32_t *tokens, const int32_t *targets,
               float *losses);
+/* A tied model's two accumulators become one, in the embedding's. */
+void rig_join_tied(model_rig *rig);
 
 /* Loss of one micro-batch by a forward-only run. */
 float rig_loss(model_rig *rig, const rig_plan *plan, const int32_t *tokens, const int32_t *targets);

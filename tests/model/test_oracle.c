@@ -188,15 +188,6 @@ static void check_logits(model_rig *rig, const rig_plan *plan, const oracle_file
     release(expected);
 }
 
-/* A tied model's two accumulators become one, in the embedding's. */
-static void join_tied(model_rig *rig)
-{
-    const weft_parameter *last = &rig->parameters[rig->count - 1];
-    if (!last->tied) return;
-    const void *parts[] = {rig->gradient[0], rig->gradient[rig->count - 1]};
-    rig->device->operations->sum(rig->device, NULL, WEFT_FP32, last->elements, 2, parts, rig->gradient[0]);
-}
-
 typedef struct adam {
     float **moment1, **moment2; /* (count) */
     double *sums;
@@ -301,7 +292,7 @@ static void train(model_rig *rig, const rig_plan *plan, const oracle_file *file,
         for (int64_t i = 0; i < batch; i++) counted += targets[step * batch + i] >= 0;
         check_loss(file, step, parts, numbers, counted, "losses");
         if (numbers > 1) check_loss(file, step, parts + 1, numbers, counted, "plains");
-        join_tied(rig);
+        rig_join_tied(rig);
         if (step == 0) check_tensors(rig, file, "gradient/", rig->gradient);
         double norm = optimizer_step(&optimizer, rig, step + 1);
         assert_true(fabs(norm - (double)norms[step]) <= 1e-4 * (double)norms[step]);

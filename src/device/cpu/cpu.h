@@ -96,6 +96,7 @@ void weft_cpu_loss_finish(weft_device *, weft_stream *, const weft_loss *, void 
 void weft_cpu_square_sums(weft_device *, weft_stream *, int64_t, const float *, double *);
 void weft_cpu_place_sums(weft_device *, weft_stream *, int64_t, const int32_t *, const double *, double *);
 void weft_cpu_norm_finish(weft_device *, weft_stream *, int64_t, const double *, weft_step_scalars *);
+void weft_cpu_judge(weft_device *, weft_stream *, int64_t, int64_t, const float *, weft_step_scalars *);
 void weft_cpu_adamw(weft_device *, weft_stream *, int64_t, const weft_step_scalars *, bool, const float *, float *,
                     float *, float *, void *);
 

@@ -64,6 +64,8 @@ void emulated_place_sums(weft_device *device, weft_stream *stream, int64_t block
                          const double *from, double *to);
 void emulated_norm_finish(weft_device *device, weft_stream *stream, int64_t blocks, const double *sums,
                           weft_step_scalars *scalars);
+void emulated_judge(weft_device *device, weft_stream *stream, int64_t count, int64_t stride, const float *losses,
+                    weft_step_scalars *scalars);
 void emulated_adamw(weft_device *device, weft_stream *stream, int64_t count, const weft_step_scalars *scalars,
                     bool decay, const float *gradient, float *weight, float *moment1, float *moment2, void *storage);
 

@@ -120,6 +120,11 @@ void emulated_norm_finish(weft_device *device, weft_stream *stream, int64_t bloc
 {
 }
 
+void emulated_judge(weft_device *device, weft_stream *stream, int64_t count, int64_t stride, const float *losses,
+                    weft_step_scalars *scalars)
+{
+}
+
 void emulated_adamw(weft_device *device, weft_stream *stream, int64_t count, const weft_step_scalars *scalars,
                     bool decay, const float *gradient, float *weight, float *moment1, float *moment2, void *storage)
 {
