@@ -48,6 +48,7 @@ static weft_status on_step(void *context, const weft_step_record *record, weft_e
     if (record->step < TEST_RUN_STEPS) {
         run->losses[record->step] = record->loss;
         run->norms[record->step] = record->gradient_norm;
+        run->skipped[record->step] = record->skipped;
     }
     run->steps = record->step;
     if (run->stop_after && record->step >= run->stop_after) run->stop = 1;

@@ -11,6 +11,7 @@ typedef struct test_run {
     const char *device;                                   /* NULL: the configuration's own */
     const char *const *model;                             /* overrides that come first, NULL-terminated; NULL: none */
     double losses[TEST_RUN_STEPS], norms[TEST_RUN_STEPS]; /* by step, from 1 */
+    weft_skipped skipped[TEST_RUN_STEPS];
     double held_out;
     int64_t steps; /* seen by the observer */
     bool resume, poisons;
