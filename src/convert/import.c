@@ -27,7 +27,7 @@ static weft_status read_values(void *context, const void *data, size_t count, co
     while (it->at + 1 < it->count && it->first[it->at + 1] <= element) it->at++;
     int64_t from = element - it->first[it->at], wanted = (int64_t)(count / sizeof(float));
     if (wanted > PIECE) wanted = PIECE;
-    TRY(weft_folder_read(it->folder, &it->parameters[it->at], from, from + wanted, it->values, error));
+    TRY(weft_folder_read(it->folder, &it->parameters[it->at], from, 1, wanted, it->values, error));
     *out = it->values;
     *out_count = (size_t)wanted * sizeof(float);
     return WEFT_OK;
@@ -121,25 +121,13 @@ static weft_status write_config(const weft_folder *folder, const char *run, cons
     return status;
 }
 
-static weft_status copy_source(const weft_folder *folder, const char *run, weft_error *error)
-{
-    weft_text path;
-    weft_text_init(&path);
-    weft_text_add(&path, "%s/source", run);
-    weft_status status = weft_text_check(&path, error);
-    if (status == WEFT_OK) status = weft_folder_create(weft_text_get(&path), error);
-    if (status == WEFT_OK) status = weft_place_copy(folder->path, weft_text_get(&path), true, error);
-    weft_text_fini(&path);
-    return status;
-}
-
 static weft_status make_run(const weft_folder *folder, const char *run, const char *yaml, weft_error *error)
 {
     weft_checkpoint_file file;
     const weft_checkpoint_state state = {.step = 0};
     TRY(weft_checkpoint_begin(run, 0, error));
     TRY(write_weights(folder, run, &file, error));
-    TRY(copy_source(folder, run, error));
+    TRY(weft_place_keep(folder->path, run, error));
     TRY(write_config(folder, run, yaml, error));
     return weft_checkpoint_publish(run, &state, yaml, &file, 1, 0, error);
 }

@@ -15,6 +15,13 @@ weft_status weft_place_check(const char *path, weft_error *error) WEFT_CHECKED;
  */
 weft_status weft_place_copy(const char *from, const char *to, bool config, weft_error *error) WEFT_CHECKED;
 
+/* Appends RUN/source, where a checkpoint's run has one; else nothing. */
+void weft_place_source(const char *checkpoint, weft_text *out);
+
+/* Copies config.json and the other files of a folder to RUN/source, in place of those that are there. from may be NULL:
+ * there is none. */
+weft_status weft_place_keep(const char *from, const char *run, weft_error *error) WEFT_CHECKED;
+
 weft_status weft_place_write(const char *folder, const char *name, const weft_text *text,
                              weft_error *error) WEFT_CHECKED;
 

@@ -30,7 +30,8 @@ static weft_status no_such_device(const char *text, size_t length, weft_error *e
 {
     for (size_t i = 0; i < sizeof optional / sizeof *optional; i++) {
         if (strlen(optional[i].name) == length && memcmp(optional[i].name, text, length) == 0)
-            FAIL(error, WEFT_INVALID, "this weft was built without %s, which has device '%s'", optional[i].needs, text);
+            FAIL(error, WEFT_INVALID, "no device '%s' in this build: weft was built without %s", text,
+                 optional[i].needs);
     }
     FAIL(error, WEFT_INVALID, "no device '%s': there are cpu, cuda and reference", text);
 }

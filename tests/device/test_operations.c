@@ -500,12 +500,12 @@ static void test_attention_packed(void **state)
 static void test_attention_skips(void **state)
 {
     static const int64_t sizes[][MAX_SIZES] = {
-        {2, 512, 2, 1, 16, 0, 2}, {2, 512, 2, 1, 16, 100}, {1, 400, 2, 1, 16, 40}};
+        {2, 512, 2, 1, 16, 0, 2}, {2, 512, 2, 1, 16, 100}, {1, 400, 2, 1, 16, 40}, {1, 400, 2, 1, 64, 100, 2}};
     static const char *const operations[] = {"attention_forward", "attention_backward"};
     enum { BLOCK = 128, FROM = 256, TO = 384 };
     const test_subject *subject = *state;
     const weft_device_kind *kind = kind_or_skip(subject);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 2 * (int)(sizeof sizes / sizeof sizes[0]); i++) {
         test_trial clean, spoiled;
         trial_init(&clean, operations[i % 2], sizes[i / 2], subject->element);
         const int64_t T = sizes[i / 2][1];

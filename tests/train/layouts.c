@@ -1,9 +1,11 @@
 #include "layouts.h"
 
 #include "base/file.h"
+#include "base/text.h"
 #include "checkpoint/checkpoint.h"
 #include "transport/transport.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +48,7 @@ static weft_status on_step(void *context, const weft_step_record *record, weft_e
     if (record->step < TEST_RUN_STEPS) {
         run->losses[record->step] = record->loss;
         run->norms[record->step] = record->gradient_norm;
+        run->skipped[record->step] = record->skipped;
     }
     run->steps = record->step;
     if (run->stop_after && record->step >= run->stop_after) run->stop = 1;
@@ -205,6 +208,16 @@ bool test_suite_begin(test_suite *suite, const char *transport, const char *fold
     return true;
 }
 
+bool test_suite_begin_arguments(test_suite *suite, int argc, char **argv)
+{
+    int64_t stride = 1;
+    if (argc != 3 && argc != 4) return false;
+    if (argc == 4 && (!weft_parse_int(argv[3], &stride) || stride < 1 || stride > INT_MAX)) return false;
+    if (!test_suite_begin(suite, argv[1], argv[2])) return false;
+    suite->stride = (int)stride;
+    return true;
+}
+
 int test_suite_end(test_suite *suite)
 {
     if (strcmp(suite->transport, "mpi") == 0) weft_mpi_finish();
@@ -224,9 +237,15 @@ bool test_suite_fits(const test_suite *suite, const test_layout *l)
     return suite->workers == 0 || l->data * l->pipeline * tensor_of(l) == suite->workers;
 }
 
+bool test_suite_takes(test_suite *suite, const test_layout *l)
+{
+    return test_suite_fits(suite, l) && (suite->stride == 0 || suite->seen++ % suite->stride == 0);
+}
+
 test_run test_suite_baseline(test_suite *suite, int data, int tensor, const char *element, const char *const *model)
 {
-    test_run run = {.model = model, .device = suite->device ? "reference" : NULL};
+    const char *device = suite->baseline ? suite->baseline : "reference";
+    test_run run = {.model = model, .device = suite->device ? device : NULL};
     weft_error error;
     test_layout l = {"gpipe", data, 1, 1, "none", "once", 2, element, "none", tensor};
     snprintf(run.folder, sizeof run.folder, "%s/baseline-%d-%d-%s-%s-%d", suite->folder, data, tensor, element,
@@ -256,7 +275,7 @@ void test_suite_compare(test_suite *suite, const test_layout *l, const char *con
     char name[256], why[512] = "";
     test_run run = {.model = model, .poisons = true, .device = suite->device};
     weft_error error;
-    if (!test_suite_fits(suite, l)) return;
+    if (!test_suite_takes(suite, l)) return;
     test_layout_name(l, name, sizeof name);
     snprintf(run.folder, sizeof run.folder, "%s/%s-%s%s-%d", suite->folder, suite->transport, name,
              model ? model[0] : "", suite->turn);
@@ -288,6 +307,27 @@ void test_suite_shards(test_suite *suite, const test_run *base, test_layout l, t
                 l.buffers = buffers;
                 run(suite, &l, base);
             }
+}
+
+void test_suite_pipelines(test_suite *suite, const test_run *base, int data, int tensor, const char *element,
+                          test_suite_function *run)
+{
+    for (int i = 0; i < TEST_PIPELINES; i++) {
+        test_layout layout = {.schedule = test_pipelines[i].schedule,
+                              .data = data,
+                              .pipeline = test_pipelines[i].pipeline,
+                              .loops = test_pipelines[i].loops,
+                              .shard = "none",
+                              .reduce = "once",
+                              .buffers = 1,
+                              .element = element,
+                              .recompute = i % 2 ? "full" : "none",
+                              .tensor = tensor};
+        if (data > 1)
+            test_suite_shards(suite, base, layout, run);
+        else
+            run(suite, &layout, base);
+    }
 }
 
 void test_suite_widths(test_suite *suite, const char *const *model, const int (*widths)[2], size_t count)

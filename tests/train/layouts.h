@@ -11,6 +11,7 @@ typedef struct test_run {
     const char *device;                                   /* NULL: the configuration's own */
     const char *const *model;                             /* overrides that come first, NULL-terminated; NULL: none */
     double losses[TEST_RUN_STEPS], norms[TEST_RUN_STEPS]; /* by step, from 1 */
+    weft_skipped skipped[TEST_RUN_STEPS];
     double held_out;
     int64_t steps; /* seen by the observer */
     bool resume, poisons;
@@ -68,18 +69,24 @@ typedef struct test_suite {
     const char *transport, *folder;
     char corpus[512];
     int32_t process, workers; /* workers 0: any number */
+    int stride, seen;         /* every stride-th of the layouts seen that fit is run; 0 stands for 1 */
     int turn;                 /* counts runs of one layout, for their folders */
-    const char *device;       /* what layouts run on, NULL: the configuration's; baselines run on reference then */
+    const char *device;       /* what layouts run on, NULL: the configuration's */
+    const char *baseline;     /* what baselines run on where device is set, NULL: reference */
     int passed, failed;
 } test_suite;
 
 /* Starts MPI for transport mpi; makes the folder and the process's corpus in it. */
 bool test_suite_begin(test_suite *suite, const char *transport, const char *folder);
+/* The same from a program's arguments: TRANSPORT FOLDER [STRIDE]. */
+bool test_suite_begin_arguments(test_suite *suite, int argc, char **argv);
 /* Prints the counts. Returns the program's exit status. */
 int test_suite_end(test_suite *suite);
 void test_suite_check(test_suite *suite, bool good, const char *name, const char *why);
 /* Whether there are as many workers as the layout wants. */
 bool test_suite_fits(const test_suite *suite, const test_layout *layout);
+/* Whether it fits and its turn has come. */
+bool test_suite_takes(test_suite *suite, const test_layout *layout);
 
 /* The run of an element type and a model at these widths on one pipeline rank without sharding, as threads: every
  * process makes its own. */
@@ -100,6 +107,11 @@ extern const test_pipeline test_pipelines[TEST_PIPELINES];
 /* What is done with a layout, with the baseline's model. */
 typedef void test_suite_function(test_suite *suite, const test_layout *layout, const test_run *base);
 void test_suite_compare_model(test_suite *suite, const test_layout *layout, const test_run *base);
+
+/* Calls the function for these pipelines at these widths, with every kind of sharding where there are several
+ * data-parallel workers, every other one with recomputation. */
+void test_suite_pipelines(test_suite *suite, const test_run *base, int data, int tensor, const char *element,
+                          test_suite_function *run);
 
 /* Calls the function for every kind of sharding, both reductions, and one and two buffers where these matter. */
 void test_suite_shards(test_suite *suite, const test_run *base, test_layout layout, test_suite_function *run);

@@ -116,6 +116,14 @@ static void test_shared_weights(void **state)
     check_all(tied, 1, 2);
 }
 
+/* Updates that wait for the losses of all. */
+static void test_skipped_steps(void **state)
+{
+    (void)state;
+    static const char *const skips[] = {"optimizer.skip=6", "optimizer.skip_window=2", "model.tied=true", NULL};
+    check_all(skips, 1, 1);
+}
+
 static void test_shards(void **state)
 {
     (void)state;
@@ -126,6 +134,6 @@ static void test_shards(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_pipelines_alone), cmocka_unit_test(test_shared_weights),
-                                       cmocka_unit_test(test_shards)};
+                                       cmocka_unit_test(test_skipped_steps), cmocka_unit_test(test_shards)};
     return cmocka_run_group_tests(tests, test_place_set_up, test_place_tear_down);
 }

@@ -15,7 +15,7 @@ void weft_cuda_keep(weft_cuda *cuda, const char *what, cudaError_t error)
 {
     if (error == cudaSuccess || cuda->base.error.status != WEFT_OK) return;
     const char *advice = what == NULL && !cuda->waits ? "; WEFT_CUDA_SYNC=1 in the environment names it" : "";
-    if (error == cudaErrorNoKernelImageForDevice) advice = "; weft was not built for this GPU (cuda_architectures)";
+    if (error == cudaErrorNoKernelImageForDevice) advice = "; weft was not built for this GPU (gpu_architectures)";
     (void)weft_fail(&cuda->base.error, error == cudaErrorMemoryAllocation ? WEFT_NO_MEMORY : WEFT_FAILED,
                     "device cuda:%d: %s: %s (%s)%s", (int)cuda->index,
                     what != NULL ? what : "an operation that it was given failed", cudaGetErrorString(error),
@@ -123,12 +123,12 @@ static weft_status create(const weft_device_options *options, weft_device **out,
     return WEFT_OK;
 }
 
-/* A sum's chunk keeps a GPU busy for some ten microseconds. */
+/* 4 MiB: some ten microseconds between GPUs, which hides what it costs to start a transfer and a kernel. */
 const weft_device_kind weft_device_cuda = {
     .name = "cuda",
     .summary = "NVIDIA's GPUs: products by cuBLASLt, own kernels for the rest",
     .alignment = 256,
-    .sum_chunk = (size_t)1 << 23,
+    .sum_chunk = (size_t)1 << 20,
     .count = count_gpus,
     .create = create,
     .linear_workspace = weft_cuda_linear_workspace,

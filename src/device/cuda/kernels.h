@@ -73,19 +73,21 @@ cudaError_t weft_cuda_add(const weft_cuda_call *call, int64_t count, const void 
 cudaError_t weft_cuda_sum(const weft_cuda_call *call, weft_element element, int64_t count, int32_t parts,
                           const void *const *from, void *out);
 cudaError_t weft_cuda_round(const weft_cuda_call *call, int64_t count, const float *from, void *to);
-cudaError_t weft_cuda_cross_entropy(const weft_cuda_call *call, int64_t N, int64_t V, void *logits,
+cudaError_t weft_cuda_cross_entropy(const weft_cuda_call *call, const weft_loss *loss, void *logits,
                                     const int32_t *targets, const weft_step_scalars *scalars, bool gradient,
-                                    float *loss);
-cudaError_t weft_cuda_loss_part(const weft_cuda_call *call, int64_t N, int64_t V, int32_t first, const void *logits,
+                                    float *out);
+cudaError_t weft_cuda_loss_part(const weft_cuda_call *call, const weft_loss *loss, const void *logits,
                                 const int32_t *targets, float *stats);
-cudaError_t weft_cuda_loss_finish(const weft_cuda_call *call, int64_t N, int64_t V, int32_t first, int32_t parts,
-                                  void *logits, const int32_t *targets, const float *stats,
-                                  const weft_step_scalars *scalars, bool gradient, float *loss);
+cudaError_t weft_cuda_loss_finish(const weft_cuda_call *call, const weft_loss *loss, void *logits,
+                                  const int32_t *targets, const float *stats, const weft_step_scalars *scalars,
+                                  bool gradient, float *out);
 cudaError_t weft_cuda_square_sums(const weft_cuda_call *call, int64_t count, const float *gradient, double *sums);
 cudaError_t weft_cuda_place_sums(const weft_cuda_call *call, int64_t blocks, const int32_t *index, const double *from,
                                  double *to);
 cudaError_t weft_cuda_norm_finish(const weft_cuda_call *call, int64_t blocks, const double *sums,
                                   weft_step_scalars *scalars);
+cudaError_t weft_cuda_judge(const weft_cuda_call *call, int64_t count, int64_t stride, const float *losses,
+                            weft_step_scalars *scalars);
 cudaError_t weft_cuda_adamw(const weft_cuda_call *call, int64_t count, const weft_step_scalars *scalars, bool decay,
                             const float *gradient, float *weight, float *moment1, float *moment2, void *storage);
 

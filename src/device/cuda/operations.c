@@ -35,20 +35,22 @@ OPERATION(add, (ON, int64_t count, const void *a, const void *b, void *out), wef
 OPERATION(sum, (ON, weft_element element, int64_t count, int32_t parts, const void *const *from, void *out),
           weft_cuda_sum(CALL, element, count, parts, from, out))
 OPERATION(round, (ON, int64_t count, const float *from, void *to), weft_cuda_round(CALL, count, from, to))
-OPERATION(cross_entropy, (ON, int64_t N, int64_t V, void *logits, const int32_t *targets, const weft_step_scalars *scalars,
-                          bool gradient, float *loss),
-          weft_cuda_cross_entropy(CALL, N, V, logits, targets, scalars, gradient, loss))
-OPERATION(loss_part, (ON, int64_t N, int64_t V, int32_t first, const void *logits, const int32_t *targets, float *stats),
-          weft_cuda_loss_part(CALL, N, V, first, logits, targets, stats))
-OPERATION(loss_finish, (ON, int64_t N, int64_t V, int32_t first, int32_t parts, void *logits, const int32_t *targets, const float *stats,
-                        const weft_step_scalars *scalars, bool gradient, float *loss),
-          weft_cuda_loss_finish(CALL, N, V, first, parts, logits, targets, stats, scalars, gradient, loss))
+OPERATION(cross_entropy, (ON, const weft_loss *loss, void *logits, const int32_t *targets, const weft_step_scalars *scalars,
+                          bool gradient, float *out),
+          weft_cuda_cross_entropy(CALL, loss, logits, targets, scalars, gradient, out))
+OPERATION(loss_part, (ON, const weft_loss *loss, const void *logits, const int32_t *targets, float *stats),
+          weft_cuda_loss_part(CALL, loss, logits, targets, stats))
+OPERATION(loss_finish, (ON, const weft_loss *loss, void *logits, const int32_t *targets, const float *stats,
+                        const weft_step_scalars *scalars, bool gradient, float *out),
+          weft_cuda_loss_finish(CALL, loss, logits, targets, stats, scalars, gradient, out))
 OPERATION(square_sums, (ON, int64_t count, const float *gradient, double *sums),
           weft_cuda_square_sums(CALL, count, gradient, sums))
 OPERATION(place_sums, (ON, int64_t blocks, const int32_t *index, const double *from, double *to),
           weft_cuda_place_sums(CALL, blocks, index, from, to))
 OPERATION(norm_finish, (ON, int64_t blocks, const double *sums, weft_step_scalars *scalars),
           weft_cuda_norm_finish(CALL, blocks, sums, scalars))
+OPERATION(judge, (ON, int64_t count, int64_t stride, const float *losses, weft_step_scalars *scalars),
+          weft_cuda_judge(CALL, count, stride, losses, scalars))
 OPERATION(adamw, (ON, int64_t count, const weft_step_scalars *scalars, bool decay, const float *gradient, float *weight,
                   float *moment1, float *moment2, void *storage),
           weft_cuda_adamw(CALL, count, scalars, decay, gradient, weight, moment1, moment2, storage))
@@ -162,5 +164,6 @@ const weft_device_operations weft_cuda_operations = {
     .square_sums = launch_square_sums,
     .place_sums = launch_place_sums,
     .norm_finish = launch_norm_finish,
+    .judge = launch_judge,
     .adamw = launch_adamw,
 };

@@ -69,6 +69,32 @@ cudaError_t weft_cuda_norm_finish(const weft_cuda_call *call, int64_t blocks, co
     return cudaLaunchKernelEx(&config, norm_finish_kernel, blocks, sums, scalars);
 }
 
+/* One block: all fetch, the first thread adds in ascending order. */
+__global__ void __launch_bounds__(THREADS)
+    judge_kernel(int64_t count, int64_t stride, const float *losses, weft_step_scalars *scalars)
+{
+    extern __shared__ __align__(16) unsigned char weft_shared[];
+    float *fetched = (float *)weft_shared;
+    double sum = 0.0;
+    for (int64_t first = 0; first < count; first += THREADS) {
+        if (first + threadIdx.x < count) fetched[threadIdx.x] = losses[(first + threadIdx.x) * stride];
+        __syncthreads();
+        for (int i = 0; i < THREADS && first + i < count && threadIdx.x == 0; i++) sum += (double)fetched[i];
+        __syncthreads();
+    }
+    if (threadIdx.x != 0) return;
+    const double loss = sum / scalars->targets;
+    const bool passes = isfinite(loss) && loss <= scalars->loss_limit && scalars->norm <= scalars->norm_limit;
+    scalars->skipped = passes ? 0 : 1;
+}
+
+cudaError_t weft_cuda_judge(const weft_cuda_call *call, int64_t count, int64_t stride, const float *losses,
+                            weft_step_scalars *scalars)
+{
+    const cudaLaunchConfig_t config = weft_cuda_grid(call, 1, 1, THREADS, THREADS * sizeof(float));
+    return cudaLaunchKernelEx(&config, judge_kernel, count, stride, losses, scalars);
+}
+
 /* The weight is computed from the moments as stored, so that a step repeated from a checkpoint gives the same bits. */
 template <class T>
 __global__ void __launch_bounds__(THREADS)
@@ -78,7 +104,7 @@ __global__ void __launch_bounds__(THREADS)
     enum { N = weft_pack<float>::N };
     const weft_step_scalars s = *scalars;
     const int64_t at = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N, left = count - at;
-    if (left <= 0 || s.nonfinite != 0) return;
+    if (left <= 0 || s.nonfinite != 0 || s.skipped != 0) return;
     const float shrink = decay ? 1.0f - s.learning_rate * s.weight_decay : 1.0f;
     const float step = s.learning_rate / s.correction1, root = sqrtf(s.correction2);
     const weft_pack<float> gradients = weft_load(gradient + at, left, wide);
