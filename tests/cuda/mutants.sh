@@ -9,7 +9,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 calls='__syncthreads\(\)|__syncwarp\(\)|copy_async_wait<[0-9]+>\(\)|cuda(StreamWaitEvent|EventRecord|StreamSynchronize|EventSynchronize)\('
 
-for part in include src tests bench meson.build meson_options.txt; do cp -R "$root/$part" "$work/"; done
+for part in include src tests bench tools meson.build meson_options.txt; do cp -R "$root/$part" "$work/"; done
 meson setup "$work/build" "$work" -Dcuda=disabled -Dmpi=disabled -Dwerror=false -Donednn=disabled >"$work/log" 2>&1 ||
     { cat "$work/log"; exit 1; }
 
