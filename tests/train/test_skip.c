@@ -53,10 +53,11 @@ static bool has(const int32_t *targets, int64_t count, int32_t wanted)
     return false;
 }
 
-static void spoil(weft_device *device, int64_t N, const int32_t *targets, void *logits, float *loss)
+/* With recomputation the loss is that of a pass without a gradient. */
+static void spoil(weft_device *device, int64_t N, const int32_t *targets, void *logits, bool gradient, float *loss)
 {
     if (has(targets, N, NO_LOSS)) *loss = NAN;
-    if (has(targets, N, NO_GRADIENT)) reference_put(device->element, logits, 0, (double)NAN);
+    if (gradient && has(targets, N, NO_GRADIENT)) reference_put(device->element, logits, 0, (double)NAN);
 }
 
 /* The same arguments as those of device.h. */
@@ -70,7 +71,7 @@ void __wrap_reference_cross_entropy(LOSS_ARGUMENTS, LOSS_RESULTS);
 void __wrap_reference_cross_entropy(LOSS_ARGUMENTS, LOSS_RESULTS)
 {
     __real_reference_cross_entropy(device, stream, loss, logits, targets, scalars, gradient, out);
-    if (gradient) spoil(device, loss->rows, targets, logits, out);
+    spoil(device, loss->rows, targets, logits, gradient, out);
 }
 
 void __real_reference_loss_finish(LOSS_ARGUMENTS, const float *stats, LOSS_RESULTS);
@@ -79,7 +80,7 @@ void __wrap_reference_loss_finish(LOSS_ARGUMENTS, const float *stats, LOSS_RESUL
 void __wrap_reference_loss_finish(LOSS_ARGUMENTS, const float *stats, LOSS_RESULTS)
 {
     __real_reference_loss_finish(device, stream, loss, logits, targets, stats, scalars, gradient, out);
-    if (gradient) spoil(device, loss->rows, targets, logits, out);
+    spoil(device, loss->rows, targets, logits, gradient, out);
 }
 
 /* Mean and z standard deviations of the last WINDOW of the values, as a textbook has them. */
