@@ -94,16 +94,15 @@ static weft_status read_config(weft_weights *weights, int64_t context, weft_erro
 static weft_status find_files(weft_weights *weights, weft_error *error)
 {
     weft_text source;
-    const char *tokenizer = weights->trained.data.tokenizer;
+    const char *own = weights->trained.data.tokenizer;
     weft_text_init(&source);
     weft_place_source(weights->path, &source);
     weft_status status = weft_text_check(&source, error);
     if (status == WEFT_OK && source.length > 0)
         status = weft_arena_text(&weights->arena, weft_text_get(&source), &weights->files, error);
     weft_text_fini(&source);
-    if (!*tokenizer) return status;
-    bool kept = !weft_path_exists(tokenizer) && weights->files && has_tokenizer(weights->files);
-    weights->tokenizer = kept ? weights->files : tokenizer;
+    bool kept = weights->files && has_tokenizer(weights->files);
+    weights->tokenizer = kept && !(*own && weft_path_exists(own)) ? weights->files : *own ? own : NULL;
     return status;
 }
 
@@ -214,7 +213,21 @@ weft_status weft_weights_read(const weft_weights *weights, const weft_parameter 
     return weights->kind->read(weights, parameter, from, rows, columns, out, error);
 }
 
+static weft_status keep(const weft_weights *weights, const char *source, weft_error *error)
+{
+    TRY(weft_place_clear(source, error));
+    if (!weights->files) return WEFT_OK;
+    TRY(weft_folder_create(source, error));
+    return weft_place_copy(weights->files, source, true, error);
+}
+
 weft_status weft_weights_keep(const weft_weights *weights, const char *run, weft_error *error)
 {
-    return weft_place_keep(weights->files, run, error);
+    weft_text source;
+    weft_text_init(&source);
+    weft_text_add(&source, "%s/source", run);
+    weft_status status = weft_text_check(&source, error);
+    if (status == WEFT_OK) status = keep(weights, weft_text_get(&source), error);
+    weft_text_fini(&source);
+    return status;
 }

@@ -4,7 +4,7 @@
 # status 2, whichever worker finds it, and there is no run then.
 set -eu
 weft=$(realpath "$1") make=$(realpath "$2") transport=${3:-local}
-mpirun= mpirun_options=
+mpirun='' mpirun_options=''
 if [ "$transport" = mpi ]; then
     . "$(dirname "$0")/../transport/mpi.sh"
     find_mpirun "$weft" || exit 77
@@ -118,7 +118,7 @@ train kept 1 run.start=exported
 weft_of 2 evaluate qwen3 data.path=tokens.bin data.format=uint32 --json parallel.pipeline=2 >two.json
 cmp one.json two.json || die "an evaluation at another layout"
 "$weft" import qwen3 --out run >/dev/null
-"$weft" evaluate run data.path=tokens.bin --json | sed 's/"run.step-00000000"/"qwen3"/' >three.json
+"$weft" evaluate run data.path=tokens.bin data.format=uint32 --json | sed 's/"run.step-00000000"/"qwen3"/' >three.json
 cmp one.json three.json || die "an evaluation of what was imported"
 "$weft" generate qwen3 --prompt "$(printf '\001\002')" --tokens 3 --temperature 0 >one.txt
 "$weft" generate run --prompt "$(printf '\001\002')" --tokens 3 --temperature 0 >two.txt
@@ -153,4 +153,15 @@ sed -i 's/"model_type": "gpt2",/&"logit_scale": 2,/' gpt2/config.json
 refused "mathematics" 'run.start: gpt2/config.json:1:.*logit_scale: weft does not know' 1 train start.yaml run.start=gpt2
 if "$weft" evaluate gpt2 data.path=tokens.bin 2>evaluate.log; then die "evaluated"; fi
 grep -q 'logit_scale' evaluate.log || die "evaluate does not refuse"
+
+# Nothing of a folder stays in memory: a run that starts from 49 MiB of weights is as large as one that makes its own.
+model='model.layers=1 model.width=64 model.heads=2 model.vocabulary=200000 model.context=8'
+peak() { sed -n 's/.*"peak_resident_bytes": \([0-9]*\).*/\1/p' "$1"; }
+# shellcheck disable=SC2086 # a list of keys
+"$weft" train start.yaml run.folder=wide run.steps=1 $model batch.microbatches=1 device=cpu --json >wide.json 2>wide.log || die wide
+"$weft" export wide --to wide-out >/dev/null
+"$weft" train start.yaml run.folder=wide-again run.start=wide-out run.steps=1 batch.microbatches=1 device=cpu --json >again.json 2>again.log ||
+    die "a wide start"
+size=$(wc -c <wide-out/model.safetensors)
+[ $(($(peak again.json) - $(peak wide.json))) -lt $((size / 4)) ] || die "$(peak wide.json) bytes, with a start $(peak again.json)"
 echo "$runs runs"
