@@ -107,6 +107,7 @@ train export 1 run.start=exported data.path=other.bin run.steps=5
 
 # Files of the folder come out again; a smaller context is taken; what belongs to an earlier start goes.
 echo '{"a": 1}' >qwen3/generation_config.json
+"$weft" config start.yaml run.start=qwen3 | grep -q "  head_width: 8  # start" || die "no origin"
 train kept 1 run.start=qwen3 model.context=8
 "$weft" export kept --to out >/dev/null
 cmp out/generation_config.json qwen3/generation_config.json || die "a file of the folder is missing"
