@@ -28,6 +28,7 @@ typedef struct weights_kind {
     void (*close)(weft_weights *weights);
     weft_status (*read)(const weft_weights *weights, const weft_parameter *parameter, int64_t from, int64_t rows,
                         int64_t columns, float *out, weft_error *error);
+    weft_status (*keep)(const weft_weights *weights, const char *folder, weft_error *error); /* may be there already */
     bool has_run;
 } weights_kind;
 
@@ -41,6 +42,13 @@ static bool holds(const char *folder, const char *name)
 static bool has_tokenizer(const char *folder)
 {
     return holds(folder, "tokenizer.json") || holds(folder, "tokenizer.model");
+}
+
+static weft_status keep_files(const weft_weights *weights, const char *folder, weft_error *error)
+{
+    if (!weights->files) return WEFT_OK;
+    TRY(weft_folder_create(folder, error));
+    return weft_place_copy(weights->files, folder, true, error);
 }
 
 /* A folder of Hugging Face. */
@@ -143,8 +151,8 @@ static weft_status read_checkpoint(const weft_weights *weights, const weft_param
 }
 
 static const weights_kind kinds[] = {
-    {is_folder, open_folder, close_folder, read_folder, false},
-    {is_rest, open_checkpoint, close_checkpoint, read_checkpoint, true},
+    {is_folder, open_folder, close_folder, read_folder, keep_files, false},
+    {is_rest, open_checkpoint, close_checkpoint, read_checkpoint, keep_files, true},
 };
 
 weft_status weft_weights_open(const char *path, int64_t context, weft_weights **out, weft_error *error)
@@ -213,21 +221,14 @@ weft_status weft_weights_read(const weft_weights *weights, const weft_parameter 
     return weights->kind->read(weights, parameter, from, rows, columns, out, error);
 }
 
-static weft_status keep(const weft_weights *weights, const char *source, weft_error *error)
-{
-    TRY(weft_place_clear(source, error));
-    if (!weights->files) return WEFT_OK;
-    TRY(weft_folder_create(source, error));
-    return weft_place_copy(weights->files, source, true, error);
-}
-
 weft_status weft_weights_keep(const weft_weights *weights, const char *run, weft_error *error)
 {
     weft_text source;
     weft_text_init(&source);
     weft_text_add(&source, "%s/source", run);
     weft_status status = weft_text_check(&source, error);
-    if (status == WEFT_OK) status = keep(weights, weft_text_get(&source), error);
+    if (status == WEFT_OK) status = weft_place_clear(weft_text_get(&source), error);
+    if (status == WEFT_OK) status = weights->kind->keep(weights, weft_text_get(&source), error);
     weft_text_fini(&source);
     return status;
 }

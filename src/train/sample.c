@@ -66,7 +66,7 @@ static weft_status open_tokenizer(sampler *self, const weft_sample_options *opti
     char line[640];
     weft_status status = weft_input_tokenizer(&self->config, &self->tokenizer, error);
     if (status != WEFT_INVALID || weft_weights_has_run(self->weights)) return status;
-    snprintf(line, sizeof line, "%.500s: prompt and text are token numbers", error->text);
+    snprintf(line, sizeof line, "%.500s: goes on without a tokenizer", error->text);
     if (options->note) options->note(line);
     self->config.data.tokenizer = "";
     return WEFT_OK;

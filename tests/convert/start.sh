@@ -150,6 +150,11 @@ refused "a file" 'run.start: tokens.bin: is no folder' 1 train start.yaml run.st
 echo '{}' >gpt2/tokenizer.json
 refused "a tokenizer" 'data.tokenizer (start): gpt2/tokenizer.json' 1 train start.yaml run.start=gpt2
 train without 1 run.start=gpt2 data.tokenizer=
+"$weft" generate gpt2 --prompt "$(printf '\001')" --tokens 2 --temperature 0 >one.txt 2>note.log || die "generate with such a tokenizer"
+grep -q 'note: .*goes on without a tokenizer' note.log || die "no note of a tokenizer"
+printf 'run: {start: gpt2}\ndata: {path: none}\nmodel: {context: 8}\n' >plan.yaml
+"$weft" plan plan.yaml H100-SXM-80GB >plan.txt 2>plan.log || die "a plan"
+grep -q '2 layers of 16' plan.txt && grep -q 'sequences of 8 tokens' plan.txt || die "a plan of another model"
 sed -i 's/"model_type": "gpt2",/&"logit_scale": 2,/' gpt2/config.json
 refused "mathematics" 'run.start: gpt2/config.json:1:.*logit_scale: weft does not know' 1 train start.yaml run.start=gpt2
 if "$weft" evaluate gpt2 data.path=tokens.bin 2>evaluate.log; then die "evaluated"; fi
