@@ -316,14 +316,18 @@ static void run_ends(test_suite *self)
     static const char *const row[] = {SPOILS, "optimizer.skip_in_a_row=3", "checkpoint.every=1", NULL};
     static const char *const first[] = {SPOILS, "optimizer.skip_in_a_row=2", NULL};
     static const char *const longer[] = {SPOILS, "optimizer.skip_in_a_row=5", "checkpoint.every=4", NULL};
+    static const char *const strict[] = {MODEL, "optimizer.skip=1", "optimizer.skip_in_a_row=1", NULL};
     check_failure(self, "off", off, false, "is not finite");
-    check_failure(
-        self, "row", row, false,
-        "step 4: 3 steps in a row were skipped, this one for a loss that is not finite; the weights are those "
-        "of step 1; the latest checkpoint is that of step 3: resume, with a lower optimizer.learning_rate");
-    check_failure(self, "row", row, true, "step 4: 3 steps in a row");
-    check_failure(self, "row", longer, true, "step 6: 5 steps in a row");
+    check_failure(self, "row", row, false,
+                  "step 4: 3 skipped steps in a row, the last for a loss that is not finite; the weights are those of "
+                  "step 1; the latest checkpoint is that of step 3: resume, with a lower optimizer.learning_rate");
+    check_failure(self, "row", row, true, "step 4: 3 skipped steps in a row");
+    check_failure(self, "row", longer, true, "step 6: 5 skipped steps in a row");
     check_failure(self, "first", first, false, "of step 1; there is no checkpoint: start again, with a lower ");
+    check_failure(self, "strict", strict, false, " where ");
+    check_failure(self, "strict", strict, false, ": 1 skipped step in a row, the last for a ");
+    check_failure(self, "strict", strict, false, " was the most; the weights are those of step ");
+    check_failure(self, "strict", strict, false, ", or where the data are right a higher optimizer.skip");
 }
 
 int main(int argc, char **argv)
