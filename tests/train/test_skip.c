@@ -27,8 +27,6 @@ enum { STEPS = 36, WINDOW = 6, CORPUS = 7400, NO_LOSS = 1, NO_GRADIENT = 2 };
 
 static const char *const cut_model[] = {"run.sample_tokens=0", MODEL, NULL};
 
-static int stride, seen;
-
 /* A regular text, and in its middle what it does not prepare for. */
 static void write_corpus(const char *path)
 {
@@ -233,11 +231,6 @@ static void check_steps(test_suite *self)
     test_suite_check(self, skipped >= 2, run.folder, "skips too little to tell");
 }
 
-static void run_layout(test_suite *self, const test_layout *layout, const test_run *base)
-{
-    if (seen++ % stride == 0) test_suite_compare(self, layout, base->model, base);
-}
-
 static void run_widths(test_suite *self, int data, int tensor, const char *element)
 {
     char sequences[32];
@@ -258,9 +251,9 @@ static void run_widths(test_suite *self, int data, int tensor, const char *eleme
                               .recompute = i % 2 ? "full" : "none",
                               .tensor = tensor};
         if (data > 1)
-            test_suite_shards(self, &base, layout, run_layout);
+            test_suite_shards(self, &base, layout, test_suite_compare_model);
         else
-            run_layout(self, &layout, &base);
+            test_suite_compare_model(self, &layout, &base);
     }
 }
 
@@ -336,7 +329,7 @@ int main(int argc, char **argv)
     if (argc != 5 || !test_suite_begin(&suite, argv[1], argv[2])) return 2;
     write_corpus(suite.corpus);
     suite.device = argv[3];
-    stride = atoi(argv[4]);
+    suite.stride = atoi(argv[4]);
     run_widths(&suite, 1, 1, "fp32");
     run_widths(&suite, 2, 1, "bf16");
     run_widths(&suite, 1, 2, "fp32");
