@@ -59,30 +59,24 @@ static void spoil(weft_device *device, int64_t N, const int32_t *targets, void *
     if (has(targets, N, NO_GRADIENT)) reference_put(device->element, logits, 0, (double)NAN);
 }
 
-void __real_reference_cross_entropy(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
-                                    const int32_t *targets, const weft_step_scalars *scalars, bool gradient,
-                                    float *out);
-void __wrap_reference_cross_entropy(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
-                                    const int32_t *targets, const weft_step_scalars *scalars, bool gradient,
-                                    float *out);
+/* The same arguments as those of device.h. */
+#define LOSS_ARGUMENTS                                                                                                 \
+    weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits, const int32_t *targets
+#define LOSS_RESULTS const weft_step_scalars *scalars, bool gradient, float *out
 
-void __wrap_reference_cross_entropy(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
-                                    const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *out)
+void __real_reference_cross_entropy(LOSS_ARGUMENTS, LOSS_RESULTS);
+void __wrap_reference_cross_entropy(LOSS_ARGUMENTS, LOSS_RESULTS);
+
+void __wrap_reference_cross_entropy(LOSS_ARGUMENTS, LOSS_RESULTS)
 {
     __real_reference_cross_entropy(device, stream, loss, logits, targets, scalars, gradient, out);
     if (gradient) spoil(device, loss->rows, targets, logits, out);
 }
 
-void __real_reference_loss_finish(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
-                                  const int32_t *targets, const float *stats, const weft_step_scalars *scalars,
-                                  bool gradient, float *out);
-void __wrap_reference_loss_finish(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
-                                  const int32_t *targets, const float *stats, const weft_step_scalars *scalars,
-                                  bool gradient, float *out);
+void __real_reference_loss_finish(LOSS_ARGUMENTS, const float *stats, LOSS_RESULTS);
+void __wrap_reference_loss_finish(LOSS_ARGUMENTS, const float *stats, LOSS_RESULTS);
 
-void __wrap_reference_loss_finish(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
-                                  const int32_t *targets, const float *stats, const weft_step_scalars *scalars,
-                                  bool gradient, float *out)
+void __wrap_reference_loss_finish(LOSS_ARGUMENTS, const float *stats, LOSS_RESULTS)
 {
     __real_reference_loss_finish(device, stream, loss, logits, targets, stats, scalars, gradient, out);
     if (gradient) spoil(device, loss->rows, targets, logits, out);
