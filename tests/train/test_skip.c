@@ -228,7 +228,7 @@ static void check_steps(test_suite *self)
 static void run_widths(test_suite *self, int data, int tensor, const char *element)
 {
     char sequences[32];
-    const char *own[] = {MODEL, sequences, NULL};
+    const char *own[] = {MODEL, sequences, data > 1 ? "loss.z=0.01" : "loss.z=0", NULL};
     snprintf(sequences, sizeof sequences, "batch.sequences=%d", 2 / data);
     if (self->workers && self->workers % (data * tensor)) return;
     test_run base = test_suite_baseline(self, data, tensor, element, own);
