@@ -203,7 +203,13 @@ static void cross_entropy(weft_device *d, weft_stream *s, const weft_loss *l, vo
     count(d, LOSS, (gradient ? 3 : 1) * storage * (double)(l->rows * l->width), 0);
 }
 
+static void release(weft_device *d, void *memory)
+{
+    (void)d, (void)memory; /* none was taken */
+}
+
 static const weft_device_operations operations = {
+    .release = release,
     .embed_forward = embed_forward,
     .embed_backward = embed_backward,
     .norm_forward = norm_forward,

@@ -53,11 +53,11 @@ refuses 2 'no GPU that it shows' WEFT_EMULATOR_GPUS=none --
 refuses 2 "no device 'cuda:0': this machine has none of cuda" WEFT_EMULATOR_GPUS=none -- device=cuda:0
 refuses 2 "no device 'cuda:1': this machine has 1 of cuda, numbered from 0" -- device=cuda:1
 refuses 2 'has no bf16: it has compute capability 7.5, bf16 needs 8.0' WEFT_EMULATOR_CAPABILITY=75 -- element=bf16
-refuses 2 'the workers need .* MiB, there are 8.0 MiB here; with .*' WEFT_EMULATOR_MEMORY=8 -- model.width=256 \
+refuses 2 'the workers need .* MiB, there are 8.0 MiB here; ' WEFT_EMULATOR_MEMORY=8 -- model.width=256 \
     model.feed_forward=1024
 train WEFT_EMULATOR_MEMORY=8 -- model.width=256 model.feed_forward=1024 --dry-run || die "a dry run"
 grep -q 'the workers need .* MiB, there are 8.0 MiB here' "$work/log" || die "a dry run does not say that it will not fit"
-refuses 1 'out of memory: .* MiB asked for, .* are free' WEFT_EMULATOR_FAIL=allocation:4 --
+for number in 1 2 3 4; do refuses 1 'device cuda.*: .*out of .*memory' WEFT_EMULATOR_FAIL=allocation:$number --; done
 mkdir "$work/alone"
 cp "$weft" "$work/alone/"
 if ! ldconfig -p 2>/dev/null | grep -q libcublasLt.so.13; then
