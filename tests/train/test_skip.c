@@ -51,10 +51,11 @@ static bool has(const int32_t *targets, int64_t count, int32_t wanted)
     return false;
 }
 
-static void spoil(weft_device *device, int64_t N, const int32_t *targets, void *logits, float *loss)
+/* With recomputation the loss comes without its gradient, and then both. */
+static void spoil(weft_device *device, int64_t N, const int32_t *targets, bool gradient, void *logits, float *loss)
 {
     if (has(targets, N, NO_LOSS)) *loss = NAN;
-    if (has(targets, N, NO_GRADIENT)) reference_put(device->element, logits, 0, (double)NAN);
+    if (gradient && has(targets, N, NO_GRADIENT)) reference_put(device->element, logits, 0, (double)NAN);
 }
 
 void __real_reference_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
@@ -69,7 +70,7 @@ void __wrap_reference_cross_entropy(weft_device *device, weft_stream *stream, in
                                     float *loss)
 {
     __real_reference_cross_entropy(device, stream, N, V, logits, targets, scalars, gradient, loss);
-    if (gradient) spoil(device, N, targets, logits, loss);
+    spoil(device, N, targets, gradient, logits, loss);
 }
 
 void __real_reference_loss_finish(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first,
@@ -84,7 +85,7 @@ void __wrap_reference_loss_finish(weft_device *device, weft_stream *stream, int6
                                   const weft_step_scalars *scalars, bool gradient, float *loss)
 {
     __real_reference_loss_finish(device, stream, N, V, first, parts, logits, targets, stats, scalars, gradient, loss);
-    if (gradient) spoil(device, N, targets, logits, loss);
+    spoil(device, N, targets, gradient, logits, loss);
 }
 
 /* Mean and z standard deviations of the last WINDOW of the values, as a textbook has them. */
