@@ -157,11 +157,10 @@ static void details(weft_text *out)
     weft_text_add(
         out,
         "The operand is a run folder (its latest checkpoint) or a checkpoint, whose own configuration counts but for\n"
-        "transport (local), memory_limit and run.evaluate_batches (0), or a folder of Hugging Face, whose data.path "
-        "is\n"
-        "to be given. key=value overrides all but model.*. What the run holds out is evaluated, or all of data.path\n"
-        "where that is given. parallel.* may be anything: the loss has the same bits. Under mpirun or srun add\n"
-        "transport=mpi.\n");
+        "transport (local), memory_limit and run.evaluate_batches (0), or a folder of Hugging Face, for which\n"
+        "data.path is to be given. key=value overrides all but model.*. What the run holds out is evaluated, or all\n"
+        "of data.path where that is given. parallel.* may be anything: the loss has the same bits. Under mpirun or\n"
+        "srun add transport=mpi.\n");
 }
 
 static const weft_option options[] = {

@@ -16,6 +16,15 @@ static weft_status adopt_value(weft_config *config, int index, const char *value
     return weft_field_set(config, index, value, error);
 }
 
+/* With how its words are found, which belongs to it. */
+static weft_status adopt_tokenizer(weft_config *config, const weft_config_start *start, weft_error *error)
+{
+    int index = weft_field_find("data.tokenizer");
+    if (config->origins[index].kind != WEFT_ORIGIN_UNSET) return WEFT_OK;
+    TRY(adopt_value(config, index, start->tokenizer, error));
+    return adopt_value(config, weft_field_find("data.tokenizer_pattern"), start->config->data.tokenizer_pattern, error);
+}
+
 weft_status weft_config_adopt(weft_config *config, const weft_config_start *start, weft_error *error)
 {
     weft_text value;
@@ -29,8 +38,7 @@ weft_status weft_config_adopt(weft_config *config, const weft_config_start *star
         if (status == WEFT_OK) status = adopt_value(config, i, weft_text_get(&value), error);
     }
     weft_text_fini(&value);
-    if (status != WEFT_OK || !start->tokenizer) return status;
-    return adopt_value(config, weft_field_find("data.tokenizer"), start->tokenizer, error);
+    return status == WEFT_OK && start->tokenizer ? adopt_tokenizer(config, start, error) : status;
 }
 
 static weft_status compare(const weft_config *config, const weft_config_start *start, int index, weft_text *own,

@@ -79,8 +79,8 @@ static weft_status make_config(const weft_folder *folder, const char *run, weft_
 {
     weft_text names[3];
     weft_config config;
-    const char *overrides[] = {
-        NULL, NULL, NULL, "optimizer.learning_rate=2.0e-05", "data.path=tokens.bin", "data.format=uint32"};
+    const char *overrides[] = {NULL, NULL, NULL, "optimizer.learning_rate=2.0e-05", "data.path=tokens"};
+    enum { OVERRIDES = sizeof overrides / sizeof *overrides };
     for (int i = 0; i < 3; i++) weft_text_init(&names[i]);
     weft_text_add(&names[0], "run.folder=%s", run);
     weft_text_add(&names[1], "model.context=%lld", (long long)folder->model.context);
@@ -94,7 +94,8 @@ static weft_status make_config(const weft_folder *folder, const char *run, weft_
         overrides[i] = weft_text_get(&names[i]);
     }
     if (status == WEFT_OK)
-        status = weft_config_load_text(&config, weft_text_get(&yaml), yaml.length, folder->path, overrides, 6, error);
+        status = weft_config_load_text(&config, weft_text_get(&yaml), yaml.length, folder->path, overrides, OVERRIDES,
+                                       error);
     if (status == WEFT_OK) {
         weft_config_dump(&config, false, out);
         weft_config_fini(&config);
@@ -113,11 +114,24 @@ static weft_status write_config(const weft_folder *folder, const char *run, cons
     weft_text_add(
         &text,
         "# From a folder of Hugging Face (%s). Its weights are the checkpoint of step 0 here, so train with\n"
-        "# --resume. data.path and data.format are yours to set: tokens of its tokenizer. batch.tokens may be less.\n"
+        "# --resume. data.path is yours to set: tokens of its tokenizer (weft tokenize), or text and data.tokenizer.\n"
+        "# batch.tokens may be less.\n"
         "%s",
         folder->family->name, yaml);
     weft_status status = weft_place_write(run, "config.yaml", &text, error);
     weft_text_fini(&text);
+    return status;
+}
+
+static weft_status copy_source(const weft_folder *folder, const char *run, weft_error *error)
+{
+    weft_text path;
+    weft_text_init(&path);
+    weft_text_add(&path, "%s/source", run);
+    weft_status status = weft_text_check(&path, error);
+    if (status == WEFT_OK) status = weft_folder_create(weft_text_get(&path), error);
+    if (status == WEFT_OK) status = weft_place_copy(folder->path, weft_text_get(&path), true, error);
+    weft_text_fini(&path);
     return status;
 }
 
@@ -127,7 +141,7 @@ static weft_status make_run(const weft_folder *folder, const char *run, const ch
     const weft_checkpoint_state state = {.step = 0};
     TRY(weft_checkpoint_begin(run, 0, error));
     TRY(write_weights(folder, run, &file, error));
-    TRY(weft_place_keep(folder->path, run, error));
+    TRY(copy_source(folder, run, error));
     TRY(write_config(folder, run, yaml, error));
     return weft_checkpoint_publish(run, &state, yaml, &file, 1, 0, error);
 }

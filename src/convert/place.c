@@ -66,34 +66,20 @@ void weft_place_source(const char *checkpoint, weft_text *out)
     out->bytes[out->length] = '\0';
 }
 
-/* What belongs to a folder, as far as it is there. */
-static weft_status clear(const char *folder, weft_error *error)
+static weft_status remove_file(const char *folder, const char *name, weft_error *error)
 {
     weft_text path;
     weft_text_init(&path);
-    weft_text_add(&path, "%s/config.json", folder);
-    for (const char *const *name = weft_folder_files; *name; name++) {
-        if (path.failed) break;
-        (void)unlink(weft_text_get(&path));
-        path.length = 0;
-        weft_text_add(&path, "%s/%s", folder, *name);
-    }
+    weft_text_add(&path, "%s/%s", folder, name);
     weft_status status = weft_text_check(&path, error);
     if (status == WEFT_OK) (void)unlink(weft_text_get(&path));
     weft_text_fini(&path);
     return status;
 }
 
-weft_status weft_place_keep(const char *from, const char *run, weft_error *error)
+weft_status weft_place_clear(const char *folder, weft_error *error)
 {
-    weft_text source;
-    weft_text_init(&source);
-    weft_text_add(&source, "%s/source", run);
-    weft_status status = weft_text_check(&source, error);
-    const char *to = weft_text_get(&source);
-    if (status == WEFT_OK) status = clear(to, error);
-    if (status == WEFT_OK && from) status = weft_folder_create(to, error);
-    if (status == WEFT_OK && from) status = weft_place_copy(from, to, true, error);
-    weft_text_fini(&source);
-    return status;
+    TRY(remove_file(folder, "config.json", error));
+    for (const char *const *name = weft_folder_files; *name; name++) TRY(remove_file(folder, *name, error));
+    return WEFT_OK;
 }

@@ -28,6 +28,7 @@ typedef struct weights_kind {
     void (*close)(weft_weights *weights);
     weft_status (*read)(const weft_weights *weights, const weft_parameter *parameter, int64_t from, int64_t rows,
                         int64_t columns, float *out, weft_error *error);
+    weft_status (*keep)(const weft_weights *weights, const char *folder, weft_error *error); /* may be there already */
     bool has_run;
 } weights_kind;
 
@@ -41,6 +42,13 @@ static bool holds(const char *folder, const char *name)
 static bool has_tokenizer(const char *folder)
 {
     return holds(folder, "tokenizer.json") || holds(folder, "tokenizer.model");
+}
+
+static weft_status keep_files(const weft_weights *weights, const char *folder, weft_error *error)
+{
+    if (!weights->files) return WEFT_OK;
+    TRY(weft_folder_create(folder, error));
+    return weft_place_copy(weights->files, folder, true, error);
 }
 
 /* A folder of Hugging Face. */
@@ -94,16 +102,15 @@ static weft_status read_config(weft_weights *weights, int64_t context, weft_erro
 static weft_status find_files(weft_weights *weights, weft_error *error)
 {
     weft_text source;
-    const char *tokenizer = weights->trained.data.tokenizer;
+    const char *own = weights->trained.data.tokenizer;
     weft_text_init(&source);
     weft_place_source(weights->path, &source);
     weft_status status = weft_text_check(&source, error);
     if (status == WEFT_OK && source.length > 0)
         status = weft_arena_text(&weights->arena, weft_text_get(&source), &weights->files, error);
     weft_text_fini(&source);
-    if (!*tokenizer) return status;
-    bool kept = !weft_path_exists(tokenizer) && weights->files && has_tokenizer(weights->files);
-    weights->tokenizer = kept ? weights->files : tokenizer;
+    bool kept = weights->files && has_tokenizer(weights->files);
+    weights->tokenizer = kept && !(*own && weft_path_exists(own)) ? weights->files : *own ? own : NULL;
     return status;
 }
 
@@ -144,8 +151,8 @@ static weft_status read_checkpoint(const weft_weights *weights, const weft_param
 }
 
 static const weights_kind kinds[] = {
-    {is_folder, open_folder, close_folder, read_folder, false},
-    {is_rest, open_checkpoint, close_checkpoint, read_checkpoint, true},
+    {is_folder, open_folder, close_folder, read_folder, keep_files, false},
+    {is_rest, open_checkpoint, close_checkpoint, read_checkpoint, keep_files, true},
 };
 
 weft_status weft_weights_open(const char *path, int64_t context, weft_weights **out, weft_error *error)
@@ -216,5 +223,12 @@ weft_status weft_weights_read(const weft_weights *weights, const weft_parameter 
 
 weft_status weft_weights_keep(const weft_weights *weights, const char *run, weft_error *error)
 {
-    return weft_place_keep(weights->files, run, error);
+    weft_text source;
+    weft_text_init(&source);
+    weft_text_add(&source, "%s/source", run);
+    weft_status status = weft_text_check(&source, error);
+    if (status == WEFT_OK) status = weft_place_clear(weft_text_get(&source), error);
+    if (status == WEFT_OK) status = weights->kind->keep(weights, weft_text_get(&source), error);
+    weft_text_fini(&source);
+    return status;
 }

@@ -40,7 +40,7 @@ void weft_report_progress(const weft_step_record *record, weft_text *out)
     int width = 1;
     for (int64_t rest = record->steps; rest > 9; rest /= 10) width++;
     weft_text_add(out, "step %*lld/%lld  loss %.4f", width, (long long)record->step, (long long)record->steps,
-                  record->loss);
+                  isnan(record->loss) ? (double)NAN : record->loss); /* never "-nan" */
     add_skipped(record, out);
     add_rate(record->tokens_per_second, out);
     if (record->peak > 0 && isfinite(record->flops_per_second))

@@ -115,15 +115,16 @@ weft_status weft_loop_check_skipped(const weft_loop *loop, const weft_step_scala
     if (!scalars->skipped || row < loop->job->config->optimizer.skip_in_a_row) return WEFT_OK;
     bool of_loss = weft_skip_cause(loop->loss, scalars, &limit) == WEFT_SKIPPED_LOSS;
     char saved[96] = "there is no checkpoint: start again", figure[64] = "that is not finite";
+    const char *higher = ", or where the data are right a higher optimizer.skip or optimizer.skip_in_a_row";
     if (loop->saved > 0)
         snprintf(saved, sizeof saved, "the latest checkpoint is that of step %lld: resume", (long long)loop->saved);
     if (isfinite(limit))
         snprintf(figure, sizeof figure, "of %.4g, where %.4g was the most", of_loss ? loop->loss : scalars->norm,
                  limit);
     weft_fail(error, WEFT_FAILED,
-              "step %lld: %lld steps in a row were skipped, this one for a %s %s; the weights are those of step %lld; "
-              "%s, with a lower optimizer.learning_rate, or where the data are right a higher optimizer.skip or "
-              "optimizer.skip_in_a_row",
-              step, row, of_loss ? "loss" : "gradient norm", figure, step - row, saved);
+              "step %lld: %lld skipped step%s in a row, the last for a %s %s; the weights are those of step %lld; "
+              "%s, with a lower optimizer.learning_rate%s",
+              step, row, row == 1 ? "" : "s", of_loss ? "loss" : "gradient norm", figure, step - row, saved,
+              isfinite(limit) ? higher : "");
     return weft_loop_known(loop, error);
 }

@@ -67,18 +67,29 @@ static void divide(const weft_measuring *m, const size *own, weft_config *out)
     out->parallel.buffers = 2;
 }
 
+/* Whether a micro-batch of a trial takes so long that few must do. */
+static bool is_heavy(const weft_measuring *m, int32_t tensor, int32_t micro_batch)
+{
+    const weft_model_config *model = &m->config->model;
+    double matrices = (double)layers_of(m) * matrices_of(model) + (double)(model->width * model->vocabulary);
+    return 6 * matrices * (double)(micro_batch * m->config->batch.tokens) / tensor > heavy_flops;
+}
+
+static int64_t count_microbatches(const weft_measuring *m, const size *own)
+{
+    if (own->purpose != OF_PASSES) return 1;
+    return is_heavy(m, own->tensor, own->micro_batch) ? HEAVY_MICROBATCHES : MICROBATCHES;
+}
+
 /* A job of few layers, whose embedding and head are stages of their own where there is one rank. A learning rate of
  * zero: updates take their time, and losses stay numbers. */
 static void configure(const weft_measuring *m, const size *own, int64_t *stages, weft_config *out)
 {
     int64_t layers = layers_of(m);
-    double flops = 12.0 * (double)(m->config->model.width * m->config->model.width * layers) +
-                   (double)(m->config->model.width * m->config->model.vocabulary);
-    bool heavy = 6 * flops * (double)(own->micro_batch * m->config->batch.tokens) / own->tensor > heavy_flops;
     *out = *m->config;
     out->model.layers = layers;
     out->batch.sequences = own->micro_batch;
-    out->batch.microbatches = heavy ? HEAVY_MICROBATCHES : MICROBATCHES;
+    out->batch.microbatches = count_microbatches(m, own);
     divide(m, own, out);
     out->parallel.stages = (weft_config_list){stages, own->purpose == OF_MESSAGES ? 0 : STAGES};
     stages[EMBEDDING] = stages[HEAD] = 0;
@@ -266,11 +277,12 @@ static bool divides_model(const weft_model_config *model, int32_t tensor)
            model->vocabulary >= tensor;
 }
 
-/* The largest of the sizes of a micro-batch that the time of a message can be read off. */
+/* The largest of the sizes of a micro-batch that the time of a message can be read off; that of one sequence will do
+ * where that is large. */
 static int32_t largest_message(const weft_measuring *m)
 {
     enum { LARGE = 8 };
-    int64_t most = m->batch < LARGE ? m->batch : LARGE;
+    int64_t most = is_heavy(m, 1, 1) ? 1 : m->batch < LARGE ? m->batch : LARGE;
     while (m->batch % most != 0) most--;
     return (int32_t)most;
 }
@@ -295,7 +307,7 @@ static void list_sizes(survey *s)
     if (m->workers > 1) add_size(s, OF_GATHERS, 1, 1, true);
     if (m->workers < 2 || m->config->model.layers < 2) return;
     add_size(s, OF_MESSAGES, 1, 1, true);
-    add_size(s, OF_MESSAGES, 1, largest_message(m), true);
+    if (largest_message(m) > 1) add_size(s, OF_MESSAGES, 1, largest_message(m), true);
 }
 
 /* The peak is measured once. */
@@ -373,7 +385,7 @@ static void fill(const survey *s, weft_plan_layer_time *times, weft_plan_cluster
     fill_times(s, times, out);
     fill_rings(&out->gpu);
     if (s->count > s->times) take_gathers(&s->sizes[s->times], m->workers, out);
-    if (s->count > s->times + 2) take_link(m, &s->sizes[s->count - 2], &s->sizes[s->count - 1], out);
+    if (s->count > s->times + 1) take_link(m, &s->sizes[s->times + 1], &s->sizes[s->count - 1], out);
 }
 
 weft_status weft_measure(const weft_measuring *m, weft_arena *arena, weft_plan_cluster *out, weft_error *error)

@@ -29,11 +29,18 @@ typedef struct {
     weft_text rest; /* what was decoded and the caller does not know */
 } sampler;
 
+/* What the prompt is depends on the run: one that names no tokenizer is given token numbers. */
+static const char *find_tokenizer(const weft_weights *weights)
+{
+    bool none = weft_weights_has_run(weights) && !*weft_weights_config(weights)->data.tokenizer;
+    return none ? NULL : weft_weights_other_tokenizer(weights);
+}
+
 /* Their own configuration, as one worker and one micro-batch of one sequence. */
 static weft_status load_config(sampler *self, const char *device, weft_error *error)
 {
     enum { OVERRIDES = 3 };
-    const char *overrides[OVERRIDES], *tokenizer = weft_weights_other_tokenizer(self->weights);
+    const char *overrides[OVERRIDES], *tokenizer = find_tokenizer(self->weights);
     const char *yaml = weft_weights_yaml(self->weights), *name = weft_weights_path(self->weights);
     weft_text texts[OVERRIDES];
     int count = 0;
@@ -59,7 +66,7 @@ static weft_status open_tokenizer(sampler *self, const weft_sample_options *opti
     char line[640];
     weft_status status = weft_input_tokenizer(&self->config, &self->tokenizer, error);
     if (status != WEFT_INVALID || weft_weights_has_run(self->weights)) return status;
-    snprintf(line, sizeof line, "%.500s: prompt and text are token numbers", error->text);
+    snprintf(line, sizeof line, "%.500s: goes on without a tokenizer", error->text);
     if (options->note) options->note(line);
     self->config.data.tokenizer = "";
     return WEFT_OK;

@@ -4,7 +4,7 @@
 # status 2, whichever worker finds it, and there is no run then.
 set -eu
 weft=$(realpath "$1") make=$(realpath "$2") transport=${3:-local}
-mpirun= mpirun_options=
+mpirun='' mpirun_options=''
 if [ "$transport" = mpi ]; then
     . "$(dirname "$0")/../transport/mpi.sh"
     find_mpirun "$weft" || exit 77
@@ -107,6 +107,7 @@ train export 1 run.start=exported data.path=other.bin run.steps=5
 
 # Files of the folder come out again; a smaller context is taken; what belongs to an earlier start goes.
 echo '{"a": 1}' >qwen3/generation_config.json
+"$weft" config start.yaml run.start=qwen3 | grep -q "  head_width: 8  # start" || die "no origin"
 train kept 1 run.start=qwen3 model.context=8
 "$weft" export kept --to out >/dev/null
 cmp out/generation_config.json qwen3/generation_config.json || die "a file of the folder is missing"
@@ -118,7 +119,7 @@ train kept 1 run.start=exported
 weft_of 2 evaluate qwen3 data.path=tokens.bin data.format=uint32 --json parallel.pipeline=2 >two.json
 cmp one.json two.json || die "an evaluation at another layout"
 "$weft" import qwen3 --out run >/dev/null
-"$weft" evaluate run data.path=tokens.bin --json | sed 's/"run.step-00000000"/"qwen3"/' >three.json
+"$weft" evaluate run data.path=tokens.bin data.format=uint32 --json | sed 's/"run.step-00000000"/"qwen3"/' >three.json
 cmp one.json three.json || die "an evaluation of what was imported"
 "$weft" generate qwen3 --prompt "$(printf '\001\002')" --tokens 3 --temperature 0 >one.txt
 "$weft" generate run --prompt "$(printf '\001\002')" --tokens 3 --temperature 0 >two.txt
@@ -149,8 +150,24 @@ refused "a file" 'run.start: tokens.bin: is no folder' 1 train start.yaml run.st
 echo '{}' >gpt2/tokenizer.json
 refused "a tokenizer" 'data.tokenizer (start): gpt2/tokenizer.json' 1 train start.yaml run.start=gpt2
 train without 1 run.start=gpt2 data.tokenizer=
+"$weft" generate gpt2 --prompt "$(printf '\001')" --tokens 2 --temperature 0 >one.txt 2>note.log || die "generate with such a tokenizer"
+grep -q 'note: .*goes on without a tokenizer' note.log || die "no note of a tokenizer"
+printf 'run: {start: gpt2}\ndata: {path: none}\nmodel: {context: 8}\n' >plan.yaml
+"$weft" plan plan.yaml H100-SXM-80GB >plan.txt 2>plan.log || die "a plan"
+grep -q '2 layers of 16' plan.txt && grep -q 'sequences of 8 tokens' plan.txt || die "a plan of another model"
 sed -i 's/"model_type": "gpt2",/&"logit_scale": 2,/' gpt2/config.json
 refused "mathematics" 'run.start: gpt2/config.json:1:.*logit_scale: weft does not know' 1 train start.yaml run.start=gpt2
 if "$weft" evaluate gpt2 data.path=tokens.bin 2>evaluate.log; then die "evaluated"; fi
 grep -q 'logit_scale' evaluate.log || die "evaluate does not refuse"
+
+# Nothing of a folder stays in memory: a run that starts from 49 MiB of weights is as large as one that makes its own.
+model='model.layers=1 model.width=64 model.heads=2 model.vocabulary=200000 model.context=8'
+peak() { sed -n 's/.*"peak_resident_bytes": \([0-9]*\).*/\1/p' "$1"; }
+# shellcheck disable=SC2086 # a list of keys
+"$weft" train start.yaml run.folder=wide run.steps=1 $model batch.microbatches=1 device=cpu --json >wide.json 2>wide.log || die wide
+"$weft" export wide --to wide-out >/dev/null
+"$weft" train start.yaml run.folder=wide-again run.start=wide-out run.steps=1 batch.microbatches=1 device=cpu --json >again.json 2>again.log ||
+    die "a wide start"
+size=$(wc -c <wide-out/model.safetensors)
+[ $(($(peak again.json) - $(peak wide.json))) -lt $((size / 4)) ] || die "$(peak wide.json) bytes, with a start $(peak again.json)"
 echo "$runs runs"

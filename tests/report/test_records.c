@@ -45,6 +45,7 @@ static void test_progress(void **state)
     check_progress(&record, "step   7/600  loss nan  25.0M tokens/s");
     record.skipped = WEFT_SKIPPED_LOSS;
     record.limit = NAN;
+    record.loss = -(double)NAN;
     check_progress(&record, "step   7/600  loss nan  skipped (loss not finite)  25.0M tokens/s");
     record.loss = 2;
     record.skipped = WEFT_SKIPPED_NORM;

@@ -4,7 +4,7 @@
 
 #include "train/train.h"
 
-enum { TEST_RUN_STEPS = 64, TEST_RUN_OVERRIDES = 24 };
+enum { TEST_RUN_STEPS = 64, TEST_RUN_OVERRIDES = 32 };
 
 typedef struct test_run {
     char folder[512];                                     /* of its checkpoints */
