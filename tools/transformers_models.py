@@ -292,7 +292,8 @@ class Check:
         kv_heads = getattr(model.config, "num_key_value_heads", model.config.num_attention_heads)
         layout = ["parallel.tensor=2"] if kv_heads % 2 == 0 and len(self.name) % 2 else [
             "parallel.pipeline=2", "parallel.loops=2", "parallel.schedule=breadth-first"]
-        run(weft, "train", os.path.join(self.run, "config.yaml"), "--resume", "data.path=" + self.data, "data.format=uint32",
+        run(weft, "train", os.path.join(self.run, "config.yaml"), "--resume", "data.path=" + self.data,
+            "data.held_out_path=" + self.data, "data.format=uint32",
             "run.steps=3", "batch.microbatches=2", "batch.sequences=1", "optimizer.learning_rate=1e-2", "optimizer.warmup=0",
             "run.timelines=0", "threads=1", *layout)
         run(weft, "export", self.run, "--to", out)
