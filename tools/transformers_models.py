@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Tiny models of every family that weft imports, made by transformers, and what transformers computes of them.
 
-    tools/transformers_models.py make FOLDER                   # tests/convert/oracles, which tests/convert reads
-    tools/transformers_models.py check WEFT ORACLES WORK       # WEFT, ORACLES: the built program and tests/convert/oracles
-    tools/transformers_models.py speed WEFT WORK [THREADS ...] # seconds a token of both
+    tools/transformers_models.py make FOLDER                    # tests/convert/oracles, which tests/convert reads
+    tools/transformers_models.py check WEFT ORACLES WORK        # ORACLES: tests/convert/test_oracles as it is built
+    tools/transformers_models.py speed WEFT WORK [THREADS ...]  # seconds a token of both, by 1 and 2 threads
 
 Every tensor is filled with random numbers: where biases are zero and norms one, a lost one would not show. A folder holds
 a model as transformers saves it; gradient/, the same with gradients in place of weights; numbers.txt, lines of a word and
@@ -24,6 +24,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 TRANSFORMERS, TORCH = "transformers==5.24.0", "torch==2.15.0"
 # What torch needs without a GPU: its own list of needs brings the libraries of CUDA, three times its size.
@@ -317,21 +318,69 @@ def check(weft, oracles):
     return 0 if good and done.returncode == 0 else 1
 
 
+SMOLLM2 = dict(vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
+               num_key_value_heads=3, max_position_embeddings=2048, rms_norm_eps=1e-5, tie_word_embeddings=True, eos_token_id=None)
+SPEED_PROMPT, SPEED_TOKENS, SPEED_CONTEXT = 16, 128, 512
+
+
+def difference(generate):
+    """Seconds a token: of some more tokens than one, without what comes before the second."""
+    seconds = []
+    for count in (1, 1 + SPEED_TOKENS):
+        begin = time.perf_counter()
+        generate(count)
+        seconds.append(time.perf_counter() - begin)
+    return (seconds[1] - seconds[0]) / SPEED_TOKENS
+
+
+def speed(weft, work, threads):
+    """A model of SmolLM2-135M's shape in fp32, its numbers random."""
+    folder, made = os.path.join(work, "smollm2-135m"), os.path.join(work, "smollm2-135m-run")
+    if not os.path.exists(made):
+        config = transformers.LlamaConfig(**SMOLLM2)
+        transformers.AutoModelForCausalLM.from_config(config).float().save_pretrained(folder)
+        run(weft, "import", folder, "--context", str(SPEED_CONTEXT), "--out", made)
+    model, prompt = transformers.AutoModelForCausalLM.from_pretrained(folder).float().eval(), list(range(100, 100 + SPEED_PROMPT))
+    every = sorted(os.sched_getaffinity(0))
+
+    def theirs(count):
+        with torch.no_grad():
+            model.generate(torch.tensor([prompt]), min_new_tokens=count, max_new_tokens=count, do_sample=False)
+
+    def ours(count):
+        run(weft, "generate", made, "--prompt", " ".join(map(str, prompt)), "--tokens", str(count), "--temperature", "0")
+
+    print("threads  weft s/token  transformers  ratio")
+    for number in threads:
+        os.sched_setaffinity(0, every[:number])  # weft takes a thread for each processor
+        torch.set_num_threads(number)
+        theirs(2)
+        mine, other = difference(ours), difference(theirs)
+        print(f"{number:>7}{mine:>14.4f}{other:>14.4f}{other / mine:>7.1f}", flush=True)
+    return 0
+
+
 def main():
     words = sys.argv[1:]
-    counts = {"make": 2, "check": 4}
+    counts = {"make": 2, "check": 4, "speed": 3}
     if not words or len(words) < counts.get(words[0], len(words) + 1):
         sys.exit(__doc__)
+    if words[0] != "speed":
+        os.environ["OMP_WAIT_POLICY"] = "passive"  # threads of small models would mostly wait for each other
     global torch, transformers, load_file, save_file
-    os.environ.update(TRANSFORMERS_VERBOSITY="error", HF_HUB_OFFLINE="1", OMP_WAIT_POLICY="passive")
+    os.environ.update(TRANSFORMERS_VERBOSITY="error", HF_HUB_OFFLINE="1")
     try:
         import torch
         import transformers
         from safetensors.torch import load_file, save_file
     except ImportError:
-        fetch(words[3] if words[0] == "check" else sys.exit("torch and transformers are needed"))
+        if words[0] == "make":
+            sys.exit("torch and transformers are needed here; check WEFT ORACLES WORK fetches them into WORK/site")
+        fetch(words[3] if words[0] == "check" else words[2])
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)
+    if words[0] == "speed":
+        return speed(words[1], words[2], [int(word) for word in words[3:]] or [1, 2])
     if words[0] == "make":
         return make(words[1])
     return check(words[1], words[2])
