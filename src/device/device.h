@@ -307,7 +307,8 @@ typedef struct weft_device_kind {
                                 weft_error *error);
 } weft_device_kind;
 
-/* NULL-terminated table of the kinds in this build: reference, emulated, and cpu where oneDNN was found. */
+/* NULL-terminated table of the kinds in this build: reference, emulated, cpu where oneDNN was found, and cuda where the
+ * CUDA toolkit was. */
 const weft_device_kind *const *weft_device_kinds(void);
 const weft_device_kind *weft_device_kind_find(const char *name); /* or NULL */
 

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cxxabi.h>
 #include <dlfcn.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace emulator
@@ -43,7 +44,8 @@ static std::string where(void)
     const std::string line = "cuda emulator: " + where() + text + "\n";
     const ssize_t written = write(2, line.data(), line.size());
     (void)written;
-    _exit(status);
+    syscall(SYS_exit_group, status); /* _exit would have the race detector say that something is hidden from it */
+    abort();
 }
 
 void misuse(const char *format, ...)

@@ -145,9 +145,11 @@ struct pending_copy {
     size_t bytes;
     bool filled, done;
     int group;
+    const char *token; /* tells that it is there */
 };
 struct fiber {
     void *stack = nullptr, *context = nullptr, *logical = nullptr;
+    void *copier = nullptr; /* the logical thread that its asynchronous copies are */
     uint3 thread = {};
     fiber_state state = fiber_state::ended;
     emulator_place place = {};
@@ -168,8 +170,8 @@ void leave_fiber(void); /* back to the scheduler, until the fiber is resumed */
 bool finish_warp(fiber **lanes, int count);
 void finish_copies(fiber *of, int groups); /* but for the last `groups` */
 
-/* ---- product.cpp ---- */
-int64_t product_handles(void);
+/* product.cpp is a library of its own, as cuBLASLt is; what it has made is counted here (device.cpp). */
+extern int64_t product_handles;
 
 } // namespace emulator
 

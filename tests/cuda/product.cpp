@@ -42,15 +42,11 @@ namespace emulator
 
 static std::unordered_set<const void *> handles;
 
-int64_t product_handles(void)
-{
-    return (int64_t)handles.size();
-}
-
 template <class T> static T *make_handle(const T &value)
 {
     T *made = new T(value);
     handles.insert(made);
+    product_handles++;
     return made;
 }
 
@@ -64,6 +60,7 @@ template <class T> static cublasStatus_t destroy_handle(T *handle, const char *c
     const entry guard;
     check_handle(handle, caller);
     handles.erase(handle);
+    product_handles--;
     delete handle;
     return CUBLAS_STATUS_SUCCESS;
 }

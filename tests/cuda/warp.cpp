@@ -181,13 +181,24 @@ bool finish_warp(fiber **lanes, int count)
 
 /* ---- copies that are under way ---- */
 
-static void carry_out(pending_copy &of)
+static void carry_out(const pending_copy &of)
 {
-    seen_writing(of.shared, of.bytes);
-    if (of.filled) seen_reading(of.global, of.bytes);
     const hidden quiet;
     if (of.filled) memcpy(of.shared, of.global, of.bytes);
     if (!of.filled) memset(of.shared, 0, of.bytes);
+}
+
+/* A logical thread that begins where the copy is given; nobody knows of its end who has not waited. */
+static void show_copy(fiber *of, const pending_copy &given)
+{
+    const char *begun = new_token();
+    tell(begun);
+    logical_enter(of->copier);
+    learn(begun);
+    seen_writing(given.shared, given.bytes);
+    if (given.filled) seen_reading(given.global, given.bytes);
+    tell(given.token);
+    logical_enter(of->logical);
 }
 
 static bool is_early(void)
@@ -196,18 +207,17 @@ static bool is_early(void)
     return setting().threads == threads_run::up;
 }
 
-/* The race detector sees it written when it is waited for, too. */
 void finish_copies(fiber *of, int groups)
 {
     size_t left = 0;
     for (size_t i = 0; i < of->copies.size(); i++) {
-        pending_copy &pending = of->copies[i];
+        const pending_copy pending = of->copies[i];
         if (groups >= 0 && pending.group >= of->groups - groups) {
             of->copies[left++] = pending;
             continue;
         }
         if (!pending.done) carry_out(pending);
-        if (pending.done) seen_writing(pending.shared, pending.bytes);
+        learn(pending.token);
     }
     of->copies.resize(left);
 }
@@ -246,9 +256,10 @@ void emulator_copy_async(void *shared, const void *global, size_t bytes, bool fi
     check_shared_address(shared, bytes, "an asynchronous copy", place);
     if ((uintptr_t)global % bytes != 0)
         misuse("an asynchronous copy at %s:%d from %p, no multiple of %zu", place.file, place.line, global, bytes);
-    pending_copy given = {shared, global, bytes, filled, is_early(), self->groups};
+    const pending_copy given = {shared, global, bytes, filled, is_early(), self->groups, new_token()};
+    if (self->copier == nullptr) self->copier = logical_create();
+    show_copy(self, given);
     if (given.done) carry_out(given);
-    if (!given.done) seen_writing(shared, bytes);
     const hidden quiet;
     self->copies.push_back(given);
 }
