@@ -62,7 +62,7 @@ void misuse(const char *format, ...)
  * in the C library, and the process ends here. */
 static void on_fault(int signal, siginfo_t *info, void *)
 {
-    if (signal == SIGILL || signal == SIGTRAP)
+    if ((signal == SIGILL || signal == SIGTRAP) && holds_lock() && running.in_thread)
         end(EMULATOR_FAULT, "the compiler's check of alignment, bounds or overflow (-fsanitize) struck");
     const std::string what = describe(info->si_addr);
     const bool host = !holds_lock() || running.what == nullptr;
@@ -92,8 +92,8 @@ class signal_stack
         static const bool installed = (install(), true);
         (void)installed;
         stack_t stack = {};
-        stack.ss_sp = memory;
-        stack.ss_size = sizeof memory;
+        stack.ss_sp = memory.data();
+        stack.ss_size = memory.size();
         sigaltstack(&stack, nullptr);
     }
     ~signal_stack()
@@ -104,7 +104,7 @@ class signal_stack
     }
 
   private:
-    char memory[64 << 10];
+    std::vector<char> memory = std::vector<char>(64 << 10);
 };
 
 void watch_for_faults(void)

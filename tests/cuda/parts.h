@@ -61,8 +61,9 @@ void *logical_here(void);
 void logical_enter(void *logical); /* without synchronisation */
 void tell(const void *token);
 void learn(const void *token);
-void seen_reading(const void *memory, size_t bytes);
-void seen_writing(const void *memory, size_t bytes);
+/* at: the instruction of a kernel that reports name, or NULL for the caller. */
+void seen_reading(const void *memory, size_t bytes, const void *at = nullptr);
+void seen_writing(const void *memory, size_t bytes, const void *at = nullptr);
 const char *new_token(void); /* an address that stands for a point of synchronisation */
 
 /* Hides the reads and writes in its scope from the race detector, by the logical thread that is current at both ends.
@@ -153,6 +154,7 @@ struct fiber {
     uint3 thread = {};
     fiber_state state = fiber_state::ended;
     emulator_place place = {};
+    const void *called_from = nullptr;
     emulator_collective kind = EMULATOR_SYNCWARP;
     unsigned mask = 0;
     int operand = 0, width = 0, votes = 0;

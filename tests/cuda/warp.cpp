@@ -70,7 +70,7 @@ static void load_matrices(fiber **lanes)
         const void *row = ((const emulator_ldmatrix *)(uintptr_t)lanes[l]->value)->row;
         check_shared_address(row, 16, "ldmatrix", lanes[l]->place);
         logical_enter(lanes[l]->logical);
-        seen_reading(row, 16);
+        seen_reading(row, 16, lanes[l]->called_from);
         logical_enter(scheduler_logical());
         for (int i = 0; i < 8; i++) rows[l][i] = ((const uint16_t *)row)[i];
     }
@@ -195,8 +195,8 @@ static void show_copy(fiber *of, const pending_copy &given)
     tell(begun);
     logical_enter(of->copier);
     learn(begun);
-    seen_writing(given.shared, given.bytes);
-    if (given.filled) seen_reading(given.global, given.bytes);
+    seen_writing(given.shared, given.bytes, of->called_from);
+    if (given.filled) seen_reading(given.global, given.bytes, of->called_from);
     tell(given.token);
     logical_enter(of->logical);
 }
@@ -238,6 +238,7 @@ uint64_t emulator_warp(emulator_collective kind, unsigned mask, uint64_t value, 
     if (width < 1 || width > WARP || (width & (width - 1)) != 0)
         misuse("a shuffle at %s:%d of width %d, no power of two up to 32", place.file, place.line, width);
     self->state = fiber_state::in_warp;
+    self->called_from = __builtin_return_address(0);
     self->place = place;
     self->kind = kind;
     self->mask = mask;
@@ -256,6 +257,7 @@ void emulator_copy_async(void *shared, const void *global, size_t bytes, bool fi
     check_shared_address(shared, bytes, "an asynchronous copy", place);
     if ((uintptr_t)global % bytes != 0)
         misuse("an asynchronous copy at %s:%d from %p, no multiple of %zu", place.file, place.line, global, bytes);
+    self->called_from = __builtin_return_address(0);
     const pending_copy given = {shared, global, bytes, filled, is_early(), self->groups, new_token()};
     if (self->copier == nullptr) self->copier = logical_create();
     show_copy(self, given);
