@@ -164,6 +164,8 @@ static weft_status on_step(void *context, const weft_step_record *record, weft_e
     weft_run_observer *self = context;
     self->last_step = *record;
     self->last_step.bubble = NULL;
+    self->last_step.sources = NULL;
+    self->last_step.source_count = 0;
     self->mean_bubble = 0;
     for (int32_t r = 0; r < record->ranks; r++) self->mean_bubble += record->bubble[r] / record->ranks;
     if (self->seconds_count < self->seconds_capacity) self->seconds[self->seconds_count++] = record->seconds;

@@ -4,10 +4,14 @@
 
 #include <math.h>
 
+int64_t weft_loop_microbatches(const weft_loop *loop)
+{
+    return loop->job->data * loop->job->config->batch.microbatches;
+}
+
 int64_t weft_loop_batch_sequences(const weft_loop *loop)
 {
-    const weft_config *config = loop->job->config;
-    return loop->job->data * config->batch.microbatches * config->batch.sequences;
+    return weft_loop_microbatches(loop) * loop->job->config->batch.sequences;
 }
 
 int64_t weft_loop_sequences(const weft_loop *loop, int64_t step)
@@ -92,12 +96,4 @@ void weft_loop_pose(weft_loop *loop, int64_t step, double learning_rate)
                                                    .loss_gradient_scale = 1.0f / (float)loop->posed_targets,
                                                    .targets = (double)loop->posed_targets};
     weft_skip_pose(&loop->skip, &loop->worker->host.posed);
-}
-
-double weft_loop_sum_losses(const weft_loop *loop)
-{
-    double sum = 0;
-    for (int64_t m = 0; m < loop->job->data * loop->job->config->batch.microbatches; m++)
-        sum += loop->worker->host.losses[m];
-    return sum;
 }

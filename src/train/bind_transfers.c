@@ -235,6 +235,7 @@ weft_status weft_bind_metrics(weft_binder *binder, uint32_t action, weft_instruc
                                   .all = worker->losses.all,
                                   .bytes = worker->losses.bytes,
                                   .count = binder->job->data * binder->job->config->batch.microbatches,
+                                  .stride = binder->job->losses,
                                   .judged = binder->program->skip ? worker->scalars : NULL};
     return WEFT_OK;
 }

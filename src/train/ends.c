@@ -39,7 +39,8 @@ static void judge(const weft_task *task)
 {
     const weft_metrics *metrics = &task->instruction->metrics;
     if (metrics->judged)
-        task->device->operations->judge(task->device, task->stream, metrics->count, metrics->all, metrics->judged);
+        task->device->operations->judge(task->device, task->stream, metrics->count, metrics->stride, metrics->all,
+                                        metrics->judged);
 }
 
 weft_status weft_start_metrics(weft_task *task, weft_error *error)

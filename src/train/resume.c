@@ -16,9 +16,16 @@ static const char held_out[] =
 static const struct {
     const char *name, *means; /* means NULL: must not change */
 } compared[] = {
-    {"model.", NULL},     {"run.seed", order},         {"batch.tokens", order},
-    {"batch.", bits},     {"data.held_out", held_out}, {"element", bits},
-    {"optimizer.", bits}, {"parallel.data", bits},     {"parallel.tensor", bits},
+    {"model.", NULL},
+    {"run.seed", order},
+    {"batch.tokens", order},
+    {"batch.", bits},
+    {"data.held_out", held_out},
+    {"element", bits},
+    {"optimizer.", bits},
+    {"loss.", bits},
+    {"parallel.data", bits},
+    {"parallel.tensor", bits},
 };
 
 static bool is_named(const char *key, const char *name)

@@ -150,7 +150,7 @@ static void test_norm_finish(void **state)
 static void test_judge(void **state)
 {
     const weft_device_kind *kind = kind_or_skip(*state);
-    static const int64_t sizes[MAX_SIZES] = {3};
+    static const int64_t sizes[MAX_SIZES] = {3, 2};
     const double none = (double)NAN, infinity = (double)INFINITY;
     const struct {
         double loss, norm, loss_limit, norm_limit; /* of the last of the losses, after 1 and 2 */
@@ -169,9 +169,10 @@ static void test_judge(void **state)
     trial_init(&trial, "judge", sizes, WEFT_FP32);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         weft_step_scalars *scalars = scalars_of(&trial, false);
-        put(&trial, "losses", 0, 1);
-        put(&trial, "losses", 1, 2);
-        put(&trial, "losses", 2, rows[i].loss);
+        for (size_t k = 0; k < 3; k++) {
+            put(&trial, "losses", 2 * k, k < 2 ? (double)k + 1 : rows[i].loss);
+            put(&trial, "losses", 2 * k + 1, none); /* what else a micro-batch tells */
+        }
         scalars->norm = rows[i].norm;
         scalars->loss_limit = rows[i].loss_limit;
         scalars->norm_limit = rows[i].norm_limit;

@@ -80,6 +80,12 @@ static void test_step_json(void **state)
     check_step_json(&record, "{\"step\":7,\"loss\":5.5,\"gradient_norm\":1.25,\"learning_rate\":0.0003,\"seconds\":0.5,"
                              "\"tokens_per_second\":4096,\"flops_per_second\":2.0e+09,\"peak_share\":0.25,"
                              "\"bubble\":[0.25,null]}\n");
+    const weft_source_loss sources[] = {{.path = "a b.bin", .loss = 2.5, .targets = 8}, {.path = "\"c\\", .loss = NAN}};
+    record = (weft_step_record){
+        .step = 2, .loss = 3, .adds = true, .cross_entropy = 2.75, .sources = sources, .source_count = 2};
+    check_step_json(&record, "{\"step\":2,\"loss\":3,\"cross_entropy\":2.75,\"loss_by_source\":{\"a b.bin\":2.5,"
+                             "\"\\\"c\\\\\":null},\"gradient_norm\":0,\"learning_rate\":0,\"seconds\":0,"
+                             "\"tokens_per_second\":0,\"flops_per_second\":0,\"peak_share\":null,\"bubble\":[]}\n");
     record = (weft_step_record){.step = 1, .loss = INFINITY, .gradient_norm = NAN, .learning_rate = -INFINITY};
     check_step_json(&record, "{\"step\":1,\"loss\":null,\"gradient_norm\":null,\"learning_rate\":null,\"seconds\":0,"
                              "\"tokens_per_second\":0,\"flops_per_second\":0,\"peak_share\":null,\"bubble\":[]}\n");

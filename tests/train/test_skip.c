@@ -51,41 +51,34 @@ static bool has(const int32_t *targets, int64_t count, int32_t wanted)
     return false;
 }
 
-/* With recomputation the loss comes without its gradient, and then both. */
-static void spoil(weft_device *device, int64_t N, const int32_t *targets, bool gradient, void *logits, float *loss)
+/* With recomputation the loss is that of a pass without a gradient. */
+static void spoil(weft_device *device, int64_t N, const int32_t *targets, void *logits, bool gradient, float *loss)
 {
     if (has(targets, N, NO_LOSS)) *loss = NAN;
     if (gradient && has(targets, N, NO_GRADIENT)) reference_put(device->element, logits, 0, (double)NAN);
 }
 
-void __real_reference_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
-                                    const int32_t *targets, const weft_step_scalars *scalars, bool gradient,
-                                    float *loss);
-void __wrap_reference_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
-                                    const int32_t *targets, const weft_step_scalars *scalars, bool gradient,
-                                    float *loss);
+/* The same arguments as those of device.h. */
+#define LOSS_ARGUMENTS                                                                                                 \
+    weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits, const int32_t *targets
+#define LOSS_RESULTS const weft_step_scalars *scalars, bool gradient, float *out
 
-void __wrap_reference_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
-                                    const int32_t *targets, const weft_step_scalars *scalars, bool gradient,
-                                    float *loss)
+void __real_reference_cross_entropy(LOSS_ARGUMENTS, LOSS_RESULTS);
+void __wrap_reference_cross_entropy(LOSS_ARGUMENTS, LOSS_RESULTS);
+
+void __wrap_reference_cross_entropy(LOSS_ARGUMENTS, LOSS_RESULTS)
 {
-    __real_reference_cross_entropy(device, stream, N, V, logits, targets, scalars, gradient, loss);
-    spoil(device, N, targets, gradient, logits, loss);
+    __real_reference_cross_entropy(device, stream, loss, logits, targets, scalars, gradient, out);
+    spoil(device, loss->rows, targets, logits, gradient, out);
 }
 
-void __real_reference_loss_finish(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first,
-                                  int32_t parts, void *logits, const int32_t *targets, const float *stats,
-                                  const weft_step_scalars *scalars, bool gradient, float *loss);
-void __wrap_reference_loss_finish(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first,
-                                  int32_t parts, void *logits, const int32_t *targets, const float *stats,
-                                  const weft_step_scalars *scalars, bool gradient, float *loss);
+void __real_reference_loss_finish(LOSS_ARGUMENTS, const float *stats, LOSS_RESULTS);
+void __wrap_reference_loss_finish(LOSS_ARGUMENTS, const float *stats, LOSS_RESULTS);
 
-void __wrap_reference_loss_finish(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first,
-                                  int32_t parts, void *logits, const int32_t *targets, const float *stats,
-                                  const weft_step_scalars *scalars, bool gradient, float *loss)
+void __wrap_reference_loss_finish(LOSS_ARGUMENTS, const float *stats, LOSS_RESULTS)
 {
-    __real_reference_loss_finish(device, stream, N, V, first, parts, logits, targets, stats, scalars, gradient, loss);
-    spoil(device, N, targets, gradient, logits, loss);
+    __real_reference_loss_finish(device, stream, loss, logits, targets, stats, scalars, gradient, out);
+    spoil(device, loss->rows, targets, logits, gradient, out);
 }
 
 /* Mean and z standard deviations of the last WINDOW of the values, as a textbook has them. */
@@ -235,7 +228,7 @@ static void check_steps(test_suite *self)
 static void run_widths(test_suite *self, int data, int tensor, const char *element)
 {
     char sequences[32];
-    const char *own[] = {MODEL, sequences, NULL};
+    const char *own[] = {MODEL, sequences, data > 1 ? "loss.z=0.01" : "loss.z=0", NULL};
     snprintf(sequences, sizeof sequences, "batch.sequences=%d", 2 / data);
     if (self->workers && self->workers % (data * tensor)) return;
     test_run base = test_suite_baseline(self, data, tensor, element, own);

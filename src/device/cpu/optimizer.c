@@ -43,13 +43,13 @@ void weft_cpu_norm_finish(weft_device *device, weft_stream *stream, int64_t bloc
     weft_cpu_between(device);
 }
 
-void weft_cpu_judge(weft_device *device, weft_stream *stream, int64_t count, const float *losses,
+void weft_cpu_judge(weft_device *device, weft_stream *stream, int64_t count, int64_t stride, const float *losses,
                     weft_step_scalars *scalars)
 {
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     double sum = 0.0;
-    for (int64_t i = 0; i < count; i++) sum += (double)losses[i];
+    for (int64_t i = 0; i < count; i++) sum += (double)losses[i * stride];
     double loss = sum / scalars->targets;
     bool passes = isfinite(loss) && loss <= scalars->loss_limit && scalars->norm <= scalars->norm_limit;
     scalars->skipped = passes ? 0 : 1;
