@@ -8,7 +8,7 @@
 #define WEFT_TRAIN_TRAIN_H
 
 #include "data/tokenize.h"
-#include "checkpoint/checkpoint.h"
+#include "convert/weights.h"
 #include "train/job.h"
 #include "train/record.h"
 
@@ -50,10 +50,13 @@ typedef struct weft_train_options {
     bool resume;                       /* go on from the latest checkpoint of run.folder, or start when there is none */
     const volatile sig_atomic_t *stop; /* non-zero: finish the step, write a checkpoint, return WEFT_OK; may be NULL */
     double peak_seconds;      /* for how long the device's best matrix product is measured at the start; 0: not */
+    bool calibrate_together;  /* of that only what several workers do together */
     double calibrate_seconds; /* for how long the parts of a step are timed alone, before the first; 0: not */
     /* Above 0 the run is a trial of so many steps from the start, for what they take: run.folder is neither read nor
      * written, nothing is saved or evaluated. 0: the whole run. */
     int64_t trial_steps;
+    double
+        trial_seconds; /* a trial ends early when its steps have taken so long, but not before some; 0: it does not */
     /* For tests: every message and gather is held back for a random time of up to so many seconds, a function of the
      * seed (weft_delay_transport_create); 0: none. It may change nothing but time. */
     double delay_longest;
@@ -77,11 +80,11 @@ weft_status weft_train_check(const weft_config *config, weft_text *notes, weft_e
 /* Where workers are processes the caller has started theirs (transport/kinds.h). */
 weft_status weft_train(const weft_job *job, const weft_train_options *options, weft_error *error) WEFT_CHECKED;
 
-/* The loss of a checkpoint on held-out data, which the observer is told: of the weights alone, and nothing else of the
- * run is read or written. The job evaluates or shows logits; its model is the checkpoint's. At any layout of one data
+/* The loss of weights on held-out data, which the observer is told: nothing else of their run is read or written. The
+ * job evaluates or shows logits; its model is theirs. At any layout of one data
  * set, micro-batches of as many sequences, element, device and tensor-parallel width it has the same bits. WEFT_INVALID
  * when nothing is held out. */
-weft_status weft_evaluate(const weft_job *job, weft_checkpoint *checkpoint, const weft_train_options *options,
+weft_status weft_evaluate(const weft_job *job, const weft_weights *weights, const weft_train_options *options,
                           weft_error *error) WEFT_CHECKED;
 
 /* Generated text. prompt: text for runs with a tokenizer, where names of special tokens are these tokens, and for
@@ -109,9 +112,9 @@ weft_status weft_sample_check(const weft_config *config, const char *prompt, wef
 /* What the sample of a run goes on from: run.sample_prompt, or where that is empty and text goes in, a line end. */
 const char *weft_sample_prompt(const weft_config *config);
 
-/* checkpoint: a checkpoint or run folder. Runs the forward program of a one-worker pipeline. device: a kind, or NULL
- * for the one the run was configured with. */
-weft_status weft_sample(const char *checkpoint, const char *device, const weft_sample_options *options,
+/* path: a checkpoint, a run folder or a folder of Hugging Face. Runs the forward program of a one-worker pipeline.
+ * device: a kind, or NULL for the one the run was configured with. */
+weft_status weft_sample(const char *path, const char *device, const weft_sample_options *options,
                         weft_error *error) WEFT_CHECKED;
 
 #endif

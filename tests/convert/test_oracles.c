@@ -52,7 +52,7 @@ static float *read_parameter(const weft_folder *folder, const weft_parameter *pa
     weft_error error;
     float *values = malloc((size_t)parameter->elements * sizeof *values);
     assert_non_null(values);
-    if (weft_folder_read(folder, parameter, 0, parameter->elements, values, &error) != WEFT_OK)
+    if (weft_folder_read(folder, parameter, 0, 1, parameter->elements, values, &error) != WEFT_OK)
         fail_msg("%s", error.text);
     return values;
 }
