@@ -28,11 +28,21 @@ typedef struct weft_checkpoint_file {
     uint64_t bytes, checksum;
 } weft_checkpoint_file;
 
+/* What is known of the steps that were skipped, and of those that steps to come are compared with. */
+typedef struct weft_checkpoint_skips {
+    int64_t skipped, in_a_row;    /* steps of the whole run; of these the last ones */
+    int64_t count;                /* at most WEFT_CHECKPOINT_WINDOW */
+    const double *losses, *norms; /* (count) of the last steps that were not skipped, the oldest first; borrowed */
+} weft_checkpoint_skips;
+
+enum { WEFT_CHECKPOINT_WINDOW = 65536 }; /* = the most of optimizer.skip_window */
+
 typedef struct weft_checkpoint_state {
     int64_t step;      /* steps finished */
     int64_t sequences; /* of training data that they have read, all data-parallel workers together: at least one each */
     uint64_t data_fingerprint;
     double loss; /* of the last step */
+    weft_checkpoint_skips skips;
 } weft_checkpoint_state;
 
 /* Part of a tensor, whose elements are counted in row-major order. One row is a run of `columns` elements from element
@@ -80,6 +90,8 @@ typedef struct weft_checkpoint weft_checkpoint;
  * each tensor hold each of its elements once: WEFT_INVALID names file and offset or checksum, or tensor and elements.
  * Takes memory in proportion to what the files hold, whatever they say. */
 weft_status weft_checkpoint_open(const char *path, weft_checkpoint **out, weft_error *error) WEFT_CHECKED;
+/* As far as checkpoint.yaml tells of it: nothing of the files is read or proved, and no tensor can be read. */
+weft_status weft_checkpoint_open_outline(const char *path, weft_checkpoint **out, weft_error *error) WEFT_CHECKED;
 void weft_checkpoint_close(weft_checkpoint *checkpoint);
 const char *weft_checkpoint_path(const weft_checkpoint *checkpoint);
 const char *weft_checkpoint_config(const weft_checkpoint *checkpoint); /* YAML text */
@@ -96,8 +108,8 @@ weft_status weft_checkpoint_load_config(weft_checkpoint *checkpoint, weft_config
 bool weft_checkpoint_has(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name);
 
 /* Copies a run or a block of a tensor, given as that of a weft_checkpoint_piece is, to out, packed: rows x columns.
- * Touches nothing but what holds its elements, in time for them and for the rows of the pieces. WEFT_INVALID when the
- * tensor is missing, its shape differs, or the elements do not lie in it. */
+ * Touches nothing but what holds its elements, in time for them and for the rows of the pieces, and keeps nothing of
+ * the files in memory. WEFT_INVALID when the tensor is missing, its shape differs, or the elements do not lie in it. */
 weft_status weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name,
                                  int32_t dimensions, const int64_t *shape, int64_t from, int64_t rows, int64_t columns,
                                  float *out, weft_error *error) WEFT_CHECKED;

@@ -1,4 +1,4 @@
-/* weft generate: text from a checkpoint. */
+/* weft generate: text from a checkpoint or a folder of Hugging Face. */
 #include "cli/generate.h"
 
 #include "base/json.h"
@@ -138,11 +138,12 @@ static void details(weft_text *out)
 {
     weft_text_add(
         out,
-        "The operand is a run folder (its latest checkpoint) or a checkpoint. For a run with data.tokenizer and a\n"
-        "model of bytes the prompt and the text to stop at are text; for others they are lists of token numbers,\n"
-        "and token numbers are printed. Keys and values of up to batch.tokens tokens are kept; beyond, each token "
-        "takes the whole\n"
-        "window.\n");
+        "The operand is a run folder (its latest checkpoint), a checkpoint or a folder of Hugging Face. For a run "
+        "with\n"
+        "data.tokenizer, a folder with a tokenizer and a model of bytes the prompt and the text to stop at are text;\n"
+        "for others they are lists of token numbers, and token numbers are printed. Keys and values of up to\n"
+        "batch.tokens tokens are kept (of a folder, of as many as the model can take); beyond, each token takes the\n"
+        "whole window.\n");
 }
 
 static const weft_option options[] = {
@@ -161,8 +162,8 @@ static const weft_option options[] = {
 
 const weft_verb weft_verb_generate = {
     .name = "generate",
-    .summary = "Generates text from a checkpoint",
-    .operands = "RUN|CHECKPOINT",
+    .summary = "Generates text from a model",
+    .operands = "RUN|CHECKPOINT|FOLDER",
     .options = options,
     .needed = 1,
     .least = 1,

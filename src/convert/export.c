@@ -280,24 +280,11 @@ static weft_status export_with(exporting *it, const char *source, weft_model_con
     return status;
 }
 
-/* RUN/source, where there is one: a checkpoint lies in its run's folder. */
-static void find_source(const char *checkpoint, weft_text *out)
-{
-    const char *slash = strrchr(checkpoint, '/');
-    int length = slash ? (int)(slash - checkpoint) : 0;
-    weft_text_add(out, "%.*s%ssource", length, checkpoint, slash ? "/" : "");
-    weft_text file;
-    weft_text_init(&file);
-    weft_text_add(&file, "%s/config.json", weft_text_get(out));
-    if (!weft_path_exists(weft_text_get(&file))) out->length = 0;
-    weft_text_fini(&file);
-}
-
 static weft_status export_model(exporting *it, weft_model_config *model, weft_error *error)
 {
     weft_text source;
     weft_text_init(&source);
-    find_source(weft_checkpoint_path(it->checkpoint), &source);
+    weft_place_source(weft_checkpoint_path(it->checkpoint), &source);
     weft_status status = weft_text_check(&source, error);
     if (status == WEFT_OK && source.length > 0) {
         status = export_with(it, weft_text_get(&source), model, error);

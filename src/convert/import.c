@@ -27,7 +27,7 @@ static weft_status read_values(void *context, const void *data, size_t count, co
     while (it->at + 1 < it->count && it->first[it->at + 1] <= element) it->at++;
     int64_t from = element - it->first[it->at], wanted = (int64_t)(count / sizeof(float));
     if (wanted > PIECE) wanted = PIECE;
-    TRY(weft_folder_read(it->folder, &it->parameters[it->at], from, from + wanted, it->values, error));
+    TRY(weft_folder_read(it->folder, &it->parameters[it->at], from, 1, wanted, it->values, error));
     *out = it->values;
     *out_count = (size_t)wanted * sizeof(float);
     return WEFT_OK;
@@ -79,8 +79,8 @@ static weft_status make_config(const weft_folder *folder, const char *run, weft_
 {
     weft_text names[3];
     weft_config config;
-    const char *overrides[] = {
-        NULL, NULL, NULL, "optimizer.learning_rate=2.0e-05", "data.path=tokens.bin", "data.format=uint32"};
+    const char *overrides[] = {NULL, NULL, NULL, "optimizer.learning_rate=2.0e-05", "data.path=tokens"};
+    enum { OVERRIDES = sizeof overrides / sizeof *overrides };
     for (int i = 0; i < 3; i++) weft_text_init(&names[i]);
     weft_text_add(&names[0], "run.folder=%s", run);
     weft_text_add(&names[1], "model.context=%lld", (long long)folder->model.context);
@@ -94,7 +94,8 @@ static weft_status make_config(const weft_folder *folder, const char *run, weft_
         overrides[i] = weft_text_get(&names[i]);
     }
     if (status == WEFT_OK)
-        status = weft_config_load_text(&config, weft_text_get(&yaml), yaml.length, folder->path, overrides, 6, error);
+        status = weft_config_load_text(&config, weft_text_get(&yaml), yaml.length, folder->path, overrides, OVERRIDES,
+                                       error);
     if (status == WEFT_OK) {
         weft_config_dump(&config, false, out);
         weft_config_fini(&config);
@@ -113,7 +114,8 @@ static weft_status write_config(const weft_folder *folder, const char *run, cons
     weft_text_add(
         &text,
         "# From a folder of Hugging Face (%s). Its weights are the checkpoint of step 0 here, so train with\n"
-        "# --resume. data.path and data.format are yours to set: tokens of its tokenizer. batch.tokens may be less.\n"
+        "# --resume. data.path is yours to set: tokens of its tokenizer (weft tokenize), or text and data.tokenizer.\n"
+        "# batch.tokens may be less.\n"
         "%s",
         folder->family->name, yaml);
     weft_status status = weft_place_write(run, "config.yaml", &text, error);

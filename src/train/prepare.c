@@ -74,15 +74,32 @@ weft_status weft_loop_prepare(weft_loop *loop, int32_t rank, weft_error *error)
     TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->controls, &loop->controls, error));
     TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->bubble, &loop->bubble, error));
     TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->answers, &loop->answers, error));
+    TRY(weft_loop_prepare_losses(loop, error));
     if (loop->worker->train) TRY(weft_loop_prepare_timing(loop, error));
+    const weft_checkpoint_state *state = loop->resumed ? weft_checkpoint_get_state(loop->resumed) : NULL;
+    TRY(weft_skip_init(&loop->skip, job->config, state, &loop->arena, error));
     if (loop->resumed) {
         TRY(weft_worker_load(loop->worker, loop->resumed, error));
-        loop->start = loop->saved = weft_checkpoint_get_state(loop->resumed)->step;
-        loop->sequences = weft_checkpoint_get_state(loop->resumed)->sequences;
-        loop->loss = weft_checkpoint_get_state(loop->resumed)->loss;
+        loop->start = loop->saved = state->step;
+        loop->sequences = state->sequences;
+        loop->loss = state->loss;
+    } else if (loop->weights) {
+        TRY(weft_worker_start(loop->worker, loop->weights, error));
     } else {
         TRY(weft_worker_init_weights(loop->worker, error));
     }
     TRY(exchange_openings(loop, error));
     return measure_peak(loop, error);
+}
+
+static weft_status keep_source(void *context, weft_error *error)
+{
+    const weft_loop *loop = context;
+    return weft_weights_keep(loop->weights, loop->job->config->run.folder, error);
+}
+
+weft_status weft_loop_keep_source(weft_loop *loop, weft_error *error)
+{
+    if (!loop->weights || loop->worker->number != 0) return WEFT_OK;
+    return weft_waiting_work(loop->worker, "the keeping of run.start's files", keep_source, loop, error);
 }

@@ -9,6 +9,7 @@
 #define WEFT_TRAIN_WORKER_H
 
 #include "checkpoint/checkpoint.h"
+#include "convert/weights.h"
 #include "data/data.h"
 #include "train/clerk.h"
 #include "train/instruction.h"
@@ -42,10 +43,10 @@ typedef struct weft_workspace {
     void *tied_piece; /* one piece of the other side's shared gradient */
 } weft_workspace;
 
-/* Of the micro-batches. */
+/* Of the micro-batches, each in as many numbers as the job says (weft_stage_losses). */
 typedef struct weft_losses {
-    float *own;    /* (M) written by the last stage */
-    float *all;    /* (data, M) after METRICS, from where they come out */
+    float *own;    /* (M, numbers) written by the last stage */
+    float *all;    /* (data, M, numbers) after METRICS, from where they come out */
     size_t *bytes; /* (workers) what each gives in METRICS */
 } weft_losses;
 
@@ -91,7 +92,7 @@ typedef struct weft_crossing {
     int filled;                       /* the one that was written last */
     weft_step_scalars posed;          /* for the next program */
     weft_step_scalars *scalars_in, *scalars_out;
-    float *losses;                        /* (data, M) of the last program */
+    float *losses;                        /* (data, M, numbers) of the last program */
     void *logits;                         /* as the device's, of the last program */
     unsigned char *staging[WEFT_STAGING]; /* (WEFT_STAGING_BYTES) for what is saved; NULL where the host reaches it */
 } weft_crossing;
@@ -153,6 +154,8 @@ void weft_worker_destroy(weft_worker *worker);
 /* Initial weights by seed, moments zero; or from a checkpoint. */
 weft_status weft_worker_init_weights(weft_worker *worker, weft_error *error) WEFT_CHECKED;
 weft_status weft_worker_load(weft_worker *worker, const weft_checkpoint *checkpoint, weft_error *error) WEFT_CHECKED;
+/* Weights alone; moments begin at zero. */
+weft_status weft_worker_start(weft_worker *worker, const weft_weights *weights, weft_error *error) WEFT_CHECKED;
 
 /* This worker's share of a parameter (weft_share_of): the first element of each. NULL where it has none. */
 typedef struct weft_own {
