@@ -64,6 +64,15 @@ int32_t weft_device_index(const weft_device_kind *kind, int32_t named, int32_t w
     return count > 0 ? worker % count : 0;
 }
 
+double weft_device_room(const weft_device_kind *kind, int32_t named, int32_t workers)
+{
+    double bytes = 0.0;
+    if (kind->room == NULL || kind->count() == 0) return 0.0;
+    if (named >= 0) return kind->room(named);
+    for (int32_t i = 0; i < kind->count() && i < workers; i++) bytes += kind->room(i);
+    return bytes;
+}
+
 weft_status weft_device_check(const weft_device *device, weft_error *error)
 {
     if (device->error.status == WEFT_OK) return WEFT_OK;

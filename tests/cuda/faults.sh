@@ -53,7 +53,11 @@ refuses 2 'no GPU that it shows' WEFT_EMULATOR_GPUS=none --
 refuses 2 "no device 'cuda:0': this machine has none of cuda" WEFT_EMULATOR_GPUS=none -- device=cuda:0
 refuses 2 "no device 'cuda:1': this machine has 1 of cuda, numbered from 0" -- device=cuda:1
 refuses 2 'has no bf16: it has compute capability 7.5, bf16 needs 8.0' WEFT_EMULATOR_CAPABILITY=75 -- element=bf16
-refuses 1 'out of memory: .* MiB asked for, .* are free' WEFT_EMULATOR_MEMORY=8 -- model.width=256 model.feed_forward=1024
+refuses 2 'the workers need .* MiB, there are 8.0 MiB here; ' WEFT_EMULATOR_MEMORY=8 -- model.width=256 \
+    model.feed_forward=1024
+train WEFT_EMULATOR_MEMORY=8 -- model.width=256 model.feed_forward=1024 --dry-run || die "a dry run"
+grep -q 'the workers need .* MiB, there are 8.0 MiB here' "$work/log" || die "a dry run does not say that it will not fit"
+for number in 1 2 3 4; do refuses 1 'device cuda.*: .*out of .*memory' WEFT_EMULATOR_FAIL=allocation:$number --; done
 mkdir "$work/alone"
 cp "$weft" "$work/alone/"
 if ! ldconfig -p 2>/dev/null | grep -q libcublasLt.so.13; then
@@ -72,8 +76,9 @@ train WEFT_EMULATOR_GPUS=2 -- parallel.pipeline=2 parallel.data=2 batch.microbat
 refuses 1 'an operation that it was given failed: .*WEFT_CUDA_SYNC=1 in the environment names it' \
     WEFT_EMULATOR_FAIL=operation:300 --
 refuses 1 'cuda:0: [a-z_]*: ' WEFT_EMULATOR_FAIL=operation:300 WEFT_CUDA_SYNC=1 --
-train WEFT_EMULATOR_FAIL=operation:900 -- run.folder="$work/cut"
-[ $? -eq 1 ] || die "a lost GPU: status $?"
+got=0
+train WEFT_EMULATOR_FAIL=operation:900 -- run.folder="$work/cut" || got=$?
+[ $got -eq 1 ] || die "a lost GPU: status $got"
 [ -d "$work/cut/step-00000002" ] || die "no checkpoint was made before the GPU was lost"
 train -- run.folder="$work/cut" parallel.pipeline=2 --resume || die "the run that goes on"
 "$weft" compare "$work/whole/step-00000012" "$work/cut/step-00000012" >"$work/log" 2>&1 || die "other bits"

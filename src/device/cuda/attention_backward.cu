@@ -16,9 +16,8 @@ template <int D> struct tiles {
 };
 
 /* delta (B, H, T): the sum of dout out, a warp a row. */
-__global__ void __launch_bounds__(DELTA_THREADS) attention_delta_kernel(weft_attention attention,
-                                                                        const __nv_bfloat16 *out,
-                                                                        const __nv_bfloat16 *dout, float *delta)
+__global__ void __launch_bounds__(DELTA_THREADS)
+    attention_delta_kernel(weft_attention attention, const __nv_bfloat16 *out, const __nv_bfloat16 *dout, float *delta)
 {
     enum { N = weft_pack<__nv_bfloat16>::N };
     const int64_t row = (int64_t)blockIdx.x * DELTA_WARPS + threadIdx.x / WEFT_WARP; /* of (B T, H) */
@@ -195,10 +194,11 @@ static cudaError_t backward(const weft_cuda_call *call, const weft_attention *at
     const int64_t blocks = weft_cuda_divide_up(attention->T, BLOCK_ROWS) * attention->B;
     const cudaLaunchConfig_t first = weft_cuda_grid(call, blocks * attention->H, 1, BLOCK_THREADS, DQUERY);
     const cudaLaunchConfig_t second = weft_cuda_grid(call, blocks * attention->G, 1, BLOCK_THREADS, DKEY);
-    cudaError_t error = cudaFuncSetAttribute(attention_blocks_dquery_kernel<D>,
-                                             cudaFuncAttributeMaxDynamicSharedMemorySize, DQUERY);
+    cudaError_t error =
+        cudaFuncSetAttribute(attention_blocks_dquery_kernel<D>, cudaFuncAttributeMaxDynamicSharedMemorySize, DQUERY);
     if (error == cudaSuccess)
-        error = cudaFuncSetAttribute(attention_blocks_dkey_kernel<D>, cudaFuncAttributeMaxDynamicSharedMemorySize, DKEY);
+        error =
+            cudaFuncSetAttribute(attention_blocks_dkey_kernel<D>, cudaFuncAttributeMaxDynamicSharedMemorySize, DKEY);
     if (error == cudaSuccess) error = cudaLaunchKernelEx(&first, attention_blocks_dquery_kernel<D>, *attention, *of);
     if (error == cudaSuccess) error = cudaLaunchKernelEx(&second, attention_blocks_dkey_kernel<D>, *attention, *of);
     return error;
@@ -209,8 +209,8 @@ cudaError_t weft_cuda_blocks_backward(const weft_cuda_call *call, const weft_att
                                       const float *logsumexp, const void *dout, void *dqkv, float *delta)
 {
     const __nv_bfloat16 *result = (const __nv_bfloat16 *)out, *gradient = (const __nv_bfloat16 *)dout;
-    const backward_operands of = {documents, (const __nv_bfloat16 *)qkv, gradient, logsumexp, delta,
-                                  (__nv_bfloat16 *)dqkv};
+    const backward_operands of = {documents, (const __nv_bfloat16 *)qkv, gradient, logsumexp,
+                                  delta,     (__nv_bfloat16 *)dqkv};
     const int64_t rows = attention->B * attention->H * attention->T;
     const cudaLaunchConfig_t config = weft_cuda_grid(call, weft_cuda_divide_up(rows, DELTA_WARPS), 1, DELTA_THREADS, 0);
     if (!weft_cuda_wide(qkv, out, dout) || !weft_cuda_wide(dqkv, NULL, NULL)) return cudaErrorMisalignedAddress;

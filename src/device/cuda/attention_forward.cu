@@ -140,8 +140,8 @@ static cudaError_t forward(const weft_cuda_call *call, const weft_attention *att
     enum { SHARED = 3 * BLOCK_ROWS * (D + TILE_GAP) * 2 };
     const int64_t blocks = weft_cuda_divide_up(attention->T, BLOCK_ROWS) * attention->B * attention->H;
     const cudaLaunchConfig_t config = weft_cuda_grid(call, blocks, 1, BLOCK_THREADS, SHARED);
-    const cudaError_t error = cudaFuncSetAttribute(attention_blocks_kernel<D>,
-                                                   cudaFuncAttributeMaxDynamicSharedMemorySize, SHARED);
+    const cudaError_t error =
+        cudaFuncSetAttribute(attention_blocks_kernel<D>, cudaFuncAttributeMaxDynamicSharedMemorySize, SHARED);
     if (error != cudaSuccess) return error;
     return cudaLaunchKernelEx(&config, attention_blocks_kernel<D>, *attention, documents, qkv, out, logsumexp);
 }

@@ -112,8 +112,7 @@ __global__ void __launch_bounds__(THREADS)
     const head_rows<T> keys = {qkv + b * T_ * width + (H + g) * D, width}, values = {keys.at + G * D, width};
     const float largest = attend(keys, values, first_seen(attention, documents, b, t), t, 1.0f / sqrtf((float)D), D,
                                  query, weights, sums, &total);
-    for (int64_t d = lane; d < D; d += WEFT_WARP)
-        out[((b * T_ + t) * H + h) * D + d] = weft_narrow<T>(sums[d] / total);
+    for (int64_t d = lane; d < D; d += WEFT_WARP) out[((b * T_ + t) * H + h) * D + d] = weft_narrow<T>(sums[d] / total);
     if (lane == 0) logsumexp[row] = largest + logf(total);
 }
 
@@ -195,10 +194,9 @@ __device__ static __forceinline__ key_row split_key_row(float *shared, int64_t D
 
 /* Adds what the tokens of one head that see key s leave there, from s on in ascending order. */
 template <class T>
-__device__ static __forceinline__ void add_queries(const weft_attention &attention, const int32_t *documents,
-                                                   const head_rows<T> &queries, const head_rows<T> &douts,
-                                                   const float *logsumexp, const float *delta, int64_t s,
-                                                   const key_row &own)
+__device__ static __forceinline__ void
+add_queries(const weft_attention &attention, const int32_t *documents, const head_rows<T> &queries,
+            const head_rows<T> &douts, const float *logsumexp, const float *delta, int64_t s, const key_row &own)
 {
     const int lane = (int)threadIdx.x % WEFT_WARP;
     const int64_t D = attention.D, reach = s + attention.window;
@@ -259,8 +257,8 @@ static cudaError_t backward(const weft_cuda_call *call, const weft_attention *at
 {
     const int64_t rows = attention->B * attention->H * attention->T, D = attention->D;
     const int64_t keys = attention->B * attention->G * attention->T;
-    const cudaLaunchConfig_t first = weft_cuda_grid(call, warps_to_blocks(rows), 1, THREADS,
-                                                    (size_t)(WARPS * (3 * D + WEFT_WARP)) * sizeof(float));
+    const cudaLaunchConfig_t first =
+        weft_cuda_grid(call, warps_to_blocks(rows), 1, THREADS, (size_t)(WARPS * (3 * D + WEFT_WARP)) * sizeof(float));
     const cudaLaunchConfig_t second = weft_cuda_grid(call, warps_to_blocks(keys), 1, THREADS,
                                                      (size_t)(WARPS * (4 * D + 2 * WEFT_WARP)) * sizeof(float));
     const cudaError_t error =
@@ -320,9 +318,8 @@ static cudaError_t step(const weft_cuda_call *call, const weft_attention *attent
 {
     const int64_t D = attention->D, kept = attention->B * rows * 2 * attention->G * D;
     const cudaLaunchConfig_t first = weft_cuda_grid(call, weft_cuda_divide_up(kept, THREADS), 1, THREADS, 0);
-    const cudaLaunchConfig_t second =
-        weft_cuda_grid(call, warps_to_blocks(attention->B * attention->H * rows), 1, THREADS,
-                       (size_t)(WARPS * (2 * D + WEFT_WARP)) * sizeof(float));
+    const cudaLaunchConfig_t second = weft_cuda_grid(call, warps_to_blocks(attention->B * attention->H * rows), 1,
+                                                     THREADS, (size_t)(WARPS * (2 * D + WEFT_WARP)) * sizeof(float));
     const cudaError_t error =
         cudaLaunchKernelEx(&first, keep_keys_kernel<T>, *attention, past, rows, (const T *)qkv, (T *)cache);
     if (error != cudaSuccess) return error;

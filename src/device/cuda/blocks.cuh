@@ -50,7 +50,8 @@ __device__ static __forceinline__ uint32_t two_bf16(float low, float high)
 
 /* sums (16, N) += a (16, D) b (N, D)^T, both tiles. */
 template <int D, int N>
-__device__ static __forceinline__ void multiply_rows(const __nv_bfloat16 *a, const __nv_bfloat16 *b, float sums[N / 8][4])
+__device__ static __forceinline__ void multiply_rows(const __nv_bfloat16 *a, const __nv_bfloat16 *b,
+                                                     float sums[N / 8][4])
 {
     enum { PITCH = D + TILE_GAP };
     const int lane = (int)threadIdx.x % WEFT_WARP;
@@ -105,7 +106,8 @@ __device__ static __forceinline__ void store_rows(const float sums[D / 8][4], co
 }
 
 /* The first key that token t sees. These only rise within a sequence. documents: the sequence's, or NULL. */
-__device__ static __forceinline__ int32_t first_key(const weft_attention &attention, const int32_t *documents, int32_t t)
+__device__ static __forceinline__ int32_t first_key(const weft_attention &attention, const int32_t *documents,
+                                                    int32_t t)
 {
     const int32_t begin = documents == NULL ? 0 : documents[t];
     const int32_t reach = attention.window == 0 ? 0 : t - (int32_t)attention.window + 1;

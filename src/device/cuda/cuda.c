@@ -39,6 +39,13 @@ static int32_t count_gpus(void)
     return cudaGetDeviceCount(&count) == cudaSuccess ? (int32_t)count : 0;
 }
 
+/* Without starting anything on it. */
+static double room_of(int32_t index)
+{
+    struct cudaDeviceProp properties;
+    return cudaGetDeviceProperties(&properties, index) == cudaSuccess ? (double)properties.totalGlobalMem : 0.0;
+}
+
 static weft_status check_driver(int32_t index, weft_error *error)
 {
     int count = 0, driver = 0;
@@ -109,8 +116,8 @@ static weft_status create(const weft_device_options *options, weft_device **out,
     TRY(check_driver(options->index, error));
     TRY(check_gpu(options->index, options->element, &capability, error));
     TRY(weft_allocate(1, sizeof *cuda, &cuda, error));
-    cuda->base = (weft_device){
-        .operations = &weft_cuda_operations, .element = options->element, .threads = options->threads};
+    cuda->base =
+        (weft_device){.operations = &weft_cuda_operations, .element = options->element, .threads = options->threads};
     cuda->index = options->index;
     cuda->waits = asked_to_wait();
     cuda->tensor_cores = options->element == WEFT_BF16 && capability >= TENSOR_CAPABILITY;
@@ -130,6 +137,7 @@ const weft_device_kind weft_device_cuda = {
     .alignment = 256,
     .sum_chunk = (size_t)1 << 20,
     .count = count_gpus,
+    .room = room_of,
     .create = create,
     .linear_workspace = weft_cuda_linear_workspace,
     .attention_workspace = weft_cuda_attention_workspace,

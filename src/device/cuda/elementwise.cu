@@ -31,8 +31,7 @@ static cudaError_t add(const weft_cuda_call *call, int64_t count, const void *a,
 cudaError_t weft_cuda_add(const weft_cuda_call *call, int64_t count, const void *a, const void *b, void *out)
 {
     if (count == 0) return cudaSuccess;
-    return call->element == WEFT_FP32 ? add<float>(call, count, a, b, out)
-                                      : add<__nv_bfloat16>(call, count, a, b, out);
+    return call->element == WEFT_FP32 ? add<float>(call, count, a, b, out) : add<__nv_bfloat16>(call, count, a, b, out);
 }
 
 typedef struct sum_sources {
@@ -92,6 +91,7 @@ cudaError_t weft_cuda_round(const weft_cuda_call *call, int64_t count, const flo
     if (count == 0) return cudaSuccess;
     const cudaLaunchConfig_t config = weft_cuda_grid(call, blocks_for<float>(count), 1, THREADS, 0);
     const bool wide = weft_cuda_wide(from, NULL, NULL);
-    if (call->element == WEFT_FP32) return cudaLaunchKernelEx(&config, round_kernel<float>, count, wide, from, (float *)to);
+    if (call->element == WEFT_FP32)
+        return cudaLaunchKernelEx(&config, round_kernel<float>, count, wide, from, (float *)to);
     return cudaLaunchKernelEx(&config, round_kernel<__nv_bfloat16>, count, wide, from, (__nv_bfloat16 *)to);
 }

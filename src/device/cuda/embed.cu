@@ -8,7 +8,8 @@
 
 enum { THREADS = 256, WARPS = THREADS / WEFT_WARP, TABLE_ROWS = 8 };
 
-/* Which rows of dout each row of the table gets: those whose index - first is that row's number; index NULL: row % T. */
+/* Which rows of dout each row of the table gets: those whose index - first is that row's number; index NULL: row % T.
+ */
 typedef struct embed_rows {
     int64_t rows, T, C, count; /* count: rows of the table */
     const int32_t *index;

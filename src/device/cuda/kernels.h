@@ -27,7 +27,7 @@ typedef struct weft_cuda_call {
     cudaStream_t stream;
     weft_element element;
     bool tensor_cores; /* the GPU has them for bf16 */
-    void *scratch; /* WEFT_CUDA_SCRATCH bytes, of the stream alone; NULL on streams of transfers */
+    void *scratch;     /* WEFT_CUDA_SCRATCH bytes, of the stream alone; NULL on streams of transfers */
 } weft_cuda_call;
 
 cudaError_t weft_cuda_embed_forward(const weft_cuda_call *call, const weft_embed *embed, const int32_t *tokens,
@@ -53,8 +53,8 @@ cudaError_t weft_cuda_activation_backward(const weft_cuda_call *call, const weft
                                           const void *dy, void *dx);
 cudaError_t weft_cuda_rotary(const weft_cuda_call *call, const weft_rotary *rotary, const int32_t *positions,
                              const float *cosine, const float *sine, int direction, void *x);
-/* Attention in two forms: by rows, for everything; in blocks on tensor cores, where weft_cuda_blocks_fit says so. delta:
- * (B, H, T). */
+/* Attention in two forms: by rows, for everything; in blocks on tensor cores, where weft_cuda_blocks_fit says so.
+ * delta: (B, H, T). */
 enum { WEFT_CUDA_HEAD_WIDTH = 512 }; /* at most, by rows */
 bool weft_cuda_blocks_fit(const weft_cuda_call *call, const weft_attention *attention);
 cudaError_t weft_cuda_rows_forward(const weft_cuda_call *call, const weft_attention *attention,

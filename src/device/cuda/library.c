@@ -12,9 +12,10 @@ static void *open_library(weft_error *error)
     snprintf(name, sizeof name, "libcublasLt.so.%d", CUBLAS_VER_MAJOR);
     void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
     if (library != NULL) return library;
-    (void)weft_fail(error, WEFT_INVALID,
-                    "device cuda: %s of CUDA %d was not found: %s; install cuBLAS, or name its folder in LD_LIBRARY_PATH",
-                    name, CUBLAS_VER_MAJOR, dlerror());
+    (void)weft_fail(
+        error, WEFT_INVALID,
+        "device cuda: %s of CUDA %d was not found: %s; install cuBLAS, or name its folder in LD_LIBRARY_PATH", name,
+        CUBLAS_VER_MAJOR, dlerror());
     return NULL;
 }
 

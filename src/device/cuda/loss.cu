@@ -209,12 +209,11 @@ cudaError_t weft_cuda_cross_entropy(const weft_cuda_call *call, const weft_loss 
     const cudaLaunchConfig_t config = weft_cuda_grid(call, runs.sequences * runs.count, 1, THREADS, SHARED);
     run_sum *sums = (run_sum *)call->scratch;
     if (!runs_fit(call, &runs)) return cudaErrorInvalidValue;
-    const cudaError_t error =
-        call->element == WEFT_FP32
-            ? cudaLaunchKernelEx(&config, cross_entropy_kernel<float>, *loss, runs, (float *)logits, targets, scalars,
-                                 gradient, sums)
-            : cudaLaunchKernelEx(&config, cross_entropy_kernel<__nv_bfloat16>, *loss, runs, (__nv_bfloat16 *)logits,
-                                 targets, scalars, gradient, sums);
+    const cudaError_t error = call->element == WEFT_FP32
+                                  ? cudaLaunchKernelEx(&config, cross_entropy_kernel<float>, *loss, runs,
+                                                       (float *)logits, targets, scalars, gradient, sums)
+                                  : cudaLaunchKernelEx(&config, cross_entropy_kernel<__nv_bfloat16>, *loss, runs,
+                                                       (__nv_bfloat16 *)logits, targets, scalars, gradient, sums);
     return error != cudaSuccess ? error : add_runs(call, loss, &runs, out);
 }
 
@@ -245,7 +244,8 @@ cudaError_t weft_cuda_loss_part(const weft_cuda_call *call, const weft_loss *los
     const int64_t numbers = weft_loss_statistics(loss);
     const cudaLaunchConfig_t config = weft_cuda_grid(call, loss->rows, 1, THREADS, SHARED);
     if (call->element == WEFT_FP32)
-        return cudaLaunchKernelEx(&config, loss_part_kernel<float>, *loss, numbers, (const float *)logits, targets, stats);
+        return cudaLaunchKernelEx(&config, loss_part_kernel<float>, *loss, numbers, (const float *)logits, targets,
+                                  stats);
     return cudaLaunchKernelEx(&config, loss_part_kernel<__nv_bfloat16>, *loss, numbers, (const __nv_bfloat16 *)logits,
                               targets, stats);
 }

@@ -51,7 +51,7 @@ __device__ static __forceinline__ float row_rstd(const weft_norm &norm, bool wid
 
 template <class T>
 __global__ void __launch_bounds__(THREADS) norm_forward_kernel(weft_norm norm, bool wide, const T *x, const T *weight,
-                                                          const T *bias, T *out, float *mean, float *rstd)
+                                                               const T *bias, T *out, float *mean, float *rstd)
 {
     enum { N = weft_pack<T>::N };
     const int lane = (int)threadIdx.x % WEFT_WARP;
@@ -88,8 +88,8 @@ static cudaError_t forward(const weft_cuda_call *call, const weft_norm *norm, co
 {
     const cudaLaunchConfig_t config = weft_cuda_grid(call, weft_cuda_divide_up(norm->rows, WARPS), 1, THREADS, 0);
     const bool wide = rows_wide<T>(norm, x, weight, bias) && weft_cuda_wide(out, NULL, NULL);
-    return cudaLaunchKernelEx(&config, norm_forward_kernel<T>, *norm, wide, (const T *)x, (const T *)weight, (const T *)bias,
-                              (T *)out, mean, rstd);
+    return cudaLaunchKernelEx(&config, norm_forward_kernel<T>, *norm, wide, (const T *)x, (const T *)weight,
+                              (const T *)bias, (T *)out, mean, rstd);
 }
 
 cudaError_t weft_cuda_norm_forward(const weft_cuda_call *call, const weft_norm *norm, const void *x, const void *weight,
@@ -104,7 +104,7 @@ cudaError_t weft_cuda_norm_forward(const weft_cuda_call *call, const weft_norm *
 template <class T>
 __global__ void __launch_bounds__(THREADS)
     norm_backward_input_kernel(weft_norm norm, bool wide, const T *dy, const T *x, const T *weight, const float *mean,
-                          const float *rstd, const T *residual, T *dx)
+                               const float *rstd, const T *residual, T *dx)
 {
     enum { N = weft_pack<T>::N };
     const int lane = (int)threadIdx.x % WEFT_WARP;
@@ -162,9 +162,9 @@ cudaError_t weft_cuda_norm_backward_input(const weft_cuda_call *call, const weft
                : backward_input<__nv_bfloat16>(call, norm, dy, x, weight, mean, rstd, residual, dx);
 }
 
-/* Adds the WARPS sums of each column in ascending order; shared: (WARPS, columns of the block). Thread i has column i. */
-template <class T>
-__device__ static __forceinline__ float add_warps(const weft_pack<T> &own, float *shared, int column)
+/* Adds the WARPS sums of each column in ascending order; shared: (WARPS, columns of the block). Thread i has column i.
+ */
+template <class T> __device__ static __forceinline__ float add_warps(const weft_pack<T> &own, float *shared, int column)
 {
     enum { N = weft_pack<T>::N, COLUMNS = WEFT_WARP * N };
     const int lane = (int)threadIdx.x % WEFT_WARP, warp = (int)threadIdx.x / WEFT_WARP;
@@ -176,16 +176,18 @@ __device__ static __forceinline__ float add_warps(const weft_pack<T> &own, float
     return sum;
 }
 
-/* A block: a pack of columns a lane, the rows of a range. partial (ranges, 2, width): of the weight, then of the bias. */
+/* A block: a pack of columns a lane, the rows of a range. partial (ranges, 2, width): of the weight, then of the bias.
+ */
 template <class T>
-__global__ void __launch_bounds__(THREADS) norm_backward_weight_kernel(weft_norm norm, bool wide, int64_t range_rows,
-                                                                  const T *dy, const T *x, const float *mean,
-                                                                  const float *rstd, float *partial)
+__global__ void __launch_bounds__(THREADS)
+    norm_backward_weight_kernel(weft_norm norm, bool wide, int64_t range_rows, const T *dy, const T *x,
+                                const float *mean, const float *rstd, float *partial)
 {
     enum { N = weft_pack<T>::N, COLUMNS = WEFT_WARP * N };
     extern __shared__ __align__(16) unsigned char weft_shared[];
     const int64_t at = (int64_t)blockIdx.x * COLUMNS + threadIdx.x % WEFT_WARP * N, left = norm.width - at;
-    const int64_t first = (int64_t)blockIdx.y * range_rows, end = first + range_rows < norm.rows ? first + range_rows : norm.rows;
+    const int64_t first = (int64_t)blockIdx.y * range_rows,
+                  end = first + range_rows < norm.rows ? first + range_rows : norm.rows;
     weft_pack<T> by_weight = {}, by_bias = {};
     for (int64_t row = first + threadIdx.x / WEFT_WARP; row < end && left > 0; row += WARPS) {
         const int64_t begin = row_begin(norm, row);
@@ -206,8 +208,8 @@ __global__ void __launch_bounds__(THREADS) norm_backward_weight_kernel(weft_norm
 }
 
 /* A thread a column. sums may be NULL; the ranges of partial lie `stride` apart. */
-__global__ void __launch_bounds__(THREADS)
-    add_ranges_kernel(int64_t columns, int64_t ranges, int64_t stride, const float *partial, bool accumulate, float *sums)
+__global__ void __launch_bounds__(THREADS) add_ranges_kernel(int64_t columns, int64_t ranges, int64_t stride,
+                                                             const float *partial, bool accumulate, float *sums)
 {
     const int64_t column = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     if (column >= columns) return;
@@ -241,8 +243,8 @@ static cudaError_t backward_weight(const weft_cuda_call *call, const weft_norm *
     const int64_t width = norm->width, most = WEFT_CUDA_SCRATCH / (2 * width * (int64_t)sizeof(float));
     if (most < 1) return cudaErrorInvalidValue;
     const int64_t each = rows_of_range(norm->rows, most), ranges = weft_cuda_divide_up(norm->rows, each);
-    const cudaLaunchConfig_t config = weft_cuda_grid(call, weft_cuda_divide_up(width, COLUMNS), ranges, THREADS,
-                                                     WARPS * COLUMNS * sizeof(float));
+    const cudaLaunchConfig_t config =
+        weft_cuda_grid(call, weft_cuda_divide_up(width, COLUMNS), ranges, THREADS, WARPS * COLUMNS * sizeof(float));
     const cudaError_t error =
         cudaLaunchKernelEx(&config, norm_backward_weight_kernel<T>, *norm, rows_wide<T>(norm, dy, x, NULL), each,
                            (const T *)dy, (const T *)x, mean, rstd, partial);
@@ -292,8 +294,8 @@ static cudaError_t column_sums(const weft_cuda_call *call, int64_t rows, int64_t
 {
     enum { N = weft_pack<T>::N, COLUMNS = WEFT_WARP * N };
     const int64_t each = rows_of_range(rows, WEFT_CUDA_SUM_RANGES), ranges = weft_cuda_divide_up(rows, each);
-    const cudaLaunchConfig_t config = weft_cuda_grid(call, weft_cuda_divide_up(columns, COLUMNS), ranges, THREADS,
-                                                     WARPS * COLUMNS * sizeof(float));
+    const cudaLaunchConfig_t config =
+        weft_cuda_grid(call, weft_cuda_divide_up(columns, COLUMNS), ranges, THREADS, WARPS * COLUMNS * sizeof(float));
     const bool wide = columns % N == 0 && weft_cuda_wide(x, NULL, NULL);
     const cudaError_t error =
         cudaLaunchKernelEx(&config, column_sums_kernel<T>, rows, columns, wide, each, (const T *)x, partial);

@@ -84,12 +84,11 @@ static void attention_backward(weft_device *device, weft_stream *stream, const w
 {
     if (!begins_attention(device, attention)) return;
     const weft_cuda_call *call = weft_cuda_on(device, stream);
-    weft_cuda_ends(device, stream, "attention_backward",
-                   weft_cuda_blocks_fit(call, attention) ? weft_cuda_blocks_backward(call, attention, documents, qkv,
-                                                                                     out, logsumexp, dout, dqkv,
-                                                                                     workspace)
-                                                         : weft_cuda_rows_backward(call, attention, documents, qkv, out,
-                                                                                   logsumexp, dout, dqkv, workspace));
+    weft_cuda_ends(
+        device, stream, "attention_backward",
+        weft_cuda_blocks_fit(call, attention)
+            ? weft_cuda_blocks_backward(call, attention, documents, qkv, out, logsumexp, dout, dqkv, workspace)
+            : weft_cuda_rows_backward(call, attention, documents, qkv, out, logsumexp, dout, dqkv, workspace));
 }
 
 static void attention_step(weft_device *device, weft_stream *stream, const weft_attention *attention, int64_t past,

@@ -38,8 +38,7 @@ template <class T> struct alignas(16) weft_pack_storage {
 };
 
 /* The first min(left, N) elements, zeros for the rest. wide: `from` is aligned to 16 bytes wherever all N are there. */
-template <class T>
-__device__ static __forceinline__ weft_pack<T> weft_load(const T *from, int64_t left, bool wide)
+template <class T> __device__ static __forceinline__ weft_pack<T> weft_load(const T *from, int64_t left, bool wide)
 {
     weft_pack<T> pack;
     if (wide && left >= weft_pack<T>::N) {

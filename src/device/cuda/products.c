@@ -97,7 +97,8 @@ weft_status weft_cuda_products_create(weft_element element, weft_cuda_products *
 static cublasStatus_t prefer(const weft_cuda_products *products, cublasLtMatmulPreferenceAttributes_t attribute,
                              uint32_t value)
 {
-    return products->library.cublasLtMatmulPreferenceSetAttribute(products->preference, attribute, &value, sizeof value);
+    return products->library.cublasLtMatmulPreferenceSetAttribute(products->preference, attribute, &value,
+                                                                  sizeof value);
 }
 
 static cublasStatus_t set_preferences(const weft_cuda_products *products, const product *own)
@@ -124,7 +125,8 @@ static cublasStatus_t set_preferences(const weft_cuda_products *products, const 
 static cublasStatus_t describe_operation(const weft_cuda_library *library, product *own)
 {
     const product_shape *shape = &own->shape;
-    const int32_t a = shape->transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N, b = shape->transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N;
+    const int32_t a = shape->transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N,
+                  b = shape->transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N;
     const int32_t epilogue = shape->bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
     cublasStatus_t said = library->cublasLtMatmulDescCreate(&own->matmul, CUBLAS_COMPUTE_32F, CUDA_R_32F);
     if (said == CUBLAS_STATUS_SUCCESS)
@@ -157,9 +159,9 @@ static cublasStatus_t choose(const weft_cuda_products *products, product *own)
     const weft_cuda_library *library = &products->library;
     cublasLtMatmulHeuristicResult_t proposals[PROPOSALS], checked;
     int count = 0;
-    cublasStatus_t said = library->cublasLtMatmulAlgoGetHeuristic(products->handle, own->matmul, own->a, own->b, own->d,
-                                                                  own->d, products->preference, PROPOSALS, proposals,
-                                                                  &count);
+    cublasStatus_t said =
+        library->cublasLtMatmulAlgoGetHeuristic(products->handle, own->matmul, own->a, own->b, own->d, own->d,
+                                                products->preference, PROPOSALS, proposals, &count);
     if (said != CUBLAS_STATUS_SUCCESS) return said;
     for (int i = 0; i < count; i++) {
         if (proposals[i].state != CUBLAS_STATUS_SUCCESS) continue;
@@ -188,9 +190,8 @@ static const product *find(weft_cuda *cuda, const product_shape *shape, size_t w
     if (said == CUBLAS_STATUS_SUCCESS) said = set_preferences(products, own);
     if (said == CUBLAS_STATUS_SUCCESS) said = choose(products, own);
     if (said == CUBLAS_STATUS_SUCCESS) return own;
-    (void)weft_fail(&cuda->base.error, WEFT_FAILED,
-                    "device cuda:%d: cuBLASLt has no product of %lld x %lld x %lld: %s", (int)cuda->index,
-                    (long long)shape->m, (long long)shape->n, (long long)shape->k,
+    (void)weft_fail(&cuda->base.error, WEFT_FAILED, "device cuda:%d: cuBLASLt has no product of %lld x %lld x %lld: %s",
+                    (int)cuda->index, (long long)shape->m, (long long)shape->n, (long long)shape->k,
                     products->library.cublasLtGetStatusString(said));
     return NULL;
 }
@@ -269,7 +270,7 @@ void weft_cuda_linear_backward_weight(weft_device *device, weft_stream *stream, 
     cudaError_t error = cudaSuccess;
     if (dw != NULL) multiply(weft_cuda_of(device), stream, linear, shape, &operands, accumulate);
     if (dbias != NULL)
-        error = weft_cuda_column_sums(weft_cuda_on(device, stream), linear->rows, linear->out, dy, accumulate, workspace,
-                                      dbias);
+        error = weft_cuda_column_sums(weft_cuda_on(device, stream), linear->rows, linear->out, dy, accumulate,
+                                      workspace, dbias);
     weft_cuda_ends(device, stream, "linear_backward_weight", error);
 }

@@ -129,9 +129,8 @@ cudaError_t weft_cuda_activation_backward(const weft_cuda_call *call, const weft
 
 /* A thread has a pack of pairs (i, i + D/2) of one head. */
 template <class T>
-__global__ void __launch_bounds__(THREADS)
-    rotary_kernel(weft_rotary rotary, bool wide, const int32_t *positions, const float *cosine, const float *sine,
-                  float direction, T *x)
+__global__ void __launch_bounds__(THREADS) rotary_kernel(weft_rotary rotary, bool wide, const int32_t *positions,
+                                                         const float *cosine, const float *sine, float direction, T *x)
 {
     enum { N = weft_pack<T>::N };
     const int64_t half = rotary.D / 2;
@@ -167,9 +166,8 @@ static cudaError_t rotary_run(const weft_cuda_call *call, const weft_rotary *rot
 cudaError_t weft_cuda_rotary(const weft_cuda_call *call, const weft_rotary *rotary, const int32_t *positions,
                              const float *cosine, const float *sine, int direction, void *x)
 {
-    return call->element == WEFT_FP32
-               ? rotary_run<float>(call, rotary, positions, cosine, sine, direction, x)
-               : rotary_run<__nv_bfloat16>(call, rotary, positions, cosine, sine, direction, x);
+    return call->element == WEFT_FP32 ? rotary_run<float>(call, rotary, positions, cosine, sine, direction, x)
+                                      : rotary_run<__nv_bfloat16>(call, rotary, positions, cosine, sine, direction, x);
 }
 
 template <class T>

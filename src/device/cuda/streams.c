@@ -12,7 +12,8 @@ static cudaError_t open_stream(weft_stream *stream, weft_stream_kind kind)
     if (error == cudaSuccess)
         error = cudaStreamCreateWithPriority(&stream->call.stream, cudaStreamNonBlocking,
                                              kind == WEFT_STREAM_TRANSFER ? greatest : least);
-    if (error == cudaSuccess && kind == WEFT_STREAM_COMPUTE) error = cudaMalloc(&stream->call.scratch, WEFT_CUDA_SCRATCH);
+    if (error == cudaSuccess && kind == WEFT_STREAM_COMPUTE)
+        error = cudaMalloc(&stream->call.scratch, WEFT_CUDA_SCRATCH);
     return error;
 }
 
@@ -154,8 +155,7 @@ int64_t weft_cuda_event_time(weft_device *device, const weft_event *event)
     cudaError_t error = cudaEventElapsedTime(&milliseconds, cuda->origin, (cudaEvent_t)event->handle);
     if (error == cudaSuccess && fabsf(milliseconds) > ORIGIN_MILLISECONDS) {
         error = weft_cuda_set_origin(cuda);
-        if (error == cudaSuccess)
-            error = cudaEventElapsedTime(&milliseconds, cuda->origin, (cudaEvent_t)event->handle);
+        if (error == cudaSuccess) error = cudaEventElapsedTime(&milliseconds, cuda->origin, (cudaEvent_t)event->handle);
     }
     weft_cuda_keep(cuda, "event_time", error);
     const int64_t time = cuda->origin_time + (int64_t)((double)milliseconds * 1e6), now = weft_clock_nanoseconds();
