@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "model/model.h"
 #include "tensor/element.h"
+#include "tensor/gguf.h"
 
 typedef struct weft_folder weft_folder;
 
@@ -66,5 +67,11 @@ typedef struct weft_export_options {
  * such a model, or a weight does not fit the element type. */
 weft_status weft_export(const char *checkpoint, const char *to, const weft_export_options *options,
                         weft_error *error) WEFT_CHECKED;
+
+/* The same as a GGUF file, in the place of one of this name that there may be. Matrices get the type, F32, F16, BF16 or
+ * Q8_0 (F16 where a row is no whole blocks), vectors F32. The tokenizer is the one in the run's source, else its
+ * data's; where llama.cpp has no word for it, or there is none, out_missing says why, and the file has none. */
+weft_status weft_gguf_export(const char *checkpoint, const char *file, weft_gguf_type type, weft_text *out_missing,
+                             weft_error *error) WEFT_CHECKED;
 
 #endif

@@ -3,6 +3,8 @@
 #include "base/file.h"
 #include "convert/family.h"
 
+#include <string.h>
+
 weft_status weft_place_check(const char *path, weft_error *error)
 {
     weft_arena arena;
@@ -49,4 +51,17 @@ weft_status weft_place_copy(const char *from, const char *to, bool config, weft_
     if (config) TRY(copy_file(from, to, "config.json", error));
     for (const char *const *name = weft_folder_files; *name; name++) TRY(copy_file(from, to, *name, error));
     return WEFT_OK;
+}
+
+/* A checkpoint lies in its run's folder. */
+void weft_place_source(const char *checkpoint, weft_text *out)
+{
+    const char *slash = strrchr(checkpoint, '/');
+    int length = slash ? (int)(slash - checkpoint) : 0;
+    weft_text_add(out, "%.*s%ssource", length, checkpoint, slash ? "/" : "");
+    weft_text file;
+    weft_text_init(&file);
+    weft_text_add(&file, "%s/config.json", weft_text_get(out));
+    if (!weft_path_exists(weft_text_get(&file))) out->length = 0;
+    weft_text_fini(&file);
 }

@@ -15,6 +15,9 @@ weft_status weft_place_check(const char *path, weft_error *error) WEFT_CHECKED;
  */
 weft_status weft_place_copy(const char *from, const char *to, bool config, weft_error *error) WEFT_CHECKED;
 
+/* Appends RUN/source, where a checkpoint's run has one; else nothing. */
+void weft_place_source(const char *checkpoint, weft_text *out);
+
 weft_status weft_place_write(const char *folder, const char *name, const weft_text *text,
                              weft_error *error) WEFT_CHECKED;
 

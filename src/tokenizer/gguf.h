@@ -16,9 +16,14 @@
 weft_status weft_gguf_tokenizer_read(const weft_gguf *file, weft_text *json, weft_text *settings,
                                      weft_error *error) WEFT_CHECKED;
 
-/* Puts a tokenizer into a file for a model of so many tokens; chat: a template, or NULL. WEFT_INVALID, without anything
- * put, where llama.cpp has no word for it. */
-weft_status weft_gguf_tokenizer_put(const weft_tokenizer *tokenizer, int64_t vocabulary, const char *chat,
+/* What a model says of the ends of a text besides its tokenizer; -1: nothing. */
+typedef struct weft_gguf_ends {
+    int64_t begin, end, padding; /* ids */
+} weft_gguf_ends;
+
+/* Puts a tokenizer into a file for a model of so many tokens. WEFT_INVALID, with nothing put, where llama.cpp has no
+ * word for it: says what of it. */
+weft_status weft_gguf_tokenizer_put(const weft_tokenizer *tokenizer, int64_t vocabulary, weft_gguf_ends ends,
                                     weft_gguf_list *list, weft_error *error) WEFT_CHECKED;
 
 #endif

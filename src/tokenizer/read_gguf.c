@@ -298,7 +298,7 @@ static weft_status write_model(const reading_file *r, weft_json *json)
 {
     weft_json_object(json, "model", WEFT_JSON_ROW);
     weft_json_text(json, "type", "BPE");
-    weft_json_text(json, "unk_token", r->characters && r->unknown >= 0 ? r->tokens[r->unknown] : NULL);
+    weft_json_text(json, "unk_token", r->unknown >= 0 ? r->tokens[r->unknown] : NULL);
     weft_json_truth(json, "fuse_unk", r->characters);
     weft_json_truth(json, "byte_fallback", r->characters);
     weft_json_truth(json, "ignore_merges", !r->characters && r->pre->whole_words);
