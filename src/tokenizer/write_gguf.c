@@ -23,29 +23,27 @@ typedef struct writing_file {
     weft_error *error;
 } writing_file;
 
-static bool is_first_name(const weft_gguf_pre *pre, const weft_tokenizer *tokenizer)
+/* Whether a pre-tokenizer makes the same words. llama.cpp changes nothing in a text: that models of some have NFC is
+ * known by its name alone. */
+static bool is_same(const weft_gguf_pre *pre, const weft_tokenizer *tokenizer)
 {
     const weft_splitter *splitter = &tokenizer->splitter;
-    const weft_step *last = &splitter->steps[splitter->count - 1];
+    const weft_normalizer *normalizer = &tokenizer->normalizer;
     bool digits = splitter->count == 2 && splitter->steps[0].scan == weft_scan_digits;
-    return splitter->count == (digits ? 2 : 1) && pre->digits == digits && last->name &&
-           strcmp(last->name, pre->pattern) == 0 && pre->whole_words == tokenizer->whole_words;
+    if (splitter->count != (digits ? 2 : 1) || normalizer->count != (pre->normal_form ? 1 : 0)) return false;
+    const char *name = splitter->steps[splitter->count - 1].name;
+    return pre->digits == digits && name && strcmp(name, pre->pattern) == 0 &&
+           pre->whole_words == tokenizer->whole_words &&
+           (!pre->normal_form || normalizer->steps[0].kind == WEFT_NORMAL_FORM);
 }
 
-/* Words and their normal form; llama.cpp changes nothing in a text, which is said of NFC nowhere either. */
 static weft_status find_pre(writing_file *w)
 {
-    const weft_tokenizer *tokenizer = w->tokenizer;
-    if (tokenizer->marker.count > 0)
-        FAIL(w->error, WEFT_INVALID, "llama.cpp puts no blank in front of a text for a byte-level tokenizer");
-    for (size_t i = 0; i < weft_gguf_pre_count && !w->pre && tokenizer->splitter.count > 0; i++)
-        if (is_first_name(&weft_gguf_pres[i], tokenizer)) w->pre = &weft_gguf_pres[i];
-    bool same =
-        w->pre && (tokenizer->normalizer.count == 0 ||
-                   (tokenizer->normalizer.count == 1 && tokenizer->normalizer.steps[0].kind == WEFT_NORMAL_FORM));
-    if (same) return WEFT_OK;
+    for (size_t i = 0; i < weft_gguf_pre_count && !w->pre; i++)
+        if (is_same(&weft_gguf_pres[i], w->tokenizer)) w->pre = &weft_gguf_pres[i];
+    if (w->pre && w->tokenizer->marker.count == 0) return WEFT_OK;
     FAIL(w->error, WEFT_INVALID, "llama.cpp has no pre-tokenizer that makes the same words (%s)",
-         weft_tokenizer_describe(tokenizer));
+         weft_tokenizer_describe(w->tokenizer));
 }
 
 /* Marks for blanks, maybe one in front; nothing else happens to a text. */
