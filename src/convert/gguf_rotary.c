@@ -66,13 +66,12 @@ static bool find_line(bend *by, const float *factors, int64_t pairs)
     }
     if (found < 2) return false;
     double slope = (kept[0] - kept[1]) / (frequency[0] - frequency[1]), low = slope * frequency[0] - kept[0];
-    by->low = 1;
-    by->high = 1 + 1 / low;
-    by->context = round(slope / low);
-    if (!(by->high > 1 && by->context >= 1 && by->context <= 0x1p30)) return false;
-    if (fits(by, factors, pairs)) return true;
-    by->high = round(by->high * 1000) / 1000;
-    return by->high > 1 && fits(by, factors, pairs);
+    double high = 1 + 1 / low, context = round(slope / low);
+    if (!(high > 1 && high < 1e6 && context >= 1 && context <= 0x1p30)) return false;
+    *by = (bend){by->base, by->factor, 1, round(high * 1000) / 1000, context}; /* as people write it */
+    if (by->high > 1 && fits(by, factors, pairs)) return true;
+    by->high = high;
+    return fits(by, factors, pairs);
 }
 
 static void write_bend(const bend *by, weft_json *json)
@@ -167,18 +166,23 @@ static weft_status write_yarn(const weft_gguf *file, const weft_gguf_architectur
 static weft_status write_scaling(const weft_gguf *file, const weft_gguf_architecture *architecture, const char *type,
                                  double factor, weft_json *json, weft_error *error)
 {
-    double top = 0;
-    bool yarn = strcmp(type, "yarn") == 0;
-    TRY(get_number(file, architecture, "rope.scaling.attn_factor", 1, &top, error));
-    if (!yarn && top != 1)
-        FAIL(error, WEFT_INVALID, "%s: %s.rope.scaling.attn_factor: weft knows 1 only but for yarn",
-             weft_gguf_path(file), architecture->name);
     weft_json_object(json, "rope_scaling", WEFT_JSON_LINES);
     weft_json_text(json, "rope_type", type);
     weft_text_add_float(weft_json_item(json, "factor"), (float)factor);
-    if (yarn) TRY(write_yarn(file, architecture, factor, json, error));
+    if (strcmp(type, "yarn") == 0) TRY(write_yarn(file, architecture, factor, json, error));
     weft_json_object_end(json);
     return WEFT_OK;
+}
+
+/* llama.cpp multiplies by it whatever the kind; weft has that in yarn alone. */
+static weft_status check_magnitude(const weft_gguf *file, const weft_gguf_architecture *architecture, bool yarn,
+                                   weft_error *error)
+{
+    double magnitude = 1;
+    TRY(get_number(file, architecture, "rope.scaling.attn_factor", 1, &magnitude, error));
+    if (yarn || magnitude == 1) return WEFT_OK;
+    FAIL(error, WEFT_INVALID, "%s: %s.rope.scaling.attn_factor: weft knows 1 only but for yarn", weft_gguf_path(file),
+         architecture->name);
 }
 
 weft_status weft_gguf_rotary(const weft_gguf *file, const weft_gguf_architecture *architecture, int64_t pairs,
@@ -194,6 +198,7 @@ weft_status weft_gguf_rotary(const weft_gguf *file, const weft_gguf_architecture
     TRY(get_number(file, architecture, "rope.scaling.factor", factor, &factor, error));
     TRY(get_type(file, architecture, &type, error));
     bool stretched = strcmp(type, "none") != 0 && factor != 1;
+    TRY(check_magnitude(file, architecture, stretched && strcmp(type, "yarn") == 0, error));
     if (stretched && bent)
         FAIL(error, WEFT_INVALID, "%s: stretches positions twice, by rope.scaling.factor and by \"%s\"",
              weft_gguf_path(file), bent->name);
