@@ -68,10 +68,9 @@ static void details(weft_text *out)
     weft_text_add(
         out,
         "The operand is a run folder (its latest checkpoint) or a checkpoint. FOLDER gets config.json, safetensors\n"
-        "and, of a run that came from such a folder, the tokenizer's files; it is of the family that the run came\n"
-        "from, else of the first of gpt2, llama, mistral, qwen2, qwen3 and starcoder2 that has such models. FILE is "
-        "one\n"
-        "that llama.cpp reads, with the tokenizer in it; one that is there is replaced when the new one is whole.\n");
+        "and, of a run that came from others, the tokenizer's files; it is of the family that the run came from, else\n"
+        "of the first of gpt2, llama, mistral, qwen2, qwen3 and starcoder2 that has such models. FILE is one that\n"
+        "llama.cpp reads, the tokenizer in it; one of this name is replaced when the new one is whole.\n");
 }
 
 static const weft_option options[] = {

@@ -61,12 +61,10 @@ static void details(weft_text *out)
     weft_text_add(
         out,
         "FOLDER holds config.json and model.safetensors, whole or in parts with an index, of gpt2, llama, mistral,\n"
-        "qwen2, qwen3 or starcoder2. RUN gets the weights as the checkpoint of step 0, a config.yaml that trains\n"
-        "them, and in RUN/source config.json and the tokenizer's files. FILE.gguf is one of llama.cpp's, of gpt2, "
-        "llama,\n"
-        "qwen2, qwen3 or starcoder2, in F32, F16, BF16, Q8_0, Q4_0 or Q4_1; its tokenizer comes along. A key that "
-        "weft\n"
-        "does not know is refused.\n");
+        "qwen2, qwen3 or starcoder2; FILE.gguf a model of llama.cpp, of gpt2, llama, qwen2, qwen3 or starcoder2, in\n"
+        "F32, F16, BF16, Q8_0, Q4_0 or Q4_1. RUN gets the weights as the checkpoint of step 0, a config.yaml that\n"
+        "trains them, and in RUN/source config.json and the tokenizer's files. A key that weft does not know is "
+        "refused.\n");
 }
 
 static const weft_option options[] = {
