@@ -2,7 +2,6 @@
 #include "convert/gguf_kinds.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,32 +27,6 @@ static weft_status find_architecture(const weft_gguf *file, const weft_gguf_arch
     FAIL(error, WEFT_INVALID,
          "%s: general.architecture: weft knows gpt2, llama, qwen2, qwen3 and starcoder2, not '%.*s'",
          weft_gguf_path(file), (int)(name.length < 40 ? name.length : 40), name.bytes);
-}
-
-const weft_gguf_value *weft_gguf_key(const weft_gguf *file, const weft_gguf_architecture *architecture,
-                                     const char *name)
-{
-    char key[128];
-    snprintf(key, sizeof key, "%s.%s", architecture->name, name);
-    return weft_gguf_value_find(file, key);
-}
-
-weft_status weft_gguf_copy_number(const weft_gguf *file, const weft_gguf_value *value, const char *key, weft_json *json,
-                                  weft_error *error)
-{
-    double number = 0;
-    int64_t whole = 0;
-    TRY(weft_gguf_number(file, value, &number, error));
-    if (!isfinite(number)) FAIL(error, WEFT_INVALID, "%s: %s: is not finite", weft_gguf_path(file), value->key);
-    if (value->kind == WEFT_GGUF_FLOAT32) {
-        weft_text_add_float(weft_json_item(json, key), (float)number);
-    } else if (value->kind == WEFT_GGUF_FLOAT64) {
-        weft_json_number(json, key, number);
-    } else {
-        TRY(weft_gguf_whole(file, value, &whole, error));
-        weft_json_int(json, key, whole);
-    }
-    return WEFT_OK;
 }
 
 /* A whole number of the file; WEFT_INVALID where it is missing. */

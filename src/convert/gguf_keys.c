@@ -100,34 +100,6 @@ static int64_t id_in(const weft_document *document, const char *key)
     return number >= 0 && number <= INT32_MAX ? (int64_t)number : -1;
 }
 
-/* How a conversation is written, in a file of its own or a key of tokenizer_config.json. */
-static weft_status put_chat(const weft_gguf_leaving *it, weft_error *error)
-{
-    weft_text path, text;
-    weft_document settings;
-    weft_text_init(&path);
-    weft_text_init(&text);
-    weft_text_add(&path, "%s/chat_template.jinja", it->source);
-    weft_status status = WEFT_OK;
-    if (weft_path_exists(weft_text_get(&path))) {
-        status = weft_file_read(weft_text_get(&path), &text, error);
-        if (status == WEFT_OK) weft_gguf_put_string(it->list, "tokenizer.chat_template", weft_text_get(&text));
-    } else {
-        path.length = 0;
-        weft_text_add(&path, "%s/tokenizer_config.json", it->source);
-        if (weft_path_exists(weft_text_get(&path))) {
-            status = weft_document_read(&settings, weft_text_get(&path), error);
-            const weft_node *chat = status == WEFT_OK ? weft_node_get(settings.root, "chat_template") : NULL;
-            if (chat && chat->kind == WEFT_NODE_TEXT && chat->quoted)
-                weft_gguf_put_string(it->list, "tokenizer.chat_template", chat->text);
-            if (status == WEFT_OK) weft_document_fini(&settings);
-        }
-    }
-    weft_text_fini(&text);
-    weft_text_fini(&path);
-    return status;
-}
-
 static bool holds(const char *folder, const char *name)
 {
     weft_text path;
@@ -138,18 +110,74 @@ static bool holds(const char *folder, const char *name)
     return there;
 }
 
+/* The token that tokenizer_config.json names, a text or a map with one, else what config.json has. */
+static int64_t find_end(const weft_gguf_leaving *it, const weft_tokenizer *tokenizer, const weft_document *settings,
+                        const char *name, const char *key)
+{
+    const weft_node *node = settings ? weft_node_get(settings->root, name) : NULL;
+    if (node && node->kind == WEFT_NODE_MAP) node = weft_node_get(node, "content");
+    int32_t id = -1;
+    if (node && node->kind == WEFT_NODE_TEXT && node->quoted)
+        id = weft_tokenizer_find(tokenizer, node->text, strlen(node->text));
+    return id >= 0 ? id : id_in(it->document, key);
+}
+
+/* How a conversation is written, in a file of its own or in tokenizer_config.json. */
+static weft_status put_chat(const weft_gguf_leaving *it, const weft_document *settings, weft_error *error)
+{
+    weft_text path, text;
+    const weft_node *chat = settings ? weft_node_get(settings->root, "chat_template") : NULL;
+    if (!it->source) return WEFT_OK;
+    weft_text_init(&path);
+    weft_text_init(&text);
+    weft_text_add(&path, "%s/chat_template.jinja", it->source);
+    weft_status status = WEFT_OK;
+    if (weft_path_exists(weft_text_get(&path)))
+        status = weft_file_read(weft_text_get(&path), &text, error);
+    else if (chat && chat->kind == WEFT_NODE_TEXT && chat->quoted)
+        weft_text_add(&text, "%s", chat->text);
+    if (status == WEFT_OK && text.length > 0)
+        weft_gguf_put_string(it->list, "tokenizer.chat_template", weft_text_get(&text));
+    weft_text_fini(&text);
+    weft_text_fini(&path);
+    return status;
+}
+
+static weft_status put_with(const weft_gguf_leaving *it, const weft_tokenizer *tokenizer, const weft_document *settings,
+                            weft_error *error)
+{
+    const weft_gguf_ends ends = {.begin = find_end(it, tokenizer, settings, "bos_token", "bos_token_id"),
+                                 .end = find_end(it, tokenizer, settings, "eos_token", "eos_token_id"),
+                                 .padding = find_end(it, tokenizer, settings, "pad_token", "pad_token_id")};
+    TRY(weft_gguf_tokenizer_put(tokenizer, it->model->vocabulary, ends, it->list, error));
+    return put_chat(it, settings, error);
+}
+
+/* With what the source says besides its tokenizer. */
+static weft_status put_settled(const weft_gguf_leaving *it, const weft_tokenizer *tokenizer, weft_error *error)
+{
+    weft_text path;
+    weft_document settings;
+    if (!it->source || !holds(it->source, "tokenizer_config.json")) return put_with(it, tokenizer, NULL, error);
+    weft_text_init(&path);
+    weft_text_add(&path, "%s/tokenizer_config.json", it->source);
+    weft_status status = weft_document_read(&settings, weft_text_get(&path), error);
+    weft_text_fini(&path);
+    if (status != WEFT_OK) return status;
+    status = put_with(it, tokenizer, &settings, error);
+    weft_document_fini(&settings);
+    return status;
+}
+
 static weft_status put_tokenizer(const weft_gguf_leaving *it, weft_error *error)
 {
     weft_tokenizer *tokenizer = NULL;
     bool kept = it->source && (holds(it->source, "tokenizer.json") || holds(it->source, "tokenizer.model"));
     const char *path = kept ? it->source : it->config->data.tokenizer;
-    const weft_gguf_ends ends = {id_in(it->document, "bos_token_id"), id_in(it->document, "eos_token_id"),
-                                 id_in(it->document, "pad_token_id")};
     if (!*path) FAIL(error, WEFT_INVALID, "the run has none");
     TRY(weft_tokenizer_create(path, kept ? NULL : it->config->data.tokenizer_pattern, &tokenizer, error));
-    weft_status status = weft_gguf_tokenizer_put(tokenizer, it->model->vocabulary, ends, it->list, error);
+    weft_status status = put_settled(it, tokenizer, error);
     weft_tokenizer_destroy(tokenizer);
-    if (status == WEFT_OK && kept) status = put_chat(it, error);
     return status;
 }
 

@@ -1,6 +1,8 @@
-/* The architectures of GGUF files that weft knows, as tables. */
+/* The architectures of GGUF files that weft knows, as tables, and their keys in a file. */
 #include "convert/gguf_kinds.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define NORMS                                                                                                          \
@@ -105,4 +107,30 @@ bool weft_gguf_key_is_known(const weft_gguf_architecture *architecture, const ch
     for (size_t i = 0; i < sizeof rotary / sizeof *rotary; i++)
         if (strcmp(rotary[i], name) == 0) return weft_family_find(architecture->family)->rotary;
     return false;
+}
+
+const weft_gguf_value *weft_gguf_key(const weft_gguf *file, const weft_gguf_architecture *architecture,
+                                     const char *name)
+{
+    char key[128];
+    snprintf(key, sizeof key, "%s.%s", architecture->name, name);
+    return weft_gguf_value_find(file, key);
+}
+
+weft_status weft_gguf_copy_number(const weft_gguf *file, const weft_gguf_value *value, const char *key, weft_json *json,
+                                  weft_error *error)
+{
+    double number = 0;
+    int64_t whole = 0;
+    TRY(weft_gguf_number(file, value, &number, error));
+    if (!isfinite(number)) FAIL(error, WEFT_INVALID, "%s: %s: is not finite", weft_gguf_path(file), value->key);
+    if (value->kind == WEFT_GGUF_FLOAT32) {
+        weft_text_add_float(weft_json_item(json, key), (float)number);
+    } else if (value->kind == WEFT_GGUF_FLOAT64) {
+        weft_json_number(json, key, number);
+    } else {
+        TRY(weft_gguf_whole(file, value, &whole, error));
+        weft_json_int(json, key, whole);
+    }
+    return WEFT_OK;
 }
