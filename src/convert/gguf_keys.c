@@ -131,11 +131,12 @@ static weft_status put_chat(const weft_gguf_leaving *it, const weft_document *se
     weft_text_init(&path);
     weft_text_init(&text);
     weft_text_add(&path, "%s/chat_template.jinja", it->source);
-    weft_status status = WEFT_OK;
-    if (weft_path_exists(weft_text_get(&path)))
+    weft_status status = weft_text_check(&path, error);
+    if (status == WEFT_OK && weft_path_exists(weft_text_get(&path)))
         status = weft_file_read(weft_text_get(&path), &text, error);
     else if (chat && chat->kind == WEFT_NODE_TEXT && chat->quoted)
         weft_text_add(&text, "%s", chat->text);
+    if (status == WEFT_OK) status = weft_text_check(&text, error);
     if (status == WEFT_OK && text.length > 0)
         weft_gguf_put_string(it->list, "tokenizer.chat_template", weft_text_get(&text));
     weft_text_fini(&text);
@@ -161,7 +162,8 @@ static weft_status put_settled(const weft_gguf_leaving *it, const weft_tokenizer
     if (!it->source || !holds(it->source, "tokenizer_config.json")) return put_with(it, tokenizer, NULL, error);
     weft_text_init(&path);
     weft_text_add(&path, "%s/tokenizer_config.json", it->source);
-    weft_status status = weft_document_read(&settings, weft_text_get(&path), error);
+    weft_status status = weft_text_check(&path, error);
+    if (status == WEFT_OK) status = weft_document_read(&settings, weft_text_get(&path), error);
     weft_text_fini(&path);
     if (status != WEFT_OK) return status;
     status = put_with(it, tokenizer, &settings, error);

@@ -16,24 +16,29 @@ typedef struct gguf_part {
     int64_t paired; /* the width of a head whose rows lie in pairs; 0: they do not */
 } gguf_part;
 
+/* By way of the families of Hugging Face. */
+static weft_status read_keys(weft_gguf_model *model, const char *name, weft_error *error)
+{
+    weft_text yaml;
+    weft_document document;
+    TRY(weft_document_parse(&document, weft_text_get(&model->json), model->json.length, name, error));
+    weft_text_init(&yaml);
+    weft_text_add(&yaml, "data: {path: none}\nmodel:\n");
+    weft_status status = weft_family_read(&document, &model->family, &yaml, error);
+    if (status == WEFT_OK)
+        status = weft_config_load_text(&model->config, weft_text_get(&yaml), yaml.length, name, NULL, 0, error);
+    weft_text_fini(&yaml);
+    weft_document_fini(&document);
+    return status;
+}
+
 static weft_status read_config(weft_gguf_model *model, int64_t context, weft_error *error)
 {
-    weft_text yaml, name;
-    weft_document document;
-    weft_text_init(&yaml);
+    weft_text name;
     weft_text_init(&name);
     weft_text_add(&name, "%s (as config.json)", weft_gguf_path(model->file));
-    weft_text_add(&yaml, "data: {path: none}\nmodel:\n");
-    weft_status status =
-        weft_document_parse(&document, weft_text_get(&model->json), model->json.length, weft_text_get(&name), error);
-    if (status == WEFT_OK) {
-        status = weft_family_read(&document, &model->family, &yaml, error);
-        if (status == WEFT_OK)
-            status = weft_config_load_text(&model->config, weft_text_get(&yaml), yaml.length, weft_text_get(&name),
-                                           NULL, 0, error);
-        weft_document_fini(&document);
-    }
-    weft_text_fini(&yaml);
+    weft_status status = weft_text_check(&name, error);
+    if (status == WEFT_OK) status = read_keys(model, weft_text_get(&name), error);
     weft_text_fini(&name);
     if (status != WEFT_OK) return status;
     model->model = model->config.model;

@@ -512,8 +512,6 @@ static weft_status write_settings(const reading_file *r, weft_text *out)
     } rows[] = {{"bos_token", r->bos}, {"eos_token", r->eos}, {"unk_token", r->unknown}, {"pad_token", r->padding}};
     const weft_gguf_value *chat = weft_gguf_value_find(r->file, "tokenizer.chat_template");
     weft_gguf_text text = {NULL, 0};
-    weft_text chat_template;
-    weft_text_init(&chat_template);
     if (chat) TRY(weft_gguf_string(r->file, chat, &text, r->error));
     weft_json json = weft_json_begin(out, WEFT_JSON_WIDE);
     weft_json_object(&json, NULL, WEFT_JSON_LINES);
@@ -522,8 +520,12 @@ static weft_status write_settings(const reading_file *r, weft_text *out)
         if (rows[i].id >= 0) weft_json_text(&json, rows[i].name, r->tokens[rows[i].id]);
     weft_json_truth(&json, "add_bos_token", r->begin);
     weft_json_truth(&json, "clean_up_tokenization_spaces", false);
-    weft_text_add_bytes(&chat_template, text.bytes, text.length);
-    if (text.length) weft_json_take_text(&json, "chat_template", &chat_template);
+    if (text.length) {
+        weft_text chat_template;
+        weft_text_init(&chat_template);
+        weft_text_add_bytes(&chat_template, text.bytes, text.length);
+        weft_json_take_text(&json, "chat_template", &chat_template);
+    }
     weft_json_object_end(&json);
     weft_text_add(out, "\n");
     return weft_text_check(out, r->error);
