@@ -119,7 +119,7 @@ static weft_status check_values(const gguf_output *from, const float *values, in
 {
     static const float largest[] = {[WEFT_GGUF_F32] = INFINITY,
                                     [WEFT_GGUF_F16] = 65519,
-                                    [WEFT_GGUF_BF16] = INFINITY,
+                                    [WEFT_GGUF_BF16] = 0x1.fefffep127f,
                                     [WEFT_GGUF_Q8_0] = 127 * 65519.0f};
     for (int64_t i = 0; i < count; i++) {
         if (fabsf(values[i]) <= largest[from->type] && isfinite(values[i])) continue;

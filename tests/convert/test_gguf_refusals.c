@@ -313,6 +313,40 @@ static void test_exports(void **state)
     }
 }
 
+/* A weight that the type rounds to infinity. */
+static void test_reach(void **state)
+{
+    (void)state;
+    static const struct {
+        float value;
+        weft_gguf_type type;
+        bool taken;
+    } rows[] = {{3.4e38f, WEFT_GGUF_F32, true},   {3.4e38f, WEFT_GGUF_BF16, false}, {-3.39e38f, WEFT_GGUF_BF16, true},
+                {65520.0f, WEFT_GGUF_F16, false}, {-65519.0f, WEFT_GGUF_F16, true}, {65520.0f, WEFT_GGUF_Q8_0, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char run[64], path[64];
+        weft_error error;
+        weft_text missing;
+        made_folder made;
+        weft_folder *folder = NULL;
+        folder_make(&made, root, "llama");
+        folder_find(&made, "model.embed_tokens.weight")->values[5] = rows[i].value;
+        folder_write(&made);
+        snprintf(run, sizeof run, "%s/reach-%zu", root, i);
+        snprintf(path, sizeof path, "%s/reach-%zu.gguf", root, i);
+        assert_int_equal(weft_folder_open(made.path, 0, &folder, &error), WEFT_OK);
+        assert_int_equal(weft_import(folder, run, &error), WEFT_OK);
+        weft_folder_close(folder);
+        weft_text_init(&missing);
+        weft_status status = weft_gguf_export(run, path, rows[i].type, &missing, &error);
+        assert_int_equal(status, rows[i].taken ? WEFT_OK : WEFT_INVALID);
+        if (!rows[i].taken) assert_non_null(strstr(error.text, "\"token_embd.weight\" holds "));
+        assert_int_equal(weft_path_exists(path), rows[i].taken);
+        weft_text_fini(&missing);
+        folder_free(&made);
+    }
+}
+
 static int make_root(void **state)
 {
     (void)state;
@@ -329,10 +363,8 @@ static int remove_root(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_tensors),
-        cmocka_unit_test(test_waves),
-        cmocka_unit_test(test_exports),
+        cmocka_unit_test(test_keys),    cmocka_unit_test(test_tensors), cmocka_unit_test(test_waves),
+        cmocka_unit_test(test_exports), cmocka_unit_test(test_reach),
     };
     return cmocka_run_group_tests_name("convert_gguf_refusals", tests, make_root, remove_root);
 }
