@@ -4,7 +4,6 @@
 #include "convert/folder.h"
 #include "convert/gguf_model.h"
 #include "convert/place.h"
-#include "tokenizer/gguf.h"
 
 #include <string.h>
 
@@ -109,8 +108,8 @@ static weft_status make_config(const source *from, const char *run, weft_text *o
         overrides[i] = weft_text_get(&names[i]);
     }
     if (status == WEFT_OK)
-        status = weft_config_load_text(&config, weft_text_get(&yaml), yaml.length, from->path, overrides, OVERRIDES,
-                                       error);
+        status =
+            weft_config_load_text(&config, weft_text_get(&yaml), yaml.length, from->path, overrides, OVERRIDES, error);
     if (status == WEFT_OK) {
         weft_config_dump(&config, false, out);
         weft_config_fini(&config);
@@ -209,26 +208,9 @@ static weft_status read_gguf(const void *handle, const weft_parameter *parameter
     return weft_gguf_model_read(handle, parameter, from, 1, count, out, error);
 }
 
-/* A tokenizer that weft does not know is no reason to refuse the weights. */
 static weft_status keep_gguf(const void *handle, const char *folder, weft_text *out_missing, weft_error *error)
 {
-    const weft_gguf_model *model = handle;
-    weft_text json, settings;
-    weft_error why;
-    weft_text_init(&json);
-    weft_text_init(&settings);
-    weft_status status = weft_place_write(folder, "config.json", &model->json, error);
-    weft_status known = weft_gguf_tokenizer_read(model->file, &json, &settings, &why);
-    if (status == WEFT_OK && known == WEFT_INVALID)
-        weft_text_add(out_missing, "%s", why.text);
-    else if (status == WEFT_OK && known != WEFT_OK)
-        status = weft_fail(error, known, "%s", why.text);
-    if (status == WEFT_OK && known == WEFT_OK) status = weft_place_write(folder, "tokenizer.json", &json, error);
-    if (status == WEFT_OK && known == WEFT_OK)
-        status = weft_place_write(folder, "tokenizer_config.json", &settings, error);
-    weft_text_fini(&settings);
-    weft_text_fini(&json);
-    return status;
+    return weft_gguf_keep(handle, folder, out_missing, error);
 }
 
 weft_status weft_gguf_import(const weft_gguf_model *model, const char *run, weft_text *out_missing, weft_error *error)
