@@ -59,6 +59,18 @@ void weft_map_fini(weft_map *map)
     *map = (weft_map){0};
 }
 
+/* What is touched brings its neighbours: Linux maps aligned pieces of this size, where it has them. */
+enum { NEIGHBOURHOOD = 1 << 16 };
+
+void weft_map_release(const weft_map *map, const unsigned char *bytes, size_t count)
+{
+    uintptr_t start = (uintptr_t)map->bytes, begin = (uintptr_t)bytes / NEIGHBOURHOOD * NEIGHBOURHOOD;
+    uintptr_t end = ((uintptr_t)bytes + count + NEIGHBOURHOOD - 1) / NEIGHBOURHOOD * NEIGHBOURHOOD;
+    if (begin < start) begin = start; /* of a page, as maps are */
+    if (end > start + map->size) end = start + map->size;
+    if (count > 0) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 weft_status weft_file_read(const char *path, weft_text *out, weft_error *error)
 {
     int descriptor;

@@ -20,6 +20,10 @@ typedef struct weft_map {
 weft_status weft_map_init(weft_map *map, const char *path, weft_error *error) WEFT_CHECKED;
 void weft_map_fini(weft_map *map);
 
+/* So many bytes in a map were read and are not wanted soon: their pages, and those that the system mapped with them,
+ * are no memory of this process any more. Whoever reads them again gets the same. */
+void weft_map_release(const weft_map *map, const unsigned char *bytes, size_t count);
+
 /* Open for reading; the caller closes it. WEFT_INVALID when the file is missing, unreadable or not a regular one. */
 weft_status weft_file_open(const char *path, int *out_descriptor, weft_error *error) WEFT_CHECKED;
 

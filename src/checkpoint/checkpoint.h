@@ -80,6 +80,8 @@ typedef struct weft_checkpoint weft_checkpoint;
  * each tensor hold each of its elements once: WEFT_INVALID names file and offset or checksum, or tensor and elements.
  * Takes memory in proportion to what the files hold, whatever they say. */
 weft_status weft_checkpoint_open(const char *path, weft_checkpoint **out, weft_error *error) WEFT_CHECKED;
+/* As far as checkpoint.yaml tells of it: nothing of the files is read or proved, and no tensor can be read. */
+weft_status weft_checkpoint_open_outline(const char *path, weft_checkpoint **out, weft_error *error) WEFT_CHECKED;
 void weft_checkpoint_close(weft_checkpoint *checkpoint);
 const char *weft_checkpoint_path(const weft_checkpoint *checkpoint);
 const char *weft_checkpoint_config(const weft_checkpoint *checkpoint); /* YAML text */
@@ -96,8 +98,8 @@ weft_status weft_checkpoint_load_config(weft_checkpoint *checkpoint, weft_config
 bool weft_checkpoint_has(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name);
 
 /* Copies a run or a block of a tensor, given as that of a weft_checkpoint_piece is, to out, packed: rows x columns.
- * Touches nothing but what holds its elements, in time for them and for the rows of the pieces. WEFT_INVALID when the
- * tensor is missing, its shape differs, or the elements do not lie in it. */
+ * Touches nothing but what holds its elements, in time for them and for the rows of the pieces, and keeps nothing of
+ * the files in memory. WEFT_INVALID when the tensor is missing, its shape differs, or the elements do not lie in it. */
 weft_status weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name,
                                  int32_t dimensions, const int64_t *shape, int64_t from, int64_t rows, int64_t columns,
                                  float *out, weft_error *error) WEFT_CHECKED;

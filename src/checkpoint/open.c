@@ -134,18 +134,34 @@ static weft_status open_files(weft_checkpoint *checkpoint, bool whole, weft_erro
     return WEFT_OK;
 }
 
-weft_status weft_checkpoint_open(const char *path, weft_checkpoint **out, weft_error *error)
+static weft_status open_whole(weft_checkpoint *checkpoint, weft_error *error)
+{
+    return open_files(checkpoint, true, error);
+}
+
+static weft_status open_by(const char *path, weft_status (*open)(weft_checkpoint *checkpoint, weft_error *error),
+                           weft_checkpoint **out, weft_error *error)
 {
     *out = NULL;
     weft_checkpoint *checkpoint = NULL;
     TRY(weft_allocate(1, sizeof *checkpoint, &checkpoint, error));
     weft_status status = find_folder(path, &checkpoint->path, error);
-    if (status == WEFT_OK) status = open_files(checkpoint, true, error);
+    if (status == WEFT_OK) status = open(checkpoint, error);
     if (status == WEFT_OK)
         *out = checkpoint;
     else
         weft_checkpoint_close(checkpoint);
     return status;
+}
+
+weft_status weft_checkpoint_open(const char *path, weft_checkpoint **out, weft_error *error)
+{
+    return open_by(path, open_whole, out, error);
+}
+
+weft_status weft_checkpoint_open_outline(const char *path, weft_checkpoint **out, weft_error *error)
+{
+    return open_by(path, open_manifest, out, error);
 }
 
 weft_status weft_checkpoint_prove(const char *folder, weft_error *error)
@@ -249,8 +265,12 @@ weft_status weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpo
                            name);
         return status;
     }
-    for (size_t i = 0; i < tensor->count; i++)
-        weft_extent_copy(&tensor->pieces[i].extent, tensor->pieces[i].values, &wanted, out);
+    for (size_t i = 0; i < tensor->count && columns > 0; i++) {
+        const weft_stored_piece *piece = &tensor->pieces[i];
+        weft_extent_copy(&piece->extent, piece->values, &wanted, out);
+        weft_safetensors_release(piece->holder, piece->values,
+                                 (size_t)(piece->extent.rows * piece->extent.columns) * sizeof *out);
+    }
     return WEFT_OK;
 }
 

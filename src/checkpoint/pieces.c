@@ -152,8 +152,11 @@ weft_status weft_pieces_add(weft_pieces *list, const weft_safetensors *tensors, 
 {
     size_t count = weft_safetensors_count(tensors);
     TRY(weft_grow(&list->pieces, &list->capacity, list->count + count, sizeof *list->pieces, error));
-    for (size_t i = 0; i < count; i++)
-        TRY(read_entry(list, weft_safetensors_get(tensors, i), folder, file, &list->pieces[list->count++], error));
+    for (size_t i = 0; i < count; i++) {
+        weft_stored_piece *piece = &list->pieces[list->count++];
+        TRY(read_entry(list, weft_safetensors_get(tensors, i), folder, file, piece, error));
+        piece->holder = tensors;
+    }
     return WEFT_OK;
 }
 

@@ -20,7 +20,8 @@ typedef struct weft_stored_piece {
     int64_t shape[WEFT_TENSOR_DIMENSIONS]; /* of the whole tensor; 0 beyond dimensions */
     int64_t elements;                      /* of the whole tensor */
     weft_extent extent;
-    const unsigned char *values; /* fp32; may lie unaligned */
+    const unsigned char *values;    /* fp32; may lie unaligned */
+    const weft_safetensors *holder; /* the file that they lie in */
 } weft_stored_piece;
 
 /* A whole tensor: name, shape and elements are those of its first piece. */

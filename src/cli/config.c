@@ -1,7 +1,7 @@
 /* weft config: every value in force and where it came from. */
-#include "config/config.h"
 #include "cli/auto.h"
 #include "cli/verb.h"
+#include "convert/weights.h"
 
 /* What the plan chooses where this machine was measured. */
 static weft_status choose(weft_config *config, weft_error *error)
@@ -19,8 +19,7 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
 {
     (void)out_exit;
     weft_config config;
-    TRY(weft_config_load(&config, arguments->operands[0], arguments->operands + 1, arguments->operand_count - 1,
-                         error));
+    TRY(weft_start_load(&config, arguments->operands[0], arguments->operands + 1, arguments->operand_count - 1, error));
     weft_status status = choose(&config, error);
     weft_text text;
     weft_text_init(&text);

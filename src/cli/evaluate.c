@@ -1,4 +1,5 @@
-/* weft evaluate: the loss of a checkpoint on held-out data, or on others, through a pipeline of any layout. */
+/* weft evaluate: the loss of a checkpoint, or of a folder of Hugging Face, on held-out data, or on others, through a
+ * pipeline of any layout. */
 #include "base/json.h"
 #include "cli/launch.h"
 #include "cli/observer.h"
@@ -39,31 +40,33 @@ static weft_status add_held_out(const weft_arguments *arguments, const char **ou
     return WEFT_OK;
 }
 
-static weft_status check_overrides(const weft_arguments *arguments, const char *checkpoint, weft_error *error)
+static weft_status check_overrides(const weft_arguments *arguments, const char *path, weft_error *error)
 {
     for (int i = 1; i < arguments->operand_count; i++)
         if (strncmp(arguments->operands[i], "model.", strlen("model.")) == 0)
-            FAIL(error, WEFT_INVALID, "command line: '%.80s': the model is that of %s", arguments->operands[i],
-                 checkpoint);
+            FAIL(error, WEFT_INVALID, "command line: '%.80s': the model is that of %s", arguments->operands[i], path);
     return WEFT_OK;
 }
 
-static weft_status load_config(const weft_arguments *arguments, weft_checkpoint *checkpoint, weft_config *out,
+static weft_status load_config(const weft_arguments *arguments, const weft_weights *weights, weft_config *out,
                                weft_error *error)
 {
-    const char *path = weft_checkpoint_path(checkpoint), *yaml = weft_checkpoint_config(checkpoint);
-    const char **overrides = NULL;
+    const char *path = weft_weights_path(weights), *yaml = weft_weights_yaml(weights);
+    const char *known = weft_weights_other_tokenizer(weights), **overrides = NULL;
     int count = DEFAULTS;
     TRY(check_overrides(arguments, path, error));
-    TRY(weft_checkpoint_load_config(checkpoint, out, error)); /* which proves it */
-    weft_config_fini(out);
-    TRY(weft_allocate((size_t)arguments->operand_count + DEFAULTS, sizeof *overrides, (void *)&overrides, error));
-    weft_text held_out;
+    TRY(weft_allocate((size_t)arguments->operand_count + DEFAULTS + 1, sizeof *overrides, (void *)&overrides, error));
+    weft_text held_out, tokenizer;
     weft_text_init(&held_out);
+    weft_text_init(&tokenizer);
+    if (known) weft_text_add(&tokenizer, "data.tokenizer=%s", known);
     memcpy(overrides, defaults, sizeof defaults);
+    if (known) overrides[count++] = weft_text_get(&tokenizer);
     for (int i = 1; i < arguments->operand_count; i++) overrides[count++] = arguments->operands[i];
-    weft_status status = add_held_out(arguments, overrides, &count, &held_out, error);
+    weft_status status = weft_text_check(&tokenizer, error);
+    if (status == WEFT_OK) status = add_held_out(arguments, overrides, &count, &held_out, error);
     if (status == WEFT_OK) status = weft_config_load_text(out, yaml, strlen(yaml), path, overrides, count, error);
+    weft_text_fini(&tokenizer);
     weft_text_fini(&held_out);
     weft_free(overrides);
     return status;
@@ -109,7 +112,7 @@ static weft_status keep_record(void *context, const weft_evaluation_record *reco
 }
 
 /* rank: this process's; only rank 0 shows anything. */
-static weft_status evaluate(const weft_arguments *arguments, const weft_config *config, weft_checkpoint *checkpoint,
+static weft_status evaluate(const weft_arguments *arguments, const weft_config *config, const weft_weights *weights,
                             int32_t rank, weft_error *error)
 {
     weft_job *job = NULL;
@@ -120,21 +123,21 @@ static weft_status evaluate(const weft_arguments *arguments, const weft_config *
     options.observer.context = &found;
     options.observer.evaluated = keep_record;
     TRY(weft_job_create_for(config, use, &job, error));
-    weft_status status = weft_evaluate(job, checkpoint, &options, error);
+    weft_status status = weft_evaluate(job, weights, &options, error);
     weft_job_destroy(job);
     if (status != WEFT_OK || rank != 0) return status;
-    return print(arguments, weft_checkpoint_path(checkpoint), &found, error);
+    return print(arguments, weft_weights_path(weights), &found, error);
 }
 
-static weft_status run_checkpoint(const weft_arguments *arguments, weft_checkpoint *checkpoint, weft_error *error)
+static weft_status run_weights(const weft_arguments *arguments, const weft_weights *weights, weft_error *error)
 {
     weft_config config;
     int32_t rank = 0;
-    TRY(load_config(arguments, checkpoint, &config, error));
+    TRY(load_config(arguments, weights, &config, error));
     weft_cli_settle(&config);
     weft_status status = weft_cli_launch(&config, &rank, error);
     if (status == WEFT_OK)
-        status = weft_cli_land(&config, "evaluate", rank, evaluate(arguments, &config, checkpoint, rank, error), error);
+        status = weft_cli_land(&config, "evaluate", rank, evaluate(arguments, &config, weights, rank, error), error);
     weft_config_fini(&config);
     return status;
 }
@@ -142,10 +145,10 @@ static weft_status run_checkpoint(const weft_arguments *arguments, weft_checkpoi
 static weft_status run(const weft_arguments *arguments, int *out_exit, weft_error *error)
 {
     (void)out_exit;
-    weft_checkpoint *checkpoint = NULL;
-    TRY(weft_checkpoint_open(arguments->operands[0], &checkpoint, error));
-    weft_status status = run_checkpoint(arguments, checkpoint, error);
-    weft_checkpoint_close(checkpoint);
+    weft_weights *weights = NULL;
+    TRY(weft_weights_open(arguments->operands[0], 0, &weights, error));
+    weft_status status = run_weights(arguments, weights, error);
+    weft_weights_close(weights);
     return status;
 }
 
@@ -154,10 +157,10 @@ static void details(weft_text *out)
     weft_text_add(
         out,
         "The operand is a run folder (its latest checkpoint) or a checkpoint, whose own configuration counts but for\n"
-        "transport (local), memory_limit and run.evaluate_batches (0); key=value overrides all but model.*. What the\n"
-        "run holds out is evaluated, or all of data.path where that is given. parallel.* may be anything: the loss "
-        "has\n"
-        "the same bits. Under mpirun or srun add transport=mpi.\n");
+        "transport (local), memory_limit and run.evaluate_batches (0), or a folder of Hugging Face or a GGUF file,\n"
+        "for which data.path is to be given. key=value overrides all but model.*. What the run holds out is\n"
+        "evaluated, or all of data.path where that is given. parallel.* may be anything: the loss has the same bits.\n"
+        "Under mpirun or srun add transport=mpi.\n");
 }
 
 static const weft_option options[] = {
@@ -168,8 +171,8 @@ static const weft_option options[] = {
 
 const weft_verb weft_verb_evaluate = {
     .name = "evaluate",
-    .summary = "Measures the loss of a checkpoint on held-out or other data",
-    .operands = "RUN|CHECKPOINT [key=value ...]",
+    .summary = "Measures the loss of a model on held-out or other data",
+    .operands = "RUN|CHECKPOINT|FOLDER|FILE.gguf [key=value ...]",
     .options = options,
     .least = 1,
     .most = -1,

@@ -1,4 +1,4 @@
-/* weft generate: text from a checkpoint. */
+/* weft generate: text from a checkpoint or a folder of Hugging Face. */
 #include "cli/generate.h"
 
 #include "base/json.h"
@@ -138,11 +138,13 @@ static void details(weft_text *out)
 {
     weft_text_add(
         out,
-        "The operand is a run folder (its latest checkpoint) or a checkpoint. For a run with data.tokenizer and a\n"
-        "model of bytes the prompt and the text to stop at are text; for others they are lists of token numbers,\n"
-        "and token numbers are printed. Keys and values of up to batch.tokens tokens are kept; beyond, each token "
-        "takes the whole\n"
-        "window.\n");
+        "The operand is a run folder (its latest checkpoint), a checkpoint, a folder of Hugging Face or a GGUF file.\n"
+        "For a run with data.tokenizer, a folder or file with a tokenizer and a model of bytes the prompt and the "
+        "text\n"
+        "to stop at are text; for others they are lists of token numbers, and token numbers are printed. Keys and\n"
+        "values of up to batch.tokens tokens are kept (of a folder or file, of as many as the model can take); "
+        "beyond,\n"
+        "each token takes the whole window.\n");
 }
 
 static const weft_option options[] = {
@@ -161,8 +163,8 @@ static const weft_option options[] = {
 
 const weft_verb weft_verb_generate = {
     .name = "generate",
-    .summary = "Generates text from a checkpoint",
-    .operands = "RUN|CHECKPOINT",
+    .summary = "Generates text from a model",
+    .operands = "RUN|CHECKPOINT|FOLDER|FILE.gguf",
     .options = options,
     .needed = 1,
     .least = 1,

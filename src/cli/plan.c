@@ -5,6 +5,7 @@
 #include "cli/plan_calibrate.h"
 #include "cli/plan_measure.h"
 #include "cli/plan_print.h"
+#include "convert/weights.h"
 #include "plan/describe.h"
 
 #include <stdio.h>
@@ -15,15 +16,41 @@ typedef enum plan_form { FORM_TEXT, FORM_CSV, FORM_JSON } plan_form;
 
 static const int64_t default_batch = 1024; /* of a model whose file says none */
 
+static bool starts_from_another(const weft_document *document)
+{
+    const weft_node *run = weft_node_get(document->root, "run"), *start = weft_node_get(document->root, "run.start");
+    if (!start && run && run->kind == WEFT_NODE_MAP) start = weft_node_get(run, "start");
+    return start && start->kind == WEFT_NODE_TEXT && *start->text;
+}
+
+/* The keys of the model are those of what the run starts from. */
+static weft_status take_start(weft_planning *p, const char *path, weft_error *error)
+{
+    weft_text dump;
+    weft_document document;
+    TRY(weft_start_load(&p->run.config, path, NULL, 0, error));
+    p->has_run = true;
+    weft_text_init(&dump);
+    weft_config_dump(&p->run.config, false, &dump);
+    weft_status status = weft_text_check(&dump, error);
+    if (status == WEFT_OK) status = weft_document_parse(&document, weft_text_get(&dump), dump.length, path, error);
+    weft_text_fini(&dump);
+    TRY(status);
+    status = weft_plan_model_read(&document, &p->model, error);
+    weft_document_fini(&document);
+    return status;
+}
+
 static weft_status take_model(weft_planning *p, const weft_text *text, const char *path, weft_error *error)
 {
     weft_document document;
     weft_error ignored;
     weft_error_clear(&ignored);
     TRY(weft_document_parse(&document, weft_text_get(text), text->length, path, error));
-    bool may_run = weft_node_get(document.root, "model") != NULL;
-    weft_status status = weft_plan_model_read(&document, &p->model, error);
+    bool may_run = weft_node_get(document.root, "model") != NULL, starts = starts_from_another(&document);
+    weft_status status = starts ? WEFT_OK : weft_plan_model_read(&document, &p->model, error);
     weft_document_fini(&document);
+    if (starts) return take_start(p, path, error);
     if (status == WEFT_OK && may_run)
         p->has_run = weft_config_load_text(&p->run.config, weft_text_get(text), text->length, path, NULL, 0,
                                            &ignored) == WEFT_OK;

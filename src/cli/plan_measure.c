@@ -2,6 +2,7 @@
 
 #include "cli/auto.h"
 #include "cli/pictures.h"
+#include "convert/weights.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -61,7 +62,7 @@ weft_status weft_plan_measure(const weft_arguments *arguments, weft_error *error
 {
     weft_config config;
     TRY(check_options(arguments, error));
-    TRY(weft_config_load(&config, arguments->operands[0], NULL, 0, error));
+    TRY(weft_start_load(&config, arguments->operands[0], NULL, 0, error));
     weft_status status = measure(arguments, &config, error);
     weft_config_fini(&config);
     return status;

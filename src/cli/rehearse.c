@@ -5,6 +5,7 @@
 #include "cli/rehearsal.h"
 #include "cli/sharding.h"
 #include "cli/source.h"
+#include "convert/weights.h"
 
 #include "report/report.h"
 
@@ -46,8 +47,7 @@ static weft_status read_schedule(rehearsal *it, const weft_arguments *arguments,
             FAIL(error, WEFT_INVALID, "--%s: %s says it; change its keys by key=value", sizes[i],
                  arguments->operands[0]);
     weft_config config;
-    TRY(weft_config_load(&config, arguments->operands[0], arguments->operands + 1, arguments->operand_count - 1,
-                         error));
+    TRY(weft_start_load(&config, arguments->operands[0], arguments->operands + 1, arguments->operand_count - 1, error));
     it->data = config.parallel.data;
     weft_status status = weft_job_schedule(&config, &it->schedule, error);
     weft_config_fini(&config);

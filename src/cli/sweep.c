@@ -5,6 +5,7 @@
 #include "cli/launch.h"
 #include "cli/pictures.h"
 #include "cli/verb.h"
+#include "convert/weights.h"
 #include "transport/kinds.h"
 
 #include <stdio.h>
@@ -302,7 +303,7 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     weft_config config;
     TRY(weft_allocate((size_t)arguments->operand_count, sizeof *overrides, &overrides, error));
     weft_status status = split_operands(arguments, overrides, &count, &list, error);
-    if (status == WEFT_OK) status = weft_config_load(&config, arguments->operands[0], overrides, count, error);
+    if (status == WEFT_OK) status = weft_start_load(&config, arguments->operands[0], overrides, count, error);
     if (status == WEFT_OK) {
         weft_cli_settle(&config);
         if (config.parallel.automatic)

@@ -5,6 +5,7 @@
 #include "cli/launch.h"
 #include "cli/observer.h"
 #include "cli/verb.h"
+#include "convert/weights.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -167,8 +168,7 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     weft_config config;
     weft_text said;
     weft_cli_auto how = {.resumes = weft_arguments_has(arguments, "resume"), .measures = true};
-    TRY(weft_config_load(&config, arguments->operands[0], arguments->operands + 1, arguments->operand_count - 1,
-                         error));
+    TRY(weft_start_load(&config, arguments->operands[0], arguments->operands + 1, arguments->operand_count - 1, error));
     weft_text_init(&said);
     weft_status status = weft_cli_auto_choose(&config, &how, &said, error);
     weft_cli_settle(&config);

@@ -45,8 +45,13 @@ weft_status weft_config_complain(const weft_config *config, const char *key, wef
         FAIL(error, WEFT_INVALID, "%s:%lld:%lld: %s: %s", origin->file, (long long)origin->line,
              (long long)origin->column, key, message);
     if (kind == WEFT_ORIGIN_UNSET) FAIL(error, WEFT_INVALID, "%s: %s: %s", origin->file, key, message);
-    const char *from = kind == WEFT_ORIGIN_PRESET ? "preset" : kind == WEFT_ORIGIN_PLAN ? "plan" : "default";
-    FAIL(error, WEFT_INVALID, "%s: %s (%s): %s", origin->file, key, from, message);
+    static const char *const from[] = {
+        [WEFT_ORIGIN_DEFAULT] = "default",
+        [WEFT_ORIGIN_PRESET] = "preset",
+        [WEFT_ORIGIN_PLAN] = "plan",
+        [WEFT_ORIGIN_START] = "start",
+    };
+    FAIL(error, WEFT_INVALID, "%s: %s (%s): %s", origin->file, key, from[kind], message);
 }
 
 weft_status weft_config_relay(const weft_config *config, const char *key, weft_error *error)

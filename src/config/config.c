@@ -225,9 +225,29 @@ weft_status weft_config_check(const weft_config *config, weft_error *error)
     return check_sharding(config, error);
 }
 
-static weft_status load(weft_config *config, weft_config_use use, const char *text, size_t length, const char *name,
-                        const char *const *overrides, int override_count, weft_error *error)
+/* How a configuration is to be read. */
+typedef struct loading {
+    weft_config_use use;
+    weft_config_finder *finder; /* or NULL */
+    void *context;
+    const char *const *overrides;
+    int override_count;
+} loading;
+
+static weft_status find_start(weft_config *config, const loading *how, const char *name, weft_config_start *out,
+                              weft_error *error)
 {
+    if (!how->finder || !config->run.start || !*config->run.start) return WEFT_OK;
+    if (!config->run.folder || !*config->run.folder) TRY(default_folder(config, name, error));
+    if (how->finder(how->context, config->run.start, config->run.folder, out, error) != WEFT_OK)
+        return weft_config_relay(config, "run.start", error);
+    return out->config ? weft_config_adopt(config, out, error) : WEFT_OK;
+}
+
+static weft_status load(weft_config *config, const loading *how, const char *text, size_t length, const char *name,
+                        weft_error *error)
+{
+    weft_config_start start = {0};
     size_t count = (size_t)weft_field_count();
     const char *file = NULL;
     char shown[1024];
@@ -236,24 +256,44 @@ static weft_status load(weft_config *config, weft_config_use use, const char *te
     TRY(weft_arena_text(&config->arena, shown, &file, error));
     for (size_t i = 0; i < count; i++) config->origins[i].file = file;
     TRY(weft_config_read_yaml(config, text, length, file, error));
-    for (int i = 0; i < override_count; i++) TRY(apply_override(config, overrides[i], error));
+    for (int i = 0; i < how->override_count; i++) TRY(apply_override(config, how->overrides[i], error));
     TRY(choose_data(config, error));
-    TRY(apply_use(config, use, error));
+    TRY(apply_use(config, how->use, error));
+    TRY(find_start(config, how, name, &start, error));
     TRY(apply_defaults(config, false, error));
     TRY(apply_defaults(config, true, error));
     TRY(resolve(config, name, error));
+    if (start.config) TRY(weft_config_agree(config, &start, error));
     return (config->parallel.automatic ? check_given : weft_config_check)(config, error);
+}
+
+static weft_status load_text(weft_config *config, const loading *how, const char *text, size_t length, const char *name,
+                             weft_error *error)
+{
+    *config = (weft_config){0};
+    weft_arena_init(&config->arena);
+    weft_status status = load(config, how, text, length, name, error);
+    if (status != WEFT_OK) weft_config_fini(config);
+    return status;
+}
+
+static weft_status load_file(weft_config *config, const loading *how, const char *path, weft_error *error)
+{
+    *config = (weft_config){0};
+    weft_text text;
+    weft_text_init(&text);
+    weft_status status = weft_file_read(path, &text, error);
+    if (status == WEFT_OK) status = load_text(config, how, weft_text_get(&text), text.length, path, error);
+    weft_text_fini(&text);
+    return status;
 }
 
 weft_status weft_config_load_text_for(weft_config *config, weft_config_use use, const char *text, size_t length,
                                       const char *name, const char *const *overrides, int override_count,
                                       weft_error *error)
 {
-    *config = (weft_config){0};
-    weft_arena_init(&config->arena);
-    weft_status status = load(config, use, text, length, name, overrides, override_count, error);
-    if (status != WEFT_OK) weft_config_fini(config);
-    return status;
+    const loading how = {.use = use, .overrides = overrides, .override_count = override_count};
+    return load_text(config, &how, text, length, name, error);
 }
 
 weft_status weft_config_load_text(weft_config *config, const char *text, size_t length, const char *name,
@@ -263,24 +303,34 @@ weft_status weft_config_load_text(weft_config *config, const char *text, size_t 
                                      error);
 }
 
+weft_status weft_config_load_text_from(weft_config *config, weft_config_finder *finder, void *context, const char *text,
+                                       size_t length, const char *name, const char *const *overrides,
+                                       int override_count, weft_error *error)
+{
+    const loading how = {
+        .finder = finder, .context = context, .overrides = overrides, .override_count = override_count};
+    return load_text(config, &how, text, length, name, error);
+}
+
 weft_status weft_config_load_for(weft_config *config, weft_config_use use, const char *path,
                                  const char *const *overrides, int override_count, weft_error *error)
 {
-    *config = (weft_config){0};
-    weft_text text;
-    weft_text_init(&text);
-    weft_status status = weft_file_read(path, &text, error);
-    if (status == WEFT_OK)
-        status = weft_config_load_text_for(config, use, weft_text_get(&text), text.length, path, overrides,
-                                           override_count, error);
-    weft_text_fini(&text);
-    return status;
+    const loading how = {.use = use, .overrides = overrides, .override_count = override_count};
+    return load_file(config, &how, path, error);
 }
 
 weft_status weft_config_load(weft_config *config, const char *path, const char *const *overrides, int override_count,
                              weft_error *error)
 {
     return weft_config_load_for(config, WEFT_CONFIG_TO_TRAIN, path, overrides, override_count, error);
+}
+
+weft_status weft_config_load_from(weft_config *config, weft_config_finder *finder, void *context, const char *path,
+                                  const char *const *overrides, int override_count, weft_error *error)
+{
+    const loading how = {
+        .finder = finder, .context = context, .overrides = overrides, .override_count = override_count};
+    return load_file(config, &how, path, error);
 }
 
 weft_config_given weft_config_given_by(const weft_config *config, const char *key)

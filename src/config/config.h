@@ -87,6 +87,7 @@ typedef struct weft_model_config {
 typedef struct weft_config {
     struct {
         const char *folder; /* default: run/<name of the file without .yaml> */
+        const char *start;  /* whose weights the run starts with; empty: random ones */
         int64_t steps, seed;
         int64_t evaluate_every,
             evaluate_batches;  /* 0: only at the end; batches of M x B sequences, 0: the whole held-out part */
@@ -171,6 +172,23 @@ weft_status weft_config_load_text_for(weft_config *config, weft_config_use use, 
                                       weft_error *error) WEFT_CHECKED;
 void weft_config_fini(weft_config *config);
 
+/* What a run starts from, as the layer that can read it tells. */
+typedef struct weft_config_start {
+    const weft_config *config; /* its model takes the place of defaults; NULL: there is none to start from */
+    const char *name;          /* for messages */
+    const char *tokenizer;     /* in place of data.tokenizer's default; NULL: none */
+} weft_config_start;
+/* Finds it by run.start, which is not empty, and run.folder. What is found lives as long as the context. */
+typedef weft_status weft_config_finder(void *context, const char *start, const char *folder, weft_config_start *out,
+                                       weft_error *error);
+/* As weft_config_load; without a finder run.start means nothing to the model. WEFT_INVALID also at a key of the model
+ * that is another in what the run starts from, but for a smaller model.context. */
+weft_status weft_config_load_from(weft_config *config, weft_config_finder *finder, void *context, const char *path,
+                                  const char *const *overrides, int override_count, weft_error *error) WEFT_CHECKED;
+weft_status weft_config_load_text_from(weft_config *config, weft_config_finder *finder, void *context, const char *text,
+                                       size_t length, const char *name, const char *const *overrides,
+                                       int override_count, weft_error *error) WEFT_CHECKED;
+
 /* Where the value of a key that exists comes from, as far as it matters to whoever chooses values. */
 typedef enum weft_config_given {
     WEFT_CONFIG_NOT_GIVEN, /* a default, or chosen by the plan */
@@ -188,8 +206,8 @@ void weft_config_value(const weft_config *config, const char *key, weft_text *ou
 /* The name that messages call it by: its path, unless that holds control characters or is very long. */
 const char *weft_config_name(const weft_config *config);
 
-/* Every value in force as YAML that load reads back; with_origins adds "# file:line", "# default", "# command line" or
- * "# plan". */
+/* Every value in force as YAML that load reads back; with_origins adds "# file:line", "# default", "# command line",
+ * "# plan" or "# start". */
 void weft_config_dump(const weft_config *config, bool with_origins, weft_text *out);
 void weft_config_dump_json(const weft_config *config,
                            weft_text *out); /* {"model.layers": {"value": .., "origin": ".."}} */

@@ -19,6 +19,9 @@ static void add_origin(const weft_config_origin *origin, weft_text *out)
     case WEFT_ORIGIN_PLAN:
         weft_text_add(out, "plan");
         break;
+    case WEFT_ORIGIN_START:
+        weft_text_add(out, "start");
+        break;
     case WEFT_ORIGIN_PRESET:
         weft_text_add(out, "preset");
         break;

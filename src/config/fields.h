@@ -49,7 +49,8 @@ enum {
     WEFT_ORIGIN_PRESET,
     WEFT_ORIGIN_FILE,
     WEFT_ORIGIN_COMMAND_LINE,
-    WEFT_ORIGIN_PLAN
+    WEFT_ORIGIN_PLAN,
+    WEFT_ORIGIN_START
 };
 
 typedef struct weft_config_origin {
@@ -76,6 +77,12 @@ const char *weft_field_type_words(weft_field_type type);
 /* Reads every key of a YAML text; origins tell which were there. */
 weft_status weft_config_read_yaml(weft_config *config, const char *text, size_t length, const char *name,
                                   weft_error *error) WEFT_CHECKED;
+
+/* What a run starts from takes the place of defaults that are not set yet. */
+weft_status weft_config_adopt(weft_config *config, const weft_config_start *start, weft_error *error) WEFT_CHECKED;
+/* WEFT_INVALID at a key that the user set to another value, once all values are resolved. */
+weft_status weft_config_agree(const weft_config *config, const weft_config_start *start,
+                              weft_error *error) WEFT_CHECKED;
 
 /* A user's text fit for one line of a message: control characters become '?', and it is cut to the buffer. */
 enum { WEFT_SHOWN_BYTES = 80 };

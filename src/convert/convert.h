@@ -18,19 +18,24 @@
 
 typedef struct weft_folder weft_folder;
 
-/* Reads config.json and the headers of all files. context: the longest sequence, at most the folder's; 0: that.
- * WEFT_INVALID, with file and key or tensor, for what is missing, has another shape or type, is not known, or would
- * change what the model computes. */
+/* Reads config.json and the headers of all files. context: the longest sequence, at most the folder's; 0: that; below
+ * 0: that too, and config.json is all that is read, for whoever wants no weights. WEFT_INVALID, with file and key or
+ * tensor, for what is missing, has another shape or type, is not known, or would change what the model computes. */
 weft_status weft_folder_open(const char *path, int64_t context, weft_folder **out, weft_error *error) WEFT_CHECKED;
 void weft_folder_close(weft_folder *folder);
 const char *weft_folder_path(const weft_folder *folder);
 const weft_model_config *weft_folder_model(const weft_folder *folder);
 const char *weft_folder_family(const weft_folder *folder); /* "llama" */
 
-/* Copies elements from .. to - 1 of an undivided parameter of the model to out. WEFT_INVALID, with the tensor and its
- * element, for one that is not finite. */
-weft_status weft_folder_read(const weft_folder *folder, const weft_parameter *parameter, int64_t from, int64_t to,
-                             float *out, weft_error *error) WEFT_CHECKED;
+/* The keys of its model as YAML of a configuration, and as one that was read. */
+const char *weft_folder_keys(const weft_folder *folder);
+const weft_config *weft_folder_config(const weft_folder *folder);
+
+/* Copies a run or a block of an undivided parameter of the model, given as that of a weft_checkpoint_piece is, to out,
+ * packed: rows x columns. Keeps no more than a few MiB of the files in memory. WEFT_INVALID, with the tensor and its
+ * element, for one that is not finite, or differs from the embedding that the model ties it to. */
+weft_status weft_folder_read(const weft_folder *folder, const weft_parameter *parameter, int64_t from, int64_t rows,
+                             int64_t columns, float *out, weft_error *error) WEFT_CHECKED;
 
 /* Makes a run folder with a checkpoint of step 0 (weights alone), RUN/config.yaml that trains it and RUN/source with
  * config.json and the tokenizer's files. run must be new or empty; on error it is gone. */

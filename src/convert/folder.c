@@ -4,7 +4,6 @@
 #include "base/file.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +20,9 @@ static weft_status path_in(weft_folder *folder, const char *name, const char **o
     return status;
 }
 
+/* config.json says nothing of it. */
+static const char *const no_data[] = {"data.path=none"};
+
 static weft_status read_config(weft_folder *folder, int64_t context, weft_error *error)
 {
     const char *path = NULL, *keys = NULL;
@@ -30,10 +32,11 @@ static weft_status read_config(weft_folder *folder, int64_t context, weft_error 
     TRY(path_in(folder, "config.json (as keys of weft)", &keys, error));
     TRY(weft_document_read(&document, path, error));
     weft_text_init(&yaml);
-    weft_text_add(&yaml, "data: {path: none}\nmodel:\n");
+    weft_text_add(&yaml, "model:\n");
     weft_status status = weft_family_read(&document, &folder->family, &yaml, error);
+    if (status == WEFT_OK) status = weft_arena_text(&folder->arena, weft_text_get(&yaml), &folder->keys, error);
     if (status == WEFT_OK)
-        status = weft_config_load_text(&folder->config, weft_text_get(&yaml), yaml.length, keys, NULL, 0, error);
+        status = weft_config_load_text(&folder->config, folder->keys, yaml.length, keys, no_data, 1, error);
     if (status == WEFT_OK) folder->model = folder->config.model;
     folder->positions = folder->model.context;
     if (status == WEFT_OK && context > folder->positions)
@@ -186,7 +189,7 @@ static weft_status check_parameters(const weft_folder *folder, size_t *out_used,
     weft_parameter parameter;
     weft_part parts[WEFT_FAMILY_PARTS];
     for (int64_t i = 0; weft_model_parameter(&folder->model, i, &parameter); i++) {
-        if (parameter.tied) continue; /* a head that is stored all the same: check_tied */
+        if (parameter.tied) continue; /* a head that is stored all the same: find_tied */
         int count = weft_folder_parts(folder, &parameter, parts);
         for (int p = 0; p < count; p++) TRY(check_shape(folder, &parameter, &parts[p], error));
         *out_used += (size_t)count;
@@ -194,35 +197,19 @@ static weft_status check_parameters(const weft_folder *folder, size_t *out_used,
     return WEFT_OK;
 }
 
-/* Chunks of elements that are compared at once. */
-enum { CHUNK = 4096 };
-
-/* Where the head is the embedding, files may hold both. */
-static weft_status check_tied(const weft_folder *folder, size_t *out_used, weft_error *error)
+/* Where the head is the embedding, files may hold both: what is read of one is compared with the other. */
+static weft_status find_tied(weft_folder *folder, size_t *out_used, weft_error *error)
 {
-    weft_parameter token, head;
-    weft_part part[WEFT_FAMILY_PARTS];
+    weft_parameter head;
+    weft_part parts[WEFT_FAMILY_PARTS];
     int64_t last = 0;
     if (!folder->model.tied) return WEFT_OK;
-    weft_model_parameter(&folder->model, 0, &token);
     while (weft_model_parameter(&folder->model, last, &head)) last++;
-    weft_folder_parts(folder, &head, part);
-    if (!part->entry) return WEFT_OK;
+    weft_folder_parts(folder, &head, parts);
+    if (!parts->entry) return WEFT_OK;
     ++*out_used;
-    TRY(check_shape(folder, &head, part, error));
-    float a[CHUNK], b[CHUNK];
-    for (int64_t from = 0; from < head.elements; from += CHUNK) {
-        int64_t to = head.elements - from < CHUNK ? head.elements : from + CHUNK;
-        TRY(weft_folder_read(folder, &token, from, to, a, error));
-        TRY(weft_folder_read(folder, &head, from, to, b, error));
-        for (int64_t i = 0; i < to - from; i++)
-            if (memcmp(&a[i], &b[i], sizeof *a) != 0)
-                FAIL(error, WEFT_INVALID,
-                     "%s: tie_word_embeddings is true, but tensor \"%s\" is not the embedding: element %" PRId64
-                     " differs",
-                     folder->path, part->name, from + i);
-    }
-    return WEFT_OK;
+    folder->tied = *parts;
+    return check_shape(folder, &head, parts, error);
 }
 
 static bool is_unused(const weft_folder *folder, const char *name)
@@ -268,9 +255,10 @@ static weft_status open_folder(weft_folder *folder, const char *path, int64_t co
     size_t used = 0;
     TRY(weft_arena_text(&folder->arena, path, &folder->path, error));
     TRY(read_config(folder, context, error));
+    if (context < 0) return WEFT_OK;
     TRY(open_files(folder, error));
     TRY(check_parameters(folder, &used, error));
-    TRY(check_tied(folder, &used, error));
+    TRY(find_tied(folder, &used, error));
     return check_all_used(folder, used, error);
 }
 
@@ -312,42 +300,12 @@ const char *weft_folder_family(const weft_folder *folder)
     return folder->family->name;
 }
 
-/* Elements of a part, from one of the parameter's on. */
-static void take(const weft_part *part, int64_t columns, int64_t from, int64_t count, float *out)
+const char *weft_folder_keys(const weft_folder *folder)
 {
-    const unsigned char *data = part->entry->data;
-    size_t element = weft_element_bytes(part->entry->element);
-    int64_t at = from - part->first * columns;
-    if (!part->transposed) {
-        weft_element_to_float(part->entry->element, data + (size_t)at * element, (size_t)count, out);
-        return;
-    }
-    for (int64_t i = 0; i < count; i++) {
-        int64_t row = (at + i) / columns, column = (at + i) % columns;
-        size_t place = (size_t)(column * part->entry->shape[1] + row);
-        weft_element_to_float(part->entry->element, data + place * element, 1, out + i);
-    }
+    return folder->keys;
 }
 
-weft_status weft_folder_read(const weft_folder *folder, const weft_parameter *parameter, int64_t from, int64_t to,
-                             float *out, weft_error *error)
+const weft_config *weft_folder_config(const weft_folder *folder)
 {
-    weft_part parts[WEFT_FAMILY_PARTS];
-    int count = weft_folder_parts(folder, parameter, parts);
-    int64_t columns = parameter->shape[1];
-    for (int p = 0; p < count; p++) {
-        int64_t low = parts[p].first * columns, high = low + parts[p].rows * columns;
-        if (low < from) low = from;
-        if (high > to) high = to;
-        if (low >= high) continue;
-        take(&parts[p], columns, low, high - low, out + low - from);
-        for (int64_t i = low; i < high; i++)
-            if (!isfinite(out[i - from]))
-                FAIL(error, WEFT_INVALID,
-                     "%s/%s: tensor \"%s\" holds a number that is not finite (row %" PRId64 ", column %" PRId64
-                     " of %s)",
-                     folder->path, folder->files[parts[p].file].name, parts[p].name, i / columns, i % columns,
-                     parameter->name);
-    }
-    return WEFT_OK;
+    return &folder->config;
 }

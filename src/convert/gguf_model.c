@@ -2,6 +2,8 @@
 #include "convert/gguf_model.h"
 
 #include "base/file.h"
+#include "convert/place.h"
+#include "tokenizer/gguf.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -19,15 +21,14 @@ typedef struct gguf_part {
 /* By way of the families of Hugging Face. */
 static weft_status read_keys(weft_gguf_model *model, const char *name, weft_error *error)
 {
-    weft_text yaml;
+    static const char *const no_data[] = {"data.path=none"};
     weft_document document;
     TRY(weft_document_parse(&document, weft_text_get(&model->json), model->json.length, name, error));
-    weft_text_init(&yaml);
-    weft_text_add(&yaml, "data: {path: none}\nmodel:\n");
-    weft_status status = weft_family_read(&document, &model->family, &yaml, error);
+    weft_text_add(&model->keys, "model:\n");
+    weft_status status = weft_family_read(&document, &model->family, &model->keys, error);
     if (status == WEFT_OK)
-        status = weft_config_load_text(&model->config, weft_text_get(&yaml), yaml.length, name, NULL, 0, error);
-    weft_text_fini(&yaml);
+        status = weft_config_load_text(&model->config, weft_text_get(&model->keys), model->keys.length, name, no_data,
+                                       1, error);
     weft_document_fini(&document);
     return status;
 }
@@ -168,6 +169,7 @@ void weft_gguf_model_close(weft_gguf_model *model)
 {
     if (!model) return;
     weft_gguf_close(model->file);
+    weft_text_fini(&model->keys);
     weft_text_fini(&model->json);
     weft_config_fini(&model->config);
     weft_free(model);
@@ -219,9 +221,31 @@ weft_status weft_gguf_model_read(const weft_gguf_model *model, const weft_parame
                                  int64_t rows, int64_t columns, float *out, weft_error *error)
 {
     gguf_part parts[WEFT_FAMILY_PARTS];
-    if (find_parts(model, parameter, parts) == 0)
-        FAIL(error, WEFT_INVALID, "no \"%s\" in a GGUF file", parameter->name);
+    int count = find_parts(model, parameter, parts);
+    if (count == 0) FAIL(error, WEFT_INVALID, "no \"%s\" in a GGUF file", parameter->name);
     for (int64_t r = 0; r < rows; r++)
         TRY(take_run(model, parameter, parts, from + r * parameter->shape[1], columns, out + r * columns, error));
+    for (int p = 0; p < count; p++) weft_gguf_release(model->file, parts[p].tensor);
     return WEFT_OK;
+}
+
+/* A tokenizer that weft does not know is no reason to refuse the weights. */
+weft_status weft_gguf_keep(const weft_gguf_model *model, const char *folder, weft_text *out_missing, weft_error *error)
+{
+    weft_text json, settings;
+    weft_error why;
+    weft_text_init(&json);
+    weft_text_init(&settings);
+    weft_status status = weft_place_write(folder, "config.json", &model->json, error);
+    weft_status known = weft_gguf_tokenizer_read(model->file, &json, &settings, &why);
+    if (status == WEFT_OK && known == WEFT_INVALID)
+        weft_text_add(out_missing, "%s", why.text);
+    else if (status == WEFT_OK && known != WEFT_OK)
+        status = weft_fail(error, known, "%s", why.text);
+    if (status == WEFT_OK && known == WEFT_OK) status = weft_place_write(folder, "tokenizer.json", &json, error);
+    if (status == WEFT_OK && known == WEFT_OK)
+        status = weft_place_write(folder, "tokenizer_config.json", &settings, error);
+    weft_text_fini(&settings);
+    weft_text_fini(&json);
+    return status;
 }

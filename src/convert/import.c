@@ -4,7 +4,6 @@
 #include "convert/folder.h"
 #include "convert/gguf_model.h"
 #include "convert/place.h"
-#include "tokenizer/gguf.h"
 
 #include <string.h>
 
@@ -94,8 +93,8 @@ static weft_status make_config(const source *from, const char *run, weft_text *o
 {
     weft_text names[3];
     weft_config config;
-    const char *overrides[] = {
-        NULL, NULL, NULL, "optimizer.learning_rate=2.0e-05", "data.path=tokens.bin", "data.format=uint32"};
+    const char *overrides[] = {NULL, NULL, NULL, "optimizer.learning_rate=2.0e-05", "data.path=tokens"};
+    enum { OVERRIDES = sizeof overrides / sizeof *overrides };
     for (int i = 0; i < 3; i++) weft_text_init(&names[i]);
     weft_text_add(&names[0], "run.folder=%s", run);
     weft_text_add(&names[1], "model.context=%lld", (long long)from->model->context);
@@ -109,7 +108,8 @@ static weft_status make_config(const source *from, const char *run, weft_text *o
         overrides[i] = weft_text_get(&names[i]);
     }
     if (status == WEFT_OK)
-        status = weft_config_load_text(&config, weft_text_get(&yaml), yaml.length, from->path, overrides, 6, error);
+        status =
+            weft_config_load_text(&config, weft_text_get(&yaml), yaml.length, from->path, overrides, OVERRIDES, error);
     if (status == WEFT_OK) {
         weft_config_dump(&config, false, out);
         weft_config_fini(&config);
@@ -128,7 +128,8 @@ static weft_status write_config(const source *from, const char *run, const char 
     weft_text_add(
         &text,
         "# From a %s (%s). Its weights are the checkpoint of step 0 here, so train with\n"
-        "# --resume. data.path and data.format are yours to set: tokens of its tokenizer. batch.tokens may be less.\n"
+        "# --resume. data.path is yours to set: tokens of its tokenizer (weft tokenize), or text and data.tokenizer.\n"
+        "# batch.tokens may be less.\n"
         "%s",
         from->what, from->family, yaml);
     weft_status status = weft_place_write(run, "config.yaml", &text, error);
@@ -179,7 +180,7 @@ static weft_status import(const source *from, const char *run, weft_text *out_mi
 static weft_status read_folder(const void *handle, const weft_parameter *parameter, int64_t from, int64_t count,
                                float *out, weft_error *error)
 {
-    return weft_folder_read(handle, parameter, from, from + count, out, error);
+    return weft_folder_read(handle, parameter, from, 1, count, out, error);
 }
 
 static weft_status keep_folder(const void *handle, const char *folder, weft_text *out_missing, weft_error *error)
@@ -207,26 +208,9 @@ static weft_status read_gguf(const void *handle, const weft_parameter *parameter
     return weft_gguf_model_read(handle, parameter, from, 1, count, out, error);
 }
 
-/* A tokenizer that weft does not know is no reason to refuse the weights. */
 static weft_status keep_gguf(const void *handle, const char *folder, weft_text *out_missing, weft_error *error)
 {
-    const weft_gguf_model *model = handle;
-    weft_text json, settings;
-    weft_error why;
-    weft_text_init(&json);
-    weft_text_init(&settings);
-    weft_status status = weft_place_write(folder, "config.json", &model->json, error);
-    weft_status known = weft_gguf_tokenizer_read(model->file, &json, &settings, &why);
-    if (status == WEFT_OK && known == WEFT_INVALID)
-        weft_text_add(out_missing, "%s", why.text);
-    else if (status == WEFT_OK && known != WEFT_OK)
-        status = weft_fail(error, known, "%s", why.text);
-    if (status == WEFT_OK && known == WEFT_OK) status = weft_place_write(folder, "tokenizer.json", &json, error);
-    if (status == WEFT_OK && known == WEFT_OK)
-        status = weft_place_write(folder, "tokenizer_config.json", &settings, error);
-    weft_text_fini(&settings);
-    weft_text_fini(&json);
-    return status;
+    return weft_gguf_keep(handle, folder, out_missing, error);
 }
 
 weft_status weft_gguf_import(const weft_gguf_model *model, const char *run, weft_text *out_missing, weft_error *error)

@@ -4,6 +4,7 @@
 #include "convert/family.h"
 
 #include <string.h>
+#include <unistd.h>
 
 weft_status weft_place_check(const char *path, weft_error *error)
 {
@@ -56,12 +57,29 @@ weft_status weft_place_copy(const char *from, const char *to, bool config, weft_
 /* A checkpoint lies in its run's folder. */
 void weft_place_source(const char *checkpoint, weft_text *out)
 {
+    static const char config[] = "/config.json";
     const char *slash = strrchr(checkpoint, '/');
     int length = slash ? (int)(slash - checkpoint) : 0;
-    weft_text_add(out, "%.*s%ssource", length, checkpoint, slash ? "/" : "");
-    weft_text file;
-    weft_text_init(&file);
-    weft_text_add(&file, "%s/config.json", weft_text_get(out));
-    if (!weft_path_exists(weft_text_get(&file))) out->length = 0;
-    weft_text_fini(&file);
+    weft_text_add(out, "%.*s%ssource%s", length, checkpoint, slash ? "/" : "", config);
+    if (out->failed) return;
+    out->length = weft_path_exists(weft_text_get(out)) ? out->length - strlen(config) : 0;
+    out->bytes[out->length] = '\0';
+}
+
+static weft_status remove_file(const char *folder, const char *name, weft_error *error)
+{
+    weft_text path;
+    weft_text_init(&path);
+    weft_text_add(&path, "%s/%s", folder, name);
+    weft_status status = weft_text_check(&path, error);
+    if (status == WEFT_OK) (void)unlink(weft_text_get(&path));
+    weft_text_fini(&path);
+    return status;
+}
+
+weft_status weft_place_clear(const char *folder, weft_error *error)
+{
+    TRY(remove_file(folder, "config.json", error));
+    for (const char *const *name = weft_folder_files; *name; name++) TRY(remove_file(folder, *name, error));
+    return WEFT_OK;
 }

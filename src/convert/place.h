@@ -18,6 +18,9 @@ weft_status weft_place_copy(const char *from, const char *to, bool config, weft_
 /* Appends RUN/source, where a checkpoint's run has one; else nothing. */
 void weft_place_source(const char *checkpoint, weft_text *out);
 
+/* Takes away what weft_place_copy makes, as far as it is there. */
+weft_status weft_place_clear(const char *folder, weft_error *error) WEFT_CHECKED;
+
 weft_status weft_place_write(const char *folder, const char *name, const weft_text *text,
                              weft_error *error) WEFT_CHECKED;
 

@@ -183,6 +183,11 @@ const weft_gguf_tensor *weft_gguf_find(const weft_gguf *file, const char *name)
     return file->count ? bsearch(&wanted, file->tensors, file->count, sizeof wanted, by_name) : NULL;
 }
 
+void weft_gguf_release(const weft_gguf *file, const weft_gguf_tensor *tensor)
+{
+    weft_map_release(&file->map, tensor->data, tensor->bytes);
+}
+
 size_t weft_gguf_value_count(const weft_gguf *file)
 {
     return file->value_count;

@@ -95,6 +95,9 @@ size_t weft_gguf_count(const weft_gguf *file);
 const weft_gguf_tensor *weft_gguf_get(const weft_gguf *file, size_t index);      /* in the order of their names */
 const weft_gguf_tensor *weft_gguf_find(const weft_gguf *file, const char *name); /* or NULL */
 
+/* A tensor of the file that was read and is not wanted soon: weft_map_release. */
+void weft_gguf_release(const weft_gguf *file, const weft_gguf_tensor *tensor);
+
 size_t weft_gguf_value_count(const weft_gguf *file);
 const weft_gguf_value *weft_gguf_value_get(const weft_gguf *file, size_t index);     /* in the order of their keys */
 const weft_gguf_value *weft_gguf_value_find(const weft_gguf *file, const char *key); /* or NULL */

@@ -161,3 +161,8 @@ const weft_tensor_entry *weft_safetensors_find(const weft_safetensors *file, con
     const weft_tensor_entry **found = bsearch(&key, file->by_name, file->count, sizeof *file->by_name, by_name);
     return found ? *found : NULL;
 }
+
+void weft_safetensors_release(const weft_safetensors *file, const void *data, size_t bytes)
+{
+    weft_map_release(&file->map, data, bytes);
+}

@@ -38,6 +38,8 @@ void weft_safetensors_close(weft_safetensors *file);
 size_t weft_safetensors_count(const weft_safetensors *file);
 const weft_tensor_entry *weft_safetensors_get(const weft_safetensors *file, size_t index); /* in file order; borrowed */
 const weft_tensor_entry *weft_safetensors_find(const weft_safetensors *file, const char *name); /* or NULL */
+/* So many bytes at data, which lie in this file, are not wanted soon: weft_map_release. */
+void weft_safetensors_release(const weft_safetensors *file, const void *data, size_t bytes);
 
 /* Writes the entries in the order given, synced, to exactly this path (whoever calls renames). data starts 64-byte
  * aligned. out_checksum: XXH3-64 of the whole file, taken while writing; out_bytes: its size. Either may be NULL. */

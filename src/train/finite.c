@@ -11,7 +11,9 @@ static void describe_checkpoints(const weft_loop *loop, int64_t weights, char *o
     long long saved = (long long)loop->saved, before = saved;
     bool any = loop->resumed || saved > 0, holds = any && loop->saved == weights;
     if (holds) before = (long long)weft_checkpoint_before(loop->job->config->run.folder, loop->saved);
-    if (weights == 0 && !any)
+    if (loop->weights && weights == loop->start)
+        snprintf(out, size, "the weights of %.160s give it", weft_weights_path(loop->weights));
+    else if (weights == 0 && !any)
         snprintf(out, size, "the initial weights give it (model.init_deviation)");
     else if (!any)
         snprintf(out, size, "there is no checkpoint: start again");
@@ -35,7 +37,7 @@ weft_status weft_loop_advise(const weft_loop *loop, int64_t weights, weft_error 
     if (loop->worker->number != 0) return error->status;
     char checkpoints[256];
     const char *lower = ", with a lower optimizer.learning_rate", *clip = " or with optimizer.clip";
-    bool initial = weights == 0 && !loop->resumed;
+    bool initial = weights == loop->start && !loop->resumed;
     describe_checkpoints(loop, weights, checkpoints, sizeof checkpoints);
     weft_error found = *error;
     return weft_fail(error, found.status, "%s; %s%s%s", found.text, checkpoints, initial ? "" : lower,

@@ -113,6 +113,7 @@ weft_status weft_loop_run(weft_loop *loop, int32_t rank, weft_transport *transpo
     weft_arena_init(&loop->arena);
     weft_status status = weft_loop_prepare(loop, rank, error);
     if (status == WEFT_OK) status = weft_loop_tell_start(loop, error);
+    if (status == WEFT_OK) status = weft_loop_keep_source(loop, error);
     if (status == WEFT_OK) status = run_steps(loop, error);
     if (status != WEFT_OK && status != WEFT_STOPPED) loop->transport->operations->stop(loop->transport);
     return status;

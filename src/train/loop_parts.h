@@ -29,6 +29,7 @@ typedef struct weft_loop {
     const weft_data *data;
     uint64_t fingerprint;           /* of the data as the run found them */
     const weft_checkpoint *resumed; /* or NULL */
+    const weft_weights *weights;    /* what it starts from, or an evaluation is of; else NULL */
     const char *notes;              /* lines for the observer at the start */
 
     weft_transport *transport;  /* owned */
@@ -38,14 +39,14 @@ typedef struct weft_loop {
     weft_timeline measured;
     double *own_begin, *own_end;
     uint64_t clock;
-    weft_start *starts;           /* (workers) */
-    weft_control *controls;       /* (workers) of the last exchange */
-    double *bubble;               /* (workers) */
-    int64_t *answers;             /* (workers) to a question that all ask */
-    double peak;                  /* flop/s of all workers */
-    int64_t steps;                /* the run ends after this one */
-    int64_t start, saved;         /* steps done before this run; the last one in a checkpoint */
-    int64_t sequences;            /* read before this run */
+    weft_start *starts;     /* (workers) */
+    weft_control *controls; /* (workers) of the last exchange */
+    double *bubble;         /* (workers) */
+    int64_t *answers;       /* (workers) to a question that all ask */
+    double peak;            /* flop/s of all workers */
+    int64_t steps;          /* the run ends after this one */
+    int64_t start, saved;   /* steps done before this run, or by the weights evaluated; the last one in a checkpoint */
+    int64_t sequences;      /* read before this run */
     int64_t own_targets, targets; /* of what was read last: of this worker's share, of the whole batch */
     int64_t own_bytes, bytes;     /* of text that these targets stand for; 0: not known */
     int64_t posed_targets;        /* of the batch that the step runs on */
@@ -59,6 +60,9 @@ typedef struct weft_loop {
 
 /* prepare.c: takes memory and weights, and proves that all ranks begin the same run. */
 weft_status weft_loop_prepare(weft_loop *loop, int32_t rank, weft_error *error) WEFT_CHECKED;
+
+/* Once the run folder is there: rank 0 keeps in it what belongs to the weights that the run starts from. */
+weft_status weft_loop_keep_source(weft_loop *loop, weft_error *error) WEFT_CHECKED;
 
 /* together.c */
 /* For an error that every rank has found out by the same exchange: rank 0 keeps it, for the others it becomes

@@ -80,9 +80,23 @@ weft_status weft_loop_prepare(weft_loop *loop, int32_t rank, weft_error *error)
         loop->start = loop->saved = weft_checkpoint_get_state(loop->resumed)->step;
         loop->sequences = weft_checkpoint_get_state(loop->resumed)->sequences;
         loop->loss = weft_checkpoint_get_state(loop->resumed)->loss;
+    } else if (loop->weights) {
+        TRY(weft_worker_start(loop->worker, loop->weights, error));
     } else {
         TRY(weft_worker_init_weights(loop->worker, error));
     }
     TRY(exchange_openings(loop, error));
     return measure_peak(loop, error);
+}
+
+static weft_status keep_source(void *context, weft_error *error)
+{
+    const weft_loop *loop = context;
+    return weft_weights_keep(loop->weights, loop->job->config->run.folder, error);
+}
+
+weft_status weft_loop_keep_source(weft_loop *loop, weft_error *error)
+{
+    if (!loop->weights || loop->worker->number != 0) return WEFT_OK;
+    return weft_waiting_work(loop->worker, "the keeping of run.start's files", keep_source, loop, error);
 }

@@ -7,9 +7,30 @@
 #include "train/loop.h"
 #include "train/resume.h"
 
+/* NULL where the run does not start from any. */
+static weft_status open_start(const weft_config *config, weft_weights **out, weft_error *error)
+{
+    *out = NULL;
+    if (!weft_start_is_wanted(config)) return WEFT_OK;
+    if (weft_weights_open(config->run.start, config->model.context, out, error) == WEFT_OK) return WEFT_OK;
+    return weft_config_relay(config, "run.start", error);
+}
+
+/* It was read once; what it names may be gone. */
+static void note_start(const weft_config *config, weft_text *notes)
+{
+    if (*config->run.start && !weft_start_is_wanted(config))
+        weft_text_add(notes, "run.start %s is not read: %s holds a checkpoint\n", config->run.start,
+                      config->run.folder);
+}
+
 weft_status weft_train_check(const weft_config *config, weft_text *notes, weft_error *error)
 {
     weft_input input;
+    weft_weights *start = NULL;
+    TRY(open_start(config, &start, error));
+    weft_weights_close(start);
+    note_start(config, notes);
     TRY(weft_input_open(&input, config, NULL, notes, error));
     if (input.data) weft_data_describe(input.data, notes);
     weft_input_close(&input);
@@ -75,17 +96,21 @@ weft_status weft_train(const weft_job *job, const weft_train_options *options, w
 {
     trainees all = {.common = {.job = job, .options = options}};
     weft_checkpoint *resumed = NULL;
+    weft_weights *start = NULL;
     weft_text notes;
     weft_text_init(&notes);
     bool trial = options->trial_steps > 0;
     weft_status status = trial ? WEFT_OK : check_memory(job, error);
     if (status == WEFT_OK && !trial) status = weft_resume_open(job, options->resume, &resumed, &notes, error);
+    if (status == WEFT_OK && !trial) status = open_start(job->config, &start, error);
+    if (!trial) note_start(job->config, &notes);
     if (status == WEFT_OK) status = open_trainees(&all, error);
     weft_job_notes(job, &notes);
     if (status == WEFT_OK && !trial) weft_data_describe(all.common.data, &notes);
     if (status == WEFT_OK && resumed) status = weft_resume_check(job, all.common.data, resumed, error);
     if (status == WEFT_OK) status = weft_text_check(&notes, error);
     all.common.resumed = resumed;
+    all.common.weights = start;
     all.common.notes = weft_text_get(&notes);
     if (status == WEFT_OK) status = run(&all, error);
     if (status == WEFT_NO_MEMORY && !trial) weft_job_advise(job, error);
@@ -93,6 +118,7 @@ weft_status weft_train(const weft_job *job, const weft_train_options *options, w
     for (int32_t r = 0; all.loops && r < job->workers; r++) stopped |= all.loops[r].stopped;
     if (options->stopped) *options->stopped = stopped;
     weft_checkpoint_close(resumed);
+    weft_weights_close(start);
     close_trainees(&all);
     weft_text_fini(&notes);
     return status;
@@ -110,10 +136,11 @@ static weft_status evaluate(trainees *all, weft_error *error)
     return run(all, error);
 }
 
-weft_status weft_evaluate(const weft_job *job, weft_checkpoint *checkpoint, const weft_train_options *options,
+weft_status weft_evaluate(const weft_job *job, const weft_weights *weights, const weft_train_options *options,
                           weft_error *error)
 {
-    trainees all = {.common = {.job = job, .options = options, .resumed = checkpoint, .notes = ""}};
+    int64_t step = weft_weights_step(weights);
+    trainees all = {.common = {.job = job, .options = options, .weights = weights, .start = step, .notes = ""}};
     weft_status status = evaluate(&all, error);
     close_trainees(&all);
     return status;

@@ -11,7 +11,7 @@
 #include <string.h>
 
 typedef struct {
-    weft_checkpoint *checkpoint;
+    weft_weights *weights;
     weft_config config;
     weft_job *job;
     weft_local_hub *hub;
@@ -29,16 +29,57 @@ typedef struct {
     weft_text rest; /* what was decoded and the caller does not know */
 } sampler;
 
-/* The checkpoint's own configuration, as one worker and one micro-batch of one sequence. */
+/* What the prompt is depends on the run: one that names no tokenizer is given token numbers. */
+static const char *find_tokenizer(const weft_weights *weights)
+{
+    bool none = weft_weights_has_run(weights) && !*weft_weights_config(weights)->data.tokenizer;
+    return none ? NULL : weft_weights_other_tokenizer(weights);
+}
+
+/* Their own configuration, as one worker and one micro-batch of one sequence. */
 static weft_status load_config(sampler *self, const char *device, weft_error *error)
 {
-    TRY(weft_checkpoint_load_config(self->checkpoint, &self->config, error)); /* which proves it */
-    weft_config_fini(&self->config);
-    char override[128];
-    const char *overrides[] = {override}, *yaml = weft_checkpoint_config(self->checkpoint);
-    snprintf(override, sizeof override, "device=%s", device ? device : "");
-    return weft_config_load_text_for(&self->config, WEFT_CONFIG_TO_SAMPLE, yaml, strlen(yaml),
-                                     weft_checkpoint_path(self->checkpoint), overrides, device ? 1 : 0, error);
+    enum { OVERRIDES = 3 };
+    const char *overrides[OVERRIDES], *tokenizer = find_tokenizer(self->weights);
+    const char *yaml = weft_weights_yaml(self->weights), *name = weft_weights_path(self->weights);
+    weft_text texts[OVERRIDES];
+    int count = 0;
+    for (int i = 0; i < OVERRIDES; i++) weft_text_init(&texts[i]);
+    if (device) weft_text_add(&texts[count++], "device=%s", device);
+    if (tokenizer) weft_text_add(&texts[count++], "data.tokenizer=%s", tokenizer);
+    if (!weft_weights_has_run(self->weights)) weft_text_add(&texts[count++], "data.path=none");
+    weft_status status = WEFT_OK;
+    for (int i = 0; i < count && status == WEFT_OK; i++) {
+        status = weft_text_check(&texts[i], error);
+        overrides[i] = weft_text_get(&texts[i]);
+    }
+    if (status == WEFT_OK)
+        status = weft_config_load_text_for(&self->config, WEFT_CONFIG_TO_SAMPLE, yaml, strlen(yaml), name, overrides,
+                                           count, error);
+    for (int i = 0; i < OVERRIDES; i++) weft_text_fini(&texts[i]);
+    return status;
+}
+
+/* A folder may have a tokenizer that weft cannot read: its model can be given token numbers. */
+static weft_status open_tokenizer(sampler *self, const weft_sample_options *options, weft_error *error)
+{
+    char line[640];
+    weft_status status = weft_input_tokenizer(&self->config, &self->tokenizer, error);
+    if (status != WEFT_INVALID || weft_weights_has_run(self->weights)) return status;
+    snprintf(line, sizeof line, "%.500s: goes on without a tokenizer", error->text);
+    if (options->note) options->note(line);
+    self->config.data.tokenizer = "";
+    return WEFT_OK;
+}
+
+/* Where no training says how long sequences are, they are as long as this text will be. */
+static weft_status choose_window(sampler *self, const weft_sample_options *options, weft_error *error)
+{
+    char value[32];
+    int64_t wanted = self->length + options->tokens, most = self->config.model.context;
+    if (weft_weights_has_run(self->weights)) return WEFT_OK;
+    snprintf(value, sizeof value, "%lld", (long long)(wanted < most ? wanted : most));
+    return weft_config_choose(&self->config, "batch.tokens", value, error);
 }
 
 static weft_status make_worker(sampler *self, const weft_sample_options *options, weft_error *error)
@@ -51,7 +92,7 @@ static weft_status make_worker(sampler *self, const weft_sample_options *options
     TRY(weft_worker_create(self->job, 0, self->transport, &self->worker, error));
     TRY(weft_allocate((size_t)self->config.model.vocabulary, sizeof *self->candidates, &self->candidates, error));
     if (!options->uncached) TRY(weft_steps_create(self->worker, &self->steps, error));
-    return weft_worker_load(self->worker, self->checkpoint, error);
+    return weft_worker_start(self->worker, self->weights, error);
 }
 
 /* The probabilities of what comes behind the tokens so far are in the worker then. */
@@ -79,7 +120,7 @@ static weft_status next_token(sampler *self, const weft_sample_options *options,
         float logit = fp32 ? ((const float *)logits)[v] : weft_bf16_to_float(((const uint16_t *)logits)[v]);
         if (!isfinite(logit))
             FAIL(error, WEFT_FAILED, "%s: the model gives no finite probability to token %lld after %lld tokens",
-                 weft_checkpoint_path(self->checkpoint), (long long)v, (long long)self->length);
+                 weft_weights_path(self->weights), (long long)v, (long long)self->length);
         self->candidates[v] = (weft_candidate){logit, (int32_t)v};
     }
     *out = weft_draw(self->candidates, V, options, draw);
@@ -253,17 +294,22 @@ static weft_status generate(sampler *self, const weft_sample_options *options, w
     return WEFT_OK;
 }
 
-weft_status weft_sample(const char *checkpoint, const char *device, const weft_sample_options *options,
-                        weft_error *error)
+static weft_status sample(sampler *self, const weft_sample_options *options, weft_error *error)
+{
+    TRY(open_tokenizer(self, options, error));
+    TRY((self->tokenizer ? encode_prompt : encode_texts)(self, options, error));
+    TRY(choose_window(self, options, error));
+    TRY(make_worker(self, options, error));
+    return generate(self, options, error);
+}
+
+weft_status weft_sample(const char *path, const char *device, const weft_sample_options *options, weft_error *error)
 {
     sampler self = {0};
-    weft_status status = weft_checkpoint_open(checkpoint, &self.checkpoint, error);
+    weft_status status = weft_weights_open(path, 0, &self.weights, error);
+    if (status == WEFT_OK) status = load_config(&self, device, error);
     if (status == WEFT_OK) {
-        status = load_config(&self, device, error);
-        if (status == WEFT_OK) status = weft_input_tokenizer(&self.config, &self.tokenizer, error);
-        if (status == WEFT_OK) status = (self.tokenizer ? encode_prompt : encode_texts)(&self, options, error);
-        if (status == WEFT_OK) status = make_worker(&self, options, error);
-        if (status == WEFT_OK) status = generate(&self, options, error);
+        status = sample(&self, options, error);
         weft_steps_destroy(self.steps);
         weft_worker_destroy(self.worker);
         if (self.transport) self.transport->operations->destroy(self.transport);
@@ -276,6 +322,6 @@ weft_status weft_sample(const char *checkpoint, const char *device, const weft_s
     weft_free(self.stop);
     weft_free(self.history);
     weft_free(self.candidates);
-    weft_checkpoint_close(self.checkpoint);
+    weft_weights_close(self.weights);
     return status;
 }

@@ -8,7 +8,7 @@
 #define WEFT_TRAIN_TRAIN_H
 
 #include "data/tokenize.h"
-#include "checkpoint/checkpoint.h"
+#include "convert/weights.h"
 #include "train/job.h"
 #include "train/record.h"
 
@@ -77,11 +77,11 @@ weft_status weft_train_check(const weft_config *config, weft_text *notes, weft_e
 /* Where workers are processes the caller has started theirs (transport/kinds.h). */
 weft_status weft_train(const weft_job *job, const weft_train_options *options, weft_error *error) WEFT_CHECKED;
 
-/* The loss of a checkpoint on held-out data, which the observer is told: of the weights alone, and nothing else of the
- * run is read or written. The job evaluates or shows logits; its model is the checkpoint's. At any layout of one data
+/* The loss of weights on held-out data, which the observer is told: nothing else of their run is read or written. The
+ * job evaluates or shows logits; its model is theirs. At any layout of one data
  * set, micro-batches of as many sequences, element, device and tensor-parallel width it has the same bits. WEFT_INVALID
  * when nothing is held out. */
-weft_status weft_evaluate(const weft_job *job, weft_checkpoint *checkpoint, const weft_train_options *options,
+weft_status weft_evaluate(const weft_job *job, const weft_weights *weights, const weft_train_options *options,
                           weft_error *error) WEFT_CHECKED;
 
 /* Generated text. prompt: text for runs with a tokenizer, where names of special tokens are these tokens, and for
@@ -109,9 +109,9 @@ weft_status weft_sample_check(const weft_config *config, const char *prompt, wef
 /* What the sample of a run goes on from: run.sample_prompt, or where that is empty and text goes in, a line end. */
 const char *weft_sample_prompt(const weft_config *config);
 
-/* checkpoint: a checkpoint or run folder. Runs the forward program of a one-worker pipeline. device: a kind, or NULL
- * for the one the run was configured with. */
-weft_status weft_sample(const char *checkpoint, const char *device, const weft_sample_options *options,
+/* path: a checkpoint, a run folder or a folder of Hugging Face. Runs the forward program of a one-worker pipeline.
+ * device: a kind, or NULL for the one the run was configured with. */
+weft_status weft_sample(const char *path, const char *device, const weft_sample_options *options,
                         weft_error *error) WEFT_CHECKED;
 
 #endif

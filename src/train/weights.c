@@ -1,4 +1,4 @@
-/* What the weights of a worker begin with, from the seed or from a checkpoint, a bounded range at a time. */
+/* What the weights of a worker begin with, from the seed, a checkpoint or other weights, a bounded range at a time. */
 #include "train/waiting.h"
 #include "train/worker.h"
 
@@ -7,7 +7,8 @@ enum { RANGE = 1 << 20 }; /* elements that are made or read at once */
 /* Where values come from. */
 typedef struct {
     weft_worker *worker;
-    const weft_checkpoint *checkpoint; /* NULL: initial values by the seed */
+    const weft_checkpoint *checkpoint; /* that is resumed, or NULL */
+    const weft_weights *start;         /* else, or NULL; without either, initial values by the seed */
     float *range;                      /* (RANGE) host memory */
     uint16_t *rounded;                 /* (RANGE) the same as kernels read it */
 } source;
@@ -18,13 +19,22 @@ static const weft_parameter *stored(const weft_job *job, int32_t p)
     return &job->parameters[job->parameters[p].tied ? job->tied_embedding : p];
 }
 
-/* A range of a parameter that is to come from the checkpoint. */
+/* A range of a parameter that is to be read. */
 typedef struct {
     const source *from;
     weft_checkpoint_kind kind;
     int32_t p;
     int64_t begin, end;
 } loading;
+
+static weft_status read_piece(const loading *it, const weft_parameter *named, const weft_piece *piece, float *out,
+                              weft_error *error)
+{
+    if (it->from->start)
+        return weft_weights_read(it->from->start, named, piece->from, piece->rows, piece->columns, out, error);
+    return weft_checkpoint_read(it->from->checkpoint, it->kind, named->name, named->dimensions, named->shape,
+                                piece->from, piece->rows, piece->columns, out, error);
+}
 
 static weft_status read_pieces(void *context, weft_error *error)
 {
@@ -36,10 +46,7 @@ static weft_status read_pieces(void *context, weft_error *error)
     int32_t count =
         weft_parameter_pieces(&job->parameters[it->p], it->from->worker->at.tensor, it->begin, it->end, pieces);
     for (int64_t i = 0; i < it->end - it->begin; i++) out[i] = 0;
-    for (int32_t i = 0; i < count; i++)
-        TRY(weft_checkpoint_read(it->from->checkpoint, it->kind, named->name, named->dimensions, named->shape,
-                                 pieces[i].from, pieces[i].rows, pieces[i].columns, out + pieces[i].at - it->begin,
-                                 error));
+    for (int32_t i = 0; i < count; i++) TRY(read_piece(it, named, &pieces[i], out + pieces[i].at - it->begin, error));
     return WEFT_OK;
 }
 
@@ -47,13 +54,14 @@ static weft_status load_pieces(const source *from, weft_checkpoint_kind kind, in
                                weft_error *error)
 {
     loading it = {from, kind, p, begin, end};
-    return weft_waiting_work(from->worker, "the loading of a checkpoint", read_pieces, &it, error);
+    return weft_waiting_work(from->worker, from->start ? "the loading of weights" : "the loading of a checkpoint",
+                             read_pieces, &it, error);
 }
 
 static weft_status make_weights(const source *from, int32_t p, int64_t begin, int64_t end, weft_error *error)
 {
     const weft_job *job = from->worker->job;
-    if (from->checkpoint) return load_pieces(from, WEFT_CHECKPOINT_WEIGHTS, p, begin, end, error);
+    if (from->checkpoint || from->start) return load_pieces(from, WEFT_CHECKPOINT_WEIGHTS, p, begin, end, error);
     weft_parameter_init(&job->parameters[p], from->worker->at.tensor, (uint64_t)job->config->run.seed, begin, end,
                         from->range);
     return WEFT_OK;
@@ -146,9 +154,8 @@ static weft_status fill(const source *from, weft_error *error)
     return worker->device->operations->stream_wait(worker->device, NULL, error); /* programs run on others */
 }
 
-static weft_status fill_from(weft_worker *worker, const weft_checkpoint *checkpoint, weft_error *error)
+static weft_status fill_from(source from, weft_error *error)
 {
-    source from = {.worker = worker, .checkpoint = checkpoint};
     TRY(weft_allocate(RANGE, sizeof *from.range, &from.range, error));
     weft_status status = weft_allocate(RANGE, sizeof *from.rounded, &from.rounded, error);
     if (status == WEFT_OK) status = fill(&from, error);
@@ -159,10 +166,15 @@ static weft_status fill_from(weft_worker *worker, const weft_checkpoint *checkpo
 
 weft_status weft_worker_init_weights(weft_worker *worker, weft_error *error)
 {
-    return fill_from(worker, NULL, error);
+    return fill_from((source){.worker = worker}, error);
 }
 
 weft_status weft_worker_load(weft_worker *worker, const weft_checkpoint *checkpoint, weft_error *error)
 {
-    return fill_from(worker, checkpoint, error);
+    return fill_from((source){.worker = worker, .checkpoint = checkpoint}, error);
+}
+
+weft_status weft_worker_start(weft_worker *worker, const weft_weights *weights, weft_error *error)
+{
+    return fill_from((source){.worker = worker, .start = weights}, error);
 }

@@ -9,6 +9,7 @@
 #define WEFT_TRAIN_WORKER_H
 
 #include "checkpoint/checkpoint.h"
+#include "convert/weights.h"
 #include "data/data.h"
 #include "train/clerk.h"
 #include "train/instruction.h"
@@ -153,6 +154,8 @@ void weft_worker_destroy(weft_worker *worker);
 /* Initial weights by seed, moments zero; or from a checkpoint. */
 weft_status weft_worker_init_weights(weft_worker *worker, weft_error *error) WEFT_CHECKED;
 weft_status weft_worker_load(weft_worker *worker, const weft_checkpoint *checkpoint, weft_error *error) WEFT_CHECKED;
+/* Weights alone; moments begin at zero. */
+weft_status weft_worker_start(weft_worker *worker, const weft_weights *weights, weft_error *error) WEFT_CHECKED;
 
 /* This worker's share of a parameter (weft_share_of): the first element of each. NULL where it has none. */
 typedef struct weft_own {

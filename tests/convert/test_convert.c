@@ -2,12 +2,14 @@
  * Folders of every family into runs and out again: the same tensors, bit for bit, in one file and in parts, in every
  * element type; and what a model of it computes is in the right place.
  */
+#include "base/random.h"
 #include "checkpoint/checkpoint.h"
 #include "folders.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static char root[] = "/tmp/weft-convert-XXXXXX";
 
@@ -72,6 +74,121 @@ static void check_same_text(const char *a, const char *b, const char *name)
     assert_string_equal(left, right);
     free(left);
     free(right);
+}
+
+/* Any run and block of any parameter is that part of the whole, however its tensors lie. */
+static void check_parts(const weft_folder *folder, const weft_parameter *parameter)
+{
+    weft_error error;
+    int64_t width = parameter->shape[1], height = parameter->shape[0];
+    float *whole = malloc((size_t)parameter->elements * sizeof *whole);
+    float *part = malloc((size_t)parameter->elements * sizeof *part);
+    assert_true(whole && part);
+    assert_int_equal(weft_folder_read(folder, parameter, 0, 1, parameter->elements, whole, &error), WEFT_OK);
+    weft_random_key key = weft_random_key_make(7, parameter->name);
+    for (uint64_t i = 0; i < 40; i++) {
+        int64_t from = (int64_t)(weft_random_uniform(key, 4 * i) * (double)parameter->elements);
+        int64_t left = width - from % width, below = height - from / width;
+        int64_t rows = i % 2 ? 1 : 1 + (int64_t)(weft_random_uniform(key, 4 * i + 1) * (double)below);
+        int64_t most = i % 2 ? parameter->elements - from : left;
+        int64_t columns = 1 + (int64_t)(weft_random_uniform(key, 4 * i + 2) * (double)most);
+        assert_int_equal(weft_folder_read(folder, parameter, from, rows, columns, part, &error), WEFT_OK);
+        for (int64_t r = 0; r < rows; r++)
+            assert_memory_equal(part + r * columns, whole + from + r * width, (size_t)columns * sizeof *part);
+    }
+    free(part);
+    free(whole);
+}
+
+static void test_parts(void **state)
+{
+    (void)state;
+    for (int f = 0; f < FAMILIES; f++) {
+        made_folder made;
+        weft_folder *folder = NULL;
+        weft_parameter parameter;
+        weft_error error;
+        folder_make(&made, root, families[f]);
+        made.files = 2;
+        made.element = WEFT_BF16;
+        folder_write(&made);
+        if (weft_folder_open(made.path, 0, &folder, &error) != WEFT_OK) fail_msg("%s", error.text);
+        for (int64_t i = 0; weft_model_parameter(weft_folder_model(folder), i, &parameter); i++)
+            if (!parameter.tied) check_parts(folder, &parameter);
+        weft_folder_close(folder);
+        folder_free(&made);
+    }
+}
+
+/* Bytes of memory that this process has now, pages of files too. */
+static int64_t resident(void)
+{
+    long long pages = 0, own = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lld %lld", &pages, &own), 2);
+    fclose(file);
+    return own * sysconf(_SC_PAGESIZE);
+}
+
+/* Tensors of a size have another now, and hold zeros. */
+static void widen(made_folder *folder, int64_t from, int64_t to)
+{
+    for (int i = 0; i < folder->count; i++) {
+        folder_tensor *tensor = &folder->tensors[i];
+        bool wide = false;
+        for (int k = 0; k < tensor->dimensions; k++) {
+            if (tensor->shape[k] != from) continue;
+            tensor->shape[k] = to;
+            wide = true;
+        }
+        if (!wide) continue;
+        free(tensor->values);
+        tensor->values =
+            calloc((size_t)(tensor->dimensions == 2 ? tensor->shape[0] * tensor->shape[1] : to), sizeof(float));
+        assert_non_null(tensor->values);
+    }
+}
+
+/* What was read of a folder leaves memory. */
+static void check_memory(const made_folder *made, const char *name)
+{
+    enum { PIECE = 1 << 18, KEPT = 6 << 20 };
+    weft_folder *folder = NULL;
+    weft_parameter parameter;
+    weft_error error;
+    float *values = malloc(PIECE * sizeof *values);
+    assert_non_null(values);
+    memset(values, 1, PIECE * sizeof *values);
+    if (weft_folder_open(made->path, 0, &folder, &error) != WEFT_OK) fail_msg("%s", error.text);
+    int64_t i = 0, before = resident();
+    while (weft_model_parameter(weft_folder_model(folder), i, &parameter) && strcmp(parameter.name, name) != 0) i++;
+    assert_true(parameter.elements * (int64_t)sizeof *values > 3 * KEPT);
+    for (int64_t from = 0; from < parameter.elements; from += PIECE) {
+        int64_t count = parameter.elements - from < PIECE ? parameter.elements - from : PIECE;
+        assert_int_equal(weft_folder_read(folder, &parameter, from, 1, count, values, &error), WEFT_OK);
+        if (resident() - before > KEPT) fail_msg("%s: %lld bytes stay", name, (long long)(resident() - before));
+    }
+    weft_folder_close(folder);
+    free(values);
+}
+
+static void test_memory(void **state)
+{
+    (void)state;
+    made_folder made;
+    folder_make(&made, root, "qwen3"); /* rows of the embedding */
+    folder_replace(&made, "\"vocab_size\": 23", "\"vocab_size\": 320000");
+    widen(&made, 23, 320000);
+    folder_write(&made);
+    folder_free(&made);
+    check_memory(&made, "embedding.token");
+    folder_make(&made, root, "gpt2"); /* turned: columns of a tensor of 16 rows */
+    folder_replace(&made, "\"n_inner\": null", "\"n_inner\": 320000");
+    widen(&made, 64, 320000);
+    folder_write(&made);
+    folder_free(&made);
+    check_memory(&made, "layer.1.mlp.up.weight");
 }
 
 /* What config.yaml says of the model. */
@@ -287,8 +404,9 @@ static int remove_root(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),     cmocka_unit_test(test_places),    cmocka_unit_test(test_context),
-        cmocka_unit_test(test_family_by_model), cmocka_unit_test(test_old_files),
+        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_parts),   cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_places),      cmocka_unit_test(test_context), cmocka_unit_test(test_family_by_model),
+        cmocka_unit_test(test_old_files),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }

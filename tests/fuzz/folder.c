@@ -47,6 +47,21 @@ static void check_config(const char *text, size_t length)
     weft_document_fini(&document);
 }
 
+/* All that the headers promise can be read, or is refused. */
+static void check_values(const weft_folder *folder)
+{
+    weft_parameter parameter;
+    weft_error error;
+    for (int64_t i = 0; weft_model_parameter(weft_folder_model(folder), i, &parameter); i++) {
+        float values[64];
+        int64_t count = parameter.elements < 64 ? parameter.elements : 64;
+        if (parameter.tied) continue;
+        weft_error_clear(&error);
+        fuzz_check_refusal(weft_folder_read(folder, &parameter, parameter.elements - count, 1, count, values, &error),
+                           &error);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     fuzz_source from = {bytes, size};
@@ -60,6 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     fuzz_file("a.safetensors", from.at, from.left);
     weft_status status = weft_folder_open(fuzz_folder(), 0, &folder, &error);
     fuzz_check_refusal(status, &error);
+    if (status == WEFT_OK) check_values(folder);
     weft_folder_close(folder);
     free(index);
     free(config);

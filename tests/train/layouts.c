@@ -1,9 +1,11 @@
 #include "layouts.h"
 
 #include "base/file.h"
+#include "base/text.h"
 #include "checkpoint/checkpoint.h"
 #include "transport/transport.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,6 +207,16 @@ bool test_suite_begin(test_suite *suite, const char *transport, const char *fold
     return true;
 }
 
+bool test_suite_begin_arguments(test_suite *suite, int argc, char **argv)
+{
+    int64_t stride = 1;
+    if (argc != 3 && argc != 4) return false;
+    if (argc == 4 && (!weft_parse_int(argv[3], &stride) || stride < 1 || stride > INT_MAX)) return false;
+    if (!test_suite_begin(suite, argv[1], argv[2])) return false;
+    suite->stride = (int)stride;
+    return true;
+}
+
 int test_suite_end(test_suite *suite)
 {
     if (strcmp(suite->transport, "mpi") == 0) weft_mpi_finish();
@@ -222,6 +234,11 @@ void test_suite_check(test_suite *suite, bool good, const char *name, const char
 bool test_suite_fits(const test_suite *suite, const test_layout *l)
 {
     return suite->workers == 0 || l->data * l->pipeline * tensor_of(l) == suite->workers;
+}
+
+bool test_suite_takes(test_suite *suite, const test_layout *l)
+{
+    return test_suite_fits(suite, l) && (suite->stride == 0 || suite->seen++ % suite->stride == 0);
 }
 
 test_run test_suite_baseline(test_suite *suite, int data, int tensor, const char *element, const char *const *model)
@@ -256,7 +273,7 @@ void test_suite_compare(test_suite *suite, const test_layout *l, const char *con
     char name[256], why[512] = "";
     test_run run = {.model = model, .poisons = true, .device = suite->device};
     weft_error error;
-    if (!test_suite_fits(suite, l)) return;
+    if (!test_suite_takes(suite, l)) return;
     test_layout_name(l, name, sizeof name);
     snprintf(run.folder, sizeof run.folder, "%s/%s-%s%s-%d", suite->folder, suite->transport, name,
              model ? model[0] : "", suite->turn);

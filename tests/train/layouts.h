@@ -68,6 +68,7 @@ typedef struct test_suite {
     const char *transport, *folder;
     char corpus[512];
     int32_t process, workers; /* workers 0: any number */
+    int stride, seen;         /* every stride-th of the layouts seen that fit is run; 0 stands for 1 */
     int turn;                 /* counts runs of one layout, for their folders */
     const char *device;       /* what layouts run on, NULL: the configuration's; baselines run on reference then */
     int passed, failed;
@@ -75,11 +76,15 @@ typedef struct test_suite {
 
 /* Starts MPI for transport mpi; makes the folder and the process's corpus in it. */
 bool test_suite_begin(test_suite *suite, const char *transport, const char *folder);
+/* The same from a program's arguments: TRANSPORT FOLDER [STRIDE]. */
+bool test_suite_begin_arguments(test_suite *suite, int argc, char **argv);
 /* Prints the counts. Returns the program's exit status. */
 int test_suite_end(test_suite *suite);
 void test_suite_check(test_suite *suite, bool good, const char *name, const char *why);
 /* Whether there are as many workers as the layout wants. */
 bool test_suite_fits(const test_suite *suite, const test_layout *layout);
+/* Whether it fits and its turn has come. */
+bool test_suite_takes(test_suite *suite, const test_layout *layout);
 
 /* The run of an element type and a model at these widths on one pipeline rank without sharding, as threads: every
  * process makes its own. */

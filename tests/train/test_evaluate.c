@@ -36,13 +36,13 @@ static weft_status keep(void *context, const weft_evaluation_record *record, wef
     return WEFT_OK;
 }
 
-static weft_status evaluate_job(const weft_config *config, weft_checkpoint *checkpoint, const char *logits,
+static weft_status evaluate_job(const weft_config *config, const weft_weights *weights, const char *logits,
                                 weft_evaluation_record *out, weft_error *error)
 {
     weft_job *job = NULL;
     weft_train_options options = {.logits = logits, .observer = {.context = out, .evaluated = keep}};
     TRY(weft_job_create_for(config, logits ? WEFT_JOB_SHOWS : WEFT_JOB_EVALUATES, &job, error));
-    weft_status status = weft_evaluate(job, checkpoint, &options, error);
+    weft_status status = weft_evaluate(job, weights, &options, error);
     weft_job_destroy(job);
     return status;
 }
@@ -50,19 +50,19 @@ static weft_status evaluate_job(const weft_config *config, weft_checkpoint *chec
 /* The run's checkpoint with these keys; logits: a file for them, or NULL. */
 static weft_status evaluate(const char *const *keys, const char *logits, weft_evaluation_record *out, weft_error *error)
 {
-    weft_checkpoint *checkpoint = NULL;
+    weft_weights *weights = NULL;
     weft_config config;
     int count = 0;
     while (keys[count]) count++;
     *out = (weft_evaluation_record){0};
-    TRY(weft_checkpoint_open(trained.folder, &checkpoint, error));
-    const char *yaml = weft_checkpoint_config(checkpoint);
+    TRY(weft_weights_open(trained.folder, 0, &weights, error));
+    const char *yaml = weft_weights_yaml(weights);
     weft_status status = weft_config_load_text(&config, yaml, strlen(yaml), "checkpoint", keys, count, error);
     if (status == WEFT_OK) {
-        status = evaluate_job(&config, checkpoint, logits, out, error);
+        status = evaluate_job(&config, weights, logits, out, error);
         weft_config_fini(&config);
     }
-    weft_checkpoint_close(checkpoint);
+    weft_weights_close(weights);
     return status;
 }
 

@@ -2,7 +2,8 @@
  * Frozen parameters: they stay what they were at the start, bit for bit, and have no moments; the others are trained as
  * if nothing were frozen, at every layout with the same bits. Checkpoints go on with other parameters frozen.
  *
- * Usage: test_frozen local FOLDER, or under mpirun -n N: test_frozen mpi FOLDER, which runs the layouts of N workers.
+ * Usage: test_frozen local FOLDER [STRIDE], or under mpirun -n N: test_frozen mpi FOLDER [STRIDE], which runs the
+ * layouts of N workers. With STRIDE every STRIDE-th layout alone.
  */
 #include "layouts.h"
 #include "tensors.h"
@@ -280,7 +281,7 @@ static void run_refusals(test_suite *self)
 int main(int argc, char **argv)
 {
     test_suite self;
-    if (argc != 3 || !test_suite_begin(&self, argv[1], argv[2])) return 2;
+    if (!test_suite_begin_arguments(&self, argc, argv)) return 2;
     run_sets(&self, "fp32");
     if (self.workers == 0) {
         run_first_steps(&self, 1, 1);

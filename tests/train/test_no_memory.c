@@ -49,13 +49,12 @@ static weft_status sample(void *context, weft_error *error)
     return weft_sample(context, NULL, &options, error);
 }
 
-static weft_status evaluate_job(const weft_config *config, weft_checkpoint *checkpoint, const char *logits,
-                                weft_error *error)
+static weft_status evaluate_weights(const weft_weights *weights, const char *logits, weft_error *error)
 {
     weft_job *job = NULL;
     weft_train_options options = {.logits = logits};
-    TRY(weft_job_create_for(config, WEFT_JOB_SHOWS, &job, error));
-    weft_status status = weft_evaluate(job, checkpoint, &options, error);
+    TRY(weft_job_create_for(weft_weights_config(weights), WEFT_JOB_SHOWS, &job, error));
+    weft_status status = weft_evaluate(job, weights, &options, error);
     weft_job_destroy(job);
     return status;
 }
@@ -63,16 +62,11 @@ static weft_status evaluate_job(const weft_config *config, weft_checkpoint *chec
 static weft_status evaluate(void *context, weft_error *error)
 {
     char logits[80];
-    weft_checkpoint *checkpoint = NULL;
-    weft_config config;
+    weft_weights *weights = NULL;
     snprintf(logits, sizeof logits, "%s.logits", (const char *)context);
-    TRY(weft_checkpoint_open(context, &checkpoint, error));
-    weft_status status = weft_checkpoint_load_config(checkpoint, &config, error);
-    if (status == WEFT_OK) {
-        status = evaluate_job(&config, checkpoint, logits, error);
-        weft_config_fini(&config);
-    }
-    weft_checkpoint_close(checkpoint);
+    TRY(weft_weights_open(context, 0, &weights, error));
+    weft_status status = evaluate_weights(weights, logits, error);
+    weft_weights_close(weights);
     return status;
 }
 
@@ -129,6 +123,11 @@ static void test_runs(void **state)
     assert_true(failing_each(train, &fresh, FAILING_FORGIVES) > 100);
     order trials[] = {{.overrides = divided, .trial = true}, {.overrides = sliced, .trial = true}};
     for (int i = 0; i < 2; i++) assert_true(failing_each(train, &trials[i], FAILING_REPORTS) > 100);
+    char from[80];
+    snprintf(from, sizeof from, "run.start=%s", first);
+    const char *const started[] = {TINY, "parallel.pipeline=2", from, NULL};
+    order start = {.overrides = started, .runs = fresh.runs};
+    assert_true(failing_each(train, &start, FAILING_FORGIVES) > 100);
 }
 
 static void test_rehearsal(void **state)

@@ -4,8 +4,8 @@
  * itself changes no more than that. Pages of weights and gradients hold no numbers but while their stage is there. A
  * calibration before the first step leaves no trace in the bits.
  *
- * Usage: test_sharding local FOLDER, or under mpirun -n N: test_sharding mpi FOLDER, which runs the layouts of N
- * workers.
+ * Usage: test_sharding local FOLDER [STRIDE], or under mpirun -n N: test_sharding mpi FOLDER [STRIDE], which runs the
+ * layouts of N workers. With STRIDE every STRIDE-th layout alone.
  */
 #include "layouts.h"
 
@@ -38,7 +38,7 @@ static void calibrate_layout(test_suite *self, const test_layout *l, const test_
     char name[256], why[512] = "";
     test_run plain = {.model = base->model, .poisons = true}, timed = plain;
     weft_error error;
-    if (!test_suite_fits(self, l)) return;
+    if (!test_suite_takes(self, l)) return;
     test_layout_name(l, name, sizeof name);
     snprintf(plain.folder, sizeof plain.folder, "%s/%s-%s-plain", self->folder, self->transport, name);
     snprintf(timed.folder, sizeof timed.folder, "%s/%s-%s-timed", self->folder, self->transport, name);
@@ -116,7 +116,7 @@ int main(int argc, char **argv)
 {
     static const int widths[][2] = {{1, 1}, {2, 1}, {3, 1}, {6, 1}};
     test_suite self;
-    if (argc != 3 || !test_suite_begin(&self, argv[1], argv[2])) return 2;
+    if (!test_suite_begin_arguments(&self, argc, argv)) return 2;
     run_widths(&self, "fp32", 3);
     run_widths(&self, "bf16", 2);
     run_models(&self, "fp32");
