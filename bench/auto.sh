@@ -2,8 +2,10 @@
 # The plan of parallel.auto against training on this machine, with two workers: what it chooses and five other layouts,
 # each predicted from one measurement of the machine (weft plan --measure), then trained for some steps. Times are medians;
 # the last column is the time over that of the fastest. Usage: bench/auto.sh WEFT [demo|gpt2 ...]
+# WEFT_BENCH_QUIET: a command in front of each that measures or trains, one after the other.
 set -eu
 weft=$1
+quiet=${WEFT_BENCH_QUIET:-}
 shift
 [ $# -gt 0 ] || set -- demo gpt2
 work=$(mktemp -d "${TMPDIR:-/tmp}/weft-bench-XXXXXX")
@@ -17,7 +19,7 @@ data: {path: $work/kjv.txt, format: text}
 batch: {microbatches: 8, sequences: 2}
 END
 cat > "$work/gpt2.yaml" <<END
-run: {steps: 2, evaluate_batches: 1}
+run: {steps: 3, evaluate_batches: 1}
 model: {layers: 12, width: 768, heads: 12, vocabulary: 50257, context: 1024}
 data: {path: $work/kjv.txt}
 batch: {microbatches: 4, sequences: 1, tokens: 512}
@@ -40,7 +42,7 @@ try() { # MODEL LAYOUT: a line of layout, predicted and measured seconds
     predicted=$(printf '%s' "$note" | sed 's/.*: \([0-9.e+-]*\) s a step predicted.*/\1/')
     rm -rf "$work/run"
     # shellcheck disable=SC2086
-    "$weft" train "$3" "$4" "$5" "$6" $overrides run.folder="$work/run" --json > "$work/run.json" 2> "$work/run.log" ||
+    $quiet "$weft" train "$3" "$4" "$5" "$6" $overrides run.folder="$work/run" --json > "$work/run.json" 2> "$work/run.log" ||
         { cat "$work/run.log" >&2; exit 1; }
     measured=$(sed -n 's/.*"median_step_seconds": \([0-9.e+-]*\).*/\1/p' "$work/run.json")
     printf '%s %s %s\n' "$predicted" "$measured" "$(printf '%s' "$note" | sed 's/: [^:]*$//')"
@@ -50,7 +52,7 @@ machine=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
 echo "machine: $(nproc) cores, $machine; two workers; load $(cut -d ' ' -f 1 /proc/loadavg) at the start"
 for model; do
     echo
-    "$weft" plan "$work/$model.yaml" --measure "$work/$model.machine" --gpus 2 | sed "s|^.*machine: |$model: |"
+    $quiet "$weft" plan "$work/$model.yaml" --measure "$work/$model.machine" --gpus 2 | sed "s|^.*machine: |$model: |"
     printf '%s\n' "$layouts" | while IFS= read -r layout; do try "$model" "$layout"; done > "$work/$model.rows"
     awk '{ p[NR] = $1; m[NR] = $2; if (NR == 1 || $2 < least) least = $2; sub(/^[^ ]* [^ ]* /, ""); name[NR] = $0 }
         END {

@@ -36,6 +36,8 @@ typedef struct operation {
     int per_layer, per_pass;     /* how often a step runs it in each layer, and once a micro-batch */
 } operation;
 
+static const weft_loss loss = {.rows = N, .width = V, .vocabulary = V, .parts = 1};
+
 static weft_linear linear_of(const int64_t *sizes)
 {
     return (weft_linear){.rows = N, .in = sizes[0], .out = sizes[1]};
@@ -78,7 +80,7 @@ static void attention_backward(const bench *b, const int64_t *sizes)
                                       b->array[3], b->array[4], b->workspace);
 }
 
-static const weft_norm norm = {WEFT_LAYERNORM, N, C, 1e-5f};
+static const weft_norm norm = {.kind = WEFT_LAYERNORM, .rows = N, .width = C, .epsilon = 1e-5f};
 
 static void norm_forward(const bench *b, const int64_t *sizes)
 {
@@ -155,19 +157,19 @@ static void embed_backward(const bench *b, const int64_t *sizes)
 static void cross_entropy(const bench *b, const int64_t *sizes)
 {
     (void)sizes;
-    b->operations->cross_entropy(b->device, NULL, N, V, b->array[0], b->tokens, b->scalars, true, b->array[1]);
+    b->operations->cross_entropy(b->device, NULL, &loss, b->array[0], b->tokens, b->scalars, true, b->array[1]);
 }
 
 static void loss_part(const bench *b, const int64_t *sizes)
 {
     (void)sizes;
-    b->operations->loss_part(b->device, NULL, N, V, 0, b->array[0], b->tokens, b->array[1]);
+    b->operations->loss_part(b->device, NULL, &loss, b->array[0], b->tokens, b->array[1]);
 }
 
 static void loss_finish(const bench *b, const int64_t *sizes)
 {
     (void)sizes;
-    b->operations->loss_finish(b->device, NULL, N, V, 0, 1, b->array[0], b->tokens, b->array[1], b->scalars, true,
+    b->operations->loss_finish(b->device, NULL, &loss, b->array[0], b->tokens, b->array[1], b->scalars, true,
                                b->array[2]);
 }
 

@@ -9,6 +9,7 @@
  */
 #include "base/file.h"
 #include "plan/fit.h"
+#include "program/program.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -61,9 +62,17 @@ static double fit_simple(const weft_plan_run *runs, size_t count)
     return exp(sum / (double)used);
 }
 
-static void start_cluster(const char *gpu, weft_plan_cluster *out)
+/* Whoever shards weights gathers them beside compute. */
+static void start_cluster(const weft_plan_runs *asked, const char *gpu, weft_plan_cluster *out)
 {
-    weft_plan_cluster_init(out, weft_plan_gpu_find(gpu), weft_plan_software_find("megatron-2022"));
+    size_t sharded = 0, all = 0;
+    for (size_t i = 0; i < asked->count; i++) {
+        if (strcmp(asked->rows[i].gpu, gpu) != 0) continue;
+        sharded += asked->rows[i].layout.shard == WEFT_SHARD_WEIGHTS;
+        all++;
+    }
+    const char *software = 2 * sharded > all ? "zero-3" : "megatron-2022";
+    weft_plan_cluster_init(out, weft_plan_gpu_find(gpu), weft_plan_software_find(software));
     out->software.stall = 0;
 }
 
@@ -78,7 +87,7 @@ static weft_status predict(const weft_plan_runs *seen, const char *gpu, const ch
         if (strcmp(seen->rows[i].gpu, gpu) == 0 && (!without || strcmp(seen->rows[i].group, without) != 0))
             rows[count++] = seen->rows[i];
     weft_plan_cluster cluster;
-    start_cluster(gpu, &cluster);
+    start_cluster(asked, gpu, &cluster);
     weft_plan_fit_fini(fit);
     double constant = 2; /* where no run of it was seen */
     bool any = false;

@@ -32,6 +32,8 @@ MODELS["llama31"] = dict(MODELS["llama"], **dict(KIN, head_width=6, window=7, ro
 MODELS["qwen"] = dict(MODELS["llama_tied"], kv_heads=2, **dict(KIN, head_width=8, qkv_bias=1, query_key_norm=1,
                                                                rotary_scaling=3, rotary_factor=4.0, rotary_context=100,
                                                                rotary_high=16.0))
+# Trained by more than the cross entropy.
+MODELS["smoothed"] = dict(MODELS["llama_tied"], vocabulary=63, z=0.01, smoothing=0.1)
 CONFIG = ["layers", "width", "heads", "kv_heads", "feed_forward", "vocabulary", "context", "norm", "position",
           "activation", "bias", "tied", "norm_epsilon", "rotary_base"]
 
@@ -178,23 +180,34 @@ def make_batches(c, generator):
     return tokens, targets
 
 
+def losses_of(c, logits, targets):
+    """What is trained, and the cross entropy: means over the targets that count."""
+    rows, wanted = logits.flatten(0, 1), targets.flatten()
+    plain = functional.cross_entropy(rows, wanted, ignore_index=-1)
+    smoothed = functional.cross_entropy(rows, wanted, ignore_index=-1, label_smoothing=c.get("smoothing", 0.0))
+    return smoothed + c.get("z", 0.0) * rows[wanted >= 0].logsumexp(-1).square().mean(), plain
+
+
 def train(c, weights, tokens, targets, out):
     groups = [dict(params=[w for w in weights.values() if w.dim() == 2], weight_decay=DECAY),
               dict(params=[w for w in weights.values() if w.dim() == 1], weight_decay=0.0)]
     optimizer = torch.optim.AdamW(groups, lr=RATE, betas=BETAS, eps=EPSILON)
-    losses, norms = [], []
+    losses, plains, norms = [], [], []
     for step in range(STEPS):
         optimizer.zero_grad()
         logits = logits_of(c, weights, tokens[step])
-        loss = functional.cross_entropy(logits.flatten(0, 1), targets[step].flatten(), ignore_index=-1)
+        loss, plain = losses_of(c, logits, targets[step])
         loss.backward()
         if step == 0:
             out["logits"] = logits
             out.update({"gradient/" + name: weight.grad.clone() for name, weight in weights.items()})
         norms.append(torch.nn.utils.clip_grad_norm_(list(weights.values()), CLIP).item())
         losses.append(loss.item())
+        plains.append(plain.item())
         optimizer.step()
     out["losses"], out["norms"] = torch.tensor(losses), torch.tensor(norms)
+    if "z" in c:
+        out["loss"], out["plains"] = torch.tensor([c["z"], c["smoothing"]]), torch.tensor(plains)
     out.update({"final/" + name: weight for name, weight in weights.items()})
 
 

@@ -28,11 +28,21 @@ typedef struct weft_checkpoint_file {
     uint64_t bytes, checksum;
 } weft_checkpoint_file;
 
+/* What is known of the steps that were skipped, and of those that steps to come are compared with. */
+typedef struct weft_checkpoint_skips {
+    int64_t skipped, in_a_row;    /* steps of the whole run; of these the last ones */
+    int64_t count;                /* at most WEFT_CHECKPOINT_WINDOW */
+    const double *losses, *norms; /* (count) of the last steps that were not skipped, the oldest first; borrowed */
+} weft_checkpoint_skips;
+
+enum { WEFT_CHECKPOINT_WINDOW = 65536 }; /* = the most of optimizer.skip_window */
+
 typedef struct weft_checkpoint_state {
     int64_t step;      /* steps finished */
     int64_t sequences; /* of training data that they have read, all data-parallel workers together: at least one each */
     uint64_t data_fingerprint;
     double loss; /* of the last step */
+    weft_checkpoint_skips skips;
 } weft_checkpoint_state;
 
 /* Part of a tensor, whose elements are counted in row-major order. One row is a run of `columns` elements from element

@@ -109,12 +109,28 @@ static weft_status compare_kind(walks *over, const weft_checkpoint *a, const wef
     return WEFT_OK;
 }
 
+/* Appends what differs in what steps to come are judged by, where both runs skip steps. */
+static void compare_skips(const weft_checkpoint_skips *a, const weft_checkpoint_skips *b, weft_text *out)
+{
+    if (a->count == 0 || b->count == 0) return;
+    if (a->skipped != b->skipped || a->in_a_row != b->in_a_row)
+        weft_text_add(out,
+                      "skipped steps differ: %" PRId64 ", %" PRId64 " of them the last in a row, and %" PRId64
+                      ", %" PRId64 " of them the last",
+                      a->skipped, a->in_a_row, b->skipped, b->in_a_row);
+    else if (a->count != b->count || memcmp(a->losses, b->losses, (size_t)a->count * sizeof *a->losses) != 0 ||
+             memcmp(a->norms, b->norms, (size_t)a->count * sizeof *a->norms) != 0)
+        weft_text_add(out, "the losses and norms that steps to come are compared with differ");
+}
+
 static weft_status compare_open(const weft_checkpoint *a, const weft_checkpoint *b, bool *out_same, weft_text *out_text,
                                 weft_error *error)
 {
     size_t before = out_text->length;
     int64_t steps[2] = {weft_checkpoint_get_state(a)->step, weft_checkpoint_get_state(b)->step};
     if (steps[0] != steps[1]) weft_text_add(out_text, "steps differ: %" PRId64 " and %" PRId64, steps[0], steps[1]);
+    if (out_text->length == before)
+        compare_skips(&weft_checkpoint_get_state(a)->skips, &weft_checkpoint_get_state(b)->skips, out_text);
     walks over = {0};
     weft_status status = WEFT_OK;
     for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS && out_text->length == before && status == WEFT_OK; kind++)

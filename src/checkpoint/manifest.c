@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <xxhash.h>
 
-enum { LARGEST_MANIFEST = 64 * 1024 * 1024, MOST_FIELDS = 9 };
+enum { LARGEST_MANIFEST = 64 * 1024 * 1024, MOST_FIELDS = 10 };
 
 /* The last line proves the lines before it, so that no cut or changed manifest passes for a shorter one. */
 static const char closing[] = "checksum: 0x0123456789abcdef\n";
@@ -63,6 +63,25 @@ static void print_block(const char *key, const char *text, weft_text *out)
     }
 }
 
+static void print_numbers(const char *key, const double *numbers, int64_t count, weft_text *out)
+{
+    weft_text_add(out, "  %s: [", key);
+    for (int64_t i = 0; i < count; i++) {
+        if (i > 0) weft_text_add(out, ", ");
+        weft_text_add_double(out, numbers[i]);
+    }
+    weft_text_add(out, "]\n");
+}
+
+/* Of runs that skip no steps there is nothing to say. */
+static void print_skips(const weft_checkpoint_skips *skips, weft_text *out)
+{
+    if (skips->skipped == 0 && skips->count == 0) return;
+    weft_text_add(out, "skip:\n  skipped: %" PRId64 "\n  in_a_row: %" PRId64 "\n", skips->skipped, skips->in_a_row);
+    print_numbers("losses", skips->losses, skips->count, out);
+    print_numbers("norms", skips->norms, skips->count, out);
+}
+
 void weft_manifest_print(const weft_checkpoint_state *state, const char *config, const weft_checkpoint_file *files,
                          size_t count, weft_text *out)
 {
@@ -75,6 +94,7 @@ void weft_manifest_print(const weft_checkpoint_state *state, const char *config,
         weft_text_add(out, ".nan");
     weft_text_add(out, "\n");
     weft_text_add(out, "data_fingerprint: 0x%016" PRIx64 "\n", state->data_fingerprint);
+    print_skips(&state->skips, out);
     print_block("config", config, out);
     bool any = false;
     for (size_t i = 0; i < count; i++) {
@@ -176,6 +196,64 @@ static weft_status read_fingerprint(reader *from, void *target)
 {
     weft_manifest *manifest = target;
     return read_hex(from, &manifest->state.data_fingerprint);
+}
+
+static weft_status read_skipped(reader *from, void *target)
+{
+    weft_checkpoint_skips *skips = target;
+    return read_whole(from, &skips->skipped);
+}
+
+static weft_status read_in_a_row(reader *from, void *target)
+{
+    weft_checkpoint_skips *skips = target;
+    return read_whole(from, &skips->in_a_row);
+}
+
+static weft_status read_numbers(reader *from, weft_manifest_numbers *out)
+{
+    if (from->yaml.kind != WEFT_YAML_LIST) return complain(from, "a list of numbers is expected here");
+    for (;;) {
+        double number = 0;
+        TRY(weft_yaml_next(&from->yaml));
+        if (from->yaml.kind == WEFT_YAML_LIST_END) return WEFT_OK;
+        if (from->yaml.kind != WEFT_YAML_SCALAR || !weft_parse_double(from->yaml.value, &number))
+            return complain(from, "a finite number is expected here");
+        if (out->count == WEFT_CHECKPOINT_WINDOW) return complain(from, "these are more than a window can have");
+        TRY(weft_grow(&out->values, &out->capacity, out->count + 1, sizeof *out->values, from->error));
+        out->values[out->count++] = number;
+    }
+}
+
+static weft_status read_losses(reader *from, void *target)
+{
+    (void)target;
+    return read_numbers(from, &from->manifest->losses);
+}
+
+static weft_status read_norms(reader *from, void *target)
+{
+    (void)target;
+    return read_numbers(from, &from->manifest->norms);
+}
+
+static weft_status read_map(reader *from, const field *fields, size_t count, void *target);
+
+static weft_status read_skips(reader *from, void *target)
+{
+    static const field fields[] = {{"skipped", read_skipped, false},
+                                   {"in_a_row", read_in_a_row, false},
+                                   {"losses", read_losses, false},
+                                   {"norms", read_norms, false}};
+    weft_manifest *manifest = target;
+    weft_checkpoint_skips *skips = &manifest->state.skips;
+    if (from->yaml.kind != WEFT_YAML_MAP) return complain(from, "a map of keys is expected here");
+    TRY(read_map(from, fields, sizeof fields / sizeof *fields, skips));
+    if (manifest->losses.count != manifest->norms.count) return complain(from, "there are not as many losses as norms");
+    skips->count = (int64_t)manifest->losses.count;
+    skips->losses = manifest->losses.values;
+    skips->norms = manifest->norms.values;
+    return WEFT_OK;
 }
 
 static weft_status read_config(reader *from, void *target)
@@ -295,14 +373,26 @@ static weft_status check_sequences(reader *from)
     return WEFT_OK;
 }
 
+/* Each step was skipped, or may be among those that were not. */
+static weft_status check_skips(reader *from)
+{
+    const weft_checkpoint_skips *skips = &from->manifest->state.skips;
+    int64_t step = from->manifest->state.step;
+    if (skips->in_a_row <= skips->skipped && skips->skipped <= step && skips->count <= step - skips->skipped)
+        return WEFT_OK;
+    FAIL(from->error, WEFT_INVALID,
+         "%s: of %" PRId64 " steps %" PRId64 " cannot have been skipped, %" PRId64 " in a row, and %" PRId64 " not",
+         from->yaml.name, step, skips->skipped, skips->in_a_row, skips->count);
+}
+
 static weft_status read_document(reader *from)
 {
     static const field fields[] = {
-        {"format", read_format, false},   {"version", read_version, false},
-        {"step", read_step, false},       {"sequences", read_sequences, true}, /* not of version 1 */
-        {"loss", read_loss, false},       {"data_fingerprint", read_fingerprint, false},
-        {"config", read_config, false},   {"files", read_files, false},
-        {"checksum", read_closing, false}};
+        {"format", read_format, false}, {"version", read_version, false},
+        {"step", read_step, false},     {"sequences", read_sequences, true}, /* not of version 1 */
+        {"loss", read_loss, false},     {"data_fingerprint", read_fingerprint, false},
+        {"skip", read_skips, true},     {"config", read_config, false},
+        {"files", read_files, false},   {"checksum", read_closing, false}};
     _Static_assert(sizeof fields / sizeof *fields <= MOST_FIELDS, "read_map keeps what it has seen in a fixed array");
     weft_manifest *manifest = from->manifest;
     manifest->state.sequences = -1;
@@ -314,6 +404,7 @@ static weft_status read_document(reader *from)
         if (strcmp(manifest->files[i - 1].name, manifest->files[i].name) == 0)
             FAIL(from->error, WEFT_INVALID, "%s: the file %s is listed twice", from->yaml.name,
                  manifest->files[i].name);
+    TRY(check_skips(from));
     return check_sequences(from);
 }
 
@@ -364,6 +455,8 @@ weft_status weft_manifest_read(weft_manifest *manifest, const char *path, weft_e
 
 void weft_manifest_fini(weft_manifest *manifest)
 {
+    weft_free(manifest->losses.values);
+    weft_free(manifest->norms.values);
     weft_free(manifest->files);
     weft_arena_fini(&manifest->arena);
     *manifest = (weft_manifest){0};

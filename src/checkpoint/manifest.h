@@ -14,10 +14,16 @@ enum { WEFT_CHECKPOINT_RANKS = 99999 }; /* what five digits of a file's name can
 
 #define WEFT_CHECKPOINT_SEQUENCES (INT64_MAX / 2) /* so that a run may go on from there */
 
+typedef struct weft_manifest_numbers {
+    double *values;
+    size_t count, capacity;
+} weft_manifest_numbers;
+
 typedef struct weft_manifest {
-    int64_t version;             /* 1 or 2 */
-    weft_checkpoint_state state; /* sequences -1: version 1 */
-    int32_t ranks;               /* that wrote; 0: there is no file */
+    int64_t version;                     /* 1 or 2 */
+    weft_checkpoint_state state;         /* sequences -1: version 1 */
+    weft_manifest_numbers losses, norms; /* of state.skips */
+    int32_t ranks;                       /* that wrote; 0: there is no file */
     const char *config;
     weft_checkpoint_file *files;
     size_t count, capacity;

@@ -19,6 +19,7 @@ static const double pause_seconds = 0.5; /* between looks at runs that go on */
 typedef struct following {
     weft_run_metrics *runs;
     weft_metrics_view view;
+    weft_arena arena; /* names of sources */
     const weft_arguments *arguments;
     weft_text text;
     int drawn; /* lines on the terminal that the next plot takes the place of */
@@ -31,7 +32,9 @@ static weft_status read_key(const weft_arguments *arguments, weft_metrics_key *o
         if (strcmp(wanted, weft_metrics_key_name(*out)) == 0) return WEFT_OK;
     if (!wanted) return WEFT_OK;
     FAIL(error, WEFT_INVALID,
-         "--key: expects loss, gradient_norm, learning_rate, tokens_per_second or bits_per_byte, not '%s'", wanted);
+         "--key: expects loss, loss_by_source, cross_entropy, gradient_norm, learning_rate, tokens_per_second or "
+         "bits_per_byte, not '%s'",
+         wanted);
 }
 
 static weft_status read_scale(const weft_arguments *arguments, weft_metrics_scale *out, weft_error *error)
@@ -150,6 +153,32 @@ static weft_status follow(following *it, weft_error *error)
     return WEFT_OK;
 }
 
+static weft_status add_run(following *it, const char *operand, const char *source, int64_t from, weft_error *error)
+{
+    if (it->view.count == WEFT_METRICS_MOST_RUNS)
+        FAIL(error, WEFT_INVALID, "more than %d curves are too many to tell apart", WEFT_METRICS_MOST_RUNS);
+    weft_run_metrics *run = &it->runs[it->view.count++];
+    TRY(weft_run_metrics_open(run, operand, it->view.key, source, from, it->view.smooth, error));
+    if (!weft_arguments_has(it->arguments, "follow")) weft_run_metrics_end(run);
+    return WEFT_OK;
+}
+
+/* A curve for each source that the run has so far; one of nothing where it has none. */
+static weft_status add_sources(following *it, const char *operand, int64_t from, weft_error *error)
+{
+    int first = it->view.count;
+    char *names = NULL, *end = NULL;
+    TRY(add_run(it, operand, NULL, from, error));
+    TRY(weft_arena_text(&it->arena, weft_text_get(&it->runs[first].names), (const char **)&names, error));
+    if (!*names) return WEFT_OK;
+    weft_run_metrics_close(&it->runs[--it->view.count]);
+    for (; (end = strchr(names, '\n')) != NULL; names = end + 1) {
+        *end = '\0';
+        TRY(add_run(it, operand, names, from, error));
+    }
+    return WEFT_OK;
+}
+
 static weft_status show(following *it, weft_error *error)
 {
     static const char *const files[] = {"svg"};
@@ -163,11 +192,9 @@ static weft_status show(following *it, weft_error *error)
     if (follows && weft_arguments_has(arguments, "json"))
         FAIL(error, WEFT_INVALID, "--follow and --json exclude each other");
     TRY(weft_cli_outputs_check(arguments, files, 1, error));
-    for (int i = 0; i < arguments->operand_count; i++) {
-        weft_run_metrics *run = &it->runs[it->view.count++];
-        TRY(weft_run_metrics_open(run, arguments->operands[i], it->view.key, from, it->view.smooth, error));
-        if (!follows) weft_run_metrics_end(run);
-    }
+    for (int i = 0; i < arguments->operand_count; i++)
+        TRY(it->view.key == WEFT_METRICS_LOSS_BY_SOURCE ? add_sources(it, arguments->operands[i], from, error)
+                                                        : add_run(it, arguments->operands[i], NULL, from, error));
     return follows ? follow(it, error) : draw_once(it, error);
 }
 
@@ -178,13 +205,15 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     if (arguments->operand_count > WEFT_METRICS_MOST_RUNS)
         FAIL(error, WEFT_INVALID, "%d runs are more than %d, too many to tell apart", arguments->operand_count,
              WEFT_METRICS_MOST_RUNS);
-    TRY(weft_allocate((size_t)arguments->operand_count, sizeof *it.runs, &it.runs, error));
+    TRY(weft_allocate(WEFT_METRICS_MOST_RUNS, sizeof *it.runs, &it.runs, error));
+    weft_arena_init(&it.arena);
     it.view.runs = it.runs;
     weft_text_init(&it.text);
     weft_status status = show(&it, error);
     weft_text_fini(&it.text);
     for (int i = 0; i < it.view.count; i++) weft_run_metrics_close(&it.runs[i]);
     weft_free(it.runs);
+    weft_arena_fini(&it.arena);
     return status;
 }
 
@@ -194,12 +223,14 @@ static void details(weft_text *out)
         out,
         "RUN is a run folder or a metrics.jsonl. Of very many steps neighbours are drawn together, each time with the\n"
         "least and the largest. Held-out losses are circles, or capital letters. The axis is logarithmic where values\n"
-        "are wide apart. In a locale that is not of UTF-8 the plot is pure ASCII. --follow ends by Ctrl-C, status "
-        "0.\n");
+        "are wide apart. loss_by_source has a curve for each of the run's data.sources. In a locale that is not of\n"
+        "UTF-8 the plot is pure ASCII. --follow ends by Ctrl-C, status 0.\n");
 }
 
 static const weft_option options[] = {
-    {"key", "NAME", "loss, gradient_norm, learning_rate, tokens_per_second or bits_per_byte (default loss)"},
+    {"key", "NAME",
+     "loss, loss_by_source, cross_entropy, gradient_norm, learning_rate, tokens_per_second or bits_per_byte "
+     "(default loss)"},
     {"from", "STEP", "leave out the steps before"},
     {"smooth", "X",
      "draw a running mean that keeps a share of X, below 1, at each step; last and best stay as they are"},

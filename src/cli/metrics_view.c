@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,6 +25,8 @@ static const manner manners[] = {
     [WEFT_METRICS_LEARNING_RATE] = {"learning rate", true, false},
     [WEFT_METRICS_TOKENS_PER_SECOND] = {"tokens a second", true, false},
     [WEFT_METRICS_BITS_PER_BYTE] = {"held-out bits a byte", false, true},
+    [WEFT_METRICS_CROSS_ENTROPY] = {"cross entropy, nats a token", false, true},
+    [WEFT_METRICS_LOSS_BY_SOURCE] = {"loss by source, nats a token", false, true},
 };
 
 /* The lines of a plot, and what they point to. */
@@ -84,15 +87,10 @@ static bool is_logarithmic(const weft_metrics_view *view)
     return manners[view->key].logarithmic && any && least > 0 && most / least >= wide;
 }
 
-/* The operand without what every run has: a slash at its end, the name of the file. What a terminal would not print as
- * it stands becomes a question mark. */
-static void add_name(const weft_run_metrics *run, bool unicode, weft_text *out)
+/* What a terminal would not print as it stands becomes a question mark. */
+static void add_printable(const char *text, size_t length, bool unicode, weft_text *out)
 {
-    static const char file[] = "/metrics.jsonl";
-    size_t length = strlen(run->operand), tail = sizeof file - 1;
-    if (length > tail && strcmp(run->operand + length - tail, file) == 0) length -= tail;
-    while (length > 1 && run->operand[length - 1] == '/') length--;
-    for (const char *at = run->operand, *end = at + length; at < end;) {
+    for (const char *at = text, *end = at + length; at < end;) {
         uint32_t code = 0;
         int bytes = weft_utf8_next(at, &code);
         bool plain = bytes > 0 && !weft_utf8_needs_escape(code) && (unicode || code < 0x80);
@@ -111,6 +109,19 @@ static int letters(const char *name)
     int count = 0;
     for (; *name; name++) count += !goes_on(*name);
     return count;
+}
+
+/* The operand without what every run has: a slash at its end, the name of the file; and the source. */
+static void add_name(const weft_run_metrics *run, bool unicode, weft_text *out)
+{
+    static const char file[] = "/metrics.jsonl";
+    size_t length = strlen(run->operand), tail = sizeof file - 1;
+    if (length > tail && strcmp(run->operand + length - tail, file) == 0) length -= tail;
+    while (length > 1 && run->operand[length - 1] == '/') length--;
+    add_printable(run->operand, length, unicode, out);
+    if (!run->source) return;
+    weft_text_add(out, ": ");
+    add_printable(run->source, strlen(run->source), unicode, out);
 }
 
 /* In so many columns; of a long one the end, which is what tells runs apart. */
@@ -258,20 +269,43 @@ static void add_table(const weft_metrics_view *view, const weft_chart_plot *plot
     }
 }
 
+/* The losses by source of the last step that has them; of many sources the first ones. */
+static void add_sources(const weft_run_metrics *run, const weft_chart_screen *screen, weft_text *out)
+{
+    enum { MOST_SHOWN = 8 };
+    const char *text = weft_text_get(&run->sources);
+    const weft_metrics_line line = {.sources = text, .sources_end = text + run->sources.length};
+    weft_metrics_source source = {.name = NULL};
+    weft_text_add(out, "note: ");
+    add_name(run, screen->unicode, out);
+    weft_text_add(out, ": last losses by source");
+    for (int shown = 0; weft_metrics_source_next(&line, &source) && shown < MOST_SHOWN; shown++) {
+        weft_text_add(out, shown ? ", " : ": ");
+        add_printable(source.name, source.length, screen->unicode, out);
+        if (isfinite(source.value))
+            weft_text_add(out, " %.5g", source.value);
+        else
+            weft_text_add(out, " -");
+    }
+    weft_text_add(out, " (--key loss_by_source)\n");
+}
+
 static void add_notes(const weft_metrics_view *view, const weft_chart_screen *screen, weft_text *out)
 {
     for (int i = 0; i < view->count; i++) {
         const weft_run_metrics *run = &view->runs[i];
-        if (run->damaged == 0 && run->empty == 0) continue;
+        if (run->sources.length > 0 && view->key == WEFT_METRICS_LOSS) add_sources(run, screen, out);
+        int64_t empty = run->source ? 0 : run->empty; /* a step need not have a source */
+        if (run->damaged == 0 && empty == 0) continue;
         weft_text_add(out, "note: ");
         add_name(run, screen->unicode, out);
         weft_text_add(out, ": ");
         if (run->damaged > 0) {
             weft_text_add_count(out, run->damaged, "line");
-            weft_text_add(out, " left out: damaged, or of a step that came before%s", run->empty > 0 ? "; " : "");
+            weft_text_add(out, " left out: damaged, or of a step that came before%s", empty > 0 ? "; " : "");
         }
-        if (run->empty > 0) {
-            weft_text_add_count(out, run->empty, of_evaluations(view) ? "evaluation" : "step");
+        if (empty > 0) {
+            weft_text_add_count(out, empty, of_evaluations(view) ? "evaluation" : "step");
             weft_text_add(out, " without a finite %s", weft_metrics_key_name(view->key));
         }
         weft_text_add(out, "\n");
@@ -329,6 +363,7 @@ void weft_metrics_json(const weft_metrics_view *view, weft_text *out)
         const weft_run_metrics *run = &view->runs[i];
         weft_json_object(&json, NULL, WEFT_JSON_ROW);
         weft_json_text(&json, "run", run->operand);
+        if (run->source) weft_text_add(weft_json_item(&json, "source"), "\"%s\"", run->source);
         add_series(&json, "steps", &run->steps);
         add_series(&json, "held_out", &run->evaluations);
         weft_json_int(&json, "without_value", run->empty);

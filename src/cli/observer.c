@@ -164,6 +164,8 @@ static weft_status on_step(void *context, const weft_step_record *record, weft_e
     weft_run_observer *self = context;
     self->last_step = *record;
     self->last_step.bubble = NULL;
+    self->last_step.sources = NULL;
+    self->last_step.source_count = 0;
     self->mean_bubble = 0;
     for (int32_t r = 0; r < record->ranks; r++) self->mean_bubble += record->bubble[r] / record->ranks;
     if (self->seconds_count < self->seconds_capacity) self->seconds[self->seconds_count++] = record->seconds;
@@ -173,11 +175,11 @@ static weft_status on_step(void *context, const weft_step_record *record, weft_e
     TRY(weft_event_file_step(&self->events, record, error));
     double now = weft_clock_seconds(), pause = self->terminal ? 0.1 : seconds_between_lines;
     bool edge = record->step == self->start.resumed_step + 1 || record->step == record->steps;
-    if (!edge && now - self->last_line < pause) return WEFT_OK;
+    if (!edge && !record->skipped && now - self->last_line < pause) return WEFT_OK;
     self->last_line = now;
     self->line.length = 0;
     weft_report_progress(record, &self->line);
-    show(self, record->step == record->steps);
+    show(self, record->step == record->steps || record->skipped);
     return WEFT_OK;
 }
 

@@ -11,8 +11,9 @@ static const char *reason_of(const weft_plan_run *run)
     return run->step > 0 ? NULL : "step_s is empty";
 }
 
-/* Each reason once, at its first row. */
-static void say_unusable(const weft_plan_runs *runs, weft_text *out)
+/* Each reason once, at its first row, by this form of a number and a reason. */
+static void say_unusable(const weft_plan_runs *runs, void (*say_one)(size_t rows, const char *reason, weft_text *out),
+                         weft_text *out)
 {
     for (size_t i = 0; i < runs->count; i++) {
         const char *reason = reason_of(&runs->rows[i]);
@@ -24,8 +25,34 @@ static void say_unusable(const weft_plan_runs *runs, weft_text *out)
             same++;
             before += k < i;
         }
-        if (before == 0) weft_text_add(out, "  %zu rows cannot be used: %s\n", same, reason);
+        if (before == 0) say_one(same, reason, out);
     }
+}
+
+static void say_line(size_t rows, const char *reason, weft_text *out)
+{
+    weft_text_add(out, "  %zu rows cannot be used: %s\n", rows, reason);
+}
+
+static void say_item(size_t rows, const char *reason, weft_text *out)
+{
+    weft_text_add(out, "%s%zu %s", out->length ? ", " : "", rows, reason);
+}
+
+static weft_status check_any(const weft_plan_runs *runs, const char *path, weft_error *error)
+{
+    weft_text reasons;
+    if (runs->count == 0) FAIL(error, WEFT_INVALID, "%s: has no rows", path);
+    for (size_t i = 0; i < runs->count; i++)
+        if (!reason_of(&runs->rows[i])) return WEFT_OK;
+    weft_text_init(&reasons);
+    say_unusable(runs, say_item, &reasons);
+    weft_status status = weft_text_check(&reasons, error);
+    if (status == WEFT_OK)
+        status = weft_fail(error, WEFT_INVALID, "%s: none of %zu rows can be used: %s", path, runs->count,
+                           weft_text_get(&reasons));
+    weft_text_fini(&reasons);
+    return status;
 }
 
 static void say_constants(const weft_plan_constant *constants, int count, weft_text *out)
@@ -40,7 +67,7 @@ static void say(const weft_plan_runs *runs, const weft_plan_cluster *cluster, co
 {
     weft_text_add(out, "calibrated to %zu of %zu runs, which it now predicts to %.1f %%\n", fit->time.used, runs->count,
                   100 * fit->time.error);
-    say_unusable(runs, out);
+    say_unusable(runs, say_line, out);
     say_constants(fit->times, WEFT_PLAN_TIME_CONSTANTS, out);
     weft_text_add(out, "  messages %s, reductions %s; %d shapes of layers have a factor of their own\n",
                   cluster->software.messages_overlap ? "overlapped" : "blocking",
@@ -61,6 +88,7 @@ weft_status weft_plan_calibrate(const char *path, weft_plan_cluster *cluster, we
     weft_text_init(&text);
     weft_status status = weft_file_read(path, &text, error);
     if (status == WEFT_OK) status = weft_plan_runs_read(&runs, weft_text_get(&text), text.length, path, error);
+    if (status == WEFT_OK) status = check_any(&runs, path, error);
     if (status == WEFT_OK) status = weft_plan_fit_runs(runs.rows, runs.count, cluster, fit, error);
     if (status == WEFT_OK) say(&runs, cluster, fit, out);
     weft_plan_runs_fini(&runs);

@@ -9,7 +9,37 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { MOST_SOURCES = 1024 }; /* that are noted: as many as a configuration may have */
 enum { CHUNK = 65536, LONGEST_LINE = 1 << 20, MOST_MISSED = 4 };
+
+static bool knows(const weft_run_metrics *it, const weft_metrics_source *source)
+{
+    const char *end = NULL;
+    for (const char *at = weft_text_get(&it->names); (end = strchr(at, '\n')) != NULL; at = end + 1)
+        if ((size_t)(end - at) == source->length && memcmp(at, source->name, source->length) == 0) return true;
+    return false;
+}
+
+/* The value of the source that is wanted; else a new one is noted. */
+static double take_sources(weft_run_metrics *it, const weft_metrics_line *line)
+{
+    weft_metrics_source source = {.name = NULL};
+    while (weft_metrics_source_next(line, &source)) {
+        if (it->source && strlen(it->source) == source.length && memcmp(it->source, source.name, source.length) == 0)
+            return source.value;
+        if (it->source || it->source_count == MOST_SOURCES || knows(it, &source)) continue;
+        it->source_count++;
+        weft_text_add_bytes(&it->names, source.name, source.length);
+        weft_text_add_bytes(&it->names, "\n", 1);
+    }
+    return NAN;
+}
+
+static void keep_sources(weft_run_metrics *it, const weft_metrics_line *line)
+{
+    it->sources.length = 0;
+    weft_text_add_bytes(&it->sources, line->sources, (size_t)(line->sources_end - line->sources));
+}
 
 static void take_line(weft_run_metrics *it, const char *line, size_t length)
 {
@@ -23,7 +53,9 @@ static void take_line(weft_run_metrics *it, const char *line, size_t length)
     }
     *last = read.step;
     if (read.step < it->from) return;
-    double value = read.values[it->key];
+    bool by_source = it->key == WEFT_METRICS_LOSS_BY_SOURCE;
+    if (read.sources) keep_sources(it, &read);
+    double value = by_source ? take_sources(it, &read) : read.values[it->key];
     if (isfinite(value))
         weft_series_add(read.evaluation ? &it->evaluations : &it->steps, read.step, value);
     else if (read.evaluation == (it->key == WEFT_METRICS_BITS_PER_BYTE))
@@ -58,6 +90,8 @@ static weft_status read_on(weft_run_metrics *it, weft_error *error)
         weft_text_add_bytes(&it->rest, buffer, (size_t)got);
         TRY(weft_text_check(&it->rest, error));
         take_lines(it);
+        TRY(weft_text_check(&it->names, error));
+        TRY(weft_text_check(&it->sources, error));
     }
 }
 
@@ -72,6 +106,7 @@ static weft_status begin(weft_run_metrics *it, weft_error *error)
     it->read = 0;
     it->rest.length = 0;
     it->skips = false;
+    it->sources.length = 0;
     it->lines = it->damaged = it->empty = it->last_step = it->last_evaluation = 0;
     weft_series_clear(&it->steps);
     weft_series_clear(&it->evaluations);
@@ -91,11 +126,13 @@ static weft_status find(weft_run_metrics *it, weft_error *error)
     return WEFT_OK;
 }
 
-weft_status weft_run_metrics_open(weft_run_metrics *metrics, const char *operand, weft_metrics_key key, int64_t from,
-                                  double smooth, weft_error *error)
+weft_status weft_run_metrics_open(weft_run_metrics *metrics, const char *operand, weft_metrics_key key,
+                                  const char *source, int64_t from, double smooth, weft_error *error)
 {
-    *metrics = (weft_run_metrics){.operand = operand, .key = key, .from = from, .descriptor = -1};
+    *metrics = (weft_run_metrics){.operand = operand, .key = key, .source = source, .from = from, .descriptor = -1};
     weft_text_init(&metrics->rest);
+    weft_text_init(&metrics->names);
+    weft_text_init(&metrics->sources);
     TRY(find(metrics, error));
     TRY(weft_series_init(&metrics->steps, smooth, error));
     TRY(weft_series_init(&metrics->evaluations, key == WEFT_METRICS_BITS_PER_BYTE ? smooth : 0, error));
@@ -113,6 +150,8 @@ void weft_run_metrics_close(weft_run_metrics *metrics)
     shut(metrics);
     weft_series_fini(&metrics->evaluations);
     weft_series_fini(&metrics->steps);
+    weft_text_fini(&metrics->sources);
+    weft_text_fini(&metrics->names);
     weft_text_fini(&metrics->rest);
 }
 

@@ -16,7 +16,11 @@ typedef struct weft_run_metrics {
     const char *operand; /* a run folder or a file, as it was given */
     char path[4200];     /* the file */
     weft_metrics_key key;
-    int64_t from; /* the first step that counts */
+    const char *source; /* of loss_by_source, as lines have it; NULL: none, and names fills with those that there are */
+    weft_text names;    /* a line each */
+    int source_count;   /* of them */
+    weft_text sources;  /* what the last step that has a loss_by_source has there */
+    int64_t from;       /* the first step that counts */
     int descriptor;
     dev_t device; /* which file it is: one that is resumed is another */
     ino_t number;
@@ -30,10 +34,11 @@ typedef struct weft_run_metrics {
     int64_t last_step, last_evaluation;
 } weft_run_metrics;
 
-/* Opens and reads what is there. operand is borrowed. WEFT_INVALID when there is no such file; on error, too, it must
+/* Opens and reads what is there. operand and source
+ * are borrowed. WEFT_INVALID when there is no such file; on error, too, it must
  * be closed. */
-weft_status weft_run_metrics_open(weft_run_metrics *metrics, const char *operand, weft_metrics_key key, int64_t from,
-                                  double smooth, weft_error *error) WEFT_CHECKED;
+weft_status weft_run_metrics_open(weft_run_metrics *metrics, const char *operand, weft_metrics_key key,
+                                  const char *source, int64_t from, double smooth, weft_error *error) WEFT_CHECKED;
 void weft_run_metrics_close(weft_run_metrics *metrics);
 /* Nothing more will come: a last line without an end counts when it is whole. */
 void weft_run_metrics_end(weft_run_metrics *metrics);

@@ -70,7 +70,8 @@ static void add_costly(const char *dump, weft_text *out)
         if (*line != ' ') counts = true;
         for (size_t i = 0; i < sizeof free / sizeof *free; i++)
             if (strncmp(line, free[i], strlen(free[i])) == 0) counts = false;
-        if (counts || strncmp(line, "  clip:", 7) == 0) weft_text_add(out, "%.*s\n", (int)(end - line), line);
+        bool waits = strncmp(line, "  clip:", 7) == 0 || strncmp(line, "  skip:", 7) == 0; /* what UPDATE waits for */
+        if (counts || waits) weft_text_add(out, "%.*s\n", (int)(end - line), line);
     }
 }
 

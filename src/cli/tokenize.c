@@ -155,6 +155,11 @@ static void add_text(const weft_tokenize_totals *totals, const char *prefix, dou
         weft_text_add(out, "%.1f MB of text in %.1f s: %.1f MB/s\n", (double)totals->text * 1e-6, seconds,
                       (double)totals->text * 1e-6 / seconds);
     if (totals->filled > 0) weft_text_add(out, "%" PRIu64 " fillers behind packed documents\n", totals->filled);
+    if (totals->left_out > 0) {
+        weft_text_add_count(out, (int64_t)totals->left_out, "file");
+        weft_text_add(out, " in folders left out as no text, such as %s (%s)\n", totals->left_example,
+                      totals->left_what);
+    }
     if (totals->cut > 0) weft_text_add(out, "%" PRIu64 " documents longer than a block were cut\n", totals->cut);
 }
 
@@ -171,6 +176,7 @@ static void add_json(const weft_tokenize_totals *totals, const char *prefix, dou
     weft_json_int(&json, "text_bytes", (int64_t)totals->text);
     weft_json_int(&json, "fillers", (int64_t)totals->filled);
     weft_json_int(&json, "cut_documents", (int64_t)totals->cut);
+    weft_json_int(&json, "left_out_files", (int64_t)totals->left_out);
     weft_json_rounded(&json, "seconds", 4, seconds);
     weft_json_object_end(&json);
     weft_text_add(out, "\n");

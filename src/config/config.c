@@ -210,11 +210,32 @@ static weft_status check_steps(const weft_config *config, weft_error *error)
     return WEFT_OK;
 }
 
+/* The least is what every sixth step of ordinary noise would exceed. */
+static weft_status check_skip(const weft_config *config, weft_error *error)
+{
+    double z = config->optimizer.skip;
+    int64_t window = config->optimizer.skip_window;
+    if (z == 0) return WEFT_OK;
+    if (z < 1)
+        return weft_config_complain(config, "optimizer.skip", error,
+                                    "%g would skip ordinary steps: 0 skips none, 6 those far above the others", z);
+    if (window == 1)
+        return weft_config_complain(config, "optimizer.skip_window", error,
+                                    "one step has no standard deviation: set it to 2 or more, or to 0");
+    if (window >= config->run.steps)
+        return weft_config_complain(config, "optimizer.skip_window", error,
+                                    "%lld steps are never there before one of the %lld of run.steps: set it lower, or "
+                                    "to 0 to skip only what is not finite",
+                                    (long long)window, (long long)config->run.steps);
+    return WEFT_OK;
+}
+
 /* What one key says alone, or with keys that no plan chooses. */
 static weft_status check_given(const weft_config *config, weft_error *error)
 {
     TRY(check_model(config, error));
     TRY(check_automatic(config, error));
+    TRY(check_skip(config, error));
     return check_steps(config, error);
 }
 

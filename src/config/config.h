@@ -114,10 +114,15 @@ typedef struct weft_config {
             tokens; /* M, sequences a micro-batch, tokens a sequence (T; 0 = model.context) */
     } batch;
     struct {
+        double z, label_smoothing; /* 0: none */
+    } loss;
+    struct {
         double learning_rate, minimum; /* minimum: share of learning_rate at the end of decay */
         int64_t warmup, decay,
             decay_steps; /* decay: weft_config_decay; decay_steps: of wsd, 0 = a fifth of the steps */
         double beta1, beta2, epsilon, weight_decay, clip; /* clip 0: none */
+        double skip;                                      /* a z-score; 0: no step is skipped */
+        int64_t skip_window, skip_in_a_row;               /* steps it is of; so many skipped end the run */
         const char *frozen;                               /* patterns of names, separated by blanks */
     } optimizer;
     struct {

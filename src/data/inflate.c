@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+enum { PAUSE = 200 }; /* milliseconds between questions whether to stop */
 enum { BUFFER = 256 << 10, HEAD = 6, ZLIB_WITH_GZIP_HEADER = 16 + MAX_WBITS };
 
 typedef enum { PLAIN, GZIP, ZSTANDARD } packing;
@@ -17,6 +19,7 @@ struct weft_inflate {
     const char *name; /* for messages; the caller's */
     int descriptor;
     bool own, ended; /* ended: the file has no more bytes */
+    weft_inflate_patience patience;
     packing packing;
     bool within; /* a compressed part has begun and not ended */
     unsigned char *buffer;
@@ -37,10 +40,22 @@ static const struct {
     {{'7', 'z', 0xbc, 0xaf, 0x27, 0x1c}, 6, "7z"},
 };
 
+/* A signal's handler may have come before poll, which then does not hear of it. */
+static weft_status wait_for_bytes(const weft_inflate *inflate, weft_error *error)
+{
+    struct pollfd wanted = {.fd = inflate->descriptor, .events = POLLIN};
+    if (inflate->own || !inflate->patience.stop) return WEFT_OK;
+    while (poll(&wanted, 1, PAUSE) <= 0)
+        if (inflate->patience.stop(inflate->patience.context))
+            FAIL(error, WEFT_STOPPED, "%s: stopped before its end", inflate->name);
+    return WEFT_OK;
+}
+
 static weft_status fill(weft_inflate *inflate, weft_error *error)
 {
     inflate->from = inflate->past = 0;
     while (inflate->past < BUFFER && !inflate->ended) {
+        TRY(wait_for_bytes(inflate, error));
         ssize_t got = read(inflate->descriptor, inflate->buffer + inflate->past, BUFFER - inflate->past);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) FAIL(error, WEFT_FAILED, "%s: cannot read: %s", inflate->name, strerror(errno));
@@ -100,13 +115,14 @@ static weft_status begin(weft_inflate *inflate, const char *path, weft_error *er
     return begin_packing(inflate, error);
 }
 
-weft_status weft_inflate_open(const char *path, weft_inflate **out, weft_error *error)
+weft_status weft_inflate_open(const char *path, weft_inflate_patience patience, weft_inflate **out, weft_error *error)
 {
     weft_inflate *inflate = NULL;
     *out = NULL;
     TRY(weft_allocate(1, sizeof *inflate, &inflate, error));
     inflate->name = strcmp(path, "-") == 0 ? "standard input" : path;
     inflate->descriptor = STDIN_FILENO;
+    inflate->patience = patience;
     weft_status status = begin(inflate, path, error);
     if (status == WEFT_OK)
         *out = inflate;

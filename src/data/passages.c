@@ -1,7 +1,7 @@
 #include "data/passages.h"
 
 #include "data/collect.h"
-#include "data/inflate.h"
+#include "data/recognise.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -11,12 +11,13 @@ enum { READ_BYTES = 256 << 10, LONGEST = 1 << 30 };
 
 typedef struct {
     const char *path;
-    bool jsonl;
+    bool jsonl, found; /* found: in a folder, not named */
     uint64_t size;
 } known_input;
 
 struct weft_passages {
     const weft_tokenizer *tokenizer;
+    weft_inflate_patience patience;
     weft_arena arena;
     known_input *inputs; /* (count) */
     size_t count, capacity;
@@ -24,6 +25,8 @@ struct weft_passages {
     weft_inflate *open;                     /* inputs[place.input]; NULL: not yet */
     bool begun;                             /* a document has begun and not ended */
     bool past_end;                          /* the open one has no more to give */
+    bool fresh;                             /* nothing of it has been looked at */
+    weft_passages_left left;
     weft_passages_place place;
     weft_text rest; /* read and not yet in a piece */
 };
@@ -66,14 +69,16 @@ bool weft_passages_named(const char *path)
     return is_jsonl(path, WEFT_PASSAGES_AUTO) || unpacked_length(path) < strlen(path);
 }
 
-static weft_status add_input(weft_passages *pieces, const char *path, weft_passages_format format, weft_error *error)
+static weft_status add_input(weft_passages *pieces, const char *path, weft_passages_format format, bool found,
+                             weft_error *error)
 {
     struct stat info = {0};
     bool standard = strcmp(path, "-") == 0;
     if (!standard && stat(path, &info) != 0) FAIL(error, WEFT_INVALID, "%s: no such file or folder", path);
     TRY(weft_grow(&pieces->inputs, &pieces->capacity, pieces->count + 1, sizeof *pieces->inputs, error));
     known_input *input = &pieces->inputs[pieces->count];
-    *input = (known_input){.jsonl = is_jsonl(path, format), .size = standard ? 0 : (uint64_t)info.st_size};
+    *input =
+        (known_input){.jsonl = is_jsonl(path, format), .found = found, .size = standard ? 0 : (uint64_t)info.st_size};
     TRY(weft_arena_text(&pieces->arena, path, &input->path, error));
     int64_t stamp[3] = {info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
     pieces->fingerprint = XXH3_64bits_withSeed(path, strlen(path), pieces->fingerprint);
@@ -87,11 +92,11 @@ static weft_status add_path(weft_passages *pieces, const weft_passages_options *
                             weft_error *error)
 {
     weft_collection collection;
-    if (strcmp(path, "-") == 0) return add_input(pieces, path, options->format, error);
+    if (strcmp(path, "-") == 0) return add_input(pieces, path, options->format, false, error);
     TRY(weft_collection_init(&collection, path, options->own, options->own_count, error));
     weft_status status = WEFT_OK;
     for (size_t i = 0; i < collection.count && status == WEFT_OK; i++)
-        status = add_input(pieces, collection.paths[i], options->format, error);
+        status = add_input(pieces, collection.paths[i], options->format, strcmp(collection.paths[i], path) != 0, error);
     weft_collection_fini(&collection);
     return status;
 }
@@ -102,6 +107,7 @@ weft_status weft_passages_create(const weft_passages_options *options, weft_pass
     *out = NULL;
     TRY(weft_allocate(1, sizeof *pieces, &pieces, error));
     pieces->tokenizer = options->tokenizer;
+    pieces->patience = options->patience;
     weft_arena_init(&pieces->arena);
     weft_text_init(&pieces->rest);
     weft_status status = WEFT_OK;
@@ -127,7 +133,8 @@ void weft_passages_destroy(weft_passages *pieces)
 static weft_status open_next(weft_passages *pieces, weft_error *error)
 {
     pieces->past_end = pieces->begun = false;
-    return weft_inflate_open(pieces->inputs[pieces->place.input].path, &pieces->open, error);
+    pieces->fresh = true;
+    return weft_inflate_open(pieces->inputs[pieces->place.input].path, pieces->patience, &pieces->open, error);
 }
 
 static void close_open(weft_passages *pieces)
@@ -146,6 +153,7 @@ weft_status weft_passages_seek(weft_passages *pieces, weft_passages_place place,
     if (place.input >= pieces->count || place.offset == 0) return WEFT_OK;
     TRY(open_next(pieces, error));
     pieces->begun = !pieces->inputs[place.input].jsonl;
+    pieces->fresh = false;
     char bytes[4096];
     for (uint64_t left = place.offset; left > 0;) {
         size_t got = 0;
@@ -170,6 +178,37 @@ static weft_status read_on(weft_passages *pieces, weft_error *error)
     pieces->past_end = got < sizeof bytes;
     weft_text_add_bytes(&pieces->rest, bytes, got);
     return weft_text_check(&pieces->rest, error);
+}
+
+/* Beginning, middle and end of what was read first of a file. */
+static void excerpt_of(const weft_passages *pieces, const char *path, weft_excerpt *out)
+{
+    const weft_text *rest = &pieces->rest;
+    size_t count = rest->length < WEFT_FILES_PAGE ? rest->length : WEFT_FILES_PAGE;
+    out->path = path;
+    out->size = rest->length;
+    for (size_t page = 0; page < WEFT_EXCERPT_PAGES; page++) {
+        out->pages[page].offset = (rest->length - count) * page / (WEFT_EXCERPT_PAGES - 1);
+        out->pages[page].count = count;
+        memcpy(out->pages[page].bytes, rest->bytes + out->pages[page].offset, count);
+    }
+}
+
+/* Who names a folder means the texts in it, not its pictures and programs. */
+static bool leaves(weft_passages *pieces)
+{
+    const known_input *input = &pieces->inputs[pieces->place.input];
+    weft_excerpt excerpt;
+    bool fresh = pieces->fresh;
+    pieces->fresh = false;
+    if (!fresh || !input->found || input->jsonl || pieces->rest.length == 0) return false;
+    excerpt_of(pieces, input->path, &excerpt);
+    const weft_likeness *likeness = weft_recognise_for_text(&excerpt);
+    if (!likeness && !memchr(pieces->rest.bytes, '\0', pieces->rest.length)) return false;
+    if (pieces->left.files++ > 0) return true;
+    pieces->left.example = input->path;
+    pieces->left.what = likeness ? likeness->what : "binary, not text";
+    return true;
 }
 
 static weft_status too_long(const weft_passages *pieces, const char *what, weft_error *error)
@@ -258,11 +297,20 @@ weft_status weft_passages_next(weft_passages *pieces, size_t bytes, weft_passage
     while (batch->text.length < bytes && pieces->place.input < pieces->count) {
         if (!pieces->open) TRY(open_next(pieces, error));
         if (!pieces->past_end) TRY(read_on(pieces, error));
+        if (leaves(pieces)) {
+            close_open(pieces);
+            continue;
+        }
         bool jsonl = pieces->inputs[pieces->place.input].jsonl;
         TRY((jsonl ? take_lines : take_text)(pieces, bytes, batch, error));
         if (pieces->past_end && pieces->rest.length == 0) close_open(pieces);
     }
     return WEFT_OK;
+}
+
+weft_passages_left weft_passages_left_out(const weft_passages *pieces)
+{
+    return pieces->left;
 }
 
 uint64_t weft_passages_fingerprint(const weft_passages *pieces)

@@ -229,6 +229,16 @@ static weft_status write_job(course *self, bool last, weft_error *error)
     return WEFT_OK;
 }
 
+static void tell_left_out(course *self)
+{
+    weft_passages_left left = weft_passages_left_out(self->pieces);
+    self->totals.left_out = left.files;
+    self->totals.left_what = left.what;
+    if (left.files == 0) return;
+    snprintf(self->totals.left_example, sizeof self->totals.left_example, "%s", left.example);
+    if (self->options->tell) self->options->tell(self->options->context, &self->totals);
+}
+
 static bool is_stopped(const course *self)
 {
     return self->options->stop && self->options->stop(self->options->context);
@@ -240,10 +250,11 @@ static weft_status move_all(course *self, weft_error *error)
     bool end = false;
     while (!end || self->writes < self->reads) {
         while (!end && self->reads - self->writes < self->job_count) {
-            if (is_stopped(self))
+            weft_status status = is_stopped(self) ? WEFT_STOPPED : read_job(self, &end, error);
+            if (status == WEFT_STOPPED)
                 end = self->totals.stopped = true;
             else
-                TRY(read_job(self, &end, error));
+                TRY(status);
         }
         bool last = self->totals.stopped && self->writes + 1 == self->reads;
         if (self->writes < self->reads) TRY(write_job(self, last, error));
@@ -360,6 +371,7 @@ static weft_status open_inputs(course *self, weft_error *error)
         own[i] = names[i];
     }
     options.own = own;
+    options.patience = (weft_inflate_patience){self->options->stop, self->options->context};
     options.own_count = OWN;
     TRY(weft_passages_create(&options, &self->pieces, error));
     self->fingerprint = fingerprint(self->options, self->pieces);
@@ -390,6 +402,13 @@ static weft_status open_writer(course *self, weft_error *error)
     return weft_pack_create(self->writer, self->options->pack, filler, &self->pack, error);
 }
 
+static weft_status nothing_to_write(const course *self, weft_error *error)
+{
+    const weft_tokenize_totals *totals = &self->totals;
+    if (totals->left_out == 0) FAIL(error, WEFT_INVALID, "the inputs hold no text: there is nothing to write");
+    FAIL(error, WEFT_INVALID, "the inputs hold no text: %s is %s", totals->left_example, totals->left_what);
+}
+
 static weft_status run(course *self, weft_error *error)
 {
     TRY(check_prefix(self, error));
@@ -398,12 +417,12 @@ static weft_status run(course *self, weft_error *error)
     TRY(open_writer(self, error));
     TRY(start_threads(self, error));
     TRY(move_all(self, error));
-    if (self->totals.stopped) {
-        self->totals = self->safe;
-        self->totals.stopped = true;
-        return WEFT_OK;
-    }
-    if (self->totals.tokens == 0) FAIL(error, WEFT_INVALID, "the inputs hold no text: there is nothing to write");
+    bool stopped = self->totals.stopped;
+    if (stopped) self->totals = self->safe;
+    self->totals.stopped = stopped;
+    tell_left_out(self);
+    if (stopped) return WEFT_OK;
+    if (self->totals.tokens == 0) return nothing_to_write(self, error);
     if (self->pack) TRY(weft_pack_flush(self->pack, error));
     TRY(weft_megatron_writer_finish(self->writer, error));
     unlink(self->progress);

@@ -15,8 +15,11 @@ typedef struct weft_tokenize_totals {
     uint64_t documents, tokens;
     uint64_t filled, cut; /* packing: fillers, documents longer than a block */
     uint64_t resumed;     /* documents that an earlier run had done */
-    bool stopped;         /* before its end: what is told here is kept */
-    const char *numbers;  /* "uint16" or "int32" */
+    uint64_t left_out;    /* files in folders that are no text, and the first of them */
+    char left_example[256];
+    const char *left_what; /* "a PNG picture" */
+    bool stopped;          /* before its end: what is told here is kept */
+    const char *numbers;   /* "uint16" or "int32" */
 } weft_tokenize_totals;
 
 typedef struct weft_tokenize_options {

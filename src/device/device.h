@@ -78,6 +78,32 @@ typedef struct weft_rotary {
     int64_t stride;         /* elements from row to row */
 } weft_rotary;
 
+/* The loss of rows of logits. What is trained is the cross entropy; with smoothing (PyTorch's label_smoothing) that
+ * share of each target is spread evenly over the vocabulary; with z (PaLM, arXiv 2204.02311, section 5)
+ * z log(sum e^logit)^2 is added. */
+typedef struct weft_loss {
+    int64_t rows, width; /* logits (N, V); V of a slice of the vocabulary is its own */
+    int64_t vocabulary;  /* V of all slices */
+    int32_t first;       /* token of the first logit of the slice */
+    int32_t parts;       /* slices */
+    double z, smoothing; /* 0: none */
+    bool plain;          /* whether the cross entropy is told beside what is trained */
+    int64_t sequence;    /* rows of a sequence, a divisor of N, each of which is told besides; 0: none is */
+} weft_loss;
+
+/* fp32 numbers that the loss is told in: the sum of all rows; where plain, that of their cross entropies; and by
+ * sequence, the sum of its rows, and how many of them have a target. */
+static inline int64_t weft_loss_numbers(const weft_loss *loss)
+{
+    return 1 + loss->plain + (loss->sequence > 0 ? 2 * (loss->rows / loss->sequence) : 0);
+}
+
+/* fp32 numbers that a slice tells of each row. */
+static inline int64_t weft_loss_statistics(const weft_loss *loss)
+{
+    return loss->smoothing > 0 ? 4 : 3;
+}
+
 /* Everything that changes from step to step; lives in device memory, written before the step. */
 typedef struct weft_step_scalars {
     float learning_rate, beta1, beta2, epsilon, weight_decay;
@@ -86,7 +112,10 @@ typedef struct weft_step_scalars {
     float clip_factor;              /* written by norm_finish; 1 before */
     float loss_gradient_scale;      /* 1 / target tokens of the whole batch */
     int32_t nonfinite;              /* written by norm_finish: 1 when the norm is not finite */
+    int32_t skipped;                /* written by judge: 1 when the step is to change nothing; 0 before */
     double norm;                    /* written by norm_finish */
+    double targets;                 /* of the whole batch */
+    double loss_limit, norm_limit;  /* what judge lets pass; finite */
 } weft_step_scalars;
 
 enum { WEFT_NORM_BLOCK = 65536 }; /* elements in one block of the gradient norm; a tensor starts a new block */
@@ -202,22 +231,24 @@ typedef struct weft_device_operations {
     void (*round)(weft_device *device, weft_stream *stream, int64_t count, const float *from,
                   void *to); /* to storage */
 
-    /* loss[0] = sum over rows with target >= 0 of -log softmax(logits)[target], added in row order in double, stored as
-     * fp32 (nats). When gradient: logits are replaced by scalars->loss_gradient_scale * (softmax - onehot), zero for
-     * rows with target < 0; else scalars may be NULL. */
-    void (*cross_entropy)(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
-                          const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *loss);
+    /* out (weft_loss_numbers): sums over rows with target >= 0, of the cross entropy -log softmax(logits)[target] or
+     * of what is trained, added in row order in double, stored as fp32 (nats). When gradient: logits are replaced by
+     * scalars->loss_gradient_scale times the gradient of what is trained (softmax - onehot of the cross entropy), zero
+     * for rows with target < 0; else scalars may be NULL. */
+    void (*cross_entropy)(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
+                          const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *out);
     /* The same where each device has the logits (N, V) of a slice of the vocabulary, the tokens first .. first + V - 1,
-     * in two halves. stats (N, 3): the slice's largest logit, the sum of e^(logit - largest), and the target's logit,
-     * -INFINITY where the target (a token of the whole vocabulary) is not in the slice; zeros where target < 0. */
-    void (*loss_part)(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, const void *logits,
+     * in two halves. stats (N, weft_loss_statistics): the slice's largest logit, the sum of e^(logit - largest), the
+     * target's logit, -INFINITY where the target (a token of the whole vocabulary) is not in the slice, and with
+     * smoothing the sum of the logits; zeros where target < 0. */
+    void (*loss_part)(weft_device *device, weft_stream *stream, const weft_loss *loss, const void *logits,
                       const int32_t *targets, float *stats);
-    /* stats (parts, N, 3) of all slices, combined in their order; the loss is that of the whole vocabulary, the logits
-     * and their gradient are those of the slice. A row that is not finite in any slice gives a loss that is not finite.
-     */
-    void (*loss_finish)(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, int32_t parts,
-                        void *logits, const int32_t *targets, const float *stats, const weft_step_scalars *scalars,
-                        bool gradient, float *loss);
+    /* stats (parts, N, weft_loss_statistics) of all slices, combined in their order; the loss is that of the whole
+     * vocabulary, the logits and their gradient are those of the slice. A row that is not finite in any slice gives a
+     * loss that is not finite. */
+    void (*loss_finish)(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
+                        const int32_t *targets, const float *stats, const weft_step_scalars *scalars, bool gradient,
+                        float *out);
 
     /* sums[i] = sum of squares of block i of WEFT_NORM_BLOCK elements, fixed order inside a block. */
     void (*square_sums)(weft_device *device, weft_stream *stream, int64_t count, const float *gradient, double *sums);
@@ -228,8 +259,14 @@ typedef struct weft_device_operations {
     /* Adds the sums in index order; writes norm, nonfinite and clip_factor = min(1, clip_norm / (norm + 1e-6)). */
     void (*norm_finish)(weft_device *device, weft_stream *stream, int64_t blocks, const double *sums,
                         weft_step_scalars *scalars);
+    /* After norm_finish. The loss of the step is the sum of (count) losses, one every stride floats, added in ascending
+     * order in double, over scalars->targets; writes skipped: 0 when it is finite and at most loss_limit, and the norm
+     * at most norm_limit. */
+    void (*judge)(weft_device *device, weft_stream *stream, int64_t count, int64_t stride, const float *losses,
+                  weft_step_scalars *scalars);
     /* AdamW with decoupled decay (Loshchilov and Hutter, arXiv 1711.05101), PyTorch's order of operations. Reads
-     * scalars->clip_factor; does nothing when scalars->nonfinite. storage (or NULL) gets the rounded new weights. */
+     * scalars->clip_factor; does nothing when scalars->nonfinite or skipped. storage (or NULL) gets the rounded new
+     * weights. */
     void (*adamw)(weft_device *device, weft_stream *stream, int64_t count, const weft_step_scalars *scalars, bool decay,
                   const float *gradient, float *weight, float *moment1, float *moment2, void *storage);
 } weft_device_operations;

@@ -40,11 +40,12 @@ void weft_stage_exchanges(const weft_stage_shape *shape, const bool *frozen, wef
     for (int pass = 0; pass < WEFT_PASS_KINDS; pass++) out[pass] = (weft_exchanges){0};
     if (shape->slice.width <= 1) return;
     size_t others = (size_t)shape->slice.width - 1, element = weft_element_bytes(shape->options.element);
+    weft_loss loss = weft_stage_operations_make(shape).loss;
     counter c = {.shape = shape,
                  .order = weft_parameter_order_make(shape->model),
                  .frozen = frozen,
                  .rows = others * (size_t)(weft_stage_rows(shape) * shape->model->width) * element,
-                 .statistics = others * (size_t)(3 * shape->B * shape->T) * sizeof(float)};
+                 .statistics = others * (size_t)(weft_loss_statistics(&loss) * loss.rows) * sizeof(float)};
     int32_t layers = shape->layer_count, again = shape->recompute;
     out[WEFT_F] = exchanges(&c, 4 * layers + shape->embedding + shape->head, shape->head);
     if (shape->forward_only) return;

@@ -30,24 +30,22 @@ static void product(const weft_run *run, int64_t rows, void *logits)
 /* Every worker learns what the others know of each row, and so the loss of all of them. */
 static void divided_loss(const weft_run *run, bool gradient, float *out)
 {
-    const weft_stage_operations *shape = &run->stage->operations;
-    int64_t N = shape->head.rows, V = shape->head.out;
-    int32_t first = shape->embed.first;
-    run->op->loss_part(run->device, run->stream, N, V, first, AT(LOGITS), run->buffers->targets, AT(HEAD_STATISTICS));
+    const weft_loss *shape = &run->stage->operations.loss;
+    size_t statistics = (size_t)(weft_loss_statistics(shape) * shape->rows) * sizeof(float);
+    run->op->loss_part(run->device, run->stream, shape, AT(LOGITS), run->buffers->targets, AT(HEAD_STATISTICS));
     const weft_stage_exchange *exchange = run->stage->weights.exchange;
-    exchange->gather(exchange->context, run->stream, AT(HEAD_STATISTICS), (size_t)(3 * N) * sizeof(float),
-                     AT(HEAD_ALL_STATISTICS));
-    run->op->loss_finish(run->device, run->stream, N, V, first, run->stage->shape.slice.width, AT(LOGITS),
-                         run->buffers->targets, AT(HEAD_ALL_STATISTICS), run->buffers->scalars, gradient, out);
+    exchange->gather(exchange->context, run->stream, AT(HEAD_STATISTICS), statistics, AT(HEAD_ALL_STATISTICS));
+    run->op->loss_finish(run->device, run->stream, shape, AT(LOGITS), run->buffers->targets, AT(HEAD_ALL_STATISTICS),
+                         run->buffers->scalars, gradient, out);
 }
 
 static void loss(const weft_run *run, bool gradient, float *out)
 {
-    const weft_linear *shape = &run->stage->operations.head;
-    if (run->stage->shape.slice.width > 1)
+    const weft_loss *shape = &run->stage->operations.loss;
+    if (shape->parts > 1)
         divided_loss(run, gradient, out);
     else
-        run->op->cross_entropy(run->device, run->stream, shape->rows, shape->out, AT(LOGITS), run->buffers->targets,
+        run->op->cross_entropy(run->device, run->stream, shape, AT(LOGITS), run->buffers->targets,
                                run->buffers->scalars, gradient, out);
 }
 

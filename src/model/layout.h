@@ -68,7 +68,7 @@ typedef enum weft_region {
     WEFT_REGION_HEAD_ROWS,           /* sampling: the wanted row of each sequence */
     WEFT_REGION_HEAD_STATISTICS,     /* of the loss, where the vocabulary is divided: own, */
     WEFT_REGION_HEAD_ALL_STATISTICS, /* and of all workers */
-    WEFT_REGION_HEAD_LOSS,           /* where recomputation writes the loss that is known already */
+    WEFT_REGION_HEAD_LOSS,           /* where recomputation writes what is known already of the loss */
     WEFT_REGIONS
 } weft_region;
 
@@ -111,6 +111,7 @@ typedef struct weft_stage_operations {
     weft_attention attention;
     weft_rotary rotary;
     weft_activation activation;
+    weft_loss loss;
 } weft_stage_operations;
 
 weft_stage_operations weft_stage_operations_make(const weft_stage_shape *shape);

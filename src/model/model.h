@@ -110,6 +110,12 @@ typedef struct weft_stage_space {
     size_t layer, head;
 } weft_stage_space;
 
+/* What a last stage makes of its logits in passes that train (device/device.h); others tell the cross entropy. */
+typedef struct weft_stage_loss {
+    double z, smoothing;
+    bool by_sequence; /* the loss of each sequence is told, too */
+} weft_stage_loss;
+
 /* What a stage computes. */
 typedef struct weft_stage_shape {
     const weft_model_config *model; /* borrowed */
@@ -122,6 +128,7 @@ typedef struct weft_stage_shape {
     int64_t cache;
     bool recompute;    /* keep only each layer's input (and the head's); compute the rest again in the backward pass */
     bool forward_only; /* nothing is kept */
+    weft_stage_loss loss;
     const weft_device_kind *device;
     weft_device_options options;
     weft_stage_space space; /* not known: the device is asked wherever it is wanted */
@@ -140,6 +147,9 @@ typedef struct weft_stage_bytes {
     size_t input, stash, work, workspace;
 } weft_stage_bytes;
 weft_stage_bytes weft_stage_memory(const weft_stage_shape *shape);
+
+/* fp32 numbers that a micro-batch's loss is told in, as weft_loss_numbers; the same in passes that train and others. */
+int64_t weft_stage_losses(const weft_stage_shape *shape);
 
 /* Bytes of the cache of a stage that has one; 0 for others. */
 size_t weft_stage_cache_bytes(const weft_stage_shape *shape);
@@ -200,7 +210,7 @@ typedef struct weft_stage_buffers {
     void *gradient_out;   /* (R, C) of the input; not the first stage */
     void *work;           /* I and W */
     void *workspace;
-    float *loss;                      /* [0]: sum of this micro-batch's losses, nats; last stage */
+    float *loss;                      /* (weft_stage_losses) of this micro-batch, nats; last stage */
     const weft_step_scalars *scalars; /* of the step; last stage, where gradients are computed */
     bool accumulate;                  /* false for the first micro-batch of a step */
     void *logits; /* NULL, or storage elements for (B, V) logits of position logits_position and no loss; where that is

@@ -18,7 +18,6 @@ weft_model_sizes weft_model_sizes_make(const weft_model_config *model)
         model->activation == WEFT_CONFIG_SWIGLU ? 2 * model->feed_forward : model->feed_forward;
     sizes.width[WEFT_WIDTH_HEADS] = sizes.H;
     sizes.width[WEFT_WIDTH_VOCABULARY] = model->vocabulary;
-    sizes.width[WEFT_WIDTH_STATISTICS] = 3;
     sizes.width[WEFT_WIDTH_CONTEXT] = model->context;
     return sizes;
 }

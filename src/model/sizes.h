@@ -24,7 +24,6 @@ typedef enum weft_width {
     WEFT_WIDTH_NORMED_KEYS,    /* G */
     WEFT_WIDTH_NARROW,         /* of own rows: room for C of them, or for H D of all, of heads that are divided */
     WEFT_WIDTH_VOCABULARY,
-    WEFT_WIDTH_STATISTICS, /* 3: what a part of the vocabulary tells of a row's loss (device.h) */
     WEFT_WIDTH_CONTEXT,
     WEFT_WIDTHS
 } weft_width;

@@ -1,6 +1,7 @@
 #include "model/layout.h"
 
-typedef enum row_count { TOKENS, OWN, SEQUENCES, SLICES, ONCE } row_count; /* OWN: of a tensor-parallel worker */
+/* OWN: of a tensor-parallel worker. The last three: single numbers, of the loss. */
+typedef enum row_count { TOKENS, OWN, SEQUENCES, STATISTICS, ALL_STATISTICS, LOSSES } row_count;
 
 typedef struct region_row {
     weft_layout_group group;
@@ -43,9 +44,9 @@ static const region_row regions[WEFT_REGIONS] = {
     [WEFT_REGION_HEAD_DNORM] = {WEFT_GROUP_HEAD_GRADIENT, OWN, WEFT_WIDTH_HIDDEN, false},
     [WEFT_REGION_HEAD_NORM] = {WEFT_GROUP_HEAD_SCRATCH, OWN, WEFT_WIDTH_HIDDEN, false},
     [WEFT_REGION_HEAD_ROWS] = {WEFT_GROUP_HEAD_SCRATCH, SEQUENCES, WEFT_WIDTH_HIDDEN, false},
-    [WEFT_REGION_HEAD_STATISTICS] = {WEFT_GROUP_HEAD_SCRATCH, TOKENS, WEFT_WIDTH_STATISTICS, true},
-    [WEFT_REGION_HEAD_ALL_STATISTICS] = {WEFT_GROUP_HEAD_SCRATCH, SLICES, WEFT_WIDTH_STATISTICS, true},
-    [WEFT_REGION_HEAD_LOSS] = {WEFT_GROUP_HEAD_SCRATCH, ONCE, WEFT_WIDTH_NONE, true},
+    [WEFT_REGION_HEAD_STATISTICS] = {WEFT_GROUP_HEAD_SCRATCH, STATISTICS, WEFT_WIDTH_NONE, true},
+    [WEFT_REGION_HEAD_ALL_STATISTICS] = {WEFT_GROUP_HEAD_SCRATCH, ALL_STATISTICS, WEFT_WIDTH_NONE, true},
+    [WEFT_REGION_HEAD_LOSS] = {WEFT_GROUP_HEAD_SCRATCH, LOSSES, WEFT_WIDTH_NONE, true},
 };
 
 #undef KEPT
@@ -143,6 +144,7 @@ weft_stage_operations weft_stage_operations_make(const weft_stage_shape *shape)
     int64_t length = weft_stage_length(shape);
     int64_t window = model->window < length ? model->window : 0; /* a longer one hides nothing */
     float epsilon = (float)model->norm_epsilon;
+    const weft_stage_loss *loss = &shape->loss;
     return (weft_stage_operations){
         .norm = {.kind = model->norm == WEFT_CONFIG_RMSNORM ? WEFT_RMSNORM : WEFT_LAYERNORM,
                  .rows = weft_stage_rows(shape),
@@ -159,6 +161,15 @@ weft_stage_operations weft_stage_operations_make(const weft_stage_shape *shape)
         .attention = {.B = shape->B, .T = length, .H = sizes.H, .G = sizes.G, .D = D, .window = window},
         .rotary = {shape->B, shape->T, sizes.H + sizes.G, D, qkv},
         .activation = {model->activation == WEFT_CONFIG_SWIGLU ? WEFT_SWIGLU : WEFT_GELU, N, F},
+        .loss = {.rows = N,
+                 .width = vocabulary,
+                 .vocabulary = model->vocabulary,
+                 .first = (int32_t)first,
+                 .parts = slice_width(shape),
+                 .z = shape->forward_only ? 0 : loss->z,
+                 .smoothing = shape->forward_only ? 0 : loss->smoothing,
+                 .plain = loss->z > 0 || loss->smoothing > 0,
+                 .sequence = loss->by_sequence ? shape->T : 0},
     };
 }
 
@@ -212,11 +223,17 @@ static void measure_groups(const weft_stage_shape *shape, weft_layout *layout)
     weft_model_sizes sizes = weft_model_sizes_divide(shape->model, shape->slice.width);
     size_t element = weft_element_bytes(shape->options.element), rows = (size_t)(shape->B * shape->T);
     size_t own = (size_t)weft_stage_rows(shape), slices = (size_t)slice_width(shape);
-    size_t row_counts[] = {rows, own, (size_t)shape->B, rows * slices, 1};
+    weft_loss loss = weft_stage_operations_make(shape).loss;
+    size_t statistics = slices > 1 ? rows * (size_t)weft_loss_statistics(&loss) : 0;
+    const size_t row_counts[] = {[TOKENS] = rows,
+                                 [OWN] = own,
+                                 [SEQUENCES] = (size_t)shape->B,
+                                 [STATISTICS] = statistics,
+                                 [ALL_STATISTICS] = slices * statistics,
+                                 [LOSSES] = (size_t)weft_loss_numbers(&loss)};
     for (int r = 0; r < WEFT_REGIONS; r++) {
         const region_row *row = &regions[r];
         size_t bytes = row_counts[row->rows] * (size_t)sizes.width[row->width] * (row->fp32 ? sizeof(float) : element);
-        if (row->width == WEFT_WIDTH_STATISTICS && slices == 1) bytes = 0;
         if (r == WEFT_REGION_LOGITS && shape->cache > 0)
             bytes = 0; /* those that are wanted have a place of their own */
         layout->offset[r] = layout->group_bytes[row->group];
@@ -284,6 +301,12 @@ weft_layout weft_layout_make(const weft_stage_shape *shape)
                                       .work = most[WEFT_MEMORY_WORK],
                                       .workspace = most[WEFT_MEMORY_SPACE]};
     return layout;
+}
+
+int64_t weft_stage_losses(const weft_stage_shape *shape)
+{
+    weft_loss loss = weft_stage_operations_make(shape).loss;
+    return weft_loss_numbers(&loss);
 }
 
 weft_stage_bytes weft_stage_memory(const weft_stage_shape *shape)

@@ -25,8 +25,9 @@ typedef struct weft_plan_cell {
     weft_plan_pass forward, backward_input, backward_weight; /* of one layer */
     weft_plan_pass head_forward, head_backward;              /* head and loss */
     weft_plan_pass embedding_forward, embedding_backward;
-    double message_bytes;                                           /* of a stage boundary, from one worker */
-    double message_gather;                                          /* to put the parts of a divided message together */
+    double message_bytes;  /* of a stage boundary, from one worker */
+    double layer_sum;      /* once a step: what a tensor group adds up of a layer */
+    double message_gather; /* to put the parts of a divided message together */
     double layer_parameters, embedding_parameters, head_parameters; /* of one worker */
     double saved_bytes;                                             /* of one layer, kept from F to B */
     double input_bytes;                                             /* of one layer's input */

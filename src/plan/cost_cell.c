@@ -104,7 +104,10 @@ static void make_layer(const sizes *z, weft_plan_recompute recompute, weft_plan_
     bool full = recompute == WEFT_PLAN_RECOMPUTE_FULL;
     input->tensor = (full ? 4 : 2) * reduce;
     if (full) input->recompute = forward->device;
-    if (recompute == WEFT_PLAN_RECOMPUTE_SELECTIVE) input->recompute = attention_core(z, false);
+    if (recompute == WEFT_PLAN_RECOMPUTE_SELECTIVE) {
+        double core = attention_core(z, false), share = z->cluster->software.selective;
+        input->recompute = core + share * (forward->device - core);
+    }
     forward->host = host_adds(z, forward->device + forward->tensor, host);
     double backward = input->device + input->recompute + input->tensor + weight->device;
     double adds = host_adds(z, backward, (full ? 3 : 2) * host);
@@ -133,7 +136,8 @@ static void make_memory(const sizes *z, weft_plan_recompute recompute, weft_plan
                           mask * z->h / z->r);
     bool full = recompute == WEFT_PLAN_RECOMPUTE_FULL;
     out->input_bytes = 2 * z->n * z->h / z->r;
-    out->saved_bytes = full ? out->input_bytes : recompute == WEFT_PLAN_RECOMPUTE_SELECTIVE ? body : body + core;
+    out->saved_bytes = full ? out->input_bytes : body + core;
+    if (recompute == WEFT_PLAN_RECOMPUTE_SELECTIVE) out->saved_bytes = (1 - software->selective) * body;
     /* Of one layer at a time: what is computed again, else the gradient of the scores before and after dropout. */
     double scores = flash ? 0 : 4 * z->a / z->t * z->n * z->s;
     out->again_bytes = full ? software->work * (body + core) : scores;
@@ -168,6 +172,7 @@ static void take_shape(const sizes *z, weft_plan_cell *out)
 
 static void take_edges(const weft_plan_layer_time *time, weft_plan_cell *out)
 {
+    out->layer_sum = time->sum;
     if (!(time->head_forward > 0)) return;
     out->embedding_forward = (weft_plan_pass){.device = time->embedding_forward};
     out->embedding_backward = (weft_plan_pass){.device = time->embedding_backward};

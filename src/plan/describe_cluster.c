@@ -29,6 +29,7 @@ static const weft_plan_member cluster_fields[] = {
 
 static const weft_plan_member in_node_fields[] = {
     {"gb_per_s", WEFT_PLAN_REAL, CLUSTER(gpu.link), 1e9},
+    {"message_us", WEFT_PLAN_REAL, CLUSTER(near_message_start), 1e-6},
     {"message_gather_gb_per_s", WEFT_PLAN_REAL, CLUSTER(message_gather), 1e9},
     {"rings", WEFT_PLAN_REAL, 0, 0},
     {"table", WEFT_PLAN_REAL, 0, 0},
@@ -75,6 +76,9 @@ static const weft_plan_member software_fields[] = {
     {"gradient_bytes", WEFT_PLAN_REAL, CLUSTER(software.gradient_bytes), 1},
     {"optimizer_bytes", WEFT_PLAN_REAL, CLUSTER(software.optimizer_bytes), 1},
     {"reduced_bytes", WEFT_PLAN_REAL, CLUSTER(software.reduced_bytes), 1},
+    {"gathered_bytes", WEFT_PLAN_REAL, CLUSTER(software.gathered_bytes), 1},
+    {"gather_times", WEFT_PLAN_REAL, CLUSTER(software.gather_times), 1},
+    {"selective_share", WEFT_PLAN_REAL, CLUSTER(software.selective), 1},
     {"logits_bytes", WEFT_PLAN_REAL, CLUSTER(software.logits), 1},
     {"work_times", WEFT_PLAN_REAL, CLUSTER(software.work), 1},
     {"memory_slack", WEFT_PLAN_REAL, CLUSTER(software.slack), 1},
@@ -283,26 +287,31 @@ static weft_status take_table(const weft_document *document, const weft_node *li
     weft_status status = weft_file_read(path, &text, error);
     if (status == WEFT_OK) status = weft_plan_rings_read(weft_text_get(&text), text.length, path, out, error);
     weft_text_fini(&text);
-    return status;
+    if (status != WEFT_INVALID) return status;
+    weft_error reason = *error;
+    return weft_document_complain(document, node, error, "table: %s", reason.text);
 }
 
-enum { LAYER_TIME = 5, LAYER_TIME_WITH_EDGES = 9 }; /* numbers of a row */
+enum { LAYER_TIME = 5, LAYER_TIME_WITH_EDGES = 9, LAYER_TIME_WITH_SUM = 10 }; /* numbers of a row */
 
 static weft_status take_layer_time(const weft_document *document, const weft_node *row, weft_plan_layer_time *out,
                                    weft_error *error)
 {
-    double value[LAYER_TIME_WITH_EDGES + 1] = {0};
+    double value[LAYER_TIME_WITH_SUM + 1] = {0};
     int count = 0;
-    for (const weft_node *cell = row->first; cell && count <= LAYER_TIME_WITH_EDGES; cell = cell->next)
+    for (const weft_node *cell = row->first; cell && count <= LAYER_TIME_WITH_SUM; cell = cell->next)
         TRY(weft_node_number(document, cell, &value[count++], error));
-    bool sound = count == LAYER_TIME || count == LAYER_TIME_WITH_EDGES;
+    bool sound = count == LAYER_TIME || count == LAYER_TIME_WITH_EDGES || count == LAYER_TIME_WITH_SUM;
     for (int i = 0; i < count; i++)
-        if (!(value[i] > 0 && value[i] < 1e9) || (i < 3 && value[i] != floor(value[i]))) sound = false;
+        if (!(value[i] >= 0 && value[i] < 1e9) || (i < LAYER_TIME_WITH_EDGES && value[i] == 0) ||
+            (i < 3 && value[i] != floor(value[i])))
+            sound = false;
     if (!sound)
         return weft_document_complain(document, row, error,
                                       "layer_times: [hidden, tensor, micro_batch, forward_ms, backward_ms] is expected "
                                       "here, and behind it, where "
-                                      "they were measured, both of the embedding and both of the head");
+                                      "they were measured, both of the embedding, both of the head, and what a tensor "
+                                      "group adds up a layer and step");
     *out = (weft_plan_layer_time){.hidden = (int64_t)value[0],
                                   .tensor = (int32_t)value[1],
                                   .micro_batch = (int32_t)value[2],
@@ -311,7 +320,8 @@ static weft_status take_layer_time(const weft_document *document, const weft_nod
                                   .embedding_forward = value[5] * 1e-3,
                                   .embedding_backward = value[6] * 1e-3,
                                   .head_forward = value[7] * 1e-3,
-                                  .head_backward = value[8] * 1e-3};
+                                  .head_backward = value[8] * 1e-3,
+                                  .sum = value[9] * 1e-3};
     return WEFT_OK;
 }
 
@@ -403,10 +413,11 @@ static void write_layer_times(const weft_plan_cluster *cluster, weft_text *out)
     weft_text_add(out, "layer_times:\n");
     for (int32_t i = 0; i < cluster->measured_count; i++) {
         const weft_plan_layer_time *t = &cluster->measured[i];
-        const double all[] = {t->forward,      t->backward,     t->embedding_forward, t->embedding_backward,
-                              t->head_forward, t->head_backward};
+        const double all[] = {
+            t->forward,       t->backward, t->embedding_forward, t->embedding_backward, t->head_forward,
+            t->head_backward, t->sum};
         weft_text_add(out, "  - [%lld, %d, %d", (long long)t->hidden, t->tensor, t->micro_batch);
-        for (int k = 0; k < (t->head_forward > 0 ? 6 : 2); k++) weft_text_add(out, ", %.10g", all[k] * 1e3);
+        for (int k = 0; k < (t->head_forward > 0 ? 7 : 2); k++) weft_text_add(out, ", %.10g", all[k] * 1e3);
         weft_text_add(out, "]  # %s\n", t->scaled ? "by tokens, from a smaller micro-batch" : "measured");
     }
 }
@@ -420,8 +431,8 @@ void weft_plan_cluster_write(const weft_plan_cluster *cluster, weft_text *out)
     weft_text_add(out, "}\nnodes: %d\ngpus_per_node: %d\nmemory_reserved_gb: %.10g\n", cluster->nodes,
                   cluster->gpus_per_node, cluster->reserved / 1e9);
     if (cluster->price > 0) weft_text_add(out, "price_per_gpu_hour: %.10g\n", cluster->price);
-    weft_text_add(out, "link_in_node: {message_gather_gb_per_s: %.10g, gb_per_s: %.10g", cluster->message_gather / 1e9,
-                  cluster->gpu.link / 1e9);
+    weft_text_add(out, "link_in_node: {");
+    write_members(in_node_fields, cluster, out);
     write_rings(&cluster->gpu, out);
     weft_text_add(out, "link_between: {");
     write_members(between_fields, cluster, out);
@@ -442,6 +453,7 @@ weft_status weft_plan_cluster_read(const weft_document *document, weft_arena *ar
     TRY(take_software(document, root, &software, error));
     weft_plan_cluster_init(out, &gpu, &software);
     TRY(take_map(document, root, cluster_fields, out, error));
+    out->nic = gpu.nic * out->gpus_per_node; /* unless link_between says otherwise */
     const weft_node *own = weft_node_get(root, "gpu"), *program = weft_node_get(root, "software");
     if (own->kind == WEFT_NODE_MAP) TRY(take_map(document, own, gpu_fields, out, error));
     if (program && program->kind == WEFT_NODE_MAP) TRY(take_map(document, program, software_fields, out, error));

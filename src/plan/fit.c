@@ -1,6 +1,7 @@
 #include "plan/fit.h"
 
 #include "plan/simplex.h"
+#include "program/program.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -242,13 +243,42 @@ static weft_status fit_shapes(const fitting *f, weft_plan_cluster *found, weft_p
     return WEFT_OK;
 }
 
+/* Scores that are never written need not be computed again: with fused attention selective recomputation may mean half
+ * of a layer. */
+static bool means_more_by_selective(const fitting *f)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        const weft_plan_run *run = &f->runs[i];
+        bool fused = run->model.attention == WEFT_PLAN_ATTENTION_FLASH;
+        if (f->has(run) && fused && run->layout.recompute == WEFT_PLAN_RECOMPUTE_SELECTIVE) return true;
+    }
+    return false;
+}
+
+/* Whoever shards weights has them come before they are wanted: with nothing beside compute it would stand still most of
+ * the time. */
+static bool may_reduce_after(const fitting *f)
+{
+    size_t sharded = 0, used = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        if (!f->has(&f->runs[i])) continue;
+        sharded += f->runs[i].layout.shard == WEFT_SHARD_WEIGHTS;
+        used++;
+    }
+    return 2 * sharded <= used;
+}
+
 static weft_status fit_times(fitting *f, weft_plan_cluster *found, weft_plan_fit *out, weft_error *error)
 {
     double best = INFINITY;
     weft_plan_cluster before = f->start;
-    for (int other = 0; other < 4; other++) {
+    int others = before.software.selective == 0 && means_more_by_selective(f) ? 8 : 4;
+    bool after = may_reduce_after(f);
+    for (int other = 0; other < others; other++) {
         f->start.software.messages_overlap = before.software.messages_overlap ^ (other & 1);
-        f->start.software.reduces_overlap = before.software.reduces_overlap ^ (other >> 1);
+        f->start.software.reduces_overlap = before.software.reduces_overlap ^ (other >> 1 & 1);
+        if (!after && !f->start.software.reduces_overlap) continue;
+        if (other & 4) f->start.software.selective = 0.5;
         try_start(f, &best, found);
     }
     TRY(fit_shapes(f, found, out, error));

@@ -26,7 +26,7 @@ void weft_plan_cluster_init(weft_plan_cluster *cluster, const weft_plan_gpu *gpu
                                    .software = *software,
                                    .nodes = 1,
                                    .gpus_per_node = 8,
-                                   .nic = 100e9,
+                                   .nic = 8 * gpu->nic,
                                    .nic_efficiency = 0.6,
                                    .collective_start = 30e-6,
                                    .message_start = 500e-6,
@@ -37,17 +37,33 @@ void weft_plan_cluster_init(weft_plan_cluster *cluster, const weft_plan_gpu *gpu
 /* Beyond these no product of a few numbers is one any more. */
 static const double smallest = 1e-12, largest = 1e24;
 
+/* What a number of this key counts in: by the end of its name. */
+static double unit_of(const char *key)
+{
+    static const struct {
+        const char *end;
+        double unit;
+    } units[] = {{"_us", 1e-6}, {"us_per_layer", 1e-6}, {"_ms", 1e-3},    {"tflops", 1e12},
+                 {"_gb", 1e9},  {"gb_per_s", 1e9},      {"per_node", 1e9}};
+    size_t length = strlen(key);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        size_t end = strlen(units[i].end);
+        if (length > end && strcmp(key + length - end, units[i].end) == 0) return units[i].unit;
+    }
+    return 1;
+}
+
 static weft_status positive(const char *key, double value, weft_error *error)
 {
     if (value >= smallest && value <= largest) return WEFT_OK;
-    if (!(value > 0)) FAIL(error, WEFT_INVALID, "%s: %g is not a number above 0", key, value);
+    if (!(value > 0)) FAIL(error, WEFT_INVALID, "%s: %g is not a number above 0", key, value / unit_of(key));
     FAIL(error, WEFT_INVALID, "%s: is out of range", key);
 }
 
 static weft_status not_negative(const char *key, double value, weft_error *error)
 {
     if (value >= 0 && value <= largest) return WEFT_OK;
-    if (!(value >= 0)) FAIL(error, WEFT_INVALID, "%s: %g is not a number from 0 up", key, value);
+    if (!(value >= 0)) FAIL(error, WEFT_INVALID, "%s: %g is not a number from 0 up", key, value / unit_of(key));
     FAIL(error, WEFT_INVALID, "%s: is out of range", key);
 }
 
@@ -89,9 +105,14 @@ static weft_status check_software(const weft_plan_software *software, weft_error
                 {"software.gradient_bytes", software->gradient_bytes},
                 {"software.optimizer_bytes", software->optimizer_bytes},
                 {"software.reduced_bytes", software->reduced_bytes},
+                {"software.gathered_bytes", software->gathered_bytes},
+                {"software.gather_times", software->gather_times},
+                {"software.selective_share", software->selective},
                 {"software.logits_bytes", software->logits},
                 {"software.work_times", software->work}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) TRY(not_negative(rows[i].key, rows[i].value, error));
+    if (software->selective > 1)
+        FAIL(error, WEFT_INVALID, "software.selective_share: %g is not a share, 0 to 1", software->selective);
     TRY(positive("software.speed", software->speed, error));
     TRY(positive("software.weight_bytes", software->weight_bytes, error));
     TRY(positive("software.memory_slack", software->slack, error));
@@ -112,6 +133,7 @@ weft_status weft_plan_cluster_check(const weft_plan_cluster *cluster, weft_error
     TRY(positive("link_between.efficiency", cluster->nic_efficiency, error));
     TRY(not_negative("link_between.start_us", cluster->collective_start, error));
     TRY(not_negative("link_between.message_us", cluster->message_start, error));
+    TRY(not_negative("link_in_node.message_us", cluster->near_message_start, error));
     TRY(not_negative("link_in_node.message_gather_gb_per_s", cluster->message_gather, error));
     TRY(not_negative("memory_reserved_gb", cluster->reserved, error));
     TRY(not_negative("price_per_gpu_hour", cluster->price, error));

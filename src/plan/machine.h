@@ -38,6 +38,7 @@ typedef struct weft_plan_gpu {
     double unaligned;          /* al_64: how many times as long where widths are no multiples of 64 */
     double scores, loss;       /* c_soft, c_loss: bytes an element of attention scores, of logits */
     double link;               /* in a node, one direction of one GPU */
+    double nic;                /* between nodes: its share of the adapters of a node as the maker builds them */
     weft_plan_ring rings[WEFT_PLAN_RINGS];
     weft_plan_origin origin[4]; /* of peak, bandwidth; efficiencies; link; rings */
 } weft_plan_gpu;
@@ -106,7 +107,10 @@ typedef struct weft_plan_software {
     double optimizer;      /* bytes moved a parameter in an optimizer step */
     /* Bytes a parameter: weights, gradients, optimizer; an element of a reduced gradient. */
     double weight_bytes, gradient_bytes, optimizer_bytes, reduced_bytes;
-    double fp16_sharded; /* of the gradient bytes, what goes with the optimizer where elements are fp16, not bf16 */
+    double gathered_bytes; /* of an element of gathered weights */
+    double gather_times;   /* how many times as long gathers take as reductions of as many bytes */
+    double fp16_sharded;   /* of the gradient bytes, what goes with the optimizer where elements are fp16, not bf16 */
+    double selective;      /* share of a layer besides the attention core that selective recomputation does again */
     double logits, work; /* c_log: bytes an element of logits; times one layer's saved bytes with full recomputation */
     bool adds_gradients; /* weight gradients are made apart and added in fp32 */
     double slack;        /* of the allocator: times all bytes */
@@ -124,6 +128,7 @@ typedef struct weft_plan_layer_time {
     double forward, backward; /* seconds */
     /* Of the embedding and of the head with its loss; 0: not measured. */
     double embedding_forward, embedding_backward, head_forward, head_backward;
+    double sum;  /* what the workers of a tensor group add up once a step, each having a part of it */
     bool scaled; /* by tokens, from that of a smaller micro-batch; a file does not say */
 } weft_plan_layer_time;
 
@@ -139,13 +144,14 @@ typedef struct weft_plan_cluster {
     weft_plan_gpu gpu;           /* a copy: the user may change its numbers */
     weft_plan_software software; /* a copy */
     int32_t nodes, gpus_per_node;
-    double nic;              /* between nodes: bytes a second of one node, one direction */
-    double nic_efficiency;   /* e_nic */
-    double collective_start; /* a_net: seconds */
-    double message_start;    /* a_p2p: seconds */
-    double message_gather;   /* bytes a second at which a node puts a divided message together; 0: by its rings */
-    double reserved;         /* bytes of each GPU that training cannot have */
-    double price;            /* of one GPU for an hour; 0: not known */
+    double nic;                /* between nodes: bytes a second of one node, one direction */
+    double nic_efficiency;     /* e_nic */
+    double collective_start;   /* a_net: seconds */
+    double message_start;      /* a_p2p: seconds */
+    double near_message_start; /* seconds of a message within a node */
+    double message_gather;     /* bytes a second at which a node puts a divided message together; 0: by its rings */
+    double reserved;           /* bytes of each GPU that training cannot have */
+    double price;              /* of one GPU for an hour; 0: not known */
     const weft_plan_layer_time *measured; /* (measured_count), borrowed; sorted by hidden, tensor, micro_batch */
     int32_t measured_count;
     const weft_plan_shape_times *shapes; /* (shape_count), borrowed */

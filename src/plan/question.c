@@ -73,6 +73,16 @@ static weft_status check_software(const weft_plan_question *q, weft_error *error
     return WEFT_OK;
 }
 
+/* Whether any of the schedules that are decided has so many stages a rank. */
+static bool have_loops(uint32_t kinds, int32_t loops)
+{
+    for (int kind = 0; kind < WEFT_PLAN_KINDS; kind++) {
+        int32_t own = weft_plan_kind_of((weft_plan_kind)kind)->loops;
+        if (kinds & 1u << kind && (own > 0 ? own == loops : loops > 1)) return true;
+    }
+    return false;
+}
+
 static weft_status check_together(const weft_plan_question *q, weft_error *error)
 {
     const weft_plan_fix *fix = &q->fix;
@@ -81,6 +91,8 @@ static weft_status check_together(const weft_plan_question *q, weft_error *error
         FAIL(error, WEFT_INVALID, "fix: schedule none has one stage, pipeline is %d", fix->pipeline);
     if (fix->pipeline == 1 && fix->kinds && !(fix->kinds & one))
         FAIL(error, WEFT_INVALID, "fix: a pipeline of 1 has no schedule but none");
+    if (fix->kinds && fix->loops > 0 && !have_loops(fix->kinds, fix->loops))
+        FAIL(error, WEFT_INVALID, "fix: loops: no schedule that is fixed has %d stages a rank", fix->loops);
     if (fix->rounds > 1 && fix->kinds && !(fix->kinds & hybrid))
         FAIL(error, WEFT_INVALID, "fix: rounds: only schedule hybrid has them");
     if (fix->data == 1 && fix->shards && !(fix->shards & 1u << WEFT_SHARD_NONE))

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { COSTS = 7, BUFFERS = 2 };
+enum { COSTS = 8, BUFFERS = 2 };
 
 typedef struct replay {
     const weft_plan_question *question;
@@ -20,6 +20,7 @@ typedef struct replay {
     double *held;    /* (P) */
     weft_bubble bubble;
     weft_plan_stage_costs stage;
+    double collectives[WEFT_ACTION_KINDS];
 } replay;
 
 static void replay_fini(replay *r)
@@ -66,10 +67,17 @@ static weft_status count_memory(const replay *r, weft_plan_memory *out, bool *ou
     return WEFT_OK;
 }
 
+/* What comes after compute is by closed forms. */
+static bool overlaps(const replay *r)
+{
+    return r->question->cluster->software.reduces_overlap;
+}
+
 static weft_status lower(replay *r, weft_error *error)
 {
     const weft_plan_layout *layout = r->layout;
-    weft_schedule_options options = {.kind = weft_plan_kind_name((weft_plan_kind)layout->kind),
+    bool alone = layout->kind == WEFT_PLAN_NONE;
+    weft_schedule_options options = {.kind = alone ? "gpipe" : weft_plan_kind_name((weft_plan_kind)layout->kind),
                                      .ranks = layout->pipeline,
                                      .loops = layout->loops,
                                      .microbatches = layout->micro_batches};
@@ -77,13 +85,16 @@ static weft_status lower(replay *r, weft_error *error)
     TRY(weft_schedule_create(&options, &r->schedule, error));
     int32_t members = layout->data * layout->context; /* all of these have the same weights */
     bool pages = layout->shard == WEFT_SHARD_WEIGHTS && members > 1;
+    int32_t stages = layout->pipeline * layout->loops, buffers = stages < BUFFERS ? stages : BUFFERS;
     weft_lower_options lowering = {.update = true,
                                    .norm = true,
                                    .clip = true,
+                                   .tied = overlaps(r) && r->view.tied > 0,
                                    .data = members,
+                                   .tensor = overlaps(r) && r->view.sums > 0 ? layout->tensor : 1,
                                    .shard = members > 1 ? (weft_shard)layout->shard : WEFT_SHARD_NONE,
-                                   .weight_buffers = pages ? BUFFERS : 0,
-                                   .gradient_buffers = pages ? BUFFERS : 0};
+                                   .weight_buffers = pages ? buffers : 0,
+                                   .gradient_buffers = pages ? buffers : 0};
     TRY(weft_program_create(r->schedule, &lowering, &r->program, error));
     return weft_program_verify(r->program, error);
 }
@@ -100,14 +111,18 @@ static weft_status make_costs(replay *r, weft_costs *out, weft_error *error)
                                        .update = at + 3 * stages,
                                        .gathers = at + 4 * stages,
                                        .reductions = at + 5 * stages,
-                                       .messages = at + 6 * stages};
+                                       .sums = at + 6 * stages,
+                                       .messages = at + 7 * stages};
     weft_plan_stages(&r->view, r->layout, r->program->stage_rank, r->layers, &r->stage);
+    if (overlaps(r)) r->collectives[WEFT_REDUCE_TIED] = weft_plan_view_tied(&r->view, (weft_shard)r->layout->shard);
     *out = (weft_costs){.forward = r->stage.forward,
                         .backward_input = r->stage.backward_input,
                         .backward_weight = r->stage.backward_weight,
                         .update = r->stage.update,
                         .gathers = r->stage.gathers,
                         .reductions = r->stage.reductions,
+                        .sums = r->stage.sums,
+                        .collectives = r->collectives,
                         .messages = r->stage.messages};
     return WEFT_OK;
 }
@@ -206,7 +221,9 @@ weft_status weft_plan_replay(const weft_plan_question *question, const weft_plan
     bool counted = false;
     weft_status status = split_layers(&r, error);
     if (status == WEFT_OK) status = count_memory(&r, &memory, &counted, error);
-    if (status == WEFT_OK && layout->kind != WEFT_PLAN_NONE) status = run(&r, out, error);
+    /* Programs that have no pipeline differ in what they gather and reduce beside compute: weft's is known. */
+    bool has_program = layout->kind != WEFT_PLAN_NONE || counted;
+    if (status == WEFT_OK && has_program) status = run(&r, out, error);
     if (counted) out->memory = memory;
     out->counted = counted;
     replay_fini(&r);

@@ -315,6 +315,7 @@ weft_status weft_plan_runs_read(weft_plan_runs *runs, const char *text, size_t l
 {
     reader from = {.at = text, .end = text + length, .source = source, .row = 1, .error = error};
     int column_of[MOST_COLUMNS], count = 0;
+    if (length == 0) FAIL(error, WEFT_INVALID, "%s: is empty", source);
     TRY(read_header(&from, column_of, &count));
     while (from.at < from.end) {
         from.row++;

@@ -11,9 +11,9 @@
 
 /* What is presumed of every program until its runs say otherwise. */
 #define PRESUMED                                                                                                       \
-    .tensor_host = 0.05, .combine = 3, .speed = 0.95, .contention = 0.1, .tensor_exposed = 1, .data_reduce = 1.4,      \
-    .step = 20e-3, .optimizer = 8, .weight_bytes = 2, .gradient_bytes = 4, .optimizer_bytes = 12, .logits = 5,         \
-    .work = 1.3, .slack = 1.03, .host = 0.4e-3
+    .tensor_host = 0.05, .combine = 3, .contention = 0.1, .tensor_exposed = 1, .data_reduce = 1.4, .step = 20e-3,      \
+    .optimizer = 8, .weight_bytes = 2, .gradient_bytes = 4, .optimizer_bytes = 12, .logits = 5, .gathered_bytes = 2,   \
+    .gather_times = 1, .work = 1.3, .slack = 1.03, .host = 0.4e-3
 
 static const weft_plan_software softwares[] = {
     {.name = "weft",
@@ -26,6 +26,7 @@ static const weft_plan_software softwares[] = {
      .shards_messages = true,
      .unfused_host = 0,
      .reduced_bytes = 4,
+     .speed = 0.95,
      PRESUMED,
      .origin = WEFT_PLAN_ASSUMED},
     {.name = "megatron-2022",
@@ -37,6 +38,7 @@ static const weft_plan_software softwares[] = {
      .stall = 1e-3,
      .unfused_host = 0.6,
      .reduced_bytes = 2,
+     .speed = 0.95,
      PRESUMED,
      .origin = WEFT_PLAN_FITTED},
     {.name = "zero-3",
@@ -46,8 +48,10 @@ static const weft_plan_software softwares[] = {
      .reduces_overlap = true,
      .unfused_host = 0.6,
      .reduced_bytes = 2,
+     .speed = 0.8, /* of programs that leave layers to PyTorch; every second product, or layer, is done again there */
+     .selective = 0.5,
      PRESUMED,
-     .origin = WEFT_PLAN_ASSUMED},
+     .origin = WEFT_PLAN_FITTED},
     {.name = ""},
 };
 

@@ -12,7 +12,8 @@ static double edge_time(const weft_plan_view *view, const weft_plan_layout *layo
 {
     int64_t apart = (int64_t)layout->tensor * layout->context * layout->data, node = view->cluster->gpus_per_node;
     int64_t from = stage_rank[s] * apart / node, to = stage_rank[s + 1] * apart / node;
-    double near = view->cell->message_gather + view->cell->message_bytes / (0.6 * view->cluster->gpu.link);
+    double near = view->cell->message_gather + view->cluster->near_message_start +
+                  view->cell->message_bytes / (0.6 * view->cluster->gpu.link);
     return from == to && apart < node ? near : view->far_edge > 0 ? view->far_edge : near;
 }
 
@@ -44,7 +45,8 @@ void weft_plan_stages(const weft_plan_view *view, const weft_plan_layout *layout
         out->update[s] = share * weft_plan_view_optimizer(view, (weft_shard)layout->shard);
         out->gathers[s] = layout->shard == WEFT_SHARD_NONE ? 0 : share * view->gather;
         out->reductions[s] = share * view->reduce * (layout->shard == WEFT_SHARD_NONE ? 2 : 1);
-        if (!software->reduces_overlap) out->gathers[s] = out->reductions[s] = 0;
+        out->sums[s] = layers[s] * cell->layer_sum;
+        if (!software->reduces_overlap) out->gathers[s] = out->reductions[s] = out->sums[s] = 0;
         out->messages[s] = s + 1 < stages && software->messages_overlap ? edge_time(view, layout, stage_rank, s) : 0;
     }
 }

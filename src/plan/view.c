@@ -10,7 +10,7 @@ static double message_time(const weft_plan_view *w, double senders, bool far)
 {
     const weft_plan_cluster *cluster = w->cluster;
     double gather = w->cell->message_gather;
-    if (!far) return gather + w->cell->message_bytes / (0.6 * cluster->gpu.link);
+    if (!far) return gather + cluster->near_message_start + w->cell->message_bytes / (0.6 * cluster->gpu.link);
     return gather + cluster->message_start +
            w->cell->message_bytes * senders / (cluster->nic * cluster->nic_efficiency);
 }
@@ -96,8 +96,21 @@ static void weigh_parameters(weft_plan_view *w, const weft_plan_layout *layout)
     if (in_node > members) in_node = members;
     double bytes = software->reduced_bytes * w->parameters;
     w->reduce = weft_plan_all_reduce(w->cluster, bytes, members, in_node, sharing) / 2 * software->data_reduce;
-    w->gather =
-        weft_plan_all_reduce(w->cluster, 2 * w->parameters, members, in_node, sharing) / 2 * software->data_reduce;
+    w->gather = weft_plan_all_reduce(w->cluster, software->gathered_bytes * w->parameters, members, in_node, sharing) /
+                2 * software->data_reduce * software->gather_times;
+}
+
+/* The ranks of the first and the last stage exchange the gradient of the table that they share: whole, or the share
+ * that each of the workers with the same weights keeps. */
+static void weigh_sums(weft_plan_view *w, const weft_plan_layout *layout)
+{
+    double node = w->cluster->gpus_per_node, apart = (double)layout->tensor * w->D;
+    int32_t together = apart * w->p <= node ? 2 : 1, sharing = (int32_t)weft_plan_less(apart, node);
+    double bytes = w->cluster->software.reduced_bytes * w->cell->embedding_parameters;
+    w->sums = weft_plan_more(w->inner, w->first) * w->cell->layer_sum;
+    if (w->p < 2 || w->turns || !w->model->tied) return;
+    w->tied = weft_plan_all_reduce(w->cluster, bytes, 2, together, sharing);
+    w->tied_share = weft_plan_all_reduce(w->cluster, bytes / w->D, 2, together, sharing);
 }
 
 void weft_plan_view_make(const weft_plan_model *model, const weft_plan_cluster *cluster, const weft_plan_cell *cell,
@@ -118,6 +131,7 @@ void weft_plan_view_make(const weft_plan_model *model, const weft_plan_cluster *
     find_edges(out, layout);
     weigh_ranks(out);
     weigh_parameters(out, layout);
+    weigh_sums(out, layout);
 }
 
 /* In micro-batches of one stage: docs/schedules.md. */

@@ -22,11 +22,13 @@ typedef struct weft_plan_view {
     double worst_layers, worst_forward, worst_backward, worst; /* of the rank that has most to do */
     double others;                                             /* of all other ranks together */
     double others_forward, others_weight;                      /* what of that is forward, gradients of weights */
-    double blocked;         /* what of each pass of a stage is standing still for a message */
-    double edge, far_edge;  /* one message: the mean over the edges of the pipeline, the slowest */
-    double parameters;      /* of one GPU of the rank that has most */
-    double reduce, gather;  /* one reduction of its gradients over the data-parallel workers, one gather */
-    double last_parameters; /* of one GPU of the last rank */
+    double blocked;          /* what of each pass of a stage is standing still for a message */
+    double edge, far_edge;   /* one message: the mean over the edges of the pipeline, the slowest */
+    double parameters;       /* of one GPU of the rank that has most */
+    double reduce, gather;   /* one reduction of its gradients over the data-parallel workers, one gather */
+    double sums;             /* once a step: what its tensor group adds up */
+    double tied, tied_share; /* the exchange of the gradient that first and last stage share: whole, a share of it */
+    double last_parameters;  /* of one GPU of the last rank */
 } weft_plan_view;
 
 static inline double weft_plan_more(double a, double b)
@@ -64,6 +66,9 @@ typedef struct weft_plan_travel {
 weft_plan_travel weft_plan_view_travel(const weft_plan_view *view, weft_plan_kind kind, double rounds,
                                        weft_shard shard);
 
+/* Of that exchange, what a layout with such shards has. */
+double weft_plan_view_tied(const weft_plan_view *view, weft_shard shard);
+
 double weft_plan_view_optimizer(const weft_plan_view *view, weft_shard shard);
 
 /* Bytes of activations and workspace of the first and the last rank. */
@@ -96,7 +101,7 @@ double weft_plan_state_bytes(const weft_plan_software *software, weft_shard shar
 /* Seconds of each stage, (S) each, the caller's: what the simulation of a layout takes as costs. messages: from a stage
  * to the next. Where software reduces gradients after compute, gathers and reductions are 0. */
 typedef struct weft_plan_stage_costs {
-    double *forward, *backward_input, *backward_weight, *update, *gathers, *reductions, *messages;
+    double *forward, *backward_input, *backward_weight, *update, *gathers, *reductions, *sums, *messages;
 } weft_plan_stage_costs;
 void weft_plan_stages(const weft_plan_view *view, const weft_plan_layout *layout, const int32_t *stage_rank,
                       const int32_t *layers, weft_plan_stage_costs *out);

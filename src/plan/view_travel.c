@@ -104,10 +104,14 @@ static double late_weights(const weft_plan_view *w, double group, double pieces)
     return weft_plan_more(0, w->gather / pieces - forward) + weft_plan_more(0, slowest - backward);
 }
 
-weft_plan_travel weft_plan_view_travel(const weft_plan_view *w, weft_plan_kind kind, double rounds, weft_shard shard)
+double weft_plan_view_tied(const weft_plan_view *w, weft_shard shard)
+{
+    return shard == WEFT_SHARD_NONE ? w->tied : w->tied_share;
+}
+
+static weft_plan_travel travel_of_data(const weft_plan_view *w, weft_plan_kind kind, double rounds, weft_shard shard)
 {
     double contention = w->cluster->software.contention;
-    if (w->D < 2) return (weft_plan_travel){0, 0};
     if (shard != WEFT_SHARD_WEIGHTS) {
         double reduce = shard == WEFT_SHARD_NONE ? 2 * w->reduce : w->reduce;
         double exposed = exposed_reduction(w, kind, rounds, reduce);
@@ -127,6 +131,14 @@ weft_plan_travel weft_plan_view_travel(const weft_plan_view *w, weft_plan_kind k
     if (!w->cluster->software.reduces_overlap) exposed = all;
     double share = (exposed + contention * (all - exposed)) / all;
     return (weft_plan_travel){share * reductions, share * gathers};
+}
+
+weft_plan_travel weft_plan_view_travel(const weft_plan_view *w, weft_plan_kind kind, double rounds, weft_shard shard)
+{
+    weft_plan_travel found = {0, 0};
+    if (w->D >= 2) found = travel_of_data(w, kind, rounds, shard);
+    found.gradients += w->sums + weft_plan_view_tied(w, shard);
+    return found;
 }
 
 double weft_plan_view_optimizer(const weft_plan_view *w, weft_shard shard)

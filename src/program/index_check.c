@@ -80,6 +80,9 @@ weft_status weft_index_check(const weft_index *index, weft_error *error)
             FAIL(error, WEFT_INVALID, "rank %d never runs %dUPDATE", program->stage_rank[s], s);
     if (program->clip && index->has[WEFT_UPDATE] && !index->has[WEFT_NORM])
         FAIL(error, WEFT_INVALID, "gradients are to be clipped, but no rank runs NORM");
+    if (program->skip && index->has[WEFT_UPDATE] && !(index->has[WEFT_NORM] && index->has[WEFT_METRICS]))
+        FAIL(error, WEFT_INVALID, "steps are to be skipped, but no rank runs %s",
+             index->has[WEFT_NORM] ? "METRICS" : "NORM");
     return check_collectives(index, error);
 }
 

@@ -14,7 +14,7 @@ typedef struct lowering {
     const weft_schedule *schedule;
     const weft_lower_options *options;
     stage_lanes *stages; /* (S) */
-    bool update, norm, tied;
+    bool update, norm, tied, metrics;
     int32_t *updates;       /* (S) the order of UPDATEs; NULL: there are none */
     weft_shard_plan *plans; /* (P) NULL where workers are alone on their ranks */
     bool count_only;        /* first pass: lanes[].count only; second pass: fill */
@@ -51,7 +51,7 @@ static size_t list_lanes(const lowering *l, weft_lane *out)
     for (int32_t rank = 0; rank < program->ranks; rank++) {
         bool member = rank == program->stage_rank[0] || rank == program->stage_rank[program->stages - 1];
         out[count++] = (weft_lane){.kind = WEFT_PROGRAM_COMPUTE, .rank = rank, .peer = -1, .match = -1};
-        if (l->norm || l->options->metrics || (l->tied && member) || (l->plans && !program->forward_only))
+        if (l->norm || l->metrics || (l->tied && member) || (l->plans && !program->forward_only))
             out[count++] = (weft_lane){.kind = WEFT_PROGRAM_REDUCE, .rank = rank, .peer = -1, .match = -1};
         if (l->plans && program->shard != WEFT_SHARD_NONE)
             out[count++] = (weft_lane){.kind = WEFT_PROGRAM_GATHER, .rank = rank, .peer = -1, .match = -1};
@@ -238,7 +238,7 @@ static void put_end(lowering *l)
         bool member = rank == program->stage_rank[0] || rank == program->stage_rank[program->stages - 1];
         if (l->tied && member) put(l, lane, WEFT_REDUCE_TIED, 0, 0);
         if (l->norm) put(l, lane, WEFT_NORM, 0, 0);
-        if (l->options->metrics) put(l, lane, WEFT_METRICS, 0, 0);
+        if (l->metrics) put(l, lane, WEFT_METRICS, 0, 0);
     }
 }
 
@@ -385,13 +385,15 @@ weft_status weft_lower_lanes(weft_program *program, const weft_schedule *schedul
                   .schedule = schedule,
                   .options = options,
                   .update = train && options->update,
-                  .norm = train && (options->norm || options->clip),
-                  .tied = train && options->tied};
+                  .norm = train && (options->norm || options->clip || options->skip),
+                  .tied = train && options->tied,
+                  .metrics = options->metrics || (train && options->skip)};
     program->ranks = schedule->ranks;
     program->stages = schedule->stages;
     program->microbatches = schedule->microbatches;
     program->forward_only = schedule->forward_only;
     program->clip = train && options->clip;
+    program->skip = train && options->skip;
     program->data = options->data > 1 ? options->data : 1;
     program->tensor = options->tensor > 1 ? options->tensor : 1;
     program->shard = options->data > 1 ? options->shard : WEFT_SHARD_NONE;

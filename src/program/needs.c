@@ -64,7 +64,8 @@ static int reduce_needs(const weft_index *index, int32_t rank, weft_action_kind 
 static int update_needs(const weft_index *index, int32_t rank, int32_t s, uint32_t *out)
 {
     int count = push(gradients_of(index, s), 0, out);
-    if (index->program->clip) count = push(index->once[WEFT_NORM][rank], count, out);
+    weft_action_kind last = index->program->skip ? WEFT_METRICS : WEFT_NORM; /* METRICS needs NORM */
+    if (index->program->clip || index->program->skip) count = push(index->once[last][rank], count, out);
     if (s == 0 || s == index->program->stages - 1) count = push(index->once[WEFT_REDUCE_TIED][rank], count, out);
     return count;
 }

@@ -87,7 +87,7 @@ typedef struct weft_slot_sizes {
 
 typedef struct weft_program {
     int32_t ranks, stages, microbatches;
-    bool forward_only, clip;
+    bool forward_only, clip, skip; /* UPDATE waits for NORM; for METRICS, and so for NORM too */
     int32_t data, tensor; /* widths: every rank of the program is data x tensor workers, which run the same actions.
                              Where data > 1 stages have REDUCE_GRAD, where tensor > 1 REDUCE_TENSOR before it */
     weft_shard shard;
@@ -115,6 +115,7 @@ typedef struct weft_lower_options {
     bool update; /* UPDATE of every stage at the end */
     bool norm;   /* NORM */
     bool clip;   /* UPDATE waits for NORM */
+    bool skip;   /* UPDATE waits for METRICS, which decide whether it does anything */
     bool tied; /* REDUCE_TIED between the rank of stage 0 and the rank of stage S - 1 (one node on one rank if equal) */
     bool metrics; /* METRICS at the end */
     /* data > 1: REDUCE_GRAD once a step and stage, or, with gradient_buffers, whenever a buffer is wanted for another
@@ -131,7 +132,8 @@ typedef struct weft_lower_options {
     const double *stage_cost;        /* (S) time of F relative to each other, NULL for equal: which slots to share */
 } weft_lower_options;
 
-/* Lowers a schedule. Forward programs ignore update, norm, clip and tied; clip implies norm. WEFT_INVALID when the
+/* Lowers a schedule. Forward programs ignore update, norm, clip, skip and tied; clip implies norm, skip norm
+ * and metrics. WEFT_INVALID when the
  * schedule cannot be executed, with the missing or circular actions named. Cost: linear in the actions, times the lanes
  * of a rank for slots. */
 weft_status weft_program_create(const weft_schedule *schedule, const weft_lower_options *options, weft_program **out,

@@ -11,14 +11,32 @@ static void add_rate(weft_json *json, double rate)
         weft_json_null(json, "learning_rate");
 }
 
+static void add_skipped(weft_json *json, const weft_step_record *record)
+{
+    weft_json_truth(json, "skipped", true);
+    weft_json_text(json, "skipped_for", record->skipped == WEFT_SKIPPED_LOSS ? "loss" : "gradient_norm");
+    weft_json_number(json, "limit", record->limit);
+}
+
+static void add_sources(weft_json *json, const weft_step_record *record)
+{
+    weft_json_object(json, "loss_by_source", WEFT_JSON_ROW);
+    for (int32_t s = 0; s < record->source_count; s++)
+        weft_json_number(json, record->sources[s].path, record->sources[s].loss);
+    weft_json_object_end(json);
+}
+
 void weft_report_step_json(const weft_step_record *record, weft_text *out)
 {
     weft_json json = weft_json_begin(out, WEFT_JSON_TIGHT);
     weft_json_object(&json, NULL, WEFT_JSON_ROW);
     weft_json_int(&json, "step", record->step);
     weft_json_number(&json, "loss", record->loss);
+    if (record->adds) weft_json_number(&json, "cross_entropy", record->cross_entropy);
+    if (record->source_count > 0) add_sources(&json, record);
     weft_json_number(&json, "gradient_norm", record->gradient_norm);
     add_rate(&json, record->learning_rate);
+    if (record->skipped) add_skipped(&json, record);
     weft_json_number(&json, "seconds", record->seconds);
     weft_json_number(&json, "tokens_per_second", record->tokens_per_second);
     weft_json_number(&json, "flops_per_second", record->flops_per_second);

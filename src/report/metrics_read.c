@@ -10,7 +10,9 @@ static const char *const names[] = {[WEFT_METRICS_LOSS] = "loss",
                                     [WEFT_METRICS_GRADIENT_NORM] = "gradient_norm",
                                     [WEFT_METRICS_LEARNING_RATE] = "learning_rate",
                                     [WEFT_METRICS_TOKENS_PER_SECOND] = "tokens_per_second",
-                                    [WEFT_METRICS_BITS_PER_BYTE] = "bits_per_byte"};
+                                    [WEFT_METRICS_BITS_PER_BYTE] = "bits_per_byte",
+                                    [WEFT_METRICS_CROSS_ENTROPY] = "cross_entropy",
+                                    [WEFT_METRICS_LOSS_BY_SOURCE] = "loss_by_source"};
 
 static const double most_step = 9e15;
 
@@ -143,8 +145,15 @@ static bool take_member(scan *from, double *out_step, weft_metrics_line *out)
 {
     word key;
     double value;
-    if (!take_string(from, &key) || !take(from, ':') || !take_value(from, DEEPEST, &value)) return false;
+    if (!take_string(from, &key) || !take(from, ':')) return false;
+    skip_blanks(from);
+    const char *begin = from->at;
+    if (!take_value(from, DEEPEST, &value)) return false;
     if (is(&key, "step")) *out_step = value;
+    if (is(&key, names[WEFT_METRICS_LOSS_BY_SOURCE]) && *begin == '{') {
+        out->sources = begin + 1;
+        out->sources_end = from->at - 1;
+    }
     if (is(&key, "evaluation")) out->evaluation = true;
     for (int i = 0; i < WEFT_METRICS_KEYS; i++)
         if (is(&key, names[i])) out->values[i] = value;
@@ -165,5 +174,17 @@ bool weft_metrics_line_read(const char *line, size_t length, weft_metrics_line *
     skip_blanks(&from);
     if (from.at != from.end || !(step >= 1 && step <= most_step) || step != floor(step)) return false;
     out->step = (int64_t)step;
+    return true;
+}
+
+bool weft_metrics_source_next(const weft_metrics_line *line, weft_metrics_source *source)
+{
+    scan from = {source->end ? source->end : line->sources, line->sources_end};
+    word name;
+    if (!line->sources || (source->end && !take(&from, ','))) return false;
+    if (!take_string(&from, &name) || !take(&from, ':') || !take_value(&from, DEEPEST, &source->value)) return false;
+    source->name = name.text;
+    source->length = name.length;
+    source->end = from.at;
     return true;
 }

@@ -23,13 +23,25 @@ static void add_time_left(double seconds, weft_text *out)
         weft_text_add(out, "  %lld:%02lld left", (long long)minutes, (long long)whole % 60);
 }
 
+/* "skipped (loss above 2.345)" */
+static void add_skipped(const weft_step_record *record, weft_text *out)
+{
+    if (!record->skipped) return;
+    weft_text_add(out, "  skipped (%s ", record->skipped == WEFT_SKIPPED_LOSS ? "loss" : "gradient norm");
+    if (isfinite(record->limit))
+        weft_text_add(out, "above %.4g)", record->limit);
+    else
+        weft_text_add(out, "not finite)");
+}
+
 /* The step is padded to the width of the last one, so that lines below each other, or over each other, keep still. */
 void weft_report_progress(const weft_step_record *record, weft_text *out)
 {
     int width = 1;
     for (int64_t rest = record->steps; rest > 9; rest /= 10) width++;
     weft_text_add(out, "step %*lld/%lld  loss %.4f", width, (long long)record->step, (long long)record->steps,
-                  record->loss);
+                  isnan(record->loss) ? (double)NAN : record->loss); /* never "-nan" */
+    add_skipped(record, out);
     add_rate(record->tokens_per_second, out);
     if (record->peak > 0 && isfinite(record->flops_per_second))
         weft_text_add(out, "  %.0f%% of peak", 100 * record->flops_per_second / record->peak);

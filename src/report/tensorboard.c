@@ -1,5 +1,7 @@
 #include "report/tensorboard.h"
 
+#include "base/utf8.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -10,7 +12,7 @@ enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
 enum { EVENT_WALL_TIME = 1, EVENT_STEP = 2, EVENT_FILE_VERSION = 3, EVENT_SUMMARY = 5, EVENT_SESSION_LOG = 7 };
 enum { LOG_STATUS = 1, LOG_START = 1, SUMMARY_VALUE = 1, VALUE_TAG = 1, VALUE_SIMPLE = 2 };
 
-enum { MOST_BYTES = 1024 }; /* of an event: seven values of short tags take less than half of it */
+enum { MOST_BYTES = 8192 }; /* of an event: one of the longest path there is, or some values of short tags */
 
 /* A message as it grows. */
 typedef struct message {
@@ -134,14 +136,34 @@ void weft_tensorboard_begin(double wall_time, int64_t first_step, weft_text *out
     add_record(&start, out);
 }
 
+/* Tags are UTF-8, which paths need not be. */
+static void add_source(double wall_time, int64_t step, const weft_source_loss *source, weft_text *out)
+{
+    weft_text tag;
+    weft_text_init(&tag);
+    weft_text_add(&tag, "train/loss_by_source/");
+    for (const char *at = source->path; *at;) {
+        uint32_t code = 0;
+        int bytes = weft_utf8_next(at, &code);
+        weft_text_add_bytes(&tag, bytes > 0 ? at : "?", bytes > 0 ? (size_t)bytes : 1);
+        at += bytes > 0 ? bytes : 1;
+    }
+    const scalar of = {weft_text_get(&tag), source->loss};
+    if (isfinite(source->loss)) add_scalars(wall_time, step, &of, 1, out);
+    out->failed = out->failed || tag.failed;
+    weft_text_fini(&tag);
+}
+
 void weft_tensorboard_step(double wall_time, const weft_step_record *record, weft_text *out)
 {
     const scalar scalars[] = {{"train/loss", record->loss},
+                              {"train/cross_entropy", record->adds ? record->cross_entropy : NAN},
                               {"train/gradient_norm", record->gradient_norm},
                               {"train/learning_rate", record->learning_rate},
                               {"train/tokens_per_second", record->tokens_per_second},
                               {"train/seconds", record->seconds}};
     add_scalars(wall_time, record->step, scalars, sizeof scalars / sizeof *scalars, out);
+    for (int32_t s = 0; s < record->source_count; s++) add_source(wall_time, record->step, &record->sources[s], out);
 }
 
 void weft_tensorboard_evaluation(double wall_time, const weft_evaluation_record *record, weft_text *out)

@@ -4,10 +4,14 @@
 
 #include <math.h>
 
+int64_t weft_loop_microbatches(const weft_loop *loop)
+{
+    return loop->job->data * loop->job->config->batch.microbatches;
+}
+
 int64_t weft_loop_batch_sequences(const weft_loop *loop)
 {
-    const weft_config *config = loop->job->config;
-    return loop->job->data * config->batch.microbatches * config->batch.sequences;
+    return weft_loop_microbatches(loop) * loop->job->config->batch.sequences;
 }
 
 int64_t weft_loop_sequences(const weft_loop *loop, int64_t step)
@@ -77,6 +81,7 @@ void weft_loop_pose(weft_loop *loop, int64_t step, double learning_rate)
     loop->worker->step = step;
     loop->posed_targets = loop->targets > 0 ? loop->targets : 1; /* masked, a batch may have nothing to learn */
     const weft_config *config = loop->job->config;
+    int64_t updates = step - loop->skip.skipped; /* the moments have seen no others */
     /* The device's betas: with 1 - 0.999 of one precision and 1 - 0.999^step of another the first steps are off. */
     float beta1 = (float)config->optimizer.beta1, beta2 = (float)config->optimizer.beta2;
     loop->worker->host.posed = (weft_step_scalars){.learning_rate = (float)learning_rate,
@@ -84,17 +89,11 @@ void weft_loop_pose(weft_loop *loop, int64_t step, double learning_rate)
                                                    .beta2 = beta2,
                                                    .epsilon = (float)config->optimizer.epsilon,
                                                    .weight_decay = (float)config->optimizer.weight_decay,
-                                                   .correction1 = (float)(1 - pow((double)beta1, (double)step)),
-                                                   .correction2 = (float)(1 - pow((double)beta2, (double)step)),
+                                                   .correction1 = (float)(1 - pow((double)beta1, (double)updates)),
+                                                   .correction2 = (float)(1 - pow((double)beta2, (double)updates)),
                                                    .clip_norm = (float)config->optimizer.clip,
                                                    .clip_factor = 1,
-                                                   .loss_gradient_scale = 1.0f / (float)loop->posed_targets};
-}
-
-double weft_loop_sum_losses(const weft_loop *loop)
-{
-    double sum = 0;
-    for (int64_t m = 0; m < loop->job->data * loop->job->config->batch.microbatches; m++)
-        sum += loop->worker->host.losses[m];
-    return sum;
+                                                   .loss_gradient_scale = 1.0f / (float)loop->posed_targets,
+                                                   .targets = (double)loop->posed_targets};
+    weft_skip_pose(&loop->skip, &loop->worker->host.posed);
 }

@@ -87,7 +87,7 @@ weft_status weft_bind_pass(weft_binder *binder, uint32_t action, weft_instructio
             .gradient_out = weft_bind_slot(binder, weft_program_gradient_out(program, s, m)),
             .work = weft_bind_slot(binder, weft_program_slot(program, WEFT_SLOT_WORK, s, m)),
             .workspace = worker->workspace.kernels,
-            .loss = worker->losses.own + m,
+            .loss = worker->losses.own + m * binder->job->losses,
             .scalars = worker->scalars,
             .accumulate = !of.overwrite,
             .logits = logits_of(worker, m),

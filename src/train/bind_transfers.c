@@ -231,6 +231,11 @@ weft_status weft_bind_metrics(weft_binder *binder, uint32_t action, weft_instruc
     (void)error;
     out->driven = binder->job->workers > 1;
     out->with = "of all ranks";
-    out->metrics = (weft_metrics){worker->losses.own, worker->losses.all, worker->losses.bytes};
+    out->metrics = (weft_metrics){.own = worker->losses.own,
+                                  .all = worker->losses.all,
+                                  .bytes = worker->losses.bytes,
+                                  .count = binder->job->data * binder->job->config->batch.microbatches,
+                                  .stride = binder->job->losses,
+                                  .judged = binder->program->skip ? worker->scalars : NULL};
     return WEFT_OK;
 }

@@ -209,7 +209,7 @@ static weft_status time_passes(calibration *it, weft_error *error)
     bool more = true;
     TRY(run_pass(it, error)); /* the first one makes kernels and touches memory */
     double begin = weft_clock_seconds();
-    for (;;) {
+    while (!it->loop->options->calibrate_together) {
         TRY(goes_on(it, passes, begin, &more, error));
         if (!more) break;
         TRY(run_pass(it, error));

@@ -75,7 +75,8 @@ weft_status weft_crossing_leave(weft_worker *worker, weft_error *error)
 {
     const weft_crossing *host = &worker->host;
     const weft_memory_row *logits = weft_memory_plan_find(&worker->plan, WEFT_ROW_LOGITS, -1);
-    size_t losses = (size_t)(worker->job->data * worker->job->config->batch.microbatches);
+    const weft_job *job = worker->job;
+    size_t losses = (size_t)(job->data * job->config->batch.microbatches * job->losses);
     copy_out(worker, host->scalars_out, worker->scalars, sizeof *host->scalars_out);
     copy_out(worker, host->losses, worker->losses.all, losses * sizeof *host->losses);
     if (logits) copy_out(worker, host->logits, worker->logits, logits->bytes);

@@ -32,8 +32,7 @@ static weft_status run_batch(weft_loop *loop, int64_t batch, double *sum, weft_e
     if (loop->diverged) weft_loop_meet(loop, &found);
     loop->troubled = loop->diverged; /* all ranks have the same losses */
     /* One after the other, whatever makes a batch: the same sum at any width. */
-    int64_t losses = loop->job->data * loop->job->config->batch.microbatches;
-    for (int64_t m = 0; m < losses; m++) *sum += loop->worker->host.losses[m];
+    for (int64_t m = 0; m < weft_loop_microbatches(loop); m++) *sum += weft_loop_losses(loop, m)[0];
     record->tokens += loop->targets;
     record->bytes += loop->bytes;
     return weft_logits_write(loop, batch * weft_loop_batch_sequences(loop), error);

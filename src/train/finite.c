@@ -49,8 +49,8 @@ static weft_status check_losses(const weft_loop *loop, const char *which, weft_e
     const weft_job *job = loop->job;
     int32_t last = job->stage_count - 1;
     int64_t M = job->config->batch.microbatches;
-    for (int64_t i = 0; i < job->data * M; i++) {
-        if (isfinite(loop->worker->host.losses[i])) continue;
+    for (int64_t i = 0; i < weft_loop_microbatches(loop); i++) {
+        if (isfinite(weft_loop_losses(loop, i)[0])) continue;
         weft_fail(error, WEFT_FAILED, "rank %d, step %lld, stage %d, micro-batch %lld: the %s is not finite",
                   weft_world_number(job, (weft_coordinates){job->stages[last].rank, (int32_t)(i / M), 0}),
                   (long long)loop->worker->step, last, (long long)(i % M), which);
@@ -90,6 +90,7 @@ static weft_status report_unclipped(weft_loop *loop, weft_error *error)
 
 static weft_status check(weft_loop *loop, const weft_step_scalars *scalars, weft_error *error)
 {
+    if (loop->skip.z > 0) return WEFT_OK;
     TRY(check_losses(loop, "loss", error));
     if (!scalars->nonfinite) return WEFT_OK;
     return loop->job->config->optimizer.clip > 0 ? weft_loop_diagnose(loop, error) : report_unclipped(loop, error);
@@ -104,4 +105,26 @@ weft_status weft_loop_check_step(weft_loop *loop, const weft_step_scalars *scala
 weft_status weft_loop_check_held_out(const weft_loop *loop, weft_error *error)
 {
     return check_losses(loop, "held-out loss", error);
+}
+
+/* The weights are those from before the row, in the checkpoints too. */
+weft_status weft_loop_check_skipped(const weft_loop *loop, const weft_step_scalars *scalars, weft_error *error)
+{
+    long long step = (long long)loop->worker->step, row = (long long)loop->skip.in_a_row;
+    double limit = 0;
+    if (!scalars->skipped || row < loop->job->config->optimizer.skip_in_a_row) return WEFT_OK;
+    bool of_loss = weft_skip_cause(loop->loss, scalars, &limit) == WEFT_SKIPPED_LOSS;
+    char saved[96] = "there is no checkpoint: start again", figure[64] = "that is not finite";
+    const char *higher = ", or where the data are right a higher optimizer.skip or optimizer.skip_in_a_row";
+    if (loop->saved > 0)
+        snprintf(saved, sizeof saved, "the latest checkpoint is that of step %lld: resume", (long long)loop->saved);
+    if (isfinite(limit))
+        snprintf(figure, sizeof figure, "of %.4g, where %.4g was the most", of_loss ? loop->loss : scalars->norm,
+                 limit);
+    weft_fail(error, WEFT_FAILED,
+              "step %lld: %lld skipped step%s in a row, the last for a %s %s; the weights are those of step %lld; "
+              "%s, with a lower optimizer.learning_rate%s",
+              step, row, row == 1 ? "" : "s", of_loss ? "loss" : "gradient norm", figure, step - row, saved,
+              isfinite(limit) ? higher : "");
+    return weft_loop_known(loop, error);
 }

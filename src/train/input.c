@@ -109,6 +109,10 @@ static void tell_made(const entry *self, const char *path, const char *prefix)
     snprintf(line, sizeof line, "%.160s: %" PRIu64 " documents, %" PRIu64 " tokens, kept in %.240s", path,
              self->made.documents, self->made.tokens, prefix);
     observer->note(observer->context, line);
+    if (self->made.left_out == 0) return;
+    snprintf(line, sizeof line, "%.160s: %" PRIu64 " left out as no text, such as %s (%s)", path, self->made.left_out,
+             self->made.left_example, self->made.left_what);
+    observer->note(observer->context, line);
 }
 
 /* Text becomes the tokens that a cache holds of it. */

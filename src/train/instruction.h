@@ -117,9 +117,11 @@ typedef struct weft_norm_all {
 } weft_norm_all;
 
 typedef struct weft_metrics {
-    const float *own;    /* of this worker */
-    float *all;          /* of all workers; comes out after the program */
-    const size_t *bytes; /* (workers) */
+    const float *own;          /* of this worker */
+    float *all;                /* (count, stride) of all workers; comes out after the program */
+    const size_t *bytes;       /* (workers) */
+    int64_t count, stride;     /* micro-batches of all workers; numbers of each, the first its loss */
+    weft_step_scalars *judged; /* where it is written whether UPDATE does anything; NULL: it does */
 } weft_metrics;
 
 typedef struct weft_instruction {

@@ -106,6 +106,7 @@ typedef struct weft_job {
     const size_t *kept;      /* (S) bytes of a micro-batch from F to its B or W: the stage's input and what F keeps */
     double *input_share;     /* (S) which part of the flops of B are those of I */
     weft_timeline predicted; /* of train, in units of seconds at one flop a second, or by the costs of a rehearsal */
+    int64_t losses;          /* numbers that each micro-batch's loss is told in (weft_stage_losses) */
     double predicted_bubble, predicted_efficiency, step_flops;
 } weft_job;
 

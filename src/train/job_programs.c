@@ -17,6 +17,7 @@ weft_lower_options weft_job_lowering(const weft_job *job, const weft_slot_sizes 
     return (weft_lower_options){.update = true,
                                 .norm = true,
                                 .clip = config->optimizer.clip > 0,
+                                .skip = config->optimizer.skip > 0,
                                 .tied = job->tied && !job->frozen[job->tied_head],
                                 .metrics = true,
                                 .data = job->data,

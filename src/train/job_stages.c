@@ -55,6 +55,15 @@ static weft_status ask_space(weft_job *job, const weft_stage_shape *shape, weft_
     return WEFT_OK;
 }
 
+/* Only training is told more than the cross entropy of all. */
+static weft_stage_loss loss_of(const weft_job *job)
+{
+    const weft_config *config = job->config;
+    if (job->use != WEFT_JOB_TRAINS) return (weft_stage_loss){.by_sequence = false};
+    return (weft_stage_loss){
+        .z = config->loss.z, .smoothing = config->loss.label_smoothing, .by_sequence = config->data.sources.count > 1};
+}
+
 static weft_status fill_stages(weft_job *job, const int32_t *layers, weft_error *error)
 {
     const weft_config *config = job->config;
@@ -75,6 +84,7 @@ static weft_status fill_stages(weft_job *job, const int32_t *layers, weft_error 
                                           .B = config->batch.sequences,
                                           .T = config->batch.tokens,
                                           .recompute = config->recompute == WEFT_CONFIG_RECOMPUTE_FULL,
+                                          .loss = loss_of(job),
                                           .device = job->device,
                                           .options = job->options};
         if (s == 0) TRY(ask_space(job, &stage->train, &space, error));
@@ -86,6 +96,7 @@ static weft_status fill_stages(weft_job *job, const int32_t *layers, weft_error 
         for (int32_t p = stage->parameter_first; p < stage->parameter_first + stage->parameter_count; p++)
             if (!job->parameters[p].tied) stage->elements += job->parameters[p].elements;
     }
+    job->losses = weft_stage_losses(&job->stages[0].train);
     return WEFT_OK;
 }
 

@@ -16,8 +16,10 @@ static weft_status run_step(weft_loop *loop, int64_t step, weft_error *error)
     loop->step_end = weft_clock_seconds();
     weft_step_scalars scalars = *worker->host.scalars_out;
     TRY(weft_loop_check_step(loop, &scalars, error));
-    loop->loss = weft_loop_sum_losses(loop) / (double)loop->posed_targets;
-    return weft_loop_tell_step(loop, step, &scalars, error);
+    weft_loop_sum_losses(loop, step);
+    weft_skip_take(&loop->skip, loop->loss, &scalars);
+    TRY(weft_loop_tell_step(loop, step, &scalars, error));
+    return weft_loop_check_skipped(loop, &scalars, error);
 }
 
 static weft_status time_step(weft_loop *loop, int64_t step, weft_error *error)

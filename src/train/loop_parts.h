@@ -7,6 +7,7 @@
 #define WEFT_TRAIN_LOOP_PARTS_H
 
 #include "train/input.h"
+#include "train/skip.h"
 #include "train/worker.h"
 
 /* What ranks tell each other after every step. */
@@ -50,11 +51,16 @@ typedef struct weft_loop {
     int64_t own_targets, targets; /* of what was read last: of this worker's share, of the whole batch */
     int64_t own_bytes, bytes;     /* of text that these targets stand for; 0: not known */
     int64_t posed_targets;        /* of the batch that the step runs on */
-    double loss;                  /* of the last step */
-    bool stop, troubled;          /* as of the last exchange: any rank wishes it, has met it */
-    weft_error trouble;           /* this rank's first; WEFT_OK: none */
-    bool diverged;                /* it is that the held-out loss is not finite */
-    bool stopped;                 /* before all steps were done, by a wish to stop */
+    bool adds;                    /* more than the cross entropy is trained */
+    double loss, cross_entropy;   /* of the last step, as its record (record.h) */
+    weft_source_loss *sources;    /* of rank 0, where there are several: of the last step */
+    int32_t source_count;
+    int32_t *source_of;  /* (data.sources) which of them each is */
+    weft_skip skip;      /* what the next steps are judged by */
+    bool stop, troubled; /* as of the last exchange: any rank wishes it, has met it */
+    weft_error trouble;  /* this rank's first; WEFT_OK: none */
+    bool diverged;       /* it is that the held-out loss is not finite */
+    bool stopped;        /* before all steps were done, by a wish to stop */
     double loop_begin, step_begin, step_end;
 } weft_loop;
 
@@ -79,6 +85,7 @@ weft_status weft_loop_try(weft_loop *loop, const char *what, weft_clerk_work wor
 weft_status weft_loop_blame(weft_loop *loop, weft_error *error) WEFT_CHECKED;
 
 /* batch.c */
+int64_t weft_loop_microbatches(const weft_loop *loop);    /* of all workers */
 int64_t weft_loop_batch_sequences(const weft_loop *loop); /* of all workers */
 /* Sequences of training data read by the end of a step of this run, or before it. */
 int64_t weft_loop_sequences(const weft_loop *loop, int64_t step);
@@ -91,11 +98,18 @@ weft_status weft_loop_feed(weft_loop *loop, int64_t step, double busy, const cha
                            weft_error *error) WEFT_CHECKED;
 /* Makes the worker ready for the step whose batch was read last: its step scalars. */
 void weft_loop_pose(weft_loop *loop, int64_t step, double learning_rate);
-double weft_loop_sum_losses(const weft_loop *loop); /* of the whole batch */
 
-/* finite.c: whether a program's losses, or what else a step has computed, are numbers; collective. */
+/* losses.c: those of the program that ended last. */
+weft_status weft_loop_prepare_losses(weft_loop *loop, weft_error *error) WEFT_CHECKED; /* memory for them */
+const float *weft_loop_losses(const weft_loop *loop, int64_t microbatch); /* as the head told them (model.h) */
+void weft_loop_sum_losses(weft_loop *loop, int64_t step);                 /* of a step, into the loop */
+
+/* finite.c: whether a program's losses, or what else a step has computed, are numbers; collective. Steps that may be
+ * skipped need not be, but fail when there have been too many in a row. */
 weft_status weft_loop_check_held_out(const weft_loop *loop, weft_error *error) WEFT_CHECKED;
 weft_status weft_loop_check_step(weft_loop *loop, const weft_step_scalars *scalars, weft_error *error) WEFT_CHECKED;
+weft_status weft_loop_check_skipped(const weft_loop *loop, const weft_step_scalars *scalars,
+                                    weft_error *error) WEFT_CHECKED;
 /* Ends rank 0's message of something not finite: which checkpoint is from before it, as far as that is known, and what
  * to try. weights: how many steps are in those that gave it. Returns error->status. */
 weft_status weft_loop_advise(const weft_loop *loop, int64_t weights, weft_error *error);

@@ -1,8 +1,7 @@
 /*
  * This machine as a cluster for the planner: what a layer, the edges, messages, reductions and the update of a model
- * take here, for every tensor width and size of a micro-batch that a plan may ask for. Each is a trial of a job with
- * few layers whose workers all compute at the same time, as in training; what is timed is its calibration
- * (train/calibrate.h).
+ * take here, for every tensor width and size of a micro-batch that a plan may ask for. Each is a trial (train/trial.h) of
+ * a job with few layers whose workers all compute at the same time, as in training.
  *
  * Reads the data of the configuration; writes nothing.  Threads: the caller's, workers are threads of this process.
  */
@@ -19,7 +18,7 @@ typedef struct weft_measuring {
     int32_t workers;           /* of this machine, all at work */
     int64_t batch;             /* sequences of a step: its divisors are sizes of micro-batches */
     /* About how long. Of each width the smallest size is timed in any case; one that half of the time does not suffice
-     * for is scaled by tokens from a smaller one. In the other half all are timed again: the least counts. */
+     * for is scaled by tokens from a smaller one. In the other half all are timed again: the middle counts. */
     double seconds;
     const volatile sig_atomic_t *stop;                          /* or NULL */
     void (*progress)(void *context, int32_t done, int32_t all); /* sizes; or NULL */

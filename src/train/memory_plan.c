@@ -142,7 +142,7 @@ static size_t positions(const owner *it, int32_t u)
 static size_t losses(const owner *it, int32_t u)
 {
     (void)u;
-    return (size_t)it->job->config->batch.microbatches * sizeof(float);
+    return (size_t)(it->job->config->batch.microbatches * it->job->losses) * sizeof(float);
 }
 
 static size_t batch_losses(const owner *it, int32_t u)

@@ -48,8 +48,8 @@ typedef enum weft_row {
     WEFT_ROW_TARGETS,          /* (M, B, T) int32 */
     WEFT_ROW_DOCUMENTS,        /* (M, B, T) int32; none where data.documents is none */
     WEFT_ROW_POSITIONS,        /* (M, B, T) int32; none where they are not reset */
-    WEFT_ROW_LOSSES,           /* (M) float: own */
-    WEFT_ROW_BATCH_LOSSES,     /* (D, M) float: everybody's; none where the host's row serves */
+    WEFT_ROW_LOSSES,           /* (M, numbers of the job's losses) float: own */
+    WEFT_ROW_BATCH_LOSSES,     /* (D, M, numbers): everybody's; none where the host's row serves */
     WEFT_ROW_SCALARS,          /* weft_step_scalars */
     WEFT_ROW_OWN_SUMS,         /* (norm blocks) double */
     WEFT_ROW_ALL_SUMS,         /* the same of all workers, one after the other */

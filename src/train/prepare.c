@@ -74,12 +74,15 @@ weft_status weft_loop_prepare(weft_loop *loop, int32_t rank, weft_error *error)
     TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->controls, &loop->controls, error));
     TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->bubble, &loop->bubble, error));
     TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *loop->answers, &loop->answers, error));
+    TRY(weft_loop_prepare_losses(loop, error));
     if (loop->worker->train) TRY(weft_loop_prepare_timing(loop, error));
+    const weft_checkpoint_state *state = loop->resumed ? weft_checkpoint_get_state(loop->resumed) : NULL;
+    TRY(weft_skip_init(&loop->skip, job->config, state, &loop->arena, error));
     if (loop->resumed) {
         TRY(weft_worker_load(loop->worker, loop->resumed, error));
-        loop->start = loop->saved = weft_checkpoint_get_state(loop->resumed)->step;
-        loop->sequences = weft_checkpoint_get_state(loop->resumed)->sequences;
-        loop->loss = weft_checkpoint_get_state(loop->resumed)->loss;
+        loop->start = loop->saved = state->step;
+        loop->sequences = state->sequences;
+        loop->loss = state->loss;
     } else if (loop->weights) {
         TRY(weft_worker_start(loop->worker, loop->weights, error));
     } else {

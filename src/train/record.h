@@ -4,11 +4,26 @@
 
 #include "program/program.h"
 
+typedef enum weft_skipped { WEFT_NOT_SKIPPED, WEFT_SKIPPED_LOSS, WEFT_SKIPPED_NORM } weft_skipped;
+
+/* Means over target tokens, nats. */
+typedef struct weft_source_loss {
+    const char *path; /* as data.sources has it */
+    double loss;      /* NAN where none of the step's targets is of this source */
+    int64_t targets;
+} weft_source_loss;
+
 typedef struct weft_step_record {
     int64_t step, steps; /* this one, counted from 1; all */
-    double loss;         /* mean over target tokens, nats */
+    double loss;         /* what is trained; mean over target tokens, nats */
+    bool adds;           /* that is more than the cross entropy (loss.z, loss.label_smoothing), which is then: */
+    double cross_entropy;
+    const weft_source_loss *sources; /* of the same loss; one for each path of several data.sources */
+    int32_t source_count;            /* 0: there are none */
     double gradient_norm, learning_rate;
-    double seconds; /* of the step */
+    weft_skipped skipped; /* optimizer.skip: whether, and for which figure, the step has changed nothing */
+    double limit;         /* that figure's, of a step that was skipped; NAN where the figure is not finite */
+    double seconds;       /* of the step */
     double tokens_per_second;
     double flops_per_second, peak; /* model flops by docs/metrics.md; measured peak of all workers, 0 when unknown */
     double seconds_left;

@@ -16,9 +16,16 @@ static const char held_out[] =
 static const struct {
     const char *name, *means; /* means NULL: must not change */
 } compared[] = {
-    {"model.", NULL},     {"run.seed", order},         {"batch.tokens", order},
-    {"batch.", bits},     {"data.held_out", held_out}, {"element", bits},
-    {"optimizer.", bits}, {"parallel.data", bits},     {"parallel.tensor", bits},
+    {"model.", NULL},
+    {"run.seed", order},
+    {"batch.tokens", order},
+    {"batch.", bits},
+    {"data.held_out", held_out},
+    {"element", bits},
+    {"optimizer.", bits},
+    {"loss.", bits},
+    {"parallel.data", bits},
+    {"parallel.tensor", bits},
 };
 
 static bool is_named(const char *key, const char *name)
@@ -27,10 +34,13 @@ static bool is_named(const char *key, const char *name)
     return name[length - 1] == '.' ? strncmp(key, name, length) == 0 : strcmp(key, name) == 0;
 }
 
-/* A share held out is nothing where other files are. */
+/* A share held out is nothing where other files are; when a run ends by its own is no matter of bits. */
 static bool is_idle(const weft_job *job, const char *key)
 {
-    return strcmp(key, "data.held_out") == 0 && *job->config->data.held_out_path;
+    const weft_config *config = job->config;
+    if (strcmp(key, "optimizer.skip_in_a_row") == 0) return true;
+    if (strcmp(key, "optimizer.skip_window") == 0) return config->optimizer.skip == 0;
+    return strcmp(key, "data.held_out") == 0 && *config->data.held_out_path;
 }
 
 /* One line of weft_config_dump. */

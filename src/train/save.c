@@ -68,13 +68,10 @@ static weft_status write_kind(weft_loop *loop, int64_t step, weft_checkpoint_kin
     return status;
 }
 
-static weft_status publish(weft_loop *loop, int64_t step, const save_part *all, weft_error *error)
+static weft_status publish_files(weft_loop *loop, const weft_checkpoint_state *state, const save_part *all,
+                                 weft_error *error)
 {
     const weft_config *config = loop->job->config;
-    weft_checkpoint_state state = {.step = step,
-                                   .sequences = weft_loop_sequences(loop, step),
-                                   .data_fingerprint = loop->fingerprint,
-                                   .loss = loop->loss};
     size_t ranks = (size_t)loop->job->workers;
     weft_checkpoint_file *files = NULL;
     TRY(weft_allocate(ranks * WEFT_CHECKPOINT_KINDS, sizeof *files, &files, error));
@@ -87,10 +84,24 @@ static weft_status publish(weft_loop *loop, int64_t step, const save_part *all, 
     weft_config_dump(config, false, &dump);
     weft_status status = weft_text_check(&dump, error);
     if (status == WEFT_OK)
-        status = weft_checkpoint_publish(config->run.folder, &state, weft_text_get(&dump), files, count,
+        status = weft_checkpoint_publish(config->run.folder, state, weft_text_get(&dump), files, count,
                                          config->checkpoint.keep, error);
     weft_text_fini(&dump);
     weft_free(files);
+    return status;
+}
+
+static weft_status publish(weft_loop *loop, int64_t step, const save_part *all, weft_error *error)
+{
+    weft_checkpoint_state state = {.step = step,
+                                   .sequences = weft_loop_sequences(loop, step),
+                                   .data_fingerprint = loop->fingerprint,
+                                   .loss = loop->loss};
+    double *window = NULL;
+    TRY(weft_allocate(2 * (size_t)loop->skip.window, sizeof *window, &window, error));
+    weft_skip_save(&loop->skip, window, window + loop->skip.window, &state.skips);
+    weft_status status = publish_files(loop, &state, all, error);
+    weft_free(window);
     return status;
 }
 

@@ -18,7 +18,7 @@ static const struct {
     [WEFT_OPERATION_SUM] = {weft_start_sum, weft_poll_sum, weft_sum_awaited},
     [WEFT_OPERATION_SUM_TIED] = {weft_start_tied, weft_poll_tied, NULL},
     [WEFT_OPERATION_NORM] = {weft_start_norm, weft_poll_norm, NULL},
-    [WEFT_OPERATION_METRICS] = {weft_start_metrics, weft_poll_requests, NULL},
+    [WEFT_OPERATION_METRICS] = {weft_start_metrics, weft_poll_metrics, NULL},
 };
 
 weft_status weft_task_start(weft_task *task, weft_error *error)

@@ -52,6 +52,6 @@ weft_task_starter weft_start_tied WEFT_CHECKED;
 weft_task_poller weft_poll_tied WEFT_CHECKED;
 /* ends.c: what all workers do together at the end of a program. */
 weft_task_starter weft_start_norm WEFT_CHECKED, weft_start_metrics WEFT_CHECKED;
-weft_task_poller weft_poll_norm WEFT_CHECKED;
+weft_task_poller weft_poll_norm WEFT_CHECKED, weft_poll_metrics WEFT_CHECKED;
 
 #endif

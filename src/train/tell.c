@@ -72,6 +72,10 @@ weft_status weft_loop_tell_step(weft_loop *loop, int64_t number, const weft_step
     weft_step_record record = {.step = number,
                                .steps = loop->steps,
                                .loss = loop->loss,
+                               .adds = loop->adds,
+                               .cross_entropy = loop->cross_entropy,
+                               .sources = loop->sources,
+                               .source_count = loop->source_count,
                                .gradient_norm = scalars->norm,
                                .learning_rate = scalars->learning_rate,
                                .seconds = seconds,
@@ -81,6 +85,7 @@ weft_status weft_loop_tell_step(weft_loop *loop, int64_t number, const weft_step
                                .seconds_left = mean_seconds * (double)(loop->steps - number),
                                .ranks = job->workers,
                                .bubble = loop->bubble};
+    record.skipped = weft_skip_cause(loop->loss, scalars, &record.limit);
     telling it = {loop, &record};
     return weft_loop_try(loop, "the record of the step", step, &it, error);
 }

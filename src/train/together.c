@@ -1,6 +1,9 @@
 /* What all ranks find out together between programs: a wish to stop, and what any of them has met. */
+#include "base/clock.h"
 #include "train/loop_parts.h"
 #include "train/waiting.h"
+
+enum { LEAST_STEPS = 3 }; /* of a trial: the first makes kernels and touches memory */
 
 weft_status weft_loop_known(const weft_loop *loop, weft_error *error)
 {
@@ -8,12 +11,20 @@ weft_status weft_loop_known(const weft_loop *loop, weft_error *error)
     return error->status;
 }
 
+static bool wants_end(const weft_loop *loop)
+{
+    const weft_train_options *options = loop->options;
+    if (options->stop && *options->stop) return true;
+    if (!(options->trial_seconds > 0) || loop->worker->step < LEAST_STEPS) return false;
+    return weft_clock_seconds() - loop->loop_begin > options->trial_seconds;
+}
+
 weft_status weft_loop_exchange(weft_loop *loop, double busy, const char *what, weft_error *error)
 {
     const weft_job *job = loop->job;
     weft_error found;
     if (weft_data_poll(loop->data, &found) != WEFT_OK) weft_loop_meet(loop, &found);
-    weft_control own = {.stop = loop->options->stop && *loop->options->stop,
+    weft_control own = {.stop = wants_end(loop),
                         .trouble = loop->trouble.status != WEFT_OK,
                         .targets = loop->own_targets,
                         .bytes = loop->own_bytes,

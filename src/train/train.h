@@ -50,10 +50,13 @@ typedef struct weft_train_options {
     bool resume;                       /* go on from the latest checkpoint of run.folder, or start when there is none */
     const volatile sig_atomic_t *stop; /* non-zero: finish the step, write a checkpoint, return WEFT_OK; may be NULL */
     double peak_seconds;      /* for how long the device's best matrix product is measured at the start; 0: not */
+    bool calibrate_together;  /* of that only what several workers do together */
     double calibrate_seconds; /* for how long the parts of a step are timed alone, before the first; 0: not */
     /* Above 0 the run is a trial of so many steps from the start, for what they take: run.folder is neither read nor
      * written, nothing is saved or evaluated. 0: the whole run. */
     int64_t trial_steps;
+    double
+        trial_seconds; /* a trial ends early when its steps have taken so long, but not before some; 0: it does not */
     /* For tests: every message and gather is held back for a random time of up to so many seconds, a function of the
      * seed (weft_delay_transport_create); 0: none. It may change nothing but time. */
     double delay_longest;

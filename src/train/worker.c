@@ -126,7 +126,7 @@ static void count_collectives(weft_worker *worker)
                 worker->sums.bytes[w] += (size_t)(blocks.to - blocks.from) * sizeof(double);
         }
         if (at.rank == job->stages[job->stage_count - 1].rank && at.tensor == 0)
-            worker->losses.bytes[w] = (size_t)job->config->batch.microbatches * sizeof(float);
+            worker->losses.bytes[w] = (size_t)(job->config->batch.microbatches * job->losses) * sizeof(float);
     }
 }
 

@@ -43,10 +43,10 @@ typedef struct weft_workspace {
     void *tied_piece; /* one piece of the other side's shared gradient */
 } weft_workspace;
 
-/* Of the micro-batches. */
+/* Of the micro-batches, each in as many numbers as the job says (weft_stage_losses). */
 typedef struct weft_losses {
-    float *own;    /* (M) written by the last stage */
-    float *all;    /* (data, M) after METRICS, from where they come out */
+    float *own;    /* (M, numbers) written by the last stage */
+    float *all;    /* (data, M, numbers) after METRICS, from where they come out */
     size_t *bytes; /* (workers) what each gives in METRICS */
 } weft_losses;
 
@@ -92,7 +92,7 @@ typedef struct weft_crossing {
     int filled;                       /* the one that was written last */
     weft_step_scalars posed;          /* for the next program */
     weft_step_scalars *scalars_in, *scalars_out;
-    float *losses;                        /* (data, M) of the last program */
+    float *losses;                        /* (data, M, numbers) of the last program */
     void *logits;                         /* as the device's, of the last program */
     unsigned char *staging[WEFT_STAGING]; /* (WEFT_STAGING_BYTES) for what is saved; NULL where the host reaches it */
 } weft_crossing;

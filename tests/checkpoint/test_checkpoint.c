@@ -127,6 +127,71 @@ static void test_any_configuration_text(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) check_config(texts[i]);
 }
 
+/* What steps to come are compared with, bit for bit; of a run that skips none the manifest says nothing. */
+static void test_skipped_steps(void **state)
+{
+    (void)state;
+    static const double losses[] = {1.0 / 3, 2.5, 1e-300}, norms[] = {0, 1e300, 0.1};
+    const weft_checkpoint_skips wanted[] = {
+        {0},
+        {.skipped = 4, .in_a_row = 2},
+        {.count = 3, .losses = losses, .norms = norms},
+        {.skipped = 6, .in_a_row = 1, .count = 3, .losses = losses, .norms = norms}};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        weft_checkpoint_state saved = {.step = 9, .sequences = 9, .skips = wanted[i]};
+        weft_manifest manifest;
+        weft_error error;
+        weft_text text;
+        weft_text_init(&text);
+        weft_manifest_print(&saved, "a: 1\n", NULL, 0, &text);
+        assert_int_equal(strstr(weft_text_get(&text), "skip") == NULL, i == 0);
+        if (weft_manifest_parse(&manifest, weft_text_get(&text), text.length, "memory", &error) != WEFT_OK)
+            fail_msg("%s\n%s", error.text, weft_text_get(&text));
+        const weft_checkpoint_skips *got = &manifest.state.skips;
+        assert_int_equal(got->skipped, wanted[i].skipped);
+        assert_int_equal(got->in_a_row, wanted[i].in_a_row);
+        assert_int_equal(got->count, wanted[i].count);
+        for (int64_t k = 0; k < got->count; k++) assert_true(got->losses[k] == losses[k] && got->norms[k] == norms[k]);
+        weft_manifest_fini(&manifest);
+        weft_text_fini(&text);
+    }
+}
+
+/* Checkpoints of the same tensors are not the same where the next steps would not be; whether one run skips steps is
+ * no matter of tensors. */
+static void test_compared_skips(void **state)
+{
+    (void)state;
+    static const double first[] = {1, 2}, second[] = {1, 3};
+    const weft_checkpoint_skips kinds[] = {{.count = 2, .losses = first, .norms = first},
+                                           {.count = 2, .losses = second, .norms = first},
+                                           {.count = 2, .losses = first, .norms = second},
+                                           {.count = 1, .losses = first, .norms = first},
+                                           {.skipped = 1, .count = 2, .losses = first, .norms = first},
+                                           {.skipped = 1, .in_a_row = 1, .count = 2, .losses = first, .norms = first},
+                                           {0}};
+    enum { KINDS = sizeof kinds / sizeof *kinds };
+    char paths[KINDS][256];
+    for (int i = 0; i < KINDS; i++) {
+        weft_checkpoint_state saved = {.step = 9, .sequences = 9, .skips = kinds[i]};
+        weft_error error;
+        snprintf(paths[i], sizeof paths[i], "%s-%d", model.folder, i);
+        assert_int_equal(weft_checkpoint_begin(paths[i], 9, &error), WEFT_OK);
+        assert_int_equal(weft_checkpoint_publish(paths[i], &saved, "a: 1\n", NULL, 0, 0, &error), WEFT_OK);
+    }
+    for (int i = 0; i < KINDS; i++) {
+        bool same = false;
+        weft_text text;
+        weft_error error;
+        weft_text_init(&text);
+        assert_int_equal(weft_checkpoint_compare(paths[0], paths[i], &same, &text, &error), WEFT_OK);
+        assert_int_equal(same, i == 0 || i == KINDS - 1);
+        weft_text_fini(&text);
+    }
+    weft_error error;
+    for (int i = 0; i < KINDS; i++) assert_int_equal(weft_folder_remove(paths[i], &error), WEFT_OK);
+}
+
 static void test_configuration_that_yaml_cannot_keep(void **state)
 {
     (void)state;
@@ -412,6 +477,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_path_of_the_latest, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reading_what_is_not_there, setup, teardown),
         cmocka_unit_test(test_any_configuration_text),
+        cmocka_unit_test(test_skipped_steps),
+        cmocka_unit_test_setup_teardown(test_compared_skips, setup, teardown),
         cmocka_unit_test_setup_teardown(test_configuration_that_yaml_cannot_keep, setup, teardown),
         cmocka_unit_test_setup_teardown(test_loss_that_is_no_number, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keep, setup, teardown),

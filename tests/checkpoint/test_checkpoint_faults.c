@@ -234,6 +234,9 @@ static void test_wrong_names(void **state)
     "format: weft-checkpoint\nversion: 2\nstep: " step "\nsequences: " sequences                                       \
     "\nloss: 1\ndata_fingerprint: 0x0000000000000001\nconfig: a\n"
 
+#define SKIP(skipped, row, losses, norms)                                                                              \
+    "skip:\n  skipped: " skipped "\n  in_a_row: " row "\n  losses: " losses "\n  norms: " norms "\n"
+
 static const struct {
     const char *text, *words;
 } manifests[] = {
@@ -255,6 +258,18 @@ static const struct {
     {HEAD "config: a\nfiles:\n" A_FILE("weights-00001-of-00001.safetensors")
          A_FILE("moment1-00001-of-00002.safetensors"),
      "another file says another number of ranks"},
+    {HEAD2("2", "2") "skip: 3\n", "a map of keys is expected"},
+    {HEAD2("2", "2") SKIP("0", "0", "1", "[]"), "a list of numbers is expected"},
+    {HEAD2("2", "2") SKIP("0", "0", "[1, .nan]", "[]"), "a finite number is expected"},
+    {HEAD2("2", "2") SKIP("0", "0", "[[1]]", "[]"), "a finite number is expected"},
+    {HEAD2("2", "2") SKIP("0", "0", "[1, 2]", "[1]"), "there are not as many losses as norms"},
+    {HEAD2("2", "2") SKIP("-1", "0", "[]", "[]"), "at least 0"},
+    {HEAD2("2", "2") SKIP("1", "0", "[1, 2]", "[1, 2]") "files: []\n",
+     "of 2 steps 1 cannot have been skipped, 0 in a row, and 2 not"},
+    {HEAD2("2", "2") SKIP("3", "0", "[]", "[]") "files: []\n", "of 2 steps 3 cannot have been skipped"},
+    {HEAD2("2", "2") SKIP("1", "2", "[]", "[]") "files: []\n", "1 cannot have been skipped, 2 in a row"},
+    {HEAD2("2", "2") "skip:\n  skipped: 1\n  in_a_row: 1\n  losses: []\n", "norms is missing"},
+    {HEAD2("2", "2") "skip:\n  skip: 1\n", "this key is not known"},
     {"format: weft-checkpoint\nsteps: 2\n", ":2:1: this key is not known"},
     {HEAD "step: 3\n", ":6:1: this key was given before"},
     {HEAD "config: a\n", "files is missing"},

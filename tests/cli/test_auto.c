@@ -37,7 +37,7 @@ static void make_machine(uint64_t *seed, weft_plan_layer_time *times, weft_plan_
     for (int32_t i = 0; i < 4; i++) {
         int32_t tensor = 1 << i % 2, size = 1 << i / 2;
         double one = 1e-4 * (double)(1 + draw(seed, 9)) * size;
-        times[i] = (weft_plan_layer_time){32, tensor, size, one, 2 * one, 1e-6, 1e-6, one, one, false};
+        times[i] = (weft_plan_layer_time){32, tensor, size, one, 2 * one, 1e-6, 1e-6, one, one, 0, false};
     }
     out->measured = times;
     out->measured_count = 4;
@@ -212,9 +212,39 @@ static void test_again_takes_time(void **state)
     assert_true(fabs(step[1] - step[0] - 8 * 6 * times[0].forward) < 1e-9);
 }
 
+/* Without a pipeline weft reduces all gradients after the last pass, and gathers weights that it divides once: nothing
+ * of it is hidden. */
+static void test_alone_nothing_is_hidden(void **state)
+{
+    (void)state;
+    static const char *const shards[] = {"none", "weights"};
+    uint64_t seed = 5;
+    weft_plan_layer_time times[4];
+    weft_plan_cluster machine;
+    double step[2], moved = 0;
+    make_machine(&seed, times, &machine);
+    for (int i = 0; i < 2; i++) {
+        weft_config config;
+        words w = {.count = 0};
+        add(&w, "parallel.workers=2");
+        add(&w, "parallel.data=2");
+        add(&w, "batch.microbatches=4");
+        add(&w, "batch.sequences=1");
+        add(&w, "parallel.shard=%s", shards[i]);
+        assert_int_equal(choose(&w, &machine, &config, &step[i]), WEFT_OK);
+        assert_int_equal(config.batch.microbatches, 4);
+        weft_config_fini(&config);
+    }
+    double passes = 4 * (3 * times[0].forward * 6 + 2 * times[0].forward + 2e-6);
+    moved = step[0] - passes - machine.software.step;
+    assert_true(moved > 0 && step[0] > passes);
+    assert_true(fabs(step[1] - step[0]) < 0.5 * moved); /* one gather and half a sum, not one a micro-batch */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_choices), cmocka_unit_test(test_who_wins),
-                                       cmocka_unit_test(test_again_takes_time)};
+                                       cmocka_unit_test(test_again_takes_time),
+                                       cmocka_unit_test(test_alone_nothing_is_hidden)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

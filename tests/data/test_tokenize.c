@@ -296,6 +296,39 @@ static void test_packed(void **state)
     weft_text_fini(&lines);
 }
 
+/* Pictures, programs and what has zero bytes, packed or not; but not what is named, and not other bytes of texts. */
+static void test_left_out(void **state)
+{
+    (void)state;
+    static const char zero[] = "warp\0weft", png[] = "\x89PNG\r\n\x1a\n", latin[] = "caf\xe9 au lait\n";
+    char *const program = calloc(1, 5000);
+    memcpy(program, "\177ELF", 4);
+    test_make_folder("mixed");
+    test_make_folder("mixed/deep");
+    test_put("mixed/a.txt", "the warp\n", 9);
+    test_put("mixed/b.txt", zero, sizeof zero);
+    test_put("mixed/c.png", png, sizeof png);
+    test_put("mixed/d.txt", latin, sizeof latin - 1);
+    test_put("mixed/deep/e", program, 5000);
+    gzFile packed = gzopen(test_path("mixed/f.gz"), "wb");
+    assert_int_equal(gzwrite(packed, program, 5000), 5000);
+    gzclose(packed);
+    test_put("mixed/g.txt", "", 0);
+    free(program);
+    const char *folder[] = {test_path("mixed")}, *texts[] = {test_path("mixed/a.txt"), test_path("mixed/d.txt")};
+    weft_tokenize_totals totals = tokenizing_run(tokenizing_options(folder, 1, "mixed-left"));
+    assert_int_equal(totals.left_out, 4);
+    assert_string_equal(totals.left_example, test_path("mixed/b.txt"));
+    assert_string_equal(totals.left_what, "binary, not text");
+    totals = tokenizing_run(tokenizing_options(texts, 2, "mixed-named"));
+    assert_int_equal(totals.left_out, 0);
+    tokenizing_expect_same("mixed-left", "mixed-named", ".bin");
+    tokenizing_expect_same("mixed-left", "mixed-named", ".idx");
+    const char *named[] = {test_path("mixed/b.txt")}, *deep[] = {test_path("mixed/deep")};
+    assert_int_equal(tokenizing_run(tokenizing_options(named, 1, "mixed-zero")).documents, 1);
+    tokenizing_refuse(tokenizing_options(deep, 1, "mixed-none"), "mixed/deep/e is a program");
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -327,8 +360,9 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms), cmocka_unit_test(test_begin),  cmocka_unit_test(test_fill_in_the_middle),
-        cmocka_unit_test(test_chat),  cmocka_unit_test(test_packed), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_forms),   cmocka_unit_test(test_begin),  cmocka_unit_test(test_fill_in_the_middle),
+        cmocka_unit_test(test_chat),    cmocka_unit_test(test_packed), cmocka_unit_test(test_left_out),
+        cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, tokenizing_set_up, tokenizing_tear_down);
 }

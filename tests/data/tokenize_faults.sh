@@ -1,5 +1,6 @@
 #!/bin/sh
-# tokenize_faults.sh WEFT TOKENIZER KILLS: weft tokenize on a full disk, and killed at random moments. A full disk is one
+# tokenize_faults.sh WEFT TOKENIZER KILLS: weft tokenize on a full disk, killed at random moments, and told to stop while a
+# pipe gives nothing. A full disk is one
 # line and status 1; whatever ended it, the same command goes on and ends with the bytes that it has undisturbed, and
 # until then nothing that is not complete has its final name.
 set -u
@@ -12,6 +13,30 @@ die() {
     [ ! -f "$work/log" ] || cat "$work/log" >&2
     exit 1
 }
+
+# A pipe that somebody holds open and writes nothing to: one signal is enough, whether a document has begun or not. The lock
+# is there once signals are caught.
+mkfifo "$work/pipe"
+exec 9<> "$work/pipe"
+for text in '' 'the warp and the weft '; do
+    "$weft" tokenize --tokenizer "$tokenizer" --no-end-of-text --out "$work/piped" - < "$work/pipe" > "$work/log" 2>&1 9>&- &
+    process=$! waited=0
+    while [ ! -e "$work/piped.lock.part" ]; do
+        waited=$((waited + 1))
+        [ $waited -lt 600 ] || die "does not begin"
+        sleep 0.1
+    done
+    printf '%s' "$text" >&9
+    sleep 0.3
+    kill -TERM $process
+    wait $process
+    status=$?
+    [ $status = 1 ] || die "told to stop in front of a silent pipe: status $status"
+    grep -q '^stopped: the same command goes on behind 0 documents$' "$work/log" || die "a silent pipe: other words"
+    [ -z "$(find "$work" -name 'piped.*')" ] || die "a silent pipe: something is left: $(ls "$work")"
+done
+exec 9>&-
+echo "ok: told to stop in front of a silent pipe"
 
 # 128 MB of lines in two files: two places to go on from, the first in the middle of a file that is one document.
 awk 'BEGIN { split("warp weft loom thread shuttle crosses the and over under", w, " "); s = 12345

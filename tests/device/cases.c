@@ -171,33 +171,44 @@ const operation_case operation_cases[] = {
     {"sum_fp32", {5003, 5, 0}, ALL},
     {"sum_fp32", {70001, 9, 8}, ALL},
 
-    /* N, V */
+    /* N, V, rows of a sequence, cross entropy besides, z in 1e-4, smoothing in 1e-3 */
     {"cross_entropy", {1, 1}, ALL},
     {"cross_entropy", {3, 5}, ALL},
     {"cross_entropy", {17, 130}, ALL},
     {"cross_entropy", {67, 1003}, ALL},
+    {"cross_entropy", {12, 5, 4, 0, 0, 0}, ALL},
+    {"cross_entropy", {68, 1003, 17, 1, 100, 100}, ALL},
+    {"cross_entropy", {17, 130, 1, 1, 0, 1000}, ALL},
     {"cross_entropy_gradient", {1, 1}, VALUES | BITS},
     {"cross_entropy_gradient", {3, 5}, ALL},
     {"cross_entropy_gradient", {17, 130}, ALL},
     {"cross_entropy_gradient", {67, 1003}, VALUES | BITS},
+    {"cross_entropy_gradient", {17, 130, 0, 0, 500, 0}, ALL},
+    {"cross_entropy_gradient", {17, 130, 0, 0, 0, 100}, ALL},
+    {"cross_entropy_gradient", {3, 5, 0, 0, 500, 1000}, ALL},
+    {"cross_entropy_gradient", {68, 1003, 4, 1, 10, 100}, VALUES | BITS},
 
-    /* N, V, first, parts */
+    /* N, V, first, parts, then as above */
     {"loss_part", {1, 1, 0}, ALL},
     {"loss_part", {17, 130, 0}, ALL},
     {"loss_part", {17, 130, 70}, ALL},
     {"loss_part", {67, 1003, 500}, ALL},
+    {"loss_part", {67, 1003, 500, 2, 0, 0, 10, 100}, ALL},
     {"loss_finish", {1, 1, 0, 1}, ALL},
     {"loss_finish", {17, 130, 70, 3}, ALL},
     {"loss_finish_gradient", {1, 1, 0, 1}, VALUES | BITS},
     {"loss_finish_gradient", {17, 130, 0, 1}, ALL},
     {"loss_finish_gradient", {17, 130, 70, 3}, ALL},
     {"loss_finish_gradient", {67, 1003, 500, 2}, VALUES | BITS},
+    {"loss_finish_gradient", {68, 1003, 500, 2, 17, 1, 500, 100}, VALUES | BITS},
 
     /* blocks */
     {"place_sums", {1}, ALL},
     {"place_sums", {1003}, ALL},
     {"norm_finish", {1}, ALL},
     {"norm_finish", {17}, ALL},
+    {"judge", {1, 1}, ALL},
+    {"judge", {13, 5}, ALL},
 
     /* count, with decay, with storage */
     {"adamw", {1, 1, 1}, ALL},

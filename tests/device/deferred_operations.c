@@ -97,18 +97,17 @@ OPERATION(round, (ON, int64_t count, const float *from, void *to),
           (.numbers = {count}, .operands = {from, to}),
           (reference, NULL, NUMBER(0), AT(0), AT(1)))
 
-OPERATION(cross_entropy, (ON, int64_t N, int64_t V, void *logits, const int32_t *targets, const weft_step_scalars *scalars, bool gradient,
-                          float *loss),
-          (.numbers = {N, V, gradient}, .operands = {logits, targets, scalars, loss}),
-          (reference, NULL, NUMBER(0), NUMBER(1), AT(0), AT(1), AT(2), NUMBER(2), AT(3)))
-OPERATION(loss_part, (ON, int64_t N, int64_t V, int32_t first, const void *logits, const int32_t *targets, float *stats),
-          (.numbers = {N, V, first}, .operands = {logits, targets, stats}),
-          (reference, NULL, NUMBER(0), NUMBER(1), (int32_t)NUMBER(2), AT(0), AT(1), AT(2)))
-OPERATION(loss_finish, (ON, int64_t N, int64_t V, int32_t first, int32_t parts, void *logits, const int32_t *targets,
-                        const float *stats, const weft_step_scalars *scalars, bool gradient, float *loss),
-          (.numbers = {N, V, first, parts, gradient}, .operands = {logits, targets, stats, scalars, loss}),
-          (reference, NULL, NUMBER(0), NUMBER(1), (int32_t)NUMBER(2), (int32_t)NUMBER(3), AT(0), AT(1), AT(2),
-           AT(3), NUMBER(4), AT(4)))
+OPERATION(cross_entropy, (ON, const weft_loss *loss, void *logits, const int32_t *targets, const weft_step_scalars *scalars, bool gradient,
+                          float *out),
+          (.shape.loss = *loss, .numbers = {gradient}, .operands = {logits, targets, scalars, out}),
+          (reference, NULL, &item->shape.loss, AT(0), AT(1), AT(2), NUMBER(0), AT(3)))
+OPERATION(loss_part, (ON, const weft_loss *loss, const void *logits, const int32_t *targets, float *stats),
+          (.shape.loss = *loss, .operands = {logits, targets, stats}),
+          (reference, NULL, &item->shape.loss, AT(0), AT(1), AT(2)))
+OPERATION(loss_finish, (ON, const weft_loss *loss, void *logits, const int32_t *targets, const float *stats,
+                        const weft_step_scalars *scalars, bool gradient, float *out),
+          (.shape.loss = *loss, .numbers = {gradient}, .operands = {logits, targets, stats, scalars, out}),
+          (reference, NULL, &item->shape.loss, AT(0), AT(1), AT(2), AT(3), NUMBER(0), AT(4)))
 
 OPERATION(square_sums, (ON, int64_t count, const float *gradient, double *sums),
           (.numbers = {count}, .operands = {gradient, sums}),
@@ -119,6 +118,9 @@ OPERATION(place_sums, (ON, int64_t blocks, const int32_t *index, const double *f
 OPERATION(norm_finish, (ON, int64_t blocks, const double *sums, weft_step_scalars *scalars),
           (.numbers = {blocks}, .operands = {sums, scalars}),
           (reference, NULL, NUMBER(0), AT(0), AT(1)))
+OPERATION(judge, (ON, int64_t count, int64_t stride, const float *losses, weft_step_scalars *scalars),
+          (.numbers = {count, stride}, .operands = {losses, scalars}),
+          (reference, NULL, NUMBER(0), NUMBER(1), AT(0), AT(1)))
 OPERATION(adamw, (ON, int64_t count, const weft_step_scalars *scalars, bool decay, const float *gradient, float *weight,
                   float *moment1, float *moment2, void *storage),
           (.numbers = {count, decay}, .operands = {scalars, gradient, weight, moment1, moment2, storage}),
@@ -188,5 +190,6 @@ const weft_device_operations deferred_operations = {
     .square_sums = defer_square_sums,
     .place_sums = defer_place_sums,
     .norm_finish = defer_norm_finish,
+    .judge = defer_judge,
     .adamw = defer_adamw,
 };

@@ -44,6 +44,7 @@ typedef struct deferred_item {
         weft_norm norm;
         weft_activation activation;
         weft_rotary rotary;
+        weft_loss loss;
     } shape;
     int64_t numbers[DEFERRED_NUMBERS];
     const void *operands[DEFERRED_OPERANDS];

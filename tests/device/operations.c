@@ -423,6 +423,19 @@ static void norm_finish(weft_device *device, const int64_t *z, void **p, bool ac
     device->operations->norm_finish(device, NULL, z[0], p[0], p[1]);
 }
 
+/* judge: losses, stride */
+static int judge_operands(const int64_t *z, test_operand *out)
+{
+    DESCRIBE({"losses", IN, FLOAT, z[0] * z[1], POSITIVE, 0}, {"scalars", IN_OUT, SCALARS, 1, NORMAL, 0});
+}
+
+static void judge(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
+{
+    (void)accumulate;
+    (void)workspace;
+    device->operations->judge(device, NULL, z[0], z[1], p[0], p[1]);
+}
+
 /* adamw: count, with decay, with storage */
 static int adamw_operands(const int64_t *z, test_operand *out)
 {
@@ -438,18 +451,33 @@ static void adamw(weft_device *device, const int64_t *z, void **p, bool accumula
     device->operations->adamw(device, NULL, z[0], p[0], z[1] != 0, p[1], p[2], p[3], p[4], p[5]);
 }
 
-/* cross entropy: N, V */
+/* cross entropy: N, V, then what is trained and told: rows of a sequence, whether the cross entropy is told besides, z
+ * in 1e-4, smoothing in 1e-3 */
+static weft_loss loss_of(const int64_t *z, const int64_t *told)
+{
+    return (weft_loss){.rows = z[0],
+                       .width = z[1],
+                       .vocabulary = z[1],
+                       .parts = 1,
+                       .sequence = told[0],
+                       .plain = told[1] != 0,
+                       .z = 1e-4 * (double)told[2],
+                       .smoothing = 1e-3 * (double)told[3]};
+}
+
 static int cross_entropy_operands(const int64_t *z, test_operand *out)
 {
+    const weft_loss loss = loss_of(z, z + 2);
     DESCRIBE({"logits", IN, STORAGE, z[0] * z[1], NORMAL, 0}, {"targets", IN, INTEGER, z[0], TARGETS, z[1]},
-             {"out", OUT, FLOAT, 1, NORMAL, 0}, {"scalars", IN, SCALARS, 1, NORMAL, 0});
+             {"out", OUT, FLOAT, weft_loss_numbers(&loss), NORMAL, 0}, {"scalars", IN, SCALARS, 1, NORMAL, 0});
 }
 
 static void cross_entropy(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
 {
+    const weft_loss loss = loss_of(z, z + 2);
     (void)accumulate;
     (void)workspace;
-    device->operations->cross_entropy(device, NULL, z[0], z[1], p[0], p[1], NULL, false, p[2]);
+    device->operations->cross_entropy(device, NULL, &loss, p[0], p[1], NULL, false, p[2]);
 }
 
 static int cross_entropy_gradient_operands(const int64_t *z, test_operand *out)
@@ -461,38 +489,51 @@ static int cross_entropy_gradient_operands(const int64_t *z, test_operand *out)
 
 static void cross_entropy_gradient(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
 {
+    const weft_loss loss = loss_of(z, z + 2);
     (void)accumulate;
     (void)workspace;
-    device->operations->cross_entropy(device, NULL, z[0], z[1], p[0], p[1], p[3], true, p[2]);
+    device->operations->cross_entropy(device, NULL, &loss, p[0], p[1], p[3], true, p[2]);
 }
 
-/* loss of a slice: N, V, first, parts; as many tokens lie behind the slice as before it */
+/* loss of a slice: N, V, first, parts, then as of the whole; as many tokens lie behind the slice as before it */
+static weft_loss slice_of(const int64_t *z)
+{
+    weft_loss loss = loss_of(z, z + 4);
+    loss.first = (int32_t)z[2];
+    loss.parts = (int32_t)z[3];
+    loss.vocabulary = z[1] + 2 * z[2];
+    return loss;
+}
+
 static int loss_part_operands(const int64_t *z, test_operand *out)
 {
-    DESCRIBE({"logits", IN, STORAGE, z[0] * z[1], NORMAL, 0}, {"targets", IN, INTEGER, z[0], TARGETS, z[1] + 2 * z[2]},
-             {"stats", OUT, FLOAT, 3 * z[0], NORMAL, 0});
+    const weft_loss loss = slice_of(z);
+    DESCRIBE({"logits", IN, STORAGE, z[0] * z[1], NORMAL, 0}, {"targets", IN, INTEGER, z[0], TARGETS, loss.vocabulary},
+             {"stats", OUT, FLOAT, weft_loss_statistics(&loss) * z[0], NORMAL, 0});
 }
 
 static void loss_part(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
 {
+    const weft_loss loss = slice_of(z);
     (void)accumulate;
     (void)workspace;
-    device->operations->loss_part(device, NULL, z[0], z[1], (int32_t)z[2], p[0], p[1], p[2]);
+    device->operations->loss_part(device, NULL, &loss, p[0], p[1], p[2]);
 }
 
 static int loss_finish_operands(const int64_t *z, test_operand *out)
 {
-    DESCRIBE({"logits", IN, STORAGE, z[0] * z[1], NORMAL, 0}, {"targets", IN, INTEGER, z[0], TARGETS, z[1] + 2 * z[2]},
-             {"stats", IN, FLOAT, z[3] * 3 * z[0], POSITIVE, 0}, {"out", OUT, FLOAT, 1, NORMAL, 0},
-             {"scalars", IN, SCALARS, 1, NORMAL, 0});
+    const weft_loss loss = slice_of(z);
+    DESCRIBE({"logits", IN, STORAGE, z[0] * z[1], NORMAL, 0}, {"targets", IN, INTEGER, z[0], TARGETS, loss.vocabulary},
+             {"stats", IN, FLOAT, z[3] * weft_loss_statistics(&loss) * z[0], POSITIVE, 0},
+             {"out", OUT, FLOAT, weft_loss_numbers(&loss), NORMAL, 0}, {"scalars", IN, SCALARS, 1, NORMAL, 0});
 }
 
 static void loss_finish(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
 {
+    const weft_loss loss = slice_of(z);
     (void)accumulate;
     (void)workspace;
-    device->operations->loss_finish(device, NULL, z[0], z[1], (int32_t)z[2], (int32_t)z[3], p[0], p[1], p[2], NULL,
-                                    false, p[3]);
+    device->operations->loss_finish(device, NULL, &loss, p[0], p[1], p[2], NULL, false, p[3]);
 }
 
 static int loss_finish_gradient_operands(const int64_t *z, test_operand *out)
@@ -504,10 +545,10 @@ static int loss_finish_gradient_operands(const int64_t *z, test_operand *out)
 
 static void loss_finish_gradient(weft_device *device, const int64_t *z, void **p, bool accumulate, void *workspace)
 {
+    const weft_loss loss = slice_of(z);
     (void)accumulate;
     (void)workspace;
-    device->operations->loss_finish(device, NULL, z[0], z[1], (int32_t)z[2], (int32_t)z[3], p[0], p[1], p[2], p[4],
-                                    true, p[3]);
+    device->operations->loss_finish(device, NULL, &loss, p[0], p[1], p[2], p[4], true, p[3]);
 }
 
 #define OPERATION(operation) .name = #operation, .describe = operation##_operands, .run = operation
@@ -552,6 +593,7 @@ static const test_operation operations[] = {
     {OPERATION(square_sums), .bounds = {1e-12, 0, 1e-12}},
     {OPERATION(place_sums), .bounds = {0, 0, 0}},
     {OPERATION(norm_finish), .bounds = {1e-7, 0, 1e-7}},
+    {OPERATION(judge)},
     {OPERATION(adamw), .bounds = {1e-6, 4e-3, 1e-6}},
 };
 

@@ -10,7 +10,7 @@
 #include "base/memory.h"
 #include "device/device.h"
 
-enum { MAX_OPERANDS = 10, MAX_SIZES = 8, MAX_PAIRS = 3, SCALARS_VALUES = 12, MOST_RUNS = 64 };
+enum { MAX_OPERANDS = 10, MAX_SIZES = 8, MAX_PAIRS = 3, SCALARS_VALUES = 16, MOST_RUNS = 64 };
 
 typedef enum operand_role {
     IN,     /* must come back unchanged */

@@ -92,12 +92,15 @@ static void call_softmax_low(const weft_cpu_loops *loops, scene *s)
     memset(s->storage[0], 0, sizeof s->storage[0]);
 }
 
+static const weft_loss loss = {.rows = 1, .width = COUNT, .vocabulary = COUNT, .parts = 1, .z = 0.01, .smoothing = 0.1};
+
 static void call_loss(const weft_cpu_loops *loops, scene *s)
 {
     memcpy(s->storage[0], s->input[0], sizeof s->storage[0]);
     float row[COUNT];
-    s->number = loops->cross_entropy(COUNT, s->storage[0], 77, 0.5f, true, row) +
-                loops->cross_entropy(COUNT, s->input[1], COUNT - 1, 0.5f, false, row);
+    weft_row_loss a = loops->cross_entropy(&loss, s->storage[0], 77, 0.5f, true, row);
+    weft_row_loss b = loops->cross_entropy(&loss, s->input[1], COUNT - 1, 0.5f, false, row);
+    s->number = a.trained + a.plain + b.trained + b.plain;
 }
 
 static void call_slice(const weft_cpu_loops *loops, scene *s)
@@ -105,10 +108,10 @@ static void call_slice(const weft_cpu_loops *loops, scene *s)
     float row[COUNT];
     memcpy(s->storage[0], s->input[0], sizeof s->storage[0]);
     memcpy(s->storage[1], s->input[1], sizeof s->storage[1]);
-    loops->loss_part(COUNT, s->storage[0], 77, row, s->fp32[0]);
-    loops->loss_part(COUNT, s->storage[1], 78, row, s->fp32[0] + 3);
-    loops->loss_gradient(COUNT, s->storage[0], 77, s->fp32[0][0], (double)s->fp32[0][1], 0.5f);
-    loops->loss_gradient(COUNT, s->storage[1], COUNT, s->fp32[0][3], (double)s->fp32[0][4], 0.5f);
+    loops->loss_part(&loss, s->storage[0], 77, row, s->fp32[0]);
+    loops->loss_part(&loss, s->storage[1], 78, row, s->fp32[0] + 4);
+    loops->loss_gradient(&loss, s->storage[0], 77, s->fp32[0][0], (double)s->fp32[0][1], 0.5f);
+    loops->loss_gradient(&loss, s->storage[1], COUNT, s->fp32[0][4], (double)s->fp32[0][5], 0.5f);
 }
 
 static void call_adamw(const weft_cpu_loops *loops, scene *s)

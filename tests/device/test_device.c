@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 
+#include <float.h>
 #include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -145,6 +146,43 @@ static void test_norm_finish(void **state)
     trial_fini(&trial);
 }
 
+/* Of three losses and the norm, both limits themselves pass; what is beyond either does not, nor what is no number. */
+static void test_judge(void **state)
+{
+    const weft_device_kind *kind = kind_or_skip(*state);
+    static const int64_t sizes[MAX_SIZES] = {3, 2};
+    const double none = (double)NAN, infinity = (double)INFINITY;
+    const struct {
+        double loss, norm, loss_limit, norm_limit; /* of the last of the losses, after 1 and 2 */
+        int32_t skipped;
+    } rows[] = {{9, 5, 3, 5, 0},
+                {9.000001, 5, 3, 5, 1},
+                {9, nextafter(5, 6), 3, 5, 1},
+                {9, 5, nextafter(3, 2), 5, 1},
+                {none, 5, DBL_MAX, DBL_MAX, 1},
+                {9, none, DBL_MAX, DBL_MAX, 1},
+                {infinity, 5, DBL_MAX, DBL_MAX, 1},
+                {9, infinity, DBL_MAX, DBL_MAX, 1},
+                {-infinity, 5, DBL_MAX, DBL_MAX, 1},
+                {-9, 0, DBL_MAX, DBL_MAX, 0}};
+    test_trial trial;
+    trial_init(&trial, "judge", sizes, WEFT_FP32);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        weft_step_scalars *scalars = scalars_of(&trial, false);
+        for (size_t k = 0; k < 3; k++) {
+            put(&trial, "losses", 2 * k, k < 2 ? (double)k + 1 : rows[i].loss);
+            put(&trial, "losses", 2 * k + 1, none); /* what else a micro-batch tells */
+        }
+        scalars->norm = rows[i].norm;
+        scalars->loss_limit = rows[i].loss_limit;
+        scalars->norm_limit = rows[i].norm_limit;
+        scalars->skipped = !rows[i].skipped;
+        trial_run(&trial, kind, 1, false);
+        assert_int_equal(scalars_of(&trial, true)->skipped, rows[i].skipped);
+    }
+    trial_fini(&trial);
+}
+
 static void test_square_sums_nonfinite(void **state)
 {
     const weft_device_kind *kind = kind_or_skip(*state);
@@ -163,7 +201,7 @@ static void test_square_sums_nonfinite(void **state)
     }
 }
 
-static void test_adamw_skips_nonfinite(void **state)
+static void test_adamw_skips(void **state)
 {
     const test_subject *subject = *state;
     const weft_device_kind *kind = kind_or_skip(subject);
@@ -171,10 +209,12 @@ static void test_adamw_skips_nonfinite(void **state)
     test_trial trial;
     trial_init(&trial, "adamw", sizes, subject->element);
     put_all(&trial, "storage", 0.25);
-    scalars_of(&trial, false)->nonfinite = 1;
-    trial_run(&trial, kind, 2, false);
-    for (int i = 0; i < trial.count; i++) {
-        assert_memory_equal(trial.before[i], trial.after[i], trial_bytes(&trial, i));
+    for (int32_t nonfinite = 0; nonfinite < 2; nonfinite++) {
+        scalars_of(&trial, false)->nonfinite = nonfinite;
+        scalars_of(&trial, false)->skipped = !nonfinite;
+        trial_run(&trial, kind, 2, false);
+        for (int i = 0; i < trial.count; i++)
+            assert_memory_equal(trial.before[i], trial.after[i], trial_bytes(&trial, i));
     }
     trial_fini(&trial);
 }
@@ -489,8 +529,9 @@ int main(void)
         ALL_SUBJECTS(test_large_logits),
         ALL_SUBJECTS(test_nonfinite_loss),
         ALL_KINDS(test_norm_finish),
+        ALL_KINDS(test_judge),
         ALL_KINDS(test_square_sums_nonfinite),
-        ALL_SUBJECTS(test_adamw_skips_nonfinite),
+        ALL_SUBJECTS(test_adamw_skips),
         ALL_SUBJECTS(test_adamw_first_step),
         ALL_SUBJECTS(test_memory),
         ALL_SUBJECTS(test_events),

@@ -18,11 +18,30 @@ static const int64_t cuts[CUTS][MOST_SLICES] = {{WIDTH}, {600, WIDTH - 600}, {WI
 static test_subject subjects[] = {{"reference", WEFT_FP32}, {"reference", WEFT_BF16}, {"cpu", WEFT_FP32},
                                   {"cpu", WEFT_BF16},       {"deferred", WEFT_FP32},  {"deferred", WEFT_BF16}};
 
+/* The loss of a slice of the vocabulary; a sequence is one row. added: whether more than the cross entropy is trained.
+ */
+static weft_loss loss_of(int64_t V, int32_t first, int32_t parts, bool added)
+{
+    return (weft_loss){.rows = ROWS,
+                       .width = V,
+                       .vocabulary = WIDTH,
+                       .first = first,
+                       .parts = parts,
+                       .z = added ? 0.01 : 0,
+                       .smoothing = added ? 0.1 : 0,
+                       .plain = added,
+                       .sequence = added ? 1 : 0};
+}
+
+enum { NUMBERS = 2 + 2 * ROWS, STATISTICS = 4 };
+
 /* Logits (ROWS, WIDTH) that the storage element can hold, and targets; what comes back is their gradient. */
 typedef struct scene {
     float logits[ROWS * WIDTH];
     int32_t targets[ROWS];
     double gradient[ROWS * WIDTH], loss;
+    float told[NUMBERS]; /* all that the loss is told in */
+    bool added;
 } scene;
 
 static weft_device *create_or_skip(const test_subject *subject)
@@ -93,8 +112,8 @@ static void set_up(weft_device *device, const int64_t *cut, float scale, const s
     const size_t element = weft_element_bytes(device->element);
     *d = (desk){.targets = take(device, sizeof s->targets, s->targets),
                 .scalars = take(device, sizeof scalars, &scalars)};
-    d->stats = take(device, MOST_SLICES * ROWS * 3 * sizeof(float), NULL);
-    d->loss = take(device, sizeof(float), NULL);
+    d->stats = take(device, MOST_SLICES * ROWS * STATISTICS * sizeof(float), NULL);
+    d->loss = take(device, sizeof s->told, s->told);
     for (int64_t part = 0, first = 0; part < MOST_SLICES && cut[part] > 0; first += cut[part++]) {
         put_slice(device, s, first, cut[part], d->room);
         d->slices[part] = take(device, (size_t)(ROWS * cut[part]) * element, d->room);
@@ -111,12 +130,11 @@ static void clear_up(weft_device *device, desk *d)
 
 static float fetch(weft_device *device, desk *d, int64_t first, int64_t V, int32_t part, scene *s)
 {
-    float loss = 0.0f;
     const size_t bytes = (size_t)(ROWS * V) * weft_element_bytes(device->element);
-    assert_int_equal(device->operations->read(device, &loss, d->loss, sizeof loss, NULL), WEFT_OK);
+    assert_int_equal(device->operations->read(device, s->told, d->loss, sizeof s->told, NULL), WEFT_OK);
     assert_int_equal(device->operations->read(device, d->room, d->slices[part], bytes, NULL), WEFT_OK);
     get_slice(device, s, first, V, d->room);
-    return loss;
+    return s->told[0];
 }
 
 /* The stats of every slice first, as each device gets them from the others; all must find the same loss. */
@@ -127,13 +145,14 @@ static void run_slices(weft_device *device, const int64_t *cut, float scale, sce
     float loss = 0.0f;
     set_up(device, cut, scale, s, &d);
     for (; parts < MOST_SLICES && cut[parts] > 0; first += (int32_t)cut[parts++]) {
-        device->operations->loss_part(device, NULL, ROWS, cut[parts], first, d.slices[parts], d.targets,
-                                      d.stats + parts * ROWS * 3);
+        const weft_loss of = loss_of(cut[parts], first, 1, s->added);
+        device->operations->loss_part(device, NULL, &of, d.slices[parts], d.targets,
+                                      d.stats + parts * ROWS * weft_loss_statistics(&of));
     }
     first = 0;
     for (int32_t part = 0; part < parts; first += (int32_t)cut[part++]) {
-        device->operations->loss_finish(device, NULL, ROWS, cut[part], first, parts, d.slices[part], d.targets, d.stats,
-                                        d.scalars, true, d.loss);
+        const weft_loss of = loss_of(cut[part], first, parts, s->added);
+        device->operations->loss_finish(device, NULL, &of, d.slices[part], d.targets, d.stats, d.scalars, true, d.loss);
         float own = fetch(device, &d, first, cut[part], part, s);
         if (part > 0) assert_memory_equal(&own, &loss, sizeof loss);
         loss = own;
@@ -146,7 +165,8 @@ static void run_whole(weft_device *device, float scale, scene *s)
 {
     static desk d;
     set_up(device, cuts[0], scale, s, &d);
-    device->operations->cross_entropy(device, NULL, ROWS, WIDTH, d.slices[0], d.targets, d.scalars, true, d.loss);
+    const weft_loss of = loss_of(WIDTH, 0, 1, s->added);
+    device->operations->cross_entropy(device, NULL, &of, d.slices[0], d.targets, d.scalars, true, d.loss);
     s->loss = (double)fetch(device, &d, 0, WIDTH, 0, s);
     clear_up(device, &d);
 }
@@ -156,12 +176,27 @@ static void compare(const scene *s, const scene *expected, weft_element element)
 {
     const double share = element == WEFT_FP32 ? 2e-6 : 1.0 / 128;
     assert_true(fabs(s->loss - expected->loss) <= 1e-6 * fabs(expected->loss));
+    for (int i = 0; i < NUMBERS; i++)
+        assert_true(fabs((double)s->told[i] - (double)expected->told[i]) <= 2e-6 * fabs((double)expected->told[i]));
     for (int i = 0; i < ROWS * WIDTH; i++) {
         double is = s->gradient[i], should = expected->gradient[i];
         bool ignored = s->targets[i / WIDTH] < 0;
         if (ignored ? is == 0.0 : fabs(is - should) <= share * fabs(should) + 1e-9) continue;
         fail_msg("row %d, token %d: %.9g, whole: %.9g", i / WIDTH, i % WIDTH, is, should);
     }
+}
+
+/* The rows' own numbers add up to that of all. */
+static void check_told(const scene *s)
+{
+    double sum = 0.0;
+    if (!s->added) return;
+    for (int row = 0; row < ROWS; row++) {
+        assert_true(s->told[2 + 2 * row + 1] == (s->targets[row] < 0 ? 0.0f : 1.0f));
+        sum += (double)s->told[2 + 2 * row];
+    }
+    assert_true(fabs(sum - s->loss) <= 1e-6 * s->loss);
+    assert_true(s->told[1] < s->told[0]);
 }
 
 /* Against the same device and the reference. */
@@ -171,13 +206,15 @@ static void test_slices(void **state)
     static scene sliced, whole, exact;
     weft_device *device = create_or_skip(subject);
     weft_device *reference = create_or_skip(&(test_subject){"reference", subject->element});
-    scene_fill(&whole, subject->element);
-    scene_fill(&exact, subject->element);
-    run_whole(device, 0.25f, &whole);
-    run_whole(reference, 0.25f, &exact);
-    for (int cut = 0; cut < CUTS; cut++) {
+    for (int i = 0; i < 2 * CUTS; i++) {
+        sliced = whole = exact = (scene){.added = i % 2};
         scene_fill(&sliced, subject->element);
-        run_slices(device, cuts[cut], 0.25f, &sliced);
+        scene_fill(&whole, subject->element);
+        scene_fill(&exact, subject->element);
+        run_whole(device, 0.25f, &whole);
+        run_whole(reference, 0.25f, &exact);
+        run_slices(device, cuts[i / 2], 0.25f, &sliced);
+        check_told(&sliced);
         compare(&sliced, &whole, subject->element);
         compare(&sliced, &exact, subject->element);
     }

@@ -25,7 +25,10 @@ static weft_step_scalars example_scalars(void)
                                .correction2 = 1.0f - 0.95f * 0.95f * 0.95f,
                                .clip_norm = 1.5f,
                                .clip_factor = 0.7f,
-                               .loss_gradient_scale = 1.0f};
+                               .loss_gradient_scale = 1.0f,
+                               .targets = 4.0,
+                               .loss_limit = 2.0,
+                               .norm_limit = 3.0};
 }
 
 static size_t type_bytes(const test_trial *trial, operand_type type)
@@ -57,12 +60,22 @@ int64_t trial_values(const test_trial *trial, int index)
 
 static double scalars_get(const weft_step_scalars *s, int64_t at)
 {
-    const double values[SCALARS_VALUES] = {(double)s->learning_rate, (double)s->beta1,
-                                           (double)s->beta2,         (double)s->epsilon,
-                                           (double)s->weight_decay,  (double)s->correction1,
-                                           (double)s->correction2,   (double)s->clip_norm,
-                                           (double)s->clip_factor,   (double)s->loss_gradient_scale,
-                                           (double)s->nonfinite,     s->norm};
+    const double values[SCALARS_VALUES] = {(double)s->learning_rate,
+                                           (double)s->beta1,
+                                           (double)s->beta2,
+                                           (double)s->epsilon,
+                                           (double)s->weight_decay,
+                                           (double)s->correction1,
+                                           (double)s->correction2,
+                                           (double)s->clip_norm,
+                                           (double)s->clip_factor,
+                                           (double)s->loss_gradient_scale,
+                                           (double)s->nonfinite,
+                                           s->norm,
+                                           (double)s->skipped,
+                                           s->targets,
+                                           s->loss_limit,
+                                           s->norm_limit};
     return values[at];
 }
 

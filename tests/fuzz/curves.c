@@ -5,6 +5,7 @@
 #include "cli/metrics_view.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void draw(const weft_metrics_view *view, const weft_chart_screen *screen)
@@ -35,6 +36,13 @@ static void check_series(const weft_series *series)
     }
 }
 
+/* NULL: there is none. */
+static char *first_source(const weft_run_metrics *run)
+{
+    const char *names = weft_text_get(&run->names), *end = strchr(names, '\n');
+    return end ? strndup(names, (size_t)(end - names)) : NULL;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     fuzz_source from = {bytes, size};
@@ -47,12 +55,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     weft_error error;
     weft_error_clear(&error);
     const char *path = fuzz_file("curves", from.at, from.left);
-    fuzz_check(weft_run_metrics_open(&run, path, key, 1, smooth, &error) == WEFT_OK, error.text);
+    fuzz_check(weft_run_metrics_open(&run, path, key, NULL, 1, smooth, &error) == WEFT_OK, error.text);
     weft_run_metrics_end(&run);
+    char *source = first_source(&run);
+    if (source) {
+        weft_run_metrics_close(&run);
+        fuzz_check(weft_run_metrics_open(&run, path, key, source, 1, smooth, &error) == WEFT_OK, error.text);
+        weft_run_metrics_end(&run);
+    }
     const weft_metrics_view view = {key, scale, smooth, &run, 1};
     check_series(&run.steps);
     check_series(&run.evaluations);
     draw(&view, &screen);
     weft_run_metrics_close(&run);
+    free(source);
     return 0;
 }

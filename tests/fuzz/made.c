@@ -71,12 +71,13 @@ static void fill(made *it, fuzz_source *from)
 static weft_lower_options options_of(const made *it, fuzz_source *from)
 {
     weft_shard shard = (weft_shard)fuzz_below(from, WEFT_SHARDS);
-    uint32_t ends = fuzz_below(from, 128);
+    uint32_t ends = fuzz_below(from, 256);
     return (weft_lower_options){.update = ends & 1,
                                 .norm = ends & 2,
                                 .clip = ends & 4,
                                 .tied = ends & 8,
                                 .metrics = ends & 16,
+                                .skip = ends & 128,
                                 .sizes = ends & 32 ? &it->sizes : NULL,
                                 .stage_cost = ends & 64 ? it->times[0] : NULL,
                                 .data = 1 + (int32_t)fuzz_below(from, 3),

@@ -227,8 +227,15 @@ static weft_stage_shape stage_shape(const model_rig *rig, const rig_plan *plan, 
                               .T = rig->T,
                               .recompute = plan->recompute,
                               .forward_only = forward_only,
+                              .loss = rig->loss,
                               .device = rig->kind,
                               .options = rig->options};
+}
+
+int64_t rig_numbers(const model_rig *rig)
+{
+    const weft_stage_shape shape = {.model = &rig->model, .B = rig->B, .T = rig->T, .loss = rig->loss};
+    return weft_stage_losses(&shape);
 }
 
 /* One stage and the slots of each of its micro-batches. */
@@ -335,7 +342,8 @@ void rig_step(model_rig *rig, const rig_plan *plan, int64_t M, const int32_t *to
     void *device_tokens = to_device(rig, tokens, M * N), *device_targets = to_device(rig, targets, M * N);
     int32_t *documents = rig->documents ? to_device(rig, rig->documents, M * N) : NULL;
     int32_t *positions = rig->positions ? to_device(rig, rig->positions, M * N) : NULL;
-    float *loss = rig_allocate(rig, (size_t)M * sizeof *loss);
+    int64_t numbers = rig_numbers(rig);
+    float *loss = rig_allocate(rig, (size_t)(M * numbers) * sizeof *loss);
     const weft_step_scalars scalars = {.loss_gradient_scale = 1.0f / (float)counted};
     weft_step_scalars *device_scalars = rig_allocate(rig, sizeof scalars);
     rig_write(rig, device_scalars, &scalars, sizeof scalars);
@@ -344,7 +352,7 @@ void rig_step(model_rig *rig, const rig_plan *plan, int64_t M, const int32_t *to
         cells[0].buffers[m].tokens = (const int32_t *)device_tokens + m * N;
         weft_stage_buffers *last = &cells[plan->stages - 1].buffers[m];
         last->targets = (const int32_t *)device_targets + m * N;
-        last->loss = loss + m;
+        last->loss = loss + m * numbers;
         last->scalars = device_scalars;
         for (int32_t s = 0; s < plan->stages; s++) {
             cells[s].buffers[m].documents = documents ? documents + m * N : NULL;
@@ -358,7 +366,7 @@ void rig_step(model_rig *rig, const rig_plan *plan, int64_t M, const int32_t *to
     } else {
         backward(rig, plan, M, cells, weft_stage_backward);
     }
-    rig_read(rig, losses, loss, (size_t)M * sizeof *losses);
+    rig_read(rig, losses, loss, (size_t)(M * numbers) * sizeof *losses);
     rig_check(rig);
     rig_release(rig, device_scalars);
     rig_release(rig, loss);
@@ -367,6 +375,14 @@ void rig_step(model_rig *rig, const rig_plan *plan, int64_t M, const int32_t *to
     rig_release(rig, device_targets);
     rig_release(rig, device_tokens);
     free_cells(rig, plan->stages, M, cells);
+}
+
+void rig_join_tied(model_rig *rig)
+{
+    const weft_parameter *last = &rig->parameters[rig->count - 1];
+    if (!last->tied) return;
+    const void *parts[] = {rig->gradient[0], rig->gradient[rig->count - 1]};
+    rig->device->operations->sum(rig->device, NULL, WEFT_FP32, last->elements, 2, parts, rig->gradient[0]);
 }
 
 static void forward_only(model_rig *rig, const rig_plan *plan, const int32_t *tokens, weft_stage_buffers last)
@@ -390,7 +406,7 @@ static void forward_only(model_rig *rig, const rig_plan *plan, const int32_t *to
 float rig_loss(model_rig *rig, const rig_plan *plan, const int32_t *tokens, const int32_t *targets)
 {
     void *device_targets = to_device(rig, targets, rig->B * rig->T);
-    float *loss = rig_allocate(rig, sizeof *loss), value;
+    float *loss = rig_allocate(rig, (size_t)rig_numbers(rig) * sizeof *loss), value;
     forward_only(rig, plan, tokens, (weft_stage_buffers){.targets = device_targets, .loss = loss});
     rig_read(rig, &value, loss, sizeof value);
     rig_release(rig, loss);

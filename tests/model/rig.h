@@ -30,6 +30,7 @@ typedef struct model_rig {
     /* (count) device memory. A tied head has the embedding's weight and storage, and a gradient of its own. */
     float **weight, **gradient;
     void **storage;
+    weft_stage_loss loss;                 /* of a step, set by a test; nothing: the cross entropy */
     const int32_t *documents, *positions; /* of a step: (M, B, T) host memory, set by a test; NULL: none */
 } model_rig;
 
@@ -63,10 +64,14 @@ void rig_write(const model_rig *rig, void *to, const void *from, size_t bytes);
 void rig_round(model_rig *rig);       /* storage from weight */
 void rig_check(const model_rig *rig); /* no sticky error */
 
-/* Forward and backward of M micro-batches: tokens, targets (M, B, T) host memory; losses (M). Gradients start as NaN.
- */
+int64_t rig_numbers(const model_rig *rig); /* that a micro-batch's loss is told in */
+
+/* Forward and backward of M micro-batches: tokens, targets (M, B, T) host memory; losses (M, numbers). Gradients start
+ * as NaN. */
 void rig_step(model_rig *rig, const rig_plan *plan, int64_t M, const int32_t *tokens, const int32_t *targets,
               float *losses);
+/* A tied model's two accumulators become one, in the embedding's. */
+void rig_join_tied(model_rig *rig);
 
 /* Loss of one micro-batch by a forward-only run. */
 float rig_loss(model_rig *rig, const rig_plan *plan, const int32_t *tokens, const int32_t *targets);

@@ -187,7 +187,7 @@ static void test_indivisible(void **state)
     }
 }
 
-enum { B = 2, T = 8, M = 2, TOKENS = M * B * T, MOST = 4 };
+enum { B = 2, T = 8, M = 2, TOKENS = M * B * T, MOST = 4, NUMBERS = 2 + 2 * B };
 
 /* Threads that pass values in memory: everybody shows where its own lie, and takes what it needs. */
 typedef struct meeting {
@@ -204,7 +204,7 @@ typedef struct member {
     weft_stage_exchange exchange;
     const rig_plan *plan;
     const int32_t *tokens, *targets;
-    float losses[M], evaluated;
+    float losses[M * NUMBERS], evaluated;
     weft_exchanges trained, forward; /* of all passes of all stages, as counted */
     weft_exchanges *counted;         /* the one of them that is under way */
 } member;
@@ -243,6 +243,7 @@ static void *run_member(void *context)
 {
     member *self = context;
     rig_init_slice(&self->rig, self->one->kind, WEFT_FP32, &self->one->model, B, T, self->slice, &self->exchange);
+    self->rig.loss = self->one->loss;
     self->counted = &self->trained;
     rig_step(&self->rig, self->plan, M, self->tokens, self->targets, self->losses);
     self->counted = &self->forward;
@@ -301,7 +302,8 @@ static void compare(const model_rig *one, const member *members, int32_t width, 
 static void check_losses(const float *expected, float evaluated, const member *members, int32_t width)
 {
     for (int32_t i = 0; i < width; i++) {
-        for (int m = 0; m < M; m++) assert_true(fabsf(members[i].losses[m] - expected[m]) <= 1e-5f * expected[m]);
+        for (int64_t m = 0; m < M * rig_numbers(&members[i].rig); m++)
+            assert_true(fabsf(members[i].losses[m] - expected[m]) <= 1e-5f * expected[m]);
         assert_true(fabsf(members[i].evaluated - evaluated) <= 1e-5f * evaluated);
         /* All of them know the same. */
         assert_memory_equal(members[i].losses, members[0].losses, sizeof members[0].losses);
@@ -345,6 +347,7 @@ static void check_exchanges(const member *members, const rig_plan *plan, int32_t
                                   .B = B,
                                   .T = T,
                                   .recompute = plan->recompute,
+                                  .loss = rig->loss,
                                   .device = rig->kind,
                                   .options = rig->options};
         weft_stage_exchanges(&shape, NULL, of);
@@ -367,12 +370,13 @@ static void check_exchanges(const member *members, const rig_plan *plan, int32_t
 }
 
 static void check_model(const weft_device_kind *kind, const weft_model_config *model, const rig_plan *plan,
-                        int32_t width)
+                        weft_stage_loss loss, int32_t width)
 {
     model_rig one;
     int32_t tokens[TOKENS], targets[TOKENS];
-    float losses[M];
+    float losses[M * NUMBERS] = {0};
     rig_init(&one, kind, WEFT_FP32, model, B, T);
+    one.loss = loss;
     rig_tokens(model->vocabulary, TOKENS, tokens, targets);
     rig_step(&one, plan, M, tokens, targets, losses);
     float evaluated = rig_loss(&one, &(rig_plan){plan->layers, plan->stages, false, false}, tokens, targets);
@@ -399,6 +403,7 @@ static void test_together(void **state)
 {
     (void)state;
     static const int32_t whole[] = {3}, many[] = {1, 0, 1, 1, 0};
+    static const weft_stage_loss losses[] = {{0}, {0.01, 0.1, true}, {0, 0.1, false}, {0.01, 0, true}};
     for (const weft_device_kind *const *kind = weft_device_kinds(); *kind != NULL; kind++) {
         if ((*kind)->computes_nothing) continue; /* it computes nothing */
         for (int flags = 0; flags < RIG_MODELS; flags++) {
@@ -406,9 +411,9 @@ static void test_together(void **state)
             int32_t width = model.kv_heads % 4 == 0 && flags & 4 ? 4 : 2;
             bool cut = flags >> 1 & 1;
             rig_plan plan = {cut ? many : whole, cut ? 5 : 1, flags >> 3 & 1, flags >> 2 & 1};
-            check_model(*kind, &model, &plan, width);
+            check_model(*kind, &model, &plan, losses[flags % 3], width);
             plan.recompute = !plan.recompute;
-            check_model(*kind, &model, &plan, width);
+            check_model(*kind, &model, &plan, losses[flags % 4], width);
         }
     }
 }

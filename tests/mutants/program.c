@@ -263,10 +263,10 @@ static void run(const weft_schedule *schedule, const weft_lower_options *lower, 
     subject self = {0};
     options.sizes = &sizes;
     weft_error_clear(&error);
-    snprintf(name, sizeof name, "%s, P %d, S %d, M %d, data %d, shard %s, buffers %d and %d, tensor %d%s",
+    snprintf(name, sizeof name, "%s, P %d, S %d, M %d, data %d, shard %s, buffers %d and %d, tensor %d%s%s",
              schedule->name, schedule->ranks, schedule->stages, schedule->microbatches, options.data,
              weft_shard_names()[options.shard], options.weight_buffers, options.gradient_buffers, options.tensor,
-             options.clip ? ", clip" : "");
+             options.clip ? ", clip" : "", options.skip ? ", skip" : "");
     if (schedule->stages > 16 || weft_program_create(schedule, &options, &self.program, &error) != WEFT_OK) {
         printf("%s: %s\n", name, error.text);
         exit(1);
@@ -299,6 +299,7 @@ static uint64_t run_widths(const weft_schedule *schedule, mutant_tally *tally)
                         &(weft_lower_options){.update = true,
                                               .norm = true,
                                               .clip = count % 2 == 0,
+                                              .skip = count % 3 == 0,
                                               .tied = true,
                                               .metrics = true,
                                               .data = 1 + (widths & 1),

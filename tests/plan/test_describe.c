@@ -162,10 +162,13 @@ static void test_written(void **state)
     (void)state;
     static const char text[] =
         "gpu: {memory_gb: 12, peak_tflops: 0.05, memory_gb_per_s: 17, fill: 0}\nnodes: 2\ngpus_per_node: 3\n"
-        "link_in_node: {gb_per_s: 4, message_gather_gb_per_s: 3, rings: [[2, 1.25, 8]]}\nprice_per_gpu_hour: 0.5\n"
+        "link_in_node: {gb_per_s: 4, message_us: 6, message_gather_gb_per_s: 3, rings: [[2, 1.25, "
+        "8]]}\nprice_per_gpu_hour: 0.5\n"
         "link_between: {gb_per_s_per_node: 5, efficiency: 0.25, start_us: 3, message_us: 2}\n"
-        "layer_times: [[64, 1, 1, 3, 6], [64, 2, 1, 3, 6, 0.5, 0.25, 7, 8]]\nname: \"a: b\"\n"
-        "software: {name: weft, messages: blocking, stall_us: 4, schedules: [1f1b], recompute: [full]}\n";
+        "layer_times: [[64, 1, 1, 3, 6], [64, 2, 1, 3, 6, 0.5, 0.25, 7, 8], [64, 4, 1, 3, 6, 1, 1, 1, 1, 0.75]]\nname: "
+        "\"a: b\"\n"
+        "software: {name: weft, messages: blocking, stall_us: 4, schedules: [1f1b], recompute: [full], "
+        "gathered_bytes: 4, gather_times: 0.75, selective_share: 0.25}\n";
     weft_arena arena;
     weft_plan_cluster first, second;
     weft_error error;
@@ -181,18 +184,48 @@ static void test_written(void **state)
     assert_string_equal(second.name, "a: b");
     assert_int_equal(second.software.kinds, 1u << WEFT_PLAN_1F1B);
     assert_int_equal(second.nodes * 10 + second.gpus_per_node, 23);
-    assert_int_equal(second.measured_count, 2);
+    assert_int_equal(second.measured_count, 3);
     assert_true(!second.software.messages_overlap && second.measured[0].head_forward == 0);
-    const double pairs[][2] = {
-        {second.gpu.memory, 12e9},        {second.gpu.peak, 5e10},      {second.gpu.fill, 0},
-        {second.gpu.rings[0].bus, 8e9},   {second.message_gather, 3e9}, {second.message_start, 2e-6},
-        {second.software.stall, 4e-6},    {second.price, 0.5},          {second.measured[1].head_backward, 8e-3},
-        {second.reserved, first.reserved}};
+    const double pairs[][2] = {{second.gpu.memory, 12e9},
+                               {second.gpu.peak, 5e10},
+                               {second.gpu.fill, 0},
+                               {second.gpu.rings[0].bus, 8e9},
+                               {second.message_gather, 3e9},
+                               {second.message_start, 2e-6},
+                               {second.software.stall, 4e-6},
+                               {second.price, 0.5},
+                               {second.measured[1].head_backward, 8e-3},
+                               {second.measured[1].sum, 0},
+                               {second.measured[2].sum, 0.75e-3},
+                               {second.near_message_start, 6e-6},
+                               {second.software.gathered_bytes, 4},
+                               {second.software.gather_times, 0.75},
+                               {second.software.selective, 0.25},
+                               {second.reserved, first.reserved}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (fabs(pairs[i][0] - pairs[i][1]) > 1e-9 * pairs[i][1]) fail_msg("number %zu: %g", i, pairs[i][0]);
     weft_text_fini(&once);
     weft_text_fini(&twice);
     weft_arena_fini(&arena);
+}
+
+/* The adapters of a node are those of its GPUs, unless the file has them. */
+static void test_adapters_go_with_the_gpus(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"gpu: H100-SXM-80GB", "gpu: H100-SXM-80GB\ngpus_per_node: 4",
+                                        "gpu: V100-SXM2-32GB\ngpus_per_node: 16",
+                                        "gpu: H100-SXM-80GB\nlink_between: {gb_per_s_per_node: 25}"};
+    static const double rates[] = {400e9, 200e9, 100e9, 25e9};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        weft_arena arena;
+        weft_plan_cluster c;
+        weft_error error;
+        weft_arena_init(&arena);
+        if (read_cluster(texts[i], &arena, &c, &error) != WEFT_OK) fail_msg("%s", error.text);
+        assert_true(fabs(c.nic / rates[i] - 1) < 1e-9);
+        weft_arena_fini(&arena);
+    }
 }
 
 static void test_bad_clusters(void **state)
@@ -226,14 +259,25 @@ static void test_bad_clusters(void **state)
         {"gpu: A100-SXM-80GB\nsoftware: {name: weft, shards: []}", "2:32: shards: a list of names is expected here"},
         {"gpu: A100-SXM-80GB\nsoftware: {name: weft, host_exponent: 0.5}",
          "2:39: software.host_exponent: 0.5 is not between 1 and 100"},
+        {"gpu: A100-SXM-80GB\nsoftware: {selective_share: 1.5}",
+         "2:29: software.selective_share: 1.5 is not a share, 0 to 1"},
+        {"gpu: A100-SXM-80GB\nlink_between: {gb_per_s_per_node: -2}",
+         "2:35: link_between.gb_per_s_per_node: -2 is not a number above 0"},
+        {"gpu: {kind: A100-SXM-80GB, peak_tflops: -3}", "1:41: gpu.peak_tflops: -3 is not a number above 0"},
+        {"gpu: A100-SXM-80GB\nsoftware: {host_us_per_layer: -4}",
+         "2:31: software.host_us_per_layer: -4 is not a number from 0 up"},
+        {"gpu: A100-SXM-80GB\nlink_in_node: {message_us: -1}",
+         "2:28: link_in_node.message_us: -1 is not a number from 0 up"},
         {"gpu: A100-SXM-80GB\nlayer_times: [[1, 1, 1.5, 1, 1]]",
          "2:15: layer_times: [hidden, tensor, micro_batch, forward_ms, backward_ms] is expected here, and behind it, "
          "where "
-         "they were measured, both of the embedding and both of the head"},
+         "they were measured, both of the embedding, both of the head, and what a tensor group adds up a layer and "
+         "step"},
         {"gpu: A100-SXM-80GB\nlayer_times: [[1, 1, 1, 1, 1, 1]]",
          "2:15: layer_times: [hidden, tensor, micro_batch, forward_ms, backward_ms] is expected here, and behind it, "
          "where "
-         "they were measured, both of the embedding and both of the head"},
+         "they were measured, both of the embedding, both of the head, and what a tensor group adds up a layer and "
+         "step"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         weft_plan_cluster cluster;
@@ -250,8 +294,9 @@ static void test_bad_clusters(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_models), cmocka_unit_test(test_bad_models),
-                                       cmocka_unit_test(test_cluster), cmocka_unit_test(test_bad_clusters),
-                                       cmocka_unit_test(test_written)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_models),  cmocka_unit_test(test_bad_models),
+        cmocka_unit_test(test_cluster), cmocka_unit_test(test_bad_clusters),
+        cmocka_unit_test(test_written), cmocka_unit_test(test_adapters_go_with_the_gpus)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "plan/fit.h"
 #include "plan/rings.h"
+#include "program/program.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -94,6 +95,47 @@ static void test_shapes_have_factors(void **state)
         bool slow = shape->hidden == 4096 && shape->tensor == 2 && shape->tokens == 2048;
         assert_true(slow ? shape->times > 1.15 : fabs(shape->times - 1) < 0.08);
     }
+    weft_plan_fit_fini(&fit);
+    weft_plan_runs_fini(&runs);
+}
+
+/* A trainer that computes half of each layer again, fused attention or not, is found out by what its runs take. */
+static void test_what_selective_means(void **state)
+{
+    (void)state;
+    for (int half = 0; half < 2; half++) {
+        weft_plan_cluster real = make_cluster(), guess = make_cluster();
+        weft_plan_runs runs = {0};
+        weft_plan_fit fit;
+        weft_error error = {0};
+        if (half) real.software.selective = 0.5;
+        make_runs(&runs);
+        for (size_t i = 0; i < runs.count; i++) {
+            runs.rows[i].layout.recompute = i % 3 ? WEFT_PLAN_RECOMPUTE_SELECTIVE : WEFT_PLAN_RECOMPUTE_NONE;
+            runs.rows[i].step = weft_plan_run_step(&real, &runs.rows[i]);
+        }
+        assert_int_equal(weft_plan_fit_runs(runs.rows, runs.count, &guess, &fit, &error), WEFT_OK);
+        assert_true(guess.software.selective == real.software.selective);
+        weft_plan_fit_fini(&fit);
+        weft_plan_runs_fini(&runs);
+    }
+}
+
+/* However few runs of sharded weights there are, none is explained by gathers that nothing hides. */
+static void test_sharded_weights_come_beside_compute(void **state)
+{
+    (void)state;
+    weft_plan_cluster guess = make_cluster();
+    weft_plan_runs runs = {0};
+    weft_plan_fit fit;
+    weft_error error = {0};
+    make_runs(&runs);
+    for (size_t i = 0; i < runs.count; i++) {
+        runs.rows[i].layout.shard = WEFT_SHARD_WEIGHTS;
+        runs.rows[i].step = 1.5 * weft_plan_run_step(&guess, &runs.rows[i]);
+    }
+    assert_int_equal(weft_plan_fit_runs(runs.rows, runs.count, &guess, &fit, &error), WEFT_OK);
+    assert_true(guess.software.reduces_overlap);
     weft_plan_fit_fini(&fit);
     weft_plan_runs_fini(&runs);
 }
@@ -213,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_constants_are_found_again), cmocka_unit_test(test_shapes_have_factors),
+        cmocka_unit_test(test_what_selective_means),      cmocka_unit_test(test_sharded_weights_come_beside_compute),
         cmocka_unit_test(test_unusable_rows_say_why),     cmocka_unit_test(test_hostile_text_is_refused),
         cmocka_unit_test(test_extreme_numbers),           cmocka_unit_test(test_rings_from_a_table),
     };

@@ -254,12 +254,57 @@ static void test_memory_lines_add_up(void **state)
     }
 }
 
+/* The gradient of a table that both ends of a pipeline have is exchanged once a step, a share of it where it is
+ * divided; what tensor-parallel workers add up comes once a step, too. In closed form and program alike. */
+static void test_what_comes_once_a_step(void **state)
+{
+    (void)state;
+    weft_plan_layer_time times[] = {{2048, 2, 1, 1e-3, 2e-3, 1e-4, 1e-4, 2e-3, 4e-3, 0, false}};
+    weft_plan_cluster cluster = make_cluster("A100-SXM-80GB", "weft");
+    cluster.measured = times;
+    cluster.measured_count = 1;
+    for (int shard = WEFT_SHARD_NONE; shard <= WEFT_SHARD_OPTIMIZER; shard++) {
+        weft_plan_model tied = complete(models[0]), apart = tied;
+        apart.tied = false;
+        weft_plan_layout layout = {.data = 4,
+                                   .tensor = 2,
+                                   .pipeline = 4,
+                                   .loops = 2,
+                                   .context = 1,
+                                   .micro_batch = 1,
+                                   .micro_batches = 8,
+                                   .rounds = 1,
+                                   .kind = WEFT_PLAN_BREADTH_FIRST,
+                                   .shard = (uint8_t)shard};
+        double bytes = 4 * 50432.0 / 2 * 2048 / (shard ? 4 : 1); /* the vocabulary, padded to 128 t */
+        double once = weft_plan_all_reduce(&cluster, bytes, 2, 1, 8);
+        times[0].sum = 0;
+        double found = price(&tied, &cluster, &layout).step - price(&apart, &cluster, &layout).step;
+        assert_true(fabs(found / once - 1) < 1e-6);
+        times[0].sum = 1e-3;
+        double summed = price(&tied, &cluster, &layout).step - price(&apart, &cluster, &layout).step;
+        assert_true(fabs(summed / once - 1) < 1e-6);
+        weft_plan_question question = {.model = &tied, .cluster = &cluster, .gpus = 32, .batch = 32};
+        assert_true(fabs(compare(&question, &layout)) < 0.03);
+        double before = 0;
+        for (int with = 0; with < 2; with++) {
+            weft_plan_replayed replayed;
+            weft_error error = {0};
+            times[0].sum = with ? 1e-3 : 0;
+            assert_int_equal(weft_plan_replay(&question, &layout, &replayed, &error), WEFT_OK);
+            if (with) assert_true(replayed.time.step > before); /* at least of the stage that ends last */
+            before = replayed.time.step;
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_screen_is_replay),         cmocka_unit_test(test_parts_add_up),
         cmocka_unit_test(test_faster_is_not_slower),     cmocka_unit_test(test_more_memory_and_gpus_are_not_slower),
         cmocka_unit_test(test_bubbles_without_messages), cmocka_unit_test(test_memory_lines_add_up),
+        cmocka_unit_test(test_what_comes_once_a_step),
     };
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
 }

@@ -199,6 +199,7 @@ weft_lower_options build_options(dice *d, const stage_sizes *sizes)
                                 .clip = dice_roll(d, 2),
                                 .tied = dice_roll(d, 2),
                                 .metrics = dice_roll(d, 2),
+                                .skip = dice_roll(d, 3) == 0,
                                 .sizes = dice_roll(d, 8) ? &sizes->view : NULL,
                                 .stage_cost = dice_roll(d, 2) ? sizes->cost : NULL};
 }

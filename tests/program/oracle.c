@@ -234,6 +234,8 @@ static void update(board *b, int32_t rank, int32_t s, bool ends)
     if (b->program->stage_rank[s] != rank) complain(b, "a stage is updated on another rank");
     need_gradients(b, s);
     if (b->program->clip && b->norms[rank] != 1) complain(b, "an update before the norm");
+    if (b->program->skip && (b->norms[rank] != 1 || b->metrics[rank] != 1))
+        complain(b, "an update of a step that is not judged");
     bool shared = s == 0 || s == b->program->stages - 1;
     if (b->expected->tied && shared && b->tieds[rank] != 1) complain(b, "an update before the shared sum");
     if (ends && b->updates[s]++) complain(b, "an update twice");

@@ -23,8 +23,8 @@ static weft_program *lower(const weft_schedule *schedule, const weft_lower_optio
 static expectation expect(const weft_program *program, const weft_lower_options *options)
 {
     bool train = !program->forward_only;
-    return (expectation){train && options->update, train && (options->norm || options->clip), train && options->tied,
-                         options->metrics};
+    return (expectation){train && options->update, train && (options->norm || options->clip || options->skip),
+                         train && options->tied, options->metrics || (train && options->skip)};
 }
 
 static void check(const weft_schedule *schedule, dice *d)
@@ -171,7 +171,6 @@ static void test_end_of_step(void **state)
                                               "1 reduce REDUCE_TIED after 1B0\n"
                                               "1 reduce NORM\n"
                                               "1 reduce METRICS\n");
-    weft_text_fini(&text);
     weft_program_destroy(program);
     program = lower(schedule, &(weft_lower_options){.update = true, .norm = true, .tied = true});
     const weft_lane *compute = &program->lanes[0];
@@ -180,6 +179,14 @@ static void test_end_of_step(void **state)
     assert_int_equal(program->after_first[last + 1] - program->after_first[last], 1);
     assert_int_equal(program->actions[program->after[program->after_first[last]]].kind, WEFT_REDUCE_TIED);
     weft_program_destroy(program);
+    program = lower(schedule, &(weft_lower_options){.update = true, .clip = true, .skip = true});
+    text.length = 0;
+    weft_program_print(program, &text);
+    assert_non_null(strstr(weft_text_get(&text), "0 compute 0UPDATE after METRICS\n"));
+    assert_non_null(strstr(weft_text_get(&text), "0 reduce NORM after 0B0\n0 reduce METRICS\n"));
+    assert_non_null(strstr(weft_text_get(&text), "1 compute 1UPDATE after METRICS\n"));
+    weft_program_destroy(program);
+    weft_text_fini(&text);
     weft_schedule_destroy(schedule);
 }
 

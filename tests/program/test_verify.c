@@ -24,8 +24,8 @@ static weft_program *random_program(dice *d, expectation *expected)
     weft_error error = {0};
     if (weft_program_create(schedule, &options, &program, &error) != WEFT_OK) fail_msg("%s", error.text);
     bool train = !program->forward_only;
-    *expected = (expectation){train && options.update, train && (options.norm || options.clip), train && options.tied,
-                              options.metrics};
+    *expected = (expectation){train && options.update, train && (options.norm || options.clip || options.skip),
+                              train && options.tied, options.metrics || (train && options.skip)};
     weft_schedule_destroy(schedule);
     return program;
 }
@@ -231,6 +231,23 @@ static void test_messages(void **state)
     refused(program, "rank 0 runs 2F0 twice");
 }
 
+/* An UPDATE that may be skipped waits for what decides it, and not for half of that. */
+static void test_skipping(void **state)
+{
+    (void)state;
+    static const weft_lower_options lower = {.update = true, .clip = true, .skip = true};
+    weft_program *program = placed("0,1,0,1", 2, &lower);
+    uint32_t first = find(program, WEFT_UPDATE, 3, 0), *after = &program->after[program->after_first[first]];
+    assert_int_equal(program->actions[*after].kind, WEFT_METRICS);
+    *after = find(program, WEFT_RECV_F, 1, 0);
+    refused(program, "on rank 1 nothing makes 3UPDATE wait for METRICS, which it needs");
+    program = placed("0,1,0,1", 2, &lower);
+    after = &program->after[program->after_first[first]];
+    *after -= 1;
+    assert_int_equal(program->actions[*after].kind, WEFT_NORM);
+    refused(program, "on rank 1 nothing makes 3UPDATE wait for METRICS, which it needs");
+}
+
 /* What is on the wrong rank, lane or side is called that; nothing else complains of it first. */
 static void test_places(void **state)
 {
@@ -282,6 +299,12 @@ static void test_completeness(void **state)
     program = placed("0,1", 2, &(weft_lower_options){.update = true});
     program->clip = true;
     refused(program, "gradients are to be clipped, but no rank runs NORM");
+    program = placed("0,1", 2, &(weft_lower_options){.update = true, .metrics = true});
+    program->skip = true;
+    refused(program, "steps are to be skipped, but no rank runs NORM");
+    program = placed("0,1", 2, &(weft_lower_options){.update = true, .norm = true});
+    program->skip = true;
+    refused(program, "steps are to be skipped, but no rank runs METRICS");
     program = placed("0,1", 2, &(weft_lower_options){0});
     program->clip = true; /* and nothing is updated */
     weft_error error = {0};
@@ -573,6 +596,7 @@ int main(void)
         cmocka_unit_test(test_messages),
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_completeness),
+        cmocka_unit_test(test_skipping),
         cmocka_unit_test(test_messages_that_differ),
         cmocka_unit_test(test_sharding),
         cmocka_unit_test(test_effects),

@@ -39,6 +39,45 @@ static void test_steps(void **state)
     weft_text_fini(&text);
 }
 
+static void expect_source(const weft_metrics_line *line, weft_metrics_source *source, const char *name, double value)
+{
+    assert_true(weft_metrics_source_next(line, source));
+    assert_true(source->length == strlen(name) && memcmp(source->name, name, source->length) == 0);
+    assert_true(isnan(value) ? isnan(source->value) : source->value == value);
+}
+
+/* Names keep their escapes; what stands behind them in the line is no source. */
+static void test_sources(void **state)
+{
+    (void)state;
+    const weft_source_loss sources[] = {
+        {.path = "a, b", .loss = 2.5}, {.path = "\"c}", .loss = NAN}, {.path = "d", .loss = 1}};
+    weft_step_record record = step;
+    weft_metrics_line line;
+    weft_metrics_source source = {.name = NULL};
+    weft_text text;
+    record.adds = true;
+    record.cross_entropy = 0.25;
+    record.sources = sources;
+    record.source_count = 3;
+    weft_text_init(&text);
+    weft_report_step_json(&record, &text);
+    assert_true(weft_metrics_line_read(text.bytes, text.length - 1, &line));
+    assert_true(line.values[WEFT_METRICS_LOSS] == step.loss && line.values[WEFT_METRICS_CROSS_ENTROPY] == 0.25);
+    expect_source(&line, &source, "a, b", 2.5);
+    expect_source(&line, &source, "\\\"c}", (double)NAN);
+    expect_source(&line, &source, "d", 1);
+    assert_false(weft_metrics_source_next(&line, &source));
+    weft_text_fini(&text);
+    static const char *const none[] = {"{\"step\":1}", "{\"step\":1,\"loss_by_source\":{}}",
+                                       "{\"step\":1,\"loss_by_source\":[1,2]}", "{\"loss_by_source\":null,\"step\":1}"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        source = (weft_metrics_source){.name = NULL};
+        assert_true(weft_metrics_line_read(none[i], strlen(none[i]), &line));
+        assert_false(weft_metrics_source_next(&line, &source));
+    }
+}
+
 static void test_evaluations(void **state)
 {
     (void)state;
@@ -106,7 +145,8 @@ static void test_deep(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps), cmocka_unit_test(test_evaluations),
-                                       cmocka_unit_test(test_other_lines), cmocka_unit_test(test_deep)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps), cmocka_unit_test(test_sources),
+                                       cmocka_unit_test(test_evaluations), cmocka_unit_test(test_other_lines),
+                                       cmocka_unit_test(test_deep)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

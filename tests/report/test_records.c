@@ -43,6 +43,14 @@ static void test_progress(void **state)
     record.tokens_per_second = 2.5e7;
     record.seconds_left = INFINITY;
     check_progress(&record, "step   7/600  loss nan  25.0M tokens/s");
+    record.skipped = WEFT_SKIPPED_LOSS;
+    record.limit = NAN;
+    record.loss = -(double)NAN;
+    check_progress(&record, "step   7/600  loss nan  skipped (loss not finite)  25.0M tokens/s");
+    record.loss = 2;
+    record.skipped = WEFT_SKIPPED_NORM;
+    record.limit = 1.23456;
+    check_progress(&record, "step   7/600  loss 2.0000  skipped (gradient norm above 1.235)  25.0M tokens/s");
 }
 
 static void check_step_json(const weft_step_record *record, const char *expected)
@@ -72,9 +80,24 @@ static void test_step_json(void **state)
     check_step_json(&record, "{\"step\":7,\"loss\":5.5,\"gradient_norm\":1.25,\"learning_rate\":0.0003,\"seconds\":0.5,"
                              "\"tokens_per_second\":4096,\"flops_per_second\":2.0e+09,\"peak_share\":0.25,"
                              "\"bubble\":[0.25,null]}\n");
+    const weft_source_loss sources[] = {{.path = "a b.bin", .loss = 2.5, .targets = 8}, {.path = "\"c\\", .loss = NAN}};
+    record = (weft_step_record){
+        .step = 2, .loss = 3, .adds = true, .cross_entropy = 2.75, .sources = sources, .source_count = 2};
+    check_step_json(&record, "{\"step\":2,\"loss\":3,\"cross_entropy\":2.75,\"loss_by_source\":{\"a b.bin\":2.5,"
+                             "\"\\\"c\\\\\":null},\"gradient_norm\":0,\"learning_rate\":0,\"seconds\":0,"
+                             "\"tokens_per_second\":0,\"flops_per_second\":0,\"peak_share\":null,\"bubble\":[]}\n");
     record = (weft_step_record){.step = 1, .loss = INFINITY, .gradient_norm = NAN, .learning_rate = -INFINITY};
     check_step_json(&record, "{\"step\":1,\"loss\":null,\"gradient_norm\":null,\"learning_rate\":null,\"seconds\":0,"
                              "\"tokens_per_second\":0,\"flops_per_second\":0,\"peak_share\":null,\"bubble\":[]}\n");
+    record = (weft_step_record){
+        .step = 2, .loss = 3, .gradient_norm = 8, .skipped = WEFT_SKIPPED_NORM, .limit = 2.5, .seconds = 1};
+    check_step_json(&record, "{\"step\":2,\"loss\":3,\"gradient_norm\":8,\"learning_rate\":0,\"skipped\":true,"
+                             "\"skipped_for\":\"gradient_norm\",\"limit\":2.5,\"seconds\":1,\"tokens_per_second\":0,"
+                             "\"flops_per_second\":0,\"peak_share\":null,\"bubble\":[]}\n");
+    record = (weft_step_record){.step = 2, .loss = NAN, .skipped = WEFT_SKIPPED_LOSS, .limit = NAN, .seconds = 1};
+    check_step_json(&record, "{\"step\":2,\"loss\":null,\"gradient_norm\":0,\"learning_rate\":0,\"skipped\":true,"
+                             "\"skipped_for\":\"loss\",\"limit\":null,\"seconds\":1,\"tokens_per_second\":0,"
+                             "\"flops_per_second\":0,\"peak_share\":null,\"bubble\":[]}\n");
 }
 
 /* Losses are compared bit for bit between runs, also through their text. */

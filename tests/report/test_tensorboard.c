@@ -25,7 +25,7 @@ typedef struct found {
     char version[32];
     bool starts;
     int count;
-    char tags[MOST_SCALARS][40];
+    char tags[MOST_SCALARS][4200];
     float values[MOST_SCALARS];
 } found;
 
@@ -207,6 +207,39 @@ static void test_steps(void **state)
     }
 }
 
+/* A record each, so that any number of paths of any length has room; bytes that are no UTF-8 do not spoil the file. */
+static void test_sources(void **state)
+{
+    (void)state;
+    static char far[4097], tag[4200];
+    memset(far, 'x', sizeof far - 1);
+    const weft_source_loss sources[] = {{.path = "a.bin", .loss = 2.5},
+                                        {.path = "none", .loss = (double)NAN},
+                                        {.path = far, .loss = 1.25},
+                                        {.path = "\xc3\xa4\xff", .loss = 3}};
+    const weft_step_record record = {
+        .step = 5, .loss = 2, .adds = true, .cross_entropy = 1.5, .sources = sources, .source_count = 4};
+    weft_text bytes;
+    weft_text_init(&bytes);
+    weft_tensorboard_step(1, &record, &bytes);
+    part file = all_of(&bytes);
+    found got = read_record(&file);
+    assert_string_equal(got.tags[1], "train/cross_entropy");
+    assert_true(got.values[1] == 1.5f);
+    snprintf(tag, sizeof tag, "train/loss_by_source/%s", far);
+    const struct {
+        const char *tag;
+        float value;
+    } expected[] = {{"train/loss_by_source/a.bin", 2.5f}, {tag, 1.25f}, {"train/loss_by_source/\xc3\xa4?", 3}};
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        got = read_record(&file);
+        assert_true(got.step == 5 && got.count == 1 && got.values[0] == expected[i].value);
+        assert_string_equal(got.tags[0], expected[i].tag);
+    }
+    assert_ptr_equal(file.at, file.end);
+    weft_text_fini(&bytes);
+}
+
 static void test_evaluations(void **state)
 {
     (void)state;
@@ -230,6 +263,7 @@ static void test_evaluations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_check_sum), cmocka_unit_test(test_begin),
-                                       cmocka_unit_test(test_steps), cmocka_unit_test(test_evaluations)};
+                                       cmocka_unit_test(test_steps), cmocka_unit_test(test_sources),
+                                       cmocka_unit_test(test_evaluations)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,6 +48,7 @@ static weft_status on_step(void *context, const weft_step_record *record, weft_e
     if (record->step < TEST_RUN_STEPS) {
         run->losses[record->step] = record->loss;
         run->norms[record->step] = record->gradient_norm;
+        run->skipped[record->step] = record->skipped;
     }
     run->steps = record->step;
     if (run->stop_after && record->step >= run->stop_after) run->stop = 1;
@@ -80,8 +81,12 @@ weft_status test_job(const test_run *run, const char *corpus, const char *const 
     all[count++] = data;
     snprintf(device, sizeof device, "device=%s", run->device ? run->device : "");
     if (run->device) all[count++] = device;
-    for (const char *const *next = run->model; next && *next; next++) all[count++] = *next;
-    for (; *overrides && count < TEST_RUN_OVERRIDES; overrides++) all[count++] = *overrides;
+    const char *const *const parts[] = {run->model, overrides};
+    for (size_t part = 0; part < 2; part++)
+        for (const char *const *next = parts[part]; next && *next; next++) {
+            if (count == TEST_RUN_OVERRIDES) FAIL(error, WEFT_FAILED, "more than %d overrides", TEST_RUN_OVERRIDES);
+            all[count++] = *next;
+        }
     TRY(weft_config_load_text(config, base_config, strlen(base_config), "test.yaml", all, count, error));
     weft_status status = weft_job_create(config, job, error);
     if (status != WEFT_OK) weft_config_fini(config);

@@ -4,13 +4,14 @@
 
 #include "train/train.h"
 
-enum { TEST_RUN_STEPS = 64, TEST_RUN_OVERRIDES = 24 };
+enum { TEST_RUN_STEPS = 64, TEST_RUN_OVERRIDES = 32 };
 
 typedef struct test_run {
     char folder[512];                                     /* of its checkpoints */
     const char *device;                                   /* NULL: the configuration's own */
     const char *const *model;                             /* overrides that come first, NULL-terminated; NULL: none */
     double losses[TEST_RUN_STEPS], norms[TEST_RUN_STEPS]; /* by step, from 1 */
+    weft_skipped skipped[TEST_RUN_STEPS];
     double held_out;
     int64_t steps; /* seen by the observer */
     bool resume, poisons;

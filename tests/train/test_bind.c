@@ -43,6 +43,19 @@ static void check_bound(const weft_bound *bound, int32_t rank, const char *name)
     check_signals(bound, name);
 }
 
+/* What is judged are the first numbers of all micro-batches, wherever they lie among the others. */
+static void check_losses(const weft_worker *worker, const weft_bound *bound)
+{
+    const weft_memory_row *row = weft_memory_plan_find(&worker->plan, WEFT_ROW_HOST_BATCH_LOSSES, -1);
+    int64_t numbers = weft_stage_losses(&worker->job->stages[0].train);
+    for (uint32_t i = 0; i < bound->count; i++) {
+        const weft_instruction *each = &bound->instructions[i];
+        if (each->operation != WEFT_OPERATION_METRICS) continue;
+        assert_int_equal(each->metrics.stride, numbers);
+        assert_int_equal((size_t)(each->metrics.count * numbers) * sizeof(float), row->bytes);
+    }
+}
+
 static void check_worker(const weft_job *job, weft_local_hub *hub, int32_t number, const char *name)
 {
     weft_transport *transport = NULL;
@@ -52,6 +65,7 @@ static void check_worker(const weft_job *job, weft_local_hub *hub, int32_t numbe
     if (weft_worker_create(job, number, transport, &worker, &error) != WEFT_OK) fail_msg("%s", error.text);
     check_bound(weft_executor_bound(worker->train), worker->at.rank, name);
     check_bound(weft_executor_bound(worker->forward), worker->at.rank, name);
+    check_losses(worker, weft_executor_bound(worker->train));
     transport->operations->destroy(transport);
     weft_worker_destroy(worker);
 }
@@ -116,6 +130,15 @@ static void test_shared_weights(void **state)
     check_all(tied, 1, 2);
 }
 
+/* Updates that wait for the losses of all. */
+static void test_skipped_steps(void **state)
+{
+    (void)state;
+    static const char *const skips[] = {"optimizer.skip=6", "optimizer.skip_window=2", "model.tied=true", "loss.z=0.01",
+                                        NULL};
+    check_all(skips, 1, 1);
+}
+
 static void test_shards(void **state)
 {
     (void)state;
@@ -126,6 +149,6 @@ static void test_shards(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_pipelines_alone), cmocka_unit_test(test_shared_weights),
-                                       cmocka_unit_test(test_shards)};
+                                       cmocka_unit_test(test_skipped_steps), cmocka_unit_test(test_shards)};
     return cmocka_run_group_tests(tests, test_place_set_up, test_place_tear_down);
 }

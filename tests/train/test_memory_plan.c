@@ -29,6 +29,8 @@ static const char *const layouts[][OVERRIDES] = {
     {"parallel.data=2", "parallel.shard=weights", "parallel.reduce=early", "parallel.buffers=1", "parallel.loops=4"},
     {"parallel.data=2", "parallel.tensor=2", "parallel.shard=weights", "element=bf16", "parallel.pipeline=2"},
     {"model.architecture=llama", "parallel.tensor=2", "parallel.pipeline=2", "parallel.schedule=1f1b"},
+    {"data.sources=[{path: a}, {path: b}]", "loss.z=0.001", "loss.label_smoothing=0.1", "parallel.data=2",
+     "parallel.tensor=2", "recompute=full"},
     /* Of the second rank the second of three workers has the largest share: the tensor between the cuts. */
     {"model.architecture=llama", "model.feed_forward=80", "model.layers=3", "parallel.pipeline=3", "parallel.data=3",
      "parallel.stages=[1,1,1]", "parallel.shard=optimizer"},
@@ -237,6 +239,34 @@ static void check_used(const weft_worker *worker)
     free(pointers);
 }
 
+/* A number for each micro-batch; what is trained besides, and several sources, are told in more. */
+static void test_losses(void **state)
+{
+    (void)state;
+    static const char *const sources = "data.sources=[{path: a}, {path: b}]", *const z = "loss.z=0.001";
+    const char *const cases[][2] = {{"threads=1", "threads=1"}, {"data.sources=[{path: a}]", "threads=1"},
+                                    {z, "threads=1"},           {"loss.label_smoothing=0.1", "threads=1"},
+                                    {sources, "threads=1"},     {sources, z}};
+    static const size_t numbers[] = {1, 1, 2, 2, 1 + 2 * 2, 2 + 2 * 2}; /* of a micro-batch of two sequences */
+    static const weft_row rows[] = {WEFT_ROW_LOSSES, WEFT_ROW_HOST_BATCH_LOSSES};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (int use = WEFT_JOB_TRAINS; use <= WEFT_JOB_EVALUATES; use++) {
+            weft_error error;
+            weft_memory_plan plan;
+            made it;
+            weft_arena_init(&it.arena);
+            assert_int_equal(weft_config_load_text(&it.config, base, sizeof base - 1, "test", cases[i], 2, &error),
+                             WEFT_OK);
+            assert_int_equal(weft_job_create_for(&it.config, (weft_job_use)use, &it.job, &error), WEFT_OK);
+            assert_int_equal(weft_memory_plan_make(it.job, (weft_coordinates){0}, &it.arena, &plan, &error), WEFT_OK);
+            for (int r = 0; r < 2; r++)
+                assert_int_equal(weft_memory_plan_find(&plan, rows[r], -1)->bytes,
+                                 4 * sizeof(float) * (use == WEFT_JOB_TRAINS ? numbers[i] : 1));
+            done_with(&it);
+        }
+    }
+}
+
 static void create_worker(const made *it, int32_t number, bool sampling, weft_local_hub *hub)
 {
     weft_error error;
@@ -312,10 +342,8 @@ static void test_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_out_of_reach),
-        cmocka_unit_test(test_worker),
-        cmocka_unit_test(test_known),
+        cmocka_unit_test(test_rows),   cmocka_unit_test(test_out_of_reach), cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_worker), cmocka_unit_test(test_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,6 +75,32 @@ static weft_checkpoint_state state_of(const test_run *run)
     return state;
 }
 
+static void expect_skips(test_run *run, const char *keys, int64_t count, const char *told, const char *untold)
+{
+    trains(run, "skips", keys);
+    run->resume = true;
+    assert_int_equal(state_of(run).skips.count, count);
+    if (told) tells(run, told);
+    assert_null(strstr(run->notes, untold));
+}
+
+/* The window grows and shrinks with its key, is dropped where nothing is skipped, and begins anew after that. */
+static void test_skips_that_change(void **state)
+{
+    (void)state;
+    test_run run = {0};
+    expect_skips(&run, "run.steps=3", 0, NULL, "skip");
+    expect_skips(&run, "run.steps=5 optimizer.skip=6 optimizer.skip_window=2", 2,
+                 "optimizer.skip is 6, the checkpoint was trained with 0: from here on the bits differ\n", "in_a_row");
+    expect_skips(&run, "run.steps=6 optimizer.skip=6 optimizer.skip_window=4 optimizer.skip_in_a_row=7", 3,
+                 "optimizer.skip_window is 4, the checkpoint was trained with 2: from here on the bits differ\n",
+                 "in_a_row");
+    expect_skips(&run, "run.steps=7 optimizer.skip=6 optimizer.skip_window=2", 2, "optimizer.skip_window is 2",
+                 "optimizer.skip is");
+    expect_skips(&run, "run.steps=8 optimizer.skip_window=9", 0, "optimizer.skip is 0", "skip_window");
+    expect_skips(&run, "run.steps=9 optimizer.skip=6 optimizer.skip_window=2", 1, "optimizer.skip is 6", "in_a_row");
+}
+
 #define STILL "optimizer.learning_rate=0 optimizer.clip=0 "
 
 /* With a rate of 0 a loss is a function of what is read. Batches of 8 sequences are read, then of 4, then of 8, as
@@ -362,11 +388,11 @@ static void test_run_folders(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_place_in_the_data),  cmocka_unit_test(test_rates_that_change),
-        cmocka_unit_test(test_decay_that_changes), cmocka_unit_test(test_another_order),
-        cmocka_unit_test(test_same_held_out),      cmocka_unit_test(test_nothing_to_resume),
-        cmocka_unit_test(test_lost_moments),       cmocka_unit_test(test_lies_are_cheap),
-        cmocka_unit_test(test_run_folders),
+        cmocka_unit_test(test_place_in_the_data), cmocka_unit_test(test_skips_that_change),
+        cmocka_unit_test(test_rates_that_change), cmocka_unit_test(test_decay_that_changes),
+        cmocka_unit_test(test_another_order),     cmocka_unit_test(test_same_held_out),
+        cmocka_unit_test(test_nothing_to_resume), cmocka_unit_test(test_lost_moments),
+        cmocka_unit_test(test_lies_are_cheap),    cmocka_unit_test(test_run_folders),
     };
     return cmocka_run_group_tests(tests, test_place_set_up, test_place_tear_down);
 }

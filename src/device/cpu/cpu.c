@@ -140,6 +140,7 @@ static const weft_device_operations operations = {
     .square_sums = weft_cpu_square_sums,
     .place_sums = weft_cpu_place_sums,
     .norm_finish = weft_cpu_norm_finish,
+    .judge = weft_cpu_judge,
     .adamw = weft_cpu_adamw,
 };
 

@@ -18,7 +18,7 @@ typedef struct weft_cpu {
     bool widens; /* bf16 products are made in fp32 */
     bool packs;  /* large products run on packed operands (packed.h) */
     size_t element_bytes;
-    double *losses; /* one a row of the loss */
+    weft_row_loss *losses; /* one a row of the loss */
     size_t losses_capacity;
     float *rows; /* one row of logits for each thread */
     size_t rows_capacity;
@@ -88,15 +88,15 @@ void weft_cpu_attention_backward(weft_device *, weft_stream *, const weft_attent
 void weft_cpu_add(weft_device *, weft_stream *, int64_t, const void *, const void *, void *);
 void weft_cpu_sum(weft_device *, weft_stream *, weft_element, int64_t, int32_t, const void *const *, void *);
 void weft_cpu_round(weft_device *, weft_stream *, int64_t, const float *, void *);
-void weft_cpu_cross_entropy(weft_device *, weft_stream *, int64_t, int64_t, void *, const int32_t *,
+void weft_cpu_cross_entropy(weft_device *, weft_stream *, const weft_loss *, void *, const int32_t *,
                             const weft_step_scalars *, bool, float *);
-void weft_cpu_loss_part(weft_device *, weft_stream *, int64_t, int64_t, int32_t, const void *, const int32_t *,
-                        float *);
-void weft_cpu_loss_finish(weft_device *, weft_stream *, int64_t, int64_t, int32_t, int32_t, void *, const int32_t *,
-                          const float *, const weft_step_scalars *, bool, float *);
+void weft_cpu_loss_part(weft_device *, weft_stream *, const weft_loss *, const void *, const int32_t *, float *);
+void weft_cpu_loss_finish(weft_device *, weft_stream *, const weft_loss *, void *, const int32_t *, const float *,
+                          const weft_step_scalars *, bool, float *);
 void weft_cpu_square_sums(weft_device *, weft_stream *, int64_t, const float *, double *);
 void weft_cpu_place_sums(weft_device *, weft_stream *, int64_t, const int32_t *, const double *, double *);
 void weft_cpu_norm_finish(weft_device *, weft_stream *, int64_t, const double *, weft_step_scalars *);
+void weft_cpu_judge(weft_device *, weft_stream *, int64_t, int64_t, const float *, weft_step_scalars *);
 void weft_cpu_adamw(weft_device *, weft_stream *, int64_t, const weft_step_scalars *, bool, const float *, float *,
                     float *, float *, void *);
 

@@ -492,39 +492,54 @@ static double exponential_sum(int64_t count, const storage *x, float maximum, fl
     return total;
 }
 
-static double cross_entropy(int64_t V, void *logits_, int32_t target, float scale, bool gradient, float *row)
+static double logit_sum(int64_t count, const storage *x)
 {
+    double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < count; i++) sum += (double)load(x[i]);
+    return sum;
+}
+
+static weft_row_loss cross_entropy(const weft_loss *loss, void *logits_, int32_t target, float scale, bool gradient,
+                                   float *row)
+{
+    const int64_t V = loss->width;
     storage *logits = logits_;
     float maximum = row_maximum(V, logits);
-    double sum = exponential_sum(V, logits, maximum, row);
-    double loss = log(sum) + (double)maximum - (double)load(logits[target]);
-    if (!gradient) return loss;
-    float factor = (float)((double)scale / sum);
+    double sum = exponential_sum(V, logits, maximum, row), logsumexp = log(sum) + (double)maximum;
+    double all = loss->smoothing > 0 ? logit_sum(V, logits) : 0.0;
+    weft_row_loss of = weft_row_loss_make(loss, logsumexp, (double)load(logits[target]), all);
+    if (!gradient) return of;
+    weft_loss_slope slope = weft_loss_slope_make(loss, logsumexp, sum, scale);
 #pragma omp simd
-    for (int64_t i = 0; i < V; i++) logits[i] = store(row[i] * factor);
-    logits[target] = store(FMA(row[target], factor, -scale));
-    return loss;
+    for (int64_t i = 0; i < V; i++) logits[i] = store(row[i] * slope.factor - slope.even);
+    logits[target] = store(FMA(row[target], slope.factor, -(slope.hit + slope.even)));
+    return of;
 }
 
 /* A slice that is -INFINITY all over has exponentials of 0, not NaN: other slices may have more. */
-static void loss_part(int64_t V, const void *logits_, int64_t target, float *row, float *stats)
+static void loss_part(const weft_loss *loss, const void *logits_, int64_t target, float *row, float *stats)
 {
+    const int64_t V = loss->width;
     const storage *logits = logits_;
     float largest = row_maximum(V, logits);
     stats[0] = largest;
     stats[1] = (float)exponential_sum(V, logits, largest == -INFINITY ? 0.0f : largest, row);
     stats[2] = target < 0 || target >= V ? -INFINITY : load(logits[target]);
+    if (loss->smoothing > 0) stats[3] = (float)logit_sum(V, logits);
 }
 
-static void loss_gradient(int64_t V, void *logits_, int64_t target, float largest, double sum, float scale)
+static void loss_gradient(const weft_loss *loss, void *logits_, int64_t target, float largest, double sum, float scale)
 {
+    const int64_t V = loss->width;
     storage *logits = logits_;
-    float factor = (float)((double)scale / sum);
+    weft_loss_slope slope = weft_loss_slope_make(loss, log(sum) + (double)largest, sum, scale);
     bool here = target >= 0 && target < V;
     float own = here ? exponential(load(logits[target]) - largest) : 0.0f;
 #pragma omp simd
-    for (int64_t i = 0; i < V; i++) logits[i] = store(exponential(load(logits[i]) - largest) * factor);
-    if (here) logits[target] = store(FMA(own, factor, -scale));
+    for (int64_t i = 0; i < V; i++)
+        logits[i] = store(exponential(load(logits[i]) - largest) * slope.factor - slope.even);
+    if (here) logits[target] = store(FMA(own, slope.factor, -(slope.hit + slope.even)));
 }
 
 static double square_sum(int64_t count, const float *x)

@@ -8,7 +8,7 @@
 #ifndef WEFT_DEVICE_CPU_LOOPS_H
 #define WEFT_DEVICE_CPU_LOOPS_H
 
-#include "device/device.h"
+#include "device/row_loss.h"
 
 typedef struct weft_cpu_loops {
     const char *name; /* instruction set */
@@ -62,13 +62,13 @@ typedef struct weft_cpu_loops {
     void (*attend)(int64_t keys, int64_t D, int64_t stride, float scale, const void *query, const void *key,
                    const void *value, float *scores, void *out);
 
-    /* One row of logits; returns -log softmax[target]. */
-    /* row: (V) scratch */
-    double (*cross_entropy)(int64_t V, void *logits, int32_t target, float scale, bool gradient, float *row);
-    /* One row of a slice; target is below 0 or not below V where another slice has it. row: (V) scratch; stats: (3). */
-    void (*loss_part)(int64_t V, const void *logits, int64_t target, float *row, float *stats);
-    /* logits = scale (e^(logit - largest) / sum - onehot) */
-    void (*loss_gradient)(int64_t V, void *logits, int64_t target, float largest, double sum, float scale);
+    /* One row of logits, and what it comes to. row: (V) scratch. */
+    weft_row_loss (*cross_entropy)(const weft_loss *loss, void *logits, int32_t target, float scale, bool gradient,
+                                   float *row);
+    /* One row of a slice; target is below 0 or not below V where another slice has it. row: (V) scratch. */
+    void (*loss_part)(const weft_loss *loss, const void *logits, int64_t target, float *row, float *stats);
+    /* logits are replaced by scale times the gradient of the row. */
+    void (*loss_gradient)(const weft_loss *loss, void *logits, int64_t target, float largest, double sum, float scale);
 
     double (*square_sum)(int64_t count, const float *x);
     void (*adamw)(int64_t count, const weft_step_scalars *scalars, bool decay, const float *gradient, float *weight,

@@ -16,95 +16,102 @@ static bool reserve(weft_cpu *cpu, int64_t N, int64_t V)
 }
 
 /* In row order, whichever thread made them. */
-static float add_losses(const weft_cpu *cpu, int64_t N)
+static void add_losses(const weft_cpu *cpu, const weft_loss *loss, const int32_t *targets, float *out)
 {
-    double sum = 0.0;
-    for (int64_t row = 0; row < N; row++) sum += cpu->losses[row];
-    return (float)sum;
+    weft_loss_sums sums = {.targets = 0};
+    for (int64_t row = 0; row < loss->rows; row++)
+        weft_loss_sums_add(&sums, loss, row, targets[row] < 0 ? NULL : &cpu->losses[row], out);
+    weft_loss_sums_end(&sums, loss, out);
 }
 
-void weft_cpu_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
-                            const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *loss)
+void weft_cpu_cross_entropy(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
+                            const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *out)
 {
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     weft_cpu *cpu = weft_cpu_of(device);
-    if (!reserve(cpu, N, V)) return;
+    const int64_t V = loss->width;
+    if (!reserve(cpu, loss->rows, V)) return;
     const float scale = gradient ? scalars->loss_gradient_scale : 0.0f;
 #pragma omp parallel for num_threads(device->threads) schedule(static)
-    for (int64_t row = 0; row < N; row++) {
+    for (int64_t row = 0; row < loss->rows; row++) {
         void *line = weft_cpu_at_mutable(cpu, logits, row * V);
         float *own = cpu->rows + V * omp_get_thread_num();
-        cpu->losses[row] =
-            targets[row] < 0 ? 0.0 : cpu->loops->cross_entropy(V, line, targets[row], scale, gradient, own);
-        if (gradient && targets[row] < 0) memset(line, 0, (size_t)V * cpu->element_bytes);
+        if (targets[row] >= 0)
+            cpu->losses[row] = cpu->loops->cross_entropy(loss, line, targets[row], scale, gradient, own);
+        else if (gradient)
+            memset(line, 0, (size_t)V * cpu->element_bytes);
     }
-    *loss = add_losses(cpu, N);
+    add_losses(cpu, loss, targets, out);
     weft_cpu_between(device);
 }
 
-void weft_cpu_loss_part(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first,
-                        const void *logits, const int32_t *targets, float *stats)
+void weft_cpu_loss_part(weft_device *device, weft_stream *stream, const weft_loss *loss, const void *logits,
+                        const int32_t *targets, float *stats)
 {
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     weft_cpu *cpu = weft_cpu_of(device);
-    if (!reserve(cpu, N, V)) return;
+    const int64_t V = loss->width, K = weft_loss_statistics(loss);
+    if (!reserve(cpu, loss->rows, V)) return;
 #pragma omp parallel for num_threads(device->threads) schedule(static)
-    for (int64_t row = 0; row < N; row++) {
+    for (int64_t row = 0; row < loss->rows; row++) {
         float *own = cpu->rows + V * omp_get_thread_num();
         if (targets[row] < 0)
-            memset(stats + 3 * row, 0, 3 * sizeof *stats);
+            memset(stats + K * row, 0, (size_t)K * sizeof *stats);
         else
-            cpu->loops->loss_part(V, weft_cpu_at(cpu, logits, row * V), (int64_t)targets[row] - first, own,
-                                  stats + 3 * row);
+            cpu->loops->loss_part(loss, weft_cpu_at(cpu, logits, row * V), (int64_t)targets[row] - loss->first, own,
+                                  stats + K * row);
     }
     weft_cpu_between(device);
 }
 
-/* A row of the whole vocabulary: its largest logit, the sum of e^(logit - largest), the target's logit. */
+/* A row of the whole vocabulary: its largest logit, the sum of e^(logit - largest), the target's logit, all of them
+ * added where smoothing needs that. */
 typedef struct row_total {
-    double largest, sum, target;
+    double largest, sum, target, logits;
 } row_total;
 
 /* A part that is not finite makes the sum so: its largest then counts for nothing or is infinite itself. */
-static row_total combine(int64_t N, int32_t parts, int64_t row, const float *stats)
+static row_total combine(const weft_loss *loss, int64_t row, const float *stats)
 {
-    row_total total = {-INFINITY, 0.0, -INFINITY};
-    for (int32_t part = 0; part < parts; part++) {
-        const float *of = stats + 3 * (part * N + row);
+    const int64_t K = weft_loss_statistics(loss);
+    row_total total = {-INFINITY, 0.0, -INFINITY, 0.0};
+    for (int32_t part = 0; part < loss->parts; part++) {
+        const float *of = stats + K * (part * loss->rows + row);
         total.largest = fmax(total.largest, (double)of[0]);
         total.target = fmax(total.target, (double)of[2]);
     }
-    for (int32_t part = 0; part < parts; part++) {
-        const float *of = stats + 3 * (part * N + row);
+    for (int32_t part = 0; part < loss->parts; part++) {
+        const float *of = stats + K * (part * loss->rows + row);
         total.sum += (double)of[1] * exp((double)of[0] - total.largest);
+        if (K > 3) total.logits += (double)of[3];
     }
     return total;
 }
 
-void weft_cpu_loss_finish(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, int32_t parts,
-                          void *logits, const int32_t *targets, const float *stats, const weft_step_scalars *scalars,
-                          bool gradient, float *loss)
+void weft_cpu_loss_finish(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
+                          const int32_t *targets, const float *stats, const weft_step_scalars *scalars, bool gradient,
+                          float *out)
 {
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     weft_cpu *cpu = weft_cpu_of(device);
-    if (!reserve(cpu, N, 0)) return;
+    if (!reserve(cpu, loss->rows, 0)) return;
     const float scale = gradient ? scalars->loss_gradient_scale : 0.0f;
 #pragma omp parallel for num_threads(device->threads) schedule(static)
-    for (int64_t row = 0; row < N; row++) {
-        void *line = weft_cpu_at_mutable(cpu, logits, row * V);
-        cpu->losses[row] = 0.0;
+    for (int64_t row = 0; row < loss->rows; row++) {
+        void *line = weft_cpu_at_mutable(cpu, logits, row * loss->width);
         if (targets[row] < 0) {
-            if (gradient) memset(line, 0, (size_t)V * cpu->element_bytes);
+            if (gradient) memset(line, 0, (size_t)loss->width * cpu->element_bytes);
             continue;
         }
-        row_total total = combine(N, parts, row, stats);
-        cpu->losses[row] = log(total.sum) + total.largest - total.target;
+        row_total total = combine(loss, row, stats);
+        cpu->losses[row] = weft_row_loss_make(loss, log(total.sum) + total.largest, total.target, total.logits);
         if (gradient)
-            cpu->loops->loss_gradient(V, line, (int64_t)targets[row] - first, (float)total.largest, total.sum, scale);
+            cpu->loops->loss_gradient(loss, line, (int64_t)targets[row] - loss->first, (float)total.largest, total.sum,
+                                      scale);
     }
-    *loss = add_losses(cpu, N);
+    add_losses(cpu, loss, targets, out);
     weft_cpu_between(device);
 }

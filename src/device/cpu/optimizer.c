@@ -43,13 +43,26 @@ void weft_cpu_norm_finish(weft_device *device, weft_stream *stream, int64_t bloc
     weft_cpu_between(device);
 }
 
+void weft_cpu_judge(weft_device *device, weft_stream *stream, int64_t count, int64_t stride, const float *losses,
+                    weft_step_scalars *scalars)
+{
+    (void)stream;
+    if (!weft_cpu_begins(device)) return;
+    double sum = 0.0;
+    for (int64_t i = 0; i < count; i++) sum += (double)losses[i * stride];
+    double loss = sum / scalars->targets;
+    bool passes = isfinite(loss) && loss <= scalars->loss_limit && scalars->norm <= scalars->norm_limit;
+    scalars->skipped = passes ? 0 : 1;
+    weft_cpu_between(device);
+}
+
 void weft_cpu_adamw(weft_device *device, weft_stream *stream, int64_t count, const weft_step_scalars *scalars,
                     bool decay, const float *gradient, float *weight, float *moment1, float *moment2, void *storage)
 {
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
-    int64_t pieces = scalars->nonfinite ? 0 : (count + PIECE - 1) / PIECE;
+    int64_t pieces = scalars->nonfinite || scalars->skipped ? 0 : (count + PIECE - 1) / PIECE;
 #pragma omp parallel for num_threads(device->threads) schedule(static)
     for (int64_t piece = 0; piece < pieces; piece++) {
         int64_t at = piece * PIECE, left = count - at;

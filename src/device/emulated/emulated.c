@@ -135,6 +135,7 @@ static const weft_device_operations operations = {
     .square_sums = emulated_square_sums,
     .place_sums = emulated_place_sums,
     .norm_finish = emulated_norm_finish,
+    .judge = emulated_judge,
     .adamw = emulated_adamw,
 };
 

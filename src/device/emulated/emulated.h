@@ -52,18 +52,20 @@ void emulated_add(weft_device *device, weft_stream *stream, int64_t count, const
 void emulated_sum(weft_device *device, weft_stream *stream, weft_element element, int64_t count, int32_t parts,
                   const void *const *from, void *out);
 void emulated_round(weft_device *device, weft_stream *stream, int64_t count, const float *from, void *to);
-void emulated_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
-                            const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *loss);
-void emulated_loss_part(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first,
-                        const void *logits, const int32_t *targets, float *stats);
-void emulated_loss_finish(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, int32_t parts,
-                          void *logits, const int32_t *targets, const float *stats, const weft_step_scalars *scalars,
-                          bool gradient, float *loss);
+void emulated_cross_entropy(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
+                            const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *out);
+void emulated_loss_part(weft_device *device, weft_stream *stream, const weft_loss *loss, const void *logits,
+                        const int32_t *targets, float *stats);
+void emulated_loss_finish(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
+                          const int32_t *targets, const float *stats, const weft_step_scalars *scalars, bool gradient,
+                          float *out);
 void emulated_square_sums(weft_device *device, weft_stream *stream, int64_t count, const float *gradient, double *sums);
 void emulated_place_sums(weft_device *device, weft_stream *stream, int64_t blocks, const int32_t *index,
                          const double *from, double *to);
 void emulated_norm_finish(weft_device *device, weft_stream *stream, int64_t blocks, const double *sums,
                           weft_step_scalars *scalars);
+void emulated_judge(weft_device *device, weft_stream *stream, int64_t count, int64_t stride, const float *losses,
+                    weft_step_scalars *scalars);
 void emulated_adamw(weft_device *device, weft_stream *stream, int64_t count, const weft_step_scalars *scalars,
                     bool decay, const float *gradient, float *weight, float *moment1, float *moment2, void *storage);
 

@@ -90,19 +90,19 @@ void emulated_round(weft_device *device, weft_stream *stream, int64_t count, con
 {
 }
 
-void emulated_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
-                            const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *loss)
+void emulated_cross_entropy(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
+                            const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *out)
 {
 }
 
-void emulated_loss_part(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first,
-                        const void *logits, const int32_t *targets, float *stats)
+void emulated_loss_part(weft_device *device, weft_stream *stream, const weft_loss *loss, const void *logits,
+                        const int32_t *targets, float *stats)
 {
 }
 
-void emulated_loss_finish(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, int32_t parts,
-                          void *logits, const int32_t *targets, const float *stats, const weft_step_scalars *scalars,
-                          bool gradient, float *loss)
+void emulated_loss_finish(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
+                          const int32_t *targets, const float *stats, const weft_step_scalars *scalars, bool gradient,
+                          float *out)
 {
 }
 
@@ -117,6 +117,11 @@ void emulated_place_sums(weft_device *device, weft_stream *stream, int64_t block
 
 void emulated_norm_finish(weft_device *device, weft_stream *stream, int64_t blocks, const double *sums,
                           weft_step_scalars *scalars)
+{
+}
+
+void emulated_judge(weft_device *device, weft_stream *stream, int64_t count, int64_t stride, const float *losses,
+                    weft_step_scalars *scalars)
 {
 }
 

@@ -41,6 +41,19 @@ void reference_norm_finish(weft_device *device, weft_stream *stream, int64_t blo
     reference_end(device);
 }
 
+void reference_judge(weft_device *device, weft_stream *stream, int64_t count, int64_t stride, const float *losses,
+                     weft_step_scalars *scalars)
+{
+    (void)stream;
+    if (!reference_begin(device)) return;
+    double sum = 0.0;
+    for (int64_t i = 0; i < count; i++) sum += (double)losses[i * stride];
+    double loss = sum / scalars->targets;
+    bool passes = isfinite(loss) && loss <= scalars->loss_limit && scalars->norm <= scalars->norm_limit;
+    scalars->skipped = passes ? 0 : 1;
+    reference_end(device);
+}
+
 /* The weight is computed from the moments as stored, so that a step repeated from a checkpoint gives the same bits. */
 void reference_adamw(weft_device *device, weft_stream *stream, int64_t count, const weft_step_scalars *scalars,
                      bool decay, const float *gradient, float *weight, float *moment1, float *moment2, void *storage)
@@ -50,7 +63,7 @@ void reference_adamw(weft_device *device, weft_stream *stream, int64_t count, co
     const double rate = (double)scalars->learning_rate, beta1 = (double)scalars->beta1, beta2 = (double)scalars->beta2;
     const double shrink = decay ? 1.0 - rate * (double)scalars->weight_decay : 1.0;
     const double step = rate / (double)scalars->correction1, root = sqrt((double)scalars->correction2);
-    for (int64_t i = 0; scalars->nonfinite == 0 && i < count; i++) {
+    for (int64_t i = 0; !scalars->nonfinite && !scalars->skipped && i < count; i++) {
         double g = (double)gradient[i] * (double)scalars->clip_factor;
         moment1[i] = (float)((double)moment1[i] + (1.0 - beta1) * (g - (double)moment1[i]));
         moment2[i] = (float)(beta2 * (double)moment2[i] + (1.0 - beta2) * g * g);

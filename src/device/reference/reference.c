@@ -83,6 +83,7 @@ static const weft_device_operations operations = {
     .square_sums = reference_square_sums,
     .place_sums = reference_place_sums,
     .norm_finish = reference_norm_finish,
+    .judge = reference_judge,
     .adamw = reference_adamw,
 };
 

@@ -97,19 +97,21 @@ void reference_attention_backward(weft_device *device, weft_stream *stream, cons
                                   const int32_t *documents, const void *qkv, const void *out, const float *logsumexp,
                                   const void *dout, void *dqkv, void *workspace);
 
-void reference_cross_entropy(weft_device *device, weft_stream *stream, int64_t N, int64_t V, void *logits,
-                             const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *loss);
-void reference_loss_part(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first,
-                         const void *logits, const int32_t *targets, float *stats);
-void reference_loss_finish(weft_device *device, weft_stream *stream, int64_t N, int64_t V, int32_t first, int32_t parts,
-                           void *logits, const int32_t *targets, const float *stats, const weft_step_scalars *scalars,
-                           bool gradient, float *loss);
+void reference_cross_entropy(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
+                             const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *out);
+void reference_loss_part(weft_device *device, weft_stream *stream, const weft_loss *loss, const void *logits,
+                         const int32_t *targets, float *stats);
+void reference_loss_finish(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
+                           const int32_t *targets, const float *stats, const weft_step_scalars *scalars, bool gradient,
+                           float *out);
 void reference_square_sums(weft_device *device, weft_stream *stream, int64_t count, const float *gradient,
                            double *sums);
 void reference_place_sums(weft_device *device, weft_stream *stream, int64_t blocks, const int32_t *index,
                           const double *from, double *to);
 void reference_norm_finish(weft_device *device, weft_stream *stream, int64_t blocks, const double *sums,
                            weft_step_scalars *scalars);
+void reference_judge(weft_device *device, weft_stream *stream, int64_t count, int64_t stride, const float *losses,
+                     weft_step_scalars *scalars);
 void reference_adamw(weft_device *device, weft_stream *stream, int64_t count, const weft_step_scalars *scalars,
                      bool decay, const float *gradient, float *weight, float *moment1, float *moment2, void *storage);
 

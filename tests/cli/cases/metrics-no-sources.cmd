@@ -1,0 +1,1 @@
+weft metrics curves/warp --key loss_by_source

@@ -1,0 +1,1 @@
+weft metrics curves/blend --key loss_by_source --json
