@@ -4,6 +4,7 @@
 # status 2, whichever worker finds it, and there is no run then.
 set -eu
 weft=$(realpath "$1") make=$(realpath "$2") transport=${3:-local}
+tokenizer=$(realpath "$(dirname "$0")/../tokenizer/files/gpt2.json")
 mpirun='' mpirun_options=''
 if [ "$transport" = mpi ]; then
     . "$(dirname "$0")/../transport/mpi.sh"
@@ -168,6 +169,28 @@ sed -i 's/"model_type": "gpt2",/&"logit_scale": 2,/' gpt2/config.json
 refused "mathematics" 'run.start: gpt2/config.json:1:.*logit_scale: weft does not know' 1 train start.yaml run.start=gpt2
 if "$weft" evaluate gpt2 data.path=tokens.bin 2>evaluate.log; then die "evaluated"; fi
 grep -q 'logit_scale' evaluate.log || die "evaluate does not refuse"
+
+# Text goes through the folder's tokenizer, and through the copy of it where the folder is gone.
+awk 'BEGIN { for (i = 0; i < 900; i++) printf "%s%s", i % 3 ? "loom" : "the weft", i % 7 ? " " : "\n" }' >words.txt
+export XDG_CACHE_HOME="$folder/cache"
+"$weft" train start.yaml run.folder=words run.steps=1 model.layers=1 model.width=16 model.heads=2 model.vocabulary=512 model.context=16 \
+    model.architecture=llama >words.log 2>&1 || die words
+"$weft" export words --to words-out >/dev/null
+cp "$tokenizer" words-out/tokenizer.json
+"$weft" import words-out --out words-run >/dev/null
+"$weft" evaluate words-out data.path=words.txt --json >one.json 2>words.log || die "an evaluation of text"
+"$weft" evaluate words-run data.path=words.txt --json 2>words.log | sed 's/"words-run.step-00000000"/"words-out"/' >two.json
+cmp one.json two.json || die "an evaluation of text by what was imported"
+if grep -q '"bits_per_byte": null' one.json; then die "no bits a byte"; fi
+train text 1 run.start=words-out data.path=words.txt data.format=text
+for model in words-out text; do
+    "$weft" generate $model --prompt "the loom" --tokens 3 --temperature 0 >one.txt || die "generate $model"
+    grep -q '^the loom' one.txt || die "$model: $(cat one.txt)"
+done
+mv words-out words-gone
+"$weft" generate text --prompt "the loom" --tokens 3 --temperature 0 >two.txt || die "generate without the folder"
+cmp one.txt two.txt || die "another text without the folder"
+train text 1 run.start=words-out data.path=words.txt data.format=text run.steps=4
 
 # Nothing of a folder stays in memory: a run that starts from 49 MiB of weights is as large as one that makes its own.
 model='model.layers=1 model.width=64 model.heads=2 model.vocabulary=200000 model.context=8'
