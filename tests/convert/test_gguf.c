@@ -465,10 +465,15 @@ static int remove_root(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_out_as_a_folder),
-        cmocka_unit_test(test_pairs),       cmocka_unit_test(test_files_of_the_package),
-        cmocka_unit_test(test_q8_0),        cmocka_unit_test(test_blocks_of_the_package),
-        cmocka_unit_test(test_types),       cmocka_unit_test(test_context),
+        cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_out_as_a_folder),
+        cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_files_of_the_package),
+        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_q8_0),
+        cmocka_unit_test(test_blocks_of_the_package),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_context),
         cmocka_unit_test(test_full_disk),
     };
     return cmocka_run_group_tests_name("convert_gguf", tests, make_root, remove_root);
