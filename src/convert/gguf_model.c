@@ -185,31 +185,62 @@ const char *weft_gguf_model_architecture(const weft_gguf_model *model)
     return model->architecture->name;
 }
 
-/* A run in one row of the parameter. */
-static weft_status take_row(const weft_gguf_model *model, const weft_parameter *parameter, const gguf_part *part,
-                            int64_t row, int64_t column, int64_t count, float *out, weft_error *error)
+/* Rows of a parameter that are read from its first to its last. */
+typedef struct reading {
+    const weft_gguf_model *model;
+    const weft_parameter *parameter;
+    gguf_part parts[WEFT_FAMILY_PARTS];
+    int count, at;        /* at: the part that is read */
+    int64_t since, until; /* rows of its tensor that may be in memory */
+} reading;
+
+/* Bytes of a file that may stay in memory behind what is read. */
+enum { SPAN = 1 << 22 };
+
+/* What was read of the part, if it is so much. */
+static void release(reading *it, size_t least)
 {
-    int64_t place = row - part->first, width = parameter->shape[1];
+    const weft_gguf_tensor *tensor = it->parts[it->at].tensor;
+    size_t width = (size_t)it->parameter->shape[1];
+    size_t from = weft_gguf_type_bytes(tensor->type, (size_t)it->since * width);
+    size_t bytes = weft_gguf_type_bytes(tensor->type, (size_t)it->until * width) - from;
+    if (bytes < least) return;
+    weft_gguf_release(it->model->file, tensor->data + from, bytes);
+    it->since = it->until;
+}
+
+/* A run in one row of the parameter. */
+static weft_status take_row(reading *it, int64_t row, int64_t column, int64_t count, float *out, weft_error *error)
+{
+    int64_t width = it->parameter->shape[1];
+    while (row >= it->parts[it->at].first + it->parts[it->at].rows) {
+        release(it, 1);
+        it->since = it->until = 0;
+        it->at++;
+    }
+    const gguf_part *part = &it->parts[it->at];
+    int64_t place = row - part->first, head = part->paired ? part->paired : 1;
+    bool last = place % head == head - 1; /* rows in pairs are all over their head */
+    if (it->until == 0) it->since = place / head * head;
+    it->until = (place / head + 1) * head;
     if (part->paired) place = weft_gguf_row(place, part->paired);
     weft_gguf_to_float(part->tensor, place * width + column, count, out);
     for (int64_t i = 0; i < count; i++)
         if (!isfinite(out[i]))
             FAIL(error, WEFT_INVALID,
                  "%s: tensor \"%s\" holds a number that is not finite (row %" PRId64 ", column %" PRId64 " of %s)",
-                 weft_gguf_path(model->file), part->name, row, column + i, parameter->name);
+                 weft_gguf_path(it->model->file), part->name, row, column + i, it->parameter->name);
+    if (last) release(it, SPAN);
     return WEFT_OK;
 }
 
 /* A run over several rows. */
-static weft_status take_run(const weft_gguf_model *model, const weft_parameter *parameter, const gguf_part *parts,
-                            int64_t from, int64_t count, float *out, weft_error *error)
+static weft_status take_run(reading *it, int64_t from, int64_t count, float *out, weft_error *error)
 {
-    int64_t width = parameter->shape[1];
-    const gguf_part *part = parts;
+    int64_t width = it->parameter->shape[1];
     while (count > 0) {
         int64_t row = from / width, column = from % width, here = width - column < count ? width - column : count;
-        while (row >= part->first + part->rows) part++;
-        TRY(take_row(model, parameter, part, row, column, here, out, error));
+        TRY(take_row(it, row, column, here, out, error));
         from += here;
         out += here;
         count -= here;
@@ -220,12 +251,12 @@ static weft_status take_run(const weft_gguf_model *model, const weft_parameter *
 weft_status weft_gguf_model_read(const weft_gguf_model *model, const weft_parameter *parameter, int64_t from,
                                  int64_t rows, int64_t columns, float *out, weft_error *error)
 {
-    gguf_part parts[WEFT_FAMILY_PARTS];
-    int count = find_parts(model, parameter, parts);
-    if (count == 0) FAIL(error, WEFT_INVALID, "no \"%s\" in a GGUF file", parameter->name);
+    reading it = {.model = model, .parameter = parameter};
+    if (find_parts(model, parameter, it.parts) == 0)
+        FAIL(error, WEFT_INVALID, "%s: has no \"%s\"", weft_gguf_path(model->file), parameter->name);
     for (int64_t r = 0; r < rows; r++)
-        TRY(take_run(model, parameter, parts, from + r * parameter->shape[1], columns, out + r * columns, error));
-    for (int p = 0; p < count; p++) weft_gguf_release(model->file, parts[p].tensor);
+        TRY(take_run(&it, from + r * parameter->shape[1], columns, out + r * columns, error));
+    release(&it, 1);
     return WEFT_OK;
 }
 

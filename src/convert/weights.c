@@ -5,6 +5,7 @@
 #include "checkpoint/checkpoint.h"
 #include "convert/gguf_model.h"
 #include "convert/place.h"
+#include "tokenizer/gguf.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -93,7 +94,7 @@ static weft_status open_gguf(weft_weights *weights, const char *path, int64_t co
     weights->path = weft_gguf_path(model->file);
     weights->yaml = weft_text_get(&model->keys);
     weights->config = &model->config;
-    weights->tokenizer = weft_gguf_value_find(model->file, "tokenizer.ggml.tokens") ? weights->path : NULL;
+    weights->tokenizer = weft_gguf_tokenizer_is(model->file) ? weights->path : NULL;
     return WEFT_OK;
 }
 

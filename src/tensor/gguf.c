@@ -183,9 +183,9 @@ const weft_gguf_tensor *weft_gguf_find(const weft_gguf *file, const char *name)
     return file->count ? bsearch(&wanted, file->tensors, file->count, sizeof wanted, by_name) : NULL;
 }
 
-void weft_gguf_release(const weft_gguf *file, const weft_gguf_tensor *tensor)
+void weft_gguf_release(const weft_gguf *file, const unsigned char *data, size_t bytes)
 {
-    weft_map_release(&file->map, tensor->data, tensor->bytes);
+    weft_map_release(&file->map, data, bytes);
 }
 
 size_t weft_gguf_value_count(const weft_gguf *file)

@@ -95,8 +95,8 @@ size_t weft_gguf_count(const weft_gguf *file);
 const weft_gguf_tensor *weft_gguf_get(const weft_gguf *file, size_t index);      /* in the order of their names */
 const weft_gguf_tensor *weft_gguf_find(const weft_gguf *file, const char *name); /* or NULL */
 
-/* A tensor of the file that was read and is not wanted soon: weft_map_release. */
-void weft_gguf_release(const weft_gguf *file, const weft_gguf_tensor *tensor);
+/* These bytes of a tensor were read and are not wanted soon: weft_map_release. */
+void weft_gguf_release(const weft_gguf *file, const unsigned char *data, size_t bytes);
 
 size_t weft_gguf_value_count(const weft_gguf *file);
 const weft_gguf_value *weft_gguf_value_get(const weft_gguf *file, size_t index);     /* in the order of their keys */

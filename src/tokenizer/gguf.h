@@ -16,6 +16,9 @@
 weft_status weft_gguf_tokenizer_read(const weft_gguf *file, weft_text *json, weft_text *settings,
                                      weft_error *error) WEFT_CHECKED;
 
+/* Whether a file has one of a kind and with a pre-tokenizer that weft knows. */
+bool weft_gguf_tokenizer_is(const weft_gguf *file);
+
 /* What a model says of the ends of a text besides its tokenizer; -1: nothing. */
 typedef struct weft_gguf_ends {
     int64_t begin, end, padding; /* ids */

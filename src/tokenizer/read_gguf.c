@@ -550,3 +550,10 @@ weft_status weft_gguf_tokenizer_read(const weft_gguf *file, weft_text *json, wef
     weft_arena_fini(&r.arena);
     return status;
 }
+
+bool weft_gguf_tokenizer_is(const weft_gguf *file)
+{
+    weft_error ignored;
+    reading_file r = {.file = file, .error = &ignored};
+    return read_kind(&r) == WEFT_OK;
+}

@@ -283,6 +283,40 @@ static void test_files_of_the_package(void **state)
     }
 }
 
+/* Any run and any block of a parameter is that of the whole, also across queries, keys and values. */
+static void check_blocks(const weft_gguf_model *model, const weft_parameter *parameter)
+{
+    static float whole[1 << 13], part[1 << 13];
+    int64_t width = parameter->shape[1], rows = parameter->shape[0];
+    weft_error error;
+    assert_true(parameter->elements <= 1 << 13);
+    assert_int_equal(weft_gguf_model_read(model, parameter, 0, 1, parameter->elements, whole, &error), WEFT_OK);
+    for (int64_t from = 0; from < parameter->elements; from += 371)
+        for (int64_t count = 1; from + count <= parameter->elements; count = 3 * count + 5) {
+            assert_int_equal(weft_gguf_model_read(model, parameter, from, 1, count, part, &error), WEFT_OK);
+            assert_memory_equal(part, whole + from, (size_t)count * sizeof *part);
+        }
+    for (int64_t row = 0; row < rows && width > 1; row += 7) {
+        int64_t high = rows - row < 40 ? rows - row : 40, column = row % width / 2, wide = width - column - row % 3;
+        assert_int_equal(weft_gguf_model_read(model, parameter, row * width + column, high, wide, part, &error),
+                         WEFT_OK);
+        for (int64_t r = 0; r < high; r++)
+            assert_memory_equal(part + r * wide, whole + (row + r) * width + column, (size_t)wide * sizeof *part);
+    }
+}
+
+static void test_blocks(void **state)
+{
+    (void)state;
+    weft_gguf_model *model = NULL;
+    weft_parameter parameter;
+    weft_error error;
+    assert_int_equal(weft_gguf_model_open(fixture("types.gguf"), 0, &model, &error), WEFT_OK);
+    for (int64_t i = 0; weft_model_parameter(weft_gguf_model_get(model), i, &parameter); i++)
+        check_blocks(model, &parameter);
+    weft_gguf_model_close(model);
+}
+
 /* Quantised numbers are quantised to the same again: the file that comes in leaves with the same tensors. */
 static void test_q8_0(void **state)
 {
@@ -431,10 +465,15 @@ static int remove_root(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_out_as_a_folder),
-        cmocka_unit_test(test_pairs),       cmocka_unit_test(test_files_of_the_package),
-        cmocka_unit_test(test_q8_0),        cmocka_unit_test(test_blocks_of_the_package),
-        cmocka_unit_test(test_types),       cmocka_unit_test(test_context),
+        cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_out_as_a_folder),
+        cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_files_of_the_package),
+        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_q8_0),
+        cmocka_unit_test(test_blocks_of_the_package),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_context),
         cmocka_unit_test(test_full_disk),
     };
     return cmocka_run_group_tests_name("convert_gguf", tests, make_root, remove_root);
