@@ -27,8 +27,6 @@ import tempfile
 import time
 
 TRANSFORMERS, TORCH = "transformers==5.24.0", "torch==2.15.0"
-# What torch needs without a GPU: its own list of needs brings the libraries of CUDA, three times its size.
-TORCH_NEEDS = ["filelock", "typing_extensions", "sympy", "networkx", "jinja2", "fsspec", "setuptools", "numpy"]
 
 YARN = dict(rope_type="yarn", rope_theta=1000000.0, factor=4.0, original_max_position_embeddings=16)
 LLAMA3 = dict(rope_type="llama3", rope_theta=500.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
@@ -75,9 +73,8 @@ def fetch(work):
         skip("torch and transformers cannot be imported from " + site)
     if not os.path.exists(os.path.join(work, "done")):
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", "install", "--target", site]
-        for words in ([TRANSFORMERS, *TORCH_NEEDS], ["--no-deps", TORCH]):
-            if subprocess.run(pip + words, capture_output=True, check=False).returncode != 0:
-                skip("torch and transformers cannot be had from PyPI")
+        if subprocess.run(pip + [TRANSFORMERS, TORCH, "numpy"], capture_output=True, check=False).returncode != 0:
+            skip("torch and transformers cannot be had from PyPI")
         with open(os.path.join(work, "done"), "w", encoding="utf-8"):
             pass
     done = subprocess.run([sys.executable, *sys.argv], env=dict(os.environ, PYTHONPATH=site), check=False)

@@ -132,11 +132,11 @@ static void check_step(const char *name, const weft_folder *folder, const weft_d
 
 static void check_steps(const char *name)
 {
-    int32_t layers = 1, stages[8];
+    int32_t stages[8];
     weft_folder *folder = open_folder(name, "");
     const int32_t all = (int32_t)weft_folder_model(folder)->layers;
     assert_in_range(all, 2, 8);
-    for (int32_t s = 0; s < all; s++) stages[s] = layers;
+    for (int32_t s = 0; s < all; s++) stages[s] = 1;
     const rig_plan plans[] = {{&all, 1, false, false}, {stages, all, true, true}};
     for (const weft_device_kind *const *kind = weft_device_kinds(); *kind != NULL; kind++)
         for (size_t i = 0; i < sizeof plans / sizeof *plans && rig_runs_on(*kind); i++)
