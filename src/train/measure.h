@@ -25,7 +25,8 @@ typedef struct weft_measuring {
     void *context;
 } weft_measuring;
 
-/* Bytes that each of so many workers of this machine may use: config's limit, or an even share of the memory. */
+/* Bytes that each of so many workers of this machine may use: config's limit, or an even share of the memory, that of
+ * its devices where they have their own. */
 double weft_measure_room(const weft_config *config, int32_t workers);
 
 /* Times are taken from arena. WEFT_INVALID where no worker can be measured, as weft_job_create and weft_train;
