@@ -1,7 +1,7 @@
 /*
  * This machine as a cluster for the planner: what a layer, the edges, messages, reductions and the update of a model
- * take here, for every tensor width and size of a micro-batch that a plan may ask for. Each is a trial (train/trial.h) of
- * a job with few layers whose workers all compute at the same time, as in training.
+ * take here, for every tensor width and size of a micro-batch that a plan may ask for. Each is a trial (train/trial.h)
+ * of a job with few layers whose workers all compute at the same time, as in training.
  *
  * Reads the data of the configuration; writes nothing.  Threads: the caller's, workers are threads of this process.
  */
