@@ -22,7 +22,7 @@ build() {
 # The quickest and sharpest first; the race detector needs to see each kernel once. How it ends is all that counts; a
 # mutant that hangs is ended.
 prove() {
-    for run in 'device_races eager up 1 *' 'loss_races eager up 1 *' 'operations_races eager up 1 test_values' \
+    for run in 'device_races eager up 1 test_order' 'loss_races eager up 1 *' 'operations_races eager up 1 test_values' \
         'device_plain lazy random 1 *' 'device_plain lazy random 2 *' 'operations_plain lazy random 1 test_values' \
         'operations_plain eager down 2 *'; do
         set -f

@@ -39,7 +39,7 @@ static inline weft_cuda *weft_cuda_of(weft_device *device)
     return (weft_cuda *)device;
 }
 
-/* Every operation begins with this: false once the instance has failed. */
+/* calls.c. Every operation begins with this: false once the instance has failed. */
 bool weft_cuda_begins(weft_device *device);
 /* Every operation ends with this: what its calls said; keeps an error, calls the hook. */
 void weft_cuda_ends(weft_device *device, weft_stream *stream, const char *operation, cudaError_t error);

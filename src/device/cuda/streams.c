@@ -45,18 +45,6 @@ weft_status weft_cuda_stream_create(weft_device *device, weft_stream_kind kind, 
     return WEFT_OK;
 }
 
-static weft_stream *stream_of(const weft_cuda *cuda, weft_stream *stream)
-{
-    if (stream != NULL) return stream;
-    for (stream = cuda->streams; stream->next != NULL;) stream = stream->next;
-    return stream;
-}
-
-const weft_cuda_call *weft_cuda_on(weft_device *device, weft_stream *stream)
-{
-    return &stream_of(weft_cuda_of(device), stream)->call;
-}
-
 void weft_cuda_stream_destroy(weft_device *device, weft_stream *stream)
 {
     weft_cuda *cuda = weft_cuda_of(device);
@@ -75,7 +63,7 @@ weft_status weft_cuda_stream_wait(weft_device *device, weft_stream *stream, weft
 {
     weft_cuda *cuda = weft_cuda_of(device);
     (void)cudaSetDevice(cuda->index);
-    weft_cuda_keep(cuda, NULL, cudaStreamSynchronize(stream_of(cuda, stream)->call.stream));
+    weft_cuda_keep(cuda, NULL, cudaStreamSynchronize(weft_cuda_on(device, stream)->stream));
     return weft_device_check(device, error);
 }
 
