@@ -21,7 +21,7 @@ batch: {microbatches: 2}
 optimizer: {learning_rate: 0.01}
 threads: 1
 device: reference
-timeout: 20
+timeout: 60
 END
 runs=0
 
