@@ -122,7 +122,8 @@ static void test_refusals(void **state)
     }
     assert_int_equal(load(*state, &config, "run: {start: here}\ndata: {path: x}\nmodel:\n  layers: 2\n", NULL, &error),
                      WEFT_INVALID);
-    assert_string_equal(error.text, "dir/run.yaml:4:11: model.layers: is 2, but the model in there has 3: leave it out");
+    assert_string_equal(error.text,
+                        "dir/run.yaml:4:11: model.layers: is 2, but the model in there has 3: leave it out");
     assert_int_equal(load(*state, &config, file, "data.tokenizer=", &error), WEFT_OK);
     assert_string_equal(config.data.tokenizer, "");
     weft_config_fini(&config);
