@@ -32,8 +32,11 @@ check-asan: $(ASAN)/build.ninja ## the fast tests under address, undefined and l
 check-tsan: $(TSAN)/build.ninja ## the tests of suite tsan under the thread sanitizer
 	@$(TSAN_ENVIRONMENT) BUILD=$(TSAN) ./dev check --suite tsan --timeout-multiplier 4
 
-check-mutants: all ## every mutant of SET (program) must be caught: tests/mutants/mutants.h
+check-mutants: all ## every mutant of SET (program, cuda) must be caught: tests/mutants/mutants.h
 	@$(BUILD)/tests/mutants/$(SET)
+
+registers: all ## what each kernel takes of a GPU, by nvcc
+	@meson test -C $(BUILD) --no-rebuild -v 'cuda registers'
 
 fuzz: ## every fuzz target for FUZZ_SECONDS, by libFuzzer (needs clang)
 	@tests/fuzz/run.sh . $(FUZZ) $(FUZZ_SECONDS)
@@ -54,4 +57,4 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' $(firstword $(MAKEFILE_LIST)) | while read -r name text; do \
 		printf 'make %-13s %s\n' "$$name" "$$text"; done
 
-.PHONY: all check check-asan check-tsan check-mutants fuzz bench docs install clean help
+.PHONY: all check check-asan check-tsan check-mutants fuzz bench docs install clean help registers

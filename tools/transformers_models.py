@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Tiny models of every family that weft imports, made by transformers, and what transformers computes of them.
 
-    tools/transformers_models.py make FOLDER                   # tests/convert/oracles, which tests/convert reads
-    tools/transformers_models.py check WEFT ORACLES WORK       # WEFT, ORACLES: the built program and tests/convert/oracles
-    tools/transformers_models.py speed WEFT WORK [THREADS ...] # seconds a token of both
+    tools/transformers_models.py make FOLDER                    # tests/convert/oracles, which tests/convert reads
+    tools/transformers_models.py check WEFT ORACLES WORK        # ORACLES: tests/convert/test_oracles as it is built
+    tools/transformers_models.py speed WEFT WORK [THREADS ...]  # seconds a token of both, by 1 and 2 threads
 
 Every tensor is filled with random numbers: where biases are zero and norms one, a lost one would not show. A folder holds
 a model as transformers saves it; gradient/, the same with gradients in place of weights; numbers.txt, lines of a word and
@@ -24,6 +24,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 TRANSFORMERS, TORCH = "transformers==5.24.0", "torch==2.15.0"
 # What torch needs without a GPU: its own list of needs brings the libraries of CUDA, three times its size.
@@ -210,7 +211,6 @@ def make(folder):
     return 0
 
 
-
 def run(*words):
     """What a command prints; its failure is this script's."""
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
@@ -278,7 +278,8 @@ class Check:
         own = model.generate(torch.tensor([prompt]), max_new_tokens=max(cached, 1), do_sample=False)[0, PROMPT:].tolist()
         self.expect(own[:cached] == wanted[:cached], f"greedy tokens {what}: transformers' own cache gives {own}")
 
-    def whole(self):
+    def whole(self, divided):
+        """divided: trained by workers that divide each layer, else by a pipeline."""
         weft, out, again = self.weft, self.run + "-out", self.run + "-again"
         run(weft, "import", self.folder, "--out", self.run)
         model, before = self.compare(self.run, self.folder, "as it came")
@@ -290,9 +291,10 @@ class Check:
         self.compare(self.run, out, "as it left")
         shutil.rmtree(out)
         kv_heads = getattr(model.config, "num_key_value_heads", model.config.num_attention_heads)
-        layout = ["parallel.tensor=2"] if kv_heads % 2 == 0 and len(self.name) % 2 else [
+        layout = ["parallel.tensor=2"] if divided and kv_heads % 2 == 0 else [
             "parallel.pipeline=2", "parallel.loops=2", "parallel.schedule=breadth-first"]
-        run(weft, "train", os.path.join(self.run, "config.yaml"), "--resume", "data.path=" + self.data, "data.format=uint32",
+        run(weft, "train", os.path.join(self.run, "config.yaml"), "--resume", "data.path=" + self.data,
+            "data.held_out_path=" + self.data, "data.format=uint32",
             "run.steps=3", "batch.microbatches=2", "batch.sequences=1", "optimizer.learning_rate=1e-2", "optimizer.warmup=0",
             "run.timelines=0", "threads=1", *layout)
         run(weft, "export", self.run, "--to", out)
@@ -311,26 +313,74 @@ def check(weft, oracles):
         for name in MODELS:
             make_folder(os.path.join(folder, name), name, LARGE)
         done = subprocess.run([os.path.abspath(oracles), folder], check=False)
-        for name in MODELS:
-            good &= Check(weft, folder, name).whole()
+        for number, name in enumerate(MODELS):
+            good &= Check(weft, folder, name).whole(number % 2 == 1)
     return 0 if good and done.returncode == 0 else 1
+
+
+SMOLLM2 = dict(vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
+               num_key_value_heads=3, max_position_embeddings=2048, rms_norm_eps=1e-5, tie_word_embeddings=True, eos_token_id=None)
+SPEED_PROMPT, SPEED_TOKENS, SPEED_CONTEXT = 16, 128, 512
+
+
+def difference(generate):
+    """Seconds a token: of some more tokens than one, without what comes before the second."""
+    seconds = []
+    for count in (1, 1 + SPEED_TOKENS):
+        begin = time.perf_counter()
+        generate(count)
+        seconds.append(time.perf_counter() - begin)
+    return (seconds[1] - seconds[0]) / SPEED_TOKENS
+
+
+def speed(weft, work, threads):
+    """A model of SmolLM2-135M's shape in fp32, its numbers random."""
+    folder, made = os.path.join(work, "smollm2-135m"), os.path.join(work, "smollm2-135m-run")
+    if not os.path.exists(made):
+        config = transformers.LlamaConfig(**SMOLLM2)
+        transformers.AutoModelForCausalLM.from_config(config).float().save_pretrained(folder)
+        run(weft, "import", folder, "--context", str(SPEED_CONTEXT), "--out", made)
+    model, prompt = transformers.AutoModelForCausalLM.from_pretrained(folder).float().eval(), list(range(100, 100 + SPEED_PROMPT))
+    every = sorted(os.sched_getaffinity(0))
+
+    def theirs(count):
+        with torch.no_grad():
+            model.generate(torch.tensor([prompt]), min_new_tokens=count, max_new_tokens=count, do_sample=False)
+
+    def ours(count):
+        run(weft, "generate", made, "--prompt", " ".join(map(str, prompt)), "--tokens", str(count), "--temperature", "0")
+
+    print("threads  weft s/token  transformers  ratio")
+    for number in threads:
+        os.sched_setaffinity(0, every[:number])  # weft takes a thread for each processor
+        torch.set_num_threads(number)
+        theirs(2)
+        mine, other = difference(ours), difference(theirs)
+        print(f"{number:>7}{mine:>14.4f}{other:>14.4f}{other / mine:>7.1f}", flush=True)
+    return 0
 
 
 def main():
     words = sys.argv[1:]
-    counts = {"make": 2, "check": 4}
+    counts = {"make": 2, "check": 4, "speed": 3}
     if not words or len(words) < counts.get(words[0], len(words) + 1):
         sys.exit(__doc__)
+    if words[0] != "speed":
+        os.environ["OMP_WAIT_POLICY"] = "passive"  # threads of small models would mostly wait for each other
     global torch, transformers, load_file, save_file
-    os.environ.update(TRANSFORMERS_VERBOSITY="error", HF_HUB_OFFLINE="1", OMP_WAIT_POLICY="passive")
+    os.environ.update(TRANSFORMERS_VERBOSITY="error", HF_HUB_OFFLINE="1")
     try:
         import torch
         import transformers
         from safetensors.torch import load_file, save_file
     except ImportError:
-        fetch(words[3] if words[0] == "check" else sys.exit("torch and transformers are needed"))
+        if words[0] == "make":
+            sys.exit("torch and transformers are needed here; check WEFT ORACLES WORK fetches them into WORK/site")
+        fetch(words[3] if words[0] == "check" else words[2])
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)
+    if words[0] == "speed":
+        return speed(words[1], words[2], [int(word) for word in words[3:]] or [1, 2])
     if words[0] == "make":
         return make(words[1])
     return check(words[1], words[2])

@@ -131,14 +131,14 @@ static void parent_of(const char *path, char *out, size_t size)
         *slash = '\0';
 }
 
-weft_status weft_file_write(const char *path, const void *bytes, size_t count, weft_error *error)
+weft_status weft_file_write_by(const char *path, weft_file_filler *fill, void *context, weft_error *error)
 {
     char aside[4096], folder[4096];
     if (snprintf(aside, sizeof aside, "%s.tmp", path) >= (int)sizeof aside)
         FAIL(error, WEFT_INVALID, "path too long: %s", path);
     int descriptor = -1;
     TRY(weft_file_create(aside, &descriptor, error));
-    weft_status status = weft_file_write_all(descriptor, bytes, count, aside, error);
+    weft_status status = fill(context, descriptor, aside, error);
     if (status == WEFT_OK && fsync(descriptor) != 0) status = weft_file_fail(error, aside, "sync", errno);
     if (close(descriptor) != 0 && status == WEFT_OK) status = weft_file_fail(error, aside, "close", errno);
     if (status == WEFT_OK && rename(aside, path) != 0) status = weft_file_fail(error, path, "rename into place", errno);
@@ -148,6 +148,23 @@ weft_status weft_file_write(const char *path, const void *bytes, size_t count, w
     }
     parent_of(path, folder, sizeof folder);
     return weft_folder_sync(folder, error);
+}
+
+typedef struct file_bytes {
+    const void *bytes;
+    size_t count;
+} file_bytes;
+
+static weft_status fill_with_bytes(void *context, int descriptor, const char *path, weft_error *error)
+{
+    const file_bytes *from = context;
+    return weft_file_write_all(descriptor, from->bytes, from->count, path, error);
+}
+
+weft_status weft_file_write(const char *path, const void *bytes, size_t count, weft_error *error)
+{
+    file_bytes from = {bytes, count};
+    return weft_file_write_by(path, fill_with_bytes, &from, error);
 }
 
 /* A new name is safe once the folder that holds it is synced; one that may not be read cannot be opened for it. */

@@ -42,6 +42,10 @@ weft_status weft_file_append(const char *path, int *out_descriptor, weft_error *
  * name is replaced, not followed. */
 weft_status weft_file_write(const char *path, const void *bytes, size_t count, weft_error *error) WEFT_CHECKED;
 
+/* The same with what a function writes to the descriptor; it gets the path of the file aside for its messages. */
+typedef weft_status weft_file_filler(void *context, int descriptor, const char *path, weft_error *error);
+weft_status weft_file_write_by(const char *path, weft_file_filler *fill, void *context, weft_error *error) WEFT_CHECKED;
+
 /* WEFT_FAILED: "PATH: cannot WHAT: reason", with number an errno of creating or writing; a full disk is called that. */
 weft_status weft_file_fail(weft_error *error, const char *path, const char *what, int number);
 

@@ -122,8 +122,9 @@ bool weft_checkpoint_exists(const char *folder);
 /* The latest complete one of an earlier step; -1: there is none, or the folder cannot be read. */
 int64_t weft_checkpoint_before(const char *folder, int64_t step);
 
-/* Bit for bit over steps, names, shapes and bytes of all three kinds; pieces and files do not matter. *out_same, and
- * when false the first difference in words (kind, tensor, element, both values) in out_text. */
+/* Bit for bit over steps, names, shapes and bytes of all three kinds, and skips where both count some; pieces and files
+ * do not matter. *out_same, and when false the first difference in words (kind, tensor, element, both values) in
+ * out_text. */
 weft_status weft_checkpoint_compare(const char *a, const char *b, bool *out_same, weft_text *out_text,
                                     weft_error *error) WEFT_CHECKED;
 

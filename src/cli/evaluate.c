@@ -157,10 +157,10 @@ static void details(weft_text *out)
     weft_text_add(
         out,
         "The operand is a run folder (its latest checkpoint) or a checkpoint, whose own configuration counts but for\n"
-        "transport (local), memory_limit and run.evaluate_batches (0), or a folder of Hugging Face, for which\n"
-        "data.path is to be given. key=value overrides all but model.*. What the run holds out is evaluated, or all\n"
-        "of data.path where that is given. parallel.* may be anything: the loss has the same bits. Under mpirun or\n"
-        "srun add transport=mpi.\n");
+        "transport (local), memory_limit and run.evaluate_batches (0), or a folder of Hugging Face or a GGUF file,\n"
+        "for which data.path is to be given. key=value overrides all but model.*. What the run holds out is\n"
+        "evaluated, or all of data.path where that is given. parallel.* may be anything: the loss has the same bits.\n"
+        "Under mpirun or srun add transport=mpi.\n");
 }
 
 static const weft_option options[] = {
@@ -172,7 +172,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_evaluate = {
     .name = "evaluate",
     .summary = "Measures the loss of a model on held-out or other data",
-    .operands = "RUN|CHECKPOINT|FOLDER [key=value ...]",
+    .operands = "RUN|CHECKPOINT|FOLDER|FILE.gguf [key=value ...]",
     .options = options,
     .least = 1,
     .most = -1,

@@ -138,12 +138,13 @@ static void details(weft_text *out)
 {
     weft_text_add(
         out,
-        "The operand is a run folder (its latest checkpoint), a checkpoint or a folder of Hugging Face. For a run "
-        "with\n"
-        "data.tokenizer, a folder with a tokenizer and a model of bytes the prompt and the text to stop at are text;\n"
-        "for others they are lists of token numbers, and token numbers are printed. Keys and values of up to\n"
-        "batch.tokens tokens are kept (of a folder, of as many as the model can take); beyond, each token takes the\n"
-        "whole window.\n");
+        "The operand is a run folder (its latest checkpoint), a checkpoint, a folder of Hugging Face or a GGUF file.\n"
+        "For a run with data.tokenizer, a folder or file with a tokenizer and a model of bytes the prompt and the "
+        "text\n"
+        "to stop at are text; for others they are lists of token numbers, and token numbers are printed. Keys and\n"
+        "values of up to batch.tokens tokens are kept (of a folder or file, of as many as the model can take); "
+        "beyond,\n"
+        "each token takes the whole window.\n");
 }
 
 static const weft_option options[] = {
@@ -163,7 +164,7 @@ static const weft_option options[] = {
 const weft_verb weft_verb_generate = {
     .name = "generate",
     .summary = "Generates text from a model",
-    .operands = "RUN|CHECKPOINT|FOLDER",
+    .operands = "RUN|CHECKPOINT|FOLDER|FILE.gguf",
     .options = options,
     .needed = 1,
     .least = 1,

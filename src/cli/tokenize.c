@@ -239,7 +239,7 @@ static void details(weft_text *out)
 }
 
 static const weft_option options[] = {
-    {"tokenizer", "PATH", "tokenizer.json, tokenizer.model, a tiktoken file, or a folder with one"},
+    {"tokenizer", "PATH", "tokenizer.json, tokenizer.model, a tiktoken or GGUF file, or a folder with one"},
     {"out", "PREFIX", "write PREFIX.bin and PREFIX.idx"},
     {"format", "FORMAT", "text or jsonl (default: by the name)"},
     {"field", "NAME", "of JSONL: the string that is the text (default text)"},

@@ -228,42 +228,6 @@ static weft_status write_folder(exporting *it, const char *source, const weft_do
     return status;
 }
 
-/* The first family that has such models; key: what keeps Llama from it. */
-static weft_status choose_family(exporting *it, weft_error *error)
-{
-    const char *key = NULL, *least = NULL;
-    for (const weft_family *const *family = weft_families(); *family; family++) {
-        TRY(weft_family_compare(*family, it->model, &key, error));
-        it->family = *family;
-        if (!key) return WEFT_OK;
-        if (strcmp((*family)->name, "llama") == 0) least = key;
-    }
-    FAIL(error, WEFT_INVALID,
-         "%s: no family of Hugging Face that weft knows has such a model (of Llama it differs by model.%s)",
-         weft_checkpoint_path(it->checkpoint), least);
-}
-
-/* The family that the run came from; the longest sequence may have been cut for training. */
-static weft_status keep_family(exporting *it, const weft_document *document, weft_model_config *model,
-                               weft_error *error)
-{
-    weft_text yaml;
-    weft_config config;
-    const char *key = NULL;
-    weft_text_init(&yaml);
-    weft_text_add(&yaml, "data: {path: none}\nmodel:\n");
-    weft_status status = weft_family_read(document, &it->family, &yaml, error);
-    if (status == WEFT_OK)
-        status = weft_config_load_text(&config, weft_text_get(&yaml), yaml.length, document->name, NULL, 0, error);
-    weft_text_fini(&yaml);
-    if (status != WEFT_OK) return status;
-    if (it->family->rotary && config.model.context > model->context) model->context = config.model.context;
-    weft_config_fini(&config);
-    TRY(weft_family_compare(it->family, model, &key, error));
-    if (!key) return WEFT_OK;
-    return choose_family(it, error);
-}
-
 static weft_status export_with(exporting *it, const char *source, weft_model_config *model, weft_error *error)
 {
     weft_text path;
@@ -274,7 +238,7 @@ static weft_status export_with(exporting *it, const char *source, weft_model_con
     if (status == WEFT_OK) status = weft_document_read(&document, weft_text_get(&path), error);
     weft_text_fini(&path);
     if (status != WEFT_OK) return status;
-    status = keep_family(it, &document, model, error);
+    status = weft_family_choose(weft_checkpoint_path(it->checkpoint), &document, model, &it->family, error);
     if (status == WEFT_OK) status = write_folder(it, source, &document, error);
     weft_document_fini(&document);
     return status;
@@ -289,7 +253,7 @@ static weft_status export_model(exporting *it, weft_model_config *model, weft_er
     if (status == WEFT_OK && source.length > 0) {
         status = export_with(it, weft_text_get(&source), model, error);
     } else if (status == WEFT_OK) {
-        status = choose_family(it, error);
+        status = weft_family_choose(weft_checkpoint_path(it->checkpoint), NULL, model, &it->family, error);
         if (status == WEFT_OK) status = write_folder(it, NULL, NULL, error);
     }
     weft_text_fini(&source);

@@ -77,6 +77,12 @@ bool weft_family_is_idle(const char *name);
 weft_status weft_family_compare(const weft_family *family, const weft_model_config *model, const char **out_key,
                                 weft_error *error) WEFT_CHECKED;
 
+/* The family of a checkpoint's model: that of the config.json it came from, if it is known (else NULL) and still has
+ * such models, else the first in the table. A context that was cut for training becomes what it was. WEFT_INVALID: no
+ * family has such models. */
+weft_status weft_family_choose(const char *checkpoint, const weft_document *source, weft_model_config *model,
+                               const weft_family **out, weft_error *error) WEFT_CHECKED;
+
 /* config.json of a model; source, of which idle keys are kept, may be NULL. */
 void weft_family_write(const weft_family *family, const weft_model_config *model, const weft_document *source,
                        weft_element element, weft_text *out);

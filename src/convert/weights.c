@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
-#include "convert/convert.h"
+#include "convert/gguf_model.h"
 #include "convert/place.h"
 
 #include <stdio.h>
@@ -83,6 +83,42 @@ static weft_status read_folder(const weft_weights *weights, const weft_parameter
     return weft_folder_read(weights->source, parameter, from, rows, columns, out, error);
 }
 
+/* A GGUF file. */
+
+static weft_status open_gguf(weft_weights *weights, const char *path, int64_t context, weft_error *error)
+{
+    weft_gguf_model *model = NULL;
+    TRY(weft_gguf_model_open(path, context < 0 ? 0 : context, &model, error));
+    weights->source = model;
+    weights->path = weft_gguf_path(model->file);
+    weights->yaml = weft_text_get(&model->keys);
+    weights->config = &model->config;
+    weights->tokenizer = weft_gguf_value_find(model->file, "tokenizer.ggml.tokens") ? weights->path : NULL;
+    return WEFT_OK;
+}
+
+static void close_gguf(weft_weights *weights)
+{
+    weft_gguf_model_close(weights->source);
+}
+
+static weft_status read_gguf(const weft_weights *weights, const weft_parameter *parameter, int64_t from, int64_t rows,
+                             int64_t columns, float *out, weft_error *error)
+{
+    return weft_gguf_model_read(weights->source, parameter, from, rows, columns, out, error);
+}
+
+/* A tokenizer that weft does not know is left. */
+static weft_status keep_gguf(const weft_weights *weights, const char *folder, weft_error *error)
+{
+    weft_text missing;
+    TRY(weft_folder_create(folder, error));
+    weft_text_init(&missing);
+    weft_status status = weft_gguf_keep(weights->source, folder, &missing, error);
+    weft_text_fini(&missing);
+    return status;
+}
+
 /* A checkpoint, or a run's latest. */
 
 static bool is_rest(const char *path)
@@ -118,9 +154,10 @@ static weft_status open_checkpoint(weft_weights *weights, const char *path, int6
 {
     weft_checkpoint *checkpoint = NULL;
     if (!weft_path_exists(path))
-        FAIL(error, WEFT_INVALID, "%s: no such checkpoint, run folder or folder of Hugging Face", path);
+        FAIL(error, WEFT_INVALID, "%s: no such checkpoint, run folder, folder of Hugging Face or GGUF file", path);
     if (!holds(path, "."))
-        FAIL(error, WEFT_INVALID, "%s: is no folder: a checkpoint, a run or a folder of Hugging Face is one", path);
+        FAIL(error, WEFT_INVALID,
+             "%s: is no GGUF file, and no folder as checkpoints, runs and models of Hugging Face are", path);
     TRY((context < 0 ? weft_checkpoint_open_outline : weft_checkpoint_open)(path, &checkpoint, error));
     weights->source = checkpoint;
     weights->path = weft_checkpoint_path(checkpoint);
@@ -152,6 +189,7 @@ static weft_status read_checkpoint(const weft_weights *weights, const weft_param
 
 static const weights_kind kinds[] = {
     {is_folder, open_folder, close_folder, read_folder, keep_files, false},
+    {weft_gguf_model_is, open_gguf, close_gguf, read_gguf, keep_gguf, false},
     {is_rest, open_checkpoint, close_checkpoint, read_checkpoint, keep_files, true},
 };
 

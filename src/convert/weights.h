@@ -1,6 +1,6 @@
 /*
- * The weights of a model that exists: of a folder of Hugging Face, or of a checkpoint, be it a run's latest. What a run
- * may start from, and what is evaluated and generated from.
+ * The weights of a model that exists: of a folder of Hugging Face, a GGUF file, or of a checkpoint, be it a run's
+ * latest. What a run may start from, and what is evaluated and generated from.
  *
  * A const table of kinds (weights.c) is all that is known of where they are: another kind of file is a row of it.
  *

@@ -298,6 +298,7 @@ typedef struct weft_device_kind {
     size_t alignment;       /* of every operand, bytes */
     size_t sum_chunk;       /* elements that a sum over workers adds at once: long enough to be worth its message */
     int32_t (*count)(void); /* how many of them this machine has; NULL: there is one, and it has no number */
+    double (*room)(int32_t index); /* bytes of memory of one, 0: not known; NULL: it has the machine's */
     weft_status (*create)(const weft_device_options *options, weft_device **out, weft_error *error);
     size_t (*linear_workspace)(const weft_device_options *options, const weft_linear *linear);
     size_t (*attention_workspace)(const weft_device_options *options, const weft_attention *attention);
@@ -307,7 +308,8 @@ typedef struct weft_device_kind {
                                 weft_error *error);
 } weft_device_kind;
 
-/* NULL-terminated table of the kinds in this build: reference, emulated, and cpu where oneDNN was found. */
+/* NULL-terminated table of the kinds in this build: reference, emulated, cpu where oneDNN was found, and cuda where the
+ * CUDA toolkit was. */
 const weft_device_kind *const *weft_device_kinds(void);
 const weft_device_kind *weft_device_kind_find(const char *name); /* or NULL */
 
@@ -317,6 +319,10 @@ weft_status weft_device_parse(const char *text, const weft_device_kind **out, in
                               weft_error *error) WEFT_CHECKED;
 /* options.index of a worker, by its number on this machine: the one that was named, or with -1 all in turn. */
 int32_t weft_device_index(const weft_device_kind *kind, int32_t named, int32_t worker);
+
+/* Bytes of memory that so many workers have together, of devices of their own: `named` is as above, several share one
+ * where there are fewer. 0: they have the machine's, or it is not known. */
+double weft_device_room(const weft_device_kind *kind, int32_t named, int32_t workers);
 
 /* The sticky error, if any. */
 weft_status weft_device_check(const weft_device *device, weft_error *error) WEFT_CHECKED;

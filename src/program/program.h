@@ -132,10 +132,9 @@ typedef struct weft_lower_options {
     const double *stage_cost;        /* (S) time of F relative to each other, NULL for equal: which slots to share */
 } weft_lower_options;
 
-/* Lowers a schedule. Forward programs ignore update, norm, clip, skip and tied; clip implies norm, skip norm
- * and metrics. WEFT_INVALID when the
- * schedule cannot be executed, with the missing or circular actions named. Cost: linear in the actions, times the lanes
- * of a rank for slots. */
+/* Lowers a schedule. Forward programs ignore update, norm, clip, skip and tied; clip implies norm, skip norm and
+ * metrics. WEFT_INVALID when the schedule cannot be executed, with the missing or circular actions named. Cost: linear
+ * in the actions, times the lanes of a rank for slots. */
 weft_status weft_program_create(const weft_schedule *schedule, const weft_lower_options *options, weft_program **out,
                                 weft_error *error) WEFT_CHECKED;
 void weft_program_destroy(weft_program *program);

@@ -90,6 +90,7 @@ typedef struct encoding_thread {
     weft_error error;
 } encoding_thread;
 
+/* Each thread counts in a list of its own: beside each other, theirs would pass one line of the cache to and fro. */
 static weft_status encode_parts(parallel *work, weft_error *error)
 {
     weft_encoder *encoder = NULL;
@@ -98,7 +99,9 @@ static weft_status encode_parts(parallel *work, weft_error *error)
          status == WEFT_OK && !atomic_load(&work->failed) && (i = atomic_fetch_add(&work->next, 1)) < work->count;) {
         size_t begin = i ? work->ends[i - 1] : 0;
         unsigned flags = (work->flags & ~(unsigned)WEFT_ENCODE_BEGIN) | (i ? WEFT_ENCODE_CONTINUES : 0);
-        status = weft_encoder_encode(encoder, work->text + begin, work->ends[i] - begin, flags, &work->lists[i], error);
+        weft_token_list own = {0};
+        status = weft_encoder_encode(encoder, work->text + begin, work->ends[i] - begin, flags, &own, error);
+        work->lists[i] = own;
     }
     weft_encoder_destroy(encoder);
     if (status != WEFT_OK) atomic_store(&work->failed, true);

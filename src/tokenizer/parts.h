@@ -53,6 +53,10 @@ weft_status weft_tokenizer_pair_up(weft_tokenizer *tokenizer, const int32_t *ran
 /* Words that begin at U+2581, where no token has one behind something else. */
 weft_status weft_tokenizer_mark_words(weft_tokenizer *tokenizer, weft_error *error) WEFT_CHECKED;
 
+/* The characters by which byte-level tokenizers write bytes: itself for what can be printed, else one from U+0100 on in
+ * the order of the bytes. Source: bytes_to_unicode in GPT-2's encoder.py. */
+void weft_byte_letters(uint32_t out[256]);
+
 /* Appends ids for which there is room. */
 void weft_token_list_join(weft_token_list *tokens, const weft_token_list *more);
 /* Whether nothing in the tokenizer joins a letter and a blank behind it, or looks back over them. */

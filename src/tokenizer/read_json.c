@@ -8,12 +8,13 @@
 /* The largest that is known has 33 MB; a tree of it takes several times as much. */
 enum { MOST_BYTES = 128 << 20 };
 
-/* The characters by which byte-level tokenizers write bytes: itself for what can be printed, else one from U+0100 on in
- * the order of the bytes. Source: bytes_to_unicode in GPT-2's encoder.py. */
-static uint32_t letter_of_byte(unsigned byte, unsigned *others)
+void weft_byte_letters(uint32_t out[256])
 {
-    bool printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-    return printable ? byte : 256 + (*others)++;
+    uint32_t others = 256;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        bool printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+        out[byte] = printable ? byte : others++;
+    }
 }
 
 enum { LETTERS = 324 };
@@ -24,9 +25,10 @@ typedef struct byte_letters {
 
 static void fill_letters(byte_letters *letters)
 {
-    unsigned others = 0;
+    uint32_t points[256];
+    weft_byte_letters(points);
     memset(letters->bytes, 0xff, sizeof letters->bytes);
-    for (unsigned byte = 0; byte < 256; byte++) letters->bytes[letter_of_byte(byte, &others)] = (int16_t)byte;
+    for (int byte = 0; byte < 256; byte++) letters->bytes[points[byte]] = (int16_t)byte;
 }
 
 /* Appends the bytes that a string of letters stands for; false when it has others. */

@@ -1,6 +1,7 @@
 #include "tokenizer/parts.h"
 
 #include "base/file.h"
+#include "tokenizer/gguf.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -131,9 +132,9 @@ static weft_status read_text(weft_tokenizer *tokenizer, const char *text, size_t
 {
     file_kind kind = kind_of(text, length);
     if (kind == FILE_UNKNOWN)
-        FAIL(
-            error, WEFT_INVALID,
-            "is no tokenizer that weft knows: a tokenizer.json, a tokenizer.model of SentencePiece or a tiktoken file");
+        FAIL(error, WEFT_INVALID,
+             "is no tokenizer that weft knows: a tokenizer.json, a tokenizer.model of SentencePiece, a tiktoken file "
+             "or a GGUF file");
     if (pattern && kind != FILE_TIKTOKEN)
         FAIL(error, WEFT_INVALID, "holds its own pattern; leave out the one that is given");
     if (kind == FILE_JSON) return weft_tokenizer_read_json(tokenizer, text, length, error);
@@ -155,17 +156,46 @@ static weft_status describe(weft_tokenizer *tokenizer, const char *text, size_t 
     return weft_text_check(out, error);
 }
 
-static weft_status fill(weft_tokenizer *tokenizer, const char *path, const char *pattern, weft_error *error)
+static weft_status fill_from(weft_tokenizer *tokenizer, const char *path, const char *text, size_t length,
+                             const char *pattern, weft_error *error)
+{
+    weft_status status = read_text(tokenizer, text, length, pattern, error);
+    if (status == WEFT_OK) status = describe(tokenizer, text, length, pattern, error);
+    return status == WEFT_INVALID ? weft_error_context(error, "%s", path) : status;
+}
+
+/* A model's file holds its tokenizer, which is read as the tokenizer.json that it could have been. */
+static weft_status fill_from_gguf(weft_tokenizer *tokenizer, const char *path, const char *pattern, json_t **settings,
+                                  weft_error *error)
+{
+    weft_gguf *file = NULL;
+    weft_text json, other;
+    TRY(weft_gguf_open(path, &file, error));
+    weft_text_init(&json);
+    weft_text_init(&other);
+    weft_status status = weft_gguf_tokenizer_read(file, &json, &other, error);
+    if (status == WEFT_OK) status = fill_from(tokenizer, path, weft_text_get(&json), json.length, pattern, error);
+    if (status == WEFT_OK) *settings = json_loadb(weft_text_get(&other), other.length, 0, NULL);
+    weft_text_fini(&other);
+    weft_text_fini(&json);
+    weft_gguf_close(file);
+    return status;
+}
+
+/* settings: what a file says of the ends of texts that says it itself; else NULL. */
+static weft_status fill(weft_tokenizer *tokenizer, const char *path, const char *pattern, json_t **settings,
+                        weft_error *error)
 {
     weft_map map;
     TRY(weft_map_init(&map, path, error));
     const char *text = (const char *)map.bytes;
     size_t length = map.size;
-    weft_status status = length ? weft_text_begin(&text, &length, path, error) : WEFT_OK;
-    if (status == WEFT_OK) {
-        status = read_text(tokenizer, text, length, pattern, error);
-        if (status == WEFT_OK) status = describe(tokenizer, text, length, pattern, error);
-        if (status == WEFT_INVALID) weft_error_context(error, "%s", path);
+    weft_status status = WEFT_OK;
+    if (length > 4 && memcmp(text, "GGUF", 4) == 0) {
+        status = fill_from_gguf(tokenizer, path, pattern, settings, error);
+    } else {
+        if (length) status = weft_text_begin(&text, &length, path, error);
+        if (status == WEFT_OK) status = fill_from(tokenizer, path, text, length, pattern, error);
     }
     weft_map_fini(&map);
     return status;
@@ -223,14 +253,16 @@ static weft_status read_settings(const char *path, json_t **out, weft_error *err
 static weft_status build(weft_tokenizer *tokenizer, const char *path, const char *pattern, weft_error *error)
 {
     json_t *settings = NULL;
-    TRY(fill(tokenizer, path, pattern, error));
+    weft_status status = fill(tokenizer, path, pattern, &settings, error);
     weft_added_sort(&tokenizer->raw);
     weft_added_sort(&tokenizer->normalized);
-    tokenizer->cuts = weft_tokenizer_may_cut(tokenizer);
-    TRY(read_settings(path, &settings, error));
-    choose_ends(tokenizer, settings);
+    if (status == WEFT_OK && !settings) status = read_settings(path, &settings, error);
+    if (status == WEFT_OK) {
+        tokenizer->cuts = weft_tokenizer_may_cut(tokenizer);
+        choose_ends(tokenizer, settings);
+    }
     json_decref(settings);
-    return WEFT_OK;
+    return status;
 }
 
 static void init(weft_tokenizer *tokenizer)

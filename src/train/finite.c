@@ -116,7 +116,7 @@ weft_status weft_loop_check_skipped(const weft_loop *loop, const weft_step_scala
     bool of_loss = weft_skip_cause(loop->loss, scalars, &limit) == WEFT_SKIPPED_LOSS;
     char saved[96] = "there is no checkpoint: start again", figure[64] = "that is not finite";
     const char *higher = ", or where the data are right a higher optimizer.skip or optimizer.skip_in_a_row";
-    if (loop->saved > 0)
+    if (loop->resumed || loop->saved > 0)
         snprintf(saved, sizeof saved, "the latest checkpoint is that of step %lld: resume", (long long)loop->saved);
     if (isfinite(limit))
         snprintf(figure, sizeof figure, "of %.4g, where %.4g was the most", of_loss ? loop->loss : scalars->norm,

@@ -86,6 +86,14 @@ static double process_bytes(void)
     return limited ? fmin(machine, (double)limit.rlim_cur) : machine;
 }
 
+/* The same of devices that have memory of their own. */
+static double there_is(const weft_job *job)
+{
+    const bool processes = weft_transport_kind_get(job->config->transport)->processes;
+    const double own = weft_device_room(job->device, job->options.index, processes ? 1 : job->workers);
+    return own > 0 ? own : process_bytes();
+}
+
 /* Bytes that they need; those that are processes of their own may share a machine or not. */
 static double process_need(const weft_job *job)
 {
@@ -104,7 +112,7 @@ void weft_job_advise(const weft_job *job, weft_error *error)
     char reason[WEFT_ERROR_TEXT];
     size_t then = 0, now = weft_job_largest(job);
     double share = weft_transport_kind_get(config->transport)->processes ? 1 : job->workers;
-    const char *change = find_remedy(config, fmin(process_bytes() / share, worth * (double)now), &then);
+    const char *change = find_remedy(config, fmin(there_is(job) / share, worth * (double)now), &then);
     memcpy(reason, error->text, sizeof reason);
     if (change)
         weft_fail(error, error->status, "%s; with %s the largest worker would need %.1f MiB, not %.1f MiB", reason,
@@ -116,6 +124,6 @@ void weft_job_advise(const weft_job *job, weft_error *error)
 bool weft_job_outgrows(const weft_job *job, double *out_need, double *out_there)
 {
     *out_need = process_need(job);
-    *out_there = process_bytes();
+    *out_there = there_is(job);
     return *out_need > *out_there;
 }

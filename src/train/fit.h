@@ -17,8 +17,8 @@ weft_status weft_job_refuse(const weft_job *job, weft_error *error) WEFT_CHECKED
 /* Adds to a message about memory what would take less. */
 void weft_job_advise(const weft_job *job, weft_error *error);
 
-/* Whether the workers of this process need more bytes than it can have: those of the machine, or what the process is
- * limited to. Both are told. */
+/* Whether the workers of this process need more bytes than it can have: those of its devices, of the machine where
+ * these have none of their own, or what the process is limited to. Both are told. */
 bool weft_job_outgrows(const weft_job *job, double *out_need, double *out_there);
 
 #endif

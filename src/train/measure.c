@@ -195,7 +195,11 @@ static void fill_rings(weft_plan_gpu *gpu)
 double weft_measure_room(const weft_config *config, int32_t workers)
 {
     long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+    const weft_device_kind *kind = NULL;
+    int32_t index = 0;
     if (config->memory_limit > 0) return (double)config->memory_limit;
+    if (weft_device_parse(config->device, &kind, &index, NULL) == WEFT_OK && weft_device_room(kind, index, workers) > 0)
+        return weft_device_room(kind, index, workers) / workers;
     return pages > 0 && bytes > 0 ? (double)pages * (double)bytes / workers : 1e15;
 }
 

@@ -1,7 +1,7 @@
 /*
  * This machine as a cluster for the planner: what a layer, the edges, messages, reductions and the update of a model
- * take here, for every tensor width and size of a micro-batch that a plan may ask for. Each is a trial (train/trial.h) of
- * a job with few layers whose workers all compute at the same time, as in training.
+ * take here, for every tensor width and size of a micro-batch that a plan may ask for. Each is a trial (train/trial.h)
+ * of a job with few layers whose workers all compute at the same time, as in training.
  *
  * Reads the data of the configuration; writes nothing.  Threads: the caller's, workers are threads of this process.
  */
@@ -25,7 +25,8 @@ typedef struct weft_measuring {
     void *context;
 } weft_measuring;
 
-/* Bytes that each of so many workers of this machine may use: config's limit, or an even share of the memory. */
+/* Bytes that each of so many workers of this machine may use: config's limit, or an even share of the memory, that of
+ * its devices where they have their own. */
 double weft_measure_room(const weft_config *config, int32_t workers);
 
 /* Times are taken from arena. WEFT_INVALID where no worker can be measured, as weft_job_create and weft_train;

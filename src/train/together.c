@@ -3,7 +3,7 @@
 #include "train/loop_parts.h"
 #include "train/waiting.h"
 
-enum { LEAST_STEPS = 3 }; /* of a trial: the first makes kernels and touches memory */
+enum { LEAST_STEPS = 2 }; /* of a trial: the first makes kernels and touches memory */
 
 weft_status weft_loop_known(const weft_loop *loop, weft_error *error)
 {

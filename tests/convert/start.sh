@@ -1,6 +1,6 @@
 #!/bin/sh
-# start.sh WEFT MAKE [mpi]: a run that starts from a folder, at any layout, has the bits of one that goes on from the same
-# folder imported; what starts from a checkpoint has those of its export. What is wrong with a folder is one line with
+# start.sh WEFT MAKE [mpi]: a run that starts from a folder or a GGUF file, at any layout, has the bits of one that goes on
+# from the same imported; what starts from a checkpoint has those of its export. What is wrong with a folder is one line with
 # status 2, whichever worker finds it, and there is no run then.
 set -eu
 weft=$(realpath "$1") make=$(realpath "$2") transport=${3:-local}
@@ -58,7 +58,7 @@ same() { # NAME FOLDER WORKERS KEYS...: the start from it and from the import
     train started "$count" run.start="$from" "$@"
     ! grep -q 'is not read' started.log || die "$name: a note"
     "$weft" compare imported started >compare.log || die "$name: other bits"
-    cmp started/source/config.json "$from/config.json" || die "$name: no source"
+    cmp started/source/config.json imported/source/config.json || die "$name: no source"
 }
 
 refused() { # NAME PATTERN WORKERS ARGUMENTS...
@@ -92,6 +92,8 @@ fi
 # Weights alone, of a checkpoint as of its export: fresh moments, step 1, other data.
 train first 1 run.start=qwen3
 "$weft" export first --to exported >/dev/null
+"$weft" export first --gguf model.gguf >/dev/null
+same gguf model.gguf 2 parallel.pipeline=2
 head -c 2400 tokens.bin >other.bin
 train again 2 run.start=first/step-00000003 data.path=other.bin parallel.pipeline=2
 train whole 1 run.start=first data.path=other.bin
@@ -104,6 +106,13 @@ mv first gone
 train again 2 run.start=first/step-00000003 data.path=other.bin parallel.pipeline=2 run.steps=5
 train export 1 run.start=exported data.path=other.bin run.steps=5
 "$weft" compare again export >compare.log || die "a run that goes on: other bits"
+
+"$weft" evaluate model.gguf data.path=tokens.bin data.format=uint32 | tail -n +2 >one.txt
+"$weft" evaluate exported data.path=tokens.bin data.format=uint32 | tail -n +2 >two.txt
+cmp one.txt two.txt || die "an evaluation of a GGUF file"
+"$weft" generate model.gguf --prompt "$(printf '\001\002')" --tokens 3 --temperature 0 >one.txt
+"$weft" generate exported --prompt "$(printf '\001\002')" --tokens 3 --temperature 0 >two.txt
+cmp one.txt two.txt || die "a text of a GGUF file"
 
 # Files of the folder come out again; a smaller context is taken; what belongs to an earlier start goes.
 echo '{"a": 1}' >qwen3/generation_config.json
@@ -145,8 +154,8 @@ refused truncated 'qwen3/model.safetensors: truncated' 2 train start.yaml run.st
 refused "dry run" 'qwen3/model.safetensors: truncated' 1 train start.yaml run.start=qwen3 --dry-run
 refused "a key" "model.width: is 32, but the model in gpt2 has 16" 1 train start.yaml run.start=gpt2 model.width=32
 refused "a longer context" "model.context: is 17, but the model in gpt2 has 16" 1 train start.yaml run.start=gpt2 model.context=17
-refused "no start" 'run.start: none: no such checkpoint, run folder or folder of Hugging Face' 1 train start.yaml run.start=none
-refused "a file" 'run.start: tokens.bin: is no folder' 1 train start.yaml run.start=tokens.bin
+refused "no start" 'run.start: none: no such checkpoint, run folder, folder of Hugging Face or GGUF file' 1 train start.yaml run.start=none
+refused "a file" 'run.start: tokens.bin: is no GGUF file' 1 train start.yaml run.start=tokens.bin
 echo '{}' >gpt2/tokenizer.json
 refused "a tokenizer" 'data.tokenizer (start): gpt2/tokenizer.json' 1 train start.yaml run.start=gpt2
 train without 1 run.start=gpt2 data.tokenizer=

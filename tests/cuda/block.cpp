@@ -110,14 +110,15 @@ static fiber *make_fiber(void)
     return made;
 }
 
-/* Another fiber for the same thread in each block, so that the race detector tells blocks from one another. */
+/* Other fibers in each block, so that the race detector tells blocks from one another. */
 static void seat_threads(unsigned count, dim3 block)
 {
-    enum { LEAST = 64 };
+    enum { LEAST = 128 };
+    static size_t first;
     while (fibers.size() < count || fibers.size() < LEAST) fibers.push_back(make_fiber());
-    const size_t shift = draw(fibers.size());
+    first += count;
     for (unsigned i = 0; i < count; i++) {
-        fiber *seat = threads[i] = fibers[(i + shift) % fibers.size()];
+        fiber *seat = threads[i] = fibers[(first + i) % fibers.size()];
         seat->thread = {i % block.x, i / block.x % block.y, i / block.x / block.y};
         seat->state = fiber_state::runs;
         seat->copies.clear();

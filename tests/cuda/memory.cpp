@@ -13,8 +13,9 @@ namespace emulator
 
 enum { ALIGNMENT = 256 };
 
-/* By where they end. Freed ones stay, without memory: nothing comes to lie there. */
-static std::map<const char *, block> blocks;
+/* By where they end. Freed ones keep their addresses, without memory: nothing comes to lie there. */
+typedef std::map<const char *, block> block_map;
+static block_map blocks, freed_blocks;
 static unsigned opened; /* a mask of GPUs */
 static size_t used[MAX_GPUS];
 
@@ -23,16 +24,16 @@ static size_t round_up(size_t bytes, size_t to)
     return (bytes + to - 1) / to * to;
 }
 
-static block *find(const void *memory)
+static const block *find_in(const block_map &map, const void *memory)
 {
-    const auto after = blocks.upper_bound((const char *)memory);
-    if (after == blocks.end() || (const char *)memory < after->second.mapping) return nullptr;
-    return &after->second;
+    const auto after = map.upper_bound((const char *)memory);
+    return after == map.end() || (const char *)memory < after->second.mapping ? nullptr : &after->second;
 }
 
 const block *block_of(const void *memory)
 {
-    return find(memory);
+    const block *of = find_in(blocks, memory);
+    return of != nullptr ? of : find_in(freed_blocks, memory);
 }
 
 static void protect(const block &of, int rights)
@@ -44,7 +45,7 @@ static void protect_all(unsigned gpus, int rights)
 {
     for (const auto &entry : blocks) {
         const block &of = entry.second;
-        if (of.kind == memory_kind::device && !of.freed && (gpus >> of.gpu & 1) != 0) protect(of, rights);
+        if (of.kind == memory_kind::device && (gpus >> of.gpu & 1) != 0) protect(of, rights);
     }
 }
 
@@ -103,7 +104,7 @@ static void check_slack(const block &of)
 static cudaError_t give_back(void *memory, bool pinned, const char *caller)
 {
     if (memory == nullptr) return cudaSuccess;
-    block *of = find(memory);
+    const block *of = block_of(memory);
     if (of == nullptr || of->user != memory || (of->kind == memory_kind::pinned) != pinned)
         misuse("%s: %p is not what was allocated", caller, memory);
     if (of->freed) misuse("%s: %s", caller, describe(memory).c_str());
@@ -111,14 +112,17 @@ static cudaError_t give_back(void *memory, bool pinned, const char *caller)
         if (pinned || gpu == of->gpu) wait_for_gpu(gpu);
     check_slack(*of);
     if (!pinned) used[of->gpu] -= round_up(of->bytes, ALIGNMENT);
-    of->freed = true;
     mmap(of->mapping, of->mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    const char *end = of->mapping + of->mapped;
+    block &freed = freed_blocks[end] = *of;
+    freed.freed = true;
+    blocks.erase(end);
     return cudaSuccess;
 }
 
 cudaError_t classify(const void *memory, size_t bytes, memory_kind *out_kind, int *out_gpu)
 {
-    const block *of = find(memory);
+    const block *of = block_of(memory);
     *out_kind = of == nullptr ? memory_kind::pageable : of->kind;
     *out_gpu = of == nullptr ? -1 : of->gpu;
     if (of == nullptr) return cudaSuccess;
@@ -129,14 +133,14 @@ cudaError_t classify(const void *memory, size_t bytes, memory_kind *out_kind, in
 
 bool reaches(int gpu, const void *memory)
 {
-    const block *of = find(memory);
+    const block *of = block_of(memory);
     if (of == nullptr || of->freed) return false;
     return of->kind == memory_kind::pinned || (reached_by(gpu) >> of->gpu & 1) != 0;
 }
 
 std::string describe(const void *memory)
 {
-    const block *of = find(memory);
+    const block *of = block_of(memory);
     char text[200];
     const ptrdiff_t shared = (const unsigned char *)memory - weft_shared;
     if (of == nullptr && shared >= 0 && shared < (SHARED_MOST / PAGE + 2) * PAGE) {
@@ -158,7 +162,6 @@ std::string describe(const void *memory)
 void count_memory(emulator_counts *counts)
 {
     for (const auto &entry : blocks) {
-        if (entry.second.freed) continue;
         counts->blocks++;
         counts->bytes += (int64_t)entry.second.bytes;
     }

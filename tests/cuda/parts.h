@@ -61,8 +61,9 @@ void *logical_here(void);
 void logical_enter(void *logical); /* without synchronisation */
 void tell(const void *token);
 void learn(const void *token);
-void seen_reading(const void *memory, size_t bytes);
-void seen_writing(const void *memory, size_t bytes);
+/* at: the instruction of a kernel that reports name, or NULL for the caller. */
+void seen_reading(const void *memory, size_t bytes, const void *at = nullptr);
+void seen_writing(const void *memory, size_t bytes, const void *at = nullptr);
 const char *new_token(void); /* an address that stands for a point of synchronisation */
 
 /* Hides the reads and writes in its scope from the race detector, by the logical thread that is current at both ends.
@@ -145,12 +146,15 @@ struct pending_copy {
     size_t bytes;
     bool filled, done;
     int group;
+    const char *token; /* tells that it is there */
 };
 struct fiber {
     void *stack = nullptr, *context = nullptr, *logical = nullptr;
+    void *copier = nullptr; /* the logical thread that its asynchronous copies are */
     uint3 thread = {};
     fiber_state state = fiber_state::ended;
     emulator_place place = {};
+    const void *called_from = nullptr;
     emulator_collective kind = EMULATOR_SYNCWARP;
     unsigned mask = 0;
     int operand = 0, width = 0, votes = 0;
@@ -168,8 +172,8 @@ void leave_fiber(void); /* back to the scheduler, until the fiber is resumed */
 bool finish_warp(fiber **lanes, int count);
 void finish_copies(fiber *of, int groups); /* but for the last `groups` */
 
-/* ---- product.cpp ---- */
-int64_t product_handles(void);
+/* product.cpp is a library of its own, as cuBLASLt is; what it has made is counted here (device.cpp). */
+extern int64_t product_handles;
 
 } // namespace emulator
 

@@ -42,15 +42,11 @@ namespace emulator
 
 static std::unordered_set<const void *> handles;
 
-int64_t product_handles(void)
-{
-    return (int64_t)handles.size();
-}
-
 template <class T> static T *make_handle(const T &value)
 {
     T *made = new T(value);
     handles.insert(made);
+    product_handles++;
     return made;
 }
 
@@ -64,6 +60,7 @@ template <class T> static cublasStatus_t destroy_handle(T *handle, const char *c
     const entry guard;
     check_handle(handle, caller);
     handles.erase(handle);
+    product_handles--;
     delete handle;
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -230,19 +227,22 @@ static void add_parts(const product &of, std::vector<float> &sums)
     }
 }
 
-static void see(const matrix &of, void (*seen)(const void *, size_t))
+static void see(const matrix &of, bool writing)
 {
-    for (size_t j = 0; j < of.is.columns; j++)
-        seen((const char *)of.at + j * (size_t)of.is.leading * of.element(), of.is.rows * of.element());
+    for (size_t j = 0; j < of.is.columns; j++) {
+        const char *column = (const char *)of.at + j * (size_t)of.is.leading * of.element();
+        if (writing) seen_writing(column, of.is.rows * of.element());
+        if (!writing) seen_reading(column, of.is.rows * of.element());
+    }
 }
 
 static void see_all(const product &of)
 {
-    see(of.a, seen_reading);
-    see(of.b, seen_reading);
-    if (of.beta != 0.0f) see(of.c, seen_reading);
+    see(of.a, false);
+    see(of.b, false);
+    if (of.beta != 0.0f) see(of.c, false);
     if (of.how.epilogue == CUBLASLT_EPILOGUE_BIAS) seen_reading(of.how.bias, of.d.is.rows * of.d.element());
-    see(of.d, seen_writing);
+    see(of.d, true);
     seen_writing(of.workspace, std::min(of.workspace_bytes, std::max(workspace_of(of, of.algorithm), (size_t)PAGE)));
 }
 

@@ -9,12 +9,17 @@
 #ifdef EMULATOR_RACES
 #include <sanitizer/tsan_interface.h>
 extern "C" {
-void AnnotateIgnoreReadsAndWritesBegin(const char *file, int line);
-void AnnotateIgnoreReadsAndWritesEnd(const char *file, int line);
+void __tsan_ignore_thread_begin(void); /* its reads and writes, until the end */
+void __tsan_ignore_thread_end(void);
 void AnnotateIgnoreSyncBegin(const char *file, int line);
 void AnnotateIgnoreSyncEnd(const char *file, int line);
-void __tsan_read_range(void *memory, unsigned long bytes);
-void __tsan_write_range(void *memory, unsigned long bytes);
+void __tsan_read_range_pc(void *memory, unsigned long bytes, void *at);
+void __tsan_write_range_pc(void *memory, unsigned long bytes, void *at);
+/* The first race ends the process, with a status of its own. What ends one after a fault may allocate. */
+const char *__tsan_default_options(void)
+{
+    return "halt_on_error=1:exitcode=66:report_signal_unsafe=0";
+}
 }
 #endif
 
@@ -46,21 +51,21 @@ void learn(const void *token)
 {
     __tsan_acquire((void *)token);
 }
-void seen_reading(const void *memory, size_t bytes)
+void seen_reading(const void *memory, size_t bytes, const void *at)
 {
-    __tsan_read_range((void *)memory, bytes);
+    __tsan_read_range_pc((void *)memory, bytes, at != nullptr ? (void *)at : __builtin_return_address(0));
 }
-void seen_writing(const void *memory, size_t bytes)
+void seen_writing(const void *memory, size_t bytes, const void *at)
 {
-    __tsan_write_range((void *)memory, bytes);
+    __tsan_write_range_pc((void *)memory, bytes, at != nullptr ? (void *)at : __builtin_return_address(0));
 }
 hidden::hidden()
 {
-    AnnotateIgnoreReadsAndWritesBegin(__FILE__, __LINE__);
+    __tsan_ignore_thread_begin();
 }
 hidden::~hidden()
 {
-    AnnotateIgnoreReadsAndWritesEnd(__FILE__, __LINE__);
+    __tsan_ignore_thread_end();
 }
 static void synchronise_nothing(bool begin)
 {
@@ -88,10 +93,10 @@ void tell(const void *)
 void learn(const void *)
 {
 }
-void seen_reading(const void *, size_t)
+void seen_reading(const void *, size_t, const void *)
 {
 }
-void seen_writing(const void *, size_t)
+void seen_writing(const void *, size_t, const void *)
 {
 }
 hidden::hidden()

@@ -70,7 +70,7 @@ static void load_matrices(fiber **lanes)
         const void *row = ((const emulator_ldmatrix *)(uintptr_t)lanes[l]->value)->row;
         check_shared_address(row, 16, "ldmatrix", lanes[l]->place);
         logical_enter(lanes[l]->logical);
-        seen_reading(row, 16);
+        seen_reading(row, 16, lanes[l]->called_from);
         logical_enter(scheduler_logical());
         for (int i = 0; i < 8; i++) rows[l][i] = ((const uint16_t *)row)[i];
     }
@@ -181,13 +181,24 @@ bool finish_warp(fiber **lanes, int count)
 
 /* ---- copies that are under way ---- */
 
-static void carry_out(pending_copy &of)
+static void carry_out(const pending_copy &of)
 {
-    seen_writing(of.shared, of.bytes);
-    if (of.filled) seen_reading(of.global, of.bytes);
     const hidden quiet;
     if (of.filled) memcpy(of.shared, of.global, of.bytes);
     if (!of.filled) memset(of.shared, 0, of.bytes);
+}
+
+/* A logical thread that begins where the copy is given; nobody knows of its end who has not waited. */
+static void show_copy(fiber *of, const pending_copy &given)
+{
+    const char *begun = new_token();
+    tell(begun);
+    logical_enter(of->copier);
+    learn(begun);
+    seen_writing(given.shared, given.bytes, of->called_from);
+    if (given.filled) seen_reading(given.global, given.bytes, of->called_from);
+    tell(given.token);
+    logical_enter(of->logical);
 }
 
 static bool is_early(void)
@@ -196,18 +207,17 @@ static bool is_early(void)
     return setting().threads == threads_run::up;
 }
 
-/* The race detector sees it written when it is waited for, too. */
 void finish_copies(fiber *of, int groups)
 {
     size_t left = 0;
     for (size_t i = 0; i < of->copies.size(); i++) {
-        pending_copy &pending = of->copies[i];
+        const pending_copy pending = of->copies[i];
         if (groups >= 0 && pending.group >= of->groups - groups) {
             of->copies[left++] = pending;
             continue;
         }
         if (!pending.done) carry_out(pending);
-        if (pending.done) seen_writing(pending.shared, pending.bytes);
+        learn(pending.token);
     }
     of->copies.resize(left);
 }
@@ -228,6 +238,7 @@ uint64_t emulator_warp(emulator_collective kind, unsigned mask, uint64_t value, 
     if (width < 1 || width > WARP || (width & (width - 1)) != 0)
         misuse("a shuffle at %s:%d of width %d, no power of two up to 32", place.file, place.line, width);
     self->state = fiber_state::in_warp;
+    self->called_from = __builtin_return_address(0);
     self->place = place;
     self->kind = kind;
     self->mask = mask;
@@ -246,9 +257,11 @@ void emulator_copy_async(void *shared, const void *global, size_t bytes, bool fi
     check_shared_address(shared, bytes, "an asynchronous copy", place);
     if ((uintptr_t)global % bytes != 0)
         misuse("an asynchronous copy at %s:%d from %p, no multiple of %zu", place.file, place.line, global, bytes);
-    pending_copy given = {shared, global, bytes, filled, is_early(), self->groups};
+    self->called_from = __builtin_return_address(0);
+    const pending_copy given = {shared, global, bytes, filled, is_early(), self->groups, new_token()};
+    if (self->copier == nullptr) self->copier = logical_create();
+    show_copy(self, given);
     if (given.done) carry_out(given);
-    if (!given.done) seen_writing(shared, bytes);
     const hidden quiet;
     self->copies.push_back(given);
 }

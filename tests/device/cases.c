@@ -134,6 +134,13 @@ const operation_case operation_cases[] = {
     {"attention_forward", {2, 384, 2, 2, 16, 130}, VALUES | BITS},
     {"attention_forward", {2, 512, 2, 1, 16, 0, 4}, VALUES | BITS},
     {"attention_forward", {1, 450, 2, 1, 16, 150, 9}, VALUES | BITS},
+    /* Heads of 64 and 128 elements, which GPUs do in blocks of 64 rows. */
+    {"attention_forward", {1, 200, 2, 1, 64, 0, 3}, VALUES | BITS},
+    {"attention_forward", {2, 130, 2, 2, 64, 70}, VALUES | BITS},
+    {"attention_forward", {1, 150, 2, 1, 128, 40, 3}, VALUES | BITS},
+    {"attention_backward", {1, 200, 2, 1, 64, 0, 3}, VALUES | BITS},
+    {"attention_backward", {2, 130, 2, 2, 64, 70}, VALUES | BITS},
+    {"attention_backward", {1, 150, 2, 1, 128, 40, 3}, VALUES | BITS},
     {"attention_backward", {2, 37, 4, 2, 16, 5}, ALL},
     {"attention_backward", {2, 37, 4, 2, 16, 0, 4}, ALL},
     {"attention_backward", {2, 37, 4, 2, 16, 7, 4}, ALL},

@@ -117,4 +117,9 @@ typedef struct test_subject {
     weft_element element;
 } test_subject;
 
+/* Whether this machine has one. */
+bool kind_is_here(const weft_device_kind *kind);
+/* NULL: not in this build, or not on this machine. */
+const weft_device_kind *kind_here(const char *name);
+
 #endif

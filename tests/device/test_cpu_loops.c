@@ -1,6 +1,7 @@
 /* The cpu device's loops for every instruction set that this processor runs, against the plain ones. The operation
  * tests run only the widest. */
 #include "base/random.h"
+#include "device/cpu/cpu.h"
 #include "device/cpu/loops.h"
 
 #include <math.h>
@@ -194,8 +195,18 @@ static void test_sets(void **state)
     }
 }
 
+/* One row of a generated token is one thread's work, whatever the device has. */
+static void test_team(void **state)
+{
+    (void)state;
+    const weft_device device = {.threads = 4};
+    const int64_t pieces[] = {0, 1, 3, 4, 5};
+    const int teams[] = {1, 1, 3, 4, 4};
+    for (int i = 0; i < 5; i++) assert_int_equal(weft_cpu_team(&device, pieces[i]), teams[i]);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sets)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sets), cmocka_unit_test(test_team)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

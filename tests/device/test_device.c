@@ -14,11 +14,12 @@
 #include <cmocka.h>
 
 static test_subject subjects[] = {{"reference", WEFT_FP32}, {"reference", WEFT_BF16}, {"cpu", WEFT_FP32},
-                                  {"cpu", WEFT_BF16},       {"deferred", WEFT_FP32},  {"deferred", WEFT_BF16}};
+                                  {"cpu", WEFT_BF16},       {"deferred", WEFT_FP32},  {"deferred", WEFT_BF16},
+                                  {"cuda", WEFT_FP32},      {"cuda", WEFT_BF16}};
 
 static const weft_device_kind *kind_or_skip(const test_subject *subject)
 {
-    const weft_device_kind *kind = weft_device_kind_find(subject->name);
+    const weft_device_kind *kind = kind_here(subject->name);
     if (kind == NULL) skip();
     return kind;
 }
@@ -480,11 +481,11 @@ static void test_names(void **state)
                 {"deferred:2", "deferred", 2}};
     static const struct {
         const char *text, *says;
-    } bad[] = {{"abacus", "no device 'abacus' in this build"},
-               {"abacus:1", "no device 'abacus:1' in this build"},
-               {"", "no device '' in this build"},
-               {":0", "no device ':0' in this build"},
-               {"referenc", "no device 'referenc' in this build"},
+    } bad[] = {{"abacus", "no device 'abacus': there are cpu, cuda and reference"},
+               {"abacus:1", "no device 'abacus:1': there are"},
+               {"", "no device '': there are"},
+               {":0", "no device ':0': there are"},
+               {"referenc", "no device 'referenc': there are"},
                {"reference:0", "there is one reference, without a number: write 'reference', not 'reference:0'"},
                {"reference:", "there is one reference, without a number"},
                {"deferred:3", "no device 'deferred:3': this machine has 3 of deferred, numbered from 0"},
@@ -504,6 +505,10 @@ static void test_names(void **state)
         assert_int_equal(weft_device_parse(bad[i].text, &kind, &index, &error), WEFT_INVALID);
         if (strstr(error.text, bad[i].says) == NULL) fail_msg("'%s': %s", bad[i].text, error.text);
     }
+    if (weft_device_kind_find("cuda") == NULL) {
+        assert_int_equal(weft_device_parse("cuda:1", &kind, &index, &error), WEFT_INVALID);
+        assert_string_equal(error.text, "no device 'cuda:1' in this build: weft was built without the CUDA toolkit");
+    }
     kind = weft_device_kind_find("deferred");
     for (int32_t worker = 0; worker < 7; worker++) {
         assert_int_equal(weft_device_index(kind, -1, worker), worker % 3);
@@ -516,11 +521,14 @@ static void test_names(void **state)
     {                                                                                                                  \
         .name = #test " " label, .test_func = test, .initial_state = &subjects[index]                                  \
     }
-#define ALL_KINDS(test) CASE(test, "reference fp32", 0), CASE(test, "cpu fp32", 2), CASE(test, "deferred fp32", 4)
+#define ALL_KINDS(test)                                                                                                \
+    CASE(test, "reference fp32", 0), CASE(test, "cpu fp32", 2), CASE(test, "deferred fp32", 4),                        \
+        CASE(test, "cuda fp32", 6)
 #define ALL_SUBJECTS(test)                                                                                             \
-    ALL_KINDS(test), CASE(test, "reference bf16", 1), CASE(test, "cpu bf16", 3), CASE(test, "deferred bf16", 5)
+    ALL_KINDS(test), CASE(test, "reference bf16", 1), CASE(test, "cpu bf16", 3), CASE(test, "deferred bf16", 5),       \
+        CASE(test, "cuda bf16", 7)
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kinds),
@@ -539,5 +547,6 @@ int main(void)
         ALL_SUBJECTS(test_sticky_error),
         ALL_KINDS(test_instances_in_threads),
     };
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

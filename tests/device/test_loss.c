@@ -16,7 +16,8 @@ enum { ROWS = 17, WIDTH = 1003, MOST_SLICES = 3, CUTS = 4 };
 static const int64_t cuts[CUTS][MOST_SLICES] = {{WIDTH}, {600, WIDTH - 600}, {WIDTH - 1, 1}, {130, 700, 173}};
 
 static test_subject subjects[] = {{"reference", WEFT_FP32}, {"reference", WEFT_BF16}, {"cpu", WEFT_FP32},
-                                  {"cpu", WEFT_BF16},       {"deferred", WEFT_FP32},  {"deferred", WEFT_BF16}};
+                                  {"cpu", WEFT_BF16},       {"deferred", WEFT_FP32},  {"deferred", WEFT_BF16},
+                                  {"cuda", WEFT_FP32},      {"cuda", WEFT_BF16}};
 
 /* The loss of a slice of the vocabulary; a sequence is one row. added: whether more than the cross entropy is trained.
  */
@@ -46,7 +47,7 @@ typedef struct scene {
 
 static weft_device *create_or_skip(const test_subject *subject)
 {
-    const weft_device_kind *kind = weft_device_kind_find(subject->name);
+    const weft_device_kind *kind = kind_here(subject->name);
     if (kind == NULL) skip();
     const weft_device_options options = {.element = subject->element, .threads = 2};
     weft_device *device = NULL;
@@ -296,9 +297,10 @@ static void test_large(void **state)
     }
 #define ALL_SUBJECTS(test)                                                                                             \
     CASE(test, "reference fp32", 0), CASE(test, "cpu fp32", 2), CASE(test, "reference bf16", 1),                       \
-        CASE(test, "cpu bf16", 3), CASE(test, "deferred fp32", 4), CASE(test, "deferred bf16", 5)
+        CASE(test, "cpu bf16", 3), CASE(test, "deferred fp32", 4), CASE(test, "deferred bf16", 5),                     \
+        CASE(test, "cuda fp32", 6), CASE(test, "cuda bf16", 7)
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         ALL_SUBJECTS(test_slices),
@@ -306,5 +308,6 @@ int main(void)
         ALL_SUBJECTS(test_empty_slices),
         ALL_SUBJECTS(test_large),
     };
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

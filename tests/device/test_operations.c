@@ -13,11 +13,12 @@
 #include <cmocka.h>
 
 static test_subject subjects[] = {{"reference", WEFT_FP32}, {"reference", WEFT_BF16}, {"cpu", WEFT_FP32},
-                                  {"cpu", WEFT_BF16},       {"deferred", WEFT_FP32},  {"deferred", WEFT_BF16}};
+                                  {"cpu", WEFT_BF16},       {"deferred", WEFT_FP32},  {"deferred", WEFT_BF16},
+                                  {"cuda", WEFT_FP32},      {"cuda", WEFT_BF16}};
 
 static const weft_device_kind *kind_or_skip(const test_subject *subject)
 {
-    const weft_device_kind *kind = weft_device_kind_find(subject->name);
+    const weft_device_kind *kind = kind_here(subject->name);
     if (kind == NULL) skip();
     return kind;
 }
@@ -499,12 +500,12 @@ static void test_attention_packed(void **state)
 static void test_attention_skips(void **state)
 {
     static const int64_t sizes[][MAX_SIZES] = {
-        {2, 512, 2, 1, 16, 0, 2}, {2, 512, 2, 1, 16, 100}, {1, 400, 2, 1, 16, 40}};
+        {2, 512, 2, 1, 16, 0, 2}, {2, 512, 2, 1, 16, 100}, {1, 400, 2, 1, 16, 40}, {1, 400, 2, 1, 64, 100, 2}};
     static const char *const operations[] = {"attention_forward", "attention_backward"};
     enum { BLOCK = 128, FROM = 256, TO = 384 };
     const test_subject *subject = *state;
     const weft_device_kind *kind = kind_or_skip(subject);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 2 * (int)(sizeof sizes / sizeof sizes[0]); i++) {
         test_trial clean, spoiled;
         trial_init(&clean, operations[i % 2], sizes[i / 2], subject->element);
         const int64_t T = sizes[i / 2][1];
@@ -552,11 +553,14 @@ static void test_in_place(void **state)
     {                                                                                                                  \
         .name = #test " " label, .test_func = test, .initial_state = &subjects[index]                                  \
     }
-#define ALL_KINDS(test) CASE(test, "reference fp32", 0), CASE(test, "cpu fp32", 2), CASE(test, "deferred fp32", 4)
+#define ALL_KINDS(test)                                                                                                \
+    CASE(test, "reference fp32", 0), CASE(test, "cpu fp32", 2), CASE(test, "deferred fp32", 4),                        \
+        CASE(test, "cuda fp32", 6)
 #define ALL_SUBJECTS(test)                                                                                             \
-    ALL_KINDS(test), CASE(test, "reference bf16", 1), CASE(test, "cpu bf16", 3), CASE(test, "deferred bf16", 5)
+    ALL_KINDS(test), CASE(test, "reference bf16", 1), CASE(test, "cpu bf16", 3), CASE(test, "deferred bf16", 5),       \
+        CASE(test, "cuda bf16", 7)
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         ALL_SUBJECTS(test_values),
@@ -570,5 +574,6 @@ int main(void)
         ALL_SUBJECTS(test_attention_skips),
         ALL_SUBJECTS(test_in_place),
     };
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -348,3 +348,14 @@ bool trial_same_bits(const test_trial *a, const test_trial *b, int index)
 {
     return memcmp(a->after[index], b->after[index], trial_bytes(a, index)) == 0;
 }
+
+bool kind_is_here(const weft_device_kind *kind)
+{
+    return kind->count == NULL || kind->count() > 0;
+}
+
+const weft_device_kind *kind_here(const char *name)
+{
+    const weft_device_kind *kind = weft_device_kind_find(name);
+    return kind != NULL && kind_is_here(kind) ? kind : NULL;
+}

@@ -1,12 +1,12 @@
 #!/bin/sh
-# format.sh ROOT: every C file is as clang-format 14 writes it. Proves first that it notices one that is not.
+# format.sh ROOT: every C file, C++ file and kernel is as clang-format 14 writes it. Proves first that it notices one that is not.
 set -eu
 root=$1
 command -v clang-format-14 >/dev/null 2>&1 || { echo "no clang-format-14"; exit 77; }
 
 # Names the files under folder $1 that clang-format would change.
 unformatted() {
-    find "$@" -name '*.[ch]' | sort | xargs clang-format-14 --style="file:$root/.clang-format" --dry-run -Werror 2>&1 |
+    find "$@" -name '*.[ch]' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' | sort | xargs clang-format-14 --style="file:$root/.clang-format" --dry-run -Werror 2>&1 |
         sed -n 's/^\(.*\):[0-9]*:[0-9]*: error: .*clang-format.*/\1/p' | uniq
 }
 

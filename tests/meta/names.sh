@@ -1,6 +1,7 @@
 #!/bin/sh
 # names.sh ROOT: one name, one thing. A type of the project, or of a header, has a name that no other type of src and
-# include has; a type of one file has one that no other of its folder has. No two files of a layer have one name, except
+# include has; a type of one file has one that no other of its folder has. What device.h or transport.h only names, each
+# folder of a kind may have as its own. No two files of a layer have one name, except
 # in folders of kinds (device/cpu and device/reference, transport/local and transport/mpi): those mirror each other.
 # Proves first, on a tree of its own, that it notices.
 set -eu
@@ -12,11 +13,16 @@ same_types() {
         function add(name) {
             if (name == "" || (FILENAME, name) in here) return # variants of one file, by #if
             here[FILENAME, name] = 1
-            shared = name ~ /^weft_/ || FILENAME ~ /\.h$/
-            key = (shared ? "" : folder(FILENAME) " ") name
-            places[key] = places[key] " " FILENAME ":" FNR
+            found++; names[found] = name; files[found] = FILENAME; lines[found] = FNR
+        }
+        function take(name, file, line) {
+            shared = name ~ /^weft_/ || file ~ /\.h$/
+            if (name in opaque && file ~ /\/(device|transport)\/[a-z]+\//) shared = 0
+            key = (shared ? "" : folder(file) " ") name
+            places[key] = places[key] " " file ":" line
             if (count[key]++) twice[key] = name
         }
+        FILENAME ~ /\/(device\/device|transport\/transport)\.h$/ && /^typedef struct [a-z_]+ [a-z_]+;/ { opaque[$3] }
         /^(typedef )?(struct|union|enum) [A-Za-z_0-9]+ \{/ {
             name = $0; sub(/^typedef /, "", name); sub(/^[a-z]+ /, "", name); sub(/ .*/, "", name); add(name)
         }
@@ -27,7 +33,10 @@ same_types() {
             sub(/.*[ *]/, "", name)
             if ($2 !~ /^(struct|union|enum)$/ || $3 != name) add(name)
         }
-        END { for (key in twice) print twice[key] ":" places[key] }' | sort
+        END {
+            for (i = 1; i <= found; i++) take(names[i], files[i], lines[i])
+            for (key in twice) print twice[key] ":" places[key]
+        }' | sort
 }
 
 # same_files FOLDER: "LAYER/NAME" for every name of several files in a layer, but for those in folders of kinds alone.
@@ -59,6 +68,10 @@ expect TYPES base/b.c 'struct weft_b {\n    int b;\n};\nstruct row {\n    int b;
 expect TYPES train/c.c 'typedef struct row {\n    int b;\n} row;\n' NO
 expect TYPES train/d.c 'typedef enum weft_a {\n    A\n} weft_a;\n' YES
 expect TYPES train/d.h 'typedef struct {\n    int b;\n} weft_a;\n' YES
+expect TYPES device/device.h 'typedef struct weft_c weft_c;\n' NO
+expect TYPES device/cpu/a.c 'struct weft_c {\n    int b;\n};\n' NO
+expect TYPES device/reference/a.c 'struct weft_c {\n    int b;\n};\n' NO
+expect TYPES device/a.c 'struct weft_a {\n    int b;\n};\n' YES
 expect TYPES train/e.h 'typedef int (*weft_a)(int);\n' YES
 expect TYPES train/e.c 'typedef void row(int);\n' YES
 expect FILES device/cpu/linear.c '' NO

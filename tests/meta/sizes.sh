@@ -5,7 +5,7 @@ set -eu
 
 # Prints what is wrong below the folders.
 wrong_sizes() {
-    find "$@" -name '*.[ch]' -o -name '*.cu' | sort | xargs awk '
+    find "$@" -name '*.[ch]' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' | sort | xargs awk '
         function check_file() { if (file != "" && lines >= 700) print file ": " lines " lines; split it" }
         FNR == 1 { check_file(); file = FILENAME; begin = 0 }
         { lines = FNR }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# kill_resume.sh WEFT TRANSPORT KILLS SIGNALS: a run that is broken off so many times at random moments, by SIGKILL and by
+# kill_resume.sh WEFT TRANSPORT KILLS SIGNALS [DEVICE]: a run that is broken off so many times at random moments, by SIGKILL and by
 # what asks it to stop (timeout, SIGTERM, SIGHUP, SIGUSR1), each time resumed in another layout. What asks loses nothing
 # that was done, SIGKILL nothing but what came after the last checkpoint; in the end checkpoint, losses and evaluations are
 # those of a run that nothing happened to. A run that is through begins anew. MPIRUN names another mpirun.
@@ -10,7 +10,7 @@ mpirun=${MPIRUN:-mpirun} every=3
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
 
-keys="run.evaluate_every=7 run.evaluate_batches=2 timeout=60"
+keys="run.evaluate_every=7 run.evaluate_batches=2 timeout=60${5:+ device=$5}"
 # shellcheck disable=SC2086 # a list of words
 "$weft" train "$work/run.yaml" run.folder="$work/whole" $keys > "$work/whole.log" 2>&1 || die "the uninterrupted run"
 

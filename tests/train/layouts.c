@@ -248,7 +248,8 @@ bool test_suite_takes(test_suite *suite, const test_layout *l)
 
 test_run test_suite_baseline(test_suite *suite, int data, int tensor, const char *element, const char *const *model)
 {
-    test_run run = {.model = model, .device = suite->device ? "reference" : NULL};
+    const char *device = suite->baseline ? suite->baseline : "reference";
+    test_run run = {.model = model, .device = suite->device ? device : NULL};
     weft_error error;
     test_layout l = {"gpipe", data, 1, 1, "none", "once", 2, element, "none", tensor};
     snprintf(run.folder, sizeof run.folder, "%s/baseline-%d-%d-%s-%s-%d", suite->folder, data, tensor, element,
@@ -310,6 +311,27 @@ void test_suite_shards(test_suite *suite, const test_run *base, test_layout l, t
                 l.buffers = buffers;
                 run(suite, &l, base);
             }
+}
+
+void test_suite_pipelines(test_suite *suite, const test_run *base, int data, int tensor, const char *element,
+                          test_suite_function *run)
+{
+    for (int i = 0; i < TEST_PIPELINES; i++) {
+        test_layout layout = {.schedule = test_pipelines[i].schedule,
+                              .data = data,
+                              .pipeline = test_pipelines[i].pipeline,
+                              .loops = test_pipelines[i].loops,
+                              .shard = "none",
+                              .reduce = "once",
+                              .buffers = 1,
+                              .element = element,
+                              .recompute = i % 2 ? "full" : "none",
+                              .tensor = tensor};
+        if (data > 1)
+            test_suite_shards(suite, base, layout, run);
+        else
+            run(suite, &layout, base);
+    }
 }
 
 void test_suite_widths(test_suite *suite, const char *const *model, const int (*widths)[2], size_t count)

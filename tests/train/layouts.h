@@ -71,7 +71,8 @@ typedef struct test_suite {
     int32_t process, workers; /* workers 0: any number */
     int stride, seen;         /* every stride-th of the layouts seen that fit is run; 0 stands for 1 */
     int turn;                 /* counts runs of one layout, for their folders */
-    const char *device;       /* what layouts run on, NULL: the configuration's; baselines run on reference then */
+    const char *device;       /* what layouts run on, NULL: the configuration's */
+    const char *baseline;     /* what baselines run on where device is set, NULL: reference */
     int passed, failed;
 } test_suite;
 
@@ -106,6 +107,11 @@ extern const test_pipeline test_pipelines[TEST_PIPELINES];
 /* What is done with a layout, with the baseline's model. */
 typedef void test_suite_function(test_suite *suite, const test_layout *layout, const test_run *base);
 void test_suite_compare_model(test_suite *suite, const test_layout *layout, const test_run *base);
+
+/* Calls the function for these pipelines at these widths, with every kind of sharding where there are several
+ * data-parallel workers, every other one with recomputation. */
+void test_suite_pipelines(test_suite *suite, const test_run *base, int data, int tensor, const char *element,
+                          test_suite_function *run);
 
 /* Calls the function for every kind of sharding, both reductions, and one and two buffers where these matter. */
 void test_suite_shards(test_suite *suite, const test_run *base, test_layout layout, test_suite_function *run);

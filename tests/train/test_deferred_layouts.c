@@ -38,22 +38,7 @@ static void run_orders(test_suite *suite, const test_layout *layout, const test_
 static void run_widths(test_suite *suite, int data, int tensor, const char *element)
 {
     test_run base = test_suite_baseline(suite, data, tensor, element, small);
-    for (int i = 0; i < TEST_PIPELINES; i++) {
-        test_layout layout = {.schedule = test_pipelines[i].schedule,
-                              .data = data,
-                              .pipeline = test_pipelines[i].pipeline,
-                              .loops = test_pipelines[i].loops,
-                              .shard = "none",
-                              .reduce = "once",
-                              .buffers = 1,
-                              .element = element,
-                              .recompute = i % 2 ? "full" : "none",
-                              .tensor = tensor};
-        if (data > 1)
-            test_suite_shards(suite, &base, layout, run_orders);
-        else
-            run_orders(suite, &layout, &base);
-    }
+    test_suite_pipelines(suite, &base, data, tensor, element, run_orders);
 }
 
 /* A shared weight that goes round in more than one piece (WEFT_JOB_TIED_CHUNK): the next one comes to where one is

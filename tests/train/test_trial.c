@@ -82,7 +82,7 @@ static void test_time_is_over(void **state)
 {
     (void)state;
     static const double seconds[] = {1e-9, 0};
-    static const int64_t steps[] = {3, 7};
+    static const int64_t steps[] = {2, 7};
     for (int i = 0; i < 2; i++) {
         static const char *const words[] = {"parallel.data=2"};
         int64_t told = 0;

@@ -7,7 +7,10 @@
 #include <math.h>
 #include <omp.h>
 
-enum { ALIGNED = 16 }; /* floats of 64 bytes */
+enum {
+    ALIGNED = 16,     /* floats of 64 bytes */
+    SHARED = 1 << 14, /* elements of keys that are worth a thread */
+};
 
 typedef struct step_call {
     const weft_cpu *cpu;
@@ -63,8 +66,10 @@ void weft_cpu_attention_step(weft_device *device, weft_stream *stream, const wef
                             .out = out};
     const int64_t H = attention->H, scratch = (attention->T + attention->D + ALIGNED - 1) / ALIGNED * ALIGNED;
     keep_keys(&call);
-#pragma omp parallel for num_threads(device->threads) schedule(static)
-    for (int64_t i = 0; i < attention->B * rows * H; i++)
+    const int64_t heads = attention->B * rows * H;
+    const int team = weft_cpu_team(device, heads * (past + rows) * attention->D / SHARED);
+#pragma omp parallel for num_threads(team) schedule(static)
+    for (int64_t i = 0; i < heads; i++)
         attend(&call, i / H, i % H, (float *)workspace + scratch * omp_get_thread_num());
     weft_cpu_between(device);
 }

@@ -45,6 +45,13 @@ static inline bool weft_cpu_begins(const weft_device *device)
 /* Every operation ends with this; long ones also call it between their pieces, from the instance's own thread. */
 void weft_cpu_between(weft_device *device);
 
+/* How many threads so many pieces of work are worth: to call one that has nothing to do, and to wait for it, takes
+ * longer than a small operation, and where others use its core a thousand times longer. */
+static inline int weft_cpu_team(const weft_device *device, int64_t pieces)
+{
+    return pieces >= device->threads ? device->threads : pieces > 1 ? (int)pieces : 1;
+}
+
 /* The calling team member's part of 0 .. total-1, cut at multiples of grain. */
 weft_cpu_span weft_cpu_part(int64_t total, int64_t grain);
 

@@ -11,6 +11,7 @@ enum {
     PIECE_COLUMNS = 512, /* where oneDNN's general kernel runs, and long rows of b a power of two apart make it slow */
     GRAIN = 32,          /* rows or columns that a product's inner kernel makes at once */
     COLUMN_GRAIN = 32,
+    SHARED = 1 << 15, /* multiplications that are worth a thread */
 };
 
 typedef struct pieces {
@@ -85,7 +86,8 @@ static void multiply(weft_cpu *cpu, const weft_product_shape *shape, const weft_
     size_t scratch = 0;
     if (prepare(cpu, shape, &parts, &scratch, &device->error) != WEFT_OK) return;
     int failed = 0;
-#pragma omp parallel for num_threads(device->threads) schedule(dynamic, 1) reduction(| : failed)
+    const int team = weft_cpu_team(device, shape->m * shape->n * shape->k / SHARED);
+#pragma omp parallel for num_threads(team) schedule(dynamic, 1) reduction(| : failed)
     for (int64_t i = 0; i < parts.row_pieces * parts.column_pieces; i++) {
         int64_t row = i / parts.column_pieces, column = i % parts.column_pieces;
         int place = omp_get_thread_num();

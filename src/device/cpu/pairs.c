@@ -16,6 +16,7 @@ enum {
     MOST_WIDTH = 3072, /* columns of c made together: packed b stays in the third */
     LEAST_ROWS = 32,   /* of a forward product: with fewer the copy of b takes longer than the product */
     HEAD_OUTPUTS = 4,  /* for each input: where forward products gain */
+    SHARED = 1 << 15,  /* multiplications that are worth a thread */
     LINE = 64,
     ALIGNMENT = 64,
     BUFFERS = 2, /* of packed b: one is filled while slower members still read the other */
@@ -201,7 +202,8 @@ void weft_pairs_multiply(weft_cpu *cpu, const weft_product_shape *shape, const w
     pairs_plan cut = plan_make(shape, device->threads);
     cut.a.at = all->a;
     cut.b.at = all->b;
-#pragma omp parallel num_threads(device->threads)
+    const int threads = weft_cpu_team(device, cut.m * cut.n * cut.k / SHARED);
+#pragma omp parallel num_threads(threads)
     {
         const int member = omp_get_thread_num(), team = omp_get_num_threads();
         const pairs_places own = place(&cut, workspace, member);

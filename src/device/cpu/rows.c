@@ -19,7 +19,7 @@ void weft_cpu_embed_forward(weft_device *device, weft_stream *stream, const weft
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
     const int64_t C = embed->C;
-#pragma omp parallel for num_threads(device->threads) schedule(static)
+#pragma omp parallel for num_threads(weft_cpu_team(device, embed->rows)) schedule(static)
     for (int64_t row = 0; row < embed->rows; row++) {
         int64_t from = find_row(embed, tokens[row]);
         const int64_t at = positions == NULL ? row % embed->T : positions[row];
@@ -91,7 +91,7 @@ void weft_cpu_norm_forward(weft_device *device, weft_stream *stream, const weft_
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
-#pragma omp parallel num_threads(device->threads)
+#pragma omp parallel num_threads(weft_cpu_team(device, norm->rows))
     {
         weft_cpu_span rows = weft_cpu_part(norm->rows, 1);
         cpu->loops->norm_forward(norm, rows.begin, rows.end, x, weight, bias, out, mean, rstd);
@@ -106,7 +106,7 @@ void weft_cpu_norm_backward_input(weft_device *device, weft_stream *stream, cons
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
-#pragma omp parallel num_threads(device->threads)
+#pragma omp parallel num_threads(weft_cpu_team(device, norm->rows))
     {
         weft_cpu_span rows = weft_cpu_part(norm->rows, 1);
         cpu->loops->norm_backward_input(norm, rows.begin, rows.end, dy, x, weight, mean, rstd, residual, dx);
@@ -138,7 +138,7 @@ void weft_cpu_activation_forward(weft_device *device, weft_stream *stream, const
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
     const int64_t width = activation->width;
-#pragma omp parallel for num_threads(device->threads) schedule(static)
+#pragma omp parallel for num_threads(weft_cpu_team(device, activation->rows)) schedule(static)
     for (int64_t row = 0; row < activation->rows; row++) {
         if (activation->kind == WEFT_GELU) {
             cpu->loops->gelu_forward(width, weft_cpu_at(cpu, x, row * width),
@@ -158,7 +158,7 @@ void weft_cpu_activation_backward(weft_device *device, weft_stream *stream, cons
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
     const int64_t width = activation->width;
-#pragma omp parallel for num_threads(device->threads) schedule(static)
+#pragma omp parallel for num_threads(weft_cpu_team(device, activation->rows)) schedule(static)
     for (int64_t row = 0; row < activation->rows; row++) {
         const void *slope = weft_cpu_at(cpu, dy, row * width);
         if (activation->kind == WEFT_GELU) {
@@ -179,7 +179,7 @@ void weft_cpu_rotary(weft_device *device, weft_stream *stream, const weft_rotary
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
     const int64_t half = rotary->D / 2;
-#pragma omp parallel for num_threads(device->threads) schedule(static)
+#pragma omp parallel for num_threads(weft_cpu_team(device, rotary->B * rotary->T)) schedule(static)
     for (int64_t row = 0; row < rotary->B * rotary->T; row++) {
         int64_t angle = (positions == NULL ? row % rotary->T : positions[row]) * half;
         cpu->loops->rotary(rotary->heads, rotary->D, cosine + angle, sine + angle, (float)direction,
@@ -193,7 +193,7 @@ void weft_cpu_add(weft_device *device, weft_stream *stream, int64_t count, const
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
-#pragma omp parallel num_threads(device->threads)
+#pragma omp parallel num_threads(weft_cpu_team(device, (count + GRAIN - 1) / GRAIN))
     {
         weft_cpu_span part = weft_cpu_part(count, GRAIN);
         cpu->loops->add(part.end - part.begin, weft_cpu_at(cpu, a, part.begin), weft_cpu_at(cpu, b, part.begin),
@@ -208,7 +208,7 @@ void weft_cpu_sum(weft_device *device, weft_stream *stream, weft_element element
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
-#pragma omp parallel num_threads(device->threads)
+#pragma omp parallel num_threads(weft_cpu_team(device, (count + GRAIN - 1) / GRAIN))
     {
         weft_cpu_span part = weft_cpu_part(count, GRAIN);
         if (element == WEFT_FP32)
@@ -224,7 +224,7 @@ void weft_cpu_round(weft_device *device, weft_stream *stream, int64_t count, con
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
-#pragma omp parallel num_threads(device->threads)
+#pragma omp parallel num_threads(weft_cpu_team(device, (count + GRAIN - 1) / GRAIN))
     {
         weft_cpu_span part = weft_cpu_part(count, GRAIN);
         cpu->loops->round(part.end - part.begin, from + part.begin, weft_cpu_at_mutable(cpu, to, part.begin));

@@ -2,9 +2,8 @@
  * Tensor cores and asynchronous copies on the emulator: the functions of src/device/cuda/ptx/tensor_cores.cuh, which
  * says what they do.
  *
- * A copy happens somewhere between its issue and its wait; which it is, the emulator draws. The race detector sees the
- * shared bytes written at both ends. An mma adds its 16 products in ascending order in fp32; hardware's own order is
- * not specified.
+ * A copy happens where it is given or where it is waited for; which it is, the emulator draws. An mma adds its 16
+ * products in ascending order in fp32; hardware's own order is not specified.
  */
 #ifndef WEFT_TESTS_CUDA_TENSOR_CORES_CUH
 #define WEFT_TESTS_CUDA_TENSOR_CORES_CUH

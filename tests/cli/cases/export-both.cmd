@@ -1,0 +1,1 @@
+weft export run --to out --gguf out.gguf

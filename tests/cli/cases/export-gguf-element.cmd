@@ -1,0 +1,1 @@
+weft export run --gguf out.gguf --element q4_0

@@ -1,0 +1,1 @@
+weft export run --gguf out.gguf --file-bytes 100

@@ -1,0 +1,1 @@
+cp "$ROOT/tests/convert/files/types.gguf" . && weft import types.gguf --out run >log && weft export run --gguf out.gguf --element f16 && weft import out.gguf --out again && cmp run/source/tokenizer.json again/source/tokenizer.json && ls *.gguf*

@@ -1,0 +1,1 @@
+cp "$ROOT/tests/fuzz/corpus/gguf/blocks" . && weft import blocks --out run && ls run/source

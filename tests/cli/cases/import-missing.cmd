@@ -1,0 +1,1 @@
+weft import nothing.gguf --out run || weft import nothing --out run

@@ -1,1 +1,0 @@
-weft train train.yaml device=cuda

@@ -1,0 +1,84 @@
+#!/bin/sh
+# faults.sh WEFT: what is missing or goes wrong on a GPU is one line and the right status, and harms no checkpoint. WEFT
+# has the device cuda on the emulator, whose environment makes all of this happen.
+set -u
+weft=$1
+work=$(mktemp -d "${TMPDIR:-/tmp}/weft-cuda-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+die() {
+    echo "FAILED: $*" >&2
+    cat "$work/log" >&2
+    exit 1
+}
+
+awk 'BEGIN { for (i = 0; i < 3000; i++) printf "%s ", substr("warp weft loom thread", i * i % 17 + 1, 5) }' >"$work/corpus.txt"
+cat >"$work/run.yaml" <<END
+device: cuda
+model: {layers: 2, width: 16, heads: 2, feed_forward: 32, vocabulary: 256, context: 16}
+batch: {microbatches: 2, sequences: 2, tokens: 8}
+data: {path: $work/corpus.txt, held_out: 0}
+run: {steps: 12, seed: 7}
+checkpoint: {every: 2, keep: 2}
+threads: 1
+timeout: 60
+END
+
+train() { # ASSIGNMENTS-OF-THE-ENVIRONMENT -- ARGUMENTS...
+    words=
+    while [ "$1" != -- ]; do words="$words $1"; shift; done
+    shift
+    # shellcheck disable=SC2086 # assignments
+    env $words "$weft" train "$work/run.yaml" "$@" >"$work/log" 2>&1
+}
+
+# refuses STATUS TEXT ASSIGNMENTS... -- ARGUMENTS...: one line of that text, once, and no folder
+refuses() {
+    status=$1 text=$2
+    shift 2
+    train "$@" run.folder="$work/refused"
+    got=$?
+    [ $got -eq "$status" ] || die "$text: status $got, not $status"
+    [ "$(grep -c "$text" "$work/log")" -eq 1 ] || die "not said once: $text"
+    rm -rf "$work/refused"
+}
+
+train -- run.folder="$work/whole" || die "a run"
+
+(
+    export WEFT_EMULATOR_GPUS='no driver'
+    refuses 2 'this machine has no driver' --
+) || exit 1
+refuses 2 'no GPU that it shows' WEFT_EMULATOR_GPUS=none --
+refuses 2 "no device 'cuda:0': this machine has none of cuda" WEFT_EMULATOR_GPUS=none -- device=cuda:0
+refuses 2 "no device 'cuda:1': this machine has 1 of cuda, numbered from 0" -- device=cuda:1
+refuses 2 'has no bf16: it has compute capability 7.5, bf16 needs 8.0' WEFT_EMULATOR_CAPABILITY=75 -- element=bf16
+refuses 2 'the workers need .* MiB, there are 8.0 MiB here; ' WEFT_EMULATOR_MEMORY=8 -- model.width=256 \
+    model.feed_forward=1024
+train WEFT_EMULATOR_MEMORY=8 -- model.width=256 model.feed_forward=1024 --dry-run || die "a dry run"
+grep -q 'the workers need .* MiB, there are 8.0 MiB here' "$work/log" || die "a dry run does not say that it will not fit"
+for number in 1 2 3 4; do refuses 1 'device cuda.*: .*out of .*memory' WEFT_EMULATOR_FAIL=allocation:$number --; done
+mkdir "$work/alone"
+cp "$weft" "$work/alone/"
+if ! ldconfig -p 2>/dev/null | grep -q libcublasLt.so.13; then
+    weft=$work/alone/$(basename "$weft")
+    refuses 2 'libcublasLt.so.13 of CUDA 13 was not found' --
+    weft=$1
+fi
+train WEFT_EMULATOR_CAPABILITY=75 -- element=fp32 run.folder="$work/old" || die "fp32 on an old GPU"
+
+# Workers in turn on the GPUs that there are, two on each.
+train WEFT_EMULATOR_GPUS=2 -- parallel.pipeline=2 parallel.data=2 batch.microbatches=1 run.folder="$work/shared" ||
+    die "four workers on two GPUs"
+
+# A GPU that is lost in the middle: the last checkpoint is whole, and a run that goes on from it in another layout ends
+# as one that nothing happened to.
+refuses 1 'an operation that it was given failed: .*WEFT_CUDA_SYNC=1 in the environment names it' \
+    WEFT_EMULATOR_FAIL=operation:300 --
+refuses 1 'cuda:0: [a-z_]*: ' WEFT_EMULATOR_FAIL=operation:300 WEFT_CUDA_SYNC=1 --
+got=0
+train WEFT_EMULATOR_FAIL=operation:900 -- run.folder="$work/cut" || got=$?
+[ $got -eq 1 ] || die "a lost GPU: status $got"
+[ -d "$work/cut/step-00000002" ] || die "no checkpoint was made before the GPU was lost"
+train -- run.folder="$work/cut" parallel.pipeline=2 --resume || die "the run that goes on"
+"$weft" compare "$work/whole/step-00000012" "$work/cut/step-00000012" >"$work/log" 2>&1 || die "other bits"
