@@ -324,6 +324,42 @@ static void test_events(void **state)
     operations->destroy(device);
 }
 
+/* Two streams take turns at the same memory, ordered by events alone. */
+static void test_order(void **state)
+{
+    enum { BYTES = 1024 };
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    weft_device *device = create(kind, subject->element);
+    const weft_device_operations *operations = device->operations;
+    weft_stream *other = NULL;
+    weft_event written, taken;
+    unsigned char *memory = take(device, WEFT_MEMORY_DEVICE, BYTES),
+                  *pinned = take(device, WEFT_MEMORY_PINNED, 3 * BYTES);
+    unsigned char *out = pinned + 2 * BYTES, last[BYTES];
+    assert_int_equal(operations->stream_create(device, WEFT_STREAM_TRANSFER, &other, NULL), WEFT_OK);
+    assert_int_equal(operations->events_create(device, 1, &written, NULL), WEFT_OK);
+    assert_int_equal(operations->events_create(device, 1, &taken, NULL), WEFT_OK);
+    for (int i = 0; i < 2 * BYTES; i++) pinned[i] = (unsigned char)(i < BYTES ? i : 3 * i + 1);
+    operations->copy_in(device, NULL, memory, pinned, BYTES);
+    operations->event_record(device, NULL, &written);
+    operations->event_wait(device, other, &written);
+    operations->copy_out(device, other, out, memory, BYTES);
+    operations->event_record(device, other, &taken);
+    operations->event_wait(device, NULL, &taken);
+    operations->copy_in(device, NULL, memory, pinned + BYTES, BYTES);
+    assert_int_equal(operations->stream_wait(device, other, NULL), WEFT_OK);
+    assert_memory_equal(out, pinned, BYTES);
+    assert_int_equal(operations->read(device, last, memory, BYTES, NULL), WEFT_OK);
+    assert_memory_equal(last, pinned + BYTES, BYTES);
+    operations->events_destroy(device, 1, &written);
+    operations->events_destroy(device, 1, &taken);
+    operations->stream_destroy(device, other);
+    operations->release(device, memory);
+    operations->release(device, pinned);
+    operations->destroy(device);
+}
+
 typedef struct test_hook {
     weft_device *device;
     float *a, *b, *sum;
@@ -543,6 +579,7 @@ int main(int argc, char **argv)
         ALL_SUBJECTS(test_adamw_first_step),
         ALL_SUBJECTS(test_memory),
         ALL_SUBJECTS(test_events),
+        ALL_KINDS(test_order),
         ALL_SUBJECTS(test_between),
         ALL_SUBJECTS(test_sticky_error),
         ALL_KINDS(test_instances_in_threads),

@@ -63,6 +63,7 @@ static void test_every_kind(void **state)
 {
     (void)state;
     for (const weft_device_kind *const *kind = weft_device_kinds(); *kind; kind++) {
+        if ((*kind)->count != NULL && (*kind)->count() == 0) continue; /* this machine has none */
         order it = {*kind, {.element = WEFT_FP32, .threads = 2}};
         assert_true(failing_each(make, &it, FAILING_REPORTS) >= 3);
     }

@@ -148,6 +148,11 @@ static void draw(const weft_parameter *parameter, int32_t index, float *out)
     }
 }
 
+bool rig_runs_on(const weft_device_kind *kind)
+{
+    return !kind->computes_nothing && (kind->count == NULL || kind->count() > 0);
+}
+
 void rig_init(model_rig *rig, const weft_device_kind *kind, weft_element element, const weft_model_config *model,
               int64_t B, int64_t T)
 {

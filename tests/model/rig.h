@@ -41,6 +41,9 @@ typedef struct rig_plan {
     bool recompute, split; /* split: I of everything, then W of everything */
 } rig_plan;
 
+/* Whether a device of this kind computes, and this machine has one. */
+bool rig_runs_on(const weft_device_kind *kind);
+
 weft_model_config rig_gpt2(void);
 weft_model_config rig_llama(void);
 enum { RIG_MIXED = 32, RIG_MODELS = 39 };

@@ -405,7 +405,7 @@ static void test_together(void **state)
     static const int32_t whole[] = {3}, many[] = {1, 0, 1, 1, 0};
     static const weft_stage_loss losses[] = {{0}, {0.01, 0.1, true}, {0, 0.1, false}, {0.01, 0, true}};
     for (const weft_device_kind *const *kind = weft_device_kinds(); *kind != NULL; kind++) {
-        if ((*kind)->computes_nothing) continue; /* it computes nothing */
+        if (!rig_runs_on(*kind) || !(*kind)->host_reaches) continue;
         for (int flags = 0; flags < RIG_MODELS; flags++) {
             weft_model_config model = rig_mixed(flags);
             int32_t width = model.kv_heads % 4 == 0 && flags & 4 ? 4 : 2;

@@ -220,9 +220,10 @@ add_queries(const weft_attention &attention, const int32_t *documents, const hea
     }
 }
 
-/* A warp a (sequence, key and value head, token): the query heads that share it in ascending order. */
+/* A warp a (sequence, key and value head, token): the query heads that share it in ascending order. Four blocks of a
+ * multiprocessor are enough: for more of them ptxas would spill registers. */
 template <class T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 4)
     attention_rows_dkey_kernel(weft_attention attention, const int32_t *documents, const T *qkv, const float *logsumexp,
                                const T *dout, const float *delta, T *dqkv)
 {

@@ -130,12 +130,12 @@ static weft_status create(const weft_device_options *options, weft_device **out,
     return WEFT_OK;
 }
 
-/* 4 MiB: some ten microseconds between GPUs, which hides what it costs to start a transfer and a kernel. */
+/* A chunk of a sum is a piece of a staged transfer, 1 MiB; a transport that reaches GPUs will want longer ones. */
 const weft_device_kind weft_device_cuda = {
     .name = "cuda",
     .summary = "NVIDIA's GPUs: products by cuBLASLt, own kernels for the rest",
     .alignment = 256,
-    .sum_chunk = (size_t)1 << 20,
+    .sum_chunk = (size_t)1 << 18,
     .count = count_gpus,
     .room = room_of,
     .create = create,

@@ -241,7 +241,7 @@ static cudaError_t backward_weight(const weft_cuda_call *call, const weft_norm *
     enum { COLUMNS = WEFT_WARP * weft_pack<T>::N };
     float *partial = (float *)call->scratch;
     const int64_t width = norm->width, most = WEFT_CUDA_SCRATCH / (2 * width * (int64_t)sizeof(float));
-    if (most < 1) return cudaErrorInvalidValue;
+    if (most < 1 || call->scratch == NULL) return cudaErrorInvalidValue;
     const int64_t each = rows_of_range(norm->rows, most), ranges = weft_cuda_divide_up(norm->rows, each);
     const cudaLaunchConfig_t config =
         weft_cuda_grid(call, weft_cuda_divide_up(width, COLUMNS), ranges, THREADS, WARPS * COLUMNS * sizeof(float));
