@@ -232,6 +232,19 @@ static void test_what_fits(void **state)
     }
 }
 
+/* A worker's workspace is made for the most rows that a pass has. */
+static void test_fewer_rows_need_no_more(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < KINDS; kind++) {
+        for (int64_t m = 2; m < 800; m++) {
+            const weft_product_shape fewer = shape_of((product_kind)kind, m - 1, 100, 1100);
+            const weft_product_shape more = shape_of((product_kind)kind, m, 100, 1100);
+            assert_true(weft_pairs_workspace(&fewer, 3) <= weft_pairs_workspace(&more, 3));
+        }
+    }
+}
+
 /* Held to pairs, a processor that has them uses them: else the tests above would say nothing of a run. */
 static void test_devices_use_them(void **state)
 {
@@ -248,8 +261,11 @@ static void test_devices_use_them(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_fits),  cmocka_unit_test(test_devices_use_them),
-        cmocka_unit_test(test_exact_sums), cmocka_unit_test(test_any_number_of_threads),
+        cmocka_unit_test(test_what_fits),
+        cmocka_unit_test(test_devices_use_them),
+        cmocka_unit_test(test_fewer_rows_need_no_more),
+        cmocka_unit_test(test_exact_sums),
+        cmocka_unit_test(test_any_number_of_threads),
         cmocka_unit_test(test_any_cut),
     };
     if (!weft_pairs_runs(WEFT_BF16)) {

@@ -85,7 +85,9 @@ static pairs_plan plan_make(const weft_product_shape *shape, int32_t threads)
     cut.groups = weft_cpu_divide_up(cut.n, cut.width);
     const int64_t pairs = cut.depth / 2;
     cut.b_bytes = aligned(cut.width / WEFT_PAIRS_COLUMNS * weft_pairs_words(pairs, WEFT_PAIRS_COLUMNS) * 4);
-    cut.a_bytes = aligned(cut.rows / WEFT_PAIRS_ROWS * weft_pairs_words(pairs, WEFT_PAIRS_ROWS) * 4);
+    /* Room for a full block, so that fewer rows never need more than a workspace made for more. */
+    const int64_t most_rows = least(BLOCK_ROWS, weft_cpu_whole(cut.m, WEFT_PAIRS_ROWS));
+    cut.a_bytes = aligned(most_rows / WEFT_PAIRS_ROWS * weft_pairs_words(pairs, WEFT_PAIRS_ROWS) * 4);
     if (!cut.c_fp32 && cut.chunks > 1) cut.sum_bytes = aligned(weft_cpu_whole(cut.m, WEFT_PAIRS_ROWS) * cut.width * 4);
     cut.a = (weft_pairs_operand){.stride = shape->a_stride, .down = shape->transpose_a};
     cut.b = (weft_pairs_operand){.stride = shape->b_stride, .down = !shape->transpose_b};
