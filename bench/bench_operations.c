@@ -1,21 +1,24 @@
 /*
  * Times every operation of the cpu device at the shapes of GPT-2 124M: 1024 rows, 2 sequences of 512 tokens.
  *
- *     bench_operations [fp32|bf16] [threads]
+ *     bench_operations [fp32|bf16] [threads] [word]
  *
- * Prints for each one the best milliseconds, GF/s or GB/s, and the share of the best matrix product or of the best
- * copy that the same run measured.
+ * Prints for each one (with a word, whose name has it) the best milliseconds, GF/s or GB/s, and the share of the best
+ * matrix product or of the best copy that the same run measured; for bf16 products also the share of what the processor
+ * does with pairs in registers (pairs_loop.h): the two take turns, and the median of the turns counts.
  */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "device/device.h"
+#include "pairs_loop.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { B = 2, T = 512, C = 768, H = 12, V = 50257, N = B * T, ARRAYS = 7, COUNT = V * C, REPEATS = 5 };
+enum { B = 2, T = 512, C = 768, H = 12, V = 50257, N = B * T, ARRAYS = 7, COUNT = V * C, REPEATS = 5, TURNS = 7 };
 static const double SECONDS = 0.3; /* at least so long an operation is repeated */
+static const double TURN_SECONDS = 0.04;
 
 typedef struct bench {
     weft_device *device;
@@ -265,18 +268,43 @@ static void refill(const bench *b, const operation *entry)
     }
 }
 
-static double time_operation(const bench *b, const operation *entry)
+/* The best of at least so many runs in at least so many seconds. */
+static double time_runs(const bench *b, const operation *entry, int least, double seconds)
 {
-    refill(b, entry);
-    entry->run(b, entry->sizes);
     double best = INFINITY;
-    double end = weft_clock_seconds() + SECONDS;
-    for (int i = 0; i < REPEATS || weft_clock_seconds() < end; i++) {
+    double end = weft_clock_seconds() + seconds;
+    for (int i = 0; i < least || weft_clock_seconds() < end; i++) {
         double begin = weft_clock_seconds();
         entry->run(b, entry->sizes);
         best = fmin(best, weft_clock_seconds() - begin);
     }
     return best;
+}
+
+static double time_operation(const bench *b, const operation *entry)
+{
+    refill(b, entry);
+    entry->run(b, entry->sizes);
+    return time_runs(b, entry, REPEATS, SECONDS);
+}
+
+static int compare(const void *a, const void *b)
+{
+    const double left = *(const double *)a, right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+/* Of the loop's rate; 0 where there is none. What else the machine does hits both alike. */
+static double share_of_loop(const bench *b, const operation *entry)
+{
+    double shares[TURNS];
+    for (int i = 0; i < TURNS; i++) {
+        const double rate = bench_pairs_rate(b->device->threads, TURN_SECONDS);
+        if (rate == 0.0) return 0.0;
+        shares[i] = entry->gigaflops * 1e9 / time_runs(b, entry, 1, TURN_SECONDS) / rate;
+    }
+    qsort(shares, TURNS, sizeof *shares, compare);
+    return shares[TURNS / 2];
 }
 
 static weft_status setup(bench *b, const weft_device_kind *kind, const weft_device_options *options, weft_error *error)
@@ -311,24 +339,29 @@ static weft_status setup(bench *b, const weft_device_kind *kind, const weft_devi
     return WEFT_OK;
 }
 
-/* A table of all operations, and what one micro-batch of 12 layers takes at best. */
-static void report(const bench *b, double peak)
+/* A table of the operations, and, when it has all, what one micro-batch of 12 layers takes at best. */
+static void report(const bench *b, double peak, const char *word)
 {
     const operation copying = {"copy", copy, {4 * COUNT}, 0, 0, 8.0 * COUNT, 0, 0};
     double bandwidth = copying.fp32_bytes / time_operation(b, &copying), total = 0.0, flops = 0.0;
-    printf("peak: %.1f GF/s, copy %.1f GB/s\n%-28s %10s %10s %7s\n", peak * 1e-9, bandwidth * 1e-9, "operation", "ms",
-           "rate", "share");
+    printf("peak: %.1f GF/s, copy %.1f GB/s\n%-28s %10s %10s %7s %9s\n", peak * 1e-9, bandwidth * 1e-9, "operation",
+           "ms", "rate", "share", "of loop");
     for (size_t i = 0; i < sizeof operation_table / sizeof *operation_table; i++) {
         const operation *entry = &operation_table[i];
+        if (strstr(entry->name, word) == NULL) continue;
+        const bool product = entry->gigaflops > 0.0;
         double seconds = time_operation(b, entry), runs = 12 * entry->per_layer + entry->per_pass;
         double bytes = entry->elements * (double)weft_element_bytes(b->element) + entry->fp32_bytes;
-        bool product = entry->gigaflops > 0.0;
         double rate = product ? entry->gigaflops / seconds : bytes * 1e-9 / seconds;
-        printf("%-28s %10.3f %6.1f %s %6.1f%%\n", entry->name, 1e3 * seconds, rate, product ? "GF/s" : "GB/s",
+        printf("%-28s %10.3f %6.1f %s %6.1f%%", entry->name, 1e3 * seconds, rate, product ? "GF/s" : "GB/s",
                100.0 * rate * 1e9 / (product ? peak : bandwidth));
+        const double loop = product && b->element == WEFT_BF16 ? share_of_loop(b, entry) : 0.0;
+        if (loop > 0.0) printf(" %8.1f%%", 100.0 * loop);
+        printf("\n");
         total += runs * seconds;
         flops += runs * entry->gigaflops;
     }
+    if (*word != '\0') return;
     printf("one micro-batch: %.1f ms, %.1f GF/s, %.1f%% of peak; products as counted above\n", 1e3 * total,
            flops / total, 100.0 * flops * 1e9 / total / peak);
 }
@@ -349,7 +382,7 @@ int main(int count, char **arguments)
     weft_status status = kind->measure_peak(&options, 1.0, &peak, &error);
     if (status == WEFT_OK) status = setup(&b, kind, &options, &error);
     if (status == WEFT_OK) {
-        report(&b, peak);
+        report(&b, peak, count > 3 ? arguments[3] : "");
         status = weft_device_check(b.device, &error);
     }
     if (status != WEFT_OK) printf("failed: %s\n", error.text);

@@ -1,8 +1,9 @@
 /*
  * The cpu device's instance, shared by its files.
  *
- * Products run piece by piece on one thread each (onednn.h); everything else is loops.h over a static OpenMP team of
- * the instance's thread count. What a piece holds depends on the shape, so that one and two threads give the same bits.
+ * Products run piece by piece on one thread each, by oneDNN (onednn.h) or own kernels (pairs.h); everything else is
+ * loops.h over a static OpenMP team of the instance's thread count. What a piece holds depends on the shape, so that
+ * one and two threads give the same bits.
  *
  * Owns: the instance owns its products and its row buffer. Threads: the thread that created it.
  */
@@ -17,6 +18,7 @@ typedef struct weft_cpu {
     weft_onednn *onednn;
     bool widens; /* bf16 products are made in fp32 */
     bool packs;  /* large products run on packed operands (packed.h) */
+    bool pairs;  /* those that gain run on own kernels (pairs.h) */
     size_t element_bytes;
     weft_row_loss *losses; /* one a row of the loss */
     size_t losses_capacity;
@@ -52,6 +54,17 @@ static inline int weft_cpu_team(const weft_device *device, int64_t pieces)
 
 /* The calling team member's part of 0 .. total-1, cut at multiples of grain. */
 weft_cpu_span weft_cpu_part(int64_t total, int64_t grain);
+
+static inline int64_t weft_cpu_divide_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* The least multiple of grain that is not less. */
+static inline int64_t weft_cpu_whole(int64_t value, int64_t grain)
+{
+    return weft_cpu_divide_up(value, grain) * grain;
+}
 
 /* Where element index of a storage array lies. */
 static inline const void *weft_cpu_at(const weft_cpu *cpu, const void *memory, int64_t index)

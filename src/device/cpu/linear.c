@@ -2,7 +2,7 @@
  * Linear layers: a product is cut into pieces of the result, each made whole by one thread. Pieces depend on the
  * shape and on the thread count rounded up to an even number, so one thread gives the bits of two.
  */
-#include "device/cpu/packed.h"
+#include "device/cpu/pairs.h"
 
 #include <omp.h>
 
@@ -19,24 +19,19 @@ typedef struct pieces {
     int64_t row_pieces, column_pieces;
 } pieces;
 
-static int64_t divide_up(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 /* oneDNN's fastest kernels want rows of c that lie densely, so columns are cut only where they are not used anyway, or
  * when there are more threads than rows to share. */
 static pieces cut_shape(const weft_product_shape *shape, weft_element element, bool widens, int32_t threads)
 {
     int64_t team = threads + threads % 2;
     bool cuts_columns = widens || (element == WEFT_FP32 && !shape->transpose_b);
-    int64_t wanted = divide_up(divide_up(shape->m, PIECE_ROWS), team) * team;
-    pieces cut = {.rows = divide_up(divide_up(shape->m, wanted), GRAIN) * GRAIN};
-    cut.row_pieces = divide_up(shape->m, cut.rows);
-    int64_t across = cuts_columns ? divide_up(shape->n, PIECE_COLUMNS) : 1;
-    if (cut.row_pieces * across < team) across = divide_up(team, cut.row_pieces);
-    cut.columns = divide_up(divide_up(shape->n, across), GRAIN) * GRAIN;
-    cut.column_pieces = divide_up(shape->n, cut.columns);
+    int64_t wanted = weft_cpu_divide_up(weft_cpu_divide_up(shape->m, PIECE_ROWS), team) * team;
+    pieces cut = {.rows = weft_cpu_divide_up(weft_cpu_divide_up(shape->m, wanted), GRAIN) * GRAIN};
+    cut.row_pieces = weft_cpu_divide_up(shape->m, cut.rows);
+    int64_t across = cuts_columns ? weft_cpu_divide_up(shape->n, PIECE_COLUMNS) : 1;
+    if (cut.row_pieces * across < team) across = weft_cpu_divide_up(team, cut.row_pieces);
+    cut.columns = weft_cpu_divide_up(weft_cpu_divide_up(shape->n, across), GRAIN) * GRAIN;
+    cut.column_pieces = weft_cpu_divide_up(shape->n, cut.columns);
     return cut;
 }
 
@@ -79,6 +74,10 @@ static weft_status prepare(weft_cpu *cpu, const weft_product_shape *shape, const
 static void multiply(weft_cpu *cpu, const weft_product_shape *shape, const weft_operands *all, void *workspace)
 {
     weft_device *device = &cpu->base;
+    if (cpu->pairs && weft_pairs_fits(shape)) {
+        weft_pairs_multiply(cpu, shape, all, workspace);
+        return;
+    }
     if (cpu->packs && weft_packed_fits(shape, device->threads)) {
         weft_packed_multiply(cpu, shape, all, workspace);
         return;
@@ -145,10 +144,13 @@ size_t weft_cpu_linear_workspace(const weft_device_options *options, const weft_
     const weft_product_shape shapes[] = {forward_shape(linear, false), forward_shape(linear, true), input_shape(linear),
                                          weight_shape(linear, false), weight_shape(linear, true)};
     size_t largest = 0, packed = 0;
-    bool widens = weft_onednn_widens(options->element), packs = weft_onednn_packs(options->element);
+    const bool widens = weft_onednn_widens(options->element), packs = weft_onednn_packs(options->element);
+    const bool pairs = weft_pairs_runs(options->element);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        if (packs && weft_packed_fits(&shapes[i], options->threads)) {
-            size_t bytes = weft_packed_workspace(options, &shapes[i]);
+        const bool paired = pairs && weft_pairs_fits(&shapes[i]);
+        if (paired || (packs && weft_packed_fits(&shapes[i], options->threads))) {
+            size_t bytes = paired ? weft_pairs_workspace(&shapes[i], options->threads)
+                                  : weft_packed_workspace(options, &shapes[i]);
             if (bytes > packed) packed = bytes;
             continue;
         }

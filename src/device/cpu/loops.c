@@ -43,7 +43,7 @@ static inline storage store_any(float value)
 
 static const float LEAST_SCORE = -3e38f; /* its exponential is 0 */
 
-enum { COLUMNS = 256, SUM_BLOCK = 2048, LANES = 16, MAXIMUM_LANES = 64 };
+enum { COLUMNS = 1024, ROWS_AHEAD = 4, SUM_BLOCK = 2048, LANES = 16, MAXIMUM_LANES = 64 };
 enum { STREAM_BLOCK = 256, STREAM_AHEAD = 1024, LINE_BYTES = 64 }; /* elements, elements, bytes */
 
 /* Activations come from memory once; a processor's own prefetching stops at every page. */
@@ -126,6 +126,14 @@ static void add_row(int64_t count, const void *row_, bool accumulate, float *sum
     for (int64_t i = 0; i < count; i++) sum[i] += load(row[i]);
 }
 
+/* Where columns are summed a processor fetches a row's lines ahead, but not those of the row so many elements on. */
+static inline void fetch_row(const storage *row, int64_t ahead, int64_t width)
+{
+    uintptr_t line = (uintptr_t)row + (size_t)ahead * sizeof(storage); /* may lie past the end */
+    for (size_t i = 0; i < (size_t)width * sizeof(storage); i += LINE_BYTES)
+        __builtin_prefetch((const void *)(line + i));
+}
+
 static void sums_finish(int64_t count, const float *from, bool accumulate, float *sum)
 {
     for (int64_t i = 0; i < count; i++) sum[i] = accumulate ? sum[i] + from[i] : from[i];
@@ -140,6 +148,7 @@ static void column_sums(int64_t rows, int64_t stride, int64_t begin, int64_t end
         memset(sums, 0, sizeof sums);
         for (int64_t row = 0; row < rows; row++) {
             const storage *x = (const storage *)x_ + row * stride + c;
+            fetch_row(x, ROWS_AHEAD * stride, width);
 #pragma omp simd
             for (int64_t i = 0; i < width; i++) sums[i] += load(x[i]);
         }
@@ -239,6 +248,9 @@ static void norm_backward_weight(const weft_norm *norm, int64_t begin, int64_t e
         for (int64_t row = 0; row < norm->rows; row++) {
             const storage *dy = (const storage *)dy_ + weft_norm_at(norm, row) + c;
             const storage *x = (const storage *)x_ + weft_norm_at(norm, row) + c;
+            const int64_t ahead = weft_norm_at(norm, row + ROWS_AHEAD) - weft_norm_at(norm, row);
+            fetch_row(dy, ahead, width);
+            fetch_row(x, ahead, width);
             float centre = norm->kind == WEFT_LAYERNORM ? mean[row] : 0.0f, inverse = rstd[row];
 #pragma omp simd
             for (int64_t i = 0; i < width; i++) {

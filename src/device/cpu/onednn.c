@@ -211,6 +211,11 @@ bool weft_onednn_packs(weft_element element)
     return packs;
 }
 
+bool weft_onednn_multiplies_pairs(void)
+{
+    return dnnl_get_effective_cpu_isa() == dnnl_cpu_isa_avx512_core_bf16;
+}
+
 weft_status weft_onednn_create(weft_element element, int32_t threads, weft_onednn **out, weft_error *error)
 {
     *out = NULL;

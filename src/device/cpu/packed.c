@@ -35,19 +35,9 @@ typedef struct step {
     int64_t chunk, group, depth, width;
 } step;
 
-static int64_t divide_up(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 static size_t aligned(int64_t bytes)
 {
-    return (size_t)divide_up(bytes, ALIGNMENT) * ALIGNMENT;
-}
-
-static int64_t whole(int64_t value, int64_t grain)
-{
-    return divide_up(value, grain) * grain;
+    return (size_t)weft_cpu_whole(bytes, ALIGNMENT);
 }
 
 bool weft_packed_fits(const weft_product_shape *shape, int32_t threads)
@@ -62,15 +52,16 @@ static plan plan_make(const weft_product_shape *shape, int32_t threads)
 {
     int64_t team = threads + threads % 2;
     int64_t rows = shape->c_fp32 ? GRADIENT_ROWS : PIECE_ROWS, depth = shape->c_fp32 ? GRADIENT_DEPTH : CHUNK_DEPTH;
-    int64_t wanted = divide_up(divide_up(shape->m, rows), team) * team;
-    plan cut = {.shape = *shape, .rows = whole(divide_up(shape->m, wanted), GRAIN), .width = shape->n};
-    cut.row_pieces = divide_up(shape->m, cut.rows);
-    cut.depth = whole(divide_up(shape->k, divide_up(shape->k, depth)), WEFT_PACK_ROWS);
+    int64_t wanted = weft_cpu_divide_up(weft_cpu_divide_up(shape->m, rows), team) * team;
+    plan cut = {
+        .shape = *shape, .rows = weft_cpu_whole(weft_cpu_divide_up(shape->m, wanted), GRAIN), .width = shape->n};
+    cut.row_pieces = weft_cpu_divide_up(shape->m, cut.rows);
+    cut.depth = weft_cpu_whole(weft_cpu_divide_up(shape->k, weft_cpu_divide_up(shape->k, depth)), WEFT_PACK_ROWS);
     if (cut.depth > shape->k) cut.depth = shape->k;
-    cut.chunks = divide_up(shape->k, cut.depth);
+    cut.chunks = weft_cpu_divide_up(shape->k, cut.depth);
     if (!shape->c_fp32 && shape->n > WHOLE_WIDTH) cut.width = GROUP_WIDTH;
-    cut.groups = divide_up(shape->n, cut.width);
-    cut.b_bytes = aligned(whole(cut.depth, WEFT_PACK_ROWS) * whole(cut.width, WEFT_PACK_COLUMNS) * 2);
+    cut.groups = weft_cpu_divide_up(shape->n, cut.width);
+    cut.b_bytes = aligned(weft_cpu_whole(cut.depth, WEFT_PACK_ROWS) * weft_cpu_whole(cut.width, WEFT_PACK_COLUMNS) * 2);
     cut.sum_bytes = shape->c_fp32 ? 0 : aligned(shape->m * cut.width * 4);
     cut.a_bytes = aligned(cut.rows * cut.depth * 2);
     return cut;
@@ -200,7 +191,8 @@ static bool pack(const weft_cpu *cpu, const plan *cut, const step *now, const pl
         int64_t row = now->chunk * cut->depth, column = now->group * cut->width + at;
         int64_t from = shape->transpose_b ? column * shape->b_stride + row : row * shape->b_stride + column;
         weft_product_shape strip = pack_shape(cut, now, strip_of(now, at));
-        weft_operands operands = {.a = weft_cpu_at(cpu, b, from), .c = to + at * whole(now->depth, WEFT_PACK_ROWS) * 2};
+        weft_operands operands = {.a = weft_cpu_at(cpu, b, from),
+                                  .c = to + at * weft_cpu_whole(now->depth, WEFT_PACK_ROWS) * 2};
         good = run(cpu, own, &strip, &operands);
     }
     return good;
