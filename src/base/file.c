@@ -294,3 +294,10 @@ bool weft_path_is_folder(const char *path)
     struct stat info;
     return lstat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
+
+bool weft_path_is_same(const char *one, const char *other)
+{
+    struct stat left, right;
+    return stat(one, &left) == 0 && stat(other, &right) == 0 && left.st_dev == right.st_dev &&
+           left.st_ino == right.st_ino;
+}

@@ -68,6 +68,7 @@ weft_status weft_folder_list(const char *path, weft_arena *arena, const char ***
                              weft_error *error) WEFT_CHECKED;
 
 bool weft_path_exists(const char *path);
-bool weft_path_is_folder(const char *path); /* a link to one is none */
+bool weft_path_is_folder(const char *path);                 /* a link to one is none */
+bool weft_path_is_same(const char *one, const char *other); /* both are there, and one thing */
 
 #endif

@@ -260,6 +260,16 @@ weft_status weft_gguf_model_read(const weft_gguf_model *model, const weft_parame
     return WEFT_OK;
 }
 
+/* Made, and proved to be one that weft can read again. */
+static weft_status read_tokenizer(const weft_gguf_model *model, weft_text *json, weft_text *settings, weft_error *error)
+{
+    weft_tokenizer *tokenizer = NULL;
+    TRY(weft_gguf_tokenizer_read(model->file, json, settings, error));
+    TRY(weft_tokenizer_create(weft_gguf_path(model->file), NULL, &tokenizer, error));
+    weft_tokenizer_destroy(tokenizer);
+    return WEFT_OK;
+}
+
 /* A tokenizer that weft does not know is no reason to refuse the weights. */
 weft_status weft_gguf_keep(const weft_gguf_model *model, const char *folder, weft_text *out_missing, weft_error *error)
 {
@@ -268,7 +278,7 @@ weft_status weft_gguf_keep(const weft_gguf_model *model, const char *folder, wef
     weft_text_init(&json);
     weft_text_init(&settings);
     weft_status status = weft_place_write(folder, "config.json", &model->json, error);
-    weft_status known = weft_gguf_tokenizer_read(model->file, &json, &settings, &why);
+    weft_status known = read_tokenizer(model, &json, &settings, &why);
     if (status == WEFT_OK && known == WEFT_INVALID)
         weft_text_add(out_missing, "%s", why.text);
     else if (status == WEFT_OK && known != WEFT_OK)

@@ -260,14 +260,21 @@ weft_status weft_weights_read(const weft_weights *weights, const weft_parameter 
     return weights->kind->read(weights, parameter, from, rows, columns, out, error);
 }
 
+/* Files that lie there already are not to be removed for their own copies. */
+static weft_status keep_in(const weft_weights *weights, const char *folder, weft_error *error)
+{
+    if (weights->files && weft_path_is_same(weights->files, folder)) return WEFT_OK;
+    TRY(weft_place_clear(folder, error));
+    return weights->kind->keep(weights, folder, error);
+}
+
 weft_status weft_weights_keep(const weft_weights *weights, const char *run, weft_error *error)
 {
     weft_text source;
     weft_text_init(&source);
     weft_text_add(&source, "%s/source", run);
     weft_status status = weft_text_check(&source, error);
-    if (status == WEFT_OK) status = weft_place_clear(weft_text_get(&source), error);
-    if (status == WEFT_OK) status = weights->kind->keep(weights, weft_text_get(&source), error);
+    if (status == WEFT_OK) status = keep_in(weights, weft_text_get(&source), error);
     weft_text_fini(&source);
     return status;
 }

@@ -125,6 +125,13 @@ grep -q '"max_position_embeddings": 16' out/config.json || die "another context"
 rm -rf kept/step-*
 train kept 1 run.start=exported
 [ ! -e kept/source/generation_config.json ] || die "a file of an earlier start is left"
+# A folder that lies where a run keeps its files stays as it is.
+mkdir own
+cp -r qwen3 own/source
+train own 1 run.start=own/source
+for file in config.json generation_config.json; do
+    cmp own/source/$file qwen3/$file || die "a start in RUN/source loses $file"
+done
 "$weft" evaluate qwen3 data.path=tokens.bin data.format=uint32 --json >one.json
 weft_of 2 evaluate qwen3 data.path=tokens.bin data.format=uint32 --json parallel.pipeline=2 >two.json
 cmp one.json two.json || die "an evaluation at another layout"

@@ -2,6 +2,7 @@
  * Models through GGUF files: of every family, from a folder into a run, out as GGUF and in again, with the same weights
  * bit for bit; files that llama.cpp's own package wrote; rows in pairs.
  */
+#include "base/file.h"
 #include "checkpoint/checkpoint.h"
 #include "folders.h"
 #include "tensor/gguf.h"
@@ -283,6 +284,28 @@ static void test_files_of_the_package(void **state)
     }
 }
 
+/* A tokenizer that cannot be read again is told of, and not kept: here a merge is no pair. */
+static void test_damaged_tokenizer(void **state)
+{
+    (void)state;
+    static const char merge[] = "12 3";
+    char path[64], run[64], kept[96];
+    weft_error error;
+    weft_text file;
+    weft_text_init(&file);
+    snprintf(path, sizeof path, "%s/merge.gguf", root);
+    snprintf(run, sizeof run, "%s/merge", root);
+    snprintf(kept, sizeof kept, "%s/source/tokenizer.json", run);
+    assert_int_equal(weft_file_read(fixture("types.gguf"), &file, &error), WEFT_OK);
+    size_t at = 0;
+    while (at + strlen(merge) < file.length && memcmp(file.bytes + at, merge, strlen(merge)) != 0) at++;
+    file.bytes[at + 2] = '_';
+    assert_int_equal(weft_file_write(path, file.bytes, file.length, &error), WEFT_OK);
+    import_gguf(path, run, 0, "merges[1]: two tokens are expected here");
+    assert_false(weft_path_exists(kept));
+    weft_text_fini(&file);
+}
+
 /* Any run and any block of a parameter is that of the whole, also across queries, keys and values. */
 static void check_blocks(const weft_gguf_model *model, const weft_parameter *parameter)
 {
@@ -469,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_out_as_a_folder),
         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_files_of_the_package),
+        cmocka_unit_test(test_damaged_tokenizer),
         cmocka_unit_test(test_blocks),
         cmocka_unit_test(test_q8_0),
         cmocka_unit_test(test_blocks_of_the_package),
