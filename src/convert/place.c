@@ -54,13 +54,16 @@ weft_status weft_place_copy(const char *from, const char *to, bool config, weft_
     return WEFT_OK;
 }
 
-/* A checkpoint lies in its run's folder. */
+/* A checkpoint lies in its run's folder; a path may end with slashes, or be one from inside of it. */
 void weft_place_source(const char *checkpoint, weft_text *out)
 {
     static const char config[] = "/config.json";
-    const char *slash = strrchr(checkpoint, '/');
-    int length = slash ? (int)(slash - checkpoint) : 0;
-    weft_text_add(out, "%.*s%ssource%s", length, checkpoint, slash ? "/" : "", config);
+    size_t length = strlen(checkpoint);
+    while (length > 1 && checkpoint[length - 1] == '/') length--;
+    size_t name = length;
+    while (name > 0 && checkpoint[name - 1] != '/') name--;
+    bool inside = length - name <= 2 && strspn(checkpoint + name, ".") >= length - name;
+    weft_text_add(out, "%.*s%ssource%s", (int)(inside ? length : name), checkpoint, inside ? "/../" : "", config);
     if (out->failed) return;
     out->length = weft_path_exists(weft_text_get(out)) ? out->length - strlen(config) : 0;
     out->bytes[out->length] = '\0';
