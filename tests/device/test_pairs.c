@@ -253,7 +253,7 @@ static void test_devices_use_them(void **state)
     for (int i = 0; i < 2; i++) {
         weft_device *device = NULL;
         assert_int_equal(weft_device_cpu.create(&options[i], &device, NULL), WEFT_OK);
-        assert_int_equal(weft_cpu_of(device)->pairs, options[i].element == WEFT_BF16);
+        assert_int_equal(weft_cpu_of(device)->pairs != NULL, options[i].element == WEFT_BF16);
         device->operations->destroy(device);
     }
 }
@@ -268,7 +268,7 @@ int main(void)
         cmocka_unit_test(test_any_number_of_threads),
         cmocka_unit_test(test_any_cut),
     };
-    if (!weft_pairs_runs(WEFT_BF16)) {
+    if (!weft_pairs_find(WEFT_BF16)) {
         print_message("this processor, or what oneDNN is held to, has no products of pairs\n");
         return SKIPPED;
     }

@@ -167,7 +167,7 @@ static weft_status create(const weft_device_options *options, weft_device **out,
     }
     cpu->widens = weft_onednn_widens(options->element);
     cpu->packs = weft_onednn_packs(options->element);
-    cpu->pairs = weft_pairs_runs(options->element);
+    cpu->pairs = weft_pairs_find(options->element);
     *out = &cpu->base;
     return WEFT_OK;
 }

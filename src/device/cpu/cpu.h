@@ -16,9 +16,9 @@ typedef struct weft_cpu {
     weft_device base; /* first: a weft_device * is a weft_cpu * */
     const weft_cpu_loops *loops;
     weft_onednn *onednn;
-    bool widens; /* bf16 products are made in fp32 */
-    bool packs;  /* large products run on packed operands (packed.h) */
-    bool pairs;  /* those that gain run on own kernels (pairs.h) */
+    bool widens;                         /* bf16 products are made in fp32 */
+    bool packs;                          /* large products run on packed operands (packed.h) */
+    const struct weft_pairs_code *pairs; /* own kernels of those that gain (pairs.h); NULL: none */
     size_t element_bytes;
     weft_row_loss *losses; /* one a row of the loss */
     size_t losses_capacity;

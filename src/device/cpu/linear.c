@@ -145,7 +145,7 @@ size_t weft_cpu_linear_workspace(const weft_device_options *options, const weft_
                                          weight_shape(linear, false), weight_shape(linear, true)};
     size_t largest = 0, packed = 0;
     const bool widens = weft_onednn_widens(options->element), packs = weft_onednn_packs(options->element);
-    const bool pairs = weft_pairs_runs(options->element);
+    const bool pairs = weft_pairs_find(options->element) != NULL;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const bool paired = pairs && weft_pairs_fits(&shapes[i]);
         if (paired || (packs && weft_packed_fits(&shapes[i], options->threads))) {

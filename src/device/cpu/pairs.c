@@ -2,13 +2,6 @@
 
 #include <omp.h>
 
-#if defined(WEFT_HAVE_PAIRS)
-extern const weft_pairs_code weft_pairs_avx512;
-static const weft_pairs_code *const code = &weft_pairs_avx512;
-#else
-static const weft_pairs_code *const code = NULL;
-#endif
-
 enum {
     CHUNK_DEPTH = 1024, /* of k, about: longer, and a panel of b leaves the caches; shorter, and c is touched more */
     DEPTH_GRAIN = 32,
@@ -24,6 +17,7 @@ enum {
 
 /* How a product is cut: its columns into groups, each group made over chunks of k, each chunk over blocks of rows. */
 typedef struct pairs_plan {
+    const weft_pairs_code *code;
     weft_pairs_operand a, b;
     int64_t m, n, k;
     int64_t rows, blocks, depth, chunks, width, groups;
@@ -56,11 +50,6 @@ static size_t aligned(int64_t bytes)
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
-}
-
-bool weft_pairs_runs(weft_element element)
-{
-    return element == WEFT_BF16 && code != NULL && code->runs() && weft_onednn_multiplies_pairs();
 }
 
 bool weft_pairs_fits(const weft_product_shape *shape)
@@ -170,8 +159,8 @@ static void pack_columns(const pairs_plan *cut, const pairs_step *now, uint32_t 
 {
     const weft_cpu_span columns = weft_cpu_part(now->width, 2 * WEFT_PAIRS_COLUMNS);
     const int64_t words = weft_pairs_words((now->depth + 1) / 2, WEFT_PAIRS_COLUMNS);
-    code->pack(&cut->b, now->column + columns.begin, columns.end - columns.begin, now->k, now->depth,
-               WEFT_PAIRS_COLUMNS, to + columns.begin / WEFT_PAIRS_COLUMNS * words);
+    cut->code->pack(&cut->b, now->column + columns.begin, columns.end - columns.begin, now->k, now->depth,
+                    WEFT_PAIRS_COLUMNS, to + columns.begin / WEFT_PAIRS_COLUMNS * words);
 }
 
 /* One block of rows of step index. */
@@ -185,7 +174,7 @@ static void make_block(const pairs_plan *cut, int64_t index, const pairs_places 
     const int64_t a_words = weft_pairs_words(pairs, WEFT_PAIRS_ROWS);
     const int64_t b_words = weft_pairs_words(pairs, WEFT_PAIRS_COLUMNS);
     fetch coming = fetch_begin(cut, index, block, across * down);
-    code->pack(&cut->a, first, rows, now.k, now.depth, WEFT_PAIRS_ROWS, own->a);
+    cut->code->pack(&cut->a, first, rows, now.k, now.depth, WEFT_PAIRS_ROWS, own->a);
     for (int64_t j = 0; j < across; j++, b += b_words) {
         const int64_t bytes = b_words * 4 / down / pairs;
         for (int64_t i = 0; i < down; i++) {
@@ -193,7 +182,7 @@ static void make_block(const pairs_plan *cut, int64_t index, const pairs_places 
             to.step = bytes;
             to.next = (const char *)(b + b_words) + i * bytes * pairs;
             fetch_some(&coming);
-            code->multiply(pairs, own->a + i * a_words, b, &to);
+            cut->code->multiply(pairs, own->a + i * a_words, b, &to);
         }
     }
 }
@@ -202,6 +191,7 @@ void weft_pairs_multiply(weft_cpu *cpu, const weft_product_shape *shape, const w
 {
     weft_device *device = &cpu->base;
     pairs_plan cut = plan_make(shape, device->threads);
+    cut.code = cpu->pairs;
     cut.a.at = all->a;
     cut.b.at = all->b;
     const int threads = weft_cpu_team(device, cut.m * cut.n * cut.k / SHARED);

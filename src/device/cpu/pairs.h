@@ -51,9 +51,9 @@ static inline int64_t weft_pairs_words(int64_t pairs, int64_t width)
     return pairs * width + 16;
 }
 
-/* True when products of this element type that fit are made here: the processor has the instruction, and oneDNN, which
- * an environment variable may hold to less, would use it and nothing better. */
-bool weft_pairs_runs(weft_element element);
+/* The code for products of this element type that fit: where the processor has the instruction, and oneDNN, which an
+ * environment variable may hold to less, would use it and nothing better; else NULL. pairs_find.c */
+const weft_pairs_code *weft_pairs_find(weft_element element);
 
 /* True for the products that gain. Depends on the shape alone. */
 bool weft_pairs_fits(const weft_product_shape *shape);
