@@ -124,7 +124,9 @@ cmp out/generation_config.json qwen3/generation_config.json || die "a file of th
 grep -q '"max_position_embeddings": 16' out/config.json || die "another context"
 "$weft" export kept/step-00000003// --to out-slash >/dev/null
 (cd kept/step-00000003 && "$weft" export . --to ../../out-inside >/dev/null)
-for out in out-slash out-inside; do cmp $out/generation_config.json qwen3/generation_config.json || die "$out: a file is missing"; done
+for out in out-slash out-inside; do
+    cmp $out/generation_config.json qwen3/generation_config.json || die "$out: a file is missing"
+done
 rm -rf kept/step-*
 train kept 1 run.start=exported
 [ ! -e kept/source/generation_config.json ] || die "a file of an earlier start is left"
