@@ -34,9 +34,8 @@ typedef struct weft_run_metrics {
     int64_t last_step, last_evaluation;
 } weft_run_metrics;
 
-/* Opens and reads what is there. operand and source
- * are borrowed. WEFT_INVALID when there is no such file; on error, too, it must
- * be closed. */
+/* Opens and reads what is there. operand and source are borrowed. WEFT_INVALID when there is no such file; on error,
+ * too, it must be closed. */
 weft_status weft_run_metrics_open(weft_run_metrics *metrics, const char *operand, weft_metrics_key key,
                                   const char *source, int64_t from, double smooth, weft_error *error) WEFT_CHECKED;
 void weft_run_metrics_close(weft_run_metrics *metrics);

@@ -195,14 +195,18 @@ static void test_sets(void **state)
     }
 }
 
-/* One row of a generated token is one thread's work, whatever the device has. */
+/* One row of a generated token is one thread's work, whatever the device has. No team is between one and all: threads
+ * would end and begin with each operation. */
 static void test_team(void **state)
 {
     (void)state;
-    const weft_device device = {.threads = 4};
-    const int64_t pieces[] = {0, 1, 3, 4, 5};
-    const int teams[] = {1, 1, 3, 4, 4};
-    for (int i = 0; i < 5; i++) assert_int_equal(weft_cpu_team(&device, pieces[i]), teams[i]);
+    for (int32_t threads = 1; threads <= 17; threads++) {
+        const weft_device device = {.threads = threads};
+        assert_int_equal(weft_cpu_team(&device, 0), 1);
+        assert_int_equal(weft_cpu_team(&device, 1), 1);
+        for (int64_t pieces = 2; pieces <= 40; pieces++)
+            assert_int_equal(weft_cpu_team(&device, pieces), 2 * pieces >= threads ? threads : 1);
+    }
 }
 
 int main(void)

@@ -64,6 +64,19 @@ trains packed data.path="$work/packed.txt.gz"
 trains blend "data.sources=[{path: $work/lines.jsonl, weight: 2}, {path: $work/corpus.txt}]" data.documents=mask
 ok "JSONL, packed text and blends"
 
+# A picture among texts is left out where it is said that they are texts, or seen by a name; else it is refused.
+mkdir "$work/mixed" "$work/mixed-lines"
+cp "$work/corpus.txt" "$work/mixed"
+cp "$work/lines.jsonl" "$work/mixed-lines"
+for folder in mixed mixed-lines; do printf '\211PNG\r\n\032\n\0\0\0\015IHDR' > "$work/$folder/picture.png"; done
+trains mixed-run data.path="$work/mixed" data.format=text
+"$weft" compare "$work/first" "$work/mixed-run" > "$work/difference" || die "mixed: $(cat "$work/difference")"
+trains mixed-lines-run data.path="$work/mixed-lines"
+for name in mixed-run mixed-lines-run; do
+    grep -q ' 1 left out as no text, such as .*picture.png' "$work/$name.log" || die "$name: does not tell of the picture"
+done
+refused 'data.path: .*picture.png: seems to be' picture data.path="$work/mixed"
+
 # With sequences of one token all tokens of the held-out text but its first, which is one byte, are targets.
 printf '%%\nThe warp is the set of threads that the weft crosses.\n\303\244 \360\237\247\266\n' > "$work/held.txt"
 trains bits data.held_out_path="$work/held.txt" batch.tokens=1

@@ -46,10 +46,11 @@ static inline bool weft_cpu_begins(const weft_device *device)
 void weft_cpu_between(weft_device *device);
 
 /* How many threads so many pieces of work are worth: to call one that has nothing to do, and to wait for it, takes
- * longer than a small operation, and where others use its core a thousand times longer. */
+ * longer than a small operation, and where others use its core a thousand times longer. One or all, where half of them
+ * have work: OpenMP ends the threads that a smaller team leaves out, and makes them anew for the next larger one. */
 static inline int weft_cpu_team(const weft_device *device, int64_t pieces)
 {
-    return pieces >= device->threads ? device->threads : pieces > 1 ? (int)pieces : 1;
+    return pieces > 1 && 2 * pieces >= device->threads ? device->threads : 1;
 }
 
 /* The calling team member's part of 0 .. total-1, cut at multiples of grain. */
