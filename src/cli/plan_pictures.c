@@ -165,7 +165,7 @@ static weft_status draw(drawing *d, const weft_arguments *arguments)
     weft_text_init(&text);
     weft_text_add(&text, "%.3g parameters, software %s; predicted, to be trusted to %s",
                   weft_plan_parameters(&p->model), p->cluster.software.name,
-                  weft_plan_confidence_text(weft_plan_confidence_of(&p->cluster)));
+                  weft_plan_confidence_text(weft_plan_confidence_of(&p->model, &p->cluster, NULL)));
     TRY(keep(d, &text, &caption));
     weft_text_init(&text);
     weft_text_add(&text, "sequences of a batch for each of %lld GPUs", (long long)gpus);

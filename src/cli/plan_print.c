@@ -216,8 +216,8 @@ static cell take_confidence(const weft_plan_case *which, const weft_plan_row *ro
 {
     static const char *const names[] = {
         [WEFT_PLAN_UNSEEN] = "unseen", [WEFT_PLAN_FITTED_TO] = "fitted", [WEFT_PLAN_TIMED] = "timed"};
-    (void)row;
-    return word(names[weft_plan_confidence_of(which->question.cluster)]);
+    const weft_plan_question *question = &which->question;
+    return word(names[weft_plan_confidence_of(question->model, question->cluster, &row->layout)]);
 }
 
 static cell take_layers(const weft_plan_case *which, const weft_plan_row *row)
@@ -314,7 +314,8 @@ static void add_foot(const weft_planning *p, weft_text *out)
     }
     weft_text_add(out, "looked at %llu layouts, replayed %llu by their programs%s\n", (unsigned long long)looked,
                   (unsigned long long)replays, stopped ? "; stopped before the rest" : "");
-    weft_text_add(out, "trust     %s\n\n", weft_plan_confidence_text(weft_plan_confidence_of(&p->cluster)));
+    weft_plan_confidence trust = weft_plan_confidence_of(&p->model, &p->cluster, NULL);
+    weft_text_add(out, "trust     %s\n\n", weft_plan_confidence_text(trust));
 }
 
 static void add_headings(const weft_plan_case *which, bool idle, weft_text *out)

@@ -19,9 +19,20 @@ const char *weft_plan_confidence_text(weft_plan_confidence confidence)
     return texts[confidence];
 }
 
-weft_plan_confidence weft_plan_confidence_of(const weft_plan_cluster *cluster)
+static bool is_timed(const weft_plan_model *model, const weft_plan_cluster *cluster, const weft_plan_layout *layout)
 {
-    if (cluster->measured_count > 0) return WEFT_PLAN_TIMED;
+    for (int32_t i = 0; i < cluster->measured_count; i++) {
+        const weft_plan_layer_time *time = &cluster->measured[i];
+        if (time->hidden != model->hidden) continue;
+        if (!layout || (time->tensor == layout->tensor && time->micro_batch == layout->micro_batch)) return true;
+    }
+    return false;
+}
+
+weft_plan_confidence weft_plan_confidence_of(const weft_plan_model *model, const weft_plan_cluster *cluster,
+                                             const weft_plan_layout *layout)
+{
+    if (is_timed(model, cluster, layout)) return WEFT_PLAN_TIMED;
     return cluster->software.origin == WEFT_PLAN_MEASURED ? WEFT_PLAN_FITTED_TO : WEFT_PLAN_UNSEEN;
 }
 

@@ -48,6 +48,9 @@ weft_status weft_plan_find(const weft_plan_question *question, const weft_plan_h
                            weft_error *error) WEFT_CHECKED;
 void weft_plan_answer_fini(weft_plan_answer *answer);
 
-weft_plan_confidence weft_plan_confidence_of(const weft_plan_cluster *cluster);
+/* Of a layout; NULL: the best that any may have. Measured layer times count where they are of the model's width and of
+ * the layout's tensor width and micro-batch. */
+weft_plan_confidence weft_plan_confidence_of(const weft_plan_model *model, const weft_plan_cluster *cluster,
+                                             const weft_plan_layout *layout);
 
 #endif

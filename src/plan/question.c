@@ -54,15 +54,29 @@ static weft_status check_sizes_of_fix(const weft_plan_question *q, weft_error *e
     return WEFT_OK;
 }
 
+/* Whether any of the schedules has so many stages a rank. */
+static bool have_loops(uint32_t kinds, int32_t loops)
+{
+    for (int kind = 0; kind < WEFT_PLAN_KINDS; kind++) {
+        int32_t own = weft_plan_kind_of((weft_plan_kind)kind)->loops;
+        if (kinds & 1u << kind && (own > 0 ? own == loops : loops > 1)) return true;
+    }
+    return false;
+}
+
 /* What is decided must be among what the software has. */
 static weft_status check_software(const weft_plan_question *q, weft_error *error)
 {
     const weft_plan_fix *fix = &q->fix;
     const weft_plan_software *software = &q->cluster->software;
+    uint32_t kinds = software->kinds, one = 1u << WEFT_PLAN_NONE, hybrid = 1u << WEFT_PLAN_HYBRID;
     const struct {
         const char *key;
         bool lacks;
-    } rows[] = {{"schedule", fix->kinds && !(fix->kinds & software->kinds)},
+    } rows[] = {{"schedule", fix->kinds && !(fix->kinds & kinds)},
+                {"pipeline", fix->pipeline > 1 && kinds == one},
+                {"loops", fix->loops > 0 && !have_loops(kinds, fix->loops)},
+                {"rounds", fix->rounds > 1 && !(kinds & hybrid)},
                 {"shard", fix->shards && !(fix->shards & software->shards)},
                 {"recompute", fix->recomputes && !(fix->recomputes & software->recomputes)},
                 {"sequence_parallel", fix->sequence_parallel > 0 && !software->sequence_parallel},
@@ -71,16 +85,6 @@ static weft_status check_software(const weft_plan_question *q, weft_error *error
         if (rows[i].lacks)
             FAIL(error, WEFT_INVALID, "fix: %s: software %s cannot do that", rows[i].key, software->name);
     return WEFT_OK;
-}
-
-/* Whether any of the schedules that are decided has so many stages a rank. */
-static bool have_loops(uint32_t kinds, int32_t loops)
-{
-    for (int kind = 0; kind < WEFT_PLAN_KINDS; kind++) {
-        int32_t own = weft_plan_kind_of((weft_plan_kind)kind)->loops;
-        if (kinds & 1u << kind && (own > 0 ? own == loops : loops > 1)) return true;
-    }
-    return false;
 }
 
 static weft_status check_together(const weft_plan_question *q, weft_error *error)

@@ -98,6 +98,7 @@ static void configure(const weft_measuring *m, const size *own, int64_t *stages,
     out->transport = WEFT_CONFIG_LOCAL;
     out->optimizer.frozen = "";
     out->optimizer.learning_rate = 0;
+    out->optimizer.skip_window = 0; /* steps of a trial need not be alike */
     out->memory_limit = 0;
     out->run.timelines = WEFT_TRIAL_STEPS;
     out->run.timeline_step = 0;

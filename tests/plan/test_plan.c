@@ -1,5 +1,5 @@
 /* Closed forms of a planner against the programs they stand for, and against themselves. */
-#include "plan/replay.h"
+#include "plan/answer.h"
 #include "plan/screen.h"
 
 #include <math.h>
@@ -298,13 +298,35 @@ static void test_what_comes_once_a_step(void **state)
     }
 }
 
+/* Layer times of another model, or of another size of a micro-batch, make no plan better known. */
+static void test_times_are_trusted_where_they_apply(void **state)
+{
+    (void)state;
+    weft_plan_model own = complete(models[0]), other = own;
+    weft_plan_layer_time times[] = {{own.hidden, 2, 1, 1e-3, 2e-3, 0, 0, 0, 0, 0, false}};
+    weft_plan_cluster cluster = make_cluster("A100-SXM-80GB", "weft");
+    weft_plan_layout layout = {.tensor = 2, .micro_batch = 1}, wider = layout, larger = layout;
+    other.hidden *= 2;
+    wider.tensor = 4;
+    larger.micro_batch = 2;
+    assert_int_equal(weft_plan_confidence_of(&own, &cluster, NULL), WEFT_PLAN_UNSEEN);
+    cluster.measured = times;
+    cluster.measured_count = 1;
+    assert_int_equal(weft_plan_confidence_of(&own, &cluster, NULL), WEFT_PLAN_TIMED);
+    assert_int_equal(weft_plan_confidence_of(&own, &cluster, &layout), WEFT_PLAN_TIMED);
+    assert_int_equal(weft_plan_confidence_of(&own, &cluster, &wider), WEFT_PLAN_UNSEEN);
+    assert_int_equal(weft_plan_confidence_of(&own, &cluster, &larger), WEFT_PLAN_UNSEEN);
+    assert_int_equal(weft_plan_confidence_of(&other, &cluster, NULL), WEFT_PLAN_UNSEEN);
+    assert_int_equal(weft_plan_confidence_of(&other, &cluster, &layout), WEFT_PLAN_UNSEEN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_screen_is_replay),         cmocka_unit_test(test_parts_add_up),
         cmocka_unit_test(test_faster_is_not_slower),     cmocka_unit_test(test_more_memory_and_gpus_are_not_slower),
         cmocka_unit_test(test_bubbles_without_messages), cmocka_unit_test(test_memory_lines_add_up),
-        cmocka_unit_test(test_what_comes_once_a_step),
+        cmocka_unit_test(test_what_comes_once_a_step),   cmocka_unit_test(test_times_are_trusted_where_they_apply),
     };
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
 }

@@ -327,6 +327,31 @@ static void test_refusals(void **state)
     }
 }
 
+static void test_refusals_by_software(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *software;
+        weft_plan_fix fix;
+        const char *says;
+    } rows[] = {
+        {"zero-3", {.pipeline = 4}, "fix: pipeline: software zero-3 cannot do that"},
+        {"zero-3", {.loops = 2}, "fix: loops: software zero-3 cannot do that"},
+        {"zero-3", {.rounds = 2}, "fix: rounds: software zero-3 cannot do that"},
+        {"megatron-2022", {.rounds = 2}, "fix: rounds: software megatron-2022 cannot do that"},
+        {"megatron-2022", {.kinds = 1u << WEFT_PLAN_ZB_H1}, "fix: schedule: software megatron-2022 cannot do that"},
+        {"megatron-2022", {.shards = 1u << WEFT_SHARD_WEIGHTS}, "fix: shard: software megatron-2022 cannot do that"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        setting s;
+        weft_plan_screened found;
+        init(&s, "A100-SXM-80GB", rows[i].software, 24, 2048, 32, 64);
+        s.question.fix = rows[i].fix;
+        assert_int_equal(weft_plan_screen(&s.question, NULL, &found, &s.error), WEFT_INVALID);
+        assert_string_equal(s.error.text, rows[i].says);
+    }
+}
+
 /* A batch with as many divisors as there are, and sizes at their limits, come to an end. */
 static void test_extremes(void **state)
 {
@@ -347,6 +372,7 @@ int main(void)
                                        cmocka_unit_test(test_more_gpus),    cmocka_unit_test(test_more_of_anything),
                                        cmocka_unit_test(test_answers),      cmocka_unit_test(test_stopped),
                                        cmocka_unit_test(test_moves),        cmocka_unit_test(test_least_gpus),
-                                       cmocka_unit_test(test_refusals),     cmocka_unit_test(test_extremes)};
+                                       cmocka_unit_test(test_refusals),     cmocka_unit_test(test_refusals_by_software),
+                                       cmocka_unit_test(test_extremes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
