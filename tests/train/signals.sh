@@ -21,11 +21,12 @@ await() { # FILE: until it is there and not empty, or has been long awaited
     [ -s "$1" ] || { kill -KILL $child; die "$1 does not come"; }
 }
 
-# A shell's background job ignores SIGINT, unless it is told not to.
+# A shell's background job ignores SIGINT, and what nohup starts SIGHUP, unless it is told not to.
 start() { # RUN ARGUMENTS...: sets $child once a step is done
     run=$1
     shift
-    env --default-signal=INT "$weft" train "$work/run.yaml" run.folder="$run" checkpoint.every=0 "$@" > "$run.log" 2>&1 &
+    env --default-signal=INT,HUP "$weft" train "$work/run.yaml" run.folder="$run" checkpoint.every=0 "$@" \
+        > "$run.log" 2>&1 &
     child=$!
     await "$run/metrics.jsonl"
 }
