@@ -27,7 +27,7 @@ shows() {
 
 follow() { # ARGUMENTS...: in the background, with signals as a terminal's foreground has them
     : >out
-    env --default-signal=INT "$weft" metrics "$@" --follow >out 2>err &
+    env --default-signal=INT,HUP "$weft" metrics "$@" --follow >out 2>err &
     follower=$!
     followers="$followers $follower"
 }

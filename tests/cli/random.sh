@@ -1,6 +1,7 @@
 #!/bin/sh
 # random.sh WEFT FOLDER: random arguments never crash a verb, and every refusal is one line with status 2. The verbs are
-# those that weft help lists, and their options those of their own --help: nothing that is added is left out.
+# those that weft help lists, and their options those of their own --help: nothing that is added is left out. --follow is,
+# which does not end.
 set -eu
 weft=$(realpath "$1") files=$(realpath "$2")/files
 scratch=$(mktemp -d)
@@ -11,7 +12,8 @@ cd "$scratch"
 
 "$weft" help | sed -n 's/^  \([a-z][a-z-]*\)  .*/\1/p' >verbs
 while IFS= read -r verb; do
-    "$weft" "$verb" --help | sed -n "s/^  --\([a-z-]*\) \([^ ]*\)  .*/$verb \1 \2/p; s/^  --\([a-z-]*\)   .*/$verb \1/p"
+    "$weft" "$verb" --help |
+        sed -n "/^  --follow /d; s/^  --\([a-z-]*\) \([^ ]*\)  .*/$verb \1 \2/p; s/^  --\([a-z-]*\)   .*/$verb \1/p"
 done <verbs >options
 cat >words <<'END'
 -- - -x --= --help --version 0 1 2 3 -1 nan 1e999 99999999999999999999 0x10 1.5 1,2 1,2,1 csv text linear loop v 0,1,1,0
