@@ -8,9 +8,15 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double weft_median(double *values, size_t count)
+double weft_median_low(double *values, size_t count)
 {
     if (count == 0) return 0;
     qsort(values, count, sizeof *values, by_value);
-    return (values[(count - 1) / 2] + values[count / 2]) / 2;
+    return values[(count - 1) / 2];
+}
+
+double weft_median(double *values, size_t count)
+{
+    double low = weft_median_low(values, count);
+    return count ? (low + values[count / 2]) / 2 : 0;
 }

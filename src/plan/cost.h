@@ -21,6 +21,11 @@ typedef struct weft_plan_pass {
     double host;      /* what host time adds to the device's */
 } weft_plan_pass;
 
+static inline double weft_plan_pass_time(const weft_plan_pass *pass)
+{
+    return pass->device + pass->recompute + pass->tensor + pass->host;
+}
+
 typedef struct weft_plan_cell {
     weft_plan_pass forward, backward_input, backward_weight; /* of one layer */
     weft_plan_pass head_forward, head_backward;              /* head and loss */

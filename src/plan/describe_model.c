@@ -104,34 +104,18 @@ static weft_status take_attention(const weft_document *document, const weft_node
     return WEFT_OK;
 }
 
-/* Keys of a configuration that say nothing about time. */
-static const char *const other_keys[] = {"architecture",
-                                         "norm",
-                                         "position",
-                                         "activation",
-                                         "bias",
-                                         "norm_epsilon",
-                                         "rotary_base",
-                                         "init_deviation",
-                                         "attention",
-                                         "name",
-                                         "qkv_bias",
-                                         "window",
-                                         "query_key_norm",
-                                         "rotary_scaling",
-                                         "rotary_factor",
-                                         "rotary_context",
-                                         "rotary_low",
-                                         "rotary_high",
-                                         "rotary_fast",
-                                         "rotary_slow",
-                                         "rotary_truncate",
-                                         "rotary_magnitude"};
-
+/* Keys of a configuration's model that say nothing about time, and those that are read apart. */
 static bool is_other(const char *key)
 {
-    for (size_t i = 0; i < sizeof other_keys / sizeof *other_keys; i++)
-        if (strcmp(other_keys[i], key) == 0) return true;
+    static const char section[] = "model.", *const keys[] = {
+#define FIELD(key, ...) key,
+#define PRESET(key, ...) key,
+#include "config/fields.def"
+#undef FIELD
+#undef PRESET
+                                                "model.attention", "model.name"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strncmp(keys[i], section, strlen(section)) == 0 && strcmp(keys[i] + strlen(section), key) == 0) return true;
     return false;
 }
 

@@ -1,20 +1,13 @@
 /* Costs of each stage of a layout, for the exact simulation. */
 #include "plan/view.h"
 
-static double pass_time(const weft_plan_pass *pass)
-{
-    return pass->device + pass->recompute + pass->tensor + pass->host;
-}
-
 /* Of the message from stage s to the next one: near where both ranks are in one node. */
 static double edge_time(const weft_plan_view *view, const weft_plan_layout *layout, const int32_t *stage_rank,
                         int32_t s)
 {
     int64_t apart = (int64_t)layout->tensor * layout->context * layout->data, node = view->cluster->gpus_per_node;
     int64_t from = stage_rank[s] * apart / node, to = stage_rank[s + 1] * apart / node;
-    double near = view->cell->message_gather + view->cluster->near_message_start +
-                  view->cell->message_bytes / (0.6 * view->cluster->gpu.link);
-    return from == to && apart < node ? near : view->far_edge > 0 ? view->far_edge : near;
+    return from == to && apart < node ? view->near_edge : view->far_edge;
 }
 
 void weft_plan_stages(const weft_plan_view *view, const weft_plan_layout *layout, const int32_t *stage_rank,
@@ -23,7 +16,7 @@ void weft_plan_stages(const weft_plan_view *view, const weft_plan_layout *layout
     const weft_plan_cell *cell = view->cell;
     const weft_plan_software *software = &view->cluster->software;
     int32_t stages = layout->pipeline * layout->loops;
-    double input = pass_time(&cell->backward_input), blocks = 0;
+    double input = weft_plan_pass_time(&cell->backward_input), blocks = 0;
     if (!software->messages_overlap && stages > 1) blocks = view->edge + software->stall / 2;
     for (int32_t s = 0; s < stages; s++) {
         double parameters = layers[s] * cell->layer_parameters;
@@ -31,13 +24,13 @@ void weft_plan_stages(const weft_plan_view *view, const weft_plan_layout *layout
         out->backward_input[s] = layers[s] * input + blocks;
         out->backward_weight[s] = layers[s] * view->layer_weight;
         if (s == 0) {
-            out->forward[s] += pass_time(&cell->embedding_forward);
-            out->backward_weight[s] += pass_time(&cell->embedding_backward);
+            out->forward[s] += weft_plan_pass_time(&cell->embedding_forward);
+            out->backward_weight[s] += weft_plan_pass_time(&cell->embedding_backward);
             parameters += cell->embedding_parameters;
         }
         if (s == stages - 1) {
-            out->forward[s] += pass_time(&cell->head_forward);
-            out->backward_input[s] += pass_time(&cell->head_backward);
+            out->forward[s] += weft_plan_pass_time(&cell->head_forward);
+            out->backward_input[s] += weft_plan_pass_time(&cell->head_backward);
             bool shared = view->model->tied && stage_rank[s] == stage_rank[0]; /* one table for both */
             parameters += shared ? 0 : cell->head_parameters;
         }

@@ -1,11 +1,6 @@
 /* What the closed forms of all schedules share, and memory. */
 #include "plan/view.h"
 
-static double pass_time(const weft_plan_pass *pass)
-{
-    return pass->device + pass->recompute + pass->tensor + pass->host;
-}
-
 static double message_time(const weft_plan_view *w, double senders, bool far)
 {
     const weft_plan_cluster *cluster = w->cluster;
@@ -21,6 +16,7 @@ static void find_edges(weft_plan_view *w, const weft_plan_layout *layout)
     double node = w->cluster->gpus_per_node, apart = (double)layout->tensor * layout->context * layout->data;
     double senders = weft_plan_less(apart, node), near = message_time(w, senders, false),
            far = message_time(w, senders, true);
+    w->near_edge = near;
     if (layout->pipeline < 2) return;
     if (apart * w->p <= node) {
         w->edge = w->far_edge = near;
@@ -59,9 +55,10 @@ static void take_worst(weft_plan_view *w, double layers, double forward, double 
 static void weigh_ranks(weft_plan_view *w)
 {
     const weft_plan_cell *cell = w->cell;
-    double head_forward = pass_time(&cell->head_forward), head_backward = pass_time(&cell->head_backward);
-    double first_forward = w->first * w->layer_forward + pass_time(&cell->embedding_forward);
-    double first_backward = w->first * w->layer_backward + pass_time(&cell->embedding_backward);
+    double head_forward = weft_plan_pass_time(&cell->head_forward),
+           head_backward = weft_plan_pass_time(&cell->head_backward);
+    double first_forward = w->first * w->layer_forward + weft_plan_pass_time(&cell->embedding_forward);
+    double first_backward = w->first * w->layer_backward + weft_plan_pass_time(&cell->embedding_backward);
     if (w->p == 1) {
         take_worst(w, w->first, first_forward + head_forward, first_backward + head_backward);
         return;
@@ -124,9 +121,9 @@ void weft_plan_view_make(const weft_plan_model *model, const weft_plan_cluster *
                             .m = layout->micro_batches,
                             .turns = weft_plan_kind_of((weft_plan_kind)layout->kind)->turns,
                             .D = (double)layout->data * layout->context,
-                            .layer_forward = pass_time(&cell->forward),
-                            .layer_weight = pass_time(&cell->backward_weight)};
-    out->layer_backward = pass_time(&cell->backward_input) + out->layer_weight;
+                            .layer_forward = weft_plan_pass_time(&cell->forward),
+                            .layer_weight = weft_plan_pass_time(&cell->backward_weight)};
+    out->layer_backward = weft_plan_pass_time(&cell->backward_input) + out->layer_weight;
     find_layers(out, layout);
     find_edges(out, layout);
     weigh_ranks(out);

@@ -24,6 +24,7 @@ typedef struct weft_plan_view {
     double others_forward, others_weight;                      /* what of that is forward, gradients of weights */
     double blocked;          /* what of each pass of a stage is standing still for a message */
     double edge, far_edge;   /* one message: the mean over the edges of the pipeline, the slowest */
+    double near_edge;        /* one within a node */
     double parameters;       /* of one GPU of the rank that has most */
     double reduce, gather;   /* one reduction of its gradients over the data-parallel workers, one gather */
     double sums;             /* once a step: what its tensor group adds up */

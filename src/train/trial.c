@@ -5,7 +5,6 @@
 #include "train/train.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum { FIRST_STEP = 2 }; /* the one before makes kernels and touches memory */
 
@@ -169,12 +168,6 @@ weft_status weft_trial_run(const weft_job *job, const weft_trial_options *option
     return status;
 }
 
-static int by_value(const void *left, const void *right)
-{
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
 void weft_trial_middle(const weft_trial *trials, size_t count, weft_trial *out)
 {
     enum { NUMBERS = sizeof(weft_trial) / sizeof(double), MOST = 8 }; /* it has nothing but doubles */
@@ -182,7 +175,6 @@ void weft_trial_middle(const weft_trial *trials, size_t count, weft_trial *out)
     if (count > MOST) count = MOST;
     for (size_t i = 0; i < NUMBERS; i++) {
         for (size_t k = 0; k < count; k++) values[k] = ((const double *)&trials[k])[i];
-        qsort(values, count, sizeof *values, by_value);
-        to[i] = values[(count - 1) / 2];
+        to[i] = weft_median_low(values, count);
     }
 }

@@ -267,6 +267,7 @@ static void test_median(void **state)
     assert_true(weft_median(even, 4) == 2.5);
     assert_true(weft_median(odd, 1) == 1);
     assert_true(weft_median(odd, 0) == 0);
+    assert_true(weft_median_low(even, 4) == 2 && weft_median_low(odd, 0) == 0);
 }
 
 int main(void)

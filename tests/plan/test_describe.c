@@ -228,65 +228,62 @@ static void test_adapters_go_with_the_gpus(void **state)
     }
 }
 
+static const struct {
+    const char *text, *says;
+} bad_clusters[] = {
+    {"nodes: 1", "1:1: gpu: which kind of GPU is missing"},
+    {"gpu: A100-SXM-81GB", "1:6: gpu: no 'A100-SXM-81GB' is known (nearest: 'A100-SXM-80GB')"},
+    {"gpu: {memory_gb: 1}", "1:6: gpu: peak_tflops is missing, or a kind"},
+    {"gpu: A100-SXM-80GB\nnodse: 1", "2:8: unknown key 'nodse' (nearest: 'nodes')"},
+    {"gpu: A100-SXM-80GB\nnodes: 0", "2:8: nodes: 0 is not between 1 and 1048576"},
+    {"gpu: A100-SXM-80GB\nlink_in_node: {gb_per_s: 0}", "2:26: link_in_node.gb_per_s: 0 is not a number above 0"},
+    {"gpu: A100-SXM-80GB\nlink_in_node: {rings: [[3, 1, 1]]}", "2:24: rings: of 2, 4, 8, ... 256 GPUs, not 3"},
+    {"gpu: A100-SXM-80GB\nlink_in_node: {rings: [[2, 1]]}",
+     "2:24: rings: [GPUs, start_us, bus_gb_per_s] is expected here"},
+    {"gpu: A100-SXM-80GB\nlink_in_node: {rings: 3}", "2:23: rings: a list is expected here"},
+    {"gpu: A100-SXM-80GB\nlink_between: 3", "2:15: link_between: a map of keys is expected here"},
+    {"gpu: A100-SXM-80GB\nlink_between: {efficiency: -1}", "2:28: link_between.efficiency: -1 is not a number above 0"},
+    {"gpu: A100-SXM-80GB\nprice_per_gpu_hour: -1", "2:21: price_per_gpu_hour: -1 is not a number from 0 up"},
+    {"gpu: A100-SXM-80GB\nmemory_reserved_gb: 80", "2:21: memory_reserved_gb: 80 leaves nothing of the 80 GB of a GPU"},
+    {"gpu: {kind: A100-SXM-80GB, peak_tflops: 1e-300}", "1:41: gpu.peak_tflops: is out of range"},
+    {"gpu: A100-SXM-80GB\nsoftware: wefd", "2:11: software: no 'wefd' is known (nearest: 'weft')"},
+    {"gpu: A100-SXM-80GB\nsoftware: {name: weft, messages: late}",
+     "2:34: messages: overlapped or blocking, not 'late'"},
+    {"gpu: A100-SXM-80GB\nsoftware: {name: weft, shards: [all]}",
+     "2:33: shards: no 'all' is known; there are none, optimizer, gradients, weights"},
+    {"gpu: A100-SXM-80GB\nsoftware: {name: weft, shards: []}", "2:32: shards: a list of names is expected here"},
+    {"gpu: A100-SXM-80GB\nsoftware: {name: weft, host_exponent: 0.5}",
+     "2:39: software.host_exponent: 0.5 is not between 1 and 100"},
+    {"gpu: A100-SXM-80GB\nsoftware: {selective_share: 1.5}",
+     "2:29: software.selective_share: 1.5 is not a share, 0 to 1"},
+    {"gpu: A100-SXM-80GB\nlink_between: {gb_per_s_per_node: -2}",
+     "2:35: link_between.gb_per_s_per_node: -2 is not a number above 0"},
+    {"gpu: {kind: A100-SXM-80GB, peak_tflops: -3}", "1:41: gpu.peak_tflops: -3 is not a number above 0"},
+    {"gpu: A100-SXM-80GB\nsoftware: {host_us_per_layer: -4}",
+     "2:31: software.host_us_per_layer: -4 is not a number from 0 up"},
+    {"gpu: A100-SXM-80GB\nlink_in_node: {message_us: -1}",
+     "2:28: link_in_node.message_us: -1 is not a number from 0 up"},
+    {"gpu: A100-SXM-80GB\nlayer_times: [[1, 1, 1.5, 1, 1]]",
+     "2:15: layer_times: [hidden, tensor, micro_batch, forward_ms, backward_ms] is expected here, and behind it, "
+     "where they were measured, both of the embedding, both of the head, and what a tensor group adds up a layer and "
+     "step"},
+    {"gpu: A100-SXM-80GB\nlayer_times: [[1, 1, 1, 1, 1, 1]]",
+     "2:15: layer_times: [hidden, tensor, micro_batch, forward_ms, backward_ms] is expected here, and behind it, "
+     "where they were measured, both of the embedding, both of the head, and what a tensor group adds up a layer and "
+     "step"},
+};
+
 static void test_bad_clusters(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text, *says;
-    } rows[] = {
-        {"nodes: 1", "1:1: gpu: which kind of GPU is missing"},
-        {"gpu: A100-SXM-81GB", "1:6: gpu: no 'A100-SXM-81GB' is known (nearest: 'A100-SXM-80GB')"},
-        {"gpu: {memory_gb: 1}", "1:6: gpu: peak_tflops is missing, or a kind"},
-        {"gpu: A100-SXM-80GB\nnodse: 1", "2:8: unknown key 'nodse' (nearest: 'nodes')"},
-        {"gpu: A100-SXM-80GB\nnodes: 0", "2:8: nodes: 0 is not between 1 and 1048576"},
-        {"gpu: A100-SXM-80GB\nlink_in_node: {gb_per_s: 0}", "2:26: link_in_node.gb_per_s: 0 is not a number above 0"},
-        {"gpu: A100-SXM-80GB\nlink_in_node: {rings: [[3, 1, 1]]}", "2:24: rings: of 2, 4, 8, ... 256 GPUs, not 3"},
-        {"gpu: A100-SXM-80GB\nlink_in_node: {rings: [[2, 1]]}",
-         "2:24: rings: [GPUs, start_us, bus_gb_per_s] is expected here"},
-        {"gpu: A100-SXM-80GB\nlink_in_node: {rings: 3}", "2:23: rings: a list is expected here"},
-        {"gpu: A100-SXM-80GB\nlink_between: 3", "2:15: link_between: a map of keys is expected here"},
-        {"gpu: A100-SXM-80GB\nlink_between: {efficiency: -1}",
-         "2:28: link_between.efficiency: -1 is not a number above 0"},
-        {"gpu: A100-SXM-80GB\nprice_per_gpu_hour: -1", "2:21: price_per_gpu_hour: -1 is not a number from 0 up"},
-        {"gpu: A100-SXM-80GB\nmemory_reserved_gb: 80",
-         "2:21: memory_reserved_gb: 80 leaves nothing of the 80 GB of a GPU"},
-        {"gpu: {kind: A100-SXM-80GB, peak_tflops: 1e-300}", "1:41: gpu.peak_tflops: is out of range"},
-        {"gpu: A100-SXM-80GB\nsoftware: wefd", "2:11: software: no 'wefd' is known (nearest: 'weft')"},
-        {"gpu: A100-SXM-80GB\nsoftware: {name: weft, messages: late}",
-         "2:34: messages: overlapped or blocking, not 'late'"},
-        {"gpu: A100-SXM-80GB\nsoftware: {name: weft, shards: [all]}",
-         "2:33: shards: no 'all' is known; there are none, optimizer, gradients, weights"},
-        {"gpu: A100-SXM-80GB\nsoftware: {name: weft, shards: []}", "2:32: shards: a list of names is expected here"},
-        {"gpu: A100-SXM-80GB\nsoftware: {name: weft, host_exponent: 0.5}",
-         "2:39: software.host_exponent: 0.5 is not between 1 and 100"},
-        {"gpu: A100-SXM-80GB\nsoftware: {selective_share: 1.5}",
-         "2:29: software.selective_share: 1.5 is not a share, 0 to 1"},
-        {"gpu: A100-SXM-80GB\nlink_between: {gb_per_s_per_node: -2}",
-         "2:35: link_between.gb_per_s_per_node: -2 is not a number above 0"},
-        {"gpu: {kind: A100-SXM-80GB, peak_tflops: -3}", "1:41: gpu.peak_tflops: -3 is not a number above 0"},
-        {"gpu: A100-SXM-80GB\nsoftware: {host_us_per_layer: -4}",
-         "2:31: software.host_us_per_layer: -4 is not a number from 0 up"},
-        {"gpu: A100-SXM-80GB\nlink_in_node: {message_us: -1}",
-         "2:28: link_in_node.message_us: -1 is not a number from 0 up"},
-        {"gpu: A100-SXM-80GB\nlayer_times: [[1, 1, 1.5, 1, 1]]",
-         "2:15: layer_times: [hidden, tensor, micro_batch, forward_ms, backward_ms] is expected here, and behind it, "
-         "where "
-         "they were measured, both of the embedding, both of the head, and what a tensor group adds up a layer and "
-         "step"},
-        {"gpu: A100-SXM-80GB\nlayer_times: [[1, 1, 1, 1, 1, 1]]",
-         "2:15: layer_times: [hidden, tensor, micro_batch, forward_ms, backward_ms] is expected here, and behind it, "
-         "where "
-         "they were measured, both of the embedding, both of the head, and what a tensor group adds up a layer and "
-         "step"},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof bad_clusters / sizeof *bad_clusters; i++) {
         weft_plan_cluster cluster;
         weft_arena arena;
         weft_error error;
         char says[300];
         weft_arena_init(&arena);
-        assert_int_equal(read_cluster(rows[i].text, &arena, &cluster, &error), WEFT_INVALID);
-        snprintf(says, sizeof says, "folder/cluster:%s", rows[i].says);
+        assert_int_equal(read_cluster(bad_clusters[i].text, &arena, &cluster, &error), WEFT_INVALID);
+        snprintf(says, sizeof says, "folder/cluster:%s", bad_clusters[i].says);
         assert_string_equal(error.text, says);
         weft_arena_fini(&arena);
     }
