@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "cli/launch.h"
+#include "cli/pictures.h"
 #include "plan/describe.h"
 #include "train/measure.h"
 
@@ -91,6 +92,14 @@ static bool is_for(const weft_config *config, const weft_plan_cluster *cluster)
     return strcmp(title, cluster->name) == 0;
 }
 
+/* Known before it is measured, not after. */
+static weft_status check_named(const weft_config *config, weft_error *error)
+{
+    if (weft_cli_output_check(config->parallel.cluster, error) == WEFT_OK) return WEFT_OK;
+    weft_error reason = *error;
+    return weft_config_complain(config, "parallel.cluster", error, "%s", reason.text);
+}
+
 weft_status weft_cli_auto_machine(const weft_config *config, bool measures, weft_arena *arena, weft_plan_cluster *out,
                                   bool *out_known, weft_text *path, weft_error *error)
 {
@@ -111,7 +120,7 @@ weft_status weft_cli_auto_machine(const weft_config *config, bool measures, weft
                                     "processes of a launcher cannot measure this machine together: run weft plan %s "
                                     "--measure FILE first, and set it to that file",
                                     weft_config_name(config));
-    if (!*named) TRY(weft_folder_create(config->run.folder, error));
+    TRY(*named ? check_named(config, error) : weft_folder_create(config->run.folder, error));
     TRY(weft_cli_auto_measure(config, (int32_t)config->parallel.workers, weft_cli_auto_batch(config),
                               weft_text_get(path), arena, out, error));
     *out_known = true;

@@ -35,30 +35,30 @@ double weft_cli_unit_seconds(const char *unit)
 }
 
 /* Known before the work, not after. */
-static weft_status check_folder(const char *option, const char *path, weft_error *error)
+static weft_status check_folder(const char *path, weft_error *error)
 {
     struct stat status;
     char folder[4200];
     const char *slash = strrchr(path, '/');
     if (!slash || slash == path) return WEFT_OK;
     if (snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path) >= (int)sizeof folder)
-        FAIL(error, WEFT_INVALID, "--%s: the path is too long", option);
+        FAIL(error, WEFT_INVALID, "the path is too long");
     if (stat(folder, &status) != 0 || !S_ISDIR(status.st_mode))
-        FAIL(error, WEFT_INVALID, "--%s: there is no folder %s", option, folder);
+        FAIL(error, WEFT_INVALID, "there is no folder %s", folder);
     return WEFT_OK;
 }
 
 /* A file is replaced when the new one is complete; a device or a pipe must not be. */
-static weft_status check_output(const char *option, const char *path, weft_error *error)
+weft_status weft_cli_output_check(const char *path, weft_error *error)
 {
     struct stat status;
-    if (!*path) FAIL(error, WEFT_INVALID, "--%s: expects the name of a file, not ''", option);
+    if (!*path) FAIL(error, WEFT_INVALID, "expects the name of a file, not ''");
     if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
-        FAIL(error, WEFT_INVALID, "--%s: %s is there and is not a regular file", option, path);
+        FAIL(error, WEFT_INVALID, "%s is there and is not a regular file", path);
     /* /dev/stdout is a link to a file that is open already: replaced would be the link. */
     if (strncmp(path, "/dev/", 5) == 0 && lstat(path, &status) == 0 && S_ISLNK(status.st_mode))
-        FAIL(error, WEFT_INVALID, "--%s: %s stands for another file: name the file itself", option, path);
-    return check_folder(option, path, error);
+        FAIL(error, WEFT_INVALID, "%s stands for another file: name the file itself", path);
+    return check_folder(path, error);
 }
 
 static weft_status check_form(const form *kind, const weft_program *program, weft_error *error)
@@ -75,7 +75,10 @@ weft_status weft_cli_outputs_check(const weft_arguments *arguments, const char *
 {
     for (int i = 0; i < count; i++) {
         const char *path = weft_arguments_get(arguments, options[i]);
-        if (path) TRY(check_output(options[i], path, error));
+        if (path && weft_cli_output_check(path, error) != WEFT_OK) {
+            weft_error reason = *error;
+            FAIL(error, WEFT_INVALID, "--%s: %s", options[i], reason.text);
+        }
         for (int j = 0; path && j < i; j++) {
             const char *earlier = weft_arguments_get(arguments, options[j]);
             if (earlier && strcmp(earlier, path) == 0)

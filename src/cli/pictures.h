@@ -17,6 +17,9 @@
 weft_status weft_cli_unit(const weft_arguments *arguments, const char **out, weft_error *error) WEFT_CHECKED;
 double weft_cli_unit_seconds(const char *unit); /* of one s, ms or us */
 
+/* WEFT_INVALID when this can not be a file that is replaced; the message has no name of an option or a key. */
+weft_status weft_cli_output_check(const char *path, weft_error *error) WEFT_CHECKED;
+
 /* WEFT_INVALID when the file of one of the options, where they are given, can not be one that is replaced, or when two
  * name the same. */
 weft_status weft_cli_outputs_check(const weft_arguments *arguments, const char *const *options, int count,
