@@ -14,7 +14,7 @@
 
 typedef enum plan_form { FORM_TEXT, FORM_CSV, FORM_JSON } plan_form;
 
-static const int64_t default_batch = 1024; /* of a model whose file says none */
+static const int64_t default_batch = 1024; /* where --batch says none */
 
 static bool starts_from_another(const weft_document *document)
 {

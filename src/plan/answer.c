@@ -14,7 +14,7 @@ const char *weft_plan_confidence_text(weft_plan_confidence confidence)
     static const char *const texts[] = {
         [WEFT_PLAN_UNSEEN] = "10 to 20 %: no run of this cluster was seen (--calibrate)",
         [WEFT_PLAN_FITTED_TO] = "5 to 10 %: calibrated to runs of this cluster",
-        [WEFT_PLAN_TIMED] = "1 to 3 %: with measured layer times",
+        [WEFT_PLAN_TIMED] = "4 to 10 %: with measured layer times",
     };
     return texts[confidence];
 }

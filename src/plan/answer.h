@@ -13,7 +13,7 @@
 typedef enum weft_plan_confidence {
     WEFT_PLAN_UNSEEN,    /* this kind of machine was never measured: 10 to 20 % */
     WEFT_PLAN_FITTED_TO, /* calibrated to runs of this machine: 5 to 10 % */
-    WEFT_PLAN_TIMED,     /* with measured layer times: 1 to 3 % */
+    WEFT_PLAN_TIMED,     /* with measured layer times: 4 to 10 % */
 } weft_plan_confidence;
 
 const char *weft_plan_confidence_text(weft_plan_confidence confidence);
