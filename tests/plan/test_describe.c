@@ -289,11 +289,45 @@ static void test_bad_clusters(void **state)
     }
 }
 
+/* Each number is told as it stands in the file, whatever it is kept in. */
+static void test_told_as_written(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *before, *keys[20], *after;
+    } sections[] = {
+        {"", {"price_per_gpu_hour", "memory_reserved_gb"}, ""},
+        {"link_in_node: {", {"gb_per_s", "message_us", "message_gather_gb_per_s"}, "}"},
+        {"link_between: {", {"gb_per_s_per_node", "efficiency", "start_us", "message_us"}, "}"},
+        {"gpu: {kind: A100-SXM-80GB, ",
+         {"memory_gb", "peak_tflops", "memory_gb_per_s", "multiprocessors", "fill", "scores_bytes", "loss_bytes"},
+         "}"},
+        {"software: {",
+         {"host_us_per_layer", "host_exponent", "speed", "step_ms", "stall_us", "optimizer_traffic_bytes",
+          "weight_bytes", "gathered_bytes", "gather_times", "selective_share", "memory_slack"},
+         "}"}};
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
+        for (const char *const *key = sections[i].keys; *key; key++) {
+            char text[200];
+            weft_arena arena;
+            weft_plan_cluster cluster;
+            weft_error error = {0};
+            weft_arena_init(&arena);
+            snprintf(text, sizeof text, "%s%s%s: -3%s\n",
+                     strncmp(sections[i].before, "gpu", 3) ? "gpu: A100-SXM-80GB\n" : "", sections[i].before, *key,
+                     sections[i].after);
+            assert_int_equal(read_cluster(text, &arena, &cluster, &error), WEFT_INVALID);
+            if (!strstr(error.text, ": -3 is not ")) fail_msg("%s: %s", *key, error.text);
+            weft_arena_fini(&arena);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_models),  cmocka_unit_test(test_bad_models),
-        cmocka_unit_test(test_cluster), cmocka_unit_test(test_bad_clusters),
-        cmocka_unit_test(test_written), cmocka_unit_test(test_adapters_go_with_the_gpus)};
+        cmocka_unit_test(test_models),         cmocka_unit_test(test_bad_models),
+        cmocka_unit_test(test_cluster),        cmocka_unit_test(test_bad_clusters),
+        cmocka_unit_test(test_written),        cmocka_unit_test(test_adapters_go_with_the_gpus),
+        cmocka_unit_test(test_told_as_written)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
