@@ -13,6 +13,8 @@
 #include "plan/layout.h"
 #include "plan/model.h"
 
+enum { WEFT_PLAN_BUFFERS = 2 }; /* stages whose weights a rank holds whole where they are sharded */
+
 /* Seconds of one micro-batch on one worker of a tensor group of t, unless said otherwise. */
 typedef struct weft_plan_pass {
     double device;    /* products, attention, memory traffic */

@@ -55,7 +55,7 @@ static void count_rank(const weft_plan_model *model, const weft_plan_cluster *cl
     line[WEFT_PLAN_LINE_BUFFERS] = software->adds_gradients ? 2 * largest / layout->tensor : 0;
     if (layout->shard == WEFT_SHARD_WEIGHTS && layout->data * layout->context > 1)
         line[WEFT_PLAN_LINE_BUFFERS] +=
-            2 * (software->weight_bytes + software->gradient_bytes) *
+            WEFT_PLAN_BUFFERS * (software->weight_bytes + software->gradient_bytes) *
             (layout->pipeline == 1 && layout->loops == 1 ? 1 : rank->layers / layout->loops) * cell->layer_parameters;
     line[WEFT_PLAN_LINE_RESERVED] = cluster->reserved;
     double sum = 0;

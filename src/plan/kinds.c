@@ -28,6 +28,12 @@ const weft_plan_kind_traits *weft_plan_kind_of(weft_plan_kind kind)
     return &kinds[kind];
 }
 
+bool weft_plan_kind_has_loops(weft_plan_kind kind, int32_t loops)
+{
+    int32_t own = kinds[kind].loops;
+    return own > 0 ? loops == own : loops > 1;
+}
+
 const char *weft_plan_kind_name(weft_plan_kind kind)
 {
     return kinds[kind].name;

@@ -82,6 +82,7 @@ typedef struct weft_plan_kind_traits {
 } weft_plan_kind_traits;
 
 const weft_plan_kind_traits *weft_plan_kind_of(weft_plan_kind kind);
+bool weft_plan_kind_has_loops(weft_plan_kind kind, int32_t loops); /* whether it goes with so many stages a rank */
 const char *weft_plan_kind_name(weft_plan_kind kind);
 
 /* What the trainer can do, apart from the machine. */

@@ -57,10 +57,8 @@ static weft_status check_sizes_of_fix(const weft_plan_question *q, weft_error *e
 /* Whether any of the schedules has so many stages a rank. */
 static bool have_loops(uint32_t kinds, int32_t loops)
 {
-    for (int kind = 0; kind < WEFT_PLAN_KINDS; kind++) {
-        int32_t own = weft_plan_kind_of((weft_plan_kind)kind)->loops;
-        if (kinds & 1u << kind && (own > 0 ? own == loops : loops > 1)) return true;
-    }
+    for (int kind = 0; kind < WEFT_PLAN_KINDS; kind++)
+        if (kinds & 1u << kind && weft_plan_kind_has_loops((weft_plan_kind)kind, loops)) return true;
     return false;
 }
 

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { COSTS = 8, BUFFERS = 2 };
+enum { COSTS = 8 };
 
 typedef struct replay {
     const weft_plan_question *question;
@@ -85,7 +85,8 @@ static weft_status lower(replay *r, weft_error *error)
     TRY(weft_schedule_create(&options, &r->schedule, error));
     int32_t members = layout->data * layout->context; /* all of these have the same weights */
     bool pages = layout->shard == WEFT_SHARD_WEIGHTS && members > 1;
-    int32_t stages = layout->pipeline * layout->loops, buffers = stages < BUFFERS ? stages : BUFFERS;
+    int32_t stages = layout->pipeline * layout->loops,
+            buffers = stages < WEFT_PLAN_BUFFERS ? stages : WEFT_PLAN_BUFFERS;
     weft_lower_options lowering = {.update = true,
                                    .norm = true,
                                    .clip = true,

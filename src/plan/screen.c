@@ -122,9 +122,7 @@ static bool too_few(const weft_plan_layout *layout, weft_plan_kind kind)
 
 static bool fits_stages(const weft_plan_layout *layout, weft_plan_kind kind)
 {
-    int32_t loops = weft_plan_kind_of(kind)->loops;
-    if ((kind == WEFT_PLAN_NONE) != (layout->pipeline == 1)) return false;
-    return loops > 0 ? layout->loops == loops : layout->loops > 1;
+    return (kind == WEFT_PLAN_NONE) == (layout->pipeline == 1) && weft_plan_kind_has_loops(kind, layout->loops);
 }
 
 bool weft_plan_kind_goes_with(const weft_plan_layout *layout, weft_plan_kind kind)

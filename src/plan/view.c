@@ -193,6 +193,7 @@ double weft_plan_view_memory(const weft_plan_view *w, weft_plan_activations acti
     double first = state * w->parameters + activations.first, last = state * w->last_parameters + activations.last;
     double stage = w->p == 1 && w->v == 1 ? 1 : w->inner / w->v, buffers = 0;
     if (shard == WEFT_SHARD_WEIGHTS && w->D > 1)
-        buffers = 2 * (software->weight_bytes + software->gradient_bytes) * stage * w->cell->layer_parameters;
+        buffers =
+            WEFT_PLAN_BUFFERS * (software->weight_bytes + software->gradient_bytes) * stage * w->cell->layer_parameters;
     return (weft_plan_more(first, w->p > 1 ? last : 0) + buffers) * software->slack + w->cluster->reserved;
 }

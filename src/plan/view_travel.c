@@ -1,8 +1,6 @@
 /* Closed forms of gradients and weights over the workers that share them, and of the optimizer. */
 #include "plan/view.h"
 
-enum { BUFFERS = 2 }; /* stages whose weights a rank holds whole where they are sharded */
-
 /* Of a v: a rank's stages are twice as far apart as it is from the turn, and it ends by so much before the first rank
  * as it is from that; in zb-v weight gradients go there, which are left to the end. */
 static double apart_on_v(const weft_plan_view *w, weft_plan_kind kind)
@@ -73,7 +71,7 @@ static double exposed_reduction(const weft_plan_view *w, weft_plan_kind kind, do
 /* How often the gradients of all stages of a rank go in a step. */
 static double passes_over_weights(const weft_plan_view *w, weft_plan_kind kind, double rounds)
 {
-    if (w->p > 1 && w->v <= BUFFERS) return 1;
+    if (w->p > 1 && w->v <= WEFT_PLAN_BUFFERS) return 1;
     switch (kind) {
     case WEFT_PLAN_BREADTH_FIRST:
     case WEFT_PLAN_BREADTH_FIRST_SPLIT:
@@ -91,9 +89,9 @@ static double passes_over_weights(const weft_plan_view *w, weft_plan_kind kind, 
 /* How often weights come: forward and backward, less what is in a buffer still where the order turns round. */
 static double passes_of_gathers(const weft_plan_view *w, weft_plan_kind kind, double passes)
 {
-    if (w->p > 1 && w->v <= BUFFERS) return 1;
+    if (w->p > 1 && w->v <= WEFT_PLAN_BUFFERS) return 1;
     bool breadth = kind == WEFT_PLAN_BREADTH_FIRST || kind == WEFT_PLAN_BREADTH_FIRST_SPLIT;
-    return breadth ? 2 - BUFFERS / w->v : 2 * passes;
+    return breadth ? 2 - WEFT_PLAN_BUFFERS / w->v : 2 * passes;
 }
 
 /* What the weights and gradients of one stage take longer than its passes of a group of micro-batches. */
@@ -122,9 +120,10 @@ static weft_plan_travel travel_of_data(const weft_plan_view *w, weft_plan_kind k
     double pieces = w->p == 1 ? w->model->layers : w->v;
     double busy = (w->p > 1 ? weft_plan_more(w->m, w->p) : w->m) * w->worst;
     double ends = (w->gather + w->reduce) / pieces;
-    if (w->p > 1 && w->v <= BUFFERS) ends = w->gather / pieces + exposed_reduction(w, kind, rounds, w->reduce);
+    if (w->p > 1 && w->v <= WEFT_PLAN_BUFFERS)
+        ends = w->gather / pieces + exposed_reduction(w, kind, rounds, w->reduce);
     double exposed = weft_plan_more(ends, all - busy);
-    if (w->p > 1 && w->v > BUFFERS) {
+    if (w->p > 1 && w->v > WEFT_PLAN_BUFFERS) {
         double late = late_weights(w, weft_plan_more(w->m / passes, w->p), pieces) * passes * (pieces - 1);
         exposed = weft_plan_more(exposed, ends + late);
     }
