@@ -4,16 +4,21 @@
 #include <math.h>
 #include <stdio.h>
 
-/* The weights that gave something not finite have so many steps in them. A checkpoint of fewer is from before: its
- * weights gave finite losses and gradients in the step that followed it, or this one would not have come. */
+/* The weights that gave something not finite are those of that step: a checkpoint of it, or of a step that was skipped
+ * since, holds them. One of an earlier step is from before: its weights gave finite losses and gradients in the step
+ * that followed it, or this one would not have come. */
 static void describe_checkpoints(const weft_loop *loop, int64_t weights, char *out, size_t size)
 {
+    const char *folder = loop->job->config->run.folder;
     long long saved = (long long)loop->saved, before = saved;
-    bool any = loop->resumed || saved > 0, holds = any && loop->saved == weights;
-    if (holds) before = (long long)weft_checkpoint_before(loop->job->config->run.folder, loop->saved);
+    char remove[32] = "those after it";
+    bool any = loop->resumed || saved > 0, holds = any && loop->saved >= weights;
+    if (holds) before = (long long)weft_checkpoint_before(folder, weights);
+    if (holds && weft_checkpoint_before(folder, loop->saved) == before)
+        snprintf(remove, sizeof remove, "step-%08lld", saved);
     if (loop->weights && weights == loop->start)
         snprintf(out, size, "the weights of %.160s give it", weft_weights_path(loop->weights));
-    else if (weights == 0 && !any)
+    else if (weights == 0 && !loop->resumed)
         snprintf(out, size, "the initial weights give it (model.init_deviation)");
     else if (!any)
         snprintf(out, size, "there is no checkpoint: start again");
@@ -25,8 +30,8 @@ static void describe_checkpoints(const weft_loop *loop, int64_t weights, char *o
     else if (holds)
         snprintf(out, size,
                  "the checkpoint of step %lld holds the weights that give it, that of step %lld is from "
-                 "before: remove step-%08lld and resume",
-                 saved, before, saved);
+                 "before: remove %s and resume",
+                 saved, before, remove);
     else
         snprintf(out, size, "the checkpoint of step %lld is from before: resume", saved);
 }
@@ -37,6 +42,7 @@ weft_status weft_loop_advise(const weft_loop *loop, int64_t weights, weft_error 
     if (loop->worker->number != 0) return error->status;
     char checkpoints[256];
     const char *lower = ", with a lower optimizer.learning_rate", *clip = " or with optimizer.clip";
+    weights -= loop->skip.in_a_row; /* none of these steps has moved them */
     bool initial = weights == loop->start && !loop->resumed;
     describe_checkpoints(loop, weights, checkpoints, sizeof checkpoints);
     weft_error found = *error;

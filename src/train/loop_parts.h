@@ -111,7 +111,7 @@ weft_status weft_loop_check_step(weft_loop *loop, const weft_step_scalars *scala
 weft_status weft_loop_check_skipped(const weft_loop *loop, const weft_step_scalars *scalars,
                                     weft_error *error) WEFT_CHECKED;
 /* Ends rank 0's message of something not finite: which checkpoint is from before it, as far as that is known, and what
- * to try. weights: how many steps are in those that gave it. Returns error->status. */
+ * to try. weights: after which step they gave it. Returns error->status. */
 weft_status weft_loop_advise(const weft_loop *loop, int64_t weights, weft_error *error);
 
 /* diagnosis.c: runs the step that ended last again and fails with the gradient that was not finite first; collective.

@@ -6,14 +6,14 @@
 weft_status weft_skip_init(weft_skip *skip, const weft_config *config, const weft_checkpoint_state *state,
                            weft_arena *arena, weft_error *error)
 {
-    *skip = (weft_skip){.z = config->optimizer.skip};
-    if (state) skip->skipped = state->skips.skipped;
+    *skip = (weft_skip){.z = config->optimizer.skip,
+                        .skipped = state ? state->skips.skipped : 0,
+                        .in_a_row = state ? state->skips.in_a_row : 0};
     if (!(skip->z > 0)) return WEFT_OK;
     skip->window = config->optimizer.skip_window;
     TRY(weft_arena_take(arena, (size_t)skip->window, sizeof *skip->losses, &skip->losses, error));
     TRY(weft_arena_take(arena, (size_t)skip->window, sizeof *skip->norms, &skip->norms, error));
     if (!state) return WEFT_OK;
-    skip->in_a_row = state->skips.in_a_row;
     int64_t count = state->skips.count;
     for (int64_t i = count > skip->window ? count - skip->window : 0; i < count; i++, skip->kept++) {
         skip->losses[skip->kept] = state->skips.losses[i];

@@ -55,8 +55,7 @@ typedef struct weft_train_options {
     /* Above 0 the run is a trial of so many steps from the start, for what they take: run.folder is neither read nor
      * written, nothing is saved or evaluated. 0: the whole run. */
     int64_t trial_steps;
-    double
-        trial_seconds; /* a trial ends early when its steps have taken so long, but not before some; 0: it does not */
+    double trial_seconds; /* a trial ends when its steps have taken so long, but not before some; 0: it does not */
     /* For tests: every message and gather is held back for a random time of up to so many seconds, a function of the
      * seed (weft_delay_transport_create); 0: none. It may change nothing but time. */
     double delay_longest;
@@ -81,9 +80,8 @@ weft_status weft_train_check(const weft_config *config, weft_text *notes, weft_e
 weft_status weft_train(const weft_job *job, const weft_train_options *options, weft_error *error) WEFT_CHECKED;
 
 /* The loss of weights on held-out data, which the observer is told: nothing else of their run is read or written. The
- * job evaluates or shows logits; its model is theirs. At any layout of one data
- * set, micro-batches of as many sequences, element, device and tensor-parallel width it has the same bits. WEFT_INVALID
- * when nothing is held out. */
+ * job evaluates or shows logits; its model is theirs. At any layout of one data set, micro-batches of as many
+ * sequences, element, device and tensor-parallel width it has the same bits. WEFT_INVALID when nothing is held out. */
 weft_status weft_evaluate(const weft_job *job, const weft_weights *weights, const weft_train_options *options,
                           weft_error *error) WEFT_CHECKED;
 

@@ -175,3 +175,55 @@ weft_program *mutate(const weft_program *program, mutation kind, dice *d)
     weft_program_destroy(out);
     return NULL;
 }
+
+void mutate_number(weft_program *p, dice *d)
+{
+    static const int32_t values[] = {-1, -2, 0, 1, 7, 1000, INT32_MAX, INT32_MIN, 1 << 24, -(1 << 20)};
+    int32_t value = values[dice_roll(d, 10)];
+    uint32_t edges = p->after_first[p->action_count];
+    weft_lane *lane = &p->lanes[dice_roll(d, (uint32_t)p->rank_lanes[p->ranks])];
+    switch (dice_roll(d, 14)) {
+    case 0:
+        p->stage_rank[dice_roll(d, (uint32_t)p->stages)] = value;
+        break;
+    case 1:
+        lane->kind = (weft_lane_kind)value;
+        break;
+    case 2:
+        lane->rank = value;
+        break;
+    case 3:
+        lane->peer = value;
+        break;
+    case 4:
+        lane->match = value;
+        break;
+    case 5:
+        lane->tag = value;
+        break;
+    case 6:
+        lane->first = (uint32_t)value;
+        break;
+    case 7:
+        lane->count = (uint32_t)value;
+        break;
+    case 8:
+        p->rank_lanes[dice_roll(d, (uint32_t)p->ranks)] = value;
+        break;
+    case 9:
+        p->actions[dice_roll(d, p->action_count)].kind = (uint32_t)value & 0x3f;
+        break;
+    case 10:
+        p->after_first[dice_roll(d, p->action_count)] = (uint32_t)value;
+        break;
+    case 11:
+        p->after[dice_roll(d, edges)] = (uint32_t)value;
+        break;
+    case 12:
+        p->slots[dice_roll(d, WEFT_SLOT_KINDS * (uint32_t)(p->stages * p->microbatches))] = value;
+        break;
+    default:
+        p->buffers[dice_roll(d, (uint32_t)p->buffer_count)].offset = (size_t)value;
+        break;
+    }
+}

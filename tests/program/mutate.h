@@ -22,4 +22,7 @@ typedef enum mutation {
 /* A changed copy; NULL when the program has nothing that can be changed so. */
 weft_program *mutate(const weft_program *program, mutation kind, dice *d);
 
+/* One number of one array of the program itself, which has slots, becomes any. */
+void mutate_number(weft_program *program, dice *d);
+
 #endif

@@ -439,6 +439,13 @@ static bool fits_lane(const weft_program *p, const weft_lane *lane, weft_action 
     return lane->match < 0 || p->stage_rank[a.stage] == lane->rank;
 }
 
+expectation oracle_expect(const weft_program *program, const weft_lower_options *options)
+{
+    bool train = !program->forward_only;
+    return (expectation){train && options->update, train && (options->norm || options->clip || options->skip),
+                         train && options->tied, options->metrics || (train && options->skip)};
+}
+
 const char *oracle_run(const weft_program *program, const expectation *expected, uint64_t seed)
 {
     int32_t lanes = program->rank_lanes[program->ranks];

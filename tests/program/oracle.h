@@ -13,6 +13,9 @@ typedef struct expectation {
     bool update, norm, tied, metrics;
 } expectation;
 
+/* Of what was lowered with these options. */
+expectation oracle_expect(const weft_program *program, const weft_lower_options *options);
+
 /* The first complaint, or NULL. Even seeds starve some lanes for as long as anything else can move. */
 const char *oracle_run(const weft_program *program, const expectation *expected, uint64_t seed);
 

@@ -20,13 +20,6 @@ static weft_program *lower(const weft_schedule *schedule, const weft_lower_optio
     return program;
 }
 
-static expectation expect(const weft_program *program, const weft_lower_options *options)
-{
-    bool train = !program->forward_only;
-    return (expectation){train && options->update, train && (options->norm || options->clip || options->skip),
-                         train && options->tied, options->metrics || (train && options->skip)};
-}
-
 static void check(const weft_schedule *schedule, dice *d)
 {
     stage_sizes sizes;
@@ -35,7 +28,7 @@ static void check(const weft_schedule *schedule, dice *d)
     weft_lower_options options = build_options(d, &sizes);
     weft_program *program = lower(schedule, &options);
     if (weft_program_verify(program, &error) != WEFT_OK) fail_msg("%s: %s", schedule->name, error.text);
-    expectation expected = expect(program, &options);
+    expectation expected = oracle_expect(program, &options);
     for (uint64_t seed = 0; seed < 4; seed++) {
         const char *complaint = oracle_run(program, &expected, d->state + seed);
         if (complaint) fail_msg("%s: %s", schedule->name, complaint);

@@ -23,9 +23,7 @@ static weft_program *random_program(dice *d, expectation *expected)
     weft_program *program = NULL;
     weft_error error = {0};
     if (weft_program_create(schedule, &options, &program, &error) != WEFT_OK) fail_msg("%s", error.text);
-    bool train = !program->forward_only;
-    *expected = (expectation){train && options.update, train && (options.norm || options.clip || options.skip),
-                              train && options.tied, options.metrics || (train && options.skip)};
+    *expected = oracle_expect(program, &options);
     weft_schedule_destroy(schedule);
     return program;
 }
@@ -137,15 +135,11 @@ static void test_dropped(void **state)
         expectation expected;
         weft_error error = {0};
         weft_program *program = random_program(&d, &expected), *wrong = mutate(program, MUTATE_DROP, &d);
-        uint32_t lost[WEFT_ACTION_KINDS] = {0};
-        for (uint32_t a = 0; a < program->action_count; a++) lost[program->actions[a].kind]++;
-        for (uint32_t a = 0; a < wrong->action_count; a++) lost[wrong->actions[a].kind]--;
+        uint32_t had[WEFT_ACTION_KINDS] = {0}, left[WEFT_ACTION_KINDS] = {0};
+        for (uint32_t a = 0; a < program->action_count; a++) had[program->actions[a].kind]++;
+        for (uint32_t a = 0; a < wrong->action_count; a++) left[wrong->actions[a].kind]++;
         bool counted = true;
-        for (int kind = WEFT_REDUCE_TIED; kind < WEFT_ACTION_KINDS; kind++) {
-            uint32_t left = 0;
-            for (uint32_t a = 0; a < wrong->action_count; a++) left += wrong->actions[a].kind == (uint32_t)kind;
-            if (lost[kind] && !left) counted = false;
-        }
+        for (int kind = WEFT_REDUCE_TIED; kind < WEFT_ACTION_KINDS; kind++) counted &= !had[kind] || left[kind];
         assert_non_null(oracle_run(wrong, &expected, d.state));
         if (counted) assert_int_equal(weft_program_verify(wrong, &error), WEFT_INVALID);
         if (counted) named(program, wrong, &error);
@@ -182,6 +176,13 @@ static void refused(weft_program *program, const char *words)
     weft_error error = {0};
     assert_int_equal(weft_program_verify(program, &error), WEFT_INVALID);
     if (!strstr(error.text, words)) fail_msg("\"%s\" is not in \"%s\"", words, error.text);
+    weft_program_destroy(program);
+}
+
+static void accepted(weft_program *program)
+{
+    weft_error error = {0};
+    if (weft_program_verify(program, &error) != WEFT_OK) fail_msg("%s", error.text);
     weft_program_destroy(program);
 }
 
@@ -307,9 +308,7 @@ static void test_completeness(void **state)
     refused(program, "steps are to be skipped, but no rank runs METRICS");
     program = placed("0,1", 2, &(weft_lower_options){0});
     program->clip = true; /* and nothing is updated */
-    weft_error error = {0};
-    assert_int_equal(weft_program_verify(program, &error), WEFT_OK);
-    weft_program_destroy(program);
+    accepted(program);
 }
 
 /* Every action waits once more for what the first action of its lane that waits at all has waited for. */
@@ -339,13 +338,11 @@ static void test_right_all_the_same(void **state)
 {
     (void)state;
     dice d = {31};
-    weft_error error = {0};
     for (int i = 0; i < 200; i++) {
         expectation expected;
         weft_program *program = random_program(&d, &expected);
         repeat_waits(program);
-        if (weft_program_verify(program, &error) != WEFT_OK) fail_msg("%s", error.text);
-        weft_program_destroy(program);
+        accepted(program);
     }
     weft_program *program = small(true);
     weft_buffer *a = &program->buffers[0], *b = a + 1;
@@ -353,8 +350,7 @@ static void test_right_all_the_same(void **state)
     size_t held = a->offset;
     a->offset = b->offset;
     b->offset = held;
-    if (weft_program_verify(program, &error) != WEFT_OK) fail_msg("%s", error.text);
-    weft_program_destroy(program);
+    accepted(program);
 }
 
 /* Gathers and reductions name buffers that there are, and leave no gradient out. */
@@ -516,59 +512,6 @@ static void test_lanes_that_look_alike(void **state)
     refused(program, "rank 0 has two lanes that cannot be told apart: send-F and send-F");
 }
 
-/* One number of one array replaced. */
-static void spoil(weft_program *p, dice *d)
-{
-    static const int32_t values[] = {-1, -2, 0, 1, 7, 1000, INT32_MAX, INT32_MIN, 1 << 24, -(1 << 20)};
-    int32_t value = values[dice_roll(d, 10)];
-    uint32_t edges = p->after_first[p->action_count];
-    weft_lane *lane = &p->lanes[dice_roll(d, (uint32_t)p->rank_lanes[2])];
-    switch (dice_roll(d, 14)) {
-    case 0:
-        p->stage_rank[dice_roll(d, 4)] = value;
-        break;
-    case 1:
-        lane->kind = (weft_lane_kind)value;
-        break;
-    case 2:
-        lane->rank = value;
-        break;
-    case 3:
-        lane->peer = value;
-        break;
-    case 4:
-        lane->match = value;
-        break;
-    case 5:
-        lane->tag = value;
-        break;
-    case 6:
-        lane->first = (uint32_t)value;
-        break;
-    case 7:
-        lane->count = (uint32_t)value;
-        break;
-    case 8:
-        p->rank_lanes[dice_roll(d, 2)] = value;
-        break;
-    case 9:
-        p->actions[dice_roll(d, p->action_count)].kind = (uint32_t)value & 0x3f;
-        break;
-    case 10:
-        p->after_first[dice_roll(d, p->action_count)] = (uint32_t)value;
-        break;
-    case 11:
-        p->after[dice_roll(d, edges)] = (uint32_t)value;
-        break;
-    case 12:
-        p->slots[dice_roll(d, WEFT_SLOT_KINDS * 8)] = value;
-        break;
-    default:
-        p->buffers[dice_roll(d, (uint32_t)p->buffer_count)].offset = (size_t)value;
-        break;
-    }
-}
-
 /* Contents out of range, anywhere, are refused and read nothing that is not there (the sanitizers watch). */
 static void test_hostile(void **state)
 {
@@ -578,7 +521,7 @@ static void test_hostile(void **state)
     for (int i = 0; i < 4000; i++) {
         weft_program *p = small(true);
         weft_error error = {0};
-        spoil(p, &d);
+        mutate_number(p, &d);
         bool wrong = weft_program_verify(p, &error) != WEFT_OK;
         if (wrong) assert_true(error.text[0]);
         refusals += wrong;

@@ -279,7 +279,6 @@ void test_suite_compare(test_suite *suite, const test_layout *l, const char *con
     char name[256], why[512] = "";
     test_run run = {.model = model, .poisons = true, .device = suite->device};
     weft_error error;
-    if (!test_suite_takes(suite, l)) return;
     test_layout_name(l, name, sizeof name);
     snprintf(run.folder, sizeof run.folder, "%s/%s-%s%s-%d", suite->folder, suite->transport, name,
              model ? model[0] : "", suite->turn);
@@ -297,7 +296,7 @@ void test_suite_compare(test_suite *suite, const test_layout *l, const char *con
 
 void test_suite_compare_model(test_suite *suite, const test_layout *layout, const test_run *base)
 {
-    test_suite_compare(suite, layout, base->model, base);
+    if (test_suite_takes(suite, layout)) test_suite_compare(suite, layout, base->model, base);
 }
 
 void test_suite_shards(test_suite *suite, const test_run *base, test_layout l, test_suite_function *run)

@@ -92,8 +92,9 @@ bool test_suite_takes(test_suite *suite, const test_layout *layout);
  * process makes its own. */
 test_run test_suite_baseline(test_suite *suite, int data, int tensor, const char *element, const char *const *model);
 
-/* Checks a layout against the baseline of its widths: the same bits, or, where an early reduction groups micro-batches
- * otherwise, the same losses within rounding. model: overrides of this run. Free pages hold no numbers. */
+/* Checks a layout, whatever its turn, against the baseline of its widths: the same bits, or, where an early reduction
+ * groups micro-batches otherwise, the same losses within rounding. model: overrides of this run. Free pages hold no
+ * numbers. */
 void test_suite_compare(test_suite *suite, const test_layout *layout, const char *const *model, const test_run *base);
 
 /* Schedules of every kind that divides its work otherwise, at lengths and loops that go with two workers a pipeline. */
@@ -106,6 +107,7 @@ extern const test_pipeline test_pipelines[TEST_PIPELINES];
 
 /* What is done with a layout, with the baseline's model. */
 typedef void test_suite_function(test_suite *suite, const test_layout *layout, const test_run *base);
+/* Compares it if its turn has come. */
 void test_suite_compare_model(test_suite *suite, const test_layout *layout, const test_run *base);
 
 /* Calls the function for these pipelines at these widths, with every kind of sharding where there are several

@@ -17,7 +17,7 @@ static const char *const small[] = {"model.layers=4",        "model.width=16",  
 static const char *const calibrated[] = {"batch.tokens=8",        "model.layers=4", "model.width=16",  "model.heads=2",
                                          "model.feed_forward=32", "run.steps=2",    "model.tied=true", NULL};
 
-static int stride, seeds, seen;
+static int seeds;
 
 static void take_turns(const char *name, int value)
 {
@@ -28,9 +28,9 @@ static void take_turns(const char *name, int value)
 
 static void run_orders(test_suite *suite, const test_layout *layout, const test_run *base)
 {
-    if (seen++ % stride != 0) return;
+    if (!test_suite_takes(suite, layout)) return;
     for (suite->turn = 0; suite->turn < seeds; suite->turn++) {
-        take_turns("WEFT_DEFERRED_SEED", seen + suite->turn);
+        take_turns("WEFT_DEFERRED_SEED", suite->seen + suite->turn);
         test_suite_compare(suite, layout, base->model, base);
     }
 }
@@ -75,12 +75,12 @@ int main(int argc, char **argv)
     if (argc != 5 || !test_suite_begin(&suite, argv[1], argv[2])) return 2;
     suite.device = "deferred";
     seeds = atoi(argv[3]);
-    stride = atoi(argv[4]);
+    suite.stride = atoi(argv[4]);
     run_widths(&suite, 1, 1, "fp32");
     run_widths(&suite, 2, 1, "bf16");
     run_widths(&suite, 1, 2, "fp32");
     run_widths(&suite, 2, 2, "bf16");
-    seen = 0;
+    suite.stride = 1;
     run_pieces(&suite);
     run_calibration(&suite, &(test_layout){"breadth-first", 2, 2, 2, "weights", "early", 1, "fp32", "none", 1});
     run_calibration(&suite, &(test_layout){"breadth-first", 1, 2, 2, "none", "once", 1, "fp32", "none", 2});

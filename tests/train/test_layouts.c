@@ -46,7 +46,7 @@ static void run_ranks(test_suite *self, const test_run *base, const char *elemen
         for (int loops = 1; loops <= 2; loops++)
             for (size_t r = 0; r < 2 && fits(schedules[s], ranks, loops); r++) {
                 test_layout l = {schedules[s], 1, ranks, loops, "none", "once", 2, element, recomputes[r], 1};
-                test_suite_compare(self, &l, NULL, base);
+                test_suite_compare_model(self, &l, base);
             }
 }
 

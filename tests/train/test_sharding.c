@@ -58,12 +58,7 @@ static void run_widths(test_suite *self, const char *element, int most)
 {
     for (int data = 2; data <= most; data++) {
         test_run base = test_suite_baseline(self, data, 1, element, NULL);
-        for (int i = 0; i < TEST_PIPELINES; i++) {
-            const test_pipeline *way = &test_pipelines[i];
-            test_layout l = {way->schedule,           data, way->pipeline, way->loops, "none", "once", 2, element,
-                             i % 2 ? "full" : "none", 1};
-            test_suite_shards(self, &base, l, test_suite_compare_model);
-        }
+        test_suite_pipelines(self, &base, data, 1, element, test_suite_compare_model);
     }
 }
 

@@ -233,22 +233,7 @@ static void run_widths(test_suite *self, int data, int tensor, const char *eleme
     if (self->workers && self->workers % (data * tensor)) return;
     test_run base = test_suite_baseline(self, data, tensor, element, own);
     if (self->process == 0) check_judged(self, &base);
-    for (int i = 0; i < TEST_PIPELINES; i++) {
-        test_layout layout = {.schedule = test_pipelines[i].schedule,
-                              .data = data,
-                              .pipeline = test_pipelines[i].pipeline,
-                              .loops = test_pipelines[i].loops,
-                              .shard = "none",
-                              .reduce = "once",
-                              .buffers = 1,
-                              .element = element,
-                              .recompute = i % 2 ? "full" : "none",
-                              .tensor = tensor};
-        if (data > 1)
-            test_suite_shards(self, &base, layout, test_suite_compare_model);
-        else
-            test_suite_compare_model(self, &layout, &base);
-    }
+    test_suite_pipelines(self, &base, data, tensor, element, test_suite_compare_model);
 }
 
 /* Cut behind each step that is skipped and before it, and gone on with elsewhere. */
@@ -293,12 +278,46 @@ static void check_failure(test_suite *self, const char *name, const char *const 
                      status == WEFT_OK ? "it does not fail" : error.text);
 }
 
+#define SPOILS                                                                                                         \
+    MODEL, "optimizer.learning_rate=1e30", "optimizer.warmup=0", "optimizer.weight_decay=0", "optimizer.clip=0"
+
+/* Checkpoints of steps skipped since are no way back from weights that give no held-out loss: nor are they, later,
+ * where no step is skipped any more. */
+static void check_way_back(test_suite *self)
+{
+    static const char *const good[] = {MODEL, "checkpoint.every=1", "optimizer.skip=0", NULL};
+    static const char *const spoilt[] = {SPOILS, "checkpoint.every=1", "checkpoint.keep=0", "run.evaluate_every=4",
+                                         NULL};
+    static const char *const after[] = {SPOILS, "optimizer.skip=0", NULL};
+    static const char words[] = "loss is not finite; the checkpoint of step 4 holds the weights that give it, that of "
+                                "step 1 is from before: remove those after it and resume";
+    static const test_layout layout = {"gpipe", 1, 1, 1, "none", "once", 1, "fp32", "none", 1};
+    test_run run = {.model = good, .device = self->device};
+    weft_error error;
+    snprintf(run.folder, sizeof run.folder, "%s/way-back", self->folder);
+    weft_status status = test_layout_train(&run, self->corpus, &layout, "local", 1, &error);
+    test_suite_check(self, status == WEFT_OK, "a step that is not skipped", error.text);
+    check_failure(self, "way-back", spoilt, true, words);
+    check_failure(self, "way-back", after, true, words);
+}
+
+/* Initial weights that all steps so far have left as they are. */
+static void check_no_way_back(test_suite *self)
+{
+    char text[CORPUS], path[600], data[640];
+    const char *const keys[] = {MODEL, data, "data.format=text", "run.evaluate_every=2", "checkpoint.every=1", NULL};
+    weft_error error;
+    snprintf(path, sizeof path, "%s/no-loss", self->folder);
+    snprintf(data, sizeof data, "data.path=%s", path);
+    memset(text, NO_LOSS, sizeof text);
+    if (weft_file_write(path, text, sizeof text, &error) != WEFT_OK) abort();
+    check_failure(self, "no-way-back", keys, false, "the held-out loss is not finite; the initial weights give it");
+}
+
 /* Weights that give no loss after the first step: the run ends with the third step that is skipped, also where that is
  * the first of one that was resumed, and leaves the checkpoints. Without the key it is the first that ends it. */
 static void run_ends(test_suite *self)
 {
-#define SPOILS                                                                                                         \
-    MODEL, "optimizer.learning_rate=1e30", "optimizer.warmup=0", "optimizer.weight_decay=0", "optimizer.clip=0"
     static const char *const off[] = {MODEL, "optimizer.skip=0", NULL};
     static const char *const row[] = {SPOILS, "optimizer.skip_in_a_row=3", "checkpoint.every=1", NULL};
     static const char *const first[] = {SPOILS, "optimizer.skip_in_a_row=2", NULL};
@@ -332,6 +351,8 @@ int main(int argc, char **argv)
         check_steps(&suite);
         run_cuts(&suite);
         run_ends(&suite);
+        check_way_back(&suite);
+        check_no_way_back(&suite);
     }
     return test_suite_end(&suite);
 }
