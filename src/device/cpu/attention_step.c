@@ -64,7 +64,7 @@ void weft_cpu_attention_step(weft_device *device, weft_stream *stream, const wef
                             .qkv = qkv,
                             .cache = cache,
                             .out = out};
-    const int64_t H = attention->H, scratch = (attention->T + attention->D + ALIGNED - 1) / ALIGNED * ALIGNED;
+    const int64_t H = attention->H, scratch = weft_cpu_whole(attention->T + attention->D, ALIGNED);
     keep_keys(&call);
     const int64_t heads = attention->B * rows * H;
     const int team = weft_cpu_team(device, heads * (past + rows) * attention->D / SHARED);
