@@ -14,7 +14,7 @@
 #include <math.h>
 #include <omp.h>
 
-enum { BLOCK_ROWS = 128, ALIGNMENT = 64 };
+enum { BLOCK_ROWS = 128 };
 
 /* The products of one block of query rows. */
 typedef enum product_kind { SCORES, OUTPUT, TURNED_SCORES, DQUERY, DKEY, PRODUCTS } product_kind;
@@ -119,7 +119,7 @@ static weft_product_shape product_shape(const weft_attention *attention, const b
 static char *take(char **at, int64_t bytes)
 {
     char *taken = *at;
-    *at += weft_cpu_whole(bytes, ALIGNMENT);
+    *at += weft_cpu_aligned(bytes);
     return taken;
 }
 
