@@ -57,8 +57,8 @@ void reference_cross_entropy(weft_device *device, weft_stream *stream, const wef
         bool counts = targets[row] >= 0;
         if (counts) {
             double total = row_logsumexp(element, logits, row * V, V);
-            of = weft_row_loss_make(loss, total, reference_get(element, logits, row * V + targets[row]),
-                                    row_sum(element, logits, row * V, V));
+            double all = loss->smoothing > 0 ? row_sum(element, logits, row * V, V) : 0.0;
+            of = weft_row_loss_make(loss, total, reference_get(element, logits, row * V + targets[row]), all);
             if (gradient) row_gradient(element, loss, logits, row * V, targets[row], total, scale);
         } else if (gradient) {
             zero_row(element, logits, row * V, V);
