@@ -1,5 +1,6 @@
 /*
- * Times every operation of the cpu device at the shapes of GPT-2 124M: 1024 rows, 2 sequences of 512 tokens.
+ * Times what training does on the cpu device, operation by operation, at the shapes of GPT-2 124M: 1024 rows, 2
+ * sequences of 512 tokens.
  *
  *     bench_operations [fp32|bf16] [threads] [word]
  *

@@ -232,9 +232,9 @@ typedef struct weft_device_operations {
                   void *to); /* to storage */
 
     /* out (weft_loss_numbers): sums over rows with target >= 0, of the cross entropy -log softmax(logits)[target] or
-     * of what is trained, added in row order in double, stored as fp32 (nats). When gradient: logits are replaced by
-     * scalars->loss_gradient_scale times the gradient of what is trained (softmax - onehot of the cross entropy), zero
-     * for rows with target < 0; else scalars may be NULL. */
+     * of what is trained, added in double in an order that the shape gives, stored as fp32 (nats). When gradient:
+     * logits are replaced by scalars->loss_gradient_scale times the gradient of what is trained (softmax - onehot of
+     * the cross entropy), zero for rows with target < 0; else scalars may be NULL. */
     void (*cross_entropy)(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
                           const int32_t *targets, const weft_step_scalars *scalars, bool gradient, float *out);
     /* The same where each device has the logits (N, V) of a slice of the vocabulary, the tokens first .. first + V - 1,

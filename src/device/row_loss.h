@@ -9,6 +9,8 @@
 
 #include "device/device.h"
 
+#include <math.h>
+
 /* Nats: what is trained, and the cross entropy. */
 typedef struct weft_row_loss {
     double trained, plain;
@@ -21,6 +23,31 @@ static inline weft_row_loss weft_row_loss_make(const weft_loss *loss, double log
     if (loss->smoothing > 0) trained += loss->smoothing * (target - logits / (double)loss->vocabulary);
     if (loss->z > 0) trained += loss->z * logsumexp * logsumexp;
     return (weft_row_loss){trained, plain};
+}
+
+/* A row of the whole vocabulary: its largest logit, the sum of e^(logit - largest), the target's logit, all of them
+ * added where smoothing needs that. */
+typedef struct weft_row_total {
+    double largest, sum, target, logits;
+} weft_row_total;
+
+/* Of the statistics of all slices (loss_finish). A part that is not finite makes the sum so: its largest then counts
+ * for nothing or is infinite itself. */
+static inline weft_row_total weft_row_total_make(const weft_loss *loss, int64_t row, const float *stats)
+{
+    const int64_t K = weft_loss_statistics(loss);
+    weft_row_total total = {-INFINITY, 0.0, -INFINITY, 0.0};
+    for (int32_t part = 0; part < loss->parts; part++) {
+        const float *of = stats + K * (part * loss->rows + row);
+        total.largest = fmax(total.largest, (double)of[0]);
+        total.target = fmax(total.target, (double)of[2]);
+    }
+    for (int32_t part = 0; part < loss->parts; part++) {
+        const float *of = stats + K * (part * loss->rows + row);
+        total.sum += (double)of[1] * exp((double)of[0] - total.largest);
+        if (loss->smoothing > 0) total.logits += (double)of[3];
+    }
+    return total;
 }
 
 /* Of a row's gradient in fp32: e^(logit - largest) times factor, less even, and less hit at the target. */

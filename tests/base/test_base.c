@@ -330,6 +330,9 @@ static void test_links(void **state)
     assert_int_equal(weft_folder_create(real, &error), WEFT_OK);
     assert_int_equal(weft_file_write(kept, "x", 1, &error), WEFT_OK);
     assert_int_equal(symlink(real, link), 0);
+    assert_true(weft_path_is_same(real, link));
+    assert_false(weft_path_is_same(real, kept));
+    assert_false(weft_path_is_same(inside, inside)); /* there is none */
     assert_int_equal(weft_folder_create(link, &error), WEFT_OK);
     assert_int_equal(weft_folder_create(kept, &error), WEFT_FAILED);
     assert_non_null(strstr(error.text, "exists and is not a folder"));

@@ -111,15 +111,7 @@ void trial_put(const test_trial *trial, int index, void *bytes, int64_t at, doub
 double trial_error(const test_trial *a, const test_trial *b, int index);
 bool trial_same_bits(const test_trial *a, const test_trial *b, int index);
 
-/* A kind of device, by name, with an element type: what the tests are run for. The kind may not be in this build. */
-typedef struct test_subject {
-    const char *name;
-    weft_element element;
-} test_subject;
-
 /* Whether this machine has one. */
 bool kind_is_here(const weft_device_kind *kind);
-/* NULL: not in this build, or not on this machine. */
-const weft_device_kind *kind_here(const char *name);
 
 #endif

@@ -93,6 +93,13 @@ static void call_softmax_low(const weft_cpu_loops *loops, scene *s)
     memset(s->storage[0], 0, sizeof s->storage[0]);
 }
 
+static void call_attend(const weft_cpu_loops *loops, scene *s)
+{
+    enum { D = 35, KEYS = COUNT / WIDTH };
+    float scores[KEYS + D];
+    loops->attend(KEYS, D, WIDTH, 0.02f, s->input[0], s->input[1], s->input[2], scores, s->storage[0]);
+}
+
 static const weft_loss loss = {.rows = 1, .width = COUNT, .vocabulary = COUNT, .parts = 1, .z = 0.01, .smoothing = 0.1};
 
 static void call_loss(const weft_cpu_loops *loops, scene *s)
@@ -171,8 +178,8 @@ static void compare(const weft_cpu_loops *loops, const scene *a, const scene *b,
 }
 
 static void (*const calls[])(const weft_cpu_loops *, scene *) = {
-    call_simple,  call_sum,         call_columns, call_norm,  call_activation, call_rotary,
-    call_softmax, call_softmax_low, call_loss,    call_slice, call_adamw,
+    call_simple,  call_sum,         call_columns, call_norm, call_activation, call_rotary,
+    call_softmax, call_softmax_low, call_attend,  call_loss, call_slice,      call_adamw,
 };
 
 static void test_sets(void **state)

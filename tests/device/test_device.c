@@ -1,28 +1,12 @@
 /* What holds for a device besides the values of its operations: extremes, instances, memory, events, hooks, threads. */
-#include "operations.h"
+#include "subjects.h"
 
 #include "base/clock.h"
 
 #include <float.h>
 #include <math.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
-
-#include <cmocka.h>
-
-static test_subject subjects[] = {{"reference", WEFT_FP32}, {"reference", WEFT_BF16}, {"cpu", WEFT_FP32},
-                                  {"cpu", WEFT_BF16},       {"deferred", WEFT_FP32},  {"deferred", WEFT_BF16},
-                                  {"cuda", WEFT_FP32},      {"cuda", WEFT_BF16}};
-
-static const weft_device_kind *kind_or_skip(const test_subject *subject)
-{
-    const weft_device_kind *kind = kind_here(subject->name);
-    if (kind == NULL) skip();
-    return kind;
-}
 
 static void put_all(test_trial *trial, const char *name, double value)
 {
@@ -552,17 +536,6 @@ static void test_names(void **state)
         assert_int_equal(weft_device_index(weft_device_kind_find("reference"), -1, worker), 0);
     }
 }
-
-#define CASE(test, label, index)                                                                                       \
-    {                                                                                                                  \
-        .name = #test " " label, .test_func = test, .initial_state = &subjects[index]                                  \
-    }
-#define ALL_KINDS(test)                                                                                                \
-    CASE(test, "reference fp32", 0), CASE(test, "cpu fp32", 2), CASE(test, "deferred fp32", 4),                        \
-        CASE(test, "cuda fp32", 6)
-#define ALL_SUBJECTS(test)                                                                                             \
-    ALL_KINDS(test), CASE(test, "reference bf16", 1), CASE(test, "cpu bf16", 3), CASE(test, "deferred bf16", 5),       \
-        CASE(test, "cuda bf16", 7)
 
 int main(int argc, char **argv)
 {

@@ -1,23 +1,14 @@
 /* The loss over slices of the vocabulary against that of the whole, on every kind of device in this build. */
-#include "operations.h"
+#include "subjects.h"
 
 #include "base/random.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 
 enum { ROWS = 17, WIDTH = 1003, MOST_SLICES = 3, CUTS = 4 };
 
 /* How the vocabulary is divided; 0: there are no more slices. */
 static const int64_t cuts[CUTS][MOST_SLICES] = {{WIDTH}, {600, WIDTH - 600}, {WIDTH - 1, 1}, {130, 700, 173}};
-
-static test_subject subjects[] = {{"reference", WEFT_FP32}, {"reference", WEFT_BF16}, {"cpu", WEFT_FP32},
-                                  {"cpu", WEFT_BF16},       {"deferred", WEFT_FP32},  {"deferred", WEFT_BF16},
-                                  {"cuda", WEFT_FP32},      {"cuda", WEFT_BF16}};
 
 /* The loss of a slice of the vocabulary; a sequence is one row. added: whether more than the cross entropy is trained.
  */
@@ -47,8 +38,7 @@ typedef struct scene {
 
 static weft_device *create_or_skip(const test_subject *subject)
 {
-    const weft_device_kind *kind = kind_here(subject->name);
-    if (kind == NULL) skip();
+    const weft_device_kind *kind = kind_or_skip(subject);
     const weft_device_options options = {.element = subject->element, .threads = 2};
     weft_device *device = NULL;
     assert_int_equal(kind->create(&options, &device, NULL), WEFT_OK);
@@ -290,15 +280,6 @@ static void test_large(void **state)
     }
     device->operations->destroy(device);
 }
-
-#define CASE(test, label, index)                                                                                       \
-    {                                                                                                                  \
-        .name = #test " " label, .test_func = test, .initial_state = &subjects[index]                                  \
-    }
-#define ALL_SUBJECTS(test)                                                                                             \
-    CASE(test, "reference fp32", 0), CASE(test, "cpu fp32", 2), CASE(test, "reference bf16", 1),                       \
-        CASE(test, "cpu bf16", 3), CASE(test, "deferred fp32", 4), CASE(test, "deferred bf16", 5),                     \
-        CASE(test, "cuda fp32", 6), CASE(test, "cuda bf16", 7)
 
 int main(int argc, char **argv)
 {

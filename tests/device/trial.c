@@ -353,9 +353,3 @@ bool kind_is_here(const weft_device_kind *kind)
 {
     return kind->count == NULL || kind->count() > 0;
 }
-
-const weft_device_kind *kind_here(const char *name)
-{
-    const weft_device_kind *kind = weft_device_kind_find(name);
-    return kind != NULL && kind_is_here(kind) ? kind : NULL;
-}

@@ -14,7 +14,7 @@
 #include <math.h>
 #include <omp.h>
 
-enum { BLOCK_ROWS = 128, ALIGNMENT = 64 };
+enum { BLOCK_ROWS = 128 };
 
 /* The products of one block of query rows. */
 typedef enum product_kind { SCORES, OUTPUT, TURNED_SCORES, DQUERY, DKEY, PRODUCTS } product_kind;
@@ -47,7 +47,7 @@ typedef struct attention_call {
 
 static int64_t block_count(const weft_attention *attention)
 {
-    return (attention->T + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    return weft_cpu_divide_up(attention->T, BLOCK_ROWS);
 }
 
 static block block_get(const weft_attention *attention, int64_t index)
@@ -119,7 +119,7 @@ static weft_product_shape product_shape(const weft_attention *attention, const b
 static char *take(char **at, int64_t bytes)
 {
     char *taken = *at;
-    *at += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    *at += weft_cpu_aligned(bytes);
     return taken;
 }
 

@@ -7,10 +7,7 @@
 #include <math.h>
 #include <omp.h>
 
-enum {
-    ALIGNED = 16,     /* floats of 64 bytes */
-    SHARED = 1 << 14, /* elements of keys that are worth a thread */
-};
+enum { SHARED = 1 << 14 }; /* elements of keys that are worth a thread */
 
 typedef struct step_call {
     const weft_cpu *cpu;
@@ -64,7 +61,7 @@ void weft_cpu_attention_step(weft_device *device, weft_stream *stream, const wef
                             .qkv = qkv,
                             .cache = cache,
                             .out = out};
-    const int64_t H = attention->H, scratch = (attention->T + attention->D + ALIGNED - 1) / ALIGNED * ALIGNED;
+    const int64_t H = attention->H, scratch = weft_cpu_whole(attention->T + attention->D, WEFT_ALIGNMENT / 4);
     keep_keys(&call);
     const int64_t heads = attention->B * rows * H;
     const int team = weft_cpu_team(device, heads * (past + rows) * attention->D / SHARED);

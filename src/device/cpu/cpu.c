@@ -31,7 +31,7 @@ void weft_cpu_between(weft_device *device)
 weft_cpu_span weft_cpu_part(int64_t total, int64_t grain)
 {
     int64_t place = omp_get_thread_num(), team = omp_get_num_threads();
-    int64_t grains = (total + grain - 1) / grain;
+    int64_t grains = weft_cpu_divide_up(total, grain);
     int64_t begin = grains * place / team * grain, end = grains * (place + 1) / team * grain;
     return (weft_cpu_span){begin < total ? begin : total, end < total ? end : total};
 }

@@ -67,6 +67,12 @@ static inline int64_t weft_cpu_whole(int64_t value, int64_t grain)
     return weft_cpu_divide_up(value, grain) * grain;
 }
 
+/* Bytes of a piece of workspace, so that the next one begins at a line of the cache. */
+static inline size_t weft_cpu_aligned(int64_t bytes)
+{
+    return weft_align((size_t)bytes, WEFT_ALIGNMENT);
+}
+
 /* Where element index of a storage array lies. */
 static inline const void *weft_cpu_at(const weft_cpu *cpu, const void *memory, int64_t index)
 {

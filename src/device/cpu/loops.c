@@ -7,40 +7,6 @@
 
 #include <math.h>
 
-#if WEFT_LOOPS_BF16
-typedef uint16_t storage;
-static inline float load(storage value)
-{
-    return float_of((uint32_t)value << 16);
-}
-/* Rounds what arithmetic made: its NaNs are quiet and their low bits cannot carry into the exponent. */
-static inline storage store(float value)
-{
-    uint32_t bits = bits_of(value);
-    return (storage)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-}
-/* Rounds anything: weft_bf16_from_float without a branch, so that loops vectorise. */
-static inline storage store_any(float value)
-{
-    uint32_t bits = bits_of(value);
-    return (bits & 0x7fffffffu) > 0x7f800000u ? (storage)(bits >> 16 | 0x40u) : store(value);
-}
-#else
-typedef float storage;
-static inline float load(storage value)
-{
-    return value;
-}
-static inline storage store(float value)
-{
-    return value;
-}
-static inline storage store_any(float value)
-{
-    return value;
-}
-#endif
-
 static const float LEAST_SCORE = -3e38f; /* its exponential is 0 */
 
 enum { COLUMNS = 1024, ROWS_AHEAD = 4, SUM_BLOCK = 2048, LANES = 16, MAXIMUM_LANES = 64 };

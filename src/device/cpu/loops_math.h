@@ -1,5 +1,6 @@
 /*
- * Scalar functions that a compiler can turn into vector code: included by loops.c only.
+ * Scalar functions that a compiler can turn into vector code, and the elements of storage that they read and write:
+ * included by loops.c only, which says by WEFT_LOOPS_BF16 what storage is.
  *
  * Threads: any; there is no state.
  */
@@ -30,6 +31,40 @@ static inline float float_of(uint32_t bits)
     memcpy(&value, &bits, sizeof value);
     return value;
 }
+
+#if WEFT_LOOPS_BF16
+typedef uint16_t storage;
+static inline float load(storage value)
+{
+    return float_of((uint32_t)value << 16);
+}
+/* Rounds what arithmetic made: its NaNs are quiet and their low bits cannot carry into the exponent. */
+static inline storage store(float value)
+{
+    uint32_t bits = bits_of(value);
+    return (storage)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+/* Rounds anything: weft_bf16_from_float without a branch, so that loops vectorise. */
+static inline storage store_any(float value)
+{
+    uint32_t bits = bits_of(value);
+    return (bits & 0x7fffffffu) > 0x7f800000u ? (storage)(bits >> 16 | 0x40u) : store(value);
+}
+#else
+typedef float storage;
+static inline float load(storage value)
+{
+    return value;
+}
+static inline storage store(float value)
+{
+    return value;
+}
+static inline storage store_any(float value)
+{
+    return value;
+}
+#endif
 
 /*
  * e^x within 2 units in the last place for -80 <= x <= 80; 0 below, so that no product of it is a slow subnormal

@@ -66,30 +66,6 @@ void weft_cpu_loss_part(weft_device *device, weft_stream *stream, const weft_los
     weft_cpu_between(device);
 }
 
-/* A row of the whole vocabulary: its largest logit, the sum of e^(logit - largest), the target's logit, all of them
- * added where smoothing needs that. */
-typedef struct row_total {
-    double largest, sum, target, logits;
-} row_total;
-
-/* A part that is not finite makes the sum so: its largest then counts for nothing or is infinite itself. */
-static row_total combine(const weft_loss *loss, int64_t row, const float *stats)
-{
-    const int64_t K = weft_loss_statistics(loss);
-    row_total total = {-INFINITY, 0.0, -INFINITY, 0.0};
-    for (int32_t part = 0; part < loss->parts; part++) {
-        const float *of = stats + K * (part * loss->rows + row);
-        total.largest = fmax(total.largest, (double)of[0]);
-        total.target = fmax(total.target, (double)of[2]);
-    }
-    for (int32_t part = 0; part < loss->parts; part++) {
-        const float *of = stats + K * (part * loss->rows + row);
-        total.sum += (double)of[1] * exp((double)of[0] - total.largest);
-        if (K > 3) total.logits += (double)of[3];
-    }
-    return total;
-}
-
 void weft_cpu_loss_finish(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
                           const int32_t *targets, const float *stats, const weft_step_scalars *scalars, bool gradient,
                           float *out)
@@ -106,7 +82,7 @@ void weft_cpu_loss_finish(weft_device *device, weft_stream *stream, const weft_l
             if (gradient) memset(line, 0, (size_t)loss->width * cpu->element_bytes);
             continue;
         }
-        row_total total = combine(loss, row, stats);
+        weft_row_total total = weft_row_total_make(loss, row, stats);
         cpu->losses[row] = weft_row_loss_make(loss, log(total.sum) + total.largest, total.target, total.logits);
         if (gradient)
             cpu->loops->loss_gradient(loss, line, (int64_t)targets[row] - loss->first, (float)total.largest, total.sum,

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <omp.h>
 
-enum { ARGUMENTS = 5, ALIGNMENT = 64 };
+enum { ARGUMENTS = 5 };
 
 /* The order of a run's arguments; scratch and bias last, since not every product has one. */
 enum { A, B, C, SCRATCH, BIAS };
@@ -43,7 +43,7 @@ struct weft_onednn {
 
 static size_t aligned(int64_t bytes)
 {
-    return ((size_t)bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return weft_align((size_t)bytes, WEFT_ALIGNMENT);
 }
 
 static void describe_matrix(dnnl_memory_desc_t *out, int64_t rows, int64_t columns, bool transposed, int64_t stride,

@@ -9,7 +9,7 @@ void weft_cpu_square_sums(weft_device *device, weft_stream *stream, int64_t coun
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
-    int64_t blocks = (count + WEFT_NORM_BLOCK - 1) / WEFT_NORM_BLOCK;
+    int64_t blocks = weft_cpu_divide_up(count, WEFT_NORM_BLOCK);
 #pragma omp parallel for num_threads(device->threads) schedule(static)
     for (int64_t block = 0; block < blocks; block++) {
         int64_t begin = block * WEFT_NORM_BLOCK, left = count - begin;
@@ -62,7 +62,7 @@ void weft_cpu_adamw(weft_device *device, weft_stream *stream, int64_t count, con
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
-    int64_t pieces = scalars->nonfinite || scalars->skipped ? 0 : (count + PIECE - 1) / PIECE;
+    int64_t pieces = scalars->nonfinite || scalars->skipped ? 0 : weft_cpu_divide_up(count, PIECE);
 #pragma omp parallel for num_threads(device->threads) schedule(static)
     for (int64_t piece = 0; piece < pieces; piece++) {
         int64_t at = piece * PIECE, left = count - at;

@@ -12,8 +12,7 @@ enum {
     MOST_GRADIENTS = 8192, /* rows of a weight gradient: memory bounds more, and the copies are in the way */
     WHOLE_WIDTH = 4096,    /* columns of c up to this many are made together */
     GROUP_WIDTH = 1024,    /* columns of c, else */
-    ALIGNMENT = 64,
-    BUFFERS = 2, /* of packed b: one is filled while slower members still read the other */
+    BUFFERS = 2,           /* of packed b: one is filled while slower members still read the other */
 };
 
 /* How a product is cut. c's columns are made in groups, each group over chunks of k, each chunk over pieces of rows. A
@@ -34,11 +33,6 @@ typedef struct places {
 typedef struct step {
     int64_t chunk, group, depth, width;
 } step;
-
-static size_t aligned(int64_t bytes)
-{
-    return (size_t)weft_cpu_whole(bytes, ALIGNMENT);
-}
 
 bool weft_packed_fits(const weft_product_shape *shape, int32_t threads)
 {
@@ -61,9 +55,10 @@ static plan plan_make(const weft_product_shape *shape, int32_t threads)
     cut.chunks = weft_cpu_divide_up(shape->k, cut.depth);
     if (!shape->c_fp32 && shape->n > WHOLE_WIDTH) cut.width = GROUP_WIDTH;
     cut.groups = weft_cpu_divide_up(shape->n, cut.width);
-    cut.b_bytes = aligned(weft_cpu_whole(cut.depth, WEFT_PACK_ROWS) * weft_cpu_whole(cut.width, WEFT_PACK_COLUMNS) * 2);
-    cut.sum_bytes = shape->c_fp32 ? 0 : aligned(shape->m * cut.width * 4);
-    cut.a_bytes = aligned(cut.rows * cut.depth * 2);
+    cut.b_bytes =
+        weft_cpu_aligned(weft_cpu_whole(cut.depth, WEFT_PACK_ROWS) * weft_cpu_whole(cut.width, WEFT_PACK_COLUMNS) * 2);
+    cut.sum_bytes = shape->c_fp32 ? 0 : weft_cpu_aligned(shape->m * cut.width * 4);
+    cut.a_bytes = weft_cpu_aligned(cut.rows * cut.depth * 2);
     return cut;
 }
 

@@ -11,7 +11,6 @@ enum {
     HEAD_OUTPUTS = 4,  /* for each input: where forward products gain */
     SHARED = 1 << 15,  /* multiplications that are worth a thread */
     LINE = 64,
-    ALIGNMENT = 64,
     BUFFERS = 2, /* of packed b: one is filled while slower members still read the other */
 };
 
@@ -42,11 +41,6 @@ typedef struct fetch {
     int64_t stride, rows, lines, row, line, share;
 } fetch;
 
-static size_t aligned(int64_t bytes)
-{
-    return (size_t)weft_cpu_whole(bytes, ALIGNMENT);
-}
-
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -73,11 +67,12 @@ static pairs_plan plan_make(const weft_product_shape *shape, int32_t threads)
     cut.width = least(MOST_WIDTH, weft_cpu_whole(cut.n, WEFT_PAIRS_COLUMNS));
     cut.groups = weft_cpu_divide_up(cut.n, cut.width);
     const int64_t pairs = cut.depth / 2;
-    cut.b_bytes = aligned(cut.width / WEFT_PAIRS_COLUMNS * weft_pairs_words(pairs, WEFT_PAIRS_COLUMNS) * 4);
+    cut.b_bytes = weft_cpu_aligned(cut.width / WEFT_PAIRS_COLUMNS * weft_pairs_words(pairs, WEFT_PAIRS_COLUMNS) * 4);
     /* Room for a full block, so that fewer rows never need more than a workspace made for more. */
     const int64_t most_rows = least(BLOCK_ROWS, weft_cpu_whole(cut.m, WEFT_PAIRS_ROWS));
-    cut.a_bytes = aligned(most_rows / WEFT_PAIRS_ROWS * weft_pairs_words(pairs, WEFT_PAIRS_ROWS) * 4);
-    if (!cut.c_fp32 && cut.chunks > 1) cut.sum_bytes = aligned(weft_cpu_whole(cut.m, WEFT_PAIRS_ROWS) * cut.width * 4);
+    cut.a_bytes = weft_cpu_aligned(most_rows / WEFT_PAIRS_ROWS * weft_pairs_words(pairs, WEFT_PAIRS_ROWS) * 4);
+    if (!cut.c_fp32 && cut.chunks > 1)
+        cut.sum_bytes = weft_cpu_aligned(weft_cpu_whole(cut.m, WEFT_PAIRS_ROWS) * cut.width * 4);
     cut.a = (weft_pairs_operand){.stride = shape->a_stride, .down = shape->transpose_a};
     cut.b = (weft_pairs_operand){.stride = shape->b_stride, .down = !shape->transpose_b};
     return cut;

@@ -193,7 +193,7 @@ void weft_cpu_add(weft_device *device, weft_stream *stream, int64_t count, const
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
-#pragma omp parallel num_threads(weft_cpu_team(device, (count + GRAIN - 1) / GRAIN))
+#pragma omp parallel num_threads(weft_cpu_team(device, weft_cpu_divide_up(count, GRAIN)))
     {
         weft_cpu_span part = weft_cpu_part(count, GRAIN);
         cpu->loops->add(part.end - part.begin, weft_cpu_at(cpu, a, part.begin), weft_cpu_at(cpu, b, part.begin),
@@ -208,7 +208,7 @@ void weft_cpu_sum(weft_device *device, weft_stream *stream, weft_element element
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
-#pragma omp parallel num_threads(weft_cpu_team(device, (count + GRAIN - 1) / GRAIN))
+#pragma omp parallel num_threads(weft_cpu_team(device, weft_cpu_divide_up(count, GRAIN)))
     {
         weft_cpu_span part = weft_cpu_part(count, GRAIN);
         if (element == WEFT_FP32)
@@ -224,7 +224,7 @@ void weft_cpu_round(weft_device *device, weft_stream *stream, int64_t count, con
     (void)stream;
     if (!weft_cpu_begins(device)) return;
     const weft_cpu *cpu = weft_cpu_of(device);
-#pragma omp parallel num_threads(weft_cpu_team(device, (count + GRAIN - 1) / GRAIN))
+#pragma omp parallel num_threads(weft_cpu_team(device, weft_cpu_divide_up(count, GRAIN)))
     {
         weft_cpu_span part = weft_cpu_part(count, GRAIN);
         cpu->loops->round(part.end - part.begin, from + part.begin, weft_cpu_at_mutable(cpu, to, part.begin));

@@ -57,8 +57,8 @@ void reference_cross_entropy(weft_device *device, weft_stream *stream, const wef
         bool counts = targets[row] >= 0;
         if (counts) {
             double total = row_logsumexp(element, logits, row * V, V);
-            of = weft_row_loss_make(loss, total, reference_get(element, logits, row * V + targets[row]),
-                                    row_sum(element, logits, row * V, V));
+            double all = loss->smoothing > 0 ? row_sum(element, logits, row * V, V) : 0.0;
+            of = weft_row_loss_make(loss, total, reference_get(element, logits, row * V + targets[row]), all);
             if (gradient) row_gradient(element, loss, logits, row * V, targets[row], total, scale);
         } else if (gradient) {
             zero_row(element, logits, row * V, V);
@@ -99,25 +99,6 @@ void reference_loss_part(weft_device *device, weft_stream *stream, const weft_lo
     reference_end(device);
 }
 
-/* log(sum(exp(row))) of the whole vocabulary, and what the row comes to. */
-static double combine(const weft_loss *loss, int64_t row, const float *stats, weft_row_loss *out)
-{
-    const int64_t K = weft_loss_statistics(loss);
-    double largest = -INFINITY, target = -INFINITY, sum = 0.0, logits = 0.0;
-    for (int32_t part = 0; part < loss->parts; part++) {
-        const float *of = stats + K * (part * loss->rows + row);
-        largest = fmax(largest, (double)of[0]);
-        target = fmax(target, (double)of[2]);
-    }
-    for (int32_t part = 0; part < loss->parts; part++) {
-        const float *of = stats + K * (part * loss->rows + row);
-        sum += (double)of[1] * exp((double)of[0] - largest);
-        if (loss->smoothing > 0) logits += (double)of[3];
-    }
-    *out = weft_row_loss_make(loss, largest + log(sum), target, logits);
-    return largest + log(sum);
-}
-
 void reference_loss_finish(weft_device *device, weft_stream *stream, const weft_loss *loss, void *logits,
                            const int32_t *targets, const float *stats, const weft_step_scalars *scalars, bool gradient,
                            float *out)
@@ -132,7 +113,9 @@ void reference_loss_finish(weft_device *device, weft_stream *stream, const weft_
         weft_row_loss of = {0.0, 0.0};
         bool counts = targets[row] >= 0;
         if (counts) {
-            double total = combine(loss, row, stats, &of);
+            weft_row_total all = weft_row_total_make(loss, row, stats);
+            double total = all.largest + log(all.sum);
+            of = weft_row_loss_make(loss, total, all.target, all.logits);
             if (gradient)
                 row_gradient(element, loss, logits, row * V, (int64_t)targets[row] - loss->first, total, scale);
         } else if (gradient) {
