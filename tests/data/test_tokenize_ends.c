@@ -155,28 +155,6 @@ static void test_ended_between_names(void **state)
     for (int i = 0; i < 3; i++) tokenizing_expect_same("names-whole", "names", endings[i]);
 }
 
-/* Packed, too, whenever it is stopped. */
-static void test_packed_and_stopped(void **state)
-{
-    (void)state;
-    static const char *const endings[] = {".bin", ".mask", ".idx"};
-    const char *inputs[] = {put_chats("blocks.jsonl", 12000)};
-    stopping it = {0, 1};
-    weft_tokenize_options options = tokenizing_options(inputs, 1, "blocks-whole");
-    weft_error error;
-    assert_int_equal(weft_chat_template_find("chatml", tokenizing_tokenizer, &options.encode.chat, &error), WEFT_OK);
-    options.pack = 640;
-    tokenizing_run(options);
-    options.prefix = test_path("blocks");
-    options.stop = stops;
-    options.context = &it;
-    weft_tokenize_totals totals = tokenizing_run(options);
-    assert_true(totals.stopped && totals.documents == 0); /* no block is closed before its time */
-    options.stop = NULL;
-    tokenizing_run(options);
-    for (int i = 0; i < 3; i++) tokenizing_expect_same("blocks-whole", "blocks", endings[i]);
-}
-
 static bool is_there(const char *name)
 {
     return weft_path_exists(test_path(name));
@@ -209,22 +187,27 @@ static void test_anew(void **state)
 static void test_packed_resumed(void **state)
 {
     (void)state;
-    const char *inputs[] = {tokenizing_put_long_text("packed.txt", 6000000)};
-    stopping it = {0, 2};
-    weft_tokenize_options options = tokenizing_options(inputs, 1, "packed-whole");
-    options.pack = 1000;
-    tokenizing_run(options);
-    options.prefix = test_path("packed-parts");
-    options.stop = stops;
-    options.context = &it;
-    weft_tokenize_totals totals = tokenizing_run(options);
-    assert_true(totals.stopped);
-    assert_int_equal(totals.documents, 0);
-    options.stop = NULL;
-    tokenizing_run(options);
-    tokenizing_expect_same("packed-whole", "packed-parts", ".bin");
-    tokenizing_expect_same("packed-whole", "packed-parts", ".idx");
-    tokenizing_expect_same("packed-whole", "packed-parts", ".mask");
+    static const char *const endings[] = {".bin", ".mask", ".idx"}, *const whole[] = {"blocks-whole", "packed-whole"},
+                             *const parts[] = {"blocks-parts", "packed-parts"};
+    const char *inputs[] = {put_chats("packed.jsonl", 12000), tokenizing_put_long_text("packed.txt", 6000000)};
+    weft_error error;
+    for (int i = 0; i < 2; i++) {
+        stopping it = {0, 1};
+        weft_tokenize_options options = tokenizing_options(inputs + i, 1, whole[i]);
+        if (i == 0)
+            assert_int_equal(weft_chat_template_find("chatml", tokenizing_tokenizer, &options.encode.chat, &error),
+                             WEFT_OK);
+        options.pack = 640;
+        tokenizing_run(options);
+        options.prefix = test_path(parts[i]);
+        options.stop = stops;
+        options.context = &it;
+        weft_tokenize_totals totals = tokenizing_run(options);
+        assert_true(totals.stopped && totals.documents == 0);
+        options.stop = NULL;
+        tokenizing_run(options);
+        for (int k = 0; k < 3; k++) tokenizing_expect_same(whole[i], parts[i], endings[k]);
+    }
 }
 
 /* What has the names of the data set stays as it is, and is named before there was work for nothing. */
@@ -287,15 +270,10 @@ static void test_two_runs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resumed),
-        cmocka_unit_test(test_other_command),
-        cmocka_unit_test(test_anew_and_back),
-        cmocka_unit_test(test_ended_between_names),
-        cmocka_unit_test(test_packed_and_stopped),
-        cmocka_unit_test(test_anew),
-        cmocka_unit_test(test_packed_resumed),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_two_runs),
+        cmocka_unit_test(test_resumed),       cmocka_unit_test(test_other_command),
+        cmocka_unit_test(test_anew_and_back), cmocka_unit_test(test_ended_between_names),
+        cmocka_unit_test(test_anew),          cmocka_unit_test(test_packed_resumed),
+        cmocka_unit_test(test_names),         cmocka_unit_test(test_two_runs),
     };
     return cmocka_run_group_tests(tests, tokenizing_set_up, tokenizing_tear_down);
 }
