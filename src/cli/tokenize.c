@@ -205,10 +205,13 @@ static weft_status print(const weft_arguments *arguments, const weft_tokenize_to
 static weft_status tokenize(const weft_arguments *arguments, const weft_tokenizer *tokenizer, int *out_exit,
                             weft_error *error)
 {
+    static const char *const own[] = {"/dev/stdout", "/dev/stderr"}; /* no text, should they lie in a folder */
     show shown = {.begin = weft_clock_seconds(), .terminal = isatty(STDERR_FILENO)};
     weft_tokenize_options options = {.pieces = {.inputs = arguments->operands,
                                                 .input_count = (size_t)arguments->operand_count,
-                                                .tokenizer = tokenizer},
+                                                .tokenizer = tokenizer,
+                                                .own = own,
+                                                .own_count = sizeof own / sizeof *own},
                                      .encode = {.tokenizer = tokenizer},
                                      .prefix = weft_arguments_get(arguments, "out"),
                                      .stop = wants_stop,
