@@ -47,8 +47,7 @@ static void test_resumed(void **state)
     weft_text text, lines;
     weft_text_init(&text);
     weft_text_init(&lines);
-    tokenizing_make_text(&text, 9000000, 5);
-    const char *inputs[2] = {test_put("long.txt", weft_text_get(&text), text.length)};
+    const char *inputs[2] = {tokenizing_put_long_text("long.txt", 9000000, 5)};
     for (uint32_t i = 0; i < 30000; i++) {
         text.length = 0;
         tokenizing_make_text(&text, 1 + i * 7919 % 400, i);
@@ -67,11 +66,7 @@ static void test_resumed(void **state)
 static void test_other_command(void **state)
 {
     (void)state;
-    weft_text text;
-    weft_text_init(&text);
-    tokenizing_make_text(&text, 6000000, 6);
-    const char *inputs[] = {test_put("other.txt", weft_text_get(&text), text.length)};
-    weft_text_fini(&text);
+    const char *inputs[] = {tokenizing_put_long_text("other.txt", 6000000, 6)};
     stopping it = {0, 1};
     weft_tokenize_options options = tokenizing_options(inputs, 1, "other");
     options.stop = stops;
@@ -90,15 +85,9 @@ static void test_other_command(void **state)
 static void test_anew_and_back(void **state)
 {
     (void)state;
-    weft_text text;
-    weft_text_init(&text);
-    tokenizing_make_text(&text, 6000000, 7);
-    const char *inputs[] = {test_put("back.txt", weft_text_get(&text), text.length), NULL, NULL};
-    text.length = 0;
-    tokenizing_make_text(&text, 6000000, 8);
-    inputs[1] = test_put("else.txt", weft_text_get(&text), text.length);
-    inputs[2] = test_put_text("broken.jsonl", "{\"text\": 5}\n");
-    weft_text_fini(&text);
+    const char *inputs[] = {tokenizing_put_long_text("back.txt", 6000000, 7),
+                            tokenizing_put_long_text("else.txt", 6000000, 8),
+                            test_put_text("broken.jsonl", "{\"text\": 5}\n")};
     stopping it = {0, 1};
     weft_tokenize_options options = tokenizing_options(inputs, 1, "back-whole"),
                           other = tokenizing_options(inputs + 1, 2, "back");
@@ -164,7 +153,7 @@ static bool is_there(const char *name)
 static void test_anew(void **state)
 {
     (void)state;
-    const char *inputs[] = {tokenizing_put_long_text("anew.txt", 6000000)};
+    const char *inputs[] = {tokenizing_put_long_text("anew.txt", 6000000, 7)};
     stopping it = {0, 1};
     weft_tokenize_options first = tokenizing_options(inputs, 1, "anew"), other = first;
     tokenizing_run(tokenizing_options(inputs, 1, "anew-whole"));
@@ -189,7 +178,7 @@ static void test_packed_resumed(void **state)
     (void)state;
     static const char *const endings[] = {".bin", ".mask", ".idx"}, *const whole[] = {"blocks-whole", "packed-whole"},
                              *const parts[] = {"blocks-parts", "packed-parts"};
-    const char *inputs[] = {put_chats("packed.jsonl", 12000), tokenizing_put_long_text("packed.txt", 6000000)};
+    const char *inputs[] = {put_chats("packed.jsonl", 12000), tokenizing_put_long_text("packed.txt", 6000000, 7)};
     weft_error error;
     for (int i = 0; i < 2; i++) {
         stopping it = {0, 1};
