@@ -134,8 +134,9 @@ static weft_status report(const weft_arguments *arguments, const weft_corpus *co
 
 static weft_status run(const weft_arguments *arguments, int *out_exit, weft_error *error)
 {
+    static const char *const own[] = {"/dev/stdout", "/dev/stderr"}; /* as of weft train */
     weft_corpus corpus;
-    weft_corpus_options options = {.path = arguments->operands[0]};
+    weft_corpus_options options = {.path = arguments->operands[0], .own = own, .own_count = sizeof own / sizeof *own};
     (void)out_exit;
     TRY(read_format(arguments, &options.format, error));
     TRY(weft_corpus_init(&corpus, &options, error));

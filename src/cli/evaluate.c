@@ -159,8 +159,8 @@ static void details(weft_text *out)
         "The operand is a run folder (its latest checkpoint) or a checkpoint, whose own configuration counts but for\n"
         "transport (local), memory_limit and run.evaluate_batches (0), or a folder of Hugging Face or a GGUF file,\n"
         "for which data.path is to be given. key=value overrides all but model.*. What the run holds out is\n"
-        "evaluated, or all of data.path where that is given. parallel.* may be anything: the loss has the same bits.\n"
-        "Under mpirun or srun add transport=mpi.\n");
+        "evaluated, or all of data.path where that is given. parallel.* may be anything, and all but\n"
+        "parallel.tensor leave the loss its bits. Under mpirun or srun add transport=mpi.\n");
 }
 
 static const weft_option options[] = {

@@ -153,9 +153,10 @@ void weft_run_observer_tokenised(void *context, const weft_tokenize_totals *tota
     if (now - self->last_line < pause) return;
     self->last_line = now;
     self->line.length = 0;
-    weft_text_add(&self->line, "tokenising: %.0f %%, %lld documents, %.1f M tokens",
-                  totals->size > 0 ? 100 * (double)totals->consumed / (double)totals->size : 0,
-                  (long long)totals->documents, (double)totals->tokens * 1e-6);
+    weft_text_add(&self->line, "tokenising: %.0f %%, ",
+                  totals->size > 0 ? 100 * (double)totals->consumed / (double)totals->size : 0);
+    weft_text_add_count(&self->line, (int64_t)totals->documents, "document");
+    weft_text_add(&self->line, ", %.1f M tokens", (double)totals->tokens * 1e-6);
     show(self, false);
 }
 

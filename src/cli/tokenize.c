@@ -5,7 +5,6 @@
 #include "cli/verb.h"
 #include "data/tokenize.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,12 +29,13 @@ static void tell(void *context, const weft_tokenize_totals *totals)
     double now = weft_clock_seconds();
     if (!it->terminal || now - it->shown < 0.2) return;
     it->shown = now;
-    if (totals->size > 0)
-        fprintf(stderr, "\r%3.0f %%, ", 100 * (double)totals->consumed / (double)totals->size);
-    else
-        fprintf(stderr, "\r");
-    fprintf(stderr, "%" PRIu64 " documents, %.1f M tokens, %.1f MB/s ", totals->documents,
-            (double)totals->tokens * 1e-6, (double)totals->text * 1e-6 / (now - it->begin + 1e-9));
+    weft_text line;
+    weft_text_init(&line);
+    if (totals->size > 0) weft_text_add(&line, "%3.0f %%, ", 100 * (double)totals->consumed / (double)totals->size);
+    weft_text_add_count(&line, (int64_t)totals->documents, "document");
+    fprintf(stderr, "\r%s, %.1f M tokens, %.1f MB/s ", weft_text_get(&line), (double)totals->tokens * 1e-6,
+            (double)totals->text * 1e-6 / (now - it->begin + 1e-9));
+    weft_text_fini(&line);
 }
 
 static weft_status read_format(const weft_arguments *arguments, weft_passages_format *out, weft_error *error)
@@ -142,25 +142,33 @@ static weft_status read_options(const weft_arguments *arguments, weft_tokenize_o
     return WEFT_OK;
 }
 
+static void add_count(weft_text *out, const char *before, uint64_t count, const char *noun, const char *behind)
+{
+    weft_text_add(out, "%s", before);
+    weft_text_add_count(out, (int64_t)count, noun);
+    weft_text_add(out, "%s", behind);
+}
+
 static void add_text(const weft_tokenize_totals *totals, const char *prefix, double seconds, weft_text *out)
 {
-    if (totals->stopped)
-        weft_text_add(out, "stopped: the same command goes on behind %" PRIu64 " documents\n", totals->documents);
-    else
-        weft_text_add(out, "%s.bin, %s.idx: %" PRIu64 " documents, %" PRIu64 " tokens (%s)\n", prefix, prefix,
-                      totals->documents, totals->tokens, totals->numbers);
-    if (totals->resumed > 0)
-        weft_text_add(out, "went on behind %" PRIu64 " documents of an earlier run\n", totals->resumed);
+    if (totals->stopped) {
+        add_count(out, "stopped: the same command goes on behind ", totals->documents, "document", "\n");
+    } else {
+        weft_text_add(out, "%s.bin, %s.idx: ", prefix, prefix);
+        add_count(out, "", totals->documents, "document", ", ");
+        add_count(out, "", totals->tokens, "token", "");
+        weft_text_add(out, " (%s)\n", totals->numbers);
+    }
+    if (totals->resumed > 0) add_count(out, "went on behind ", totals->resumed, "document", " of an earlier run\n");
     if (totals->text > 0 && totals->tokens > 0)
         weft_text_add(out, "%.1f MB of text in %.1f s: %.1f MB/s\n", (double)totals->text * 1e-6, seconds,
                       (double)totals->text * 1e-6 / seconds);
-    if (totals->filled > 0) weft_text_add(out, "%" PRIu64 " fillers behind packed documents\n", totals->filled);
+    if (totals->filled > 0) add_count(out, "", totals->filled, "filler", " behind packed documents\n");
     if (totals->left_out > 0) {
-        weft_text_add_count(out, (int64_t)totals->left_out, "file");
-        weft_text_add(out, " in folders left out as no text, such as %s (%s)\n", totals->left_example,
-                      totals->left_what);
+        add_count(out, "", totals->left_out, "file", " in folders left out as no text, such as ");
+        weft_text_add(out, "%s (%s)\n", totals->left_example, totals->left_what);
     }
-    if (totals->cut > 0) weft_text_add(out, "%" PRIu64 " documents longer than a block were cut\n", totals->cut);
+    if (totals->cut > 0) add_count(out, "", totals->cut, "document", " cut, longer than a block\n");
 }
 
 static void add_json(const weft_tokenize_totals *totals, const char *prefix, double seconds, weft_text *out)
@@ -197,10 +205,13 @@ static weft_status print(const weft_arguments *arguments, const weft_tokenize_to
 static weft_status tokenize(const weft_arguments *arguments, const weft_tokenizer *tokenizer, int *out_exit,
                             weft_error *error)
 {
+    static const char *const own[] = {"/dev/stdout", "/dev/stderr"}; /* no text, should they lie in a folder */
     show shown = {.begin = weft_clock_seconds(), .terminal = isatty(STDERR_FILENO)};
     weft_tokenize_options options = {.pieces = {.inputs = arguments->operands,
                                                 .input_count = (size_t)arguments->operand_count,
-                                                .tokenizer = tokenizer},
+                                                .tokenizer = tokenizer,
+                                                .own = own,
+                                                .own_count = sizeof own / sizeof *own},
                                      .encode = {.tokenizer = tokenizer},
                                      .prefix = weft_arguments_get(arguments, "out"),
                                      .stop = wants_stop,

@@ -190,7 +190,7 @@ static void details(weft_text *out)
         "gets checkpoints, metrics.jsonl, timeline.svg and timeline.csv. SIGINT, SIGTERM, SIGHUP and SIGUSR1 finish\n"
         "the step, write a checkpoint and end with status 0; one that comes a second or more after the first ends at\n"
         "once. SIGINT and SIGHUP that were ignored at the start (nohup) stay so. Under mpirun or srun add\n"
-        "transport=mpi. Devices today are CPUs: cpu, or reference for comparison.\n");
+        "transport=mpi. Devices: cpu, cuda where it is built in (docs/gpu.md), or reference for comparison.\n");
 }
 
 static const weft_option options[] = {

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DEEPEST_FOLDER = 64, MOST_OWN = 8 };
+enum { DEEPEST_FOLDER = 64, MOST_OWN = 16 };
 
 static const char *const kind_words[WEFT_LEFT_KINDS] = {
     [WEFT_LEFT_SPARE] = "hidden, a backup or incomplete",

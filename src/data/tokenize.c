@@ -364,16 +364,20 @@ static weft_status open_inputs(course *self, weft_error *error)
     static const char *const endings[] = {".bin", ".idx", ".mask", ".progress"};
     enum { OWN = sizeof endings / sizeof *endings };
     char names[OWN][PATH + 16];
-    const char *own[OWN];
+    const char **own = NULL;
     weft_passages_options options = self->options->pieces;
+    TRY(weft_allocate(OWN + options.own_count, sizeof *own, &own, error));
     for (int i = 0; i < OWN; i++) {
         snprintf(names[i], sizeof names[i], "%s%s", self->options->prefix, endings[i]);
         own[i] = names[i];
     }
+    for (size_t i = 0; i < options.own_count; i++) own[OWN + i] = options.own[i];
     options.own = own;
+    options.own_count += OWN;
     options.patience = (weft_inflate_patience){self->options->stop, self->options->context};
-    options.own_count = OWN;
-    TRY(weft_passages_create(&options, &self->pieces, error));
+    weft_status status = weft_passages_create(&options, &self->pieces, error);
+    weft_free(own);
+    TRY(status);
     self->fingerprint = fingerprint(self->options, self->pieces);
     self->totals.size = weft_passages_size(self->pieces);
     return WEFT_OK;

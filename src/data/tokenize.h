@@ -23,7 +23,7 @@ typedef struct weft_tokenize_totals {
 } weft_tokenize_totals;
 
 typedef struct weft_tokenize_options {
-    weft_passages_options pieces; /* own is set here */
+    weft_passages_options pieces; /* own: besides what is written; patience is stop */
     weft_encode_options encode;
     const char *prefix;
     int64_t pack; /* tokens of a block into which documents are packed; 0: they follow each other */

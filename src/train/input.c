@@ -104,15 +104,23 @@ static void tell(void *context, const weft_tokenize_totals *totals)
 static void tell_made(const entry *self, const char *path, const char *prefix)
 {
     const weft_observer *observer = &self->options->observer;
-    char line[512];
+    weft_text line;
     if (!observer->note) return;
-    snprintf(line, sizeof line, "%.160s: %" PRIu64 " documents, %" PRIu64 " tokens, kept in %.240s", path,
-             self->made.documents, self->made.tokens, prefix);
-    observer->note(observer->context, line);
-    if (self->made.left_out == 0) return;
-    snprintf(line, sizeof line, "%.160s: %" PRIu64 " left out as no text, such as %s (%s)", path, self->made.left_out,
-             self->made.left_example, self->made.left_what);
-    observer->note(observer->context, line);
+    weft_text_init(&line);
+    weft_text_add(&line, "%s: ", path);
+    weft_text_add_count(&line, (int64_t)self->made.documents, "document");
+    weft_text_add(&line, ", ");
+    weft_text_add_count(&line, (int64_t)self->made.tokens, "token");
+    weft_text_add(&line, ", kept in %s", prefix);
+    observer->note(observer->context, weft_text_get(&line));
+    if (self->made.left_out > 0) {
+        line.length = 0;
+        weft_text_add(&line, "%s: ", path);
+        weft_text_add_count(&line, (int64_t)self->made.left_out, "file");
+        weft_text_add(&line, " left out as no text, such as %s (%s)", self->made.left_example, self->made.left_what);
+        observer->note(observer->context, weft_text_get(&line));
+    }
+    weft_text_fini(&line);
 }
 
 /* Text becomes the tokens that a cache holds of it. */

@@ -1,11 +1,18 @@
 #!/bin/sh
-# options.sh WEFT PAGE: each option of each verb is in the verb's usage and on the page of the command line.
+# options.sh WEFT ROOT: each option of each verb is in the verb's usage and on the page of the command line, and each
+# verb with its operands on that page and in README.md.
 set -eu
-weft=$1 page=$2
+weft=$1 page=$2/docs/cli.md readme=$2/README.md
 checked=0
+# names WORDS PAGE: the page has these words, blanks counted once
+names() { sed -e 's/\\|/|/g' -e 's/   */ /g' "$2" | grep -qF -e "$1" || { echo "'$1' is not in $2"; exit 1; }; }
+
 for verb in $("$weft" help | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p'); do
     help=$("$weft" "$verb" --help)
     usage=$(printf '%s\n' "$help" | sed '/^$/,$d')
+    operands=$(printf '%s\n' "$usage" | sed -n '1s/ \[*--.*//; 1s/^usage: //p')
+    names " $operands" "$page"
+    names "| \`$operands" "$readme"
     for option in $(printf '%s\n' "$help" | sed -n 's/^  \(--[a-z-]*\) .*/\1/p' | grep -vx -e --help); do
         case " $usage " in
         *[\ \[]"$option"[]\ ]*) ;;

@@ -17,10 +17,11 @@ static weft_tokenizer *tokenizers[2];
 /* Who asks, and what it is told. */
 typedef struct {
     const weft_tokenizer *tokenizer;
-    const char *path;
+    const char *path, *own; /* own: NULL: nothing is */
     weft_config_format format;
     bool lacks;
     int told, stop_after; /* stop_after 0: never */
+    uint64_t documents;
     weft_status status;
     char found[4096];
     weft_error error;
@@ -28,8 +29,9 @@ typedef struct {
 
 static void count(void *context, const weft_tokenize_totals *totals)
 {
-    (void)totals;
-    ((asking *)context)->told++;
+    asking *it = context;
+    it->told++;
+    it->documents = totals->documents;
 }
 
 static bool stops(void *context)
@@ -45,6 +47,8 @@ static void *ask(void *context)
     const char *found = NULL;
     weft_cache_options options = {.path = it->path,
                                   .format = it->format,
+                                  .own = &it->own,
+                                  .own_count = it->own != NULL,
                                   .tokenizer = it->tokenizer ? it->tokenizer : tokenizers[0],
                                   .folder = test_path("cache"),
                                   .threads = 1,
@@ -190,6 +194,19 @@ static void test_kinds(void **state)
     test_says(bad.error.text, "bad.jsonl:2");
 }
 
+/* What is the run's own is no text of its folder. */
+static void test_own(void **state)
+{
+    (void)state;
+    test_make_folder("folder");
+    test_put_text("folder/a.txt", "warp and weft\n");
+    test_put_text("folder/run.yaml", "data: {path: .}\n");
+    asking all = {.path = test_path("folder"), .format = WEFT_CONFIG_TEXT}, others = all;
+    others.own = test_path("folder/run.yaml");
+    assert_int_equal(ask_for(all).documents, 2);
+    assert_int_equal(ask_for(others).documents, 1);
+}
+
 static int set_up(void **state)
 {
     static const char *const files[] = {TOKENIZER_FILES "/gpt2.json", TOKENIZER_FILES "/llama3.json"};
@@ -210,7 +227,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_once),    cmocka_unit_test(test_changed), cmocka_unit_test(test_stopped),
-        cmocka_unit_test(test_at_once), cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_at_once), cmocka_unit_test(test_kinds),   cmocka_unit_test(test_own),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -107,7 +107,7 @@ static void test_begin(void **state)
     weft_text text;
     weft_text_init(&text);
     tokenizing_make_text(&text, MOST, 7);
-    const char *inputs[] = {tokenizing_put_long_text("begin.txt", MOST)};
+    const char *inputs[] = {tokenizing_put_long_text("begin.txt", MOST, 7)};
     int32_t *tokens = calloc(MOST, sizeof *tokens);
     assert_non_null(tokens);
     weft_tokenize_options options = tokenizing_options(inputs, 1, "begin");

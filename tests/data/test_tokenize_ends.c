@@ -47,8 +47,7 @@ static void test_resumed(void **state)
     weft_text text, lines;
     weft_text_init(&text);
     weft_text_init(&lines);
-    tokenizing_make_text(&text, 9000000, 5);
-    const char *inputs[2] = {test_put("long.txt", weft_text_get(&text), text.length)};
+    const char *inputs[2] = {tokenizing_put_long_text("long.txt", 9000000, 5)};
     for (uint32_t i = 0; i < 30000; i++) {
         text.length = 0;
         tokenizing_make_text(&text, 1 + i * 7919 % 400, i);
@@ -67,11 +66,7 @@ static void test_resumed(void **state)
 static void test_other_command(void **state)
 {
     (void)state;
-    weft_text text;
-    weft_text_init(&text);
-    tokenizing_make_text(&text, 6000000, 6);
-    const char *inputs[] = {test_put("other.txt", weft_text_get(&text), text.length)};
-    weft_text_fini(&text);
+    const char *inputs[] = {tokenizing_put_long_text("other.txt", 6000000, 6)};
     stopping it = {0, 1};
     weft_tokenize_options options = tokenizing_options(inputs, 1, "other");
     options.stop = stops;
@@ -90,15 +85,9 @@ static void test_other_command(void **state)
 static void test_anew_and_back(void **state)
 {
     (void)state;
-    weft_text text;
-    weft_text_init(&text);
-    tokenizing_make_text(&text, 6000000, 7);
-    const char *inputs[] = {test_put("back.txt", weft_text_get(&text), text.length), NULL, NULL};
-    text.length = 0;
-    tokenizing_make_text(&text, 6000000, 8);
-    inputs[1] = test_put("else.txt", weft_text_get(&text), text.length);
-    inputs[2] = test_put_text("broken.jsonl", "{\"text\": 5}\n");
-    weft_text_fini(&text);
+    const char *inputs[] = {tokenizing_put_long_text("back.txt", 6000000, 7),
+                            tokenizing_put_long_text("else.txt", 6000000, 8),
+                            test_put_text("broken.jsonl", "{\"text\": 5}\n")};
     stopping it = {0, 1};
     weft_tokenize_options options = tokenizing_options(inputs, 1, "back-whole"),
                           other = tokenizing_options(inputs + 1, 2, "back");
@@ -155,28 +144,6 @@ static void test_ended_between_names(void **state)
     for (int i = 0; i < 3; i++) tokenizing_expect_same("names-whole", "names", endings[i]);
 }
 
-/* Packed, too, whenever it is stopped. */
-static void test_packed_and_stopped(void **state)
-{
-    (void)state;
-    static const char *const endings[] = {".bin", ".mask", ".idx"};
-    const char *inputs[] = {put_chats("blocks.jsonl", 12000)};
-    stopping it = {0, 1};
-    weft_tokenize_options options = tokenizing_options(inputs, 1, "blocks-whole");
-    weft_error error;
-    assert_int_equal(weft_chat_template_find("chatml", tokenizing_tokenizer, &options.encode.chat, &error), WEFT_OK);
-    options.pack = 640;
-    tokenizing_run(options);
-    options.prefix = test_path("blocks");
-    options.stop = stops;
-    options.context = &it;
-    weft_tokenize_totals totals = tokenizing_run(options);
-    assert_true(totals.stopped && totals.documents == 0); /* no block is closed before its time */
-    options.stop = NULL;
-    tokenizing_run(options);
-    for (int i = 0; i < 3; i++) tokenizing_expect_same("blocks-whole", "blocks", endings[i]);
-}
-
 static bool is_there(const char *name)
 {
     return weft_path_exists(test_path(name));
@@ -186,7 +153,7 @@ static bool is_there(const char *name)
 static void test_anew(void **state)
 {
     (void)state;
-    const char *inputs[] = {tokenizing_put_long_text("anew.txt", 6000000)};
+    const char *inputs[] = {tokenizing_put_long_text("anew.txt", 6000000, 7)};
     stopping it = {0, 1};
     weft_tokenize_options first = tokenizing_options(inputs, 1, "anew"), other = first;
     tokenizing_run(tokenizing_options(inputs, 1, "anew-whole"));
@@ -209,22 +176,27 @@ static void test_anew(void **state)
 static void test_packed_resumed(void **state)
 {
     (void)state;
-    const char *inputs[] = {tokenizing_put_long_text("packed.txt", 6000000)};
-    stopping it = {0, 2};
-    weft_tokenize_options options = tokenizing_options(inputs, 1, "packed-whole");
-    options.pack = 1000;
-    tokenizing_run(options);
-    options.prefix = test_path("packed-parts");
-    options.stop = stops;
-    options.context = &it;
-    weft_tokenize_totals totals = tokenizing_run(options);
-    assert_true(totals.stopped);
-    assert_int_equal(totals.documents, 0);
-    options.stop = NULL;
-    tokenizing_run(options);
-    tokenizing_expect_same("packed-whole", "packed-parts", ".bin");
-    tokenizing_expect_same("packed-whole", "packed-parts", ".idx");
-    tokenizing_expect_same("packed-whole", "packed-parts", ".mask");
+    static const char *const endings[] = {".bin", ".mask", ".idx"}, *const whole[] = {"blocks-whole", "packed-whole"},
+                             *const parts[] = {"blocks-parts", "packed-parts"};
+    const char *inputs[] = {put_chats("packed.jsonl", 12000), tokenizing_put_long_text("packed.txt", 6000000, 7)};
+    weft_error error;
+    for (int i = 0; i < 2; i++) {
+        stopping it = {0, 1};
+        weft_tokenize_options options = tokenizing_options(inputs + i, 1, whole[i]);
+        if (i == 0)
+            assert_int_equal(weft_chat_template_find("chatml", tokenizing_tokenizer, &options.encode.chat, &error),
+                             WEFT_OK);
+        options.pack = 640;
+        tokenizing_run(options);
+        options.prefix = test_path(parts[i]);
+        options.stop = stops;
+        options.context = &it;
+        weft_tokenize_totals totals = tokenizing_run(options);
+        assert_true(totals.stopped && totals.documents == 0);
+        options.stop = NULL;
+        tokenizing_run(options);
+        for (int k = 0; k < 3; k++) tokenizing_expect_same(whole[i], parts[i], endings[k]);
+    }
 }
 
 /* What has the names of the data set stays as it is, and is named before there was work for nothing. */
@@ -287,15 +259,10 @@ static void test_two_runs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resumed),
-        cmocka_unit_test(test_other_command),
-        cmocka_unit_test(test_anew_and_back),
-        cmocka_unit_test(test_ended_between_names),
-        cmocka_unit_test(test_packed_and_stopped),
-        cmocka_unit_test(test_anew),
-        cmocka_unit_test(test_packed_resumed),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_two_runs),
+        cmocka_unit_test(test_resumed),       cmocka_unit_test(test_other_command),
+        cmocka_unit_test(test_anew_and_back), cmocka_unit_test(test_ended_between_names),
+        cmocka_unit_test(test_anew),          cmocka_unit_test(test_packed_resumed),
+        cmocka_unit_test(test_names),         cmocka_unit_test(test_two_runs),
     };
     return cmocka_run_group_tests(tests, tokenizing_set_up, tokenizing_tear_down);
 }

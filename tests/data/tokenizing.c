@@ -101,11 +101,11 @@ void tokenizing_add_record(weft_text *out, const weft_text *text)
     weft_text_add(out, "}\n");
 }
 
-const char *tokenizing_put_long_text(const char *name, size_t length)
+const char *tokenizing_put_long_text(const char *name, size_t length, uint32_t state)
 {
     weft_text text;
     weft_text_init(&text);
-    tokenizing_make_text(&text, length, 7);
+    tokenizing_make_text(&text, length, state);
     const char *path = test_put(name, weft_text_get(&text), text.length);
     weft_text_fini(&text);
     return path;

@@ -26,7 +26,7 @@ void tokenizing_expect_same(const char *a, const char *b, const char *ending);
 size_t tokenizing_read_tokens(const char *prefix, int32_t *out, size_t most);
 /* A text without end, of words, blanks and lines, and characters of several bytes. */
 void tokenizing_make_text(weft_text *out, size_t length, uint32_t state);
-const char *tokenizing_put_long_text(const char *name, size_t length);
+const char *tokenizing_put_long_text(const char *name, size_t length, uint32_t state);
 void tokenizing_add_record(weft_text *out, const weft_text *text);
 
 #endif

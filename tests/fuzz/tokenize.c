@@ -16,8 +16,8 @@
 
 enum { ROOM = 1 << 16 };
 
-static const char *const endings[] = {".idx",      ".bin",      ".mask",      ".progress",
-                                      ".bin.part", ".idx.part", ".mask.part", ".lengths.part"};
+static const char *const endings[] = {".idx",      ".bin",       ".mask",         ".progress", ".bin.part",
+                                      ".idx.part", ".mask.part", ".lengths.part", ".lock.part"};
 enum { ENDINGS = sizeof endings / sizeof *endings };
 
 static const char *place(const char *ending)

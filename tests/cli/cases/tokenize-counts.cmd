@@ -1,0 +1,1 @@
+printf a >a.txt; printf 'b b' >b.txt; make() { weft tokenize --tokenizer "$ROOT/tests/tokenizer/files/gpt2.json" --out "$@" | grep -v MB; }; make one --no-end-of-text a.txt; make two a.txt b.txt; make packed --pack 2 b.txt
