@@ -6,8 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static char root[] = "/tmp/weft-convert-refusals-XXXXXX";
-
 static void refuses(const made_folder *folder, const char *words)
 {
     char run[160];
@@ -186,19 +184,6 @@ static void test_taken_places(void **state)
     weft_folder_close(opened);
     assert_int_equal(weft_export(run, run, &how, &error), WEFT_INVALID);
     folder_free(&folder);
-}
-
-static int make_root(void **state)
-{
-    (void)state;
-    return mkdtemp(root) ? 0 : -1;
-}
-
-static int remove_root(void **state)
-{
-    (void)state;
-    weft_error error;
-    return weft_folder_remove(root, &error) == WEFT_OK ? 0 : -1;
 }
 
 int main(void)
