@@ -22,7 +22,7 @@ static weft_status find_architecture(const weft_gguf *file, const weft_gguf_arch
     TRY(weft_gguf_string(file, value, &name, error));
     for (const weft_gguf_architecture *const *row = weft_gguf_architectures(); *row; row++) {
         *out = *row;
-        if (strlen((*row)->name) == name.length && memcmp((*row)->name, name.bytes, name.length) == 0) return WEFT_OK;
+        if (weft_gguf_text_is(name, (*row)->name)) return WEFT_OK;
     }
     FAIL(error, WEFT_INVALID,
          "%s: general.architecture: weft knows gpt2, llama, qwen2, qwen3 and starcoder2, not '%.*s'",

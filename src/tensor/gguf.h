@@ -86,6 +86,8 @@ typedef struct weft_gguf_text {
     size_t length;
 } weft_gguf_text;
 
+bool weft_gguf_text_is(weft_gguf_text text, const char *word);
+
 typedef struct weft_gguf weft_gguf;
 
 /* WEFT_INVALID also for version 1, big-endian files, parts of several files and tensors of other types. */

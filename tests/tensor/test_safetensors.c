@@ -1,5 +1,4 @@
-/* Safetensors files of others, hostile ones and such as an accident left: read to the last byte, or refused in words.
- */
+/* Safetensors files of others, hostile ones and such as an accident left: read to the last byte, or refused. */
 #include "fixture.h"
 
 #include "base/random.h"
