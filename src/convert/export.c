@@ -6,7 +6,6 @@
 #include "convert/leaving.h"
 #include "convert/place.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum { PIECE = 1 << 22 }; /* elements that are converted at once */
@@ -40,7 +39,7 @@ typedef struct exporting {
 } exporting;
 
 /* Into the file that is being filled, or the next one. */
-static void add_output(exporting *it, output out, const char *name, size_t *in_file)
+static void add_output(exporting *it, output out, size_t *in_file)
 {
     size_t most = (size_t)it->options->file_bytes;
     out.bytes = (size_t)(out.rows * out.columns) * weft_element_bytes(it->options->element);
@@ -50,7 +49,6 @@ static void add_output(exporting *it, output out, const char *name, size_t *in_f
     }
     out.bytes_before = it->bytes;
     out.file = it->files - 1;
-    snprintf(out.name, sizeof out.name, "%s", name);
     *in_file += out.bytes;
     it->bytes += out.bytes;
     it->outputs[it->output_count++] = out;
@@ -65,17 +63,16 @@ static weft_status list_outputs(exporting *it, weft_error *error)
     it->files = 1;
     for (int32_t p = 0; p < it->parameter_count; p++) {
         const weft_parameter *parameter = &it->parameters[p];
-        char names[WEFT_FAMILY_PARTS][WEFT_TENSOR_NAME];
+        weft_band bands[WEFT_FAMILY_PARTS];
         bool transposed = false;
         if (parameter->tied) continue;
-        int count = weft_family_names(it->family, parameter, names, &transposed);
+        int count = weft_family_bands(it->family, parameter, bands, &transposed);
         if (count == 0) FAIL(error, WEFT_INVALID, "models of %s have no \"%s\"", it->family->name, parameter->name);
-        int64_t first = 0;
         for (int i = 0; i < count; i++) {
-            output out = {.parameter = p, .first = first, .columns = parameter->shape[1], .transposed = transposed};
-            out.rows = count > 1 ? parameter->bands[i] : parameter->shape[0];
-            add_output(it, out, names[i], &in_file);
-            first += out.rows;
+            output out = {.parameter = p, .first = bands[i].first, .rows = bands[i].rows, .transposed = transposed};
+            out.columns = parameter->shape[1];
+            memcpy(out.name, bands[i].name, sizeof out.name);
+            add_output(it, out, &in_file);
         }
     }
     return WEFT_OK;

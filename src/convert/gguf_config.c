@@ -1,7 +1,6 @@
 /* The metadata of a GGUF file as a config.json. What is not known is refused: it may change what the model computes. */
 #include "convert/gguf_kinds.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -6,7 +6,6 @@
 #include "convert/convert.h"
 #include "convert/leaving.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum { PIECE = 1 << 20 }; /* elements that are converted at once */
@@ -50,20 +49,19 @@ static void add_output(gguf_exporting *it, gguf_output out)
 
 static weft_status add_parameter(gguf_exporting *it, const weft_parameter *parameter, weft_error *error)
 {
-    char names[WEFT_FAMILY_PARTS][WEFT_TENSOR_NAME];
+    weft_band bands[WEFT_FAMILY_PARTS];
     const weft_gguf_architecture *architecture = it->leaving->architecture;
-    bool ignored = false, turned = architecture->interleaved && strstr(parameter->name, ".attention.qkv.");
-    int64_t first = 0;
-    int count = weft_family_names(&architecture->names, parameter, names, &ignored);
+    bool ignored = false;
+    int count = weft_family_bands(&architecture->names, parameter, bands, &ignored);
     if (count == 0) FAIL(error, WEFT_INVALID, "models of %s have no \"%s\"", architecture->name, parameter->name);
     for (int i = 0; i < count; i++) {
-        gguf_output out = {.parameter = parameter, .type = type_of(it, parameter), .first = first};
-        out.rows = count > 1 ? parameter->bands[i] : parameter->shape[0];
+        gguf_output out = {.parameter = parameter, .type = type_of(it, parameter)};
+        out.first = bands[i].first;
+        out.rows = bands[i].rows;
         out.columns = parameter->shape[1];
-        out.paired = turned && i < 2 ? it->leaving->model->head_width : 0;
-        snprintf(out.name, sizeof out.name, "%s", names[i]);
+        out.paired = weft_gguf_paired(architecture, it->leaving->model, parameter, i);
+        memcpy(out.name, bands[i].name, sizeof out.name);
         add_output(it, out);
-        first += out.rows;
     }
     return WEFT_OK;
 }
