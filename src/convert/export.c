@@ -3,10 +3,9 @@
 #include "base/json.h"
 #include "checkpoint/checkpoint.h"
 #include "convert/folder.h"
+#include "convert/leaving.h"
 #include "convert/place.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { PIECE = 1 << 22 }; /* elements that are converted at once */
@@ -40,7 +39,7 @@ typedef struct exporting {
 } exporting;
 
 /* Into the file that is being filled, or the next one. */
-static void add_output(exporting *it, output out, const char *name, size_t *in_file)
+static void add_output(exporting *it, output out, size_t *in_file)
 {
     size_t most = (size_t)it->options->file_bytes;
     out.bytes = (size_t)(out.rows * out.columns) * weft_element_bytes(it->options->element);
@@ -50,7 +49,6 @@ static void add_output(exporting *it, output out, const char *name, size_t *in_f
     }
     out.bytes_before = it->bytes;
     out.file = it->files - 1;
-    snprintf(out.name, sizeof out.name, "%s", name);
     *in_file += out.bytes;
     it->bytes += out.bytes;
     it->outputs[it->output_count++] = out;
@@ -65,17 +63,16 @@ static weft_status list_outputs(exporting *it, weft_error *error)
     it->files = 1;
     for (int32_t p = 0; p < it->parameter_count; p++) {
         const weft_parameter *parameter = &it->parameters[p];
-        char names[WEFT_FAMILY_PARTS][WEFT_TENSOR_NAME];
+        weft_band bands[WEFT_FAMILY_PARTS];
         bool transposed = false;
         if (parameter->tied) continue;
-        int count = weft_family_names(it->family, parameter, names, &transposed);
+        int count = weft_family_bands(it->family, parameter, bands, &transposed);
         if (count == 0) FAIL(error, WEFT_INVALID, "models of %s have no \"%s\"", it->family->name, parameter->name);
-        int64_t first = 0;
         for (int i = 0; i < count; i++) {
-            output out = {.parameter = p, .first = first, .columns = parameter->shape[1], .transposed = transposed};
-            out.rows = count > 1 ? parameter->bands[i] : parameter->shape[0];
-            add_output(it, out, names[i], &in_file);
-            first += out.rows;
+            output out = {.parameter = p, .first = bands[i].first, .rows = bands[i].rows, .transposed = transposed};
+            out.columns = parameter->shape[1];
+            memcpy(out.name, bands[i].name, sizeof out.name);
+            add_output(it, out, &in_file);
         }
     }
     return WEFT_OK;
@@ -103,18 +100,6 @@ static weft_status read_turned(exporting *it, const output *from, int64_t elemen
     return WEFT_OK;
 }
 
-static weft_status check_finite(const exporting *it, const output *from, const float *values, int64_t count,
-                                weft_error *error)
-{
-    float most = it->options->element == WEFT_FP16 ? 65519.0f : INFINITY;
-    for (int64_t i = 0; i < count; i++) {
-        if (fabsf(values[i]) <= most && isfinite(values[i])) continue;
-        FAIL(error, WEFT_INVALID, "\"%s\" holds %g, which %s: nothing is exported", from->name, (double)values[i],
-             isfinite(values[i]) ? "fp16 does not reach (choose bf16 or f32)" : "is not finite");
-    }
-    return WEFT_OK;
-}
-
 static weft_status read_values(void *context, const void *data, size_t bytes, const void **out, size_t *out_bytes,
                                weft_error *error)
 {
@@ -130,7 +115,7 @@ static weft_status read_values(void *context, const void *data, size_t bytes, co
         TRY(read_turned(it, from, at, &count, error));
     else
         TRY(read_block(it, from, at, 1, count, error));
-    TRY(check_finite(it, from, values, count, error));
+    TRY(weft_values_check(from->name, values, count, weft_element_largest(it->options->element), error));
     float *other = from->transposed ? it->values : it->turned;
     weft_element_from_float(it->options->element, values, (size_t)count, other);
     *out = other;
@@ -228,35 +213,14 @@ static weft_status write_folder(exporting *it, const char *source, const weft_do
     return status;
 }
 
-static weft_status export_with(exporting *it, const char *source, weft_model_config *model, weft_error *error)
-{
-    weft_text path;
-    weft_document document;
-    weft_text_init(&path);
-    weft_text_add(&path, "%s/config.json", source);
-    weft_status status = weft_text_check(&path, error);
-    if (status == WEFT_OK) status = weft_document_read(&document, weft_text_get(&path), error);
-    weft_text_fini(&path);
-    if (status != WEFT_OK) return status;
-    status = weft_family_choose(weft_checkpoint_path(it->checkpoint), &document, model, &it->family, error);
-    if (status == WEFT_OK) status = write_folder(it, source, &document, error);
-    weft_document_fini(&document);
-    return status;
-}
-
 static weft_status export_model(exporting *it, weft_model_config *model, weft_error *error)
 {
-    weft_text source;
-    weft_text_init(&source);
-    weft_place_source(weft_checkpoint_path(it->checkpoint), &source);
-    weft_status status = weft_text_check(&source, error);
-    if (status == WEFT_OK && source.length > 0) {
-        status = export_with(it, weft_text_get(&source), model, error);
-    } else if (status == WEFT_OK) {
-        status = weft_family_choose(weft_checkpoint_path(it->checkpoint), NULL, model, &it->family, error);
-        if (status == WEFT_OK) status = write_folder(it, NULL, NULL, error);
-    }
-    weft_text_fini(&source);
+    const char *checkpoint = weft_checkpoint_path(it->checkpoint);
+    weft_run_source source;
+    TRY(weft_run_source_open(checkpoint, &source, error));
+    weft_status status = weft_family_choose(checkpoint, source.document, model, &it->family, error);
+    if (status == WEFT_OK) status = write_folder(it, source.folder, source.document, error);
+    weft_run_source_close(&source);
     return status;
 }
 

@@ -207,19 +207,24 @@ static const char *kind_name(const weft_parameter *parameter)
     return strncmp(name, "layer.", 6) == 0 ? strchr(name + 6, '.') + 1 : name;
 }
 
-int weft_family_names(const weft_family *family, const weft_parameter *parameter,
-                      char names[WEFT_FAMILY_PARTS][WEFT_TENSOR_NAME], bool *out_transposed)
+int weft_family_bands(const weft_family *family, const weft_parameter *parameter, weft_band out[WEFT_FAMILY_PARTS],
+                      bool *out_transposed)
 {
     const char *kind = kind_name(parameter);
     const weft_family_tensor *row = family->tensors;
     while (row->parameter && strcmp(row->parameter, kind) != 0) row++;
     int count = 0;
+    int64_t first = 0;
     for (; row->parameter && count < WEFT_FAMILY_PARTS && row->names[count]; count++) {
+        weft_band *band = &out[count];
+        bool single = count == 0 && !row->names[1];
+        *band = (weft_band){.first = first, .rows = single ? parameter->shape[0] : parameter->bands[count]};
         if (kind == parameter->name)
-            snprintf(names[count], WEFT_TENSOR_NAME, "%s", row->names[count]);
+            snprintf(band->name, sizeof band->name, "%s", row->names[count]);
         else
-            snprintf(names[count], WEFT_TENSOR_NAME, "%s%d.%s", family->layers, (int)parameter->layer,
+            snprintf(band->name, sizeof band->name, "%s%d.%s", family->layers, (int)parameter->layer,
                      row->names[count]);
+        first += band->rows;
     }
     *out_transposed = row->transposed;
     return count;

@@ -87,10 +87,16 @@ weft_status weft_family_choose(const char *checkpoint, const weft_document *sour
 void weft_family_write(const weft_family *family, const weft_model_config *model, const weft_document *source,
                        weft_element element, weft_text *out);
 
-/* The names of the tensors of a parameter in a folder, (WEFT_FAMILY_PARTS). Returns how many; 0: none is known. */
+/* Rows of a parameter that one tensor has. */
 enum { WEFT_TENSOR_NAME = 128 };
-int weft_family_names(const weft_family *family, const weft_parameter *parameter,
-                      char names[WEFT_FAMILY_PARTS][WEFT_TENSOR_NAME], bool *out_transposed);
+typedef struct weft_band {
+    char name[WEFT_TENSOR_NAME];
+    int64_t first, rows;
+} weft_band;
+
+/* The tensors that make a parameter. Returns how many; 0: none is known. */
+int weft_family_bands(const weft_family *family, const weft_parameter *parameter, weft_band out[WEFT_FAMILY_PARTS],
+                      bool *out_transposed);
 
 /* Files besides config.json and tensors that belong to a folder; NULL-terminated. */
 extern const char *const weft_folder_files[];

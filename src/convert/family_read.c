@@ -99,12 +99,24 @@ static weft_status check_words(const weft_document *document, const weft_family 
     return WEFT_OK;
 }
 
+/* The first entry of a list; NULL where the key is missing, or null, or the list is empty. */
+static weft_status get_list(const weft_document *document, const char *key, const weft_node **out, weft_error *error)
+{
+    const weft_node *node = weft_node_get(document->root, key);
+    *out = NULL;
+    if (!node || weft_node_is_null(node)) return WEFT_OK;
+    if (node->kind != WEFT_NODE_LIST)
+        return weft_document_complain(document, node, error, "%s: a list is expected here", key);
+    *out = node->first;
+    return WEFT_OK;
+}
+
 /* All layers see everything before them, or in Mistral's way all the same window. */
 static weft_status check_layer_types(const weft_document *document, weft_error *error)
 {
-    const weft_node *node = weft_node_get(document->root, "layer_types");
-    if (!node || weft_node_is_null(node)) return WEFT_OK;
-    for (const weft_node *type = node->first; type; type = type->next)
+    const weft_node *first = NULL;
+    TRY(get_list(document, "layer_types", &first, error));
+    for (const weft_node *type = first; type; type = type->next)
         if (type->kind != WEFT_NODE_TEXT || strcmp(type->text, "full_attention") != 0)
             return weft_document_complain(document, type, error,
                                           "layer_types: weft knows layers of full_attention only");
@@ -159,7 +171,7 @@ static weft_status check_known(const weft_document *document, const weft_family 
 static weft_status find_family(const weft_document *document, const weft_family **out, weft_error *error)
 {
     const char *name = NULL;
-    const weft_node *type = weft_node_get(document->root, "model_type");
+    const weft_node *type = weft_node_get(document->root, "model_type"), *first = NULL;
     if (document->root->kind != WEFT_NODE_MAP)
         return weft_document_complain(document, document->root, error, "a map of keys is expected here");
     if (!type) FAIL(error, WEFT_INVALID, "%s: model_type is missing", document->name);
@@ -169,8 +181,7 @@ static weft_status find_family(const weft_document *document, const weft_family 
         return weft_document_complain(
             document, type, error,
             "model_type: weft knows gpt2, llama, mistral, qwen2, qwen3 and starcoder2, not '%.40s'", name);
-    const weft_node *list = weft_node_get(document->root, "architectures");
-    const weft_node *first = list ? list->first : NULL;
+    TRY(get_list(document, "architectures", &first, error));
     if (!first || (first->kind == WEFT_NODE_TEXT && strcmp(first->text, (*out)->architecture) == 0)) return WEFT_OK;
     return weft_document_complain(document, first, error, "architectures: only %s predicts tokens as weft does",
                                   (*out)->architecture);

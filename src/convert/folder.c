@@ -4,7 +4,6 @@
 #include "base/file.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 static const char single_file[] = "model.safetensors", index_file[] = "model.safetensors.index.json";
@@ -148,16 +147,13 @@ static const weft_tensor_entry *find_tensor(const weft_folder *folder, const cha
 
 int weft_folder_parts(const weft_folder *folder, const weft_parameter *parameter, weft_part out[WEFT_FAMILY_PARTS])
 {
-    char names[WEFT_FAMILY_PARTS][WEFT_TENSOR_NAME];
+    weft_band bands[WEFT_FAMILY_PARTS];
     bool transposed = false;
-    int64_t first = 0;
-    int count = weft_family_names(folder->family, parameter, names, &transposed);
+    int count = weft_family_bands(folder->family, parameter, bands, &transposed);
     for (int i = 0; i < count; i++) {
-        int64_t rows = count > 1 ? parameter->bands[i] : parameter->shape[0];
-        out[i] = (weft_part){.first = first, .rows = rows, .transposed = transposed};
-        snprintf(out[i].name, sizeof out[i].name, "%s", names[i]);
-        out[i].entry = find_tensor(folder, names[i], &out[i].file);
-        first += rows;
+        out[i] = (weft_part){.first = bands[i].first, .rows = bands[i].rows, .transposed = transposed};
+        memcpy(out[i].name, bands[i].name, sizeof out[i].name);
+        out[i].entry = find_tensor(folder, bands[i].name, &out[i].file);
     }
     return count;
 }

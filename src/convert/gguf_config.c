@@ -1,7 +1,6 @@
 /* The metadata of a GGUF file as a config.json. What is not known is refused: it may change what the model computes. */
 #include "convert/gguf_kinds.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,7 +21,7 @@ static weft_status find_architecture(const weft_gguf *file, const weft_gguf_arch
     TRY(weft_gguf_string(file, value, &name, error));
     for (const weft_gguf_architecture *const *row = weft_gguf_architectures(); *row; row++) {
         *out = *row;
-        if (strlen((*row)->name) == name.length && memcmp((*row)->name, name.bytes, name.length) == 0) return WEFT_OK;
+        if (weft_gguf_text_is(name, (*row)->name)) return WEFT_OK;
     }
     FAIL(error, WEFT_INVALID,
          "%s: general.architecture: weft knows gpt2, llama, qwen2, qwen3 and starcoder2, not '%.*s'",

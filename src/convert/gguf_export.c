@@ -4,10 +4,8 @@
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
 #include "convert/convert.h"
-#include "convert/place.h"
+#include "convert/leaving.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { PIECE = 1 << 20 }; /* elements that are converted at once */
@@ -51,20 +49,19 @@ static void add_output(gguf_exporting *it, gguf_output out)
 
 static weft_status add_parameter(gguf_exporting *it, const weft_parameter *parameter, weft_error *error)
 {
-    char names[WEFT_FAMILY_PARTS][WEFT_TENSOR_NAME];
+    weft_band bands[WEFT_FAMILY_PARTS];
     const weft_gguf_architecture *architecture = it->leaving->architecture;
-    bool ignored = false, turned = architecture->interleaved && strstr(parameter->name, ".attention.qkv.");
-    int64_t first = 0;
-    int count = weft_family_names(&architecture->names, parameter, names, &ignored);
+    bool ignored = false;
+    int count = weft_family_bands(&architecture->names, parameter, bands, &ignored);
     if (count == 0) FAIL(error, WEFT_INVALID, "models of %s have no \"%s\"", architecture->name, parameter->name);
     for (int i = 0; i < count; i++) {
-        gguf_output out = {.parameter = parameter, .type = type_of(it, parameter), .first = first};
-        out.rows = count > 1 ? parameter->bands[i] : parameter->shape[0];
+        gguf_output out = {.parameter = parameter, .type = type_of(it, parameter)};
+        out.first = bands[i].first;
+        out.rows = bands[i].rows;
         out.columns = parameter->shape[1];
-        out.paired = turned && i < 2 ? it->leaving->model->head_width : 0;
-        snprintf(out.name, sizeof out.name, "%s", names[i]);
+        out.paired = weft_gguf_paired(architecture, it->leaving->model, parameter, i);
+        memcpy(out.name, bands[i].name, sizeof out.name);
         add_output(it, out);
-        first += out.rows;
     }
     return WEFT_OK;
 }
@@ -115,20 +112,6 @@ static weft_status read_paired(const gguf_exporting *it, const gguf_output *from
     return WEFT_OK;
 }
 
-static weft_status check_values(const gguf_output *from, const float *values, int64_t count, weft_error *error)
-{
-    static const float largest[] = {[WEFT_GGUF_F32] = INFINITY,
-                                    [WEFT_GGUF_F16] = 65519,
-                                    [WEFT_GGUF_BF16] = 0x1.fefffep127f,
-                                    [WEFT_GGUF_Q8_0] = 127 * 65519.0f};
-    for (int64_t i = 0; i < count; i++) {
-        if (fabsf(values[i]) <= largest[from->type] && isfinite(values[i])) continue;
-        FAIL(error, WEFT_INVALID, "\"%s\" holds %g, which %s: nothing is exported", from->name, (double)values[i],
-             isfinite(values[i]) ? "this type does not reach (choose bf16 or f32)" : "is not finite");
-    }
-    return WEFT_OK;
-}
-
 static weft_status read_piece(gguf_exporting *it, const gguf_output *from, int64_t element, int64_t count,
                               weft_error *error)
 {
@@ -137,7 +120,7 @@ static weft_status read_piece(gguf_exporting *it, const gguf_output *from, int64
         return WEFT_OK;
     }
     TRY((from->paired ? read_paired : read_weights)(it, from, element, count, it->values, error));
-    return check_values(from, it->values, count, error);
+    return weft_values_check(from->name, it->values, count, weft_gguf_type_largest(from->type), error);
 }
 
 static weft_status read_values(void *context, size_t tensor, size_t place, size_t left, const void **out,
@@ -196,23 +179,12 @@ static weft_status export_model(gguf_exporting *it, weft_model_config *model, co
 static weft_status export_from(gguf_exporting *it, weft_model_config *model, const char *file, weft_text *out_missing,
                                weft_error *error)
 {
-    weft_text source, path;
-    weft_document document;
-    weft_text_init(&source);
-    weft_text_init(&path);
-    weft_place_source(weft_checkpoint_path(it->checkpoint), &source);
-    weft_text_add(&path, "%s/config.json", weft_text_get(&source));
-    bool known = source.length > 0;
-    weft_status status = weft_text_check(&path, error);
-    if (status == WEFT_OK && known) status = weft_document_read(&document, weft_text_get(&path), error);
-    if (status == WEFT_OK) {
-        it->leaving->source = known ? weft_text_get(&source) : NULL;
-        it->leaving->document = known ? &document : NULL;
-        status = export_model(it, model, file, out_missing, error);
-        if (known) weft_document_fini(&document);
-    }
-    weft_text_fini(&path);
-    weft_text_fini(&source);
+    weft_run_source source;
+    TRY(weft_run_source_open(weft_checkpoint_path(it->checkpoint), &source, error));
+    it->leaving->source = source.folder;
+    it->leaving->document = source.document;
+    weft_status status = export_model(it, model, file, out_missing, error);
+    weft_run_source_close(&source);
     return status;
 }
 

@@ -2,6 +2,7 @@
 #include "convert/gguf_keys.h"
 
 #include "base/file.h"
+#include "convert/place.h"
 #include "tokenizer/gguf.h"
 
 #include <math.h>
@@ -100,16 +101,6 @@ static int64_t id_in(const weft_document *document, const char *key)
     return number >= 0 && number <= INT32_MAX ? (int64_t)number : -1;
 }
 
-static bool holds(const char *folder, const char *name)
-{
-    weft_text path;
-    weft_text_init(&path);
-    weft_text_add(&path, "%s/%s", folder, name);
-    bool there = weft_path_exists(weft_text_get(&path));
-    weft_text_fini(&path);
-    return there;
-}
-
 /* The token that tokenizer_config.json names, a text or a map with one, else what config.json has. */
 static int64_t find_end(const weft_gguf_leaving *it, const weft_tokenizer *tokenizer, const weft_document *settings,
                         const char *name, const char *key)
@@ -159,7 +150,8 @@ static weft_status put_settled(const weft_gguf_leaving *it, const weft_tokenizer
 {
     weft_text path;
     weft_document settings;
-    if (!it->source || !holds(it->source, "tokenizer_config.json")) return put_with(it, tokenizer, NULL, error);
+    if (!it->source || !weft_place_holds(it->source, "tokenizer_config.json"))
+        return put_with(it, tokenizer, NULL, error);
     weft_text_init(&path);
     weft_text_add(&path, "%s/tokenizer_config.json", it->source);
     weft_status status = weft_text_check(&path, error);
@@ -174,7 +166,7 @@ static weft_status put_settled(const weft_gguf_leaving *it, const weft_tokenizer
 static weft_status put_tokenizer(const weft_gguf_leaving *it, weft_error *error)
 {
     weft_tokenizer *tokenizer = NULL;
-    bool kept = it->source && (holds(it->source, "tokenizer.json") || holds(it->source, "tokenizer.model"));
+    bool kept = it->source && weft_place_has_tokenizer(it->source);
     const char *path = kept ? it->source : it->config->data.tokenizer;
     if (!*path) FAIL(error, WEFT_INVALID, "the run has none");
     TRY(weft_tokenizer_create(path, kept ? NULL : it->config->data.tokenizer_pattern, &tokenizer, error));

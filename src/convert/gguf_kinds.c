@@ -64,6 +64,13 @@ const weft_gguf_architecture *const *weft_gguf_architectures(void)
     return all;
 }
 
+int64_t weft_gguf_paired(const weft_gguf_architecture *architecture, const weft_model_config *model,
+                         const weft_parameter *parameter, int part)
+{
+    bool turned = architecture->interleaved && strstr(parameter->name, ".attention.qkv.");
+    return turned && part < 2 ? model->head_width : 0; /* queries and keys */
+}
+
 const char *weft_gguf_key_name(const weft_gguf_architecture *architecture, const char *key)
 {
     static const char *const names[][2] = {{"layers", "block_count"},

@@ -51,6 +51,10 @@ void weft_gguf_wave_factors(const weft_model_config *model, int64_t pairs, float
 weft_status weft_gguf_copy_number(const weft_gguf *file, const weft_gguf_value *value, const char *key, weft_json *json,
                                   weft_error *error) WEFT_CHECKED;
 
+/* The width of a head whose rows lie in pairs in a part of a parameter, counted from 0; 0: they do not. */
+int64_t weft_gguf_paired(const weft_gguf_architecture *architecture, const weft_model_config *model,
+                         const weft_parameter *parameter, int part);
+
 /* The row of the tensor that holds row r of the parameter's part, where rows lie in pairs; width: of a head. */
 static inline int64_t weft_gguf_row(int64_t row, int64_t width)
 {

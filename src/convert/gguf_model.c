@@ -7,7 +7,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Rows of a parameter that one tensor holds. */
@@ -54,16 +53,14 @@ static weft_status read_config(weft_gguf_model *model, int64_t context, weft_err
 /* Returns how many. */
 static int find_parts(const weft_gguf_model *model, const weft_parameter *parameter, gguf_part out[WEFT_FAMILY_PARTS])
 {
-    char names[WEFT_FAMILY_PARTS][WEFT_TENSOR_NAME];
-    bool ignored = false, turned = model->architecture->interleaved && strstr(parameter->name, ".attention.qkv.");
-    int64_t first = 0;
-    int count = weft_family_names(&model->architecture->names, parameter, names, &ignored);
+    weft_band bands[WEFT_FAMILY_PARTS];
+    bool ignored = false;
+    int count = weft_family_bands(&model->architecture->names, parameter, bands, &ignored);
     for (int i = 0; i < count; i++) {
-        int64_t rows = count > 1 ? parameter->bands[i] : parameter->shape[0];
-        out[i] = (gguf_part){.first = first, .rows = rows, .paired = turned && i < 2 ? model->model.head_width : 0};
-        snprintf(out[i].name, sizeof out[i].name, "%s", names[i]);
-        out[i].tensor = weft_gguf_find(model->file, names[i]);
-        first += rows;
+        out[i] = (gguf_part){.first = bands[i].first, .rows = bands[i].rows};
+        out[i].paired = weft_gguf_paired(model->architecture, &model->model, parameter, i);
+        memcpy(out[i].name, bands[i].name, sizeof out[i].name);
+        out[i].tensor = weft_gguf_find(model->file, bands[i].name);
     }
     return count;
 }

@@ -125,7 +125,7 @@ static weft_status get_type(const weft_gguf *file, const weft_gguf_architecture 
     if (value) TRY(weft_gguf_string(file, value, &text, error));
     for (int i = 0; i < 3; i++) {
         *out = types[i];
-        if (strlen(types[i]) == text.length && memcmp(types[i], text.bytes, text.length) == 0) return WEFT_OK;
+        if (weft_gguf_text_is(text, types[i])) return WEFT_OK;
     }
     FAIL(error, WEFT_INVALID, "%s: %s: weft knows none, linear and yarn, not '%.*s'", weft_gguf_path(file), value->key,
          (int)(text.length < 40 ? text.length : 40), text.bytes);

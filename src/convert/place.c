@@ -19,6 +19,21 @@ weft_status weft_place_check(const char *path, weft_error *error)
     return status;
 }
 
+bool weft_place_holds(const char *folder, const char *name)
+{
+    weft_text path;
+    weft_text_init(&path);
+    weft_text_add(&path, "%s/%s", folder, name);
+    bool there = !path.failed && weft_path_exists(weft_text_get(&path));
+    weft_text_fini(&path);
+    return there;
+}
+
+bool weft_place_has_tokenizer(const char *folder)
+{
+    return weft_place_holds(folder, "tokenizer.json") || weft_place_holds(folder, "tokenizer.model");
+}
+
 weft_status weft_place_write(const char *folder, const char *name, const weft_text *text, weft_error *error)
 {
     weft_text path;

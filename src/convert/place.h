@@ -11,6 +11,10 @@
 /* WEFT_INVALID unless nothing has this name, or an empty folder. */
 weft_status weft_place_check(const char *path, weft_error *error) WEFT_CHECKED;
 
+/* Whether a folder has a file of this name; a tokenizer's file. */
+bool weft_place_holds(const char *folder, const char *name);
+bool weft_place_has_tokenizer(const char *folder);
+
 /* Copies the files that belong to a folder of Hugging Face, such as are there; to must exist. config: config.json too.
  */
 weft_status weft_place_copy(const char *from, const char *to, bool config, weft_error *error) WEFT_CHECKED;

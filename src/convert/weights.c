@@ -7,7 +7,6 @@
 #include "convert/place.h"
 #include "tokenizer/gguf.h"
 
-#include <stdio.h>
 #include <string.h>
 
 struct weft_weights {
@@ -33,18 +32,6 @@ typedef struct weights_kind {
     bool has_run;
 } weights_kind;
 
-static bool holds(const char *folder, const char *name)
-{
-    char path[4200];
-    int length = snprintf(path, sizeof path, "%s/%s", folder, name);
-    return length < (int)sizeof path && weft_path_exists(path);
-}
-
-static bool has_tokenizer(const char *folder)
-{
-    return holds(folder, "tokenizer.json") || holds(folder, "tokenizer.model");
-}
-
 static weft_status keep_files(const weft_weights *weights, const char *folder, weft_error *error)
 {
     if (!weights->files) return WEFT_OK;
@@ -57,8 +44,8 @@ static weft_status keep_files(const weft_weights *weights, const char *folder, w
 static bool is_folder(const char *path)
 {
     return !weft_checkpoint_is(path) && !weft_checkpoint_exists(path) &&
-           (holds(path, "config.json") || holds(path, "model.safetensors") ||
-            holds(path, "model.safetensors.index.json"));
+           (weft_place_holds(path, "config.json") || weft_place_holds(path, "model.safetensors") ||
+            weft_place_holds(path, "model.safetensors.index.json"));
 }
 
 static weft_status open_folder(weft_weights *weights, const char *path, int64_t context, weft_error *error)
@@ -69,7 +56,7 @@ static weft_status open_folder(weft_weights *weights, const char *path, int64_t 
     weights->path = weights->files = weft_folder_path(folder);
     weights->yaml = weft_folder_keys(folder);
     weights->config = weft_folder_config(folder);
-    weights->tokenizer = has_tokenizer(weights->path) ? weights->path : NULL;
+    weights->tokenizer = weft_place_has_tokenizer(weights->path) ? weights->path : NULL;
     return WEFT_OK;
 }
 
@@ -146,7 +133,7 @@ static weft_status find_files(weft_weights *weights, weft_error *error)
     if (status == WEFT_OK && source.length > 0)
         status = weft_arena_text(&weights->arena, weft_text_get(&source), &weights->files, error);
     weft_text_fini(&source);
-    bool kept = weights->files && has_tokenizer(weights->files);
+    bool kept = weights->files && weft_place_has_tokenizer(weights->files);
     weights->tokenizer = kept && !(*own && weft_path_exists(own)) ? weights->files : *own ? own : NULL;
     return status;
 }
@@ -156,7 +143,7 @@ static weft_status open_checkpoint(weft_weights *weights, const char *path, int6
     weft_checkpoint *checkpoint = NULL;
     if (!weft_path_exists(path))
         FAIL(error, WEFT_INVALID, "%s: no such checkpoint, run folder, folder of Hugging Face or GGUF file", path);
-    if (!holds(path, "."))
+    if (!weft_place_holds(path, "."))
         FAIL(error, WEFT_INVALID,
              "%s: is no GGUF file, and no folder as checkpoints, runs and models of Hugging Face are", path);
     TRY((context < 0 ? weft_checkpoint_open_outline : weft_checkpoint_open)(path, &checkpoint, error));

@@ -11,6 +11,13 @@ const char *weft_element_name(weft_element element)
     return names[element];
 }
 
+float weft_element_largest(weft_element element)
+{
+    static const float largest[] = {
+        [WEFT_FP32] = 0x1.fffffep127f, [WEFT_BF16] = 0x1.fefffep127f, [WEFT_FP16] = 0x1.ffdffep15f};
+    return largest[element];
+}
+
 static float from_bits(uint32_t bits)
 {
     float value;

@@ -39,4 +39,7 @@ float weft_fp16_to_float(uint16_t value);
 void weft_element_to_float(weft_element element, const void *from, size_t count, float *to);
 void weft_element_from_float(weft_element element, const float *from, size_t count, void *to);
 
+/* The largest fp32 that does not become infinite. */
+float weft_element_largest(weft_element element);
+
 #endif

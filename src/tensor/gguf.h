@@ -34,6 +34,8 @@ uint32_t weft_gguf_type_number(weft_gguf_type type);  /* in files */
 int64_t weft_gguf_type_block(weft_gguf_type type);    /* elements: rows are whole multiples of it */
 /* Bytes of so many elements, whole blocks. */
 size_t weft_gguf_type_bytes(weft_gguf_type type, size_t elements);
+/* The largest number that weft_gguf_from_float takes. */
+float weft_gguf_type_largest(weft_gguf_type type);
 
 typedef struct weft_gguf_tensor {
     const char *name;
@@ -83,6 +85,8 @@ typedef struct weft_gguf_text {
     const char *bytes;
     size_t length;
 } weft_gguf_text;
+
+bool weft_gguf_text_is(weft_gguf_text text, const char *word);
 
 typedef struct weft_gguf weft_gguf;
 

@@ -76,6 +76,11 @@ static void (*const block_readers[WEFT_GGUF_TYPES])(const unsigned char *block, 
 static const weft_element elements[] = {
     [WEFT_GGUF_F32] = WEFT_FP32, [WEFT_GGUF_F16] = WEFT_FP16, [WEFT_GGUF_BF16] = WEFT_BF16};
 
+float weft_gguf_type_largest(weft_gguf_type type)
+{
+    return type == WEFT_GGUF_Q8_0 ? 127 * 65519.0f : weft_element_largest(elements[type]); /* its scale is a half */
+}
+
 void weft_gguf_to_float(const weft_gguf_tensor *tensor, int64_t from, int64_t count, float *out)
 {
     size_t bytes = types[tensor->type].bytes, at = (size_t)from, end = at + (size_t)count;

@@ -7,7 +7,7 @@
 /* llama.cpp takes names of tensors of less than 64 bytes, the format names of keys of less than 64 KiB. */
 enum { LONGEST_KEY = 65535, LONGEST_NAME = 255 };
 
-static const size_t kind_bytes[WEFT_GGUF_KINDS] = {
+const size_t weft_gguf_kind_bytes[WEFT_GGUF_KINDS] = {
     [WEFT_GGUF_UINT8] = 1,  [WEFT_GGUF_INT8] = 1,  [WEFT_GGUF_UINT16] = 2,  [WEFT_GGUF_INT16] = 2,
     [WEFT_GGUF_UINT32] = 4, [WEFT_GGUF_INT32] = 4, [WEFT_GGUF_FLOAT32] = 4, [WEFT_GGUF_BOOL] = 1,
     [WEFT_GGUF_UINT64] = 8, [WEFT_GGUF_INT64] = 8, [WEFT_GGUF_FLOAT64] = 8,
@@ -24,7 +24,7 @@ weft_status weft_gguf_take(weft_gguf_cursor *from, uint64_t count, const unsigne
     return WEFT_OK;
 }
 
-static uint64_t read_number(const unsigned char *bytes, size_t count)
+uint64_t weft_gguf_number_at(const unsigned char *bytes, size_t count)
 {
     uint64_t number = 0;
     for (size_t i = 0; i < count; i++) number |= (uint64_t)bytes[i] << 8 * i;
@@ -35,7 +35,7 @@ weft_status weft_gguf_take_number(weft_gguf_cursor *from, size_t bytes, uint64_t
 {
     const unsigned char *at = NULL;
     TRY(weft_gguf_take(from, bytes, &at));
-    *out = read_number(at, bytes);
+    *out = weft_gguf_number_at(at, bytes);
     return WEFT_OK;
 }
 
@@ -85,7 +85,7 @@ static weft_status skip_items(weft_gguf_cursor *from, weft_gguf_value *value, ui
     const unsigned char *ignored = NULL;
     weft_gguf_text text;
     size_t left = from->file->map.size - from->at;
-    size_t least = value->kind == WEFT_GGUF_STRING ? 8 : kind_bytes[value->kind];
+    size_t least = value->kind == WEFT_GGUF_STRING ? 8 : weft_gguf_kind_bytes[value->kind];
     if (count > left / least)
         FAIL(from->error, WEFT_INVALID,
              "%s: truncated: key \"%.80s\" states %" PRIu64 " items, for which %zu bytes are left", from->file->path,

@@ -18,6 +18,11 @@ struct weft_gguf {
     weft_arena arena;
 };
 
+/* Bytes of an item; 0: texts and arrays have no fixed size. */
+extern const size_t weft_gguf_kind_bytes[WEFT_GGUF_KINDS];
+/* A little-endian number of at most 8 bytes. */
+uint64_t weft_gguf_number_at(const unsigned char *bytes, size_t count);
+
 /* A place in the file; nothing behind the map's end is taken. */
 typedef struct weft_gguf_cursor {
     weft_gguf *file;

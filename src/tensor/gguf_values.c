@@ -16,18 +16,12 @@ static weft_status refuse(const weft_gguf *file, const weft_gguf_value *value, c
 /* A number of the file, with its sign; false above INT64_MAX. */
 static bool read_whole(weft_gguf_kind kind, const unsigned char *at, int64_t *out)
 {
-    static const struct {
-        size_t bytes;
-        bool sign;
-    } forms[] = {[WEFT_GGUF_UINT8] = {1, false},  [WEFT_GGUF_INT8] = {1, true},    [WEFT_GGUF_UINT16] = {2, false},
-                 [WEFT_GGUF_INT16] = {2, true},   [WEFT_GGUF_UINT32] = {4, false}, [WEFT_GGUF_INT32] = {4, true},
-                 [WEFT_GGUF_UINT64] = {8, false}, [WEFT_GGUF_INT64] = {8, true}};
-    size_t bytes = forms[kind].bytes;
-    uint64_t number = 0;
-    for (size_t i = 0; i < bytes; i++) number |= (uint64_t)at[i] << 8 * i;
-    if (forms[kind].sign && bytes < 8 && number >> (8 * bytes - 1)) number |= UINT64_MAX << 8 * bytes;
+    bool sign = kind == WEFT_GGUF_INT8 || kind == WEFT_GGUF_INT16 || kind == WEFT_GGUF_INT32 || kind == WEFT_GGUF_INT64;
+    size_t bytes = weft_gguf_kind_bytes[kind];
+    uint64_t number = weft_gguf_number_at(at, bytes);
+    if (sign && bytes < 8 && number >> (8 * bytes - 1)) number |= UINT64_MAX << 8 * bytes;
     *out = (int64_t)number;
-    return forms[kind].sign || *out >= 0;
+    return sign || *out >= 0;
 }
 
 weft_status weft_gguf_whole(const weft_gguf *file, const weft_gguf_value *value, int64_t *out, weft_error *error)
@@ -71,6 +65,11 @@ weft_status weft_gguf_string(const weft_gguf *file, const weft_gguf_value *value
     return WEFT_OK;
 }
 
+bool weft_gguf_text_is(weft_gguf_text text, const char *word)
+{
+    return strlen(word) == text.length && memcmp(word, text.bytes, text.length) == 0;
+}
+
 static weft_status begin(const weft_gguf *file, const weft_gguf_value *value, bool fits, const char *what,
                          weft_gguf_items *out, weft_error *error)
 {
@@ -108,10 +107,9 @@ weft_gguf_text weft_gguf_next_string(weft_gguf_items *items)
 
 int64_t weft_gguf_next_whole(weft_gguf_items *items)
 {
-    static const size_t bytes[] = {1, 1, 2, 2, 4, 4, 0, 0, 0, 0, 8, 8};
     int64_t number = 0;
     if (!read_whole(items->value->kind, items->at, &number)) number = INT64_MAX;
-    items->at += bytes[items->value->kind];
+    items->at += weft_gguf_kind_bytes[items->value->kind];
     return number;
 }
 

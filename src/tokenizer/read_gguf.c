@@ -43,11 +43,6 @@ static weft_status get(const reading_file *r, const char *name, const weft_gguf_
     FAIL(r->error, WEFT_INVALID, "%s: tokenizer.ggml.%s is missing", weft_gguf_path(r->file), name);
 }
 
-static bool is_text(weft_gguf_text text, const char *word)
-{
-    return strlen(word) == text.length && memcmp(word, text.bytes, text.length) == 0;
-}
-
 /* The row that names a pre-tokenizer, or NULL. */
 static const weft_gguf_pre *find_pre(weft_gguf_text name)
 {
@@ -63,7 +58,7 @@ static weft_status read_pre(reading_file *r)
     const weft_gguf_value *value = find(r, "pre"), *kind = weft_gguf_value_find(r->file, "general.architecture");
     weft_gguf_text name = {"none", 4}, architecture = {"", 0};
     if (kind) TRY(weft_gguf_string(r->file, kind, &architecture, r->error));
-    if (!value && is_text(architecture, "gpt2")) name = (weft_gguf_text){"gpt-2", 5};
+    if (!value && weft_gguf_text_is(architecture, "gpt2")) name = (weft_gguf_text){"gpt-2", 5};
     if (value) TRY(weft_gguf_string(r->file, value, &name, r->error));
     r->pre = find_pre(name);
     if (r->pre) return WEFT_OK;
@@ -77,9 +72,9 @@ static weft_status read_kind(reading_file *r)
     weft_gguf_text name = {NULL, 0};
     TRY(get(r, "model", &value));
     TRY(weft_gguf_string(r->file, value, &name, r->error));
-    r->characters = is_text(name, "llama");
+    r->characters = weft_gguf_text_is(name, "llama");
     if (r->characters) return WEFT_OK;
-    if (is_text(name, "gpt2")) return read_pre(r);
+    if (weft_gguf_text_is(name, "gpt2")) return read_pre(r);
     FAIL(r->error, WEFT_INVALID, "%s: tokenizer.ggml.model: weft knows gpt2 and llama, not '%.*s'",
          weft_gguf_path(r->file), (int)(name.length < 40 ? name.length : 40), name.bytes);
 }

@@ -5,6 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
+char root[] = "/tmp/weft-convert-XXXXXX";
+
+int make_root(void **state)
+{
+    (void)state;
+    return mkdtemp(root) ? 0 : -1;
+}
+
+int remove_root(void **state)
+{
+    (void)state;
+    weft_error error;
+    return weft_folder_remove(root, &error) == WEFT_OK ? 0 : -1;
+}
+
 const char *const families[FAMILIES] = {"gpt2",    "llama", "llama3.1", "llama-bias",
                                         "mistral", "qwen2", "qwen3",    "starcoder2"};
 
@@ -144,12 +159,12 @@ static void add_llama(made_folder *folder, int row)
     if (rows[row].untied) folder_add(folder, "lm_head.weight", 2, V, C);
 }
 
-void folder_make(made_folder *folder, const char *root, const char *family)
+void folder_make(made_folder *folder, const char *where, const char *family)
 {
     int row = 0;
     while (strcmp(families[row], family) != 0) row++;
     *folder = (made_folder){.family = families[row], .files = 1};
-    snprintf(folder->path, sizeof folder->path, "%s/%s", root, family);
+    snprintf(folder->path, sizeof folder->path, "%s/%s", where, family);
     snprintf(folder->config, sizeof folder->config, "%s", rows[row].config);
     if (row == 0)
         add_gpt2(folder);

@@ -13,6 +13,10 @@
 
 #include <cmocka.h>
 
+extern char root[];          /* that is made anew for each run */
+int make_root(void **state); /* group set-up and tear-down of cmocka */
+int remove_root(void **state);
+
 enum { FOLDER_TENSORS = 64 };
 
 typedef struct folder_tensor {
@@ -36,8 +40,8 @@ typedef struct made_folder {
 enum { FAMILIES = 8 };
 extern const char *const families[FAMILIES];
 
-/* root: an existing folder. */
-void folder_make(made_folder *folder, const char *root, const char *family);
+/* where: an existing folder. */
+void folder_make(made_folder *folder, const char *where, const char *family);
 void folder_write(const made_folder *folder);
 void folder_free(made_folder *folder);
 folder_tensor *folder_find(made_folder *folder, const char *name);

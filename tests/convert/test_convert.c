@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static char root[] = "/tmp/weft-convert-XXXXXX";
-
 static void import_folder(const made_folder *from, const char *run, int64_t context)
 {
     weft_error error;
@@ -386,19 +384,6 @@ static void test_old_files(void **state)
     if (weft_folder_open(folder.path, 0, &opened, &error) != WEFT_OK) fail_msg("%s", error.text);
     weft_folder_close(opened);
     folder_free(&folder);
-}
-
-static int make_root(void **state)
-{
-    (void)state;
-    return mkdtemp(root) ? 0 : -1;
-}
-
-static int remove_root(void **state)
-{
-    (void)state;
-    weft_error error;
-    return weft_folder_remove(root, &error) == WEFT_OK ? 0 : -1;
 }
 
 int main(void)

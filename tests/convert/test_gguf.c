@@ -15,8 +15,6 @@
 #include <sys/resource.h>
 #include <zlib.h>
 
-static char root[] = "/tmp/weft-convert-gguf-XXXXXX";
-
 static void import_folder(const char *path, const char *run)
 {
     weft_error error;
@@ -470,19 +468,6 @@ static void test_full_disk(void **state)
     assert_false(weft_path_exists(aside));
     free(left);
     folder_free(&folder);
-}
-
-static int make_root(void **state)
-{
-    (void)state;
-    return mkdtemp(root) ? 0 : -1;
-}
-
-static int remove_root(void **state)
-{
-    (void)state;
-    weft_error error;
-    return weft_folder_remove(root, &error) == WEFT_OK ? 0 : -1;
 }
 
 int main(void)

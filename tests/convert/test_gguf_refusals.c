@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static char root[] = "/tmp/weft-gguf-refusals-XXXXXX";
-
 /* A key that is put in the place of the small model's own of this name, or besides. */
 typedef struct change {
     const char *key;  /* NULL: none */
@@ -345,19 +343,6 @@ static void test_reach(void **state)
         weft_text_fini(&missing);
         folder_free(&made);
     }
-}
-
-static int make_root(void **state)
-{
-    (void)state;
-    return mkdtemp(root) ? 0 : -1;
-}
-
-static int remove_root(void **state)
-{
-    (void)state;
-    weft_error error;
-    return weft_folder_remove(root, &error) == WEFT_OK ? 0 : -1;
 }
 
 int main(void)

@@ -69,9 +69,23 @@ static void test_arrays(void **state)
     }
 }
 
+/* The next number above the largest is infinite. */
+static void test_largest(void **state)
+{
+    (void)state;
+    for (int element = WEFT_FP32; element <= WEFT_FP16; element++) {
+        unsigned char bytes[8];
+        float largest = weft_element_largest((weft_element)element), back[2];
+        const float values[2] = {-largest, nextafterf(largest, INFINITY)};
+        weft_element_from_float((weft_element)element, values, 2, bytes);
+        weft_element_to_float((weft_element)element, bytes, 2, back);
+        assert_true(isfinite(back[0]) && isinf(back[1]));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_half), cmocka_unit_test(test_rounding_of_halves),
-                                       cmocka_unit_test(test_arrays)};
+                                       cmocka_unit_test(test_arrays), cmocka_unit_test(test_largest)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
