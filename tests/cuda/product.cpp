@@ -175,6 +175,7 @@ static size_t workspace_of(const product &of, const cublasLtMatmulAlgo_t &algori
     return algorithm.data[SPLITS] * of.d.is.rows * of.d.is.columns * sizeof(float);
 }
 
+/* Which comes first depends on the alignments: where a layout has its operands elsewhere, it has other bits. */
 static std::vector<cublasLtMatmulHeuristicResult_t> choices(const product &of, const emulator_preference &preference)
 {
     std::vector<cublasLtMatmulHeuristicResult_t> found;
@@ -189,6 +190,9 @@ static std::vector<cublasLtMatmulHeuristicResult_t> choices(const product &of, c
         if (wanted && choice.workspaceSize <= preference.workspace && algorithms[i].splits <= of.inner())
             found.push_back(choice);
     }
+    const int turn = __builtin_ctz(preference.align_a) + __builtin_ctz(preference.align_b) +
+                     __builtin_ctz(preference.align_c) + __builtin_ctz(preference.align_d);
+    if (!found.empty()) std::rotate(found.begin(), found.begin() + turn % (int)found.size(), found.end());
     return found;
 }
 
