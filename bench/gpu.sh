@@ -1,5 +1,5 @@
 #!/bin/sh
-# What is to be seen on the first machine with a GPU, in two halves of less than five minutes each. Every phase has a limit of its
+# What is to be seen on the first machine with a GPU, in two halves of at most six minutes each. Every phase has a limit of its
 # own, prints one line, and leaves what it said in FOLDER; a phase that fails ends nothing.
 # Usage: bench/gpu.sh correctness|speed BUILD FOLDER [CORPUS]
 # BUILD: a build folder with the tests (-Dcuda=enabled). CORPUS: a text of some megabytes; else words are drawn.

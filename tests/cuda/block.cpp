@@ -162,7 +162,6 @@ static bool pass_barrier(unsigned count)
 {
     const fiber *first = nullptr;
     unsigned waiting = 0, gone = 0;
-    int votes = 0;
     for (unsigned i = 0; i < count; i++) {
         const fiber *thread = threads[i];
         gone += thread->state == fiber_state::ended;
@@ -173,14 +172,12 @@ static bool pass_barrier(unsigned count)
                    first->thread.x, first->thread.y, first->thread.z, first->place.file, first->place.line,
                    thread->thread.x, thread->thread.y, thread->thread.z, thread->place.file, thread->place.line);
         waiting++;
-        votes += thread->vote;
     }
     if (gone == count) return true;
     if (gone + waiting != count) report_hang(count);
     for (unsigned i = 0; i < count; i++) {
         if (threads[i]->state != fiber_state::at_barrier) continue;
         threads[i]->learns = barrier;
-        threads[i]->votes = votes;
         threads[i]->state = fiber_state::runs;
     }
     barrier = new_token();
@@ -338,25 +335,23 @@ cudaError_t emulator_launch(const cudaLaunchConfig_t *config, const void *kernel
                             [=]() { run_kernel(grid, block, shared, thread); }});
 }
 
-cudaError_t emulator_function_attribute(const void *kernel, cudaFuncAttribute attribute, int value)
+cudaError_t emulator_function_attribute(const void *kernel, cudaFuncAttribute, int value)
 {
     const entry guard;
     const cudaError_t error = usable();
-    if (error != cudaSuccess || attribute == cudaFuncAttributePreferredSharedMemoryCarveout) return result(error);
+    if (error != cudaSuccess) return result(error);
     if (value < 0 || (size_t)value > shared_limit()) return result(cudaErrorInvalidValue);
     allowed_shared[{current_gpu(), kernel}] = (size_t)value;
     return cudaSuccess;
 }
 
-int emulator_barrier(bool vote, emulator_place place)
+void emulator_barrier(emulator_place place)
 {
     fiber *const self = current;
     if (self == nullptr) misuse("a barrier outside of a kernel, at %s:%d", place.file, place.line);
     self->state = fiber_state::at_barrier;
     self->place = place;
-    self->vote = vote;
     tell(barrier);
     leave_fiber();
     learn(self->learns);
-    return self->votes;
 }

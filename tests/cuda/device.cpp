@@ -68,19 +68,16 @@ static cudaError_t check_gpu(int gpu)
 }
 
 struct model {
-    int capability, processors, threads;
-    size_t shared, shared_all; /* bytes of a block and of a multiprocessor */
+    int capability;
+    size_t shared; /* bytes of a block */
     const char *name;
 };
 
 static const model &own_model(void)
 {
     static const model models[] = {
-        {75, 40, 1024, 64 << 10, 64 << 10, "emulated sm_75"},
-        {80, 108, 2048, 163 << 10, 164 << 10, "emulated sm_80"},
-        {86, 84, 1536, 99 << 10, 100 << 10, "emulated sm_86"},
-        {90, 132, 2048, SHARED_MOST, 228 << 10, "emulated sm_90"},
-        {100, 148, 2048, SHARED_MOST, 228 << 10, "emulated sm_100"},
+        {75, 64 << 10, "emulated sm_75"},    {80, 163 << 10, "emulated sm_80"},     {86, 99 << 10, "emulated sm_86"},
+        {90, SHARED_MOST, "emulated sm_90"}, {100, SHARED_MOST, "emulated sm_100"},
     };
     for (const model &known : models)
         if (known.capability == setting().capability) return known;
@@ -90,40 +87,6 @@ static const model &own_model(void)
 size_t shared_limit(void)
 {
     return own_model().shared;
-}
-
-static int attribute_of(cudaDeviceAttr attribute)
-{
-    const model &own = own_model();
-    switch (attribute) {
-    case cudaDevAttrMaxThreadsPerBlock:
-        return MAX_THREADS;
-    case cudaDevAttrMaxSharedMemoryPerBlock:
-        return 48 << 10;
-    case cudaDevAttrWarpSize:
-        return WARP;
-    case cudaDevAttrMultiProcessorCount:
-        return own.processors;
-    case cudaDevAttrConcurrentKernels:
-        return 1;
-    case cudaDevAttrL2CacheSize:
-        return 50 << 20;
-    case cudaDevAttrMaxThreadsPerMultiProcessor:
-        return own.threads;
-    case cudaDevAttrAsyncEngineCount:
-        return 3;
-    case cudaDevAttrUnifiedAddressing:
-        return 1;
-    case cudaDevAttrComputeCapabilityMajor:
-        return own.capability / 10;
-    case cudaDevAttrComputeCapabilityMinor:
-        return own.capability % 10;
-    case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
-        return (int)own.shared_all;
-    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
-        return (int)own.shared;
-    }
-    return -1;
 }
 
 static const struct {
@@ -170,12 +133,6 @@ extern "C" cudaError_t cudaDriverGetVersion(int *out)
     return cudaSuccess;
 }
 
-extern "C" cudaError_t cudaRuntimeGetVersion(int *out)
-{
-    *out = CUDART_VERSION;
-    return cudaSuccess;
-}
-
 extern "C" cudaError_t cudaGetDeviceCount(int *out)
 {
     const entry guard;
@@ -191,34 +148,6 @@ extern "C" cudaError_t cudaSetDevice(int device)
     return result(error != cudaSuccess ? error : gone[device]);
 }
 
-extern "C" cudaError_t cudaInitDevice(int device, unsigned int, unsigned int)
-{
-    const entry guard;
-    return result(check_gpu(device));
-}
-
-extern "C" cudaError_t cudaGetDevice(int *out)
-{
-    const entry guard;
-    *out = chosen;
-    return result(any_gpu());
-}
-
-extern "C" cudaError_t cudaSetDeviceFlags(unsigned int)
-{
-    const entry guard;
-    return result(any_gpu());
-}
-
-extern "C" cudaError_t cudaDeviceGetAttribute(int *out, enum cudaDeviceAttr attribute, int device)
-{
-    const entry guard;
-    const cudaError_t error = check_gpu(device);
-    if (error != cudaSuccess) return result(error);
-    *out = attribute_of(attribute);
-    return result(*out < 0 ? cudaErrorInvalidValue : cudaSuccess);
-}
-
 extern "C" cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *out, int device)
 {
     const entry guard;
@@ -228,27 +157,8 @@ extern "C" cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *out, int d
     *out = {};
     snprintf(out->name, sizeof out->name, "%s", own.name);
     out->totalGlobalMem = setting().memory;
-    out->sharedMemPerBlock = 48 << 10;
-    out->warpSize = WARP;
-    out->maxThreadsPerBlock = MAX_THREADS;
     out->major = own.capability / 10;
     out->minor = own.capability % 10;
-    out->multiProcessorCount = own.processors;
-    out->pciBusID = device + 1;
-    out->asyncEngineCount = attribute_of(cudaDevAttrAsyncEngineCount);
-    out->l2CacheSize = attribute_of(cudaDevAttrL2CacheSize);
-    out->maxThreadsPerMultiProcessor = own.threads;
-    out->sharedMemPerMultiprocessor = own.shared_all;
-    out->sharedMemPerBlockOptin = own.shared;
-    return cudaSuccess;
-}
-
-extern "C" cudaError_t cudaDeviceGetPCIBusId(char *out, int size, int device)
-{
-    const entry guard;
-    const cudaError_t error = check_gpu(device);
-    if (error != cudaSuccess) return result(error);
-    snprintf(out, (size_t)size, "0000:%02x:00.0", (unsigned)device + 1);
     return cudaSuccess;
 }
 
@@ -258,15 +168,6 @@ extern "C" cudaError_t cudaDeviceGetStreamPriorityRange(int *out_least, int *out
     *out_least = 0;
     *out_greatest = -5;
     return result(usable());
-}
-
-extern "C" cudaError_t cudaDeviceCanAccessPeer(int *out, int device, int peer)
-{
-    const entry guard;
-    cudaError_t error = check_gpu(device);
-    if (error == cudaSuccess) error = check_gpu(peer);
-    *out = error == cudaSuccess && setting().peers && device != peer;
-    return result(error);
 }
 
 extern "C" cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned int flags)
@@ -297,11 +198,6 @@ extern "C" cudaError_t cudaGetLastError(void)
     const cudaError_t error = last;
     last = cudaSuccess;
     return error;
-}
-
-extern "C" cudaError_t cudaPeekAtLastError(void)
-{
-    return last;
 }
 
 extern "C" const char *cudaGetErrorName(cudaError_t error)

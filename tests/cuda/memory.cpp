@@ -211,17 +211,3 @@ extern "C" cudaError_t cudaMemGetInfo(size_t *out_free, size_t *out_total)
     *out_free = setting().memory - used[current_gpu()];
     return cudaSuccess;
 }
-
-extern "C" cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *out, const void *memory)
-{
-    const entry guard;
-    const block *of = block_of(memory);
-    *out = {};
-    out->device = -2;
-    if (of == nullptr || of->freed) return cudaSuccess;
-    out->type = of->kind == memory_kind::device ? cudaMemoryTypeDevice : cudaMemoryTypeHost;
-    out->device = of->gpu;
-    out->devicePointer = (void *)memory;
-    out->hostPointer = of->kind == memory_kind::pinned ? (void *)memory : nullptr;
-    return cudaSuccess;
-}

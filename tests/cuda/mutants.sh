@@ -1,7 +1,7 @@
 #!/bin/sh
 # mutants.sh ROOT [PATTERN]: each barrier, __syncwarp, wait for copies, event wait, event record and wait of the host in
 # src/device/cuda (of the lines that match PATTERN, FILE:LINE:TEXT) is taken away in turn, in a copy of the sources. The
-# tests of the device on the emulator must notice, or implied.txt say why nothing is lost. An hour of one core.
+# tests of the device on the emulator must notice, or implied.txt say why nothing is lost. Hours of one core.
 set -eu
 root=$1 pattern=${2:-.}
 implied=$root/tests/cuda/implied.txt
@@ -34,9 +34,9 @@ prove() {
     done
 }
 
-# without FILE LINE NUMBER: the file with that call of its line taken away
+# without FILE LINE: the file with the first such call of that line taken away
 without() {
-    awk -v line="$2" -v number="$3" '
+    awk -v line="$2" '
         function skip(text, at,    depth) { # behind the parenthesis that closes the one at `at`
             do {
                 if (substr(text, at, 1) == "(") depth++
@@ -47,15 +47,12 @@ without() {
         }
         FNR != line { print; next }
         {
-            rest = $0; done = ""
-            while (match(rest, /__syncthreads\(|__syncwarp\(|copy_async_wait<[0-9]+>\(|cuda(StreamWaitEvent|EventRecord|StreamSynchronize|EventSynchronize)\(/)) {
-                begin = RSTART; end = skip(rest, RSTART + RLENGTH - 1)
-                call = substr(rest, begin, end - begin)
-                if (--number == 0) call = call ~ /^cuda/ ? "cudaSuccess" : "(void)0"
-                done = done substr(rest, 1, begin - 1) call
-                rest = substr(rest, end)
+            if (match($0, /__syncthreads\(|__syncwarp\(|copy_async_wait<[0-9]+>\(|cuda(StreamWaitEvent|EventRecord|StreamSynchronize|EventSynchronize)\(/)) {
+                begin = RSTART; end = skip($0, RSTART + RLENGTH - 1)
+                instead = substr($0, begin) ~ /^cuda/ ? "cudaSuccess" : "(void)0"
+                $0 = substr($0, 1, begin - 1) instead substr($0, end)
             }
-            print done rest
+            print
         }' "$1"
 }
 
@@ -71,7 +68,7 @@ while IFS=: read -r file line text; do
         continue
     fi
     cp "$file" "$work/whole"
-    without "$work/whole" "$line" 1 >"$file"
+    without "$work/whole" "$line" >"$file"
     if cmp -s "$work/whole" "$file"; then echo "$file:$line: could not be taken away" && exit 1; fi
     if ! build; then
         tail -n 20 "$work/log"

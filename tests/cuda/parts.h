@@ -157,8 +157,7 @@ struct fiber {
     const void *called_from = nullptr;
     emulator_collective kind = EMULATOR_SYNCWARP;
     unsigned mask = 0;
-    int operand = 0, width = 0, votes = 0;
-    bool vote = false;
+    int operand = 0, width = 0;
     uint64_t value = 0;
     const char *learns = nullptr;
     std::vector<pending_copy> copies;

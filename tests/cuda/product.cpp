@@ -21,15 +21,12 @@ struct emulator_layout {
     cudaDataType type;
     uint64_t rows, columns;
     int64_t leading;
-    int32_t order, batches;
-    int64_t batch_offset;
 };
 
 struct emulator_matmul {
-    int32_t compute, scale, transposes_a, transposes_b;
+    int32_t transposes_a, transposes_b;
     uint32_t epilogue;
     const void *bias;
-    int32_t bias_type; /* -1: that of d */
 };
 
 struct emulator_preference {
@@ -133,7 +130,7 @@ static bool overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes
 static bool is_known(const emulator_layout &of)
 {
     return (of.type == CUDA_R_32F || of.type == CUDA_R_16BF) && of.rows > 0 && of.columns > 0 &&
-           of.leading >= (int64_t)of.rows && of.order == CUBLASLT_ORDER_COL && of.batches == 1;
+           of.leading >= (int64_t)of.rows;
 }
 
 static cublasStatus_t check_product(const product &of)
@@ -149,7 +146,6 @@ static cublasStatus_t check_product(const product &of)
                        (of.a.is.type == CUDA_R_16BF || of.d.is.type == CUDA_R_32F);
     const bool bias = of.how.epilogue == CUBLASLT_EPILOGUE_BIAS;
     if (!types || (!bias && of.how.epilogue != CUBLASLT_EPILOGUE_DEFAULT)) return CUBLAS_STATUS_NOT_SUPPORTED;
-    if (bias && of.how.bias_type != -1 && of.how.bias_type != (int32_t)of.d.is.type) return CUBLAS_STATUS_NOT_SUPPORTED;
     if (of.a.is.type == CUDA_R_16BF && setting().capability < 80) return CUBLAS_STATUS_NOT_SUPPORTED;
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -175,6 +171,7 @@ static size_t workspace_of(const product &of, const cublasLtMatmulAlgo_t &algori
     return algorithm.data[SPLITS] * of.d.is.rows * of.d.is.columns * sizeof(float);
 }
 
+/* Which comes first depends on the alignments: where a layout has its operands elsewhere, it has other bits. */
 static std::vector<cublasLtMatmulHeuristicResult_t> choices(const product &of, const emulator_preference &preference)
 {
     std::vector<cublasLtMatmulHeuristicResult_t> found;
@@ -189,6 +186,9 @@ static std::vector<cublasLtMatmulHeuristicResult_t> choices(const product &of, c
         if (wanted && choice.workspaceSize <= preference.workspace && algorithms[i].splits <= of.inner())
             found.push_back(choice);
     }
+    const int turn = __builtin_ctz(preference.align_a) + __builtin_ctz(preference.align_b) +
+                     __builtin_ctz(preference.align_c) + __builtin_ctz(preference.align_d);
+    if (!found.empty()) std::rotate(found.begin(), found.begin() + turn % (int)found.size(), found.end());
     return found;
 }
 
@@ -255,7 +255,7 @@ static void carry_out(const product &of)
     std::vector<float> sums(m * of.d.is.columns);
     add_parts(of, sums);
     memset(of.workspace, POISON, std::min(of.workspace_bytes, workspace_of(of, of.algorithm)));
-    const matrix added = {(void *)of.how.bias, {of.d.is.type, m, 1, (int64_t)m, 0, 1, 0}};
+    const matrix added = {(void *)of.how.bias, {of.d.is.type, m, 1, (int64_t)m}};
     for (size_t j = 0; j < of.d.is.columns; j++)
         for (size_t i = 0; i < m; i++) {
             float value = of.alpha * sums[j * m + i];
@@ -322,11 +322,6 @@ extern "C" cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle)
     return destroy_handle(handle, "cublasLtDestroy");
 }
 
-extern "C" size_t cublasLtGetVersion(void)
-{
-    return 130000;
-}
-
 static const struct {
     cublasStatus_t status;
     const char *name;
@@ -341,23 +336,18 @@ static const struct {
     {CUBLAS_STATUS_NOT_SUPPORTED, "CUBLAS_STATUS_NOT_SUPPORTED"},
 };
 
-extern "C" const char *cublasLtGetStatusName(cublasStatus_t status)
+extern "C" const char *cublasLtGetStatusString(cublasStatus_t status)
 {
     for (const auto &known : statuses)
         if (known.status == status) return known.name;
     return "<unknown>";
 }
 
-extern "C" const char *cublasLtGetStatusString(cublasStatus_t status)
-{
-    return cublasLtGetStatusName(status);
-}
-
 extern "C" cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *out, cudaDataType type, uint64_t rows,
                                                      uint64_t columns, int64_t leading)
 {
     const entry guard;
-    *out = make_handle(emulator_layout{type, rows, columns, leading, CUBLASLT_ORDER_COL, 1, 0});
+    *out = make_handle(emulator_layout{type, rows, columns, leading});
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -371,31 +361,13 @@ extern "C" cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t lay
         name, offsetof(type, member), sizeof(type::member)                                                             \
     }
 
-extern "C" cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout,
-                                                           cublasLtMatrixLayoutAttribute_t name, const void *value,
-                                                           size_t bytes)
-{
-    static const attribute known[] = {
-        ATTRIBUTE(CUBLASLT_MATRIX_LAYOUT_TYPE, emulator_layout, type),
-        ATTRIBUTE(CUBLASLT_MATRIX_LAYOUT_ORDER, emulator_layout, order),
-        ATTRIBUTE(CUBLASLT_MATRIX_LAYOUT_ROWS, emulator_layout, rows),
-        ATTRIBUTE(CUBLASLT_MATRIX_LAYOUT_COLS, emulator_layout, columns),
-        ATTRIBUTE(CUBLASLT_MATRIX_LAYOUT_LD, emulator_layout, leading),
-        ATTRIBUTE(CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, emulator_layout, batches),
-        ATTRIBUTE(CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, emulator_layout, batch_offset),
-    };
-    return set_attribute(layout, known, name, value, bytes, "cublasLtMatrixLayoutSetAttribute");
-}
-
 extern "C" cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *out, cublasComputeType_t compute,
                                                    cudaDataType_t scale)
 {
     const entry guard;
     *out = nullptr;
-    if ((compute != CUBLAS_COMPUTE_32F && compute != CUBLAS_COMPUTE_32F_PEDANTIC) || scale != CUDA_R_32F)
-        return CUBLAS_STATUS_NOT_SUPPORTED;
-    *out =
-        make_handle(emulator_matmul{compute, scale, CUBLAS_OP_N, CUBLAS_OP_N, CUBLASLT_EPILOGUE_DEFAULT, nullptr, -1});
+    if (compute != CUBLAS_COMPUTE_32F || scale != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
+    *out = make_handle(emulator_matmul{CUBLAS_OP_N, CUBLAS_OP_N, CUBLASLT_EPILOGUE_DEFAULT, nullptr});
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -409,13 +381,10 @@ extern "C" cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t ma
                                                          size_t bytes)
 {
     static const attribute known[] = {
-        ATTRIBUTE(CUBLASLT_MATMUL_DESC_COMPUTE_TYPE, emulator_matmul, compute),
-        ATTRIBUTE(CUBLASLT_MATMUL_DESC_SCALE_TYPE, emulator_matmul, scale),
         ATTRIBUTE(CUBLASLT_MATMUL_DESC_TRANSA, emulator_matmul, transposes_a),
         ATTRIBUTE(CUBLASLT_MATMUL_DESC_TRANSB, emulator_matmul, transposes_b),
         ATTRIBUTE(CUBLASLT_MATMUL_DESC_EPILOGUE, emulator_matmul, epilogue),
         ATTRIBUTE(CUBLASLT_MATMUL_DESC_BIAS_POINTER, emulator_matmul, bias),
-        ATTRIBUTE(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, emulator_matmul, bias_type),
     };
     return set_attribute(matmul, known, name, value, bytes, "cublasLtMatmulDescSetAttribute");
 }
@@ -478,20 +447,6 @@ extern "C" cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t handle, cubla
     const cublasStatus_t status = check_product(of);
     *out = {*algorithm, workspace_of(of, *algorithm), status, 1.0f, {}};
     return status;
-}
-
-extern "C" cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *algorithm,
-                                                               cublasLtMatmulAlgoConfigAttributes_t name, void *out,
-                                                               size_t bytes, size_t *out_written)
-{
-    uint32_t value = 0;
-    if (name == CUBLASLT_ALGO_CONFIG_ID) value = (uint32_t)algorithm->data[ALGORITHM];
-    if (name == CUBLASLT_ALGO_CONFIG_SPLITK_NUM) value = (uint32_t)algorithm->data[SPLITS];
-    if (name == CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME) value = (uint32_t)algorithm->data[SCHEME];
-    if (bytes != sizeof value) return CUBLAS_STATUS_INVALID_VALUE;
-    memcpy(out, &value, sizeof value);
-    if (out_written != nullptr) *out_written = sizeof value;
-    return CUBLAS_STATUS_SUCCESS;
 }
 
 extern "C" cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t matmul, const void *alpha,

@@ -102,14 +102,15 @@ __global__ void __launch_bounds__(2 * WARP)
     const int thread = (int)threadIdx.x, lane = thread % WARP;
     float sum[4] = {};
     for (int tile = 0; tile < TILES; tile++) {
-        if (thread < 32) copy_async_16(left + thread * 8, a + thread / 2 * MATRIX_WIDTH + tile * TILE + thread % 2 * 8);
-        if (thread < 16) copy_async_16(right + thread * 8, b + (tile * TILE + thread) * TILE_WIDTH);
+        if (thread < 32)
+            copy_async_16_if(true, left + thread * 8, a + thread / 2 * MATRIX_WIDTH + tile * TILE + thread % 2 * 8);
+        if (thread < 16) copy_async_16_if(true, right + thread * 8, b + (tile * TILE + thread) * TILE_WIDTH);
         copy_async_commit();
         if (wrong != BUG_tile_wait) copy_async_wait<0>();
         __syncthreads();
-        uint32_t from_a[4], from_b[2];
+        uint32_t from_a[4], from_b[4];
         ldmatrix_x4(from_a, left + lane % 16 * TILE + lane / 16 * 8 + (wrong == BUG_tile_unaligned));
-        ldmatrix_x2_trans(from_b, right + lane % 16 * TILE_WIDTH);
+        ldmatrix_x4_trans(from_b, right + lane % 16 * TILE_WIDTH);
         mma_bf16(sum, from_a, from_b);
         if (wrong != BUG_tile_barrier) __syncthreads();
     }

@@ -234,18 +234,6 @@ extern "C" cudaError_t cudaStreamDestroy(cudaStream_t stream)
     return result(error);
 }
 
-extern "C" cudaError_t cudaStreamQuery(cudaStream_t stream)
-{
-    const entry guard;
-    int gpu = 0;
-    const cudaError_t error = check_stream(&stream, &gpu);
-    if (error != cudaSuccess) return result(error);
-    let_pass();
-    if (stream->finished < stream->posted) return cudaErrorNotReady;
-    learn(stream->done);
-    return result(lost(gpu));
-}
-
 extern "C" cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
     const entry guard;
@@ -273,15 +261,6 @@ extern "C" cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t even
     if (error != cudaSuccess) return result(error);
     if (event->last != nullptr) post(stream, {operation::WAIT, {}, event->last, nullptr});
     return cudaSuccess;
-}
-
-extern "C" cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void *context)
-{
-    const entry guard;
-    int gpu = 0;
-    const cudaError_t error = check_stream(&stream, &gpu);
-    if (error != cudaSuccess) return result(error);
-    return enqueue(stream, {work::other, "a function of the host", nullptr, 0, [=]() { function(context); }});
 }
 
 extern "C" cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned int flags)

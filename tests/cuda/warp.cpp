@@ -19,8 +19,6 @@ static int source_of(const fiber &lane, int number)
     int from = at;
     if (lane.kind == EMULATOR_SHUFFLE) from = lane.operand & (lane.width - 1);
     if (lane.kind == EMULATOR_XOR) from = at ^ lane.operand;
-    if (lane.kind == EMULATOR_DOWN) from = at + lane.operand;
-    if (lane.kind == EMULATOR_UP) from = at - lane.operand;
     return from < 0 || from >= lane.width ? number : first + from;
 }
 
@@ -63,10 +61,9 @@ static void check_shared_address(const void *at, size_t bytes, const char *what,
 /* Each lane is seen reading the row that it points to. */
 static void load_matrices(fiber **lanes)
 {
-    uint16_t rows[4 * 8][8];
+    uint16_t rows[WARP][8];
     const emulator_ldmatrix *first = (const emulator_ldmatrix *)(uintptr_t)lanes[0]->value;
-    const int matrices = first->matrices;
-    for (int l = 0; l < matrices * 8; l++) {
+    for (int l = 0; l < WARP; l++) {
         const void *row = ((const emulator_ldmatrix *)(uintptr_t)lanes[l]->value)->row;
         check_shared_address(row, 16, "ldmatrix", lanes[l]->place);
         logical_enter(lanes[l]->logical);
@@ -76,7 +73,7 @@ static void load_matrices(fiber **lanes)
     }
     for (int l = 0; l < WARP; l++) {
         uint32_t *out = ((const emulator_ldmatrix *)(uintptr_t)lanes[l]->value)->out;
-        for (int m = 0; m < matrices; m++) {
+        for (int m = 0; m < 4; m++) {
             const int at = l / 4, pair = l % 4 * 2;
             const uint16_t low = first->transposed ? rows[m * 8 + pair][at] : rows[m * 8 + at][pair];
             const uint16_t high = first->transposed ? rows[m * 8 + pair + 1][at] : rows[m * 8 + at][pair + 1];
@@ -123,14 +120,8 @@ static uint64_t result_of(fiber **lanes, int number, const uint64_t *values, uns
     switch (own.kind) {
     case EMULATOR_BALLOT:
         return votes;
-    case EMULATOR_ANY:
-        return votes != 0;
-    case EMULATOR_ALL:
-        return votes == own.mask;
     case EMULATOR_SHUFFLE:
-    case EMULATOR_XOR:
-    case EMULATOR_UP:
-    case EMULATOR_DOWN: {
+    case EMULATOR_XOR: {
         const int from = source_of(own, number);
         return (own.mask >> from & 1) != 0 ? values[from] : UNDEFINED;
     }

@@ -40,22 +40,21 @@ enum { LEAST_CAPABILITY = 75, TENSOR_CAPABILITY = 80 };
 /* The compute capability, as one number. */
 static weft_status check_gpu(int32_t index, weft_element element, int *out_capability, weft_error *error)
 {
-    int major = 0, minor = 0;
     struct cudaDeviceProp properties;
     cudaError_t said = cudaSetDevice(index);
-    if (said == cudaSuccess) said = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index);
-    if (said == cudaSuccess) said = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index);
     if (said == cudaSuccess) said = cudaGetDeviceProperties(&properties, index);
     if (said != cudaSuccess)
         FAIL(error, WEFT_INVALID, "device cuda:%d cannot be used: %s", (int)index, cudaGetErrorString(said));
-    *out_capability = 10 * major + minor;
+    *out_capability = 10 * properties.major + properties.minor;
     if (*out_capability < LEAST_CAPABILITY)
         FAIL(error, WEFT_INVALID, "device cuda:%d, %s, is too old: it has compute capability %d.%d, weft needs %d.%d",
-             (int)index, properties.name, major, minor, LEAST_CAPABILITY / 10, LEAST_CAPABILITY % 10);
+             (int)index, properties.name, properties.major, properties.minor, LEAST_CAPABILITY / 10,
+             LEAST_CAPABILITY % 10);
     if (element == WEFT_BF16 && *out_capability < TENSOR_CAPABILITY)
         FAIL(error, WEFT_INVALID,
              "device cuda:%d, %s, has no bf16: it has compute capability %d.%d, bf16 needs %d.%d; set element=fp32",
-             (int)index, properties.name, major, minor, TENSOR_CAPABILITY / 10, TENSOR_CAPABILITY % 10);
+             (int)index, properties.name, properties.major, properties.minor, TENSOR_CAPABILITY / 10,
+             TENSOR_CAPABILITY % 10);
     return WEFT_OK;
 }
 

@@ -27,8 +27,7 @@ weft_status weft_cuda_allocate(weft_device *device, weft_memory_kind kind, size_
     (void)cudaMemGetInfo(&left, &total);
     FAIL(error, WEFT_NO_MEMORY,
          "device cuda:%d: out of memory: %.1f MiB asked for, %.1f of %.1f MiB are free; --dry-run with "
-         "memory_limit=%zuMiB "
-         "says what would fit",
+         "memory_limit=%zuMiB says what would fit",
          (int)cuda->index, (double)bytes / 1048576, (double)left / 1048576, (double)total / 1048576, left >> 20);
 }
 

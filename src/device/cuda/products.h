@@ -2,8 +2,9 @@
  * Matrix products by cuBLASLt, with fp32 sums. What is row-major here is column-major there, so that a product's
  * operands change places.
  *
- * A shape has one algorithm: the first that the library proposes, for constant preferences, that may use no sums in the
- * result's place and passes its own check. So the bits are those of the shape, for one GPU model and one library.
+ * A shape has one algorithm: the first that the library proposes, for constant preferences and the operands'
+ * alignments, that may use no sums in the result's place and passes its own check. So the bits are those of the shape,
+ * for one GPU model and one library.
  *
  * Owns: what the library made for each shape, until destroy. Threads: the instance's.
  */

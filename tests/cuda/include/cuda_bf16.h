@@ -31,39 +31,9 @@ static inline __nv_bfloat16 __float2bfloat16_rn(float value)
     return {(uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16)};
 }
 
-static inline __nv_bfloat16 __float2bfloat16(float value)
-{
-    return __float2bfloat16_rn(value);
-}
-
 static inline __nv_bfloat162 __floats2bfloat162_rn(float x, float y)
 {
     return {__float2bfloat16_rn(x), __float2bfloat16_rn(y)};
-}
-
-static inline float __low2float(__nv_bfloat162 pair)
-{
-    return __bfloat162float(pair.x);
-}
-
-static inline float __high2float(__nv_bfloat162 pair)
-{
-    return __bfloat162float(pair.y);
-}
-
-static inline float2 __bfloat1622float2(__nv_bfloat162 pair)
-{
-    return {__low2float(pair), __high2float(pair)};
-}
-
-static inline unsigned short __bfloat16_as_ushort(__nv_bfloat16 value)
-{
-    return value.bits;
-}
-
-static inline __nv_bfloat16 __ushort_as_bfloat16(unsigned short bits)
-{
-    return {bits};
 }
 
 #endif

@@ -17,7 +17,6 @@ struct emulator_mma {
 struct emulator_ldmatrix {
     uint32_t *out;
     const void *row;
-    int matrices;
     bool transposed;
 };
 void emulator_copy_async(void *shared, const void *global, size_t bytes, bool filled, emulator_place place);
@@ -31,37 +30,22 @@ static inline void mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2]
     emulator_warp(EMULATOR_MMA_BF16, 0xffffffffu, (uint64_t)(uintptr_t)&registers, 0, 32, {file, line});
 }
 
-static inline void emulator_load(uint32_t *out, const void *row, int matrices, bool transposed, emulator_place place)
+static inline void emulator_load(uint32_t *out, const void *row, bool transposed, emulator_place place)
 {
-    const emulator_ldmatrix load = {out, row, matrices, transposed};
-    emulator_warp(EMULATOR_LDMATRIX, 0xffffffffu, (uint64_t)(uintptr_t)&load, matrices * 2 + transposed, 32, place);
-}
-static inline void ldmatrix_x2(uint32_t out[2], const void *row, const char *file = __builtin_FILE(),
-                               int line = __builtin_LINE())
-{
-    emulator_load(out, row, 2, false, {file, line});
-}
-static inline void ldmatrix_x2_trans(uint32_t out[2], const void *row, const char *file = __builtin_FILE(),
-                                     int line = __builtin_LINE())
-{
-    emulator_load(out, row, 2, true, {file, line});
+    const emulator_ldmatrix load = {out, row, transposed};
+    emulator_warp(EMULATOR_LDMATRIX, 0xffffffffu, (uint64_t)(uintptr_t)&load, 0, 32, place);
 }
 static inline void ldmatrix_x4(uint32_t out[4], const void *row, const char *file = __builtin_FILE(),
                                int line = __builtin_LINE())
 {
-    emulator_load(out, row, 4, false, {file, line});
+    emulator_load(out, row, false, {file, line});
 }
 static inline void ldmatrix_x4_trans(uint32_t out[4], const void *row, const char *file = __builtin_FILE(),
                                      int line = __builtin_LINE())
 {
-    emulator_load(out, row, 4, true, {file, line});
+    emulator_load(out, row, true, {file, line});
 }
 
-static inline void copy_async_16(void *shared, const void *global, const char *file = __builtin_FILE(),
-                                 int line = __builtin_LINE())
-{
-    emulator_copy_async(shared, global, 16, true, {file, line});
-}
 static inline void copy_async_16_if(bool filled, void *shared, const void *global, const char *file = __builtin_FILE(),
                                     int line = __builtin_LINE())
 {

@@ -23,21 +23,7 @@ __device__ static __forceinline__ void mma_bf16(float d[4], const uint32_t a[4],
 
 /* Matrices (8, 8) of 16-bit elements from shared memory: lane l points to row l%8 of matrix l/8, 16 bytes on a boundary
  * of 16, and gets elements 2 (l%4) + {0, 1} of row l/4 of matrix m in out[m]; transposed (_trans): of column l/4, rows
- * 2 (l%4) + {0, 1}. x2: lanes 16 to 31 point to anything in shared memory. */
-__device__ static __forceinline__ void ldmatrix_x2(uint32_t out[2], const void *row)
-{
-    asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0,%1}, [%2];"
-                 : "=r"(out[0]), "=r"(out[1])
-                 : "r"((uint32_t)__cvta_generic_to_shared(row))
-                 : "memory");
-}
-__device__ static __forceinline__ void ldmatrix_x2_trans(uint32_t out[2], const void *row)
-{
-    asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];"
-                 : "=r"(out[0]), "=r"(out[1])
-                 : "r"((uint32_t)__cvta_generic_to_shared(row))
-                 : "memory");
-}
+ * 2 (l%4) + {0, 1}. */
 __device__ static __forceinline__ void ldmatrix_x4(uint32_t out[4], const void *row)
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
@@ -54,15 +40,8 @@ __device__ static __forceinline__ void ldmatrix_x4_trans(uint32_t out[4], const 
 }
 
 /* 16 bytes from global to shared memory, both on a boundary of 16. They are there for this thread once it waited for
- * their group, and for others after a barrier behind that. */
-__device__ static __forceinline__ void copy_async_16(void *shared, const void *global)
-{
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;"
-                 :
-                 : "r"((uint32_t)__cvta_generic_to_shared(shared)), "l"(__cvta_generic_to_global(global))
-                 : "memory");
-}
-/* Zeros where filled is false; global is not read then, but must be an address of global memory. */
+ * their group, and for others after a barrier behind that. Zeros where filled is false; global is not read then, but
+ * must be an address of global memory. */
 __device__ static __forceinline__ void copy_async_16_if(bool filled, void *shared, const void *global)
 {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
