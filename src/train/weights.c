@@ -2,7 +2,8 @@
 #include "train/waiting.h"
 #include "train/worker.h"
 
-enum { RANGE = 1 << 20 }; /* elements that are made or read at once */
+/* Elements that are made or read at once, and of which a thread of the device has a part. */
+enum { RANGE = 1 << 20, GRAIN = 1 << 13 };
 
 /* Where values come from. */
 typedef struct {
@@ -19,7 +20,7 @@ static const weft_parameter *stored(const weft_job *job, int32_t p)
     return &job->parameters[job->parameters[p].tied ? job->tied_embedding : p];
 }
 
-/* A range of a parameter that is to be read. */
+/* A range of a parameter that is to be made or read. */
 typedef struct {
     const source *from;
     weft_checkpoint_kind kind;
@@ -58,13 +59,26 @@ static weft_status load_pieces(const source *from, weft_checkpoint_kind kind, in
                              read_pieces, &it, error);
 }
 
+static void make_part(void *context, int64_t low, int64_t high)
+{
+    const loading *it = context;
+    const weft_worker *worker = it->from->worker;
+    weft_parameter_init(&worker->job->parameters[it->p], worker->at.tensor, (uint64_t)worker->job->config->run.seed,
+                        it->begin + low, it->begin + high, it->from->range + low);
+}
+
 static weft_status make_weights(const source *from, int32_t p, int64_t begin, int64_t end, weft_error *error)
 {
-    const weft_job *job = from->worker->job;
     if (from->checkpoint || from->start) return load_pieces(from, WEFT_CHECKPOINT_WEIGHTS, p, begin, end, error);
-    weft_parameter_init(&job->parameters[p], from->worker->at.tensor, (uint64_t)job->config->run.seed, begin, end,
-                        from->range);
+    loading it = {from, WEFT_CHECKPOINT_WEIGHTS, p, begin, end};
+    weft_device_divide(from->worker->device, end - begin, GRAIN, make_part, &it);
     return WEFT_OK;
+}
+
+static void round_part(void *context, int64_t low, int64_t high)
+{
+    const source *from = ((const loading *)context)->from;
+    for (int64_t i = low; i < high; i++) from->rounded[i] = weft_bf16_from_float(from->range[i]);
 }
 
 /* Elements `begin` and on of the parameter to what kernels read of it for good. */
@@ -74,7 +88,8 @@ static weft_status place_storage(const source *from, int32_t p, int64_t begin, i
     weft_device *device = worker->device;
     size_t element = weft_element_bytes(worker->job->options.element), count = (size_t)(end - begin);
     bool rounds = worker->job->options.element != WEFT_FP32;
-    for (size_t i = 0; rounds && i < count; i++) from->rounded[i] = weft_bf16_from_float(from->range[i]);
+    loading it = {from, WEFT_CHECKPOINT_WEIGHTS, p, begin, end};
+    if (rounds) weft_device_divide(device, end - begin, GRAIN, round_part, &it);
     const void *values = rounds ? (const void *)from->rounded : from->range;
     return device->operations->write(device, (unsigned char *)worker->storage[p] + (size_t)begin * element, values,
                                      count * element, error);
