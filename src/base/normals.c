@@ -69,7 +69,7 @@ static void uniforms(weft_random_key key, uint64_t counter, double *u, double *v
 }
 
 /* u = 2^e m with m from sqrt(1/2) to sqrt(2); log m = 2 artanh s = 2 (s + s^3 / 3 + ...) with s = (m - 1) / (m + 1),
- * which is at most 0.172: the terms from s^23 on are below 2^-58 of the sum. */
+ * which is at most 0.172: the terms from s^23 on are below 2^-60 of the sum. */
 static inline double logarithm(double u)
 {
     const uint64_t root = UINT64_C(0x3fe6a09e667f3bcd), fraction = UINT64_C(0x000fffffffffffff);

@@ -331,7 +331,7 @@ int32_t weft_device_index(const weft_device_kind *kind, int32_t named, int32_t w
  * where there are fewer. 0: they have the machine's, or it is not known. */
 double weft_device_room(const weft_device_kind *kind, int32_t named, int32_t workers);
 
-/* The same on any device. */
+/* The operation `divide`, or, where there is none, all of the work on the calling thread. */
 void weft_device_divide(weft_device *device, int64_t count, int64_t grain, weft_device_work work, void *context);
 
 /* The sticky error, if any. */
