@@ -113,6 +113,23 @@ static weft_status predict(weft_step_forecast *it, weft_error *error)
     return view(&it->drawn, &it->predicted, error);
 }
 
+/* The first step of a run makes kernels and touches memory for the first time. */
+static weft_status find_lost(weft_step_forecast *it, const double *step, weft_error *error)
+{
+    const size_t first = it->steps[0] == 1 ? 1 : 0, count = it->step_count - first;
+    weft_lost *all = NULL;
+    it->usual_from = it->steps[first];
+    TRY(weft_arena_take(&it->arena, count, sizeof *all, &all, error));
+    TRY(weft_lost_measure(it->timelines + first, step + first, count, 1 - it->job->predicted_bubble, all, error));
+    it->lost = all[count - 1];
+    for (size_t i = 0; i < count; i++) {
+        it->usual.busy += all[i].busy / (double)count;
+        for (int cause = 0; cause < WEFT_LOST_CAUSES; cause++)
+            it->usual.cause[cause] += all[i].cause[cause] / (double)count;
+    }
+    return WEFT_OK;
+}
+
 static weft_status forecast(weft_step_forecast *it, weft_error *error)
 {
     size_t earlier = it->step_count - 1;
@@ -125,6 +142,7 @@ static weft_status forecast(weft_step_forecast *it, weft_error *error)
     }
     TRY(add_exchanges(it, &it->timelines[earlier], error));
     TRY(view(&it->timelines[earlier], &it->measured, error));
+    TRY(find_lost(it, step, error));
     it->measured.step = step[earlier];
     it->measured.outside = outside[earlier];
     TRY(weft_fit_init(&it->fit, it->timelines, (int32_t)earlier, it->job->input_share, error));

@@ -9,6 +9,7 @@
 #include "cli/timelines.h"
 #include "simulate/draw.h"
 #include "simulate/fit.h"
+#include "simulate/lost.h"
 
 /* A step, measured or predicted; seconds. */
 typedef struct weft_step_view {
@@ -36,6 +37,8 @@ typedef struct weft_step_forecast {
     double exchange_latency, exchange_rate; /* seconds, bytes a second */
     double steady;                          /* program time when every action takes its fitted cost, always */
     double median;                          /* seconds of all these steps */
+    weft_lost lost, usual;                  /* of the step looked at; mean from step usual_from up to it */
+    int64_t usual_from;
 } weft_step_forecast;
 
 void weft_step_forecast_print(const weft_step_forecast *it, weft_text *out);
