@@ -130,6 +130,17 @@ static weft_status find_lost(weft_step_forecast *it, const double *step, weft_er
     return WEFT_OK;
 }
 
+static const double worth = 0.005; /* less of a step is no other split worth */
+
+static weft_status find_split(weft_step_forecast *it, weft_error *error)
+{
+    bool known = false;
+    TRY(weft_arena_take(&it->arena, (size_t)it->job->stage_count, sizeof *it->split.layers, &it->split.layers, error));
+    TRY(weft_job_resplit(it->job, &it->fit.costs, &it->split, &known, error));
+    it->splits = known && it->split.then < (1 - worth) * it->split.now;
+    return WEFT_OK;
+}
+
 static weft_status forecast(weft_step_forecast *it, weft_error *error)
 {
     size_t earlier = it->step_count - 1;
@@ -146,6 +157,7 @@ static weft_status forecast(weft_step_forecast *it, weft_error *error)
     it->measured.step = step[earlier];
     it->measured.outside = outside[earlier];
     TRY(weft_fit_init(&it->fit, it->timelines, (int32_t)earlier, it->job->input_share, error));
+    TRY(find_split(it, error));
     TRY(weft_draw_init(&it->draw, it->timelines, (int32_t)earlier, error));
     TRY(weft_timeline_init(&it->drawn, it->job->train, error));
     TRY(weft_simulate(it->job->train, &it->fit.costs, &it->drawn, error));

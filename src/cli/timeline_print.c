@@ -77,6 +77,18 @@ static void add_lost(const weft_step_forecast *it, weft_text *out)
     }
 }
 
+static void add_split(const weft_step_forecast *it, weft_text *out)
+{
+    if (!it->splits) return;
+    weft_text_add(out, "\nby these costs parallel.stages=[");
+    for (int32_t s = 0; s < it->job->stage_count; s++)
+        weft_text_add(out, "%s%d", s ? "," : "", (int)it->split.layers[s]);
+    weft_text_add(out, "] takes %.1f %% less than [", 100 * (1 - it->split.then / it->split.now));
+    for (int32_t s = 0; s < it->job->stage_count; s++)
+        weft_text_add(out, "%s%d", s ? "," : "", (int)it->job->stages[s].layer_count);
+    weft_text_add(out, "], messages apart\n");
+}
+
 static void add_held(const weft_job *job, weft_text *out)
 {
     weft_text_add(out, "\nrank  held          MiB   (micro-batch stages from F to B or W, and what they keep)\n");
@@ -146,6 +158,7 @@ void weft_step_forecast_print(const weft_step_forecast *it, weft_text *out)
     add_lost(it, out);
     add_held(it->job, out);
     add_costs(it, out);
+    add_split(it, out);
 }
 
 enum { DIGITS = 7 }; /* times were measured to nanoseconds */
@@ -210,6 +223,17 @@ static void json_costs(weft_json *json, const weft_program *program, const weft_
     weft_json_object_end(json);
 }
 
+static void json_split(weft_json *json, const weft_step_forecast *it)
+{
+    if (!it->splits) return;
+    weft_json_object(json, "split", WEFT_JSON_ROW);
+    weft_json_list(json, "stages", WEFT_JSON_ROW);
+    for (int32_t s = 0; s < it->job->stage_count; s++) weft_json_int(json, NULL, it->split.layers[s]);
+    weft_json_list_end(json);
+    json_number(json, "less", 1 - it->split.then / it->split.now);
+    weft_json_object_end(json);
+}
+
 void weft_step_forecast_print_json(const weft_step_forecast *it, weft_text *out)
 {
     weft_json json = weft_json_begin(out, WEFT_JSON_WIDE);
@@ -231,6 +255,7 @@ void weft_step_forecast_print_json(const weft_step_forecast *it, weft_text *out)
     json_held(&json, it->job, "peak_activations", NULL);
     json_held(&json, it->job, "peak_activation_bytes", it->job->kept);
     json_costs(&json, it->job->train, &it->fit.costs);
+    json_split(&json, it);
     weft_json_object_end(&json);
     weft_text_add(out, "\n");
 }
