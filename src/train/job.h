@@ -11,7 +11,6 @@
 #include "simulate/simulate.h"
 #include "train/known.h"
 
-
 typedef enum weft_memory_category {
     WEFT_CATEGORY_WEIGHTS,     /* fp32 masters, and storage copies where the element is not fp32 */
     WEFT_CATEGORY_GRADIENTS,   /* fp32 */
