@@ -113,6 +113,12 @@ static weft_status predict(weft_step_forecast *it, weft_error *error)
     return view(&it->drawn, &it->predicted, error);
 }
 
+static int by_busy(const void *a, const void *b)
+{
+    const weft_lost *x = a, *y = b;
+    return (x->busy > y->busy) - (x->busy < y->busy);
+}
+
 /* The first step of a run makes kernels and touches memory for the first time. */
 static weft_status find_lost(weft_step_forecast *it, const double *step, weft_error *error)
 {
@@ -122,11 +128,8 @@ static weft_status find_lost(weft_step_forecast *it, const double *step, weft_er
     TRY(weft_arena_take(&it->arena, count, sizeof *all, &all, error));
     TRY(weft_lost_measure(it->timelines + first, step + first, count, 1 - it->job->predicted_bubble, all, error));
     it->lost = all[count - 1];
-    for (size_t i = 0; i < count; i++) {
-        it->usual.busy += all[i].busy / (double)count;
-        for (int cause = 0; cause < WEFT_LOST_CAUSES; cause++)
-            it->usual.cause[cause] += all[i].cause[cause] / (double)count;
-    }
+    qsort(all, count, sizeof *all, by_busy);
+    it->usual = all[(count - 1) / 2];
     return WEFT_OK;
 }
 

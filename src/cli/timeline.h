@@ -38,7 +38,7 @@ typedef struct weft_step_forecast {
     double exchange_latency, exchange_rate; /* seconds, bytes a second */
     double steady;                          /* program time when every action takes its fitted cost, always */
     double median;                          /* seconds of all these steps */
-    weft_lost lost, usual;                  /* of the step looked at; mean from step usual_from up to it */
+    weft_lost lost, usual;                  /* of the step looked at; of the middle one from usual_from up to it */
     int64_t usual_from;
     weft_resplit split; /* of the layers by the fitted costs; only where it is faster */
     bool splits;

@@ -67,9 +67,8 @@ static void add_lost(const weft_step_forecast *it, weft_text *out)
     int64_t last = it->steps[it->step_count - 1];
     char name[64], step[32], usual[32];
     snprintf(step, sizeof step, "step %lld", (long long)last);
-    snprintf(usual, sizeof usual, it->usual_from < last ? "%lld to %lld" : "%lld", (long long)it->usual_from,
-             (long long)last);
-    weft_text_add(out, "\n%-22s %13s %13s    (of the whole step, mean over ranks)\n", "", step, usual);
+    snprintf(usual, sizeof usual, "of %lld to %lld", (long long)it->usual_from, (long long)last);
+    weft_text_add(out, "\n%-22s %13s %13s    (of the whole step; of several the middle one)\n", "", step, usual);
     add_lost_row("busy", it->lost.busy, it->usual.busy, "passes and updates", out);
     for (int cause = 0; cause < WEFT_LOST_CAUSES; cause++) {
         snprintf(name, sizeof name, "  %s", weft_lost_cause_name((weft_lost_cause)cause));

@@ -1,5 +1,6 @@
 #include "simulate/lost.h"
 
+#include "base/median.h"
 #include "simulate/measured.h"
 
 const char *weft_lost_cause_name(weft_lost_cause cause)
@@ -15,8 +16,9 @@ typedef struct replay {
     weft_timeline again;
     double *seconds; /* (actions) as measured: of a compute lane from begin to end, else by the rule of fit.h */
     double *costs;   /* (actions) of the next simulation */
-    double *usual;   /* (kinds, S) means of compute lanes, of all steps and of this one */
+    double *usual;   /* (kinds, S) of compute lanes: the median of all steps' means, and the mean of this one */
     double *mean;
+    double *means;    /* (kinds, S, steps) */
     uint32_t *counts; /* (kinds, S) */
 } replay;
 
@@ -35,7 +37,7 @@ static size_t places(const weft_program *program)
     return WEFT_ACTION_KINDS * (size_t)program->stages;
 }
 
-static weft_status init(replay *it, const weft_program *program, weft_error *error)
+static weft_status init(replay *it, const weft_program *program, size_t steps, weft_error *error)
 {
     size_t actions = program->action_count;
     *it = (replay){.program = program};
@@ -44,6 +46,7 @@ static weft_status init(replay *it, const weft_program *program, weft_error *err
     TRY(weft_allocate(actions, sizeof *it->costs, &it->costs, error));
     TRY(weft_allocate(places(program), sizeof *it->usual, &it->usual, error));
     TRY(weft_allocate(places(program), sizeof *it->mean, &it->mean, error));
+    TRY(weft_allocate(places(program) * steps, sizeof *it->means, &it->means, error));
     return weft_allocate(places(program), sizeof *it->counts, &it->counts, error);
 }
 
@@ -54,6 +57,7 @@ static void fini(replay *it)
     weft_free(it->costs);
     weft_free(it->usual);
     weft_free(it->mean);
+    weft_free(it->means);
     weft_free(it->counts);
 }
 
@@ -78,8 +82,9 @@ static void take_usual(replay *it, const weft_timeline *timelines, size_t count)
     for (size_t t = 0; t < count; t++) {
         it->timeline = &timelines[t];
         take_means(it);
-        for (size_t i = 0; i < places(it->program); i++) it->usual[i] += it->mean[i] / (double)count;
+        for (size_t i = 0; i < places(it->program); i++) it->means[i * count + t] = it->mean[i];
     }
+    for (size_t i = 0; i < places(it->program); i++) it->usual[i] = weft_median(it->means + i * count, count);
 }
 
 static void read_node(replay *it, const weft_walk *walk, uint32_t k)
@@ -165,7 +170,7 @@ weft_status weft_lost_measure(const weft_timeline *timelines, const double *seco
                               weft_lost *out, weft_error *error)
 {
     replay it;
-    weft_status status = init(&it, timelines[0].program, error);
+    weft_status status = init(&it, timelines[0].program, count, error);
     if (status == WEFT_OK) take_usual(&it, timelines, count);
     for (size_t i = 0; i < count && status == WEFT_OK; i++) {
         it.timeline = &timelines[i];

@@ -156,7 +156,8 @@ static void test_worker(void **state)
     is_only(&it, WEFT_LOST_WORKER);
 }
 
-/* One of two steps is slower as a whole on one stage: as much is lost to the mean of both, and the rest to the step. */
+/* One of two steps is slower as a whole on one stage: as much is lost to the middle of both, and the rest to the step.
+ */
 static void test_step(void **state)
 {
     (void)state;
@@ -171,6 +172,26 @@ static void test_step(void **state)
     assert_true(fabs(it.lost[0].cause[WEFT_LOST_STAGES] + it.lost[0].cause[WEFT_LOST_STEP]) < 1e-12);
     for (int cause = WEFT_LOST_VARIATION; cause < WEFT_LOST_CAUSES; cause++)
         assert_true(fabs(it.lost[1].cause[cause]) < 1e-12);
+    end(&it);
+}
+
+/* What held up one of three steps says nothing about the stages. */
+static void test_disturbed(void **state)
+{
+    (void)state;
+    fixture it;
+    weft_error error = {0};
+    weft_lost lost[3];
+    begin(&it);
+    it.forward[1][0] *= 2;
+    simulate(&it);
+    const weft_timeline three[] = {it.steps[0], it.steps[1], it.steps[0]};
+    const double seconds[] = {it.seconds[0], it.seconds[1], it.seconds[0]};
+    assert_int_equal(weft_lost_measure(three, seconds, 3, it.expected, lost, &error), WEFT_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_true(fabs(lost[i].cause[WEFT_LOST_STAGES]) < 1e-12);
+        assert_true(i == 1 ? lost[i].cause[WEFT_LOST_STEP] > 1e-6 : fabs(lost[i].cause[WEFT_LOST_STEP]) < 1e-12);
+    }
     end(&it);
 }
 
@@ -240,7 +261,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_cause), cmocka_unit_test(test_worker),
-                                       cmocka_unit_test(test_step),      cmocka_unit_test(test_variation),
-                                       cmocka_unit_test(test_adds_up),   cmocka_unit_test(test_no_memory)};
+                                       cmocka_unit_test(test_step),      cmocka_unit_test(test_disturbed),
+                                       cmocka_unit_test(test_variation), cmocka_unit_test(test_adds_up),
+                                       cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
