@@ -45,10 +45,10 @@ if grep -q amx_bf16 /proc/cpuinfo 2> /dev/null; then
     ( export ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16; share 'bf16, no AMX' bf16 )
 fi
 
-layout="parallel.pipeline=2 parallel.loops=2 parallel.schedule=breadth-first threads=1"
+layout="parallel.pipeline=2 parallel.loops=2 parallel.schedule=breadth-first threads=1 run.steps=4"
 echo
 echo "two workers, one thread each, breadth-first, two loops, M = 8, against one worker with two threads; efficiency is the busy"
-echo "share of the compute lanes, simulated by flops, and with the mean of what passes took"
+echo "share of the compute lanes, simulated by flops, and with what passes take on average"
 echo "element  transport  efficiency  by flops  ratio  by passes  ratio  throughput of one worker"
 lost="$work/lost" # of each row what its steps lose, by cause (docs/timeline.md)
 lost() { # CAUSE: of the run's steps, from what weft timeline says
