@@ -45,10 +45,16 @@ if grep -q amx_bf16 /proc/cpuinfo 2> /dev/null; then
     ( export ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16; share 'bf16, no AMX' bf16 )
 fi
 
-layout="parallel.pipeline=2 parallel.loops=2 parallel.schedule=breadth-first threads=1"
+layout="parallel.pipeline=2 parallel.loops=2 parallel.schedule=breadth-first threads=1 run.steps=4"
 echo
-echo "two workers, one thread each, breadth-first, two loops, M = 8, against one worker with two threads"
-echo "element  transport  efficiency  simulated  ratio  throughput of one worker"
+echo "two workers, one thread each, breadth-first, two loops, M = 8, against one worker with two threads; efficiency is the busy"
+echo "share of the compute lanes, simulated by flops, and with what passes take on average"
+echo "element  transport  efficiency  by flops  ratio  by passes  ratio  throughput of one worker"
+lost="$work/lost" # of each row what its steps lose, by cause (docs/timeline.md)
+lost() { # CAUSE: of the run's steps, from what weft timeline says
+    sed -n "s/.*\"usually_lost\": {.*\"$1\": \([-0-9.e+]*\).*/\1/p" "$work/timeline.json"
+}
+: > "$lost"
 for element in ${WEFT_BENCH_ELEMENTS:-fp32 bf16}; do
     train one "$weft" train "$work/gpt2.yaml" batch.microbatches=8 threads=2 element=$element
     one=$(value tokens_per_second "$work/one.json")
@@ -60,11 +66,20 @@ for element in ${WEFT_BENCH_ELEMENTS:-fp32 bf16}; do
             command -v mpirun > /dev/null 2>&1 || continue
             train two mpirun -n 2 "$weft" train "$work/gpt2.yaml" batch.microbatches=8 element=$element $layout transport=mpi
         fi
-        awk -v n=$element -v t=$transport -v e="$(value efficiency "$work/two.json")" -v s="$(value predicted_efficiency "$work/two.json")" \
+        "$weft" timeline "$work/run" --json > "$work/timeline.json"
+        awk -v n=$element -v t=$transport -v e="$(lost busy)" -v s="$(lost schedule)" -v p="$(lost stages)" \
             -v two="$(value tokens_per_second "$work/two.json")" -v one="$one" \
-            'BEGIN { printf "%-7s  %-9s  %10.3f  %9.3f  %5.3f  %.3f\n", n, t, e, s, e / s, two / one }'
+            'BEGIN { f = 1 - s; p = f - p; printf "%-7s  %-9s  %10.3f  %8.3f  %5.3f  %9.3f  %5.3f  %.3f\n", n, t, e, f, e / f, p, e / p, two / one }'
+        printf '%-7s  %-9s' $element $transport >> "$lost"
+        for cause in stages step variation messages together worker outside; do
+            awk -v c=$cause -v x="$(lost $cause)" 'BEGIN { printf "%*.2f", 2 + length(c), 100 * x }' >> "$lost"
+        done
+        echo >> "$lost"
     done
 done
+echo "points of efficiency between the one by flops and the measured one (docs/timeline.md)"
+echo "element  transport  stages  step  variation  messages  together  worker  outside"
+cat "$lost"
 
 echo
 echo "two data-parallel workers, one thread each, M = 4 each, against one worker with two threads, M = 4"

@@ -113,6 +113,37 @@ static weft_status predict(weft_step_forecast *it, weft_error *error)
     return view(&it->drawn, &it->predicted, error);
 }
 
+static int by_busy(const void *a, const void *b)
+{
+    const weft_lost *x = a, *y = b;
+    return (x->busy > y->busy) - (x->busy < y->busy);
+}
+
+/* The first step of a run makes kernels and touches memory for the first time. */
+static weft_status find_lost(weft_step_forecast *it, const double *step, weft_error *error)
+{
+    const size_t first = it->steps[0] == 1 ? 1 : 0, count = it->step_count - first;
+    weft_lost *all = NULL;
+    it->usual_from = it->steps[first];
+    TRY(weft_arena_take(&it->arena, count, sizeof *all, &all, error));
+    TRY(weft_lost_measure(it->timelines + first, step + first, count, 1 - it->job->predicted_bubble, all, error));
+    it->lost = all[count - 1];
+    qsort(all, count, sizeof *all, by_busy);
+    it->usual = all[(count - 1) / 2];
+    return WEFT_OK;
+}
+
+static const double worth = 0.005; /* less of a step is no other split worth */
+
+static weft_status find_split(weft_step_forecast *it, weft_error *error)
+{
+    bool known = false;
+    TRY(weft_arena_take(&it->arena, (size_t)it->job->stage_count, sizeof *it->split.layers, &it->split.layers, error));
+    TRY(weft_job_resplit(it->job, &it->fit.costs, &it->split, &known, error));
+    it->splits = known && it->split.then < (1 - worth) * it->split.now;
+    return WEFT_OK;
+}
+
 static weft_status forecast(weft_step_forecast *it, weft_error *error)
 {
     size_t earlier = it->step_count - 1;
@@ -125,9 +156,11 @@ static weft_status forecast(weft_step_forecast *it, weft_error *error)
     }
     TRY(add_exchanges(it, &it->timelines[earlier], error));
     TRY(view(&it->timelines[earlier], &it->measured, error));
+    TRY(find_lost(it, step, error));
     it->measured.step = step[earlier];
     it->measured.outside = outside[earlier];
     TRY(weft_fit_init(&it->fit, it->timelines, (int32_t)earlier, it->job->input_share, error));
+    TRY(find_split(it, error));
     TRY(weft_draw_init(&it->draw, it->timelines, (int32_t)earlier, error));
     TRY(weft_timeline_init(&it->drawn, it->job->train, error));
     TRY(weft_simulate(it->job->train, &it->fit.costs, &it->drawn, error));

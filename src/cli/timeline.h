@@ -9,6 +9,8 @@
 #include "cli/timelines.h"
 #include "simulate/draw.h"
 #include "simulate/fit.h"
+#include "simulate/lost.h"
+#include "train/resplit.h"
 
 /* A step, measured or predicted; seconds. */
 typedef struct weft_step_view {
@@ -36,6 +38,10 @@ typedef struct weft_step_forecast {
     double exchange_latency, exchange_rate; /* seconds, bytes a second */
     double steady;                          /* program time when every action takes its fitted cost, always */
     double median;                          /* seconds of all these steps */
+    weft_lost lost, usual;                  /* of the step looked at; of the middle one from usual_from up to it */
+    int64_t usual_from;
+    weft_resplit split; /* of the layers by the fitted costs; only where it is faster */
+    bool splits;
 } weft_step_forecast;
 
 void weft_step_forecast_print(const weft_step_forecast *it, weft_text *out);

@@ -46,6 +46,48 @@ static void add_comparison(const weft_step_forecast *it, weft_text *out)
     add_share("own bubble", measured->own_bubble, predicted->own_bubble, out);
 }
 
+static void add_lost_row(const char *name, double step, double usual, const char *what, weft_text *out)
+{
+    weft_text_add(out, "%-22s %10.2f %%  %10.2f %%    %s\n", name, 100 * step, 100 * usual, what);
+}
+
+/* What compute lanes do with the whole step. */
+static void add_lost(const weft_step_forecast *it, weft_text *out)
+{
+    static const char *const what[WEFT_LOST_CAUSES] = {
+        [WEFT_LOST_SCHEDULE] = "as predicted by flops",
+        [WEFT_LOST_STAGES] = "stages take other shares of the time than of the flops",
+        [WEFT_LOST_STEP] = "some are slower in this step than in others",
+        [WEFT_LOST_VARIATION] = "passes take now longer, now shorter",
+        [WEFT_LOST_MESSAGES] = "between stages",
+        [WEFT_LOST_TOGETHER] = "gathers, reductions, norm, losses",
+        [WEFT_LOST_WORKER] = "from when a pass can begin to when it does",
+        [WEFT_LOST_OUTSIDE] = "between programs",
+    };
+    int64_t last = it->steps[it->step_count - 1];
+    char name[64], step[32], usual[32];
+    snprintf(step, sizeof step, "step %lld", (long long)last);
+    snprintf(usual, sizeof usual, "of %lld to %lld", (long long)it->usual_from, (long long)last);
+    weft_text_add(out, "\n%-22s %13s %13s    (of the whole step; of several the middle one)\n", "", step, usual);
+    add_lost_row("busy", it->lost.busy, it->usual.busy, "passes and updates", out);
+    for (int cause = 0; cause < WEFT_LOST_CAUSES; cause++) {
+        snprintf(name, sizeof name, "  %s", weft_lost_cause_name((weft_lost_cause)cause));
+        add_lost_row(name, it->lost.cause[cause], it->usual.cause[cause], what[cause], out);
+    }
+}
+
+static void add_split(const weft_step_forecast *it, weft_text *out)
+{
+    if (!it->splits) return;
+    weft_text_add(out, "\nby these costs parallel.stages=[");
+    for (int32_t s = 0; s < it->job->stage_count; s++)
+        weft_text_add(out, "%s%d", s ? "," : "", (int)it->split.layers[s]);
+    weft_text_add(out, "] takes %.1f %% less than [", 100 * (1 - it->split.then / it->split.now));
+    for (int32_t s = 0; s < it->job->stage_count; s++)
+        weft_text_add(out, "%s%d", s ? "," : "", (int)it->job->stages[s].layer_count);
+    weft_text_add(out, "], messages apart\n");
+}
+
 static void add_held(const weft_job *job, weft_text *out)
 {
     weft_text_add(out, "\nrank  held          MiB   (micro-batch stages from F to B or W, and what they keep)\n");
@@ -112,8 +154,10 @@ void weft_step_forecast_print(const weft_step_forecast *it, weft_text *out)
     weft_text_add(out, "costs     of %zu earlier step%s, %lld to %lld\n\n", it->step_count - 1,
                   it->step_count == 2 ? "" : "s", (long long)it->steps[0], (long long)it->steps[it->step_count - 2]);
     add_comparison(it, out);
+    add_lost(it, out);
     add_held(it->job, out);
     add_costs(it, out);
+    add_split(it, out);
 }
 
 enum { DIGITS = 7 }; /* times were measured to nanoseconds */
@@ -143,6 +187,15 @@ static void json_held(weft_json *json, const weft_job *job, const char *key, con
     weft_json_list_end(json);
 }
 
+static void json_lost(weft_json *json, const char *name, const weft_lost *lost)
+{
+    weft_json_object(json, name, WEFT_JSON_ROW);
+    json_number(json, "busy", lost->busy);
+    for (int cause = 0; cause < WEFT_LOST_CAUSES; cause++)
+        json_number(json, weft_lost_cause_name((weft_lost_cause)cause), lost->cause[cause]);
+    weft_json_object_end(json);
+}
+
 static void json_list(weft_json *json, const char *key, const double *values, int32_t count)
 {
     weft_json_list(json, key, WEFT_JSON_ROW);
@@ -169,6 +222,17 @@ static void json_costs(weft_json *json, const weft_program *program, const weft_
     weft_json_object_end(json);
 }
 
+static void json_split(weft_json *json, const weft_step_forecast *it)
+{
+    if (!it->splits) return;
+    weft_json_object(json, "split", WEFT_JSON_ROW);
+    weft_json_list(json, "stages", WEFT_JSON_ROW);
+    for (int32_t s = 0; s < it->job->stage_count; s++) weft_json_int(json, NULL, it->split.layers[s]);
+    weft_json_list_end(json);
+    json_number(json, "less", 1 - it->split.then / it->split.now);
+    weft_json_object_end(json);
+}
+
 void weft_step_forecast_print_json(const weft_step_forecast *it, weft_text *out)
 {
     weft_json json = weft_json_begin(out, WEFT_JSON_WIDE);
@@ -185,9 +249,12 @@ void weft_step_forecast_print_json(const weft_step_forecast *it, weft_text *out)
     json_number(&json, "median_step_time", it->median);
     json_number(&json, "difference", it->predicted.step / it->measured.step - 1);
     json_number(&json, "difference_to_median", it->predicted.step / it->median - 1);
+    json_lost(&json, "lost", &it->lost);
+    json_lost(&json, "usually_lost", &it->usual);
     json_held(&json, it->job, "peak_activations", NULL);
     json_held(&json, it->job, "peak_activation_bytes", it->job->kept);
     json_costs(&json, it->job->train, &it->fit.costs);
+    json_split(&json, it);
     weft_json_object_end(&json);
     weft_text_add(out, "\n");
 }

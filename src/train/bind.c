@@ -18,7 +18,7 @@ static const struct {
     [WEFT_RESHARD] = {WEFT_OPERATION_DROP, weft_bind_drop},
     [WEFT_REDUCE_GRAD] = {WEFT_OPERATION_SUM, weft_bind_sum},
     [WEFT_REDUCE_TENSOR] = {WEFT_OPERATION_SUM, weft_bind_sum},
-    [WEFT_REDUCE_TIED] = {WEFT_OPERATION_SUM_TIED, weft_bind_tied},
+    [WEFT_REDUCE_TIED] = {WEFT_OPERATION_SUM, weft_bind_tied},
     [WEFT_NORM] = {WEFT_OPERATION_NORM, weft_bind_norm},
     [WEFT_UPDATE] = {WEFT_OPERATION_UPDATE, weft_bind_update},
     [WEFT_METRICS] = {WEFT_OPERATION_METRICS, weft_bind_metrics},

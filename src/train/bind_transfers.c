@@ -145,16 +145,21 @@ weft_status weft_bind_tied(weft_binder *binder, uint32_t action, weft_instructio
     const weft_worker *worker = binder->worker;
     bool embeds = worker->at.rank == job->stages[0].rank;
     weft_share share = weft_share_of(job, job->tied_embedding, worker->at.data);
+    size_t count = (size_t)(share.to - share.from);
+    float *own = weft_worker_own(worker, embeds ? job->tied_embedding : job->tied_head).gradient;
+    weft_sum_part *part = NULL;
     (void)action;
-    out->tied = (weft_tied){.own = weft_worker_own(worker, embeds ? job->tied_embedding : job->tied_head).gradient,
-                            .piece = worker->workspace.tied_piece,
-                            .count = (size_t)(share.to - share.from),
-                            .peer = weft_worker_tied_peer(worker),
-                            .tag = WEFT_TAG_TIED,
-                            .first = embeds};
-    if (job->tied_alias) out->tied.other = weft_worker_own(worker, job->tied_head).gradient;
-    out->driven = !job->tied_alias && out->tied.count > 0;
-    return name_peer(binder, out->tied.peer, &out->with, error);
+    if (job->tied_alias) {
+        out->operation = WEFT_OPERATION_ADD_TIED;
+        out->tied = (weft_tied){own, weft_worker_own(worker, job->tied_head).gradient, count};
+        return WEFT_OK;
+    }
+    TRY(weft_arena_take(binder->arena, 1, sizeof *part, &part, error));
+    *part = (weft_sum_part){.values = own, .count = count};
+    out->sum = (weft_sum){.reducer = worker->tied_sum, .count = count > 0, .parts = part};
+    out->driven = count > 0;
+    out->with = binder->with[WEFT_WORLD_TIED];
+    return WEFT_OK;
 }
 
 static bool is_squared(const weft_binder *binder, weft_coordinates at, int32_t p, weft_share *out_blocks)

@@ -173,6 +173,8 @@ static weft_status advance(weft_executor *executor, weft_executor_lane *lane, bo
         }
         if (lane->active) TRY(poll(executor, lane, moved, error));
         if (lane->active) return WEFT_OK;
+        /* What waits for a pass goes on before the next one, whose first operation may be a long one. */
+        if (lane == executor->lanes) return WEFT_OK;
     }
     return WEFT_OK;
 }

@@ -98,11 +98,8 @@ typedef struct weft_sum {
 } weft_sum;
 
 typedef struct weft_tied {
-    float *own, *other; /* gradients of the same (count) elements; other: NULL where a peer has it */
-    float *piece;       /* room for WEFT_JOB_TIED_CHUNK bytes of it */
+    float *own, *other; /* (count) gradients of the same elements: other is added to own */
     size_t count;
-    int32_t peer, tag;
-    bool first; /* own is the first of the two parts of the sum */
 } weft_tied;
 
 typedef struct weft_norm_all {

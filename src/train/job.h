@@ -11,8 +11,6 @@
 #include "simulate/simulate.h"
 #include "train/known.h"
 
-enum { WEFT_JOB_TIED_CHUNK = 4 << 20 }; /* bytes in one piece of the exchange of shared gradients */
-
 typedef enum weft_memory_category {
     WEFT_CATEGORY_WEIGHTS,     /* fp32 masters, and storage copies where the element is not fp32 */
     WEFT_CATEGORY_GRADIENTS,   /* fp32 */

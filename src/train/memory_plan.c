@@ -114,12 +114,12 @@ static size_t angles(const owner *it, int32_t u)
     return bytes ? bytes : ABSENT;
 }
 
-static size_t tied_piece(const owner *it, int32_t u)
+static size_t tied_space(const owner *it, int32_t u)
 {
     (void)u;
     const weft_job *job = it->job;
     bool holds = it->at.rank == job->stages[0].rank || it->at.rank == job->stages[job->stage_count - 1].rank;
-    return job->tied && !job->tied_alias && holds ? WEFT_JOB_TIED_CHUNK : ABSENT;
+    return it->trains && weft_share_holders(job) > 1 && holds ? weft_share_tied_workspace(job) : ABSENT;
 }
 
 static size_t batch(const owner *it, int32_t u)
@@ -246,7 +246,7 @@ static const struct row_kind {
     [WEFT_ROW_SLOTS_MORE] = {"slots of messages", ON_DEVICE(MESSAGES, slot_messages)},
     [WEFT_ROW_SCRATCH] = {"scratch", ON_DEVICE(WORKSPACE, scratch)},
     [WEFT_ROW_ANGLES] = {"angles", ON_DEVICE(WORKSPACE, angles)},
-    [WEFT_ROW_TIED_PIECE] = {"shared gradient", ON_DEVICE(WORKSPACE, tied_piece)},
+    [WEFT_ROW_TIED_SPACE] = {"sums of the shared weight", ON_DEVICE(WORKSPACE, tied_space)},
     [WEFT_ROW_TOKENS] = {"tokens", ON_DEVICE(WORKSPACE, batch)},
     [WEFT_ROW_TARGETS] = {"targets", ON_DEVICE(WORKSPACE, batch)},
     [WEFT_ROW_DOCUMENTS] = {"documents", ON_DEVICE(WORKSPACE, documents)},

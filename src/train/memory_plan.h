@@ -43,7 +43,7 @@ typedef enum weft_row {
     WEFT_ROW_SLOTS_MORE,       /* changes its tenants, and counts as what it is first */
     WEFT_ROW_SCRATCH,          /* of kernels */
     WEFT_ROW_ANGLES,           /* of rotary positions */
-    WEFT_ROW_TIED_PIECE,       /* of the other holder's gradient of the shared weight */
+    WEFT_ROW_TIED_SPACE,       /* for the sum of the shared weight's gradients */
     WEFT_ROW_TOKENS,           /* (M, B, T) int32 */
     WEFT_ROW_TARGETS,          /* (M, B, T) int32 */
     WEFT_ROW_DOCUMENTS,        /* (M, B, T) int32; none where data.documents is none */

@@ -21,9 +21,3 @@ int32_t weft_worker_at(const weft_worker *worker, int32_t rank)
 {
     return weft_world_number(worker->job, (weft_coordinates){rank, worker->at.data, worker->at.tensor});
 }
-
-int32_t weft_worker_tied_peer(const weft_worker *worker)
-{
-    int32_t first = worker->job->stages[0].rank, last = worker->job->stages[worker->job->stage_count - 1].rank;
-    return weft_worker_at(worker, worker->at.rank == first ? last : first);
-}

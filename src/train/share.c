@@ -167,6 +167,16 @@ size_t weft_share_workspace(const weft_job *job)
     return job->data > 1 ? weft_reducer_workspace(job->data, job->device->sum_chunk, WEFT_FP32) : 0;
 }
 
+int32_t weft_share_holders(const weft_job *job)
+{
+    return job->tied && !job->tied_alias ? 2 : 1;
+}
+
+size_t weft_share_tied_workspace(const weft_job *job)
+{
+    return weft_reducer_workspace(weft_share_holders(job), job->device->sum_chunk, WEFT_FP32);
+}
+
 size_t weft_share_tensor_workspace(const weft_job *job, weft_element element)
 {
     return job->tensor > 1 ? weft_reducer_workspace(job->tensor, job->device->sum_chunk, element) : 0;

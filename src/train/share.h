@@ -47,8 +47,14 @@ size_t weft_share_stage_floats(const weft_job *job, int32_t stage);
 /* Pages that a rank needs when so many may be used: it never fills more than it has stages. */
 int32_t weft_share_pages(const weft_job *job, int32_t rank, int32_t most);
 
-/* Bytes that sums need: of gradients over data-parallel workers, and over tensor-parallel ones of an element type. */
+/* How many ranks have the weight that the first and the last stage share, as far as each needs the other's gradients: 1
+ * or 2. */
+int32_t weft_share_holders(const weft_job *job);
+
+/* Bytes that sums need: of gradients over data-parallel workers, of the shared weight's over the ranks that have it,
+ * and over tensor-parallel workers of an element type. */
 size_t weft_share_workspace(const weft_job *job);
+size_t weft_share_tied_workspace(const weft_job *job);
 size_t weft_share_tensor_workspace(const weft_job *job, weft_element element);
 
 /* Norm blocks of one tensor-parallel worker's part of a parameter. */

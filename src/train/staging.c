@@ -1,5 +1,6 @@
 #include "train/staging.h"
 
+#include "train/share.h"
 #include "train/world.h"
 #include "transport/kinds.h"
 
@@ -24,11 +25,10 @@ static int32_t count_messages(const weft_program *program)
     return most;
 }
 
-/* At most: to and from every other member of the three groups that add, the shared weight's gradients, and a gather in
- * each group. */
+/* At most: to and from every other member of the groups that add, and a gather in each group. */
 static int32_t count_lanes(const weft_job *job)
 {
-    int32_t sums = 2 * (job->data - 1) + 2 * 2 * (job->tensor - 1), tied = job->tied ? 2 : 0;
+    int32_t sums = 2 * (job->data - 1) + 2 * 2 * (job->tensor - 1), tied = 2 * (weft_share_holders(job) - 1);
     return count_messages(job->train) + count_messages(job->forward) + sums + tied + WEFT_WORLD_PURPOSES + 1;
 }
 

@@ -16,7 +16,7 @@ static const struct {
     [WEFT_OPERATION_GATHER] = {weft_start_gather, weft_poll_gather, NULL},
     [WEFT_OPERATION_DROP] = {weft_start_drop, NULL, NULL},
     [WEFT_OPERATION_SUM] = {weft_start_sum, weft_poll_sum, weft_sum_awaited},
-    [WEFT_OPERATION_SUM_TIED] = {weft_start_tied, weft_poll_tied, NULL},
+    [WEFT_OPERATION_ADD_TIED] = {weft_start_tied, NULL, NULL},
     [WEFT_OPERATION_NORM] = {weft_start_norm, weft_poll_norm, NULL},
     [WEFT_OPERATION_METRICS] = {weft_start_metrics, weft_poll_metrics, NULL},
 };
@@ -25,7 +25,6 @@ weft_status weft_task_start(weft_task *task, weft_error *error)
 {
     task->requests[0] = task->requests[1] = -1;
     task->part = 0;
-    task->position = task->piece = 0;
     return rows[task->instruction->operation].start(task, error);
 }
 

@@ -21,7 +21,6 @@ typedef struct weft_task {
     weft_stream *carrier;     /* what the transport is given: the same, or NULL where the host reaches device memory */
     weft_request requests[2]; /* -1: none or done */
     int32_t part;             /* the one under way */
-    size_t position, piece;   /* SUM_TIED: elements already added, and under way */
 } weft_task;
 
 /* All up to carrier is set. */
@@ -44,12 +43,10 @@ weft_task_starter weft_start_pass WEFT_CHECKED, weft_start_update WEFT_CHECKED, 
 weft_task_starter weft_start_send WEFT_CHECKED, weft_start_receive WEFT_CHECKED;
 weft_task_poller weft_poll_requests WEFT_CHECKED;
 /* units.c: unit by unit over data-parallel or tensor-parallel workers. */
-weft_task_starter weft_start_gather WEFT_CHECKED, weft_start_sum WEFT_CHECKED, weft_start_drop WEFT_CHECKED;
+weft_task_starter weft_start_gather WEFT_CHECKED, weft_start_sum WEFT_CHECKED, weft_start_drop WEFT_CHECKED,
+    weft_start_tied WEFT_CHECKED;
 weft_task_poller weft_poll_gather WEFT_CHECKED, weft_poll_sum WEFT_CHECKED;
 int32_t weft_sum_awaited(const weft_task *task);
-/* tied.c */
-weft_task_starter weft_start_tied WEFT_CHECKED;
-weft_task_poller weft_poll_tied WEFT_CHECKED;
 /* ends.c: what all workers do together at the end of a program. */
 weft_task_starter weft_start_norm WEFT_CHECKED, weft_start_metrics WEFT_CHECKED;
 weft_task_poller weft_poll_norm WEFT_CHECKED, weft_poll_metrics WEFT_CHECKED;

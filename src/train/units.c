@@ -66,6 +66,17 @@ weft_status weft_poll_sum(weft_task *task, bool *out_done, bool *out_moved, weft
     return weft_start_sum(task, error);
 }
 
+/* total = embedding part + head part. */
+weft_status weft_start_tied(weft_task *task, weft_error *error)
+{
+    const weft_tied *tied = &task->instruction->tied;
+    const void *parts[] = {tied->own, tied->other};
+    (void)error;
+    if (tied->count > 0)
+        task->device->operations->sum(task->device, task->stream, WEFT_FP32, (int64_t)tied->count, 2, parts, tied->own);
+    return WEFT_OK;
+}
+
 int32_t weft_sum_awaited(const weft_task *task)
 {
     return weft_reducer_awaited(task->instruction->sum.reducer);

@@ -79,7 +79,7 @@ static void resolve_all(weft_worker *worker)
                                          .reduce = row(worker, WEFT_ROW_REDUCE_SPACE, -1),
                                          .tensor_sum = row(worker, WEFT_ROW_TENSOR_SUM_SPACE, -1),
                                          .exchange = row(worker, WEFT_ROW_EXCHANGE_SPACE, -1),
-                                         .tied_piece = row(worker, WEFT_ROW_TIED_PIECE, -1)};
+                                         .tied = row(worker, WEFT_ROW_TIED_SPACE, -1)};
     worker->slots = row(worker, WEFT_ROW_SLOTS, -1);
     worker->angles = row(worker, WEFT_ROW_ANGLES, -1);
     worker->batch = (weft_batch){row(worker, WEFT_ROW_TOKENS, -1), row(worker, WEFT_ROW_TARGETS, -1),
@@ -156,6 +156,8 @@ static weft_status create_reducers(weft_worker *worker, weft_error *error)
     const weft_job *job = worker->job;
     if (job->data > 1 && trains(worker))
         TRY(create_reducer(worker, WEFT_WORLD_REDUCE, WEFT_FP32, worker->workspace.reduce, &worker->reducer, error));
+    if (worker->workspace.tied)
+        TRY(create_reducer(worker, WEFT_WORLD_TIED, WEFT_FP32, worker->workspace.tied, &worker->tied_sum, error));
     if (job->tensor == 1) return WEFT_OK;
     if (trains(worker))
         TRY(create_reducer(worker, WEFT_WORLD_TENSOR_SUM, WEFT_FP32, worker->workspace.tensor_sum, &worker->tensor_sum,
@@ -290,6 +292,7 @@ void weft_worker_destroy(weft_worker *worker)
         weft_stage_destroy(worker->train_stages[s]);
     }
     weft_reducer_destroy(worker->rows_sum);
+    weft_reducer_destroy(worker->tied_sum);
     weft_reducer_destroy(worker->tensor_sum);
     weft_reducer_destroy(worker->reducer);
     weft_crossing_destroy(worker);

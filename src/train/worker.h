@@ -17,7 +17,7 @@
 #include "train/train.h"
 #include "train/world.h"
 
-enum { WEFT_TAG_TIED = 20000, WEFT_TAG_TIMES };
+enum { WEFT_TAG_TIMES = 20000 };
 
 /* What a worker has of a unit (train/share.h). own: its share, the whole where nothing is divided. */
 typedef struct weft_unit_memory {
@@ -39,8 +39,7 @@ typedef struct weft_batch {
 
 /* What sums of the messages of other workers need, and kernels while they run. */
 typedef struct weft_workspace {
-    void *kernels, *reduce, *tensor_sum, *exchange;
-    void *tied_piece; /* one piece of the other side's shared gradient */
+    void *kernels, *reduce, *tensor_sum, *exchange, *tied;
 } weft_workspace;
 
 /* Of the micro-batches, each in as many numbers as the job says (weft_stage_losses). */
@@ -118,6 +117,7 @@ typedef struct weft_worker {
     void *poison; /* device memory of the size of a page that holds no number; NULL where pages are not poisoned */
     struct weft_reducer *reducer;    /* NULL at a data-parallel width of one */
     struct weft_reducer *tensor_sum; /* of gradients over tensor-parallel workers; NULL at a width of one */
+    struct weft_reducer *tied_sum;   /* of a weight that this and another rank share; NULL: there is none */
     struct weft_reducer *rows_sum;   /* in the middle of a pass, for exchange */
     weft_exchange *exchange;         /* in the middle of a pass (train/exchange.h); NULL: layers are not divided */
     weft_stream *streams[WEFT_PROGRAM_LANES]; /* by lane, but for messages */
@@ -192,9 +192,6 @@ weft_status weft_worker_run(weft_worker *worker, bool forward, weft_error *error
 /* Waits for a request of the run itself (between programs), with the run's timeout. what: for the message. */
 weft_status weft_worker_await(weft_worker *worker, weft_request request, const char *what,
                               weft_error *error) WEFT_CHECKED;
-
-/* The other holder of the shared weight, for one of its two holders. */
-int32_t weft_worker_tied_peer(const weft_worker *worker);
 
 /* Gathers equal-sized parts of all ranks between programs. The parts may lie anywhere and be gone after an error. */
 weft_status weft_worker_gather(weft_worker *worker, const void *part, size_t bytes, void *all, const char *what,

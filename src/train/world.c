@@ -1,5 +1,7 @@
 #include "train/world.h"
 
+#include "train/share.h"
+
 #include <stdio.h>
 
 /* Axes of the world. */
@@ -44,34 +46,51 @@ weft_coordinates weft_world_coordinates(const weft_job *job, int32_t number)
     return at;
 }
 
-static const int axes[WEFT_WORLD_PURPOSES] = {[WEFT_WORLD_GATHER] = DATA,
-                                              [WEFT_WORLD_REDUCE] = DATA,
-                                              [WEFT_WORLD_TENSOR_GATHER] = TENSOR,
-                                              [WEFT_WORLD_TENSOR_REDUCE] = TENSOR,
-                                              [WEFT_WORLD_TENSOR_SUM] = TENSOR};
+static const int axes[WEFT_WORLD_PURPOSES] = {
+    [WEFT_WORLD_GATHER] = DATA,          [WEFT_WORLD_REDUCE] = DATA,       [WEFT_WORLD_TENSOR_GATHER] = TENSOR,
+    [WEFT_WORLD_TENSOR_REDUCE] = TENSOR, [WEFT_WORLD_TENSOR_SUM] = TENSOR, [WEFT_WORLD_TIED] = PIPELINE};
+
+/* How many each group of a purpose has. */
+static int32_t count_members(const weft_job *job, int purpose)
+{
+    return purpose == WEFT_WORLD_TIED ? weft_share_holders(job) : axis_size(job, axes[purpose]);
+}
 
 /* Groups of a purpose: of one member none is needed. */
 static int32_t count_groups(const weft_job *job, int purpose)
 {
-    int32_t size = axis_size(job, axes[purpose]);
-    return size > 1 ? job->workers / size : 0;
+    return count_members(job, purpose) > 1 ? job->workers / axis_size(job, axes[purpose]) : 0;
 }
 
 int32_t weft_world_group(const weft_job *job, weft_world_purpose purpose, weft_coordinates at)
 {
     int32_t first = WEFT_GROUP_ALL + 1;
     for (int before = 0; before < (int)purpose; before++) first += count_groups(job, before);
-    bool over_data = axes[purpose] == DATA;
-    return first + at.rank * (over_data ? job->tensor : job->data) + (over_data ? at.tensor : at.data);
+    switch (axes[purpose]) {
+    case PIPELINE:
+        return first + at.data * job->tensor + at.tensor;
+    case DATA:
+        return first + at.rank * job->tensor + at.tensor;
+    default:
+        return first + at.rank * job->data + at.data;
+    }
+}
+
+/* The coordinate of a member: of ranks that share a weight the lower one first. */
+static int32_t place_on_axis(const weft_job *job, int purpose, int32_t member)
+{
+    if (purpose != WEFT_WORLD_TIED) return member;
+    int32_t first = job->stages[0].rank, last = job->stages[job->stage_count - 1].rank;
+    return (member == 0) == (first < last) ? first : last;
 }
 
 weft_status weft_world_members(const weft_job *job, weft_world_purpose purpose, weft_coordinates at, weft_arena *arena,
                                weft_group *out, weft_error *error)
 {
-    int32_t *members = NULL, count = axis_size(job, axes[purpose]);
+    int32_t *members = NULL, count = count_members(job, purpose);
     TRY(weft_arena_take(arena, (size_t)count, sizeof *members, &members, error));
     for (int32_t i = 0; i < count; i++) {
-        *axis_of(&at, axes[purpose]) = i;
+        *axis_of(&at, axes[purpose]) = place_on_axis(job, purpose, i);
         members[i] = weft_world_number(job, at);
     }
     *out = (weft_group){.members = members, .count = count};
@@ -87,11 +106,11 @@ static size_t list_next(char *out, size_t size, size_t used, int32_t place, int3
 
 void weft_world_describe(const weft_job *job, weft_world_purpose purpose, weft_coordinates at, char *out, size_t size)
 {
-    int32_t count = axis_size(job, axes[purpose]), *own = axis_of(&at, axes[purpose]);
+    int32_t count = count_members(job, purpose), *own = axis_of(&at, axes[purpose]);
     bool pair = count == 2;
     size_t used = (size_t)snprintf(out, size, pair ? "with rank " : "of ranks ");
     if (pair) {
-        *own = 1 - *own;
+        *own = place_on_axis(job, purpose, *own == place_on_axis(job, purpose, 0));
         list_next(out, size, used, 0, 1, weft_world_number(job, at));
         return;
     }

@@ -20,19 +20,21 @@ typedef struct weft_coordinates {
 int32_t weft_world_number(const weft_job *job, weft_coordinates at);
 weft_coordinates weft_world_coordinates(const weft_job *job, int32_t number);
 
-/* The workers of one rank that are alike but for one coordinate, in its order, for one purpose. */
+/* Workers that are alike but for one coordinate, in its order, for one purpose. */
 typedef enum weft_world_purpose {
     WEFT_WORLD_GATHER,        /* data-parallel: weights */
     WEFT_WORLD_REDUCE,        /* data-parallel: gradients */
     WEFT_WORLD_TENSOR_GATHER, /* tensor-parallel: rows, in the middle of a pass */
     WEFT_WORLD_TENSOR_REDUCE, /* tensor-parallel: parts of sums, in the middle of a pass */
     WEFT_WORLD_TENSOR_SUM,    /* tensor-parallel: gradients of what all of them have */
+    WEFT_WORLD_TIED,          /* the ranks of the first and the last stage: gradients of the weight that both have */
     WEFT_WORLD_PURPOSES
 } weft_world_purpose;
 
 enum { WEFT_GROUP_ALL = 0 };
 
-/* Index of a worker's group in the list that the transport is created with. */
+/* Index of a worker's group in the list that the transport is created with. Of WEFT_WORLD_TIED only where two ranks
+ * share a weight, weft_share_holders(job) == 2. */
 int32_t weft_world_group(const weft_job *job, weft_world_purpose purpose, weft_coordinates at);
 
 /* Its members, in the arena. */

@@ -4,23 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Where one worker has both gradients of a shared weight, ADD_TIED. */
 static const weft_operation operations[WEFT_ACTION_KINDS] = {
-    [WEFT_F] = WEFT_OPERATION_FORWARD,
-    [WEFT_B] = WEFT_OPERATION_BACKWARD,
-    [WEFT_I] = WEFT_OPERATION_BACKWARD_INPUT,
-    [WEFT_W] = WEFT_OPERATION_BACKWARD_WEIGHT,
-    [WEFT_SEND_F] = WEFT_OPERATION_SEND,
-    [WEFT_RECV_F] = WEFT_OPERATION_RECEIVE,
-    [WEFT_SEND_B] = WEFT_OPERATION_SEND,
-    [WEFT_RECV_B] = WEFT_OPERATION_RECEIVE,
-    [WEFT_UNSHARD] = WEFT_OPERATION_GATHER,
-    [WEFT_RESHARD] = WEFT_OPERATION_DROP,
-    [WEFT_REDUCE_GRAD] = WEFT_OPERATION_SUM,
-    [WEFT_REDUCE_TENSOR] = WEFT_OPERATION_SUM,
-    [WEFT_REDUCE_TIED] = WEFT_OPERATION_SUM_TIED,
-    [WEFT_NORM] = WEFT_OPERATION_NORM,
-    [WEFT_UPDATE] = WEFT_OPERATION_UPDATE,
-    [WEFT_METRICS] = WEFT_OPERATION_METRICS,
+    [WEFT_F] = WEFT_OPERATION_FORWARD,        [WEFT_B] = WEFT_OPERATION_BACKWARD,
+    [WEFT_I] = WEFT_OPERATION_BACKWARD_INPUT, [WEFT_W] = WEFT_OPERATION_BACKWARD_WEIGHT,
+    [WEFT_SEND_F] = WEFT_OPERATION_SEND,      [WEFT_RECV_F] = WEFT_OPERATION_RECEIVE,
+    [WEFT_SEND_B] = WEFT_OPERATION_SEND,      [WEFT_RECV_B] = WEFT_OPERATION_RECEIVE,
+    [WEFT_UNSHARD] = WEFT_OPERATION_GATHER,   [WEFT_RESHARD] = WEFT_OPERATION_DROP,
+    [WEFT_REDUCE_GRAD] = WEFT_OPERATION_SUM,  [WEFT_REDUCE_TENSOR] = WEFT_OPERATION_SUM,
+    [WEFT_REDUCE_TIED] = WEFT_OPERATION_SUM,  [WEFT_NORM] = WEFT_OPERATION_NORM,
+    [WEFT_UPDATE] = WEFT_OPERATION_UPDATE,    [WEFT_METRICS] = WEFT_OPERATION_METRICS,
 };
 
 static bool is_lane_whole(const weft_bound *bound, const weft_lane *lane, const weft_bound_lane *own, char *why,
@@ -30,7 +23,9 @@ static bool is_lane_whole(const weft_bound *bound, const weft_lane *lane, const 
     uint32_t next = own->first;
     for (uint32_t a = lane->first; a < lane->first + lane->count; a++, next++) {
         const weft_instruction *instruction = &bound->instructions[next];
-        bool found = instruction->action == a && instruction->operation == operations[program->actions[a].kind] &&
+        uint32_t kind = program->actions[a].kind;
+        bool alone = kind == WEFT_REDUCE_TIED && instruction->operation == WEFT_OPERATION_ADD_TIED;
+        bool found = instruction->action == a && (alone || instruction->operation == operations[kind]) &&
                      bound->first_of[a - bound->first_action] == next;
         bool overwrites =
             instruction->operation <= WEFT_OPERATION_BACKWARD_WEIGHT && !instruction->pass.buffers.accumulate;

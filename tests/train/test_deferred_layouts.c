@@ -41,8 +41,8 @@ static void run_widths(test_suite *suite, int data, int tensor, const char *elem
     test_suite_pipelines(suite, &base, data, tensor, element, run_orders);
 }
 
-/* A shared weight that goes round in more than one piece (WEFT_JOB_TIED_CHUNK): the next one comes to where one is
- * added. */
+/* A shared weight whose gradients go round in more chunks than there is room for: one comes to where another was added.
+ */
 static void run_pieces(test_suite *suite)
 {
     static const char *const large[] = {"model.vocabulary=70000", "model.layers=2",  "model.width=16",

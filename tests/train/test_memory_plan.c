@@ -204,7 +204,7 @@ static int list_pointers(const weft_worker *worker, const void **out)
     const weft_workspace *space = &worker->workspace;
     const void *const once[] = {
         worker->weight_pages,    worker->gradient_pages, space->kernels,        space->reduce,
-        space->tensor_sum,       space->exchange,        space->tied_piece,     worker->slots,
+        space->tensor_sum,       space->exchange,        space->tied,           worker->slots,
         worker->angles,          worker->batch.tokens,   worker->batch.targets, worker->losses.own,
         worker->losses.all,      worker->scalars,        worker->sums.own,      worker->sums.all,
         worker->sums.ordered,    worker->sums.index,     worker->logits,        worker->batch.documents,

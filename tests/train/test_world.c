@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,21 @@ static weft_job make_job(const weft_config *config, int32_t ranks, int32_t data,
 
 typedef void job_check(const weft_job *job);
 
+/* A weight that two stages share is on the first and the last rank, either way round, or on one. */
+static void check_ties(weft_job *job, job_check *check)
+{
+    int32_t last = job->ranks - 1, ends[][2] = {{0, last}, {last, 0}, {last / 2, last}, {last, last}};
+    check(job);
+    job->tied = true;
+    job->stage_count = 2;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        weft_job_stage stages[2] = {{.rank = ends[i][0]}, {.rank = ends[i][1]}};
+        job->stages = stages;
+        job->tied_alias = ends[i][0] == ends[i][1];
+        check(job);
+    }
+}
+
 static void for_each_job(job_check *check)
 {
     for (int order = 0; order < ORDERS; order++)
@@ -28,7 +44,7 @@ static void for_each_job(job_check *check)
                 for (int32_t tensor = 1; tensor <= MOST; tensor++) {
                     weft_config config = {.parallel = {.order = order}};
                     weft_job job = make_job(&config, ranks, data, tensor);
-                    check(&job);
+                    check_ties(&job, check);
                 }
 }
 
@@ -96,6 +112,36 @@ static void check_membership(const weft_job *job, weft_world_purpose purpose, in
     }
 }
 
+static bool shares(const weft_job *job, int32_t number)
+{
+    int32_t rank = weft_world_coordinates(job, number).rank;
+    return rank == job->stages[0].rank || rank == job->stages[1].rank;
+}
+
+/* The two holders of a weight are the workers of the pipeline that have one of the stages. */
+static int32_t check_tied(const weft_job *job, const weft_group *groups, int32_t *uses)
+{
+    if (!job->tied || job->tied_alias) return 0;
+    for (int32_t w = 0; w < job->workers; w++) {
+        if (!shares(job, w)) continue;
+        weft_coordinates own = weft_world_coordinates(job, w);
+        int32_t g = weft_world_group(job, WEFT_WORLD_TIED, own);
+        const weft_group *group = &groups[g];
+        assert_int_equal(group->count, 2);
+        assert_true(group->members[0] < group->members[1]);
+        assert_true(group->members[0] == w || group->members[1] == w);
+        int32_t peer = group->members[group->members[0] == w];
+        weft_coordinates other = weft_world_coordinates(job, peer);
+        assert_true(shares(job, peer) && other.data == own.data && other.tensor == own.tensor);
+        char text[WEFT_WORLD_NAMES], wanted[WEFT_WORLD_NAMES];
+        weft_world_describe(job, WEFT_WORLD_TIED, own, text, sizeof text);
+        snprintf(wanted, sizeof wanted, "with rank %d", (int)peer);
+        assert_string_equal(text, wanted);
+        uses[g]++;
+    }
+    return job->workers / job->ranks;
+}
+
 static void check_groups(const weft_job *job)
 {
     weft_arena arena;
@@ -108,7 +154,7 @@ static void check_groups(const weft_job *job)
     for (int32_t w = 0; w < job->workers; w++) assert_int_equal(groups[WEFT_GROUP_ALL].members[w], w);
     int32_t *uses = calloc((size_t)count, sizeof *uses); /* members that have named it as theirs */
     assert_non_null(uses);
-    for (int purpose = 0; purpose < WEFT_WORLD_PURPOSES; purpose++) {
+    for (int purpose = 0; purpose < WEFT_WORLD_TIED; purpose++) {
         int32_t size = over_data((weft_world_purpose)purpose) ? job->data : job->tensor;
         if (size == 1) continue; /* it needs no group */
         wanted += job->workers / size;
@@ -119,7 +165,7 @@ static void check_groups(const weft_job *job)
             uses[group]++;
         }
     }
-    assert_int_equal(count, wanted);
+    assert_int_equal(count, wanted + check_tied(job, groups, uses));
     for (int32_t g = 1; g < count; g++) assert_int_equal(uses[g], groups[g].count); /* none has two purposes */
     free(uses);
     weft_arena_fini(&arena);
