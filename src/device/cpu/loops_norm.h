@@ -56,20 +56,23 @@ static inline float row_average(int64_t width, const storage *x, float centre, b
     return ((a + b) + (c + d)) / (float)width;
 }
 
-static inline void norm_row(int64_t width, const storage *x, const storage *weight, const storage *bias, float centre,
-                            float inverse, storage *out)
+/* What is not there is read from another array and left out, so that no load hangs on a condition. */
+static void norm_row(int64_t width, const storage *x, const storage *weight, const storage *bias, float centre,
+                     float inverse, storage *out)
 {
     const int64_t pairs = width / 2;
+    const bool adds = bias != NULL;
+    const storage *more = adds ? bias : weight;
 #define NORMAL(value, scale) (((value)-centre) * inverse * (scale))
 #pragma omp simd
     for (int64_t j = 0; j < pairs; j++) {
         const pair v = load_pair(x, pairs, j), w = load_pair(weight, pairs, j);
-        const pair add = bias == NULL ? (pair){0.0f, 0.0f} : load_pair(bias, pairs, j);
-        store_pair(out, pairs, j, NORMAL(v.a, w.a) + add.a, NORMAL(v.b, w.b) + add.b);
+        const pair add = load_pair(more, pairs, j);
+        store_pair(out, pairs, j, NORMAL(v.a, w.a) + (adds ? add.a : 0.0f), NORMAL(v.b, w.b) + (adds ? add.b : 0.0f));
     }
     if (width % 2 == 0) return;
     const int64_t i = width - 1;
-    out[i] = store(NORMAL(load(x[i]), load(weight[i])) + (bias == NULL ? 0.0f : load(bias[i])));
+    out[i] = store(NORMAL(load(x[i]), load(weight[i])) + (adds ? load(more[i]) : 0.0f));
 #undef NORMAL
 }
 
@@ -83,10 +86,7 @@ static void norm_forward(const weft_norm *norm, int64_t begin, int64_t end, cons
         fetch(x, weft_norm_at(norm, row + ROWS_AHEAD) - weft_norm_at(norm, row), width);
         float centre = norm->kind == WEFT_LAYERNORM ? row_average(width, x, 0.0f, false) : 0.0f;
         float inverse = 1.0f / sqrtf(row_average(width, x, centre, true) + norm->epsilon);
-        if (bias != NULL)
-            norm_row(width, x, weight, bias, centre, inverse, out);
-        else
-            norm_row(width, x, weight, NULL, centre, inverse, out);
+        norm_row(width, x, weight, bias, centre, inverse, out);
         if (norm->kind == WEFT_LAYERNORM) mean[row] = centre;
         rstd[row] = inverse;
     }
@@ -114,24 +114,25 @@ static inline pair norm_sums(int64_t width, const storage *dy, const storage *x,
     return (pair){a + b, c + d};
 }
 
-static inline void norm_backward_row(int64_t width, bool centred, const storage *dy, const storage *x,
-                                     const storage *weight, float mean, float rstd, const storage *residual,
-                                     storage *dx)
+static void norm_backward_row(int64_t width, bool centred, const storage *dy, const storage *x, const storage *weight,
+                              float mean, float rstd, const storage *residual, storage *dx)
 {
     const pair sums = norm_sums(width, dy, x, weight, mean, rstd);
     const float mean1 = centred ? sums.a / (float)width : 0.0f, mean2 = sums.b / (float)width;
     const int64_t pairs = width / 2;
+    const bool adds = residual != NULL;
+    const storage *more = adds ? residual : dy;
 #define SLOPE(dy, weight, x) (rstd * ((dy) * (weight)-mean1 - ((x)-mean) * rstd * mean2))
 #pragma omp simd
     for (int64_t j = 0; j < pairs; j++) {
         const pair slope = load_pair(dy, pairs, j), w = load_pair(weight, pairs, j), v = load_pair(x, pairs, j);
-        const pair add = residual == NULL ? (pair){0.0f, 0.0f} : load_pair(residual, pairs, j);
-        store_pair(dx, pairs, j, add.a + SLOPE(slope.a, w.a, v.a), add.b + SLOPE(slope.b, w.b, v.b));
+        const pair add = load_pair(more, pairs, j);
+        store_pair(dx, pairs, j, (adds ? add.a : 0.0f) + SLOPE(slope.a, w.a, v.a),
+                   (adds ? add.b : 0.0f) + SLOPE(slope.b, w.b, v.b));
     }
     if (width % 2 == 0) return;
     const int64_t i = width - 1;
-    const float add = residual == NULL ? 0.0f : load(residual[i]);
-    dx[i] = store(add + SLOPE(load(dy[i]), load(weight[i]), load(x[i])));
+    dx[i] = store((adds ? load(more[i]) : 0.0f) + SLOPE(load(dy[i]), load(weight[i]), load(x[i])));
 #undef SLOPE
 }
 
@@ -144,11 +145,8 @@ static void norm_backward_input(const weft_norm *norm, int64_t begin, int64_t en
         int64_t at = weft_norm_at(norm, row);
         const storage *dy = (const storage *)dy_ + at, *x = (const storage *)x_ + at;
         const float centre = centred ? mean[row] : 0.0f;
-        if (residual != NULL)
-            norm_backward_row(norm->width, centred, dy, x, weight, centre, rstd[row], (const storage *)residual + at,
-                              (storage *)dx + at);
-        else
-            norm_backward_row(norm->width, centred, dy, x, weight, centre, rstd[row], NULL, (storage *)dx + at);
+        norm_backward_row(norm->width, centred, dy, x, weight, centre, rstd[row],
+                          residual == NULL ? NULL : (const storage *)residual + at, (storage *)dx + at);
     }
 }
 
