@@ -147,13 +147,14 @@ static weft_row_loss cross_entropy(const weft_loss *loss, void *logits_, int32_t
     storage *logits = logits_;
     const float maximum = row_maximum(V, logits), own = load(logits[target]);
     const double all = loss->smoothing > 0 ? logit_sum(V, logits) : 0.0;
-    const double sum = exponential_sum(V, logits, maximum, gradient ? row : NULL);
+    float *kept = WEFT_LOOPS_BF16 ? row : logits_; /* in fp32 in their place: a cache has half as much to hold */
+    const double sum = exponential_sum(V, logits, maximum, gradient ? kept : NULL);
     const double logsumexp = log(sum) + (double)maximum;
     weft_row_loss of = weft_row_loss_make(loss, logsumexp, (double)own, all);
     if (!gradient) return of;
     const weft_loss_slope slope = weft_loss_slope_make(loss, logsumexp, sum, scale);
     for (int64_t at = 0; at < V; at += LOSS_BLOCK) {
-        gradient_block(V - at < LOSS_BLOCK ? V - at : LOSS_BLOCK, row + at, &slope, logits + at);
+        gradient_block(V - at < LOSS_BLOCK ? V - at : LOSS_BLOCK, kept + at, &slope, logits + at);
     }
     logits[target] = gradient_there(exponential_below(own - maximum), &slope);
     return of;
