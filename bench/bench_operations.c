@@ -4,9 +4,11 @@
  *
  *     bench_operations [fp32|bf16] [threads] [word]
  *
- * Prints for each one (with a word, whose name has it) the best milliseconds, GF/s or GB/s, and the share of the best
- * matrix product or of the best copy that the same run measured; for bf16 products also the share of what the processor
- * does with pairs in registers (pairs_loop.h): the two take turns, and the median of the turns counts.
+ * Prints for each one (with a word, whose name has it; with "memory", all but products) the best milliseconds and GF/s
+ * or GB/s. A product also has its share of the best one that the same run measured, and in bf16 of what the processor
+ * does with pairs in registers (pairs_loop.h); all others their share of the speed of a copy that moves as many bytes.
+ * The two that are compared take turns, and the median of the turns counts. Small operands walk through large arrays
+ * from run to run, those of the copy too, so that none of them lies in a core's own caches.
  */
 #include "base/clock.h"
 #include "base/memory.h"
@@ -18,6 +20,8 @@
 #include <stdlib.h>
 
 enum { B = 2, T = 512, C = 768, H = 12, V = 50257, N = B * T, ARRAYS = 7, COUNT = V * C, REPEATS = 5, TURNS = 7 };
+/* Operands that walk do so in so many steps; the largest is as long as a step, all of them end within COUNT floats. */
+enum { PLACES = 8, STEP_BYTES = 17 << 20 };
 static const double SECONDS = 0.3; /* at least so long an operation is repeated */
 static const double TURN_SECONDS = 0.04;
 
@@ -38,6 +42,7 @@ typedef struct operation {
     double gigaflops;            /* of one run, or 0 */
     double elements, fp32_bytes; /* storage elements and bytes of other types that are read or written */
     int per_layer, per_pass;     /* how often a step runs it in each layer, and once a micro-batch */
+    bool walks;                  /* none of its operands is longer than STEP_BYTES */
 } operation;
 
 static const weft_loss loss = {.rows = N, .width = V, .vocabulary = V, .parts = 1};
@@ -201,10 +206,10 @@ static void zero(const bench *b, const int64_t *sizes)
 
 #define PRODUCT(in, out) (2e-9 * N * (in) * (out))
 #define LINEAR(in, out, bias, layer, pass)                                                                             \
-    {"linear forward " #in " " #out, linear_forward, {in, out, bias}, PRODUCT(in, out), 0, 0, layer, pass},            \
-        {"linear backward input", linear_backward_input, {in, out, bias}, PRODUCT(in, out), 0, 0, layer, pass},        \
+    {"linear forward " #in " " #out, linear_forward, {in, out, bias}, PRODUCT(in, out), 0, 0, layer, pass, false},     \
+        {"linear backward input", linear_backward_input, {in, out, bias}, PRODUCT(in, out), 0, 0, layer, pass, false}, \
     {                                                                                                                  \
-        "linear backward weight", linear_backward_weight, {in, out, bias}, PRODUCT(in, out), 0, 0, layer, pass         \
+        "linear backward weight", linear_backward_weight, {in, out, bias}, PRODUCT(in, out), 0, 0, layer, pass, false  \
     }
 #define ATTENTION (2e-9 * B * H * (T + 1) * T / 2 * (C / H)) /* one product, only the causal part */
 
@@ -214,32 +219,32 @@ static const operation operation_table[] = {
     LINEAR(768, 3072, 1, 1, 0),
     LINEAR(3072, 768, 1, 1, 0),
     LINEAR(768, 50257, 0, 0, 1),
-    {"attention forward", attention_forward, {0}, 2 * ATTENTION, 0, 0, 1, 0},
-    {"attention backward", attention_backward, {0}, 5 * ATTENTION, 0, 0, 1, 0},
-    {"norm forward", norm_forward, {0}, 0, 2.0 * N *C, 0, 2, 1},
-    {"norm backward input", norm_backward_input, {0}, 0, 4.0 * N *C, 0, 2, 1},
-    {"norm backward weight", norm_backward_weight, {0}, 0, 2.0 * N *C, 0, 2, 1},
-    {"gelu forward", activation_forward, {WEFT_GELU, 4 * C}, 0, 8.0 * N *C, 0, 1, 0},
-    {"gelu backward", activation_backward, {WEFT_GELU, 4 * C}, 0, 12.0 * N *C, 0, 1, 0},
-    {"swiglu forward 2048", activation_forward, {WEFT_SWIGLU, 2048}, 0, 3.0 * N * 2048, 0, 0, 0},
-    {"swiglu backward 2048", activation_backward, {WEFT_SWIGLU, 2048}, 0, 5.0 * N * 2048, 0, 0, 0},
-    {"rotary", rotary, {0}, 0, 4.0 * N *C, 0, 0, 0},
-    {"add", add, {N * C}, 0, 3.0 * N *C, 0, 2, 0},
-    {"embed forward", embed_forward, {0}, 0, 3.0 * N *C, 0, 0, 1},
-    {"embed backward, first", embed_backward, {0}, 0, N *C, 4.0 * V *C + 12.0 * N *C, 0, 0},
-    {"embed backward, adding", embed_backward, {1}, 0, N *C, 16.0 * N *C, 0, 1},
-    {"cross entropy", cross_entropy, {0}, 0, 2.0 * N *V, 0, 0, 1},
-    {"loss part", loss_part, {0}, 0, 1.0 * N *V, 0, 0, 0},
-    {"loss finish", loss_finish, {0}, 0, 2.0 * N *V, 0, 0, 0},
-    {"sum fp32 2", sum, {COUNT, 2, 0}, 0, 0, 12.0 * COUNT, 0, 0},
-    {"sum fp32 4", sum, {COUNT, 4, 0}, 0, 0, 20.0 * COUNT, 0, 0},
-    {"sum storage 2", sum, {COUNT, 2, 1}, 0, 3.0 * COUNT, 0, 0, 0},
-    {"sum storage 4", sum, {COUNT, 4, 1}, 0, 5.0 * COUNT, 0, 0, 0},
-    {"round", round_to_storage, {COUNT}, 0, COUNT, 4.0 * COUNT, 0, 0},
-    {"square sums", square_sums, {COUNT}, 0, 0, 4.0 * COUNT, 0, 0},
-    {"adamw", adamw, {COUNT}, 0, COUNT, 28.0 * COUNT, 0, 0},
-    {"copy", copy, {4 * COUNT}, 0, 0, 8.0 * COUNT, 0, 0},
-    {"zero", zero, {4 * COUNT}, 0, 0, 4.0 * COUNT, 0, 0},
+    {"attention forward", attention_forward, {0}, 2 * ATTENTION, 0, 0, 1, 0, false},
+    {"attention backward", attention_backward, {0}, 5 * ATTENTION, 0, 0, 1, 0, false},
+    {"norm forward", norm_forward, {0}, 0, 2.0 * N *C, 0, 2, 1, true},
+    {"norm backward input", norm_backward_input, {0}, 0, 4.0 * N *C, 0, 2, 1, true},
+    {"norm backward weight", norm_backward_weight, {0}, 0, 2.0 * N *C, 0, 2, 1, true},
+    {"gelu forward", activation_forward, {WEFT_GELU, 4 * C}, 0, 8.0 * N *C, 0, 1, 0, true},
+    {"gelu backward", activation_backward, {WEFT_GELU, 4 * C}, 0, 12.0 * N *C, 0, 1, 0, true},
+    {"swiglu forward 2048", activation_forward, {WEFT_SWIGLU, 2048}, 0, 3.0 * N * 2048, 0, 0, 0, true},
+    {"swiglu backward 2048", activation_backward, {WEFT_SWIGLU, 2048}, 0, 5.0 * N * 2048, 0, 0, 0, true},
+    {"rotary", rotary, {0}, 0, 4.0 * N *C, 0, 0, 0, true},
+    {"add", add, {N * C}, 0, 3.0 * N *C, 0, 2, 0, true},
+    {"embed forward", embed_forward, {0}, 0, 3.0 * N *C, 0, 0, 1, false},
+    {"embed backward, first", embed_backward, {0}, 0, N *C, 4.0 * V *C + 12.0 * N *C, 0, 0, false},
+    {"embed backward, adding", embed_backward, {1}, 0, N *C, 16.0 * N *C, 0, 1, false},
+    {"cross entropy", cross_entropy, {0}, 0, 2.0 * N *V, 0, 0, 1, false},
+    {"loss part", loss_part, {0}, 0, 1.0 * N *V, 0, 0, 0, false},
+    {"loss finish", loss_finish, {0}, 0, 2.0 * N *V, 0, 0, 0, false},
+    {"sum fp32 2", sum, {COUNT, 2, 0}, 0, 0, 12.0 * COUNT, 0, 0, false},
+    {"sum fp32 4", sum, {COUNT, 4, 0}, 0, 0, 20.0 * COUNT, 0, 0, false},
+    {"sum storage 2", sum, {COUNT, 2, 1}, 0, 3.0 * COUNT, 0, 0, 0, false},
+    {"sum storage 4", sum, {COUNT, 4, 1}, 0, 5.0 * COUNT, 0, 0, 0, false},
+    {"round", round_to_storage, {COUNT}, 0, COUNT, 4.0 * COUNT, 0, 0, false},
+    {"square sums", square_sums, {COUNT}, 0, 0, 4.0 * COUNT, 0, 0, false},
+    {"adamw", adamw, {COUNT}, 0, 0, 28.0 * COUNT, 0, 0, false}, /* rounded weights not counted */
+    {"copy", copy, {4 * COUNT}, 0, 0, 8.0 * COUNT, 0, 0, false},
+    {"zero", zero, {4 * COUNT}, 0, 0, 4.0 * COUNT, 0, 0, false},
 };
 
 /* Values that differ, about normal in size, in the element type. */
@@ -269,16 +274,25 @@ static void refill(const bench *b, const operation *entry)
     }
 }
 
+/* Seconds of one run: where operands walk, of a run at each place. */
+static double time_run(const bench *b, const operation *entry)
+{
+    const int places = entry->walks ? PLACES : 1;
+    bench moved = *b;
+    const double begin = weft_clock_seconds();
+    for (int place = 0; place < places; place++) {
+        for (int a = 0; a < ARRAYS; a++) moved.array[a] = (char *)b->array[a] + (size_t)place * STEP_BYTES;
+        entry->run(&moved, entry->sizes);
+    }
+    return (weft_clock_seconds() - begin) / places;
+}
+
 /* The best of at least so many runs in at least so many seconds. */
 static double time_runs(const bench *b, const operation *entry, int least, double seconds)
 {
     double best = INFINITY;
     double end = weft_clock_seconds() + seconds;
-    for (int i = 0; i < least || weft_clock_seconds() < end; i++) {
-        double begin = weft_clock_seconds();
-        entry->run(b, entry->sizes);
-        best = fmin(best, weft_clock_seconds() - begin);
-    }
+    for (int i = 0; i < least || weft_clock_seconds() < end; i++) best = fmin(best, time_run(b, entry));
     return best;
 }
 
@@ -295,17 +309,37 @@ static int compare(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* Of the loop's rate; 0 where there is none. What else the machine does hits both alike. */
-static double share_of_loop(const bench *b, const operation *entry)
+/* Of turns with what it is compared with, the median share; 0 where there is nothing. */
+static double share_of(const bench *b, const operation *entry, double done,
+                       double (*rate_of_other)(const bench *, const operation *))
 {
     double shares[TURNS];
     for (int i = 0; i < TURNS; i++) {
-        const double rate = bench_pairs_rate(b->device->threads, TURN_SECONDS);
+        const double rate = rate_of_other(b, entry);
         if (rate == 0.0) return 0.0;
-        shares[i] = entry->gigaflops * 1e9 / time_runs(b, entry, 1, TURN_SECONDS) / rate;
+        shares[i] = done / time_runs(b, entry, 1, TURN_SECONDS) / rate;
     }
     qsort(shares, TURNS, sizeof *shares, compare);
     return shares[TURNS / 2];
+}
+
+static double loop_rate(const bench *b, const operation *entry)
+{
+    (void)entry;
+    return bench_pairs_rate(b->device->threads, TURN_SECONDS);
+}
+
+static double bytes_of(const bench *b, const operation *entry)
+{
+    return entry->elements * (double)weft_element_bytes(b->element) + entry->fp32_bytes;
+}
+
+/* Bytes a second, read and written, of a copy that moves as many as the operation, or what the arrays hold. */
+static double copy_rate(const bench *b, const operation *entry)
+{
+    const double bytes = fmin(bytes_of(b, entry), 2 * sizeof(float) * (double)N * V);
+    const operation copying = {.run = copy, .sizes = {(int64_t)(bytes / 2)}, .walks = entry->walks};
+    return bytes / time_runs(b, &copying, 1, TURN_SECONDS);
 }
 
 static weft_status setup(bench *b, const weft_device_kind *kind, const weft_device_options *options, weft_error *error)
@@ -326,7 +360,8 @@ static weft_status setup(bench *b, const weft_device_kind *kind, const weft_devi
     TRY(weft_allocate(workspace, 1, &b->workspace, error));
     TRY(weft_allocate(N, sizeof *b->tokens, &b->tokens, error));
     TRY(weft_allocate(1, sizeof *b->scalars, &b->scalars, error));
-    for (int a = 0; a < ARRAYS; a++) TRY(weft_allocate((size_t)N * V, sizeof(float), &b->array[a], error));
+    for (int a = 0; a < ARRAYS; a++)
+        TRY(b->operations->allocate(b->device, WEFT_MEMORY_DEVICE, sizeof(float) * N * V, &b->array[a], error));
     *b->scalars = (weft_step_scalars){.learning_rate = 1e-4f,
                                       .beta1 = 0.9f,
                                       .beta2 = 0.95f,
@@ -340,26 +375,38 @@ static weft_status setup(bench *b, const weft_device_kind *kind, const weft_devi
     return WEFT_OK;
 }
 
+static bool is_wanted(const operation *entry, const char *word)
+{
+    return strcmp(word, "memory") == 0 ? entry->gigaflops == 0.0 : strstr(entry->name, word) != NULL;
+}
+
+/* Prints a row and returns the seconds of one run. */
+static double report_row(const bench *b, const operation *entry, double peak)
+{
+    const bool product = entry->gigaflops > 0.0;
+    const double seconds = time_operation(b, entry), bytes = bytes_of(b, entry);
+    const double rate = product ? entry->gigaflops / seconds : bytes * 1e-9 / seconds;
+    const double share = product ? rate * 1e9 / peak : share_of(b, entry, bytes, copy_rate);
+    printf("%-28s %10.3f %6.1f %s %6.1f%%", entry->name, 1e3 * seconds, rate, product ? "GF/s" : "GB/s", 100.0 * share);
+    const double loop =
+        product && b->element == WEFT_BF16 ? share_of(b, entry, entry->gigaflops * 1e9, loop_rate) : 0.0;
+    if (loop > 0.0) printf(" %8.1f%%", 100.0 * loop);
+    printf("\n");
+    return seconds;
+}
+
 /* A table of the operations, and, when it has all, what one micro-batch of 12 layers takes at best. */
 static void report(const bench *b, double peak, const char *word)
 {
-    const operation copying = {"copy", copy, {4 * COUNT}, 0, 0, 8.0 * COUNT, 0, 0};
+    const operation copying = {"copy", copy, {4 * COUNT}, 0, 0, 8.0 * COUNT, 0, 0, false};
     double bandwidth = copying.fp32_bytes / time_operation(b, &copying), total = 0.0, flops = 0.0;
     printf("peak: %.1f GF/s, copy %.1f GB/s\n%-28s %10s %10s %7s %9s\n", peak * 1e-9, bandwidth * 1e-9, "operation",
            "ms", "rate", "share", "of loop");
     for (size_t i = 0; i < sizeof operation_table / sizeof *operation_table; i++) {
         const operation *entry = &operation_table[i];
-        if (strstr(entry->name, word) == NULL) continue;
-        const bool product = entry->gigaflops > 0.0;
-        double seconds = time_operation(b, entry), runs = 12 * entry->per_layer + entry->per_pass;
-        double bytes = entry->elements * (double)weft_element_bytes(b->element) + entry->fp32_bytes;
-        double rate = product ? entry->gigaflops / seconds : bytes * 1e-9 / seconds;
-        printf("%-28s %10.3f %6.1f %s %6.1f%%", entry->name, 1e3 * seconds, rate, product ? "GF/s" : "GB/s",
-               100.0 * rate * 1e9 / (product ? peak : bandwidth));
-        const double loop = product && b->element == WEFT_BF16 ? share_of_loop(b, entry) : 0.0;
-        if (loop > 0.0) printf(" %8.1f%%", 100.0 * loop);
-        printf("\n");
-        total += runs * seconds;
+        if (!is_wanted(entry, word)) continue;
+        const double runs = 12 * entry->per_layer + entry->per_pass;
+        total += runs * report_row(b, entry, peak);
         flops += runs * entry->gigaflops;
     }
     if (*word != '\0') return;
@@ -387,7 +434,7 @@ int main(int count, char **arguments)
         status = weft_device_check(b.device, &error);
     }
     if (status != WEFT_OK) printf("failed: %s\n", error.text);
-    for (int a = 0; a < ARRAYS; a++) weft_free(b.array[a]);
+    for (int a = 0; a < ARRAYS && b.device != NULL; a++) b.operations->release(b.device, b.array[a]);
     weft_free(b.scalars);
     weft_free(b.tokens);
     weft_free(b.workspace);

@@ -68,7 +68,7 @@ static void call_activation(const weft_cpu_loops *loops, scene *s)
 static void call_rotary(const weft_cpu_loops *loops, scene *s)
 {
     loops->gather(ROWS, 130, WIDTH, s->input[0], 130, s->storage[0]);
-    loops->rotary(ROWS, 130, s->fp32[0], s->fp32[1], -1.0f, s->storage[0]);
+    loops->rotary(ROWS, 130, s->fp32[0], s->fp32[1], -1.0f, 130, s->storage[0]);
 }
 
 static void call_softmax(const weft_cpu_loops *loops, scene *s)
@@ -113,11 +113,10 @@ static void call_loss(const weft_cpu_loops *loops, scene *s)
 
 static void call_slice(const weft_cpu_loops *loops, scene *s)
 {
-    float row[COUNT];
     memcpy(s->storage[0], s->input[0], sizeof s->storage[0]);
     memcpy(s->storage[1], s->input[1], sizeof s->storage[1]);
-    loops->loss_part(&loss, s->storage[0], 77, row, s->fp32[0]);
-    loops->loss_part(&loss, s->storage[1], 78, row, s->fp32[0] + 4);
+    loops->loss_part(&loss, s->storage[0], 77, s->fp32[0]);
+    loops->loss_part(&loss, s->storage[1], 78, s->fp32[0] + 4);
     loops->loss_gradient(&loss, s->storage[0], 77, s->fp32[0][0], (double)s->fp32[0][1], 0.5f);
     loops->loss_gradient(&loss, s->storage[1], COUNT, s->fp32[0][4], (double)s->fp32[0][5], 0.5f);
 }

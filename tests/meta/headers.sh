@@ -13,7 +13,7 @@ cd "$root"
 compiles() {
     printf '#include "%s"\n#include "%s"\n' "$1" "$1" >"$trial/unit.c"
     # shellcheck disable=SC2086 # lists of flags
-    $compiler -std=c17 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -Wall -Wextra -Werror -Isrc -Iinclude -Itests/cuda/include \
+    $compiler -std=c17 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -fopenmp-simd -Wall -Wextra -Werror -Isrc -Iinclude -Itests/cuda/include \
         $mpi_flags -fsyntax-only "$trial/unit.c"
 }
 

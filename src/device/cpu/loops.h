@@ -41,8 +41,9 @@ typedef struct weft_cpu_loops {
     void (*swiglu_forward)(int64_t width, const void *x, void *out);
     void (*swiglu_backward)(int64_t width, const void *x, const void *dy, void *dx);
 
-    /* One row of heads. */
-    void (*rotary)(int64_t heads, int64_t D, const float *cosine, const float *sine, float direction, void *x);
+    /* One row of heads; the next one lies `stride` elements further on. */
+    void (*rotary)(int64_t heads, int64_t D, const float *cosine, const float *sine, float direction, int64_t stride,
+                   void *x);
 
     /* scores (rows, keys) of one query block: row r sees keys low[r] .. first + r; low, which does not fall, may be
      * NULL: 0. They are replaced by their exponentials; probability (storage, may be the scores themselves in fp32) is
@@ -63,11 +64,12 @@ typedef struct weft_cpu_loops {
     void (*attend)(int64_t keys, int64_t D, int64_t stride, float scale, const void *query, const void *key,
                    const void *value, float *scores, void *out);
 
-    /* One row of logits, and what it comes to. row: (V) scratch. */
+    /* One row of logits, and what it comes to. row: (V) scratch where there is a gradient. The next row behind it is
+     * fetched meanwhile. */
     weft_row_loss (*cross_entropy)(const weft_loss *loss, void *logits, int32_t target, float scale, bool gradient,
                                    float *row);
-    /* One row of a slice; target is below 0 or not below V where another slice has it. row: (V) scratch. */
-    void (*loss_part)(const weft_loss *loss, const void *logits, int64_t target, float *row, float *stats);
+    /* One row of a slice; target is below 0 or not below V where another slice has it. */
+    void (*loss_part)(const weft_loss *loss, const void *logits, int64_t target, float *stats);
     /* logits are replaced by scale times the gradient of the row. */
     void (*loss_gradient)(const weft_loss *loss, void *logits, int64_t target, float largest, double sum, float scale);
 

@@ -38,11 +38,16 @@ static inline float load(storage value)
 {
     return float_of((uint32_t)value << 16);
 }
+/* The upper half is the rounded number. */
+static inline uint32_t rounded_bits(float value)
+{
+    uint32_t bits = bits_of(value);
+    return bits + 0x7fffu + (bits >> 16 & 1u);
+}
 /* Rounds what arithmetic made: its NaNs are quiet and their low bits cannot carry into the exponent. */
 static inline storage store(float value)
 {
-    uint32_t bits = bits_of(value);
-    return (storage)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+    return (storage)(rounded_bits(value) >> 16);
 }
 /* Rounds anything: weft_bf16_from_float without a branch, so that loops vectorise. */
 static inline storage store_any(float value)
@@ -67,30 +72,124 @@ static inline storage store_any(float value)
 #endif
 
 /*
- * e^x within 2 units in the last place for -80 <= x <= 80; 0 below, so that no product of it is a slow subnormal
- * number; e^80 above; NaN for NaN. The nearest whole number of log2 e is taken off by adding 1.5 2^23; the rest, at
- * most ln 2 / 2, goes through a polynomial of degree 6. Coefficients: Cephes expf (Moshier, 1992).
+ * Elements of an array two at a time, in an order that vectors of bf16 come in without being shuffled: pair j of
+ * `pairs` is the halves of one 32-bit word, the elements 2 j and 2 j + 1; in fp32 it is j and pairs + j. Whoever walks
+ * through all pairs has met the first 2 pairs elements, each once.
  */
-static inline float exponential(float x)
+typedef struct pair {
+    float a, b;
+} pair;
+
+#if WEFT_LOOPS_BF16
+static inline pair load_pair(const storage *x, int64_t pairs, int64_t j)
+{
+    (void)pairs;
+    uint32_t word;
+    memcpy(&word, x + 2 * j, sizeof word);
+    return (pair){float_of(word << 16), float_of(word & 0xffff0000u)};
+}
+static inline void store_pair(storage *x, int64_t pairs, int64_t j, float a, float b)
+{
+    (void)pairs;
+    uint32_t word = rounded_bits(a) >> 16 | (rounded_bits(b) & 0xffff0000u);
+    memcpy(x + 2 * j, &word, sizeof word);
+}
+/* The same elements of an array in fp32. */
+static inline pair float_pair(const float *x, int64_t pairs, int64_t j)
+{
+    (void)pairs;
+    return (pair){x[2 * j], x[2 * j + 1]};
+}
+#else
+static inline pair load_pair(const storage *x, int64_t pairs, int64_t j)
+{
+    return (pair){x[j], x[pairs + j]};
+}
+static inline void store_pair(storage *x, int64_t pairs, int64_t j, float a, float b)
+{
+    x[j] = a;
+    x[pairs + j] = b;
+}
+static inline pair float_pair(const float *x, int64_t pairs, int64_t j)
+{
+    return load_pair(x, pairs, j);
+}
+#endif
+
+/*
+ * e^x for -87.3 <= x <= 88, within 2 units in the last place near 0 and 5 at the ends; 0 at -88 and INFINITY at 89. The
+ * nearest whole number of log2 e is taken off by adding 1.5 2^23; the rest, at most ln 2 / 2, goes through a polynomial
+ * of degree 7. Coefficients: Cephes expf (Moshier, 1992).
+ */
+static inline float exponential_within(float x)
 {
     const float shift = 12582912.0f;
-    const float least = -80.0f;
-    bool small = x < least;
-    x = x > 80.0f ? 80.0f : x;
-    x = small ? least : x;
     float shifted = FMA(x, 1.44269504088896341f, shift);
     float whole = shifted - shift;
-    float rest = FMA(whole, -0.693359375f, x);
-    rest = FMA(whole, 2.12194440e-4f, rest);
+#ifdef __FMA__
+    float rest = FMA(whole, -0.693147180559945309f, x);
+#else
+    float rest = x - whole * 0.693359375f; /* whole numbers of few digits: exact */
+    rest += whole * 2.12194440e-4f;
+#endif
     float p = 1.9875691500e-4f;
     p = FMA(p, rest, 1.3981999507e-3f);
     p = FMA(p, rest, 8.3334519073e-3f);
     p = FMA(p, rest, 4.1665795894e-2f);
     p = FMA(p, rest, 1.6666665459e-1f);
     p = FMA(p, rest, 5.0000001201e-1f);
-    p = FMA(p, rest * rest, rest) + 1.0f;
-    float result = p * float_of((bits_of(shifted) << 23) + 0x3f800000u);
-    return small ? 0.0f : result;
+    p = FMA(p, rest, 1.0f);
+    p = FMA(p, rest, 1.0f);
+    return p * float_of((bits_of(shifted) << 23) + 0x3f800000u);
+}
+
+/* For x <= 88: 0 below -80, so that no product of it is a slow subnormal number; NaN for NaN. */
+static inline float exponential_below(float x)
+{
+    float result = exponential_within(x);
+    return x < -80.0f ? 0.0f : result;
+}
+
+/* For any x: e^80 above 80. */
+static inline float exponential(float x)
+{
+    return exponential_below(x > 80.0f ? 80.0f : x);
+}
+
+/* x between -88 and most, by its bits: one instruction a side, where comparisons of numbers take two. NaN is most or
+ * -88. */
+static inline float between(float x, float most)
+{
+    const uint32_t least = 0xc2b00000u, bits = bits_of(x) > least ? least : bits_of(x);
+    const int32_t whole = (int32_t)bits, limit = (int32_t)bits_of(most);
+    return float_of((uint32_t)(whole > limit ? limit : whole));
+}
+
+/* 1 / (1 + e^x), 0 and 1 for what is infinite; a number for NaN: whoever calls multiplies by what x comes from. */
+static inline float logistic(float x)
+{
+    return 1.0f / (1.0f + exponential_within(between(x, 89.0f)));
+}
+
+/* The same, and how fast it falls there. */
+typedef struct logistic_pair {
+    float value, slope;
+} logistic_pair;
+
+static inline logistic_pair logistic_with_slope(float x)
+{
+    const float e = exponential_within(between(x, 80.0f)), value = x > 80.0f ? 0.0f : 1.0f / (1.0f + e);
+    return (logistic_pair){value, e * value * value};
+}
+
+enum { SUM_BLOCK = 2048, LINE_BYTES = 64 }; /* elements that stay in the nearest cache, bytes */
+
+/* Asks for the elements from `ahead` behind x on. A processor's own fetching stops at every page of memory. */
+static inline void fetch(const storage *x, int64_t ahead, int64_t count)
+{
+    uintptr_t line = (uintptr_t)x + (size_t)ahead * sizeof(storage); /* may lie past the end: a hint never faults */
+    for (size_t i = 0; i < (size_t)count * sizeof(storage); i += LINE_BYTES)
+        __builtin_prefetch((const void *)(line + i));
 }
 
 #endif

@@ -51,16 +51,14 @@ void weft_cpu_loss_part(weft_device *device, weft_stream *stream, const weft_los
 {
     (void)stream;
     if (!weft_cpu_begins(device)) return;
-    weft_cpu *cpu = weft_cpu_of(device);
+    const weft_cpu *cpu = weft_cpu_of(device);
     const int64_t V = loss->width, K = weft_loss_statistics(loss);
-    if (!reserve(cpu, loss->rows, V)) return;
 #pragma omp parallel for num_threads(device->threads) schedule(static)
     for (int64_t row = 0; row < loss->rows; row++) {
-        float *own = cpu->rows + V * omp_get_thread_num();
         if (targets[row] < 0)
             memset(stats + K * row, 0, (size_t)K * sizeof *stats);
         else
-            cpu->loops->loss_part(loss, weft_cpu_at(cpu, logits, row * V), (int64_t)targets[row] - loss->first, own,
+            cpu->loops->loss_part(loss, weft_cpu_at(cpu, logits, row * V), (int64_t)targets[row] - loss->first,
                                   stats + K * row);
     }
     weft_cpu_between(device);

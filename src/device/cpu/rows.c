@@ -182,7 +182,7 @@ void weft_cpu_rotary(weft_device *device, weft_stream *stream, const weft_rotary
 #pragma omp parallel for num_threads(weft_cpu_team(device, rotary->B * rotary->T)) schedule(static)
     for (int64_t row = 0; row < rotary->B * rotary->T; row++) {
         int64_t angle = (positions == NULL ? row % rotary->T : positions[row]) * half;
-        cpu->loops->rotary(rotary->heads, rotary->D, cosine + angle, sine + angle, (float)direction,
+        cpu->loops->rotary(rotary->heads, rotary->D, cosine + angle, sine + angle, (float)direction, rotary->stride,
                            weft_cpu_at_mutable(cpu, x, row * rotary->stride));
     }
     weft_cpu_between(device);
