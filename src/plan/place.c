@@ -19,7 +19,7 @@ static weft_status list_with_head(const weft_schedule *schedule, weft_arena *are
     return status;
 }
 
-static weft_status make_schedule(const weft_placing *placing, const weft_place *place, weft_schedule **out,
+static weft_status make_schedule(const weft_placing *placing, const weft_tried *place, weft_schedule **out,
                                  weft_error *error)
 {
     weft_schedule_options options = placing->options;
@@ -29,7 +29,7 @@ static weft_status make_schedule(const weft_placing *placing, const weft_place *
 }
 
 /* The best split of a place that is complete but for it. */
-static weft_status divide(const weft_placing *placing, weft_place *place, double work, weft_error *error)
+static weft_status divide(const weft_placing *placing, weft_tried *place, double work, weft_error *error)
 {
     weft_schedule *schedule = NULL;
     weft_split_problem problem = placing->split;
@@ -41,7 +41,7 @@ static weft_status divide(const weft_placing *placing, weft_place *place, double
     return status;
 }
 
-static weft_status add(weft_placed *placed, weft_place place, double work, weft_error *error)
+static weft_status add(weft_placed *placed, weft_tried place, double work, weft_error *error)
 {
     TRY(weft_arena_take(&placed->arena, (size_t)place.stages, sizeof *place.layers, &place.layers, error));
     TRY(divide(placed->placing, &place, work, error));
@@ -50,7 +50,7 @@ static weft_status add(weft_placed *placed, weft_place place, double work, weft_
 }
 
 /* What cannot be made a schedule is not tried. */
-static weft_status attempt(weft_placed *placed, weft_place place, double work, weft_error *error)
+static weft_status attempt(weft_placed *placed, weft_tried place, double work, weft_error *error)
 {
     weft_error reason;
     weft_error_clear(&reason);
@@ -61,7 +61,7 @@ static weft_status attempt(weft_placed *placed, weft_place place, double work, w
 }
 
 /* The same stages, and the head behind them. */
-static weft_status try_head(weft_placed *placed, weft_place place, double work, weft_error *error)
+static weft_status try_head(weft_placed *placed, weft_tried place, double work, weft_error *error)
 {
     weft_schedule *schedule = NULL;
     weft_error ignored;
@@ -95,7 +95,7 @@ static weft_status try_more_loops(weft_placed *placed, int32_t count, weft_error
     const weft_schedule_options *options = &placed->placing->options;
     double passes = 0;
     for (int32_t loops = options->loops; (loops = more_loops(placed->placing, loops)) > 0;) {
-        weft_place place = {.placement = "loop", .loops = loops, .stages = options->ranks * loops};
+        weft_tried place = {.placement = "loop", .loops = loops, .stages = options->ranks * loops};
         passes += 2.0 * place.stages * options->microbatches;
         if (passes > most_passes) return WEFT_OK;
         TRY(attempt(placed, place, WEFT_SPLIT_WORK / (2 * count), error));
@@ -111,7 +111,7 @@ weft_status weft_placed_init(weft_placed *placed, const weft_placing *placing, w
     *placed = (weft_placed){.placing = placing};
     weft_arena_init(&placed->arena);
     TRY(weft_arena_take(&placed->arena, 2 * ((size_t)count + 1), sizeof *placed->items, &placed->items, error));
-    weft_place own = {.loops = options->loops, .stages = options->ranks * options->loops};
+    weft_tried own = {.loops = options->loops, .stages = options->ranks * options->loops};
     TRY(add(placed, own, WEFT_SPLIT_WORK, error));
     if (options->ranks == 1 || weft_schedule_kind_no_list(options->kind)) return WEFT_OK;
     TRY(try_head(placed, own, WEFT_SPLIT_WORK, error));
@@ -127,7 +127,7 @@ void weft_placed_fini(weft_placed *placed)
 typedef struct choice {
     weft_placed *placed;
     bool *refused; /* (count) */
-    weft_place_fits *fits;
+    weft_tried_fits *fits;
     void *context;
 } choice;
 
@@ -150,7 +150,7 @@ static int32_t fewest_stages(const choice *c, int32_t best)
 /* Its step may become shorter, which changes nothing of why it was taken. */
 static weft_status examine(choice *c, int32_t i, bool *out_fits, weft_error *error)
 {
-    weft_place *place = &c->placed->items[i];
+    weft_tried *place = &c->placed->items[i];
     if (place->work < WEFT_SPLIT_WORK) TRY(divide(c->placed->placing, place, WEFT_SPLIT_WORK, error));
     *out_fits = true;
     if (c->fits) TRY(c->fits(c->context, place, out_fits, error));
@@ -172,7 +172,7 @@ static weft_status choose(choice *c, int32_t *out, weft_error *error)
     return WEFT_OK;
 }
 
-weft_status weft_placed_choose(weft_placed *placed, weft_place_fits *fits, void *context, int32_t *out,
+weft_status weft_placed_choose(weft_placed *placed, weft_tried_fits *fits, void *context, int32_t *out,
                                weft_error *error)
 {
     choice c = {.placed = placed, .fits = fits, .context = context};

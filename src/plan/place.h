@@ -22,7 +22,7 @@ typedef struct weft_placing {
     size_t longest;                /* a list of more bytes is not tried */
 } weft_placing;
 
-typedef struct weft_place {
+typedef struct weft_tried {
     const char *placement; /* as the options of a schedule have it: "loop", a list, or NULL for the kind's own */
     int32_t loops;         /* stages of each rank */
     bool head;             /* and one more: placement is a list, with which a schedule's loops are 0 */
@@ -30,12 +30,12 @@ typedef struct weft_place {
     int32_t *layers;         /* (stages) the best split that was found */
     double step, efficiency; /* as of weft_split_layers */
     double work;             /* with which it was looked for */
-} weft_place;
+} weft_tried;
 
 /* Owns: the places.  Lifetime: init to fini; borrows the placing. */
 typedef struct weft_placed {
     const weft_placing *placing;
-    weft_place *items; /* the kind's own first, with the fewest loops; then by their stages */
+    weft_tried *items; /* the kind's own first, with the fewest loops; then by their stages */
     int32_t count;
     weft_arena arena;
 } weft_placed;
@@ -45,12 +45,12 @@ typedef struct weft_placed {
 weft_status weft_placed_init(weft_placed *placed, const weft_placing *placing, weft_error *error) WEFT_CHECKED;
 void weft_placed_fini(weft_placed *placed);
 
-typedef weft_status weft_place_fits(void *context, const weft_place *place, bool *out_fits, weft_error *error);
+typedef weft_status weft_tried_fits(void *context, const weft_tried *place, bool *out_fits, weft_error *error);
 
 /* The index of the place with the fewest stages, and the first of these, whose step is within WEFT_PLACE_WORTH of the
  * shortest, of all that fit (NULL: all do); -1: none does. Its split is then searched for with all the work that a
  * weft_split_layers would spend. A function of the placing and of what fits alone. */
-weft_status weft_placed_choose(weft_placed *placed, weft_place_fits *fits, void *context, int32_t *out,
+weft_status weft_placed_choose(weft_placed *placed, weft_tried_fits *fits, void *context, int32_t *out,
                                weft_error *error) WEFT_CHECKED;
 
 #endif

@@ -15,7 +15,7 @@ typedef struct placing {
 } placing;
 
 /* Bytes of the worker that needs most, where the stages are at this place; 0: that can be no job. */
-static weft_status measure(const placing *p, const weft_place *place, double *out, weft_error *error)
+static weft_status measure(const placing *p, const weft_tried *place, double *out, weft_error *error)
 {
     weft_config trial = *p->config;
     weft_job_memory memory = {0};
@@ -35,10 +35,10 @@ static weft_status measure(const placing *p, const weft_place *place, double *ou
     return status;
 }
 
-static weft_status fits(void *context, const weft_place *place, bool *out_fits, weft_error *error)
+static weft_status fits(void *context, const weft_tried *place, bool *out_fits, weft_error *error)
 {
     placing *p = context;
-    const weft_place *items = p->placed.items;
+    const weft_tried *items = p->placed.items;
     double need = 0, limit = (double)p->config->memory_limit;
     TRY(measure(p, place, &need, error));
     *out_fits = need > 0 && (limit == 0 || need <= limit);
@@ -70,7 +70,7 @@ static weft_status set(weft_config *config, const char *placement, int32_t loops
     return status;
 }
 
-static void name_place(const placing *p, const weft_place *place, weft_text *out)
+static void name_place(const placing *p, const weft_tried *place, weft_text *out)
 {
     weft_text_add(out, "%s with ", place->loops == p->placed.items->loops ? own_name(p->config) : "loop");
     weft_text_add_count(out, place->loops, "loop");
@@ -80,7 +80,7 @@ static void name_place(const placing *p, const weft_place *place, weft_text *out
 /* What was chosen, and what is predicted of it. */
 static void say_choice(const placing *p, weft_text *out)
 {
-    const weft_place *own = p->placed.items, *chosen = &own[p->chosen];
+    const weft_tried *own = p->placed.items, *chosen = &own[p->chosen];
     bool limited = p->config->memory_limit > 0;
     weft_text_add(out, "parallel.placement: auto %s ", p->chosen > 0 ? "takes" : "keeps");
     name_place(p, chosen, out);
@@ -103,7 +103,7 @@ static double mebibytes(double bytes)
 
 static void say_memory(const placing *p, weft_text *out)
 {
-    const weft_place *own = p->placed.items;
+    const weft_tried *own = p->placed.items;
     weft_text_add(out, "parallel.placement: the largest worker needs %.1f MiB", mebibytes(p->need));
     if (p->own_need > 0) weft_text_add(out, " (%.1f MiB otherwise)", mebibytes(p->own_need));
     if (p->config->memory_limit > 0)
@@ -119,7 +119,7 @@ static void say_memory(const placing *p, weft_text *out)
 /* Where nothing fits the job says so. */
 static weft_status take(placing *p, weft_text *said, weft_error *error)
 {
-    const weft_place *own = p->placed.items, *chosen = p->chosen < 0 ? own : &own[p->chosen];
+    const weft_tried *own = p->placed.items, *chosen = p->chosen < 0 ? own : &own[p->chosen];
     if (p->chosen > 0) TRY(measure(p, own, &p->own_need, error));
     if (p->chosen >= 0) {
         say_choice(p, said);

@@ -116,7 +116,7 @@ static int try_all(const weft_placing *placing, tried *out)
 }
 
 /* What a test lets pass: a set of numbers of stages. */
-static weft_status fits(void *context, const weft_place *place, bool *out, weft_error *error)
+static weft_status fits(void *context, const weft_tried *place, bool *out, weft_error *error)
 {
     (void)error;
     *out = *(const uint32_t *)context >> place->stages % 32 & 1;
@@ -161,7 +161,7 @@ static double simulate(const weft_placing *placing, const char *list, const int3
     return step;
 }
 
-static void check_place(const weft_placing *placing, const weft_place *place, const tried *found)
+static void check_place(const weft_placing *placing, const weft_tried *place, const tried *found)
 {
     assert_int_equal(place->loops, found->loops);
     assert_int_equal(place->stages, found->stages);
