@@ -49,29 +49,28 @@ static weft_status add(weft_placed *placed, weft_tried place, double work, weft_
     return WEFT_OK;
 }
 
-/* What cannot be made a schedule is not tried. */
-static weft_status attempt(weft_placed *placed, weft_tried place, double work, weft_error *error)
-{
-    weft_error reason;
-    weft_error_clear(&reason);
-    weft_status status = add(placed, place, work, &reason);
-    if (status == WEFT_OK || status == WEFT_INVALID) return WEFT_OK;
-    *error = reason;
-    return status;
-}
-
-/* The same stages, and the head behind them. */
-static weft_status try_head(weft_placed *placed, weft_tried place, double work, weft_error *error)
+/* The same stages, and the head behind them, unless that makes too long a list. */
+static weft_status add_with_head(weft_placed *placed, weft_tried place, double work, weft_error *error)
 {
     weft_schedule *schedule = NULL;
-    weft_error ignored;
-    if (make_schedule(placed->placing, &place, &schedule, &ignored) != WEFT_OK) return WEFT_OK;
+    TRY(make_schedule(placed->placing, &place, &schedule, error));
     place.head = true;
     place.stages = schedule->stages + 1;
     weft_status status = list_with_head(schedule, &placed->arena, &place.placement, error);
     weft_schedule_destroy(schedule);
     if (status != WEFT_OK || strlen(place.placement) > placed->placing->longest) return status;
-    return attempt(placed, place, work, error);
+    return add(placed, place, work, error);
+}
+
+/* What cannot be made a schedule is not tried. */
+static weft_status attempt(weft_placed *placed, weft_tried place, bool head, double work, weft_error *error)
+{
+    weft_error reason;
+    weft_error_clear(&reason);
+    weft_status status = (head ? add_with_head : add)(placed, place, work, &reason);
+    if (status == WEFT_OK || status == WEFT_INVALID) return WEFT_OK;
+    *error = reason;
+    return status;
 }
 
 /* The next greater number of loops with which another number of layers is the most of a stage; 0: there is none. */
@@ -98,8 +97,7 @@ static weft_status try_more_loops(weft_placed *placed, int32_t count, weft_error
         weft_tried place = {.placement = "loop", .loops = loops, .stages = options->ranks * loops};
         passes += 2.0 * place.stages * options->microbatches;
         if (passes > most_passes) return WEFT_OK;
-        TRY(attempt(placed, place, WEFT_SPLIT_WORK / (2 * count), error));
-        TRY(try_head(placed, place, WEFT_SPLIT_WORK / (2 * count), error));
+        for (int head = 0; head < 2; head++) TRY(attempt(placed, place, head, WEFT_SPLIT_WORK / (2 * count), error));
     }
     return WEFT_OK;
 }
@@ -114,7 +112,7 @@ weft_status weft_placed_init(weft_placed *placed, const weft_placing *placing, w
     weft_tried own = {.loops = options->loops, .stages = options->ranks * options->loops};
     TRY(add(placed, own, WEFT_SPLIT_WORK, error));
     if (options->ranks == 1 || weft_schedule_kind_no_list(options->kind)) return WEFT_OK;
-    TRY(try_head(placed, own, WEFT_SPLIT_WORK, error));
+    TRY(attempt(placed, own, true, WEFT_SPLIT_WORK, error));
     return try_more_loops(placed, count, error);
 }
 

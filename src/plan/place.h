@@ -18,7 +18,7 @@
 
 typedef struct weft_placing {
     weft_split_problem split;      /* its schedule is not read */
-    weft_schedule_options options; /* its placement is not read, it is the kind's own; loops: the fewest */
+    weft_schedule_options options; /* its placement is not read, it is the kind's own; loops: the fewest, from 1 */
     size_t longest;                /* a list of more bytes is not tried */
 } weft_placing;
 

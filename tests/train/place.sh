@@ -31,6 +31,11 @@ run auto $auto
 same one auto
 grep -q 'note: parallel.placement: auto takes loop with 2 loops and the head' "$work/auto.log" || die "nothing is said"
 grep -q 'placement: "0,1,0,1,0"' "$work/auto/step-00000006/checkpoint.yaml" || die "what was chosen is not written"
+for layout in parallel.pipeline=2 parallel.pipeline=1 "parallel.schedule=1f1b parallel.loops=1"; do
+    # shellcheck disable=SC2086 # a list of words
+    "$weft" evaluate "$work/auto" $layout --json 2>> "$work/evaluate.log" | sed 's/"checkpoint": [^,]*,//' >> "$work/losses"
+done
+[ "$(wc -l < "$work/losses")" -eq 3 ] && [ "$(sort -u "$work/losses" | wc -l)" -eq 1 ] || die "evaluated otherwise"
 ok "the bits of one worker"
 
 # shellcheck disable=SC2086 # a list of words
