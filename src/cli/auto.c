@@ -333,6 +333,15 @@ static void say_cores(const weft_config *config, weft_text *out)
                   (long long)config->parallel.workers, cores);
 }
 
+/* Both choose how many loops there are and where the head is: one by times, the other by flops. */
+static weft_status check_placement(const weft_config *config, weft_error *error)
+{
+    if (strcmp(config->parallel.placement, "auto") != 0 || !is_kept(config, "parallel.placement")) return WEFT_OK;
+    return weft_config_complain(config, "parallel.placement", error,
+                                "auto chooses by flops what parallel.auto chooses by the times of this machine: leave "
+                                "one of them out");
+}
+
 weft_status weft_cli_auto_choose(weft_config *config, const weft_cli_auto *how, weft_text *said, weft_error *error)
 {
     bool known = false;
@@ -341,7 +350,8 @@ weft_status weft_cli_auto_choose(weft_config *config, const weft_cli_auto *how, 
     weft_arena arena;
     weft_text path;
     weft_plan_cluster cluster;
-    if (!config->parallel.automatic) return WEFT_OK;
+    if (!config->parallel.automatic) return weft_job_place(config, said, error);
+    TRY(check_placement(config, error));
     say_cores(config, said);
     if (how->resumes) TRY(keep_checkpoint(config, &known, said, error));
     if (known) return WEFT_OK;

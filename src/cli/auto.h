@@ -19,8 +19,9 @@ typedef struct weft_cli_auto {
     bool measures; /* this machine, where nobody has yet; else the layout stays as configured */
 } weft_cli_auto;
 
-/* Chooses for a configuration with parallel.auto, with origin "plan"; does nothing for others. said: a line for each
- * thing that the user should know. WEFT_INVALID where nothing fits, with what would; WEFT_STOPPED. */
+/* Chooses for a configuration with parallel.auto, or with parallel.placement: auto (train/job.h), with origin "plan";
+ * does nothing for others. said: a line for each thing that the user should know. WEFT_INVALID where nothing fits, with
+ * what would; WEFT_STOPPED. */
 weft_status weft_cli_auto_choose(weft_config *config, const weft_cli_auto *how, weft_text *said,
                                  weft_error *error) WEFT_CHECKED;
 

@@ -4,6 +4,7 @@
 #include "cli/launch.h"
 #include "cli/observer.h"
 #include "cli/verb.h"
+#include "schedule/schedule.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -72,6 +73,18 @@ static weft_status load_config(const weft_arguments *arguments, const weft_weigh
     return status;
 }
 
+/* A list is for as many ranks as the run had: it does not outlive another pipeline on the command line. */
+static weft_status forget_list(weft_config *config, weft_error *error)
+{
+    static const char *const keys[] = {"parallel.pipeline", "parallel.loops", "parallel.schedule"};
+    if (!weft_placement_is_list(config->parallel.placement)) return WEFT_OK;
+    if (weft_config_given_by(config, "parallel.placement") == WEFT_CONFIG_ON_COMMAND_LINE) return WEFT_OK;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (weft_config_given_by(config, keys[i]) == WEFT_CONFIG_ON_COMMAND_LINE)
+            return weft_config_choose(config, "parallel.placement", "own", error);
+    return WEFT_OK;
+}
+
 static void print_json(const char *checkpoint, const weft_evaluation_record *found, weft_text *out)
 {
     weft_json json = weft_json_begin(out, WEFT_JSON_WIDE);
@@ -135,7 +148,8 @@ static weft_status run_weights(const weft_arguments *arguments, const weft_weigh
     int32_t rank = 0;
     TRY(load_config(arguments, weights, &config, error));
     weft_cli_settle(&config);
-    weft_status status = weft_cli_launch(&config, &rank, error);
+    weft_status status = forget_list(&config, error);
+    if (status == WEFT_OK) status = weft_cli_launch(&config, &rank, error);
     if (status == WEFT_OK)
         status = weft_cli_land(&config, "evaluate", rank, evaluate(arguments, &config, weights, rank, error), error);
     weft_config_fini(&config);

@@ -23,7 +23,7 @@ void weft_cli_plan_configure(const weft_config *base, const weft_plan_layout *la
     out->parallel.buffers = BUFFERS;
     out->parallel.schedule =
         layout->kind == WEFT_PLAN_NONE ? "gpipe" : weft_plan_kind_name((weft_plan_kind)layout->kind);
-    out->parallel.placement = "auto";
+    out->parallel.placement = "own";
     out->parallel.dialect = WEFT_CONFIG_DIALECT_CURRENT;
     out->parallel.stages = (weft_config_list){stages, count};
     out->recompute =

@@ -1,4 +1,5 @@
 /* weft rehearse: the real worker and transport run a program on emulated devices, beside its simulation. */
+#include "cli/auto.h"
 #include "cli/costs.h"
 #include "cli/launch.h"
 #include "cli/pictures.h"
@@ -37,6 +38,17 @@ static bool names_configuration(const weft_arguments *arguments)
     return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
 }
 
+static weft_status place(weft_config *config, weft_error *error)
+{
+    weft_text said;
+    weft_text_init(&said);
+    weft_status status = weft_job_place(config, &said, error);
+    if (status == WEFT_OK) status = weft_text_check(&said, error);
+    if (status == WEFT_OK) weft_cli_auto_tell(weft_text_get(&said));
+    weft_text_fini(&said);
+    return status;
+}
+
 /* The file as training would read it says which schedule it is. */
 static weft_status read_schedule(rehearsal *it, const weft_arguments *arguments, weft_error *error)
 {
@@ -49,7 +61,8 @@ static weft_status read_schedule(rehearsal *it, const weft_arguments *arguments,
     weft_config config;
     TRY(weft_start_load(&config, arguments->operands[0], arguments->operands + 1, arguments->operand_count - 1, error));
     it->data = config.parallel.data;
-    weft_status status = weft_job_schedule(&config, &it->schedule, error);
+    weft_status status = place(&config, error);
+    if (status == WEFT_OK) status = weft_job_schedule(&config, &it->schedule, error);
     weft_config_fini(&config);
     return status;
 }
@@ -77,20 +90,22 @@ static weft_status find_schedule(rehearsal *it, const weft_arguments *arguments,
 
 /* A model of next to nothing, one layer a stage: its messages travel, its kernels are never run. */
 static weft_status load_model(rehearsal *it, const weft_arguments *arguments, const weft_text *stages,
-                              weft_error *error)
+                              const weft_text *placement, weft_error *error)
 {
-    enum { MORE = 8 };
+    enum { MORE = 9 };
     bool configured = names_configuration(arguments);
     int given = arguments->operand_count - 1, count = 0;
     const char **all = NULL, *transport = weft_arguments_get(arguments, "transport");
     char layers[40], loops[40], own[5][40];
+    int32_t even = it->schedule->loops; /* 0: ranks have different numbers of stages */
     TRY(weft_arena_take(&it->arena, (size_t)given + MORE, sizeof *all, &all, error));
     for (int i = 0; i < given; i++) all[count++] = arguments->operands[1 + i];
     snprintf(layers, sizeof layers, "model.layers=%d", (int)it->schedule->stages);
     all[count++] = layers;
     all[count++] = weft_text_get(stages);
-    snprintf(loops, sizeof loops, "parallel.loops=%d", (int)it->schedule->loops);
+    snprintf(loops, sizeof loops, "parallel.loops=%d", even ? (int)even : 1);
     all[count++] = loops;
+    all[count++] = weft_text_get(placement);
     snprintf(own[0], sizeof own[0], "transport=%s", transport ? transport : "");
     if (transport) all[count++] = own[0];
     it->has_config = true;
@@ -106,15 +121,22 @@ static weft_status load_model(rehearsal *it, const weft_arguments *arguments, co
 
 static weft_status make_model(rehearsal *it, const weft_arguments *arguments, weft_error *error)
 {
-    weft_text stages;
+    const weft_schedule *schedule = it->schedule;
+    weft_text stages, placement;
     weft_text_init(&stages);
+    weft_text_init(&placement);
     weft_text_add(&stages, "parallel.stages=[1");
-    for (int32_t s = 1; s < it->schedule->stages; s++) weft_text_add(&stages, ",1");
+    weft_text_add(&placement, "parallel.placement=%s", schedule->loops ? "own" : "");
+    for (int32_t s = 1; s < schedule->stages; s++) weft_text_add(&stages, ",1");
+    for (int32_t s = 0; s < schedule->stages && !schedule->loops; s++)
+        weft_text_add(&placement, "%s%d", s ? "," : "", (int)schedule->stage_rank[s]);
     weft_text_add(&stages, "]");
     weft_status status = weft_text_check(&stages, error);
-    if (status == WEFT_OK) status = load_model(it, arguments, &stages, error);
+    if (status == WEFT_OK) status = weft_text_check(&placement, error);
+    if (status == WEFT_OK) status = load_model(it, arguments, &stages, &placement, error);
     if (status == WEFT_OK) weft_cli_settle(&it->config);
     weft_text_fini(&stages);
+    weft_text_fini(&placement);
     return status;
 }
 

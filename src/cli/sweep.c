@@ -295,6 +295,18 @@ static weft_status split_operands(const weft_arguments *arguments, const char **
     return WEFT_OK;
 }
 
+static weft_status check_chosen(const weft_config *config, weft_error *error)
+{
+    if (config->parallel.automatic)
+        return weft_config_complain(config, "parallel.auto", error,
+                                    "a sweep measures the layout that is set, none is chosen: set it to false");
+    if (strcmp(config->parallel.placement, "auto") == 0)
+        return weft_config_complain(config, "parallel.placement", error,
+                                    "a sweep measures one placement at all sizes, none is chosen: set it, and "
+                                    "parallel.loops, to what weft config shows");
+    return WEFT_OK;
+}
+
 static weft_status run(const weft_arguments *arguments, int *out_exit, weft_error *error)
 {
     (void)out_exit;
@@ -306,11 +318,8 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     if (status == WEFT_OK) status = weft_start_load(&config, arguments->operands[0], overrides, count, error);
     if (status == WEFT_OK) {
         weft_cli_settle(&config);
-        if (config.parallel.automatic)
-            status = weft_config_complain(&config, "parallel.auto", error,
-                                          "a sweep measures the layout that is set, none is chosen: set it to false");
-        else
-            status = run_config(arguments, &config, list, error);
+        status = check_chosen(&config, error);
+        if (status == WEFT_OK) status = run_config(arguments, &config, list, error);
         weft_config_fini(&config);
     }
     weft_free(overrides);

@@ -10,6 +10,7 @@
 #include "base/text.h"
 
 #define WEFT_CONFIG_STEPS 1000000000000 /* the most that run.steps can be */
+#define WEFT_CONFIG_PLACEMENT 65536     /* bytes of parallel.placement: a list of ten thousand stages */
 
 typedef struct weft_config_list {
     const int64_t *values;
@@ -132,7 +133,7 @@ typedef struct weft_config {
         int64_t reduce;          /* weft_config_reduce */
         int64_t buffers;         /* stages of a worker with whole weights, or with gradients, at once */
         const char *schedule;    /* a kind or FILE.csv */
-        const char *placement;   /* linear, loop, v, a list of ranks, or auto */
+        const char *placement;   /* own, linear, loop, v, a list of ranks, or auto */
         int64_t dialect;         /* weft_config_dialect of a schedule file */
         weft_config_list stages; /* layers of each stage; empty: found by the splitter */
         bool automatic;          /* parallel.auto: the plan chooses the layout */

@@ -4,9 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Simulated actions after which a search of a very large program keeps the best it has: some seconds. */
-#define SEARCH_WORK 5e7
-
 /* A step time must be better by more than rounding to count as better. */
 #define BETTER (1 - 1e-12)
 
@@ -17,7 +14,7 @@ typedef struct judge {
     double *costs;           /* (4, S) */
     weft_layer_cost *prefix; /* (L + 1) cost of the first layers */
     int32_t *held;           /* (P) stages of each rank */
-    double work;             /* simulated actions so far */
+    double work, most_work;  /* simulated actions so far, and after which a search ends */
 } judge;
 
 static void judge_fini(judge *j)
@@ -70,7 +67,7 @@ static weft_status judge_start(judge *j, const weft_split_problem *problem, weft
 
 static weft_status judge_init(judge *j, const weft_split_problem *problem, weft_error *error)
 {
-    *j = (judge){.problem = problem};
+    *j = (judge){.problem = problem, .most_work = problem->work > 0 ? problem->work : WEFT_SPLIT_WORK};
     weft_status status = judge_start(j, problem, error);
     if (status != WEFT_OK) judge_fini(j);
     return status;
@@ -221,9 +218,9 @@ static weft_status best_move(judge *j, int32_t *layers, double *time, move *out,
 {
     out->count = 0;
     for (int32_t from = 0; from < j->program->stages; from++)
-        for (int32_t to = 0; to < j->program->stages && layers[from] && j->work < SEARCH_WORK; to++) {
+        for (int32_t to = 0; to < j->program->stages && layers[from] && j->work < j->most_work; to++) {
             int32_t have = layers[from];
-            for (int32_t count = 1; from != to && count <= have && j->work < SEARCH_WORK;) {
+            for (int32_t count = 1; from != to && count <= have && j->work < j->most_work;) {
                 move m = {from, to, count};
                 double own = 0;
                 apply(layers, m);
@@ -246,7 +243,7 @@ static weft_status descend(judge *j, int32_t *layers, double *out_time, weft_err
     do {
         TRY(best_move(j, layers, out_time, &m, error));
         apply(layers, m);
-    } while (m.count && j->work < SEARCH_WORK);
+    } while (m.count && j->work < j->most_work);
     return WEFT_OK;
 }
 

@@ -8,6 +8,10 @@
 
 #include "simulate/simulate.h"
 
+/* Simulated actions after which a search of a very large program keeps the best it has: some seconds. More work never
+ * makes a split worse. */
+#define WEFT_SPLIT_WORK 5e7
+
 /* Cost of one micro-batch, any one unit. The embedding is always in the first stage and the head in the last. */
 typedef struct weft_layer_cost {
     double forward, backward_input, backward_weight, update;
@@ -20,6 +24,7 @@ typedef struct weft_split_problem {
     weft_layer_cost embedding, head;
     double message;
     weft_lower_options lower; /* sizes are ignored */
+    double work;              /* simulated actions after which the search ends; 0: WEFT_SPLIT_WORK */
 } weft_split_problem;
 
 /* out_layers: (S) layers of each stage, zero allowed, adding up to L. out_step_time, out_efficiency may be NULL.

@@ -9,6 +9,18 @@ bool weft_placement_is_list(const char *text)
     return text && *text >= '0' && *text <= '9';
 }
 
+const char *weft_schedule_kind_placement(const char *name)
+{
+    const weft_schedule_kind *kind = weft_schedule_kind_find(name);
+    return kind ? names[kind->placement] : NULL;
+}
+
+const char *weft_schedule_kind_no_list(const char *name)
+{
+    const weft_schedule_kind *kind = weft_schedule_kind_find(name);
+    return kind && kind->refuse[WEFT_PLACEMENT_LIST][0] ? kind->refuse[WEFT_PLACEMENT_LIST] : NULL;
+}
+
 /* The rank at *at, which moves behind it and its comma; *at becomes NULL behind the last. */
 static weft_status take_rank(const weft_schedule_options *options, const char **at, int32_t *out, weft_error *error)
 {
@@ -63,7 +75,7 @@ static weft_status fill_named(const weft_schedule_options *options, const weft_s
     if (placement == WEFT_PLACEMENT_LIST)
         FAIL(error, WEFT_INVALID,
              "unknown placement \"%.40s\"; the placements are linear, loop, v, or the rank of each stage, such as "
-             "0,1,1,0",
+             "0,1,1,0; a configuration may have own or auto besides",
              options->placement);
     *out = (weft_placement)placement;
     for (int32_t s = 0; s < stages; s++) stage_rank[s] = rank_at(*out, options->ranks, options->loops, s);

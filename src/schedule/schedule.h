@@ -171,6 +171,11 @@ const char *const *weft_schedule_kind_names(void);
 /* One line that says what a kind is; NULL for an unknown name. */
 const char *weft_schedule_kind_summary(const char *kind);
 
+/* The placement of a kind when nobody names one: linear, loop or v; NULL for an unknown name. */
+const char *weft_schedule_kind_placement(const char *kind);
+/* Why a kind goes with no list but one of those; NULL: it goes with every list, or is unknown. */
+const char *weft_schedule_kind_no_list(const char *kind);
+
 /* WEFT_INVALID with the reason for what makes no sense (unknown kind with the nearest name, P < 1, loops on a kind
  * that has none, ...). M < P and M not divisible by P are fine everywhere. */
 weft_status weft_schedule_create(const weft_schedule_options *options, weft_schedule **out,

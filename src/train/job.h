@@ -138,6 +138,12 @@ weft_status weft_job_measure(const weft_config *config, weft_known *known, weft_
 /* The schedule that a configuration names: a kind or a file. */
 weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, weft_error *error) WEFT_CHECKED;
 
+/* parallel.placement: auto. Chooses by plan/place.h, and within memory_limit, what takes its place, and so may
+ * parallel.loops, with origin "plan"; nothing for other placements. The choice is a function of the configuration, and
+ * of what the device says of its workspace where memory is limited. said: a line or two, what was chosen and why. What
+ * can be no job is left as it is, for weft_job_create to refuse. */
+weft_status weft_job_place(weft_config *config, weft_text *said, weft_error *error) WEFT_CHECKED;
+
 enum { WEFT_JOB_STEP_ROWS = 32 }; /* tokens that sampling computes at once where there are several, at most */
 
 /* What computes so many tokens of a sequence, or all of it where it is shorter, behind those in a cache, in a job whose

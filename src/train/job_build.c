@@ -42,8 +42,7 @@ static weft_status check_magnitude(const weft_config *config, weft_error *error)
     return WEFT_OK;
 }
 
-/* All but the programs. */
-static weft_status arrange(const weft_config *config, weft_job *job, weft_job_split *out_split, weft_error *error)
+weft_status weft_job_pose(const weft_config *config, weft_job *job, weft_split_problem *out, weft_error *error)
 {
     job->config = config;
     if (config->parallel.automatic) TRY(weft_config_check(config, error)); /* which loading left open */
@@ -59,6 +58,13 @@ static weft_status arrange(const weft_config *config, weft_job *job, weft_job_sp
     TRY(weft_job_freeze(job, error));
     TRY(weft_job_find_tied(job, error));
     weft_job_arrange_data(job);
+    return weft_job_pose_split(job, out, error);
+}
+
+/* All but the programs. */
+static weft_status arrange(const weft_config *config, weft_job *job, weft_job_split *out_split, weft_error *error)
+{
+    TRY(weft_job_pose(config, job, &out_split->problem, error));
     TRY(weft_job_divide_layers(job, out_split, error));
     return weft_share_units(job, error);
 }

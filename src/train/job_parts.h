@@ -27,8 +27,19 @@ weft_status weft_job_find_tied(weft_job *job, weft_error *error) WEFT_CHECKED;
 /* Fills data, workers, shard, weight_pages and gradient_pages. */
 void weft_job_arrange_data(weft_job *job);
 
-/* Fills stages, input_share and *out; needs all of the above. WEFT_INVALID where parallel.stages does not fit. */
-weft_status weft_job_divide_layers(weft_job *job, weft_job_split *out, weft_error *error) WEFT_CHECKED;
+/* Whether the schedule is that of a file, and no kind. */
+bool weft_job_reads_schedule(const weft_config *config);
+
+/* What is to be split, of all of the above; its layers are in the job's arena. */
+weft_status weft_job_pose_split(weft_job *job, weft_split_problem *out, weft_error *error) WEFT_CHECKED;
+
+/* All of that, for a job as weft_job_build takes it. */
+weft_status weft_job_pose(const weft_config *config, weft_job *job, weft_split_problem *out,
+                          weft_error *error) WEFT_CHECKED;
+
+/* Fills stages, input_share and all of *split but its problem, which is there. WEFT_INVALID where parallel.stages does
+ * not fit. */
+weft_status weft_job_divide_layers(weft_job *job, weft_job_split *split, weft_error *error) WEFT_CHECKED;
 
 /* What the train program holds besides the schedule; sizes: of its slots, or NULL. */
 weft_lower_options weft_job_lowering(const weft_job *job, const weft_slot_sizes *sizes);

@@ -1,13 +1,19 @@
 /* The schedule that a configuration names: a kind or a file. */
-#include "train/job.h"
+#include "train/job_parts.h"
 
 #include "base/file.h"
 
 #include <string.h>
 
+/* Of the schedule itself. Where nobody has chosen yet (weft_job_place), auto is its own, too. */
+static bool is_own(const char *placement)
+{
+    return strcmp(placement, "own") == 0 || strcmp(placement, "auto") == 0;
+}
+
 static weft_status check_file(const weft_config *config, const weft_schedule *schedule, weft_error *error)
 {
-    if (strcmp(config->parallel.placement, "auto") != 0)
+    if (!is_own(config->parallel.placement))
         return weft_config_complain(config, "parallel.placement", error,
                                     "the rows of %s say which rank holds each stage; leave it out",
                                     config->parallel.schedule);
@@ -60,12 +66,18 @@ static const char *key_to_blame(const weft_schedule_options *options)
     return "parallel.schedule";
 }
 
+bool weft_job_reads_schedule(const weft_config *config)
+{
+    const char *name = config->parallel.schedule;
+    size_t length = strlen(name);
+    return length > 4 && strcmp(name + length - 4, ".csv") == 0;
+}
+
 weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, weft_error *error)
 {
     const char *name = config->parallel.schedule, *placement = config->parallel.placement;
-    size_t length = strlen(name);
     *out = NULL;
-    if (length > 4 && strcmp(name + length - 4, ".csv") == 0) return read_schedule(config, out, error);
+    if (weft_job_reads_schedule(config)) return read_schedule(config, out, error);
     if (config->parallel.dialect != WEFT_CONFIG_DIALECT_CURRENT)
         return weft_config_complain(config, "parallel.dialect", error,
                                     "only a schedule file has a dialect, and %s is a kind", name);
@@ -75,7 +87,7 @@ weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, we
                                      .ranks = (int32_t)config->parallel.pipeline,
                                      .loops = counts ? 0 : (int32_t)config->parallel.loops,
                                      .microbatches = (int32_t)config->batch.microbatches,
-                                     .placement = strcmp(placement, "auto") == 0 ? NULL : placement,
+                                     .placement = is_own(placement) ? NULL : placement,
                                      .group = (int32_t)config->parallel.group};
     if (weft_schedule_create(&options, out, error) == WEFT_OK) return WEFT_OK;
     return weft_config_relay(config, key_to_blame(&options), error);

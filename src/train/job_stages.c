@@ -20,7 +20,7 @@ static weft_layer_cost cost_of(weft_flops flops, double trained)
 }
 
 /* Flops stand for time: only their ratios matter for the split and the predicted bubble. */
-static weft_status pose_split(weft_job *job, weft_split_problem *problem, weft_error *error)
+weft_status weft_job_pose_split(weft_job *job, weft_split_problem *problem, weft_error *error)
 {
     const weft_config *config = job->config;
     int64_t B = config->batch.sequences, T = config->batch.tokens, L = config->model.layers;
@@ -131,17 +131,16 @@ static void fill_costs(weft_job *job, weft_job_split *split)
     }
 }
 
-weft_status weft_job_divide_layers(weft_job *job, weft_job_split *out, weft_error *error)
+weft_status weft_job_divide_layers(weft_job *job, weft_job_split *split, weft_error *error)
 {
     size_t S = (size_t)job->stage_count;
     TRY(weft_arena_take(&job->arena, S, sizeof *job->stages, &job->stages, error));
     TRY(weft_arena_take(&job->arena, S, sizeof *job->input_share, &job->input_share, error));
-    TRY(weft_arena_take(&job->arena, S, sizeof *out->layers, &out->layers, error));
-    TRY(weft_arena_take(&job->arena, 4 * S, sizeof *out->cost, &out->cost, error));
-    TRY(pose_split(job, &out->problem, error));
-    TRY(choose_layers(job, &out->problem, out->layers, error));
-    TRY(fill_stages(job, out->layers, error));
-    fill_costs(job, out);
+    TRY(weft_arena_take(&job->arena, S, sizeof *split->layers, &split->layers, error));
+    TRY(weft_arena_take(&job->arena, 4 * S, sizeof *split->cost, &split->cost, error));
+    TRY(choose_layers(job, &split->problem, split->layers, error));
+    TRY(fill_stages(job, split->layers, error));
+    fill_costs(job, split);
     return WEFT_OK;
 }
 

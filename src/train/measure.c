@@ -59,7 +59,7 @@ static void divide(const weft_measuring *m, const size *own, weft_config *out)
     out->parallel.pipeline = sends ? 2 : 1;
     out->parallel.loops = sends ? 1 : STAGES;
     out->parallel.schedule = sends ? "gpipe" : "depth-first";
-    out->parallel.placement = "auto";
+    out->parallel.placement = "own";
     out->parallel.group = 0;
     out->parallel.dialect = WEFT_CONFIG_DIALECT_CURRENT;
     out->parallel.shard = own->purpose == OF_GATHERS ? WEFT_CONFIG_SHARD_WEIGHTS : WEFT_CONFIG_SHARD_NONE;

@@ -14,14 +14,22 @@ static int32_t count_idle(const weft_job *job, weft_text *out)
     return idle;
 }
 
+/* A placement list that gives the head a stage of its own, where the embedding is. */
+static bool has_head_apart(const weft_job *job)
+{
+    const weft_job_stage *last = &job->stages[job->stage_count - 1];
+    return job->schedule->loops == 0 && last->layer_count == 0 && last->rank == job->stages[0].rank;
+}
+
 /* Nobody asked for a first or last stage without a layer, and it may well be best: the embedding or the head is enough
  * for it. But with fewer layers than stages, a list, or a stage that holds nothing at all, somebody did. */
 static bool is_asked(const weft_job *job)
 {
     const weft_config *config = job->config;
+    int32_t stages = job->stage_count - has_head_apart(job);
     for (int32_t s = 1; s < job->stage_count - 1; s++)
         if (job->stages[s].layer_count == 0) return true;
-    return config->parallel.stages.count > 0 || config->model.layers < job->stage_count;
+    return config->parallel.stages.count > 0 || config->model.layers < stages;
 }
 
 static void note_empty(const weft_job *job, weft_text *out)

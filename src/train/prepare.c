@@ -1,18 +1,44 @@
 /* What a worker does before its first step: itself, its weights, and what all ranks must agree on. */
 #include "train/loop_parts.h"
+
+#include "base/random.h"
 #include "train/waiting.h"
 
 /* What ranks tell each other before the first step. */
 typedef struct {
     int64_t start;
-    uint64_t data;
+    uint64_t data, stages;
 } opening;
+
+/* A number of where the stages are, and of how many layers each. */
+static uint64_t number_of_stages(const weft_job *job)
+{
+    uint64_t number = 0;
+    for (int32_t s = 0; s < job->stage_count; s++) {
+        uint64_t stage = (uint64_t)job->stages[s].rank << 32 | (uint64_t)job->stages[s].layer_count;
+        number = weft_random_bits(weft_random_key_make(number, "stage"), stage);
+    }
+    return number;
+}
+
+/* Each process chooses the stages for itself, where they are to be chosen. */
+static weft_status compare_stages(const weft_loop *loop, const opening *all, weft_error *error)
+{
+    for (int32_t r = 1; r < loop->job->workers; r++)
+        if (all[r].stages != all[0].stages)
+            FAIL(error, WEFT_INVALID,
+                 "rank %d has other stages than rank 0: processes that choose them need the same weft, configuration "
+                 "and kind of machine; set parallel.placement and parallel.stages to what weft config and train "
+                 "--dry-run show on one of them",
+                 r);
+    return WEFT_OK;
+}
 
 /* Proves that all ranks see the same files: another start would be another run. */
 static weft_status exchange_openings(weft_loop *loop, weft_error *error)
 {
     const weft_job *job = loop->job;
-    opening own = {.start = loop->start, .data = loop->fingerprint}, *all = NULL;
+    opening own = {.start = loop->start, .data = loop->fingerprint, .stages = number_of_stages(job)}, *all = NULL;
     TRY(weft_arena_take(&loop->arena, (size_t)job->workers, sizeof *all, &all, error));
     TRY(weft_worker_gather(loop->worker, &own, sizeof own, all, "beginning of the run", error));
     for (int32_t r = 0; r < job->workers; r++) {
@@ -23,7 +49,7 @@ static weft_status exchange_openings(weft_loop *loop, weft_error *error)
                   all[r].data == all[0].data ? "" : ", and with different data");
         return weft_loop_known(loop, error);
     }
-    return WEFT_OK;
+    return compare_stages(loop, all, error) == WEFT_OK ? WEFT_OK : weft_loop_known(loop, error);
 }
 
 /* Of this rank. */

@@ -1,6 +1,7 @@
 /* Each allocation in turn fails: the cause is reported and nothing is lost (the leak checker watches). */
 #include "../base/failing.h"
 #include "plan/answer.h"
+#include "plan/place.h"
 #include "plan/search.h"
 #include "plan/split.h"
 
@@ -37,6 +38,29 @@ static void test_every_allocation(void **state)
     weft_split_problem problem = {.schedule = schedule, .layers = layers, .layer_count = 3};
     assert_true(failing_each(whole_way, &problem, FAILING_REPORTS) > 50);
     weft_schedule_destroy(schedule);
+}
+
+static weft_status place(void *context, weft_error *error)
+{
+    weft_placed placed;
+    int32_t chosen = 0;
+    weft_status status = weft_placed_init(&placed, context, error);
+    if (status == WEFT_OK) status = weft_placed_choose(&placed, NULL, NULL, &chosen, error);
+    if (status == WEFT_OK) assert_int_equal(placed.count, 4);
+    if (status == WEFT_OK) assert_int_equal(chosen, 2);
+    weft_placed_fini(&placed);
+    return status;
+}
+
+/* None of the placements is left out for it. */
+static void test_every_allocation_of_a_placing(void **state)
+{
+    (void)state;
+    weft_layer_cost layers[] = {{1, 1, 1, 0}, {1, 1, 1, 0}, {1, 1, 1, 0}};
+    weft_placing placing = {.split = {.layers = layers, .layer_count = 3, .head = {1, 1, 1, 0}},
+                            .options = {.kind = "breadth-first", .ranks = 2, .loops = 1, .microbatches = 3},
+                            .longest = 100};
+    assert_true(failing_each(place, &placing, FAILING_REPORTS) > 100);
 }
 
 static weft_status search(void *context, weft_error *error)
@@ -94,8 +118,8 @@ static void test_every_allocation_of_a_plan(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_allocation),
-                                       cmocka_unit_test(test_every_allocation_of_a_plan),
-                                       cmocka_unit_test(test_every_allocation_of_a_search)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_allocation), cmocka_unit_test(test_every_allocation_of_a_plan),
+        cmocka_unit_test(test_every_allocation_of_a_placing), cmocka_unit_test(test_every_allocation_of_a_search)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

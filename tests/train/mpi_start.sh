@@ -44,11 +44,19 @@ each() {
 }
 each 1 "\"$weft\" \"\$@\" data.path=nothing" > "$work/other.sh"
 each 1 'sleep 60' > "$work/late.sh"
-chmod +x "$work/other.sh" "$work/late.sh"
+each 1 "\"$weft\" \"\$@\" parallel.placement=0,1,0" > "$work/places.sh"
+chmod +x "$work/other.sh" "$work/late.sh" "$work/places.sh"
 
 run other 2 "$work/other.sh" parallel.pipeline=2
 [ $status -eq 2 ] && grep -q '^weft train: .*data.path: nothing' "$work/other.log" || die "a process that fails alone: $status"
 ok "a process that fails alone ends the others"
+
+run places 2 "$work/places.sh" parallel.pipeline=2 parallel.loops=1 timeout=5
+refused "a process with other stages" 2 'rank 1 has other stages than rank 0'
+run chosen 2 "$weft" run.steps=1 run.evaluate_batches=1 parallel.pipeline=2 parallel.placement=auto model.vocabulary=1024
+[ $status -eq 0 ] && [ "$(grep -c 'note: parallel.placement: auto takes' "$work/chosen.log")" -eq 1 ] ||
+    die "processes that choose their stages: $status"
+ok "each process chooses the same stages"
 
 run late 2 "$work/late.sh" parallel.pipeline=2 timeout=2
 refused "a process that never comes" 1 'not all processes that the launcher started have come within the timeout'

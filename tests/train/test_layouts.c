@@ -7,6 +7,7 @@
  */
 #include "layouts.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char *const schedules[] = {"sequential",
@@ -50,6 +51,44 @@ static void run_ranks(test_suite *self, const test_run *base, const char *elemen
             }
 }
 
+/* Kinds that go with every list. */
+static const char *const listed[] = {"sequential",    "gpipe",  "depth-first",         "depth-first-gaps",
+                                     "breadth-first", "hybrid", "breadth-first-split", "interleaved-zero-bubble"};
+
+/* "parallel.placement=0,1,0,1,0" */
+static void list_head(int ranks, int loops, char *out, size_t size)
+{
+    size_t used = (size_t)snprintf(out, size, "parallel.placement=");
+    for (int s = 0; s < ranks * loops; s++) used += (size_t)snprintf(out + used, size - used, "%d,", s % ranks);
+    snprintf(out + used, size - used, "0");
+}
+
+/* The head as a stage of its own on the rank of the embedding, where a tied one shares its weights: one loop and two in
+ * turn. */
+static void run_heads(test_suite *self, const test_run *base, const char *element, const char *tied, int data)
+{
+    for (size_t s = 0; s < sizeof listed / sizeof *listed; s++)
+        for (int ranks = 2; ranks * data <= 4; ranks *= 2) {
+            char list[80];
+            const char *model[] = {tied, list, NULL};
+            const char *shard = data == 1 ? "none" : s % 2 ? "weights" : "optimizer";
+            test_layout l = {listed[s], data, ranks, 1, shard, "once", 2, element, recomputes[s / 2 % 2], 1};
+            list_head(ranks, 1 + (ranks / 2 + (int)s) % 2, list, sizeof list);
+            if (test_suite_takes(self, &l)) test_suite_compare(self, &l, model, base);
+        }
+}
+
+static void run_all_heads(test_suite *self, const char *element)
+{
+    static const char *const tied[] = {"model.tied=true", "model.tied=false"};
+    for (size_t t = 0; t < 2; t++)
+        for (int data = 1; data <= 2; data++) {
+            const char *model[] = {tied[t], NULL};
+            test_run base = test_suite_baseline(self, data, 1, element, model);
+            run_heads(self, &base, element, tied[t], data);
+        }
+}
+
 int main(int argc, char **argv)
 {
     test_suite self;
@@ -58,6 +97,7 @@ int main(int argc, char **argv)
         test_run base = test_suite_baseline(&self, 1, 1, elements[e], NULL);
         test_suite_check(&self, base.losses[6] < base.losses[1], base.folder, "the baseline does not learn");
         for (int ranks = 1; ranks <= 4; ranks *= 2) run_ranks(&self, &base, elements[e], ranks);
+        run_all_heads(&self, elements[e]);
     }
     return test_suite_end(&self);
 }

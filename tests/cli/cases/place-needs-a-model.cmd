@@ -1,0 +1,1 @@
+weft simulate breadth-first --pipeline 2 --microbatches 2 --placement auto

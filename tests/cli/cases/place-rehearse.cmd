@@ -1,0 +1,1 @@
+weft rehearse train.yaml parallel.pipeline=2 model.layers=5 model.width=128 model.vocabulary=1024 batch.microbatches=4 parallel.placement=auto --steps 1 --forward 0.001 --backward 0.001 --json 2>&1 | grep -e note -e '"schedule"' -e '"stages"'

@@ -1,0 +1,1 @@
+weft train --dry-run train.yaml parallel.pipeline=2 parallel.schedule=brdth-first parallel.placement=auto
