@@ -22,6 +22,7 @@ import fnmatch
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -42,7 +43,7 @@ WEFT_KEYS = {"one": [f"threads={THREADS}"],
              "pipeline": ["parallel.pipeline=2", "parallel.loops=2", "parallel.schedule=breadth-first", "threads=1"],
              "data": ["parallel.data=2", f"batch.microbatches={MICROBATCHES // 2}", "threads=1"]}
 TOLERANCE = {"fp32": (1e-4, 1e-3), "bf16": (2e-2, 5e-2)}  # of the first loss, and of those after updates
-LEARNING_RATE, WEIGHT_DECAY, PATIENCE = 1e-4, 0.1, 600
+LEARNING_RATE, WEIGHT_DECAY, PATIENCE = 1e-4, 0.1, 3600
 # glibc keeps what torch frees, and large pages are asked for: without this an eager step faults all its memory in anew.
 MEMORY = {"THP_MEM_ALLOC_ENABLE": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
           "MALLOC_TOP_PAD_": str(1 << 28)}
@@ -306,7 +307,7 @@ def read_text(path):
 
 
 def remove(folder):
-    subprocess.run(["rm", "-rf", folder], check=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def find_port():
@@ -371,11 +372,18 @@ def main():
     if not bench.find_python():
         print("skipped: no torch here, and PyPI cannot be reached")
         return 77
-    bench.make_preload()
-    bench.make_inputs()
-    bench.export_weights()
+    try:
+        bench.make_preload()
+        bench.make_inputs()
+        bench.export_weights()
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"run.py: {error}; {bench.folder}/export.log may say why", file=sys.stderr)
+        return 1
     results, failed = bench.place("results.csv"), 0
     for row in rows:
+        if row.compiled and not shutil.which(os.environ.get("CXX", "g++")):
+            print(f"{row.name}: left out: there is no C++ compiler")
+            continue
         try:
             if options.prepare:
                 if row.method != "weft":
