@@ -1,5 +1,6 @@
-"""One process of a contender: trains the model by PyTorch for some steps and writes a line of JSON: the seconds and the
-loss of each step, and the most memory that this process had. run.py starts it; its argument is what to do, as JSON."""
+"""One process of a contender. run.py starts it; its argument is what to train, as JSON. It reads how many steps to make, a
+number a line, and answers each with a line of JSON: the seconds and the loss of every step, and the most memory that this
+process has had."""
 import contextlib
 import datetime
 import json
@@ -148,12 +149,13 @@ def main():
         dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{job['port']}", rank=job["rank"],
                                 world_size=job["ranks"], timeout=datetime.timedelta(seconds=job["patience"]))
     step = (pipeline if job["split"] else one_process)(job, gpt2.read_batch(job["tokens"], job["model"]["tokens"]))
-    out = {"seconds": [], "losses": []}
-    for _ in range(job["steps"]):
-        begin = time.perf_counter()
-        out["losses"].append(step())
-        out["seconds"].append(time.perf_counter() - begin)
-    print(json.dumps(dict(out, memory=peak_memory(), torch=torch.__version__)), flush=True)
+    for line in sys.stdin:
+        out = {"seconds": [], "losses": []}
+        for _ in range(int(line)):
+            begin = time.perf_counter()
+            out["losses"].append(step())
+            out["seconds"].append(time.perf_counter() - begin)
+        print(json.dumps(dict(out, memory=peak_memory(), torch=torch.__version__)), flush=True)
     os._exit(0)  # nothing is left to say: gloo's threads may take their time
 
 

@@ -16,12 +16,14 @@ is no torch and PyPI cannot be reached.
 """
 import argparse
 import array
+import contextlib
 import csv
 import datetime
 import fnmatch
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import socket
@@ -189,12 +191,11 @@ run: {{folder: {self.run_folder}, timelines: 0}}
 
     # Running them.
 
-    def run_peer(self, row, steps):
-        """Seconds and losses of each step, and bytes of memory of all processes together."""
+    def make_peer(self, row):
         ranks = 1 if row.layout == "one" else 2
         job = dict(method=row.method, precision=row.precision, compiled=row.compiled, ranks=ranks, threads=THREADS // ranks,
                    model=self.model, tokens=self.tokens, weights=os.path.join(self.exported, "model.safetensors"),
-                   microbatches=MICROBATCHES // (2 if row.layout == "data" else 1), steps=steps, patience=PATIENCE,
+                   microbatches=MICROBATCHES // (2 if row.layout == "data" else 1), patience=PATIENCE,
                    learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY, port=find_port(),
                    split=self.find_split(row.method, row.split) if row.layout == "pipeline" else None)
         threads = str(job["threads"])
@@ -203,98 +204,178 @@ run: {{folder: {self.run_folder}, timelines: 0}}
                            TORCHINDUCTOR_COMPILE_THREADS="1")
         if self.preload:
             environment["LD_PRELOAD"] = self.preload
-        with self.log(row.name) as log:
-            processes = [subprocess.Popen([self.python, os.path.join(HERE, "contender.py"), json.dumps(dict(job, rank=rank))],
-                                          env=environment, stdout=subprocess.PIPE, stderr=log) for rank in range(ranks)]
-            try:
-                said = [json.loads(process.communicate(timeout=PATIENCE)[0] or "null") for process in processes]
-            except subprocess.TimeoutExpired:
-                said = [None]
-            finally:
-                for process in processes:
-                    process.kill()
-                    process.wait()
-        if not all(said):
-            raise Trouble(f"it failed: see {log.name}")
-        return dict(seconds=[max(own) for own in zip(*(one["seconds"] for one in said))],
-                    losses=next(one["losses"] for one in said if one["losses"][0] is not None),
-                    memory=sum(one["memory"] for one in said), who="torch " + said[0]["torch"])
+        return Peer(self.python, job, environment, os.path.join(self.folder, row.name + ".log"))
 
-    def run_weft(self, row, steps, more=()):
-        """The same of weft, which is killed behind its last step: a checkpoint is no part of one."""
-        remove(self.run_folder)
-        command = [self.weft, "train", self.config, f"run.start={self.exported}", "run.steps=1000000", f"element={row.element}",
-                   *WEFT_KEYS[row.layout], *more]
+    def make_weft(self, row, more=()):
+        folder = f"{self.run_folder}-{len(more)}"
+        command = [self.weft, "train", self.config, f"run.start={self.exported}", f"run.folder={folder}", "run.steps=1000000",
+                   f"timeout={PATIENCE}", f"element={row.element}", *WEFT_KEYS[row.layout], *more]
         if "transport=mpi" in more:
             command = ["mpirun", "-n", "2", *command]
-        environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-        metrics = os.path.join(self.run_folder, "metrics.jsonl")
-        with self.log("weft") as log:
-            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-            try:
-                end = time.monotonic() + PATIENCE
-                while len(lines := read_text(metrics).splitlines()) < steps:
-                    if process.poll() is not None or time.monotonic() > end:
-                        raise Trouble(f"weft ended too early, or took too long: see {log.name}")
-                    time.sleep(0.05)
-                memory = sum(map(read_peak_memory, self.find_workers(process.pid)))
-            finally:
-                self.kill_weft(process)
-        remove(self.run_folder)
-        said = [json.loads(line) for line in lines[:steps]]
-        return dict(seconds=[one["seconds"] for one in said], losses=[one["loss"] for one in said], memory=memory, who="weft")
+        return Weft(command, folder, os.path.join(self.folder, "weft.log"))
 
-    def find_workers(self, pid):
-        """Those of a process and of all below it that are weft, and not mpirun."""
+    def prepare(self, rows):
+        """Has torch compile what it will."""
+        for row in (row for row in rows if row.method != "weft"):
+            peer = self.make_peer(row)
+            try:
+                peer.take(1)
+            finally:
+                peer.end()
+
+    def measure(self, rows):
+        """The lines of rows that one weft is beside."""
+        sides, wanted = {}, self.options
+        started = datetime.datetime.now().isoformat(timespec="seconds")
+        try:
+            for name in [None, *rows]:
+                sides[name] = self.make_weft(rows[0]) if name is None else (
+                    self.make_weft(name, name.keys) if name.method == "weft" else self.make_peer(name))
+                sides[name].take(wanted.warm)
+            with self.hold_quiet([pid for side in sides.values() for pid in side.find_processes()]) as others:
+                for turn in range(wanted.turns):
+                    for side in list(sides.values())[::-1 if turn % 2 else 1]:
+                        side.take(wanted.steps, counts=True)
+        finally:
+            for side in sides.values():
+                side.end()
+        tokens, out = MICROBATCHES * SEQUENCES * self.model["tokens"], []
+        wrong = [text for row in rows if (text := compare_losses(row, sides[None], sides[row]))]
+        if wrong:
+            raise Trouble("; ".join(wrong))
+        for row in rows:
+            for side in (sides[None], sides[row]):
+                who = "weft" if side is sides[None] else side.name
+                out += [dict(piece=started, processor=get_processor(), row=row.name, who=who, step=step + 1,
+                             seconds=f"{seconds:.4f}", tokens=tokens, loss=f"{side.losses[step]:.6f}", memory=side.memory,
+                             others=f"{others[0]:.3f}") for step, seconds in side.seconds]
+        return out
+
+    @contextlib.contextmanager
+    def hold_quiet(self, pids):
+        """With --gate what is measured runs at niceness 0 while that command does. Gives a list that has, in the end, the
+        share of the processors that others used."""
+        command, others = shlex.split(self.options.gate or ""), []
+        for pid in [os.getpid(), *pids] if command else []:
+            for task in os.listdir(f"/proc/{pid}/task"):
+                os.setpriority(os.PRIO_PROCESS, int(task), 0)
+        gate = subprocess.Popen([*command, "sh", "-c", "echo; read line"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        gate.stdout.readline()
+        begin, own, busy = time.monotonic(), read_own_seconds(pids), read_busy_seconds()
+        try:
+            yield others
+            if gate.poll() is not None:
+                raise Trouble("what keeps the machine quiet ended too early")
+        finally:
+            gate.stdin.close()
+            gate.wait()
+        used = read_busy_seconds() - busy - (read_own_seconds(pids) - own)
+        others.append(max(0.0, used / (time.monotonic() - begin) / os.cpu_count()))
+
+
+class Side:
+    """What is measured: losses of all steps, the seconds of those that count, by step, and bytes of memory."""
+
+    def __init__(self):
+        self.seconds, self.losses, self.memory = [], [], 0
+
+
+class Peer(Side):
+    """PyTorch, in one process or two, each of which makes steps when it is told."""
+
+    def __init__(self, python, job, environment, log):
+        super().__init__()
+        self.log, self.name = log, None
+        with open(log, "w", encoding="utf-8") as file:
+            self.processes = [subprocess.Popen([python, os.path.join(HERE, "contender.py"), json.dumps(dict(job, rank=rank))],
+                                               env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file)
+                              for rank in range(job["ranks"])]
+
+    def take(self, steps, counts=False):
+        try:
+            for process in self.processes:
+                process.stdin.write(f"{steps}\n".encode())
+                process.stdin.flush()
+            said = [json.loads(process.stdout.readline()) for process in self.processes]
+        except (OSError, ValueError) as error:
+            raise Trouble(f"it failed: see {self.log}") from error
+        if counts:
+            self.seconds += [(len(self.losses) + i, max(own)) for i, own in enumerate(zip(*(one["seconds"] for one in said)))]
+        self.losses += next(one["losses"] for one in said if one["losses"][0] is not None)
+        self.memory, self.name = sum(one["memory"] for one in said), "torch " + said[0]["torch"]
+
+    def find_processes(self):
+        return [process.pid for process in self.processes]
+
+    def end(self):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+class Weft(Side):
+    """weft, which is stopped between its turns. The step that it is in then does not count."""
+
+    def __init__(self, command, folder, log):
+        super().__init__()
+        self.folder, self.log, self.name = folder, log, "weft, too"
+        self.program = os.path.basename(next(word for word in command if word not in ("mpirun", "-n", "2")))[:15]
+        remove(folder)
+        environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+        with open(log, "w", encoding="utf-8") as file:
+            self.process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
+
+    def read_steps(self):
+        lines = read_text(os.path.join(self.folder, "metrics.jsonl")).splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def take(self, steps, counts=False):
+        self.signal(signal.SIGCONT)
+        first = len(self.losses) + (1 if self.losses else 0)
+        while len(said := self.read_steps()) < first + steps:
+            if self.process.poll() is not None:
+                raise Trouble(f"weft ended: see {self.log}")
+            time.sleep(0.02)
+        self.signal(signal.SIGSTOP)
+        if counts:
+            self.seconds += [(step, said[step]["seconds"]) for step in range(first, first + steps)]
+        self.losses = [one["loss"] for one in self.read_steps()]
+        self.memory = sum(map(read_peak_memory, self.find_processes()))
+
+    def find_processes(self):
+        """Those of all below the process that was started which are weft, and not mpirun."""
         parents = {}
         for entry in filter(str.isdigit, os.listdir("/proc")):
             fields = read_text(f"/proc/{entry}/stat").rpartition(")")[2].split()
             if len(fields) > 1:
                 parents.setdefault(int(fields[1]), []).append(int(entry))
-        family = [pid]
+        family = [self.process.pid]
         for one in family:
             family += parents.get(one, [])
-        name = os.path.basename(self.weft)[:15]
-        return [one for one in family if read_text(f"/proc/{one}/comm").strip() == name]
+        return [one for one in family if read_text(f"/proc/{one}/comm").strip() == self.program]
 
-    def kill_weft(self, process):
-        """At once, as a signal that it hears would have it write a checkpoint. mpirun then ends by itself."""
-        for pid in self.find_workers(process.pid):
-            os.kill(pid, signal.SIGKILL)
+    def signal(self, number):
+        for pid in self.find_processes():
+            os.kill(pid, number)
+
+    def end(self):
+        """At once, as a signal that weft hears would have it write a checkpoint. mpirun then ends by itself."""
+        self.signal(signal.SIGKILL)
         try:
-            process.wait(timeout=20)
+            self.process.wait(timeout=20)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    def measure(self, row):
-        """The lines of one piece."""
-        warm, turns = self.options.warm, self.options.turns
-        steps = warm + self.options.steps
-        piece, out, first = datetime.datetime.now().isoformat(timespec="seconds"), [], {}
-        for turn in range(turns):
-            for side in ("weft", "peer") if turn % 2 == 0 else ("peer", "weft"):
-                if side == "weft":
-                    done = self.run_weft(row, steps)
-                elif row.method == "weft":
-                    done = dict(self.run_weft(row, steps, row.keys), who="weft, too")
-                else:
-                    done = self.run_peer(row, steps)
-                first.setdefault(side, done["losses"])
-                for step in range(warm, steps):
-                    out.append(dict(piece=piece, processor=get_processor(), row=row.name, who=done["who"], turn=turn,
-                                    step=step + 1, seconds=f"{done['seconds'][step]:.4f}",
-                                    tokens=MICROBATCHES * SEQUENCES * self.model["tokens"],
-                                    loss=f"{done['losses'][step]:.6f}", memory=done["memory"]))
-        compare_losses(row, first)
-        return out
+            self.process.kill()
+            self.process.wait()
+        remove(self.folder)
 
 
-def compare_losses(row, losses):
-    for step, (own, other) in enumerate(zip(losses["weft"], losses["peer"])):
+def compare_losses(row, weft, peer):
+    """None, or how they differ."""
+    for step, (own, other) in enumerate(zip(weft.losses, peer.losses)):
         limit = TOLERANCE[row.element][step > 0]
         if not abs(own - other) <= limit:
-            raise Trouble(f"the loss of step {step + 1} is {other:.6f} where weft has {own:.6f}, more than {limit} apart")
+            return f"the loss of {row.name}'s step {step + 1} is {other:.6f} where weft has {own:.6f}, more than {limit} apart"
+    return None
 
 
 def read_text(path):
@@ -321,6 +402,18 @@ def read_peak_memory(pid):
     return int(found[0].split()[1]) * 1024 if found else 0
 
 
+def read_own_seconds(pids):
+    """Of processors, that these processes and this one have used."""
+    fields = [read_text(f"/proc/{pid}/stat").rpartition(")")[2].split() for pid in [os.getpid(), *pids]]
+    return sum(int(own[11]) + int(own[12]) for own in fields if own) / os.sysconf("SC_CLK_TCK")
+
+
+def read_busy_seconds():
+    """Of all processors together; what a host takes from a virtual machine counts."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, read_text("/proc/stat").split(maxsplit=9)[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
 def get_processor():
     names = [line.partition(":")[2].strip() for line in read_text("/proc/cpuinfo").splitlines() if line.startswith("model name")]
     features = read_text("/proc/cpuinfo")
@@ -338,6 +431,26 @@ def append(path, lines):
         writer.writerows(lines)
 
 
+def tell(lines):
+    for row, who in dict.fromkeys((line["row"], line["who"]) for line in lines):
+        own = [line for line in lines if line["row"] == row and line["who"] == who]
+        print(f"{row}: {who}:", *(f"{float(line['tokens']) / float(line['seconds']):.0f}" for line in own), "tokens/s,",
+              f"others {float(own[0]['others']):.0%}", flush=True)
+
+
+def make_groups(rows, most):
+    """Lists of rows that are beside the same weft, each of at most so many."""
+    groups = []
+    for row in rows:
+        if row.compiled and not shutil.which(os.environ.get("CXX", "g++")):
+            print(f"{row.name}: left out: there is no C++ compiler")
+        elif groups and len(groups[-1]) < most and (groups[-1][0].layout, groups[-1][0].element) == (row.layout, row.element):
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return groups
+
+
 def read_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weft")
@@ -350,6 +463,8 @@ def read_options():
     parser.add_argument("--steps", type=int, help="that count, of each side in each turn (3)")
     parser.add_argument("--warm", type=int, default=1, help="steps before them, which do not (1)")
     parser.add_argument("--turns", type=int, help="of each side (2)")
+    parser.add_argument("--together", type=int, default=1, help="contenders that one weft is beside, all in memory at once (1)")
+    parser.add_argument("--gate", metavar="COMMAND", help="keeps the machine quiet while the command behind it runs")
     parser.add_argument("--python", help="one that has torch")
     options = parser.parse_args()
     options.size = options.size or ("tiny" if options.quick else "124M")
@@ -380,23 +495,18 @@ def main():
         print(f"run.py: {error}; {bench.folder}/export.log may say why", file=sys.stderr)
         return 1
     results, failed = bench.place("results.csv"), 0
-    for row in rows:
-        if row.compiled and not shutil.which(os.environ.get("CXX", "g++")):
-            print(f"{row.name}: left out: there is no C++ compiler")
-            continue
+    for group in make_groups(rows, options.together):
+        names = ", ".join(row.name for row in group)
         try:
             if options.prepare:
-                if row.method != "weft":
-                    bench.run_peer(row, 1)
-                print(f"{row.name}: ready", flush=True)
+                bench.prepare(group)
+                print(f"{names}: ready", flush=True)
                 continue
-            lines = bench.measure(row)
+            lines = bench.measure(group)
             append(results, lines)
-            for who in dict.fromkeys(line["who"] for line in lines):
-                print(f"{row.name}: {who}:", *(f"{float(x['tokens']) / float(x['seconds']):.0f}" for x in lines if x["who"] == who),
-                      "tokens/s", flush=True)
+            tell(lines)
         except (Trouble, subprocess.CalledProcessError) as trouble:
-            print(f"{row.name}: {trouble}", file=sys.stderr, flush=True)
+            print(f"{names}: {trouble}", file=sys.stderr, flush=True)
             failed += 1
     return 1 if failed else 0
 
