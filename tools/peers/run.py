@@ -4,10 +4,10 @@
     python3 tools/peers/run.py WEFT WORK                      # every contender, some hours; WEFT: the built program
     python3 tools/peers/run.py WEFT WORK --only 'one-bf16-*'  # some; --list names them
     python3 tools/peers/run.py WEFT WORK --quick              # every contender with a tiny model, to see that it works
-    python3 tools/peers/table.py WORK/results.csv             # the tables
+    python3 tools/peers/table.py WORK/124M-results.csv        # the tables
 
 WORK is kept: a Python with the newest torch of PyPI (--python or WEFT_PEERS_PYTHON names another), the batch, the weights,
-what torch compiled, what processes said, and results.csv, to which each contender adds its steps and those of weft. Every
+what torch compiled, what processes said, and SIZE-results.csv, to which each contender adds its steps and those of weft. Every
 step has the same batch; both sides start from the same weights, and a contender counts only when its losses are weft's.
 --prepare does everything but measure, so that a contender that is measured afterwards has compiled already.
 

@@ -5,7 +5,8 @@
 
 A piece is one contender and weft, which took turns. Its ratio is that of the medians of their steps, so it is one of the
 same minutes. Of several pieces of a contender the one with the median ratio stands in the table, and the least and the
-greatest ratio beside it. The best of PyTorch is the contender that weft has the least ratio to.
+greatest ratio beside it. The best of PyTorch is the contender that weft has the least ratio to. Others: what other programs
+used of the processors meanwhile.
 """
 import csv
 import statistics
@@ -34,7 +35,8 @@ def make_piece(lines):
     sides = {who: [line for line in lines if (line["who"] == "weft") == (who == "weft")] for who in ("weft", "peer")}
     if not all(sides.values()):
         return None
-    piece = {key: lines[0][key] for key in ("row", "piece", "processor")}
+    piece = {key: lines[0][key] for key in ("piece", "processor")}
+    piece["others"] = float(lines[0]["others"])
     piece["versions"] = {line["who"] for line in sides["peer"]}
     for who, own in sides.items():
         seconds = statistics.median(float(line["seconds"]) for line in own)
@@ -54,15 +56,16 @@ def print_row(cells):
 
 
 def print_rows(title, rows):
-    print_row([title, "its tokens/s", "weft's", "weft / it", "its GiB", "weft's", "steps of each"])
-    print_row(["---"] * 7)
+    print_row([title, "its tokens/s", "weft's", "weft / it", "its GiB", "weft's", "steps", "others"])
+    print_row(["---"] * 8)
     for name, pieces in rows:
         middle = get_middle(pieces)
         ratio = f"{middle['ratio']:.2f}"
         if len(pieces) > 1:
             ratio += f" ({min(p['ratio'] for p in pieces):.2f}-{max(p['ratio'] for p in pieces):.2f})"
         print_row([name, f"{middle['peer']:.0f}", f"{middle['weft']:.0f}", ratio, f"{middle['peer memory']:.1f}",
-                   f"{middle['weft memory']:.1f}", " + ".join(str(p["peer steps"]) for p in pieces)])
+                   f"{middle['weft memory']:.1f}", " + ".join(str(p["peer steps"]) for p in pieces),
+                   f"{middle['others']:.0%}"])
 
 
 def main():
