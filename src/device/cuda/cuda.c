@@ -68,6 +68,7 @@ static bool asked_to_wait(void)
 static weft_status fill(weft_cuda *cuda, weft_error *error)
 {
     weft_stream *own = NULL;
+    TRY(weft_allocate((size_t)count_gpus(), sizeof *cuda->peers, &cuda->peers, error));
     TRY(weft_cuda_products_create(cuda->base.element, &cuda->products, error));
     TRY(weft_cuda_stream_create(&cuda->base, WEFT_STREAM_COMPUTE, &own, error));
     cudaError_t said = cudaEventCreateWithFlags(&cuda->origin, cudaEventDefault);
@@ -100,10 +101,11 @@ static weft_status create(const weft_device_options *options, weft_device **out,
     return WEFT_OK;
 }
 
-/* A chunk of a sum is a piece of a staged transfer, 1 MiB; a transport that reaches GPUs will want longer ones. */
+/* A chunk of a sum is a piece of a staged transfer, 1 MiB. */
 const weft_device_kind weft_device_cuda = {
     .name = "cuda",
     .summary = "NVIDIA's GPUs: products by cuBLASLt, own kernels for the rest",
+    .peer_copies = true,
     .alignment = 256,
     .sum_chunk = (size_t)1 << 18,
     .count = count_gpus,
