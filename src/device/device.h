@@ -308,8 +308,8 @@ typedef struct weft_device_kind {
     weft_status (*create)(const weft_device_options *options, weft_device **out, weft_error *error);
     size_t (*linear_workspace)(const weft_device_options *options, const weft_linear *linear);
     size_t (*attention_workspace)(const weft_device_options *options, const weft_attention *attention);
-    /* Best matrix product of this element type on these threads, flop/s, measured in about seconds. NULL: not measured.
-     */
+    /* Best matrix product of this element type on these threads, flop/s, measured in about seconds; 0 where there is no
+     * memory for it. NULL: not measured. */
     weft_status (*measure_peak)(const weft_device_options *options, double seconds, double *out_flops,
                                 weft_error *error);
 } weft_device_kind;

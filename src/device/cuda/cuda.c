@@ -113,4 +113,5 @@ const weft_device_kind weft_device_cuda = {
     .create = create,
     .linear_workspace = weft_cuda_linear_workspace,
     .attention_workspace = weft_cuda_attention_workspace,
+    .measure_peak = weft_cuda_measure_peak,
 };
