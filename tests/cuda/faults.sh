@@ -63,9 +63,17 @@ mkdir "$work/alone"
 cp "$weft" "$work/alone/"
 if ! ldconfig -p 2>/dev/null | grep -q libcublasLt.so.13; then
     weft=$work/alone/$(basename "$weft")
-    refuses 2 'libcublasLt.so.13 of CUDA 13 was not found' --
-    weft=$1
+    refuses 2 'libcublasLt.so.13 of CUDA 13 cannot be opened: .*No such file' --
 fi
+weft=$work/alone/$(basename "$weft") # which looks beside itself
+echo 'no library' >"$work/alone/libcublasLt.so.13"
+refuses 2 'libcublasLt.so.13 of CUDA 13 cannot be opened: ' --
+rm "$work/alone/libcublasLt.so.13"
+if command -v cc >/dev/null 2>&1; then
+    cc -shared -o "$work/alone/libcublasLt.so.13" -x c /dev/null
+    refuses 2 'libcublasLt.so.13 has no cublasLt[A-Za-z]*: it is too old' --
+fi
+weft=$1
 train WEFT_EMULATOR_CAPABILITY=75 -- element=fp32 run.folder="$work/old" || die "fp32 on an old GPU"
 
 # Workers in turn on the GPUs that there are, two on each.
