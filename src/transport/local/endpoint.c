@@ -197,10 +197,10 @@ static weft_local_state look(weft_local *local, weft_local_request *request, wef
 static weft_status conclude(weft_local *local, weft_local_request *request, const weft_local_request *found,
                             weft_error *error)
 {
-    if (found->copy) weft_local_follow_copy(local, found);
+    if (found->copy) weft_local_follow(local, found);
     if (found->lender && found->stream) {
         request->lender = NULL;
-        weft_local_copy_peer(local, request, found->lender);
+        weft_local_serve(local, request, found->lender);
     }
     if (found->borrows && found->lender) *found->where = found->source;
     if (found->stream) TRY(weft_device_check(local->device, error));

@@ -123,6 +123,11 @@ void weft_local_post(weft_local *local, weft_local_request *mine);
 void weft_local_complete(weft_local_hub *hub, weft_local_request *request, weft_local_state state);
 /* Goes on with what is ready of a gather: each worker copies its own parts, so that all copy at the same time. */
 void weft_local_copy_ready(weft_local *local, weft_local_request *whole);
+/* On a device: gives the receive's stream the copy and marks the lender done; until the sender has seen that, the
+ * receive is WATCHED: its state is set before. */
+void weft_local_serve(weft_local *local, weft_local_request *receive, weft_local_request *lender);
+/* Orders the send's stream behind its copy, whose request is free then. */
+void weft_local_follow(weft_local *local, const weft_local_request *send);
 /* Back to the spare ones. Called with the owner's box held. */
 void weft_local_spare(weft_local_box *box, weft_local_request *request);
 /* Takes back everything pending and frees the table; waits for copies that others make and for what they have borrowed.
@@ -136,11 +141,10 @@ weft_status weft_local_make_events(const weft_local *local, weft_local_block *bl
 weft_stream *weft_local_stream(const weft_local *local, weft_stream *stream);
 /* Before a send is posted: its bytes are ready when its stream has come here. */
 void weft_local_mark_ready(weft_local_request *send);
-/* Puts the copy on the receive's stream and marks the lender done; until the sender has seen that, the receive is
- * WATCHED: its state is set before. */
-void weft_local_copy_peer(weft_local *local, weft_local_request *receive, weft_local_request *lender);
-/* Has the send's stream wait for the copy, whose request is free then. */
-void weft_local_follow_copy(weft_local *local, const weft_local_request *send);
+/* Puts the copy on the receive's stream, and makes it the lender's. */
+void weft_local_copy_peer(weft_local_request *receive, weft_local_request *lender);
+/* Has the send's stream wait for its copy. */
+void weft_local_follow_copy(const weft_local_request *send);
 /* Within the own memory, between calls that drive the endpoint. */
 void weft_local_copy_own(const weft_local *local, weft_stream *stream, void *to, const void *from, size_t bytes);
 

@@ -51,7 +51,7 @@ static void (*hold_off(weft_device *device))(void *)
     return between;
 }
 
-void weft_local_copy_peer(weft_local *local, weft_local_request *receive, weft_local_request *lender)
+void weft_local_copy_peer(weft_local_request *receive, weft_local_request *lender)
 {
     weft_device *device = receive->device;
     const weft_device_operations *o = device->operations;
@@ -62,18 +62,11 @@ void weft_local_copy_peer(weft_local *local, weft_local_request *receive, weft_l
     o->event_record(device, receive->stream, receive->event);
     device->between = between;
     lender->copy = receive;
-    weft_local_complete(local->hub, lender, WEFT_LOCAL_DONE);
 }
 
-void weft_local_follow_copy(weft_local *local, const weft_local_request *send)
+void weft_local_follow_copy(const weft_local_request *send)
 {
-    weft_local_request *copy = send->copy;
-    weft_local_box *box = &local->hub->boxes[copy->owner];
-    send->device->operations->event_wait(send->device, send->stream, copy->event);
-    pthread_mutex_lock(&box->mutex);
-    weft_local_spare(box, copy);
-    pthread_cond_signal(&box->moved); /* its owner may be leaving */
-    pthread_mutex_unlock(&box->mutex);
+    send->device->operations->event_wait(send->device, send->stream, send->copy->event);
 }
 
 void weft_local_copy_own(const weft_local *local, weft_stream *stream, void *to, const void *from, size_t bytes)

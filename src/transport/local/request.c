@@ -200,6 +200,23 @@ static weft_local_request *pop_ready(weft_local_box *box, weft_local_request *wh
     return part;
 }
 
+void weft_local_serve(weft_local *local, weft_local_request *receive, weft_local_request *lender)
+{
+    weft_local_copy_peer(receive, lender);
+    weft_local_complete(local->hub, lender, WEFT_LOCAL_DONE);
+}
+
+void weft_local_follow(weft_local *local, const weft_local_request *send)
+{
+    weft_local_request *copy = send->copy;
+    weft_local_box *box = &local->hub->boxes[copy->owner];
+    weft_local_follow_copy(send);
+    pthread_mutex_lock(&box->mutex);
+    weft_local_spare(box, copy);
+    pthread_cond_signal(&box->moved); /* its owner may be leaving */
+    pthread_mutex_unlock(&box->mutex);
+}
+
 static void copy_part(weft_local *local, weft_local_request *part)
 {
     weft_local_request *lender = part->lender;
@@ -207,14 +224,14 @@ static void copy_part(weft_local *local, weft_local_request *part)
     part->lender = NULL;
     weft_local_complete(local->hub, part, WEFT_LOCAL_DONE);
     if (part->stream)
-        weft_local_copy_peer(local, part, lender);
+        weft_local_serve(local, part, lender);
     else
         weft_local_complete(local->hub, lender, WEFT_LOCAL_DONE);
 }
 
 static void follow_part(weft_local *local, weft_local_request *part)
 {
-    weft_local_follow_copy(local, part);
+    weft_local_follow(local, part);
     part->copy = NULL;
     weft_local_complete(local->hub, part, WEFT_LOCAL_DONE);
 }
@@ -289,7 +306,7 @@ static void withdraw_all(weft_local *local, bool lent)
         weft_local_request *lender = take_lender(box, request);
         if (lender) weft_local_complete(local->hub, lender, WEFT_LOCAL_DONE);
         if (!is_copied(box, request)) continue;
-        weft_local_follow_copy(local, request);
+        weft_local_follow(local, request);
         request->copy = NULL;
     }
 }
