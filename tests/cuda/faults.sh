@@ -92,7 +92,7 @@ refuses 1 'cuda:0: [a-z_]*: ' WEFT_EMULATOR_FAIL=operation:300 WEFT_CUDA_SYNC=1 
 # Between two GPUs, whichever of them is lost, and whatever the other copies out of it.
 for number in 1 20 60 100 140 180 220 260 300 340 380; do
     for peers in yes no; do
-        refuses 1 'device cuda:[01]: ' WEFT_EMULATOR_SEED=$number WEFT_EMULATOR_PEERS=$peers WEFT_EMULATOR_GPUS=2 \
+        refuses 1 'device cuda:[01]' WEFT_EMULATOR_SEED=$number WEFT_EMULATOR_PEERS=$peers WEFT_EMULATOR_GPUS=2 \
             WEFT_EMULATOR_FAIL=operation:$number -- parallel.pipeline=2 parallel.data=2 batch.microbatches=1
         ! grep -q 'cuda:[01]: [a-z_]*: .*LaunchFailure' "$work/log" || die "an operation is blamed for what came before it"
     done

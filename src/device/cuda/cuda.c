@@ -44,7 +44,8 @@ static weft_status check_gpu(int32_t index, weft_element element, int *out_capab
     cudaError_t said = cudaSetDevice(index);
     if (said == cudaSuccess) said = cudaGetDeviceProperties(&properties, index);
     if (said != cudaSuccess)
-        FAIL(error, WEFT_INVALID, "device cuda:%d cannot be used: %s", (int)index, cudaGetErrorString(said));
+        FAIL(error, weft_cuda_is_late(said) ? WEFT_FAILED : WEFT_INVALID, "device cuda:%d cannot be used: %s",
+             (int)index, cudaGetErrorString(said));
     *out_capability = 10 * properties.major + properties.minor;
     if (*out_capability < LEAST_CAPABILITY)
         FAIL(error, WEFT_INVALID, "device cuda:%d, %s, is too old: it has compute capability %d.%d, weft needs %d.%d",

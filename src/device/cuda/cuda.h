@@ -44,6 +44,8 @@ static inline weft_cuda *weft_cuda_of(weft_device *device)
 bool weft_cuda_begins(weft_device *device);
 /* Every operation ends with this: what its calls said; keeps an error, calls the hook. */
 void weft_cuda_ends(weft_device *device, weft_stream *stream, const char *operation, cudaError_t error);
+/* Whether it is what work fails with while it runs: then whichever call comes next says so. */
+bool weft_cuda_is_late(cudaError_t error);
 /* The instance has failed in `what`. */
 void weft_cuda_keep(weft_cuda *cuda, const char *what, cudaError_t error);
 /* How to launch on this stream; NULL is the instance's own. */
