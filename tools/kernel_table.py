@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """The table of docs/gpu.md: what each kernel takes of each GPU, from what tests/cuda/registers.sh prints.
 
-    export WEFT_EMULATOR_LAUNCHES=launches   # in build/tests/cuda: what launches ask for of shared memory
-    ./test_cuda_operations_plain 'test_values cuda *'
-    make registers | tools/kernel_table.py launches > table.md
+    cd build/tests/cuda && WEFT_EMULATOR_LAUNCHES=/tmp/launches ./test_cuda_operations_plain 'test_values cuda *'
+    make registers | tools/kernel_table.py /tmp/launches
 
 A row is a kernel, a column a GPU: registers of a thread, the most of its forms (elements, widths of heads, and so on); the
 last one is the most that a launch asks for. Of shared memory that is in kernels themselves, stack frames and spills only
