@@ -233,6 +233,48 @@ static void test_run_away(void **state)
         for (int32_t size = 1; size <= MOST; size++) run_world(size, (world){.leaves = true, .run = run_away});
 }
 
+static void count_calls(void *context)
+{
+    ++*(int *)context;
+}
+
+/* Whoever drives the endpoint between operations of the device is not called inside a call of the endpoint, which may
+ * be halfway. */
+static bool run_hooked(weft_transport *t, char *why)
+{
+    weft_error error;
+    weft_device *device = transport_case_site_of(t)->device;
+    weft_transport *local = on_device_inner(t);
+    const weft_transport_operations *o = local->operations;
+    weft_stream *stream = on_device_stream(t);
+    int calls = 0, next = (t->rank + 1) % t->size, last = (t->rank + t->size - 1) % t->size;
+    size_t counts[MOST];
+    weft_request requests[3];
+    for (int i = 0; i < 2; i++)
+        CHECK_OK(device->operations->allocate(device, WEFT_MEMORY_DEVICE, COUNT * MOST, &memory[t->rank][i], &error),
+                 &error);
+    for (int32_t i = 0; i < t->size; i++) counts[i] = COUNT;
+    device->operations->zero(device, stream, memory[t->rank][0], COUNT * MOST);
+    device->between = count_calls;
+    device->between_context = &calls;
+    char *from = memory[t->rank][0], *to = memory[t->rank][1];
+    CHECK_OK(o->gather(local, stream, 0, from, counts, to, &requests[0], &error), &error);
+    CHECK_OK(o->receive(local, stream, last, 1, from + COUNT, COUNT, &requests[1], &error), &error);
+    CHECK_OK(o->send(local, stream, next, 1, from, COUNT, &requests[2], &error), &error);
+    CHECK_OK(finish(local, requests, 3, &error), &error);
+    CHECK(calls == 0, "%d calls between operations", calls);
+    device->operations->copy(device, stream, from, to, COUNT);
+    CHECK(calls == 1, "%d calls behind an operation", calls);
+    device->between = NULL;
+    return true;
+}
+
+static void test_hooked(void **state)
+{
+    (void)state;
+    for (int32_t size = 1; size <= MOST; size++) run_world(size, (world){.run = run_hooked});
+}
+
 static void test_ordered(void **state)
 {
     (void)state;
@@ -245,7 +287,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_local), cmocka_unit_test(test_run_away),
                                        cmocka_unit_test(test_ordered)};
-    const struct CMUnitTest own[] = {cmocka_unit_test(test_local), cmocka_unit_test(test_run_away)};
+    const struct CMUnitTest own[] = {cmocka_unit_test(test_hooked), cmocka_unit_test(test_local),
+                                     cmocka_unit_test(test_run_away)};
     several = argc > 1 ? weft_device_kind_find(argv[1]) : NULL;
     if (argc > 1 && !several) return 2;
     if (several) return cmocka_run_group_tests_name("transport peers, several", own, NULL, NULL);
