@@ -156,6 +156,11 @@ typedef struct weft_device_operations {
     void (*copy_out)(weft_device *device, weft_stream *stream, void *pinned, const void *from, size_t bytes);
     void (*copy)(weft_device *device, weft_stream *stream, void *to, const void *from,
                  size_t bytes); /* on the device */
+    /* Out of the memory of another instance of this kind in this process, `peer`, of which nothing is called and
+     * nothing changed. Where there is this, event_wait takes the events of such instances, too. NULL: there is no such
+     * operation. */
+    void (*copy_peer)(weft_device *device, weft_stream *stream, void *to, const weft_device *peer, const void *from,
+                      size_t bytes);
     void (*zero)(weft_device *device, weft_stream *stream, void *memory, size_t bytes);
     /* Between device memory and any of the host's, between programs only: they wait for all streams, and are done when
      * they return. */
@@ -302,6 +307,7 @@ typedef struct weft_device_kind {
     const char *name, *summary;
     bool computes_nothing;  /* it takes the time that it is told: for rehearsals only */
     bool host_reaches;      /* the host may read and write device memory: an operation that returned is done */
+    bool peer_copies;       /* its instances have copy_peer */
     size_t alignment;       /* of every operand, bytes */
     size_t sum_chunk;       /* elements that a sum over workers adds at once: long enough to be worth its message */
     int32_t (*count)(void); /* how many of them this machine has; NULL: there is one, and it has no number */
@@ -309,8 +315,8 @@ typedef struct weft_device_kind {
     weft_status (*create)(const weft_device_options *options, weft_device **out, weft_error *error);
     size_t (*linear_workspace)(const weft_device_options *options, const weft_linear *linear);
     size_t (*attention_workspace)(const weft_device_options *options, const weft_attention *attention);
-    /* Best matrix product of this element type on these threads, flop/s, measured in about seconds. NULL: not measured.
-     */
+    /* Best matrix product of this element type on these threads, flop/s, measured in about seconds; 0 where there is no
+     * memory for it. NULL: not measured. */
     weft_status (*measure_peak)(const weft_device_options *options, double seconds, double *out_flops,
                                 weft_error *error);
 } weft_device_kind;

@@ -62,7 +62,9 @@ static weft_status measure_own(void *context, weft_error *error)
 {
     measuring *it = context;
     const weft_job *job = it->loop->job;
-    return job->device->measure_peak(&job->options, it->loop->options->peak_seconds, &it->peak, error);
+    weft_device_options options = job->options;
+    options.index = weft_device_index(job->device, options.index, it->loop->worker->number);
+    return job->device->measure_peak(&options, it->loop->options->peak_seconds, &it->peak, error);
 }
 
 /* After an exchange, so that all ranks measure at the same time: a core that another rank leaves idle is no peak. */

@@ -9,7 +9,9 @@ static const size_t shortest_piece = (size_t)64 << 10, longest_piece = (size_t)1
 
 static bool is_needed(const weft_job *job)
 {
-    return !job->device->host_reaches && !weft_transport_kind_get(job->config->transport)->reaches_devices;
+    const weft_transport_kind *transport = weft_transport_kind_get(job->config->transport);
+    if (job->device->host_reaches || transport->reaches_devices) return false;
+    return !(transport->peer_copies && job->device->peer_copies);
 }
 
 /* Lanes of messages that the busiest rank has. */

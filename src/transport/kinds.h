@@ -35,6 +35,7 @@ typedef struct weft_transport_kind {
     const weft_transport_processes *processes; /* NULL: workers are threads of one process */
     bool shares_memory;                        /* its endpoints borrow: workers read each other's memory in place */
     bool reaches_devices;    /* moves memory that the host does not reach; else staged/ carries it there */
+    bool peer_copies;        /* does so where the device has copy_peer */
     bool ordered;            /* weft_transport.ordered of its endpoints */
     uint64_t (*clock)(void); /* tells clocks apart: the times of workers of one number can be compared */
     /* groups stay the caller's until close. */

@@ -61,7 +61,7 @@ weft_status weft_reducer_create(const weft_reducer_options *options, weft_reduce
     r->place = place;
     r->element_bytes = weft_element_bytes(options->element);
     r->ordered = options->transport->ordered && options->stream;
-    r->borrows = !r->ordered && options->transport->operations->borrow;
+    r->borrows = !options->stream && options->transport->operations->borrow;
     weft_status status = allocate(r, error);
     if (status != WEFT_OK) {
         weft_reducer_destroy(r);
@@ -86,7 +86,7 @@ static weft_status post_receive(weft_reducer *r, int32_t member, size_t piece, w
     weft_reducer_find_piece(r, r->members[r->place].count, piece, &count);
     count *= r->element_bytes;
     if (r->borrows)
-        TRY(t->operations->borrow(t, r->options.stream, rank, tag, count, &m->where, request, error));
+        TRY(t->operations->borrow(t, rank, tag, count, &m->where, request, error));
     else
         TRY(t->operations->receive(t, r->options.stream, rank, tag, weft_reducer_slot(r, member, piece), count, request,
                                    error));

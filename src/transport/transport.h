@@ -70,11 +70,12 @@ typedef struct weft_transport_operations {
                         const void *bytes, size_t count, weft_request *out, weft_error *error);
     weft_status (*receive)(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
                            void *bytes, size_t count, weft_request *out, weft_error *error);
-    /* A receive without a copy: the test that finds it done sets *where to the bytes in the sender's memory, which stay
-     * there until release (any request that holds bytes has to be released); the sender's request is done only then.
-     * where: the caller's, until that test. Both are NULL where workers do not share memory: use receive. */
-    weft_status (*borrow)(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
-                          size_t count, const void **where, weft_request *out, weft_error *error);
+    /* A receive of host memory without a copy: the test that finds it done sets *where to the bytes in the sender's
+     * memory, which stay there until release (any request that holds bytes has to be released); the sender's request is
+     * done only then. where: the caller's, until that test. Both are NULL where workers do not share memory: use
+     * receive. */
+    weft_status (*borrow)(weft_transport *transport, int32_t peer, int32_t tag, size_t count, const void **where,
+                          weft_request *out, weft_error *error);
     weft_status (*release)(weft_transport *transport, weft_request request, weft_error *error);
     /* Every member of the group gives count bytes (its own entry of counts) and gets all parts in member order, packed,
      * in out_bytes. Members call the gathers of one group in one order. counts: (members). group: index given at

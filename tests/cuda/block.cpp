@@ -2,6 +2,8 @@
 #include "parts.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <sys/mman.h>
@@ -290,6 +292,29 @@ void run_kernel(dim3 grid, dim3 block, size_t shared, const std::function<void()
 /* By GPU and kernel: how much shared memory a launch may ask for, where that was said. */
 static std::map<std::pair<int, const void *>, size_t> allowed_shared;
 
+/* For WEFT_EMULATOR_LAUNCHES: what launches asked for at most. */
+class launch_table
+{
+  public:
+    void note(const void *kernel, const cudaLaunchConfig_t &config)
+    {
+        size_t &most = shared[kernel];
+        most = std::max(most, config.dynamicSmemBytes);
+    }
+    ~launch_table()
+    {
+        const char *path = getenv("WEFT_EMULATOR_LAUNCHES");
+        FILE *file = path != nullptr && *path != '\0' ? fopen(path, "w") : nullptr;
+        if (file == nullptr) return;
+        for (const auto &row : shared) fprintf(file, "shared|%s|%zu\n", kernel_name(row.first).c_str(), row.second);
+        fclose(file);
+    }
+
+  private:
+    std::map<const void *, size_t> shared;
+};
+static launch_table launched;
+
 static cudaError_t check_shape(const cudaLaunchConfig_t &config, const void *kernel)
 {
     const dim3 &grid = config.gridDim, &block = config.blockDim;
@@ -331,6 +356,7 @@ cudaError_t emulator_launch(const cudaLaunchConfig_t *config, const void *kernel
     check_pointers(kernel, gpu, pointers, pointer_count);
     const dim3 grid = config->gridDim, block = config->blockDim;
     const size_t shared = config->dynamicSmemBytes;
+    launched.note(kernel, *config);
     return enqueue(stream, {work::kernel, "a kernel", kernel, reached_by(gpu),
                             [=]() { run_kernel(grid, block, shared, thread); }});
 }

@@ -3,7 +3,7 @@
 # A mistake has to show as its row says: in some way at least, and what is none, in no way.
 set -eu
 plain=$1 races=$2 seeds=$3
-export WEFT_EMULATOR_GPUS=2
+export WEFT_EMULATOR_GPUS=3
 found=$(mktemp -d)
 trap 'rm -rf "$found"' EXIT
 

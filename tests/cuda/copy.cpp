@@ -97,7 +97,10 @@ extern "C" cudaError_t cudaMemcpyPeerAsync(void *to, int to_device, const void *
     if (error == cudaSuccess && bytes > 0) error = classify(from, bytes, &source.kind, &source.gpu);
     if (error == cudaSuccess && bytes > 0 && (at.gpu != to_device || source.gpu != from_device))
         error = cudaErrorInvalidValue;
+    int gpu = 0;
+    if (error == cudaSuccess) error = check_stream(&stream, &gpu);
     if (error != cudaSuccess) return result(error);
+    if (gpu != to_device && gpu != from_device) misuse("a copy between two GPUs on a stream of a third");
     return result(copy(to, from, bytes, cudaMemcpyDeviceToDevice, stream, false));
 }
 

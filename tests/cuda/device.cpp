@@ -170,6 +170,15 @@ extern "C" cudaError_t cudaDeviceGetStreamPriorityRange(int *out_least, int *out
     return result(usable());
 }
 
+extern "C" cudaError_t cudaDeviceCanAccessPeer(int *out, int device, int peer)
+{
+    const entry guard;
+    cudaError_t error = check_gpu(device);
+    if (error == cudaSuccess) error = check_gpu(peer);
+    *out = error == cudaSuccess && device != peer && setting().peers;
+    return result(error);
+}
+
 extern "C" cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned int flags)
 {
     const entry guard;

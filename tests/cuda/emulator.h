@@ -24,6 +24,9 @@
  * with the number of a cudaError (719), and its GPU is lost; or the N-th `allocation` fails (2), or the N-th `launch`
  * is refused (701)
  *
+ *   WEFT_EMULATOR_LAUNCHES    FILE: what each kernel's launches asked for of shared memory at most, when the process
+ * ends
+ *
  * What CUDA leaves undefined ends the process with a line on standard error: status 98 where memory is touched that is
  * out of bounds or reach, 99 for all else.
  */

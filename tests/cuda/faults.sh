@@ -44,6 +44,7 @@ refuses() {
 }
 
 train -- run.folder="$work/whole" || die "a run"
+grep -q 'measured peak [0-9.]* Gflop/s' "$work/log" || die "no peak is measured"
 
 (
     export WEFT_EMULATOR_GPUS='no driver'
@@ -62,20 +63,48 @@ mkdir "$work/alone"
 cp "$weft" "$work/alone/"
 if ! ldconfig -p 2>/dev/null | grep -q libcublasLt.so.13; then
     weft=$work/alone/$(basename "$weft")
-    refuses 2 'libcublasLt.so.13 of CUDA 13 was not found' --
-    weft=$1
+    refuses 2 'libcublasLt.so.13 of CUDA 13 cannot be opened: .*No such file' --
 fi
+weft=$work/alone/$(basename "$weft") # which looks beside itself
+echo 'no library' >"$work/alone/libcublasLt.so.13"
+refuses 2 'libcublasLt.so.13 of CUDA 13 cannot be opened: ' --
+rm "$work/alone/libcublasLt.so.13"
+if command -v cc >/dev/null 2>&1; then
+    cc -shared -o "$work/alone/libcublasLt.so.13" -x c /dev/null
+    refuses 2 'libcublasLt.so.13 has no cublasLt[A-Za-z]*: it is too old' --
+fi
+weft=$1
 train WEFT_EMULATOR_CAPABILITY=75 -- element=fp32 run.folder="$work/old" || die "fp32 on an old GPU"
 
 # Workers in turn on the GPUs that there are, two on each.
 train WEFT_EMULATOR_GPUS=2 -- parallel.pipeline=2 parallel.data=2 batch.microbatches=1 run.folder="$work/shared" ||
     die "four workers on two GPUs"
+train -- parallel.pipeline=2 parallel.data=2 batch.microbatches=1 run.folder="$work/one" || die "four workers on one GPU"
+"$weft" compare "$work/shared/step-00000012" "$work/one/step-00000012" >"$work/log" 2>&1 ||
+    die "other bits between two GPUs than on one"
 
 # A GPU that is lost in the middle: the last checkpoint is whole, and a run that goes on from it in another layout ends
 # as one that nothing happened to.
 refuses 1 'an operation that it was given failed: .*WEFT_CUDA_SYNC=1 in the environment names it' \
     WEFT_EMULATOR_FAIL=operation:300 --
 refuses 1 'cuda:0: [a-z_]*: ' WEFT_EMULATOR_FAIL=operation:300 WEFT_CUDA_SYNC=1 --
+
+# Between two GPUs, whichever of them is lost, and whatever the other copies out of it.
+for number in 1 20 60 100 140 180 220 260 300 340 380; do
+    for peers in yes no; do
+        refuses 1 'device cuda:[01]' WEFT_EMULATOR_SEED=$number WEFT_EMULATOR_PEERS=$peers WEFT_EMULATOR_GPUS=2 \
+            WEFT_EMULATOR_FAIL=operation:$number -- parallel.pipeline=2 parallel.data=2 batch.microbatches=1
+        ! grep -q 'cuda:[01]: [a-z_]*: .*LaunchFailure' "$work/log" || die "an operation is blamed for what came before it"
+    done
+done
+number=100
+while refused_by=$(train WEFT_EMULATOR_GPUS=2 WEFT_CUDA_SYNC=1 WEFT_EMULATOR_FAIL=operation:$number -- \
+    parallel.pipeline=2 run.folder="$work/refused"; sed -n 's/.*cuda:[01]: \([a-z_]*\): .*/\1/p' "$work/log"); do
+    rm -rf "$work/refused"
+    [ "$refused_by" != copy_peer ] || break
+    number=$((number + 1))
+    [ $number -lt 400 ] || die "no copy between two GPUs is ever named"
+done
 got=0
 train WEFT_EMULATOR_FAIL=operation:900 -- run.folder="$work/cut" || got=$?
 [ $got -eq 1 ] || die "a lost GPU: status $got"

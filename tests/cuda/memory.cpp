@@ -110,6 +110,7 @@ static cudaError_t give_back(void *memory, bool pinned, const char *caller)
     if (of->freed) misuse("%s: %s", caller, describe(memory).c_str());
     for (int gpu = 0; gpu < gpu_count(); gpu++)
         if (pinned || gpu == of->gpu) wait_for_gpu(gpu);
+    if (!pinned && lost(of->gpu) != cudaSuccess) return lost(of->gpu);
     check_slack(*of);
     if (!pinned) used[of->gpu] -= round_up(of->bytes, ALIGNMENT);
     mmap(of->mapping, of->mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);

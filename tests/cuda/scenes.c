@@ -336,6 +336,69 @@ static void peers_play(bug wrong)
     MUST(cudaFree(address));
 }
 
+/* ---- handover: a GPU hands what it made over to another, and makes the next in its place ---- */
+
+typedef struct handover {
+    float *here, *there;              /* (HANDED) of GPU 0 and of GPU 1 */
+    cudaStream_t makes, takes, idles; /* of GPU 0, of GPU 1, and another one of GPU 1 */
+    cudaStream_t third;               /* of GPU 2 */
+    cudaEvent_t made, taken;          /* of GPU 0, of GPU 1 */
+} handover;
+
+enum { HANDED = 64 };
+
+static handover handover_take(void)
+{
+    handover h = {.here = on_gpu(HANDED * 4), .makes = stream_new(), .made = event_new()};
+    MUST(cudaSetDevice(1));
+    h.there = on_gpu(HANDED * 4);
+    h.takes = stream_new();
+    h.idles = stream_new();
+    h.taken = event_new();
+    MUST(cudaSetDevice(2));
+    h.third = stream_new();
+    MUST(cudaSetDevice(0));
+    return h;
+}
+
+static void handover_give_back(const handover *h, bool freed)
+{
+    const cudaStream_t streams[] = {h->makes, h->takes, h->idles, h->third};
+    for (int i = 0; i < 4; i++) MUST(cudaStreamDestroy(streams[i]));
+    MUST(cudaEventDestroy(h->made));
+    MUST(cudaEventDestroy(h->taken));
+    if (!freed) MUST(cudaFree(h->here));
+    MUST(cudaFree(h->there));
+}
+
+/* The host tells each GPU what to do, and waits for neither. */
+static void handover_copy(bug wrong, const handover *h)
+{
+    const bool third = wrong == BUG_peer_third, aside = wrong == BUG_peer_wrong_stream;
+    const cudaStream_t on = third ? h->third : aside ? h->idles : h->takes;
+    const int from = wrong == BUG_peer_mixed_up;
+    if (wrong != BUG_peer_no_wait) MUST(cudaStreamWaitEvent(h->takes, h->made, 0));
+    if (wrong == BUG_peer_late_event) MUST(cudaEventRecord(h->taken, h->takes));
+    MUST(cudaMemcpyPeerAsync(h->there, 1 - from, h->here, from, HANDED * 4, on));
+    if (wrong != BUG_peer_late_event) MUST(cudaEventRecord(h->taken, on));
+}
+
+static void handover_play(bug wrong)
+{
+    float host[HANDED];
+    const handover h = handover_take();
+    MUST(scene_count(h.makes, wrong, HANDED, 5.0f, h.here));
+    MUST(cudaEventRecord(h.made, wrong == BUG_peer_foreign_event ? h.takes : h.makes));
+    handover_copy(wrong, &h);
+    if (wrong == BUG_peer_freed) MUST(cudaFree(h.here));
+    if (wrong != BUG_peer_no_wait_back) MUST(cudaStreamWaitEvent(h.makes, h.taken, 0));
+    if (wrong != BUG_peer_freed) MUST(scene_count(h.makes, wrong, HANDED, 9.0f, h.here));
+    if (wrong == BUG_peer_wrong_stream) MUST(cudaStreamWaitEvent(h.takes, h.taken, 0));
+    MUST(cudaMemcpyAsync(host, h.there, sizeof host, cudaMemcpyDeviceToHost, h.takes));
+    for (int i = 0; i < HANDED; i++) expect(host[i] == (float)i + 5.0f, "what was handed over");
+    handover_give_back(&h, wrong == BUG_peer_freed);
+}
+
 /* ---- product: cuBLASLt ---- */
 
 enum { M = 24, N = 16, K = 96 };
@@ -447,9 +510,9 @@ static void product_play(bug wrong)
 
 /* ---- */
 
-static const scene scenes[] = {{"losses", losses_play},  {"turn", turn_play},   {"tiles", tiles_play},
-                               {"wide", wide_play},      {"count", count_play}, {"peers", peers_play},
-                               {"product", product_play}};
+static const scene scenes[] = {{"losses", losses_play},     {"turn", turn_play},      {"tiles", tiles_play},
+                               {"wide", wide_play},         {"count", count_play},    {"peers", peers_play},
+                               {"handover", handover_play}, {"product", product_play}};
 
 static const struct {
     const char *name, *scene, *eager, *lazy, *races, *text;

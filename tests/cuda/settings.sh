@@ -10,7 +10,7 @@ expect() {
     wanted=$1 text=$2 bug=$3
     shift 3
     status=0
-    env WEFT_EMULATOR_GPUS=2 "$@" "$scenes" "$bug" >"$out" 2>&1 || status=$?
+    env WEFT_EMULATOR_GPUS=3 "$@" "$scenes" "$bug" >"$out" 2>&1 || status=$?
     if [ "$status" != "$wanted" ] || ! grep -qF "$text" "$out"; then
         echo "$*: status $status, not $wanted with '$text'"
         cat "$out"

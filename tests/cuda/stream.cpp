@@ -68,8 +68,11 @@ static bool can_run(const CUstream_st *stream)
     return head.kind != operation::WAIT || head.at->reached;
 }
 
+/* What touches the memory of a lost GPU takes its own with it. */
 static void run_work(int gpu, const work &given)
 {
+    for (int peer = 0; peer < gpu_count(); peer++)
+        if ((given.gpus >> peer & 1) != 0 && lost(peer) != cudaSuccess) lose(gpu, lost(peer));
     if (lost(gpu) != cudaSuccess) return;
     if (fails_now(failing::operation)) {
         lose(gpu, setting().fails_with);

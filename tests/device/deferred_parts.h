@@ -10,6 +10,7 @@
 #include "deferred.h"
 
 enum { DEFERRED_OPERANDS = 16, DEFERRED_NUMBERS = 5, DEFERRED_QUEUE = 2048, DEFERRED_DEVICES = 3 };
+enum { DEFERRED_AHEAD = 64 }; /* records of one event that may be under way */
 
 /* A block of memory: the host has it at address, operations find it at address + distance, where the host is not told
  * to look. Released blocks stay, so that nothing else comes to lie there. */
@@ -23,10 +24,11 @@ typedef struct deferred_block {
     bool released;
 } deferred_block;
 
-/* What stands behind a weft_event: how often it was given to a stream and how often that ran; when the last was reached
- * or will be. */
+/* What stands behind a weft_event: how often it was given to a stream, and how many of these in a row ran; when the
+ * last was reached or will be. */
 typedef struct deferred_event {
     int64_t given, ran, due;
+    uint64_t early; /* bit i: the one with i between it and the last that ran in a row ran, on another stream */
 } deferred_event;
 
 /* Work, a record or a wait. Operands are addresses at which operations find them. */

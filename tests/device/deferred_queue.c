@@ -45,12 +45,23 @@ static deferred_item *item_at(weft_stream *stream, int64_t place)
     return &stream->items[place % DEFERRED_QUEUE];
 }
 
+static bool has_run(const deferred_event *event, int64_t turn)
+{
+    return turn <= event->ran || (event->early >> (turn - event->ran - 1) & 1) != 0;
+}
+
+static void mark_run(deferred_event *event, int64_t turn)
+{
+    event->early |= (uint64_t)1 << (turn - event->ran - 1);
+    for (; (event->early & 1) != 0; event->early >>= 1) event->ran++;
+}
+
 /* When the first item that is left can run: now (0), later, or at a time that others decide (INT64_MAX). */
 static int64_t head_due(weft_stream *stream)
 {
     const deferred_item *head = item_at(stream, stream->begin);
     if (!head->waits) return 0;
-    return head->event->ran < head->turn ? INT64_MAX : head->event->due;
+    return has_run(head->event, head->turn) ? head->event->due : INT64_MAX;
 }
 
 static bool can_run(weft_stream *stream, int64_t now)
@@ -98,7 +109,7 @@ static bool run_one(deferred_device *deferred)
     if (item->run != NULL) {
         item->run(deferred->reference, item);
     } else if (!item->waits) {
-        item->event->ran = item->turn;
+        mark_run(item->event, item->turn);
         item->event->due = stream->due = weft_clock_nanoseconds() + deferred->delay;
     }
     stream->begin++;
@@ -231,6 +242,7 @@ void deferred_event_record(weft_device *device, weft_stream *stream, weft_event 
 {
     deferred_event *of = event_of(device, event);
     if (of == NULL) return;
+    if (of->given - of->ran >= DEFERRED_AHEAD) deferred_finish(deferred_of(device));
     const deferred_item item = {.event = of, .turn = ++of->given};
     give(deferred_of(device), stream_of(deferred_of(device), stream), &item);
 }
@@ -249,7 +261,7 @@ bool deferred_event_done(weft_device *device, const weft_event *event)
     atomic_fetch_add(&polls, 1);
     if (of == NULL) return true;
     after_asking(deferred_of(device));
-    return of->ran == of->given && (deferred_of(device)->delay == 0 || weft_clock_nanoseconds() >= of->due);
+    return has_run(of, of->given) && (deferred_of(device)->delay == 0 || weft_clock_nanoseconds() >= of->due);
 }
 
 int64_t deferred_event_time(weft_device *device, const weft_event *event)
@@ -262,6 +274,6 @@ int64_t deferred_event_time(weft_device *device, const weft_event *event)
 int64_t deferred_event_due(weft_device *device, const weft_event *event)
 {
     const deferred_event *of = event_of(device, event);
-    if (of == NULL || of->ran == of->given) return of == NULL ? 0 : of->due;
+    if (of == NULL || has_run(of, of->given)) return of == NULL ? 0 : of->due;
     return next_due(deferred_of(device), weft_clock_nanoseconds());
 }

@@ -508,13 +508,17 @@ static void test_kinds(void **state)
     const weft_device_kind *const *kinds = weft_device_kinds();
     int count = 0;
     for (; kinds[count] != NULL; count++) {
-        const weft_device_options options = {.element = WEFT_FP32, .threads = 0};
+        weft_device_options options = {.element = WEFT_FP32, .threads = 0};
         weft_device *device = NULL;
         weft_error error;
         assert_ptr_equal(weft_device_kind_find(kinds[count]->name), kinds[count]);
         assert_true(strlen(kinds[count]->summary) > 0);
         assert_int_equal(kinds[count]->create(&options, &device, &error), WEFT_INVALID);
         assert_null(device);
+        options.threads = 1;
+        if (kinds[count]->create(&options, &device, &error) != WEFT_OK) continue; /* no GPU here */
+        assert_int_equal(device->operations->copy_peer != NULL, kinds[count]->peer_copies);
+        device->operations->destroy(device);
     }
     assert_true(count >= 1);
     assert_string_equal(kinds[0]->name, "reference");

@@ -31,7 +31,7 @@ bool case_invalid(weft_transport *t, char *why)
         CHECK(post_receive(t, 1, weft_group_tag(1), &byte, 1, &request, &error) == WEFT_INVALID, "peer is no member");
     if (t->operations->borrow) {
         const void *where = NULL;
-        CHECK(t->operations->borrow(t, NULL, t->size, 0, 1, &where, &request, &error) == WEFT_INVALID, "peer");
+        CHECK(t->operations->borrow(t, t->size, 0, 1, &where, &request, &error) == WEFT_INVALID, "peer");
         CHECK(t->operations->release(t, 0, &error) == WEFT_INVALID, "nothing was borrowed");
         CHECK(t->operations->release(t, -1, &error) == WEFT_INVALID, "request");
     }

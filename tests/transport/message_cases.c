@@ -46,8 +46,7 @@ static weft_status post_item(storm *s, int stream, weft_error *error)
     if (!item->bytes) FAIL(error, WEFT_NO_MEMORY, "no memory for the test");
     item->bytes[item->count] = 0xa5;
     item->borrows = item->receives && t->operations->borrow && item->key % 3 == 0;
-    if (item->borrows)
-        return t->operations->borrow(t, NULL, peer, tag, item->count, &item->where, &item->request, error);
+    if (item->borrows) return t->operations->borrow(t, peer, tag, item->count, &item->where, &item->request, error);
     if (item->receives) return post_receive(t, peer, tag, item->bytes, item->count, &item->request, error);
     fill(item->bytes, item->count, item->key);
     return post_send(t, peer, tag, item->bytes, item->count, &item->request, error);
@@ -232,7 +231,7 @@ bool case_borrow(weft_transport *t, char *why)
     const void *where = NULL;
     weft_request send = -1, borrow = -1;
     if (!o->borrow) return true;
-    CHECK_OK(o->borrow(t, NULL, from, 0, sizeof out, &where, &borrow, &error), &error);
+    CHECK_OK(o->borrow(t, from, 0, sizeof out, &where, &borrow, &error), &error);
     CHECK_OK(post_send(t, (t->rank + 1) % t->size, 0, &out, sizeof out, &send, &error), &error);
     CHECK(o->release(t, borrow, &error) == WEFT_INVALID, "it was not found done");
     CHECK_OK(finish_one(t, borrow, &error), &error);

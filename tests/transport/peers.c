@@ -12,8 +12,7 @@
 typedef struct half {
     struct half *next;
     int32_t rank, peer, tag;
-    bool sends, borrows;
-    const void **where; /* of a borrow */
+    bool sends;
     weft_stream *stream;
     const void *from;
     void *to;
@@ -47,7 +46,6 @@ typedef struct peers {
     weft_event events[HALVES];
     int32_t open[REQUESTS]; /* halves without a place, of a request of this number */
     weft_request inner[REQUESTS];
-    half *held[REQUESTS]; /* what was borrowed and is not released */
     enum { UNUSED, DEVICE, HOST } kinds[REQUESTS];
     bool batch, moved; /* moved: something has got its place since the last wait */
 } peers;
@@ -128,16 +126,11 @@ static void tell(peers *p, half *mine)
     pthread_mutex_unlock(&p->hub->mutex);
 }
 
-/* The receiver copies behind the sender's bytes, or reads them where they are. */
+/* The receiver copies behind the sender's bytes. */
 static void copy(peers *p, half *mine)
 {
     const weft_device_operations *o = p->device->operations;
     o->event_wait(p->device, mine->stream, &mine->other);
-    if (mine->borrows) {
-        *mine->where = mine->source;
-        p->held[mine->request] = mine;
-        return;
-    }
     if (mine->count > 0 && mine->count == mine->other_count)
         o->copy(p->device, mine->stream, mine->to, mine->source, mine->count);
     o->event_record(p->device, mine->stream, &mine->event);
@@ -191,7 +184,7 @@ static bool is_open(const peers *p)
 static weft_status settle(peers *p, weft_error *error)
 {
     weft_transport *inner = p->over.inner;
-    while (p->over.base.ordered && !p->batch && is_open(p)) {
+    while (!p->batch && is_open(p)) {
         TRY(drive(p, error));
         if (is_open(p)) TRY(inner->operations->wait(inner, 50e-6, error));
     }
@@ -289,7 +282,7 @@ static weft_status test(weft_transport *transport, weft_request index, bool *out
         TRY(p->over.inner->operations->test(p->over.inner, p->inner[index], out_done, error));
     else
         *out_done = p->open[index] == 0;
-    if (*out_done && !p->held[index]) p->kinds[index] = UNUSED;
+    if (*out_done) p->kinds[index] = UNUSED;
     return WEFT_OK;
 }
 
@@ -309,27 +302,6 @@ static weft_status attach(weft_transport *transport, struct weft_device *device,
     return device->operations->events_create(device, HALVES, p->events, error);
 }
 
-static weft_status borrow(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
-                          size_t count, const void **where, weft_request *out, weft_error *error)
-{
-    peers *p = (peers *)transport;
-    TRY(take_request(p, DEVICE, out, error));
-    half asked = {.peer = peer, .tag = tag, .stream = stream, .borrows = true, .where = where, .count = count};
-    return ask(p, &asked, *out, error);
-}
-
-/* Whoever borrowed has read it, on the device too: its event was not recorded, and is reached. */
-static weft_status release(weft_transport *transport, weft_request index, weft_error *error)
-{
-    peers *p = (peers *)transport;
-    half *mine = p->held[index];
-    if (!mine) FAIL(error, WEFT_INVALID, "transport: request %" PRId32 " holds nothing that was borrowed", index);
-    tell(p, mine);
-    p->held[index] = NULL;
-    p->kinds[index] = UNUSED;
-    return WEFT_OK;
-}
-
 /* What nobody has met is taken back. Only for runs that end well: nobody is told by those who have gone. */
 static void destroy(weft_transport *transport)
 {
@@ -347,21 +319,19 @@ static void destroy(weft_transport *transport)
     weft_free(p);
 }
 
-weft_status peers_create(peers_hub *hub, weft_transport *inner, bool ordered, weft_transport **out, weft_error *error)
+weft_status peers_create(peers_hub *hub, weft_transport *inner, weft_transport **out, weft_error *error)
 {
     peers *p = NULL;
     *out = NULL;
     TRY(weft_allocate(1, sizeof *p, &p, error));
     weft_transport_over_init(&p->over, inner, &p->operations);
-    p->over.base.ordered = ordered;
+    p->over.base.ordered = true;
     p->operations.destroy = destroy;
     p->operations.attach = attach;
     p->operations.batch_begin = batch_begin;
     p->operations.batch_end = batch_end;
     p->operations.send = send;
     p->operations.receive = receive;
-    p->operations.borrow = ordered ? NULL : borrow;
-    p->operations.release = ordered ? NULL : release;
     p->operations.gather = gather;
     p->operations.test = test;
     p->operations.progress = progress;

@@ -1,10 +1,8 @@
 /*
- * A transport for tests, between workers of one process whose devices reach each other's memory: the host pairs what
- * both sides were asked for, the rest is the devices'. The receiver's stream waits for the sender's, copies, and the
- * sender's waits for the copy. Nobody waits for a device. As the local transport could on GPUs.
- *
- * Not ordered, a transfer has its place once both sides have met. Ordered, calls wait for each other until it has.
- * Transfers without a stream, and control, are the inner endpoint's.
+ * An ordered transport for tests, between workers of one process whose devices reach each other's memory: the host
+ * pairs what both sides were asked for, the rest is the devices'. The receiver's stream waits for the sender's, copies,
+ * and the sender's waits for the copy. Nobody waits for a device, but calls for each other until a transfer has its
+ * place. Transfers without a stream, and control, are the inner endpoint's.
  *
  * Owns: the hub what was asked for; an endpoint the inner one.  Threads: an endpoint's own; the hub's: any.
  */
@@ -20,6 +18,6 @@ typedef struct peers_hub peers_hub;
 weft_status peers_hub_create(const weft_group *groups, int32_t group_count, peers_hub **out, weft_error *error);
 void peers_hub_destroy(peers_hub *hub); /* accepts NULL; after all endpoints */
 /* Takes the inner endpoint over when it succeeds. */
-weft_status peers_create(peers_hub *hub, weft_transport *inner, bool ordered, weft_transport **out, weft_error *error);
+weft_status peers_create(peers_hub *hub, weft_transport *inner, weft_transport **out, weft_error *error);
 
 #endif

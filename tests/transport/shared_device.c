@@ -72,6 +72,12 @@ PASS_ON(sum, (ON, weft_element element, int64_t count, int32_t parts, const void
         (to, stream, element, count, parts, from, out))
 /* clang-format on */
 
+/* All have the same memory. */
+static void do_copy_peer(ON, void *out, const weft_device *peer, const void *from, size_t bytes)
+{
+    if (((const handle *)peer)->shared == ((handle *)device)->shared) do_copy(device, stream, out, from, bytes);
+}
+
 static void destroy(weft_device *device)
 {
     weft_free(device);
@@ -93,6 +99,7 @@ static const weft_device_operations operations = {
     .copy_in = do_copy_in,
     .copy_out = do_copy_out,
     .copy = do_copy,
+    .copy_peer = do_copy_peer,
     .zero = do_zero,
     .read = do_read,
     .sum = do_sum,
@@ -102,6 +109,7 @@ weft_status shared_device_create(weft_element element, shared_device **out, weft
 {
     const weft_device_kind *kind = weft_device_kind_find("deferred");
     *out = NULL;
+    if (!kind) FAIL(error, WEFT_INVALID, "this program has no deferred device");
     shared_device *shared = NULL;
     TRY(weft_allocate(1, sizeof *shared, &shared, error));
     weft_status status = kind->create(&(weft_device_options){.element = element, .threads = 1}, &shared->device, error);

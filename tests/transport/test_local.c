@@ -197,7 +197,7 @@ static bool leave_early(weft_transport *t, char *why)
     const void *where[MOST];
     bool done;
     for (int32_t i = 0; i < t->size; i++) {
-        if (t->operations->borrow(t, NULL, i, 1, 1 << 16, &where[i], &request, &error) != WEFT_OK) return false;
+        if (t->operations->borrow(t, i, 1, 1 << 16, &where[i], &request, &error) != WEFT_OK) return false;
         if (t->operations->send(t, NULL, i, 1, bytes[t->rank][i][1], 1 << 16, &request, &error) != WEFT_OK)
             return false;
         if (t->operations->test(t, request, &done, &error) != WEFT_OK) return false;
@@ -227,7 +227,7 @@ static bool leave_while_lending(weft_transport *t, char *why)
     weft_request request = -1;
     const void *where = NULL;
     weft_status status = t->rank == 0 ? post_send(t, 1, 0, bytes, sizeof bytes, &request, &error)
-                                      : o->borrow(t, NULL, 0, 0, sizeof bytes, &where, &request, &error);
+                                      : o->borrow(t, 0, 0, sizeof bytes, &where, &request, &error);
     if (status == WEFT_OK && t->rank == 1) status = finish_one(t, request, &error);
     if (t->rank == 1) atomic_store(&lent, true);
     while (!atomic_load(&lent)) weft_clock_sleep(0.001);

@@ -1,4 +1,7 @@
-/* Workers on one device that is late: what they pass to each other is ordered by its streams alone. */
+/*
+ * Workers whose devices reach each other's memory: what they pass to each other is ordered by streams alone. They share
+ * one that is late, or are on all devices of a kind in turn. Usage: test_peers [KIND].
+ */
 #include "on_device.h"
 #include "peers.h"
 #include "shared_device.h"
@@ -14,10 +17,10 @@
 
 #include <cmocka.h>
 
-enum { MOST = 4 };
+enum { MOST = 4, COUNT = 1000, ROUNDS = 20 };
 
 typedef struct world {
-    bool ordered;
+    bool ordered, leaves; /* leaves: as soon as it has run, whatever the others do */
     bool (*run)(weft_transport *transport, char *why);
     weft_local_hub *hub;
     peers_hub *peers;
@@ -32,16 +35,28 @@ typedef struct worker {
     char why[TRANSPORT_CASE_TEXT];
 } worker;
 
-/* Cases of host memory run through on_device; an ordered endpoint is the case's own. */
+static const weft_device_kind *several; /* NULL: one is shared */
+
+static weft_status open_device(const worker *w, weft_device **out, weft_error *error)
+{
+    if (!several) return shared_device_open(w->world->device, out, error);
+    weft_device_options options = {
+        .element = WEFT_BF16, .threads = 1, .index = weft_device_index(several, -1, w->rank)};
+    return several->create(&options, out, error);
+}
+
+/* The local transport itself, to which cases of host memory come through on_device; an ordered endpoint is the case's
+ * own. */
 static weft_status set_up(const worker *w, transport_case_site *site, weft_error *error)
 {
     static const transport_case_setting plain;
     weft_transport *local = NULL, *over = NULL;
     const world *all = w->world;
     TRY(weft_local_transport_create(all->hub, w->rank, &local, error));
-    TRY(peers_create(all->peers, local, all->ordered, &over, error));
+    over = local;
+    if (all->ordered) TRY(peers_create(all->peers, local, &over, error));
     TRY(transport_case_site_init(site, over, &plain, error));
-    TRY(shared_device_open(all->device, &site->device, error));
+    TRY(open_device(w, &site->device, error));
     if (!all->ordered) {
         TRY(on_device_create(over, all->groups.groups, site->device, &site->transport, error));
         site->stream = on_device_stream(site->transport);
@@ -50,6 +65,8 @@ static weft_status set_up(const worker *w, transport_case_site *site, weft_error
     TRY(over->operations->attach(over, site->device, error));
     return site->device->operations->stream_create(site->device, WEFT_STREAM_COMPUTE, &site->stream, error);
 }
+
+static void *memory[MOST][2]; /* a worker's own, released when it has left */
 
 static void *work(void *pointer)
 {
@@ -61,23 +78,24 @@ static void *work(void *pointer)
     else if (!w->world->run(site.transport, w->why))
         fprintf(stderr, "worker %d: %s\n", w->rank, w->why);
     if (w->why[0] != '\0') exit(1); /* the others wait */
-    pthread_barrier_wait(&w->world->end);
+    if (!w->world->leaves) pthread_barrier_wait(&w->world->end);
     if (w->world->ordered) site.device->operations->stream_destroy(site.device, site.stream);
     transport_case_site_leave(&site);
+    for (int i = 0; i < 2; i++) site.device->operations->release(site.device, memory[w->rank][i]);
+    memory[w->rank][0] = memory[w->rank][1] = NULL;
     transport_case_site_fini(&site);
     return NULL;
 }
 
-static void run_world(int32_t size, bool ordered, bool (*run)(weft_transport *transport, char *why))
+static void run_world(int32_t size, world all)
 {
     weft_error error;
-    world all = {.ordered = ordered, .run = run};
     worker workers[MOST];
     pthread_t threads[MOST];
     transport_case_groups_init(&all.groups, size);
     assert_int_equal(weft_local_hub_create(size, all.groups.groups, TRANSPORT_CASE_GROUPS, &all.hub, &error), WEFT_OK);
     assert_int_equal(peers_hub_create(all.groups.groups, TRANSPORT_CASE_GROUPS, &all.peers, &error), WEFT_OK);
-    assert_int_equal(shared_device_create(WEFT_BF16, &all.device, &error), WEFT_OK);
+    if (!several) assert_int_equal(shared_device_create(WEFT_BF16, &all.device, &error), WEFT_OK);
     pthread_barrier_init(&all.end, NULL, (unsigned)size);
     for (int32_t i = 0; i < size; i++) {
         workers[i] = (worker){.world = &all, .rank = i};
@@ -90,17 +108,15 @@ static void run_world(int32_t size, bool ordered, bool (*run)(weft_transport *tr
     weft_local_hub_destroy(all.hub);
 }
 
-static void test_met_by_hosts(void **state)
+static void test_local(void **state)
 {
     (void)state;
     static bool (*const cases[])(weft_transport * t, char *why) = {
         case_storm, case_order,     case_early_receives, case_early_sends, case_gather, case_group_message,
         case_sums,  case_sums_bf16, case_many_sums,      case_sum_awaited, case_barrier};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        for (int32_t size = 1; size <= MOST; size++) run_world(size, false, cases[i]);
+        for (int32_t size = 1; size <= MOST; size++) run_world(size, (world){.run = cases[i]});
 }
-
-enum { COUNT = 1000, ROUNDS = 20 };
 
 /* A chain of exchanges as passes have them, given to the stream without a look: x = sum over workers of x + rank, by
  * halves that are gathered; the host waits once, at the end. */
@@ -174,16 +190,107 @@ static bool run_ring(weft_transport *t, char *why)
     return true;
 }
 
+static int away; /* rounds */
+
+/* Everything is under way, some of it is done, and each worker goes, every second one a little later. */
+static bool run_away(weft_transport *t, char *why)
+{
+    weft_error error;
+    enum { MOST_REQUESTS = 2 * MOST + 1 };
+    const weft_device_operations *o = transport_case_site_of(t)->device->operations;
+    weft_device *device = transport_case_site_of(t)->device;
+    weft_transport *local = on_device_inner(t);
+    weft_stream *stream = on_device_stream(t);
+    weft_request requests[MOST_REQUESTS];
+    size_t counts[MOST];
+    int count = 0;
+    for (int i = 0; i < 2; i++)
+        CHECK_OK(o->allocate(device, WEFT_MEMORY_DEVICE, COUNT * MOST, &memory[t->rank][i], &error), &error);
+    char *from = memory[t->rank][0], *to = memory[t->rank][1];
+    for (int32_t i = 0; i < t->size; i++) counts[i] = COUNT;
+    o->zero(device, stream, from, COUNT);
+    for (int32_t i = 0; i < t->size; i++) {
+        CHECK_OK(local->operations->receive(local, stream, i, 1, to, COUNT, &requests[count++], &error), &error);
+        CHECK_OK(local->operations->send(local, stream, i, 1, from, COUNT, &requests[count++], &error), &error);
+    }
+    CHECK_OK(local->operations->gather(local, stream, 0, from, counts, to, &requests[count++], &error), &error);
+    for (int looks = 0; looks < 5 + 7 * t->rank; looks++) {
+        int i = looks % count;
+        bool done = false;
+        if (requests[i] < 0) continue;
+        weft_status status = local->operations->test(local, requests[i], &done, &error);
+        CHECK_OK(status, &error);
+        if (done) requests[i] = -1;
+    }
+    if ((t->rank + away) % 2 == 0) weft_clock_sleep(0.002);
+    return true;
+}
+
+static void test_run_away(void **state)
+{
+    (void)state;
+    for (away = 0; away < 50; away++)
+        for (int32_t size = 1; size <= MOST; size++) run_world(size, (world){.leaves = true, .run = run_away});
+}
+
+static void count_calls(void *context)
+{
+    ++*(int *)context;
+}
+
+/* Whoever drives the endpoint between operations of the device is not called inside a call of the endpoint, which may
+ * be halfway. */
+static bool run_hooked(weft_transport *t, char *why)
+{
+    weft_error error;
+    weft_device *device = transport_case_site_of(t)->device;
+    weft_transport *local = on_device_inner(t);
+    const weft_transport_operations *o = local->operations;
+    weft_stream *stream = on_device_stream(t);
+    int calls = 0, next = (t->rank + 1) % t->size, last = (t->rank + t->size - 1) % t->size;
+    size_t counts[MOST];
+    weft_request requests[3];
+    for (int i = 0; i < 2; i++)
+        CHECK_OK(device->operations->allocate(device, WEFT_MEMORY_DEVICE, COUNT * MOST, &memory[t->rank][i], &error),
+                 &error);
+    for (int32_t i = 0; i < t->size; i++) counts[i] = COUNT;
+    device->operations->zero(device, stream, memory[t->rank][0], COUNT * MOST);
+    device->between = count_calls;
+    device->between_context = &calls;
+    char *from = memory[t->rank][0], *to = memory[t->rank][1];
+    CHECK_OK(o->gather(local, stream, 0, from, counts, to, &requests[0], &error), &error);
+    CHECK_OK(o->receive(local, stream, last, 1, from + COUNT, COUNT, &requests[1], &error), &error);
+    CHECK_OK(o->send(local, stream, next, 1, from, COUNT, &requests[2], &error), &error);
+    CHECK_OK(finish(local, requests, 3, &error), &error);
+    CHECK(calls == 0, "%d calls between operations", calls);
+    device->operations->copy(device, stream, from, to, COUNT);
+    CHECK(calls == 1, "%d calls behind an operation", calls);
+    device->between = NULL;
+    return true;
+}
+
+static void test_hooked(void **state)
+{
+    (void)state;
+    for (int32_t size = 1; size <= MOST; size++) run_world(size, (world){.run = run_hooked});
+}
+
 static void test_ordered(void **state)
 {
     (void)state;
     static bool (*const cases[])(weft_transport * t, char *why) = {case_sums, case_sums_bf16, run_chain, run_ring};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        for (int32_t size = 1; size <= MOST; size++) run_world(size, true, cases[i]);
+        for (int32_t size = 1; size <= MOST; size++) run_world(size, (world){.ordered = true, .run = cases[i]});
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_met_by_hosts), cmocka_unit_test(test_ordered)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_local), cmocka_unit_test(test_run_away),
+                                       cmocka_unit_test(test_ordered)};
+    const struct CMUnitTest own[] = {cmocka_unit_test(test_hooked), cmocka_unit_test(test_local),
+                                     cmocka_unit_test(test_run_away)};
+    several = argc > 1 ? weft_device_kind_find(argv[1]) : NULL;
+    if (argc > 1 && !several) return 2;
+    if (several) return cmocka_run_group_tests_name("transport peers, several", own, NULL, NULL);
     return cmocka_run_group_tests_name("transport peers", tests, NULL, NULL);
 }

@@ -15,9 +15,16 @@ bool weft_cuda_begins(weft_device *device)
     return true;
 }
 
+bool weft_cuda_is_late(cudaError_t error)
+{
+    return error == cudaErrorECCUncorrectable || error == cudaErrorIllegalAddress ||
+           (error >= cudaErrorMisalignedAddress && error <= cudaErrorLaunchFailure);
+}
+
 void weft_cuda_keep(weft_cuda *cuda, const char *what, cudaError_t error)
 {
     if (error == cudaSuccess || cuda->base.error.status != WEFT_OK) return;
+    if (weft_cuda_is_late(error) && !cuda->waits) what = NULL;
     const char *advice = what == NULL && !cuda->waits ? "; WEFT_CUDA_SYNC=1 in the environment names it" : "";
     if (error == cudaErrorNoKernelImageForDevice) advice = "; weft was not built for this GPU (gpu_architectures)";
     (void)weft_fail(&cuda->base.error, error == cudaErrorMemoryAllocation ? WEFT_NO_MEMORY : WEFT_FAILED,

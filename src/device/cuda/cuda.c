@@ -44,7 +44,8 @@ static weft_status check_gpu(int32_t index, weft_element element, int *out_capab
     cudaError_t said = cudaSetDevice(index);
     if (said == cudaSuccess) said = cudaGetDeviceProperties(&properties, index);
     if (said != cudaSuccess)
-        FAIL(error, WEFT_INVALID, "device cuda:%d cannot be used: %s", (int)index, cudaGetErrorString(said));
+        FAIL(error, weft_cuda_is_late(said) ? WEFT_FAILED : WEFT_INVALID, "device cuda:%d cannot be used: %s",
+             (int)index, cudaGetErrorString(said));
     *out_capability = 10 * properties.major + properties.minor;
     if (*out_capability < LEAST_CAPABILITY)
         FAIL(error, WEFT_INVALID, "device cuda:%d, %s, is too old: it has compute capability %d.%d, weft needs %d.%d",
@@ -68,6 +69,7 @@ static bool asked_to_wait(void)
 static weft_status fill(weft_cuda *cuda, weft_error *error)
 {
     weft_stream *own = NULL;
+    TRY(weft_allocate((size_t)count_gpus(), sizeof *cuda->peers, &cuda->peers, error));
     TRY(weft_cuda_products_create(cuda->base.element, &cuda->products, error));
     TRY(weft_cuda_stream_create(&cuda->base, WEFT_STREAM_COMPUTE, &own, error));
     cudaError_t said = cudaEventCreateWithFlags(&cuda->origin, cudaEventDefault);
@@ -100,10 +102,11 @@ static weft_status create(const weft_device_options *options, weft_device **out,
     return WEFT_OK;
 }
 
-/* A chunk of a sum is a piece of a staged transfer, 1 MiB; a transport that reaches GPUs will want longer ones. */
+/* A chunk of a sum is a piece of a staged transfer, 1 MiB. */
 const weft_device_kind weft_device_cuda = {
     .name = "cuda",
     .summary = "NVIDIA's GPUs: products by cuBLASLt, own kernels for the rest",
+    .peer_copies = true,
     .alignment = 256,
     .sum_chunk = (size_t)1 << 18,
     .count = count_gpus,
@@ -111,4 +114,5 @@ const weft_device_kind weft_device_cuda = {
     .create = create,
     .linear_workspace = weft_cuda_linear_workspace,
     .attention_workspace = weft_cuda_attention_workspace,
+    .measure_peak = weft_cuda_measure_peak,
 };

@@ -29,6 +29,7 @@ typedef struct weft_cuda {
     weft_stream *streams; /* the last is the one that NULL means */
     void **pinned;
     size_t pinned_count, pinned_capacity;
+    bool *peers; /* (GPUs): their memory was opened to this one where it can be */
     weft_cuda_products *products;
     cudaEvent_t origin; /* where times count from, */
     int64_t origin_time;
@@ -43,6 +44,8 @@ static inline weft_cuda *weft_cuda_of(weft_device *device)
 bool weft_cuda_begins(weft_device *device);
 /* Every operation ends with this: what its calls said; keeps an error, calls the hook. */
 void weft_cuda_ends(weft_device *device, weft_stream *stream, const char *operation, cudaError_t error);
+/* Whether it is what work fails with while it runs: then whichever call comes next says so. */
+bool weft_cuda_is_late(cudaError_t error);
 /* The instance has failed in `what`. */
 void weft_cuda_keep(weft_cuda *cuda, const char *what, cudaError_t error);
 /* How to launch on this stream; NULL is the instance's own. */
@@ -55,6 +58,8 @@ weft_status weft_cuda_memory(weft_device *device, size_t *out_free, size_t *out_
 void weft_cuda_copy_in(weft_device *device, weft_stream *stream, void *to, const void *pinned, size_t bytes);
 void weft_cuda_copy_out(weft_device *device, weft_stream *stream, void *pinned, const void *from, size_t bytes);
 void weft_cuda_copy(weft_device *device, weft_stream *stream, void *to, const void *from, size_t bytes);
+void weft_cuda_copy_peer(weft_device *device, weft_stream *stream, void *to, const weft_device *peer, const void *from,
+                         size_t bytes);
 void weft_cuda_zero(weft_device *device, weft_stream *stream, void *memory, size_t bytes);
 weft_status weft_cuda_write(weft_device *device, void *to, const void *host, size_t bytes, weft_error *error);
 weft_status weft_cuda_read(weft_device *device, void *host, const void *from, size_t bytes, weft_error *error);

@@ -14,7 +14,7 @@ static void *open_library(weft_error *error)
     if (library != NULL) return library;
     (void)weft_fail(
         error, WEFT_INVALID,
-        "device cuda: %s of CUDA %d was not found: %s; install cuBLAS, or name its folder in LD_LIBRARY_PATH", name,
+        "device cuda: %s of CUDA %d cannot be opened: %s; install cuBLAS, or name its folder in LD_LIBRARY_PATH", name,
         CUBLAS_VER_MAJOR, dlerror());
     return NULL;
 }

@@ -79,6 +79,33 @@ void weft_cuda_copy(weft_device *device, weft_stream *stream, void *to, const vo
     copy(device, stream, "copy", to, from, bytes, cudaMemcpyDeviceToDevice);
 }
 
+/* Copies then take the shortest way; where a GPU does not reach the other one, they go through the host. */
+static void open_peer(weft_cuda *cuda, int peer)
+{
+    int can = 0;
+    if (cuda->peers[peer]) return;
+    cuda->peers[peer] = true;
+    if (cudaDeviceCanAccessPeer(&can, cuda->index, peer) != cudaSuccess ||
+        (can != 0 && cudaDeviceEnablePeerAccess(peer, 0) != cudaSuccess))
+        (void)cudaGetLastError(); /* another worker has asked for it, or there is no room for one more */
+}
+
+void weft_cuda_copy_peer(weft_device *device, weft_stream *stream, void *to, const weft_device *peer, const void *from,
+                         size_t bytes)
+{
+    weft_cuda *cuda = weft_cuda_of(device);
+    const int there = ((const weft_cuda *)peer)->index;
+    cudaError_t error = cudaSuccess;
+    if (!weft_cuda_begins(device)) return;
+    const cudaStream_t on = weft_cuda_on(device, stream)->stream;
+    if (there != cuda->index) open_peer(cuda, there);
+    if (bytes > 0 && there == cuda->index)
+        error = cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, on);
+    else if (bytes > 0)
+        error = cudaMemcpyPeerAsync(to, cuda->index, from, there, bytes, on);
+    weft_cuda_ends(device, stream, "copy_peer", error);
+}
+
 void weft_cuda_zero(weft_device *device, weft_stream *stream, void *memory, size_t bytes)
 {
     if (!weft_cuda_begins(device)) return;

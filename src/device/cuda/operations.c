@@ -116,6 +116,7 @@ static void destroy(weft_device *device)
     if (cuda->origin != NULL) (void)cudaEventDestroy(cuda->origin);
     weft_cuda_products_destroy(cuda->products);
     weft_free(cuda->pinned);
+    weft_free(cuda->peers);
     weft_free(cuda);
 }
 
@@ -137,6 +138,7 @@ const weft_device_operations weft_cuda_operations = {
     .copy_in = weft_cuda_copy_in,
     .copy_out = weft_cuda_copy_out,
     .copy = weft_cuda_copy,
+    .copy_peer = weft_cuda_copy_peer,
     .zero = weft_cuda_zero,
     .write = weft_cuda_write,
     .read = weft_cuda_read,

@@ -233,6 +233,9 @@ static void multiply(weft_cuda *cuda, weft_stream *stream, const weft_linear *li
                                        of->d, own->d, of->d, own->d, &own->algorithm, of->workspace, own->workspace,
                                        weft_cuda_on(&cuda->base, stream)->stream);
     if (said == CUBLAS_STATUS_SUCCESS) return;
+    const cudaError_t lost = cudaEventQuery(cuda->origin); /* then it is not the product that failed */
+    if (lost != cudaErrorNotReady) weft_cuda_keep(cuda, NULL, lost);
+    if (cuda->base.error.status != WEFT_OK) return;
     (void)weft_fail(&cuda->base.error, WEFT_FAILED,
                     "device cuda:%d: cuBLASLt failed in a matrix product of %lld x %lld x %lld: %s", (int)cuda->index,
                     (long long)shape.m, (long long)shape.n, (long long)shape.k, library->cublasLtGetStatusString(said));

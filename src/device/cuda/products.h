@@ -19,6 +19,10 @@ void weft_cuda_products_destroy(weft_cuda_products *products); /* accepts NULL *
 size_t weft_cuda_linear_workspace(const weft_device_options *options, const weft_linear *linear);
 size_t weft_cuda_attention_workspace(const weft_device_options *options, const weft_attention *attention);
 
+/* peak.c: 0 where memory has no room for the smallest product. */
+weft_status weft_cuda_measure_peak(const weft_device_options *options, double seconds, double *out_flops,
+                                   weft_error *error) WEFT_CHECKED;
+
 /* As device.h has them. */
 void weft_cuda_linear_forward(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *x,
                               const void *w, const void *bias, void *y, void *workspace);

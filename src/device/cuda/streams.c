@@ -106,9 +106,11 @@ void weft_cuda_event_record(weft_device *device, weft_stream *stream, weft_event
                    cudaEventRecord((cudaEvent_t)event->handle, weft_cuda_on(device, stream)->stream));
 }
 
+/* Of an instance that has failed, too: what it does last, such as giving memory back, comes after another one's copies.
+ */
 void weft_cuda_event_wait(weft_device *device, weft_stream *stream, const weft_event *event)
 {
-    if (!weft_cuda_begins(device)) return;
+    (void)cudaSetDevice(weft_cuda_of(device)->index);
     weft_cuda_keep(weft_cuda_of(device), "event_wait",
                    cudaStreamWaitEvent(weft_cuda_on(device, stream)->stream, (cudaEvent_t)event->handle, 0));
 }

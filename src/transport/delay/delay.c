@@ -58,7 +58,7 @@ static weft_status post(delay *d, delay_request *q, weft_error *error)
     if (q->kind == KIND_SEND) return o->send(t, q->stream, q->peer, q->tag, q->source, q->count, &q->inner, error);
     if (q->kind == KIND_RECEIVE)
         return o->receive(t, q->stream, q->peer, q->tag, q->target, q->count, &q->inner, error);
-    if (q->kind == KIND_BORROW) return o->borrow(t, q->stream, q->peer, q->tag, q->count, q->where, &q->inner, error);
+    if (q->kind == KIND_BORROW) return o->borrow(t, q->peer, q->tag, q->count, q->where, &q->inner, error);
     return o->gather(t, q->stream, q->tag, q->source, q->counts, q->target, &q->inner, error);
 }
 
@@ -131,11 +131,10 @@ static weft_status receive(weft_transport *transport, struct weft_stream *stream
     return hold(transport, &asked, out, error);
 }
 
-static weft_status borrow(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
-                          size_t count, const void **where, weft_request *out, weft_error *error)
+static weft_status borrow(weft_transport *transport, int32_t peer, int32_t tag, size_t count, const void **where,
+                          weft_request *out, weft_error *error)
 {
-    delay_request asked = {
-        .kind = KIND_BORROW, .stream = stream, .peer = peer, .tag = tag, .where = where, .count = count};
+    delay_request asked = {.kind = KIND_BORROW, .peer = peer, .tag = tag, .where = where, .count = count};
     return hold(transport, &asked, out, error);
 }
 

@@ -24,8 +24,8 @@ static const weft_group *find_group(const weft_local *local, int32_t group)
 }
 
 /* A request with the operands of a message; the caller says which way it goes, and posts it. */
-static weft_status begin(weft_local *local, int32_t peer, int32_t tag, const void *bytes, size_t count,
-                         weft_local_request **out, weft_error *error)
+static weft_status begin(weft_local *local, weft_stream *stream, int32_t peer, int32_t tag, const void *bytes,
+                         size_t count, weft_local_request **out, weft_error *error)
 {
     int32_t place = 0;
     TRY(weft_transport_check_message(&local->base, peer, tag, INT32_MAX, bytes, count, error));
@@ -34,6 +34,7 @@ static weft_status begin(weft_local *local, int32_t peer, int32_t tag, const voi
                                       &place, error));
     TRY(weft_local_reserve(local, 1, error));
     weft_local_request *request = weft_local_take(local);
+    request->stream = weft_local_stream(local, stream);
     request->peer = peer;
     request->tag = tag;
     request->count = count;
@@ -44,12 +45,12 @@ static weft_status begin(weft_local *local, int32_t peer, int32_t tag, const voi
 static weft_status send(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
                         const void *bytes, size_t count, weft_request *out, weft_error *error)
 {
-    (void)stream;
     weft_local_request *request = NULL;
-    TRY(begin((weft_local *)transport, peer, tag, bytes, count, &request, error));
+    TRY(begin((weft_local *)transport, stream, peer, tag, bytes, count, &request, error));
     *out = request->index;
     request->sends = true;
     request->source = bytes;
+    weft_local_mark_ready(request);
     weft_local_post((weft_local *)transport, request);
     return WEFT_OK;
 }
@@ -57,21 +58,19 @@ static weft_status send(weft_transport *transport, struct weft_stream *stream, i
 static weft_status receive(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
                            void *bytes, size_t count, weft_request *out, weft_error *error)
 {
-    (void)stream;
     weft_local_request *request = NULL;
-    TRY(begin((weft_local *)transport, peer, tag, bytes, count, &request, error));
+    TRY(begin((weft_local *)transport, stream, peer, tag, bytes, count, &request, error));
     *out = request->index;
     request->target = bytes;
     weft_local_post((weft_local *)transport, request);
     return WEFT_OK;
 }
 
-static weft_status borrow(weft_transport *transport, struct weft_stream *stream, int32_t peer, int32_t tag,
-                          size_t count, const void **where, weft_request *out, weft_error *error)
+static weft_status borrow(weft_transport *transport, int32_t peer, int32_t tag, size_t count, const void **where,
+                          weft_request *out, weft_error *error)
 {
-    (void)stream;
     weft_local_request *request = NULL;
-    TRY(begin((weft_local *)transport, peer, tag, where, count, &request, error));
+    TRY(begin((weft_local *)transport, NULL, peer, tag, where, count, &request, error));
     *out = request->index;
     request->borrows = true;
     request->where = where;
@@ -124,6 +123,7 @@ static void post_parts(weft_local *local, const weft_local_gather *gather)
         if (i != gather->place) {
             weft_local_request *to = weft_local_take(local), *from = weft_local_take(local);
             to->parent = from->parent = gather->whole;
+            to->stream = from->stream = gather->whole->stream;
             to->peer = from->peer = gather->group->members[i];
             to->tag = from->tag = gather->tag;
             to->sends = true;
@@ -132,6 +132,7 @@ static void post_parts(weft_local *local, const weft_local_gather *gather)
             from->borrows = gather->counts[i] > COPIED_AT_ONCE;
             from->target = gather->out + offset;
             from->count = gather->counts[i];
+            weft_local_mark_ready(to);
             weft_local_post(local, to);
             weft_local_post(local, from);
         }
@@ -139,10 +140,18 @@ static void post_parts(weft_local *local, const weft_local_gather *gather)
     }
 }
 
+static void copy_own(const weft_local *local, weft_stream *stream, void *to, const void *from, size_t bytes)
+{
+    if (bytes == 0 || to == from) return;
+    if (stream)
+        weft_local_copy_own(local, stream, to, from, bytes);
+    else
+        memcpy(to, from, bytes);
+}
+
 static weft_status gather(weft_transport *transport, struct weft_stream *stream, int32_t group, const void *bytes,
                           const size_t *counts, void *out_bytes, weft_request *out, weft_error *error)
 {
-    (void)stream;
     weft_local *local = (weft_local *)transport;
     int32_t place = 0;
     size_t offset = 0;
@@ -157,14 +166,48 @@ static weft_status gather(weft_transport *transport, struct weft_stream *stream,
     whole->remaining = parts;
     whole->odd_peer = -1;
     whole->tag = WEFT_TRANSPORT_GATHER;
-    unsigned char *own = (unsigned char *)out_bytes + offset;
-    if (counts[place] > 0 && own != bytes) memcpy(own, bytes, counts[place]);
+    whole->stream = weft_local_stream(local, stream);
+    copy_own(local, whole->stream, (unsigned char *)out_bytes + offset, bytes, counts[place]);
     if (parts == 0) {
         weft_local_complete(local->hub, whole, WEFT_LOCAL_DONE);
         return WEFT_OK;
     }
     post_parts(local, &(weft_local_gather){members, bytes, counts, out_bytes, place, tag, whole});
     return WEFT_OK;
+}
+
+/* The request's state. Of one that is done, *out is what it was, and it is free unless it holds or copies something. */
+static weft_local_state look(weft_local *local, weft_local_request *request, weft_local_request *out)
+{
+    weft_local_box *box = weft_local_box_get(local);
+    pthread_mutex_lock(&box->mutex);
+    weft_local_state state = request->state;
+    if (state == WEFT_LOCAL_DONE || state == WEFT_LOCAL_MISMATCH) {
+        *out = *request; /* no other thread has a hand on it any more */
+        if (out->lender)
+            request->state = out->stream ? WEFT_LOCAL_WATCHED : WEFT_LOCAL_HELD;
+        else
+            weft_local_spare(box, request);
+    }
+    pthread_mutex_unlock(&box->mutex);
+    return state;
+}
+
+/* What the owner has to do with a request that is done. */
+static weft_status conclude(weft_local *local, weft_local_request *request, const weft_local_request *found,
+                            weft_error *error)
+{
+    if (found->copy) weft_local_follow(local, found);
+    if (found->lender && found->stream) {
+        request->lender = NULL;
+        weft_local_serve(local, request, found->lender);
+    }
+    if (found->borrows && found->lender) *found->where = found->source;
+    if (found->stream) TRY(weft_device_check(local->device, error));
+    if (found->state != WEFT_LOCAL_MISMATCH) return WEFT_OK;
+    char actual[32];
+    snprintf(actual, sizeof actual, "%zu", found->odd_count);
+    return weft_transport_fail_size(found->odd_peer, found->tag, found->odd_expected, actual, error);
 }
 
 static weft_status test(weft_transport *transport, weft_request index, bool *out_done, weft_error *error)
@@ -174,27 +217,14 @@ static weft_status test(weft_transport *transport, weft_request index, bool *out
     *out_done = false;
     TRY(find_request(local, index, &request, error));
     TRY(weft_local_check_stop(local, error));
-    weft_local_box *box = weft_local_box_get(local);
     weft_local_copy_ready(local, request);
-    pthread_mutex_lock(&box->mutex);
-    weft_local_state state = request->state;
-    if (state == WEFT_LOCAL_DONE || state == WEFT_LOCAL_MISMATCH) {
-        found = *request; /* no other thread has a hand on it any more */
-        if (found.lender)
-            request->state = WEFT_LOCAL_HELD;
-        else
-            weft_local_spare(box, request);
-    }
-    pthread_mutex_unlock(&box->mutex);
-    if (state == WEFT_LOCAL_FREE || state == WEFT_LOCAL_HELD)
+    weft_local_state state = look(local, request, &found);
+    if (state == WEFT_LOCAL_PENDING) return WEFT_OK;
+    if (state != WEFT_LOCAL_DONE && state != WEFT_LOCAL_MISMATCH)
         FAIL(error, WEFT_INVALID, "transport: request %" PRId32 " is not under way", index);
-    if (found.lender) *found.where = found.source;
-    *out_done = state != WEFT_LOCAL_PENDING;
-    if (*out_done) transport->finished = found.finished;
-    if (state != WEFT_LOCAL_MISMATCH) return WEFT_OK;
-    char actual[32];
-    snprintf(actual, sizeof actual, "%zu", found.odd_count);
-    return weft_transport_fail_size(found.odd_peer, found.tag, found.odd_expected, actual, error);
+    *out_done = true;
+    transport->finished = found.finished;
+    return conclude(local, request, &found, error);
 }
 
 static weft_status progress(weft_transport *transport, weft_error *error)
@@ -239,6 +269,7 @@ static void interrogate(weft_transport *transport, double seconds, weft_transpor
 
 static const weft_transport_operations local_operations = {
     .destroy = destroy,
+    .attach = weft_local_attach,
     .send = send,
     .receive = receive,
     .borrow = borrow,

@@ -34,6 +34,7 @@ const weft_transport_kind weft_transport_local = {
     .name = "local",
     .summary = "threads of one process",
     .shares_memory = true,
+    .peer_copies = true,
     .clock = one_clock,
     .open = open,
     .close = close,

@@ -7,18 +7,24 @@
 static weft_status add_block(weft_local *local, weft_error *error)
 {
     TRY(weft_grow(&local->table, &local->capacity, local->count + WEFT_LOCAL_BLOCK, sizeof *local->table, error));
-    weft_local_request *block = NULL;
-    TRY(weft_allocate(WEFT_LOCAL_BLOCK, sizeof *block, &block, error));
+    weft_local_block *block = NULL;
+    TRY(weft_allocate(1, sizeof *block, &block, error));
+    weft_status status = weft_local_make_events(local, block, error);
+    if (status != WEFT_OK) {
+        weft_free(block);
+        return status;
+    }
     weft_local_box *box = weft_local_box_get(local);
+    weft_local_request *requests = block->requests;
     for (int32_t i = 0; i < WEFT_LOCAL_BLOCK; i++) {
-        block[i].index = (int32_t)local->count;
-        block[i].owner = local->base.rank;
-        local->table[local->count++] = &block[i];
+        requests[i].index = (int32_t)local->count;
+        requests[i].owner = local->base.rank;
+        local->table[local->count++] = &requests[i];
     }
     pthread_mutex_lock(&box->mutex);
     for (int32_t i = WEFT_LOCAL_BLOCK - 1; i >= 0; i--) {
-        block[i].next = box->spare;
-        box->spare = &block[i];
+        requests[i].next = box->spare;
+        box->spare = &requests[i];
     }
     box->spare_count += WEFT_LOCAL_BLOCK;
     pthread_mutex_unlock(&box->mutex);
@@ -45,7 +51,11 @@ weft_local_request *weft_local_take(weft_local *local)
     weft_local_request *request = box->spare;
     box->spare = request->next;
     box->spare_count--;
-    *request = (weft_local_request){.index = request->index, .owner = request->owner, .state = WEFT_LOCAL_PENDING};
+    *request = (weft_local_request){.index = request->index,
+                                    .owner = request->owner,
+                                    .device = local->device,
+                                    .event = request->event,
+                                    .state = WEFT_LOCAL_PENDING};
     pthread_mutex_unlock(&box->mutex);
     return request;
 }
@@ -103,7 +113,7 @@ static weft_local_list *list_of(weft_local_hub *hub, const weft_local_request *r
 static void hand_over(weft_local_hub *hub, weft_local_request *from, weft_local_request *to)
 {
     bool fits = from->count == to->count;
-    if (fits && to->borrows) {
+    if (fits && (to->borrows || to->stream)) {
         to->source = from->source;
         to->lender = from;
         weft_local_complete(hub, to, WEFT_LOCAL_DONE);
@@ -139,7 +149,8 @@ void weft_local_spare(weft_local_box *box, weft_local_request *request)
     box->spare_count++;
 }
 
-/* A part of a gather is done: its request goes back to the spare ones. Called with the owner's box held. */
+/* A part of a gather is done: its request goes back to the spare ones, one that copied on a device later. Called with
+ * the owner's box held. */
 static void finish_part(weft_local_box *box, weft_local_request *part, weft_local_state state)
 {
     weft_local_request *whole = part->parent;
@@ -149,7 +160,10 @@ static void finish_part(weft_local_box *box, weft_local_request *part, weft_loca
         whole->odd_expected = part->count;
         whole->odd_count = part->odd_count;
     }
-    weft_local_spare(box, part);
+    if (state == WEFT_LOCAL_DONE && part->stream && !part->sends)
+        part->state = WEFT_LOCAL_WATCHED;
+    else
+        weft_local_spare(box, part);
 }
 
 void weft_local_complete(weft_local_hub *hub, weft_local_request *request, weft_local_state state)
@@ -158,7 +172,7 @@ void weft_local_complete(weft_local_hub *hub, weft_local_request *request, weft_
     int64_t now = weft_clock_nanoseconds();
     pthread_mutex_lock(&box->mutex);
     weft_local_request *whole = request->parent;
-    if (whole && request->lender) {
+    if (whole && (request->lender || request->copy)) {
         request->state = state;
         request->next = whole->ready;
         whole->ready = request;
@@ -186,15 +200,50 @@ static weft_local_request *pop_ready(weft_local_box *box, weft_local_request *wh
     return part;
 }
 
+void weft_local_serve(weft_local *local, weft_local_request *receive, weft_local_request *lender)
+{
+    weft_local_copy_peer(receive, lender);
+    weft_local_complete(local->hub, lender, WEFT_LOCAL_DONE);
+}
+
+void weft_local_follow(weft_local *local, const weft_local_request *send)
+{
+    weft_local_request *copy = send->copy;
+    weft_local_box *box = &local->hub->boxes[copy->owner];
+    weft_local_follow_copy(send);
+    pthread_mutex_lock(&box->mutex);
+    weft_local_spare(box, copy);
+    pthread_cond_signal(&box->moved); /* its owner may be leaving */
+    pthread_mutex_unlock(&box->mutex);
+}
+
+static void copy_part(weft_local *local, weft_local_request *part)
+{
+    weft_local_request *lender = part->lender;
+    if (!part->stream && part->count > 0) memcpy(part->target, part->source, part->count);
+    part->lender = NULL;
+    weft_local_complete(local->hub, part, WEFT_LOCAL_DONE);
+    if (part->stream)
+        weft_local_serve(local, part, lender);
+    else
+        weft_local_complete(local->hub, lender, WEFT_LOCAL_DONE);
+}
+
+static void follow_part(weft_local *local, weft_local_request *part)
+{
+    weft_local_follow(local, part);
+    part->copy = NULL;
+    weft_local_complete(local->hub, part, WEFT_LOCAL_DONE);
+}
+
 void weft_local_copy_ready(weft_local *local, weft_local_request *whole)
 {
     weft_local_box *box = weft_local_box_get(local);
     for (weft_local_request *part = pop_ready(box, whole); part; part = pop_ready(box, whole)) {
-        weft_local_request *lender = part->lender;
-        if (part->count > 0) memcpy(part->target, part->source, part->count);
-        part->lender = NULL;
-        weft_local_complete(local->hub, part, WEFT_LOCAL_DONE);
-        weft_local_complete(local->hub, lender, WEFT_LOCAL_DONE);
+        if (part->sends)
+            follow_part(local, part);
+        else
+            copy_part(local, part);
     }
 }
 
@@ -232,16 +281,44 @@ static weft_local_request *take_lender(weft_local_box *box, weft_local_request *
     return lender;
 }
 
-static void withdraw_all(weft_local *local, bool borrows)
+/* A send whose bytes were copied on a device, as its owner has not seen yet. */
+static bool is_copied(weft_local_box *box, const weft_local_request *request)
+{
+    pthread_mutex_lock(&box->mutex);
+    bool copied = request->state == WEFT_LOCAL_DONE && request->copy;
+    pthread_mutex_unlock(&box->mutex);
+    return copied;
+}
+
+static bool gets_address(const weft_local_request *request)
+{
+    return request->borrows || (request->stream && !request->sends);
+}
+
+/* lent: what gets the address of bytes, else what gives them. */
+static void withdraw_all(weft_local *local, bool lent)
 {
     weft_local_box *box = weft_local_box_get(local);
     for (size_t i = 0; i < local->count; i++) {
         weft_local_request *request = local->table[i];
-        if (request->borrows != borrows) continue;
+        if (gets_address(request) != lent) continue;
         if (is_pending_message(box, request)) withdraw_one(local->hub, request);
         weft_local_request *lender = take_lender(box, request);
         if (lender) weft_local_complete(local->hub, lender, WEFT_LOCAL_DONE);
+        if (!is_copied(box, request)) continue;
+        weft_local_follow(local, request);
+        request->copy = NULL;
     }
+}
+
+/* Until the senders have seen all copies that this worker has made. */
+static void await_senders(weft_local *local)
+{
+    weft_local_box *box = weft_local_box_get(local);
+    pthread_mutex_lock(&box->mutex);
+    for (size_t i = 0; i < local->count; i++)
+        while (local->table[i]->state == WEFT_LOCAL_WATCHED) pthread_cond_wait(&box->moved, &box->mutex);
+    pthread_mutex_unlock(&box->mutex);
 }
 
 void weft_local_withdraw(weft_local *local)
@@ -249,10 +326,15 @@ void weft_local_withdraw(weft_local *local)
     weft_local_box *box = weft_local_box_get(local);
     withdraw_all(local, true); /* first: of two workers that leave, neither waits for what the other still holds */
     withdraw_all(local, false);
+    await_senders(local);
     pthread_mutex_lock(&box->mutex);
     box->spare = NULL;
     box->spare_count = 0;
     pthread_mutex_unlock(&box->mutex);
-    for (size_t i = 0; i < local->count; i += WEFT_LOCAL_BLOCK) weft_free(local->table[i]);
+    for (size_t i = 0; i < local->count; i += WEFT_LOCAL_BLOCK) {
+        weft_local_block *block = (weft_local_block *)local->table[i];
+        if (local->device) local->device->operations->events_destroy(local->device, WEFT_LOCAL_BLOCK, block->events);
+        weft_free(block);
+    }
     weft_free(local->table);
 }

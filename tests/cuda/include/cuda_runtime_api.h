@@ -83,6 +83,7 @@ cudaError_t cudaGetDeviceCount(int *out);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *out, int device);
 cudaError_t cudaDeviceGetStreamPriorityRange(int *out_least, int *out_greatest);
+cudaError_t cudaDeviceCanAccessPeer(int *out, int device, int peer);
 cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned int flags);
 cudaError_t cudaDeviceDisablePeerAccess(int peer);
 cudaError_t cudaDeviceSynchronize(void);
