@@ -303,7 +303,7 @@ static void losses(const subject *s, desk *d)
 static void for_all_sets(void (*body)(const subject *, desk *))
 {
     static desk d;
-    for (int set = 0; set < WEFT_CPU_LOOP_SETS; set++) {
+    for (weft_vectors set = 0; set < WEFT_VECTOR_SETS; set++) {
         for (int kind = 0; kind < 2; kind++) {
             const weft_element element = kind == 0 ? WEFT_FP32 : WEFT_BF16;
             const subject s = {weft_cpu_loops_get(set, element), element};

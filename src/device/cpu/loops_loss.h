@@ -147,7 +147,8 @@ static weft_row_loss cross_entropy(const weft_loss *loss, void *logits_, int32_t
     storage *logits = logits_;
     const float maximum = row_maximum(V, logits), own = load(logits[target]);
     const double all = loss->smoothing > 0 ? logit_sum(V, logits) : 0.0;
-    float *kept = WEFT_LOOPS_BF16 ? row : logits_; /* in fp32 in their place: a cache has half as much to hold */
+    /* In fp32 in their own place, so that a cache has half as much to hold. */
+    float *kept = sizeof(storage) == sizeof(float) ? logits_ : row;
     const double sum = exponential_sum(V, logits, maximum, gradient ? kept : NULL);
     const double logsumexp = log(sum) + (double)maximum;
     weft_row_loss of = weft_row_loss_make(loss, logsumexp, (double)own, all);
