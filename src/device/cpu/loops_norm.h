@@ -143,8 +143,11 @@ static void norm_backward_input(const weft_norm *norm, int64_t begin, int64_t en
     bool centred = norm->kind == WEFT_LAYERNORM;
     for (int64_t row = begin; row < end; row++) {
         int64_t at = weft_norm_at(norm, row);
+        const int64_t ahead = weft_norm_at(norm, row + ROWS_AHEAD) - at;
         const storage *dy = (const storage *)dy_ + at, *x = (const storage *)x_ + at;
         const float centre = centred ? mean[row] : 0.0f;
+        fetch(dy, ahead, norm->width);
+        fetch(x, ahead, norm->width);
         norm_backward_row(norm->width, centred, dy, x, weight, centre, rstd[row],
                           residual == NULL ? NULL : (const storage *)residual + at, (storage *)dx + at);
     }
