@@ -73,6 +73,14 @@ double weft_device_room(const weft_device_kind *kind, int32_t named, int32_t wor
     return bytes;
 }
 
+void weft_device_divide(weft_device *device, int64_t count, int64_t grain, weft_device_work work, void *context)
+{
+    if (device->operations->divide)
+        device->operations->divide(device, count, grain, work, context);
+    else
+        work(context, 0, count);
+}
+
 weft_status weft_device_check(const weft_device *device, weft_error *error)
 {
     if (device->error.status == WEFT_OK) return WEFT_OK;

@@ -120,6 +120,9 @@ typedef struct weft_step_scalars {
 
 enum { WEFT_NORM_BLOCK = 65536 }; /* elements in one block of the gradient norm; a tensor starts a new block */
 
+/* Work on the host, on begin .. end - 1 of what it is counted in. */
+typedef void (*weft_device_work)(void *context, int64_t begin, int64_t end);
+
 typedef struct weft_device_operations {
     void (*destroy)(weft_device *device); /* accepts NULL */
 
@@ -158,6 +161,10 @@ typedef struct weft_device_operations {
      * they return. */
     weft_status (*write)(weft_device *device, void *to, const void *host, size_t bytes, weft_error *error);
     weft_status (*read)(weft_device *device, void *host, const void *from, size_t bytes, weft_error *error);
+
+    /* Does work on 0 .. count - 1 in parts that begin at multiples of grain, side by side on all threads that the
+     * instance has on the host, and returns when all of it is done; it is not enqueued. NULL: the caller does it. */
+    void (*divide)(weft_device *device, int64_t count, int64_t grain, weft_device_work work, void *context);
 
     /* Where instructions take the time they are told and operations none: the stream is busy for so long, from when it
      * is free, but not before `since` (weft_clock_nanoseconds); the next event recorded on it is reached `latency`
@@ -323,6 +330,9 @@ int32_t weft_device_index(const weft_device_kind *kind, int32_t named, int32_t w
 /* Bytes of memory that so many workers have together, of devices of their own: `named` is as above, several share one
  * where there are fewer. 0: they have the machine's, or it is not known. */
 double weft_device_room(const weft_device_kind *kind, int32_t named, int32_t workers);
+
+/* The operation `divide`, or, where there is none, all of the work on the calling thread. */
+void weft_device_divide(weft_device *device, int64_t count, int64_t grain, weft_device_work work, void *context);
 
 /* The sticky error, if any. */
 weft_status weft_device_check(const weft_device *device, weft_error *error) WEFT_CHECKED;

@@ -81,11 +81,11 @@ int32_t weft_parameter_pieces(const weft_parameter *parameter, int32_t index, in
     }
 }
 
-static float initial(const weft_parameter *parameter, weft_random_key key, int64_t element)
+static void fill(const weft_parameter *parameter, weft_random_key key, int64_t from, int64_t count, float *out)
 {
     if (parameter->init == WEFT_INIT_NORMAL)
-        return (float)(parameter->deviation * weft_random_normal(key, (uint64_t)element));
-    return parameter->init == WEFT_INIT_ONES ? 1.0f : 0.0f;
+        return weft_random_normals(key, (uint64_t)from, parameter->deviation, count, out);
+    for (int64_t i = 0; i < count; i++) out[i] = parameter->init == WEFT_INIT_ONES ? 1.0f : 0.0f;
 }
 
 void weft_parameter_init(const weft_parameter *parameter, int32_t index, uint64_t seed, int64_t from, int64_t to,
@@ -96,10 +96,8 @@ void weft_parameter_init(const weft_parameter *parameter, int32_t index, uint64_
     const char *name = parameter->tied ? weft_parameter_kind_name(WEFT_EMBEDDING_TOKEN) : parameter->name;
     weft_random_key key = weft_random_key_make(seed, name);
     for (int64_t i = 0; i < to - from; i++) out[i] = 0;
-    for (int32_t i = 0; i < count; i++) {
-        float *next = out + pieces[i].at - from;
+    for (int32_t i = 0; i < count; i++)
         for (int64_t row = 0; row < pieces[i].rows; row++)
-            for (int64_t column = 0; column < pieces[i].columns; column++)
-                *next++ = initial(parameter, key, pieces[i].from + row * parameter->shape[1] + column);
-    }
+            fill(parameter, key, pieces[i].from + row * parameter->shape[1], pieces[i].columns,
+                 out + pieces[i].at - from + row * pieces[i].columns);
 }

@@ -7,8 +7,9 @@
 
 static const char loading[] = "the loading of a checkpoint";
 
-/* RANGE: elements that are made or read at once, by all hands together. */
-enum { RANGE = 1 << 20, MOST_HANDS = 16 };
+/* RANGE: elements that are made or read at once, by all hands together. GRAIN: of which a thread of the device makes a
+ * part. */
+enum { RANGE = 1 << 20, GRAIN = 1 << 13, MOST_HANDS = 16 };
 
 /* Elements begin .. end - 1 of a parameter. */
 typedef struct {
@@ -71,6 +72,15 @@ static weft_status read_pieces(void *context, weft_error *error)
     return WEFT_OK;
 }
 
+static void make_part(void *context, int64_t low, int64_t high)
+{
+    const filling *it = context;
+    const weft_worker *worker = it->from->worker;
+    weft_parameter_init(&worker->job->parameters[it->what.p], worker->at.tensor,
+                        (uint64_t)worker->job->config->run.seed, it->what.begin + low, it->what.begin + high,
+                        it->values + low);
+}
+
 static weft_status make_values(filling *it, weft_error *error)
 {
     const source *from = it->from;
@@ -78,8 +88,7 @@ static weft_status make_values(filling *it, weft_error *error)
     if (from->side_by_side) return read_pieces(it, error);
     if (from->checkpoint || from->start)
         return weft_waiting_work(worker, from->start ? "the loading of weights" : loading, read_pieces, it, error);
-    weft_parameter_init(&worker->job->parameters[it->what.p], worker->at.tensor,
-                        (uint64_t)worker->job->config->run.seed, it->what.begin, it->what.end, it->values);
+    weft_device_divide(worker->device, it->what.end - it->what.begin, GRAIN, make_part, it);
     return WEFT_OK;
 }
 
@@ -93,6 +102,18 @@ static weft_status put(const source *from, void *to, const void *values, size_t 
     return WEFT_OK;
 }
 
+/* Values to be rounded. */
+typedef struct {
+    const float *values;
+    uint16_t *rounded;
+} rounding;
+
+static void round_part(void *context, int64_t low, int64_t high)
+{
+    const rounding *it = context;
+    for (int64_t i = low; i < high; i++) it->rounded[i] = weft_bf16_from_float(it->values[i]);
+}
+
 /* Elements low .. high - 1 as kernels read them. */
 static weft_status place_storage(const filling *it, int64_t low, int64_t high, void *to, weft_error *error)
 {
@@ -101,7 +122,11 @@ static weft_status place_storage(const filling *it, int64_t low, int64_t high, v
     uint16_t *rounded = from->rounded + (int64_t)it->hand * from->most;
     size_t count = (size_t)(high - low);
     if (from->worker->job->options.element == WEFT_FP32) return put(from, to, values, count * sizeof *values, error);
-    for (size_t i = 0; i < count; i++) rounded[i] = weft_bf16_from_float(values[i]);
+    rounding all = {values, rounded};
+    if (from->side_by_side)
+        round_part(&all, 0, high - low);
+    else
+        weft_device_divide(from->worker->device, high - low, GRAIN, round_part, &all);
     return put(from, to, rounded, count * sizeof *rounded, error);
 }
 

@@ -190,8 +190,8 @@ static void test_sets(void **state)
         weft_element element = kind == 0 ? WEFT_FP32 : WEFT_BF16;
         for (size_t call = 0; call < sizeof calls / sizeof *calls; call++) {
             scene_fill(&plain, element);
-            calls[call](weft_cpu_loops_get(0, element), &plain);
-            for (int set = 1; set < WEFT_CPU_LOOP_SETS; set++) {
+            calls[call](weft_cpu_loops_get(WEFT_VECTORS_PLAIN, element), &plain);
+            for (weft_vectors set = WEFT_VECTORS_AVX2; set < WEFT_VECTOR_SETS; set++) {
                 const weft_cpu_loops *loops = weft_cpu_loops_get(set, element);
                 if (loops == NULL) continue;
                 scene_fill(&other, element);

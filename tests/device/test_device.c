@@ -243,6 +243,39 @@ static void *take(weft_device *device, weft_memory_kind kind, size_t bytes)
     return memory;
 }
 
+typedef struct test_parts {
+    int64_t grain;
+    _Atomic int seen[1000], parts, misplaced;
+} test_parts;
+
+static void count_part(void *context, int64_t begin, int64_t end)
+{
+    test_parts *all = context;
+    all->misplaced += begin % all->grain != 0;
+    all->parts++;
+    for (int64_t i = begin; i < end; i++) all->seen[i]++;
+}
+
+/* All of it once, by whatever number of threads, and by all of them where there is enough. */
+static void test_divide(void **state)
+{
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    for (int32_t threads = 1; threads <= 5; threads++) {
+        const weft_device_options options = {.element = subject->element, .threads = threads};
+        weft_device *device = NULL;
+        assert_int_equal(kind->create(&options, &device, NULL), WEFT_OK);
+        for (int64_t count = 0; count <= 1000; count += 37) {
+            test_parts all = {.grain = 1 + count % 50};
+            weft_device_divide(device, count, all.grain, count_part, &all);
+            assert_int_equal(all.misplaced, 0);
+            for (int64_t i = 0; i < 1000; i++) assert_int_equal(all.seen[i], i < count);
+            if (device->operations->divide && count >= threads * all.grain) assert_int_equal(all.parts, threads);
+        }
+        device->operations->destroy(device);
+    }
+}
+
 /* By write and read, and by enqueued copies through pinned memory. */
 static void test_memory(void **state)
 {
@@ -550,6 +583,7 @@ int main(int argc, char **argv)
         ALL_KINDS(test_square_sums_nonfinite),
         ALL_SUBJECTS(test_adamw_skips),
         ALL_SUBJECTS(test_adamw_first_step),
+        ALL_KINDS(test_divide),
         ALL_SUBJECTS(test_memory),
         ALL_SUBJECTS(test_events),
         ALL_KINDS(test_order),

@@ -15,9 +15,10 @@ static const size_t huge_page = (size_t)2 << 20;
 
 enum {
     COPY_GRAIN = 4096,
-    COPY_SHARED = 1 << 20,
-    CLEARED_AT_ONCE = 1 << 28
-}; /* bytes: smaller copies stay on one thread */
+    COPY_SHARED = 1 << 20, /* bytes: smaller copies stay on one thread */
+    CLEARED_AT_ONCE = 1 << 28,
+    SMALL_PAGE = 4096, /* bytes: no page is smaller */
+};
 
 void weft_cpu_between(weft_device *device)
 {
@@ -50,12 +51,38 @@ static void clear_piece(const weft_device *device, void *memory, size_t bytes)
     }
 }
 
-/* Memory that nobody has touched takes the system a second for some gigabytes. */
+/* In pieces that are short enough for others to be heard in between. */
 static void clear(weft_device *device, void *memory, size_t bytes)
 {
     for (size_t at = 0; at < bytes; at += CLEARED_AT_ONCE) {
         clear_piece(device, (char *)memory + at, bytes - at < CLEARED_AT_ONCE ? bytes - at : CLEARED_AT_ONCE);
         weft_cpu_between(device);
+    }
+}
+
+static void divide(weft_device *device, int64_t count, int64_t grain, weft_device_work work, void *context)
+{
+#pragma omp parallel num_threads(weft_cpu_team(device, weft_cpu_divide_up(count, grain)))
+    {
+        weft_cpu_span part = weft_cpu_part(count, grain);
+        if (part.begin < part.end) work(context, part.begin, part.end);
+    }
+    weft_cpu_between(device);
+}
+
+static void touch_pages(void *memory, int64_t begin, int64_t end)
+{
+    for (int64_t at = begin; at < end; at += SMALL_PAGE) ((volatile char *)memory)[at] = 0;
+}
+
+/* The system clears each page when it is touched first: a second for some gigabytes, and it is all that has to be done
+ * to them. */
+static void touch(weft_device *device, char *memory, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += CLEARED_AT_ONCE) {
+        const size_t left = bytes - at;
+        divide(device, (int64_t)(left < CLEARED_AT_ONCE ? left : CLEARED_AT_ONCE), (int64_t)huge_page, touch_pages,
+               memory + at);
     }
 }
 
@@ -70,7 +97,7 @@ static weft_status allocate(weft_device *device, weft_memory_kind kind, size_t b
 #ifdef MADV_HUGEPAGE
     (void)madvise(*out, bytes, MADV_HUGEPAGE); /* advice only */
 #endif
-    clear(device, *out, bytes);
+    touch(device, *out, bytes);
     return WEFT_OK;
 }
 
@@ -116,6 +143,7 @@ static const weft_device_operations operations = {
     .release = release,
     .copy = copy,
     .zero = zero,
+    .divide = divide,
     WEFT_AT_ONCE_OPERATIONS,
     .embed_forward = weft_cpu_embed_forward,
     .embed_backward = weft_cpu_embed_backward,

@@ -8,6 +8,7 @@
 #ifndef WEFT_DEVICE_CPU_LOOPS_H
 #define WEFT_DEVICE_CPU_LOOPS_H
 
+#include "base/vectors.h"
 #include "device/row_loss.h"
 
 typedef struct weft_cpu_loops {
@@ -75,11 +76,8 @@ typedef struct weft_cpu_loops {
                   float *moment1, float *moment2, void *storage);
 } weft_cpu_loops;
 
-enum { WEFT_CPU_LOOP_SETS = 3 };
-
-/* The table for instruction set 0 (any processor) to WEFT_CPU_LOOP_SETS - 1 (the widest vectors); NULL when it was not
- * compiled or this processor cannot run it. */
-const weft_cpu_loops *weft_cpu_loops_get(int set, weft_element element);
+/* NULL where the processor does not run the set. */
+const weft_cpu_loops *weft_cpu_loops_get(weft_vectors set, weft_element element);
 
 /* The widest table that this processor can run. */
 const weft_cpu_loops *weft_cpu_loops_select(weft_element element);
