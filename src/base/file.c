@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* sync_file_range */
 #include "base/file.h"
 
 #include <dirent.h>
@@ -97,6 +98,11 @@ weft_status weft_file_write_all(int descriptor, const void *bytes, size_t count,
         count -= (size_t)wrote;
     }
     return WEFT_OK;
+}
+
+void weft_file_flush(int descriptor, uint64_t from, uint64_t bytes)
+{
+    (void)sync_file_range(descriptor, (off_t)from, (off_t)bytes, SYNC_FILE_RANGE_WRITE);
 }
 
 weft_status weft_file_create(const char *path, int *out_descriptor, weft_error *error)

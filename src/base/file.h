@@ -53,6 +53,10 @@ weft_status weft_file_fail(weft_error *error, const char *path, const char *what
 weft_status weft_file_write_all(int descriptor, const void *bytes, size_t count, const char *path,
                                 weft_error *error) WEFT_CHECKED;
 
+/* The disk takes these bytes of a file from now on, while more is written behind them: a sync that follows has little
+ * left to wait for. Only advice: what fails is told by the sync. */
+void weft_file_flush(int descriptor, uint64_t from, uint64_t bytes);
+
 /* With parents; existing is fine, by a link too. Each folder that is new is synced in its parent. */
 weft_status weft_folder_create(const char *path, weft_error *error) WEFT_CHECKED;
 weft_status weft_folder_sync(const char *path, weft_error *error) WEFT_CHECKED;

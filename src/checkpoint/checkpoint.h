@@ -6,7 +6,8 @@
  *
  * How tensors are cut into pieces and which rank writes which means nothing to those who read.
  *
- * Threads: each function may be called by one thread at a time per folder.
+ * Threads: each function may be called by one thread at a time per folder, weft_checkpoint_read by any. Those that go
+ * through whole files do so with threads of their own, a file each, which are gone when they return.
  */
 #ifndef WEFT_CHECKPOINT_CHECKPOINT_H
 #define WEFT_CHECKPOINT_CHECKPOINT_H
@@ -72,6 +73,21 @@ weft_status weft_checkpoint_write_from(const weft_tensor_source *source, const c
                                        weft_checkpoint_kind kind, int32_t rank, int32_t ranks,
                                        const weft_checkpoint_piece *pieces, size_t count, weft_checkpoint_file *out,
                                        weft_error *error) WEFT_CHECKED;
+
+/* Pieces of one kind; borrowed. */
+typedef struct weft_checkpoint_list {
+    const weft_checkpoint_piece *pieces;
+    size_t count;
+} weft_checkpoint_list;
+
+/* The files of all kinds of this rank, as weft_checkpoint_write_from writes each. Where the values are in memory of the
+ * host the files are written and synced side by side; a source is asked for one after the other. Of several errors the
+ * one of the first kind is told. */
+weft_status weft_checkpoint_write_kinds(const weft_tensor_source *source, const char *folder, int64_t step,
+                                        int32_t rank, int32_t ranks,
+                                        const weft_checkpoint_list lists[WEFT_CHECKPOINT_KINDS],
+                                        weft_checkpoint_file out[WEFT_CHECKPOINT_KINDS],
+                                        weft_error *error) WEFT_CHECKED;
 
 /* Writes checkpoint.yaml (config_yaml: text of weft_config_dump), proves from the files' headers that the pieces of all
  * ranks make whole tensors (else WEFT_FAILED, naming tensor and elements), syncs and renames. One rank, after all have

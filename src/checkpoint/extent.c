@@ -1,7 +1,6 @@
 #include "checkpoint/extent.h"
 
 #include <inttypes.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,18 +50,24 @@ static int64_t first_behind(const weft_extent *extent, int64_t element)
     return beyond < 0 ? 0 : beyond / extent->stride + 1;
 }
 
-void weft_extent_copy(const weft_extent *source, const unsigned char *values, const weft_extent *wanted, float *out)
+weft_extent_bytes weft_extent_copy(const weft_extent *source, const unsigned char *values, const weft_extent *wanted,
+                                   float *out)
 {
+    weft_extent_bytes read = {0, 0};
     int64_t i = first_behind(source, wanted->from), j = first_behind(wanted, source->from);
     while (i < source->rows && j < wanted->rows) {
         int64_t mine = weft_extent_line(source, i), other = weft_extent_line(wanted, j);
         int64_t ends[] = {mine + source->columns, other + wanted->columns};
         int64_t begin = mine > other ? mine : other, end = ends[0] < ends[1] ? ends[0] : ends[1];
-        if (begin < end)
-            memcpy(out + (j * wanted->columns + begin - other),
-                   values + (size_t)(i * source->columns + begin - mine) * sizeof *out,
-                   (size_t)(end - begin) * sizeof *out);
+        if (begin < end) {
+            size_t at = (size_t)(i * source->columns + begin - mine) * sizeof *out;
+            size_t bytes = (size_t)(end - begin) * sizeof *out;
+            memcpy(out + (j * wanted->columns + begin - other), values + at, bytes);
+            if (read.end == 0) read.begin = at;
+            read.end = at + bytes;
+        }
         i += ends[0] <= ends[1];
         j += ends[1] <= ends[0];
     }
+    return read;
 }

@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct weft_extent {
@@ -28,8 +29,15 @@ weft_status weft_extent_make(int64_t elements, int64_t width, int64_t from, int6
 /* The first element of a line. */
 int64_t weft_extent_line(const weft_extent *extent, int64_t row);
 
+/* Bytes of values. */
+typedef struct weft_extent_bytes {
+    size_t begin, end;
+} weft_extent_bytes;
+
 /* Copies the elements that both hold. values and out are packed, rows x columns of their extent; values are fp32 and
- * may lie unaligned. Takes time for the lines between the first and the last that meet, and for the copy. */
-void weft_extent_copy(const weft_extent *source, const unsigned char *values, const weft_extent *wanted, float *out);
+ * may lie unaligned. Takes time for the lines between the first and the last that meet, and for the copy. Returns from
+ * where to where it read. */
+weft_extent_bytes weft_extent_copy(const weft_extent *source, const unsigned char *values, const weft_extent *wanted,
+                                   float *out);
 
 #endif

@@ -1,3 +1,4 @@
+#include "base/hands.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/open.h"
 #include "checkpoint/step.h"
@@ -142,6 +143,33 @@ weft_status weft_checkpoint_write_from(const weft_tensor_source *source, const c
     }
     weft_arena_fini(&arena);
     return status;
+}
+
+/* The files of one rank. */
+typedef struct rank_files {
+    const weft_tensor_source *source;
+    const char *folder;
+    int64_t step;
+    int32_t rank, ranks;
+    const weft_checkpoint_list *lists;
+    weft_checkpoint_file *out;
+} rank_files;
+
+static weft_status write_kind(void *context, size_t hand, size_t kind, weft_error *error)
+{
+    (void)hand;
+    const rank_files *it = context;
+    return weft_checkpoint_write_from(it->source, it->folder, it->step, (weft_checkpoint_kind)kind, it->rank, it->ranks,
+                                      it->lists[kind].pieces, it->lists[kind].count, &it->out[kind], error);
+}
+
+weft_status weft_checkpoint_write_kinds(const weft_tensor_source *source, const char *folder, int64_t step,
+                                        int32_t rank, int32_t ranks,
+                                        const weft_checkpoint_list lists[WEFT_CHECKPOINT_KINDS],
+                                        weft_checkpoint_file out[WEFT_CHECKPOINT_KINDS], weft_error *error)
+{
+    rank_files files = {source, folder, step, rank, ranks, lists, out};
+    return weft_hands_run(source ? 1 : WEFT_CHECKPOINT_KINDS, WEFT_CHECKPOINT_KINDS, write_kind, &files, error);
 }
 
 /* Another rank's file could be missing where ranks do not see the same folder. */

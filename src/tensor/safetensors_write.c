@@ -10,16 +10,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h> /* the same sums, with the widest instructions that there are */
+#endif
 
-/* PIECE: what is hashed is still in cache when it is written. */
-enum { LENGTH_BYTES = 8, ALIGNMENT = 64, LARGEST_HEADER = 100000000, PIECE = 256 * 1024 };
+/* PIECE: what is hashed is still in cache when it is written. FLUSH: bytes that the disk is given at once. */
+enum { LENGTH_BYTES = 8, ALIGNMENT = 64, LARGEST_HEADER = 100000000, PIECE = 256 * 1024, FLUSH = 8 << 20 };
 
 typedef struct sink {
     int descriptor;
     const char *path;
     const weft_tensor_source *source; /* NULL: data is memory of the host */
     XXH3_state_t *hash;
-    uint64_t bytes;
+    uint64_t bytes, flushed; /* written; of these on their way to the disk */
 } sink;
 
 static weft_status check_name(const char *name, weft_error *error)
@@ -139,6 +142,14 @@ static weft_status make_header(const char *format, const weft_tensor_entry *entr
     return end_header(&json, count, error);
 }
 
+/* The disk works while more is hashed and written, not only at the sync. */
+static void flush(sink *to)
+{
+    if (to->bytes - to->flushed < FLUSH) return;
+    weft_file_flush(to->descriptor, to->flushed, to->bytes - to->flushed);
+    to->flushed = to->bytes;
+}
+
 static weft_status put(sink *to, const void *bytes, size_t count, weft_error *error)
 {
     const char *from = bytes;
@@ -149,6 +160,7 @@ static weft_status put(sink *to, const void *bytes, size_t count, weft_error *er
         to->bytes += piece;
         from += piece;
         count -= piece;
+        flush(to);
     }
     return WEFT_OK;
 }

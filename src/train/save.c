@@ -51,19 +51,26 @@ static size_t list_pieces(const weft_worker *worker, int32_t p, weft_checkpoint_
     return (size_t)count;
 }
 
-static weft_status write_kind(weft_loop *loop, int64_t step, weft_checkpoint_kind kind, weft_checkpoint_file *out,
-                              weft_error *error)
+static weft_status write_kinds(weft_loop *loop, int64_t step, weft_checkpoint_file out[WEFT_CHECKPOINT_KINDS],
+                               weft_error *error)
 {
     const weft_job *job = loop->job;
     weft_unloading unloading = {.worker = loop->worker};
     const weft_tensor_source source = {&unloading, weft_crossing_unload};
+    weft_checkpoint_list lists[WEFT_CHECKPOINT_KINDS];
     weft_checkpoint_piece *pieces = NULL;
-    size_t count = 0;
-    TRY(weft_allocate((size_t)job->parameter_count * WEFT_PIECES, sizeof *pieces, &pieces, error));
-    for (int32_t p = 0; p < job->parameter_count; p++) count += list_pieces(loop->worker, p, kind, pieces + count);
+    size_t most = (size_t)job->parameter_count * WEFT_PIECES;
+    TRY(weft_allocate(most * WEFT_CHECKPOINT_KINDS, sizeof *pieces, &pieces, error));
+    for (int k = 0; k < WEFT_CHECKPOINT_KINDS; k++) {
+        weft_checkpoint_piece *own = pieces + (size_t)k * most;
+        size_t count = 0;
+        for (int32_t p = 0; p < job->parameter_count; p++)
+            count += list_pieces(loop->worker, p, (weft_checkpoint_kind)k, own + count);
+        lists[k] = (weft_checkpoint_list){own, count};
+    }
     weft_status status =
-        weft_checkpoint_write_from(loop->worker->host.staging[0] ? &source : NULL, job->config->run.folder, step, kind,
-                                   loop->worker->number, job->workers, pieces, count, out, error);
+        weft_checkpoint_write_kinds(loop->worker->host.staging[0] ? &source : NULL, job->config->run.folder, step,
+                                    loop->worker->number, job->workers, lists, out, error);
     weft_free(pieces);
     return status;
 }
@@ -122,10 +129,8 @@ static weft_status begin(void *context, weft_error *error)
 static weft_status write_own(void *context, weft_error *error)
 {
     saving *it = context;
-    for (int k = 0; k < WEFT_CHECKPOINT_KINDS; k++)
-        if (write_kind(it->loop, it->step, (weft_checkpoint_kind)k, &it->own.files[k], error) != WEFT_OK)
-            return weft_error_context(error, "rank %d", it->loop->worker->number);
-    return WEFT_OK;
+    if (write_kinds(it->loop, it->step, it->own.files, error) == WEFT_OK) return WEFT_OK;
+    return weft_error_context(error, "rank %d", it->loop->worker->number);
 }
 
 static weft_status publish_all(void *context, weft_error *error)

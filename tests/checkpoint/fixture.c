@@ -94,15 +94,17 @@ static weft_status write_all(fixture *self, const char *folder, int64_t step, in
     for (int32_t rank = 0; rank < ranks; rank++) {
         int32_t first = self->cut ? 0 : FIXTURE_TENSORS * rank / ranks;
         int32_t last = self->cut ? FIXTURE_TENSORS : FIXTURE_TENSORS * (rank + 1) / ranks;
+        weft_checkpoint_piece pieces[WEFT_CHECKPOINT_KINDS][FIXTURE_TENSORS];
+        weft_checkpoint_list lists[WEFT_CHECKPOINT_KINDS];
         for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS; kind++) {
-            weft_checkpoint_piece pieces[FIXTURE_TENSORS];
             if (self->cut)
-                fixture_parts(self, (weft_checkpoint_kind)kind, rank, ranks, pieces);
+                fixture_parts(self, (weft_checkpoint_kind)kind, rank, ranks, pieces[kind]);
             else
-                fixture_pieces(self, (weft_checkpoint_kind)kind, pieces);
-            TRY(weft_checkpoint_write(folder, step, (weft_checkpoint_kind)kind, rank, ranks, pieces + first,
-                                      (size_t)(last - first), files++, error));
+                fixture_pieces(self, (weft_checkpoint_kind)kind, pieces[kind]);
+            lists[kind] = (weft_checkpoint_list){pieces[kind] + first, (size_t)(last - first)};
         }
+        TRY(weft_checkpoint_write_kinds(NULL, folder, step, rank, ranks, lists, files + rank * WEFT_CHECKPOINT_KINDS,
+                                        error));
     }
     return WEFT_OK;
 }

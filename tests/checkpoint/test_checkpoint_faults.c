@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,13 +21,13 @@
 /* The linker puts this in front of aligned_alloc, from which the library takes all its memory. */
 void *__real_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
-static int64_t allocations_left = -1; /* -1: no limit */
+static _Atomic int64_t allocations_left = -1; /* -1: no limit; of all threads */
 
 void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
-    if (allocations_left == 0) return NULL;
-    if (allocations_left > 0) allocations_left--;
-    return __real_aligned_alloc(alignment, size);
+    int64_t left = allocations_left;
+    while (left > 0 && !atomic_compare_exchange_weak(&allocations_left, &left, left - 1)) continue;
+    return left == 0 ? NULL : __real_aligned_alloc(alignment, size);
 }
 
 static fixture model;

@@ -19,15 +19,14 @@ static weft_status save(const char *folder, int64_t step, weft_error *error)
     static float values[FLOATS];
     for (int i = 0; i < FLOATS; i++) values[i] = (float)step;
     const int64_t shape[] = {FLOATS};
-    weft_checkpoint_piece parts[RANKS];
-    for (int i = 0; i < RANKS; i++)
-        parts[i] = (weft_checkpoint_piece){"w", 1, shape, FLOATS / RANKS * i, 1, FLOATS / RANKS, values};
     weft_checkpoint_file files[RANKS * WEFT_CHECKPOINT_KINDS];
     weft_checkpoint_state state = {.step = step, .sequences = step};
     TRY(weft_checkpoint_begin(folder, step, error));
-    for (int i = 0; i < RANKS * WEFT_CHECKPOINT_KINDS; i++)
-        TRY(weft_checkpoint_write(folder, step, (weft_checkpoint_kind)(i / RANKS), i % RANKS, RANKS, &parts[i % RANKS],
-                                  1, &files[i], error));
+    for (int i = 0; i < RANKS; i++) {
+        weft_checkpoint_piece part = {"w", 1, shape, FLOATS / RANKS * i, 1, FLOATS / RANKS, values};
+        const weft_checkpoint_list lists[WEFT_CHECKPOINT_KINDS] = {{&part, 1}, {&part, 1}, {&part, 1}};
+        TRY(weft_checkpoint_write_kinds(NULL, folder, step, i, RANKS, lists, files + i * WEFT_CHECKPOINT_KINDS, error));
+    }
     return weft_checkpoint_publish(folder, &state, "steps: many\n", files, RANKS * WEFT_CHECKPOINT_KINDS, KEEP, error);
 }
 

@@ -2,10 +2,49 @@
 #include "fixture.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
+
+/* The linker puts this in front of sync_file_range. What was asked for: bytes in a row from the first on. */
+int __real_sync_file_range(int descriptor, off_t from, off_t bytes, unsigned flags);
+int __wrap_sync_file_range(int descriptor, off_t from, off_t bytes, unsigned flags);
+static off_t flushed;
+static int flushes;
+
+int __wrap_sync_file_range(int descriptor, off_t from, off_t bytes, unsigned flags)
+{
+    struct stat info;
+    assert_int_equal(from, flushed);
+    assert_int_equal(fstat(descriptor, &info), 0);
+    assert_true(bytes > 0 && from + bytes <= info.st_size); /* written before */
+    flushed = from + bytes;
+    flushes++;
+    return __real_sync_file_range(descriptor, from, bytes, flags);
+}
+
+/* The disk is given a large file while it is written, so that the sync has little left to wait for. */
+static void test_early_flushes(void **state)
+{
+    (void)state;
+    enum { FLOATS = 10 << 20, LEFT = 8 << 20 };
+    float *values = calloc(FLOATS, sizeof *values);
+    assert_non_null(values);
+    weft_tensor_entry entry = {"large", WEFT_FP32, 1, {FLOATS}, values, FLOATS * sizeof *values};
+    uint64_t bytes = 0;
+    weft_error error;
+    flushed = 0;
+    flushes = 0;
+    assert_int_equal(weft_safetensors_write(file_path, &entry, 1, NULL, &bytes, &error), WEFT_OK);
+    assert_true(flushes > 1 && (uint64_t)flushed + LEFT > bytes);
+    free(values);
+    flushed = 0;
+    flushes = 0;
+    write_samples(NULL, &bytes);
+    assert_int_equal(flushes, 0); /* a small one is left to the sync */
+}
 
 static void test_round_trip(void **state)
 {
@@ -212,7 +251,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_no_tensors),       cmocka_unit_test(test_sources),
         cmocka_unit_test(test_large_tensor), cmocka_unit_test(test_writing_nonsense), cmocka_unit_test(test_unwritable),
-        cmocka_unit_test(test_taken_names),
+        cmocka_unit_test(test_taken_names),  cmocka_unit_test(test_early_flushes),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }

@@ -1,0 +1,24 @@
+/*
+ * Hands: threads that do numbered pieces of work side by side, and are gone when all of it is done. The one that asks
+ * is a hand itself.
+ *
+ * Pieces are begun in ascending order, and none is begun once one has failed. So what is told is always the error of
+ * the first piece that fails, whatever the threads did in what order. Hands take no signals.
+ *
+ * Threads: any; there is no state.
+ */
+#ifndef WEFT_BASE_HANDS_H
+#define WEFT_BASE_HANDS_H
+
+#include "base/status.h"
+
+#include <stddef.h>
+
+/* Does piece `index`. Pieces of one hand come one after the other; hands are counted from 0. */
+typedef weft_status (*weft_hands_work)(void *context, size_t hand, size_t index, weft_error *error);
+
+/* Pieces 0 .. count - 1, by so many hands at most: at least one, no more than pieces, and as many as threads start. */
+weft_status weft_hands_run(size_t hands, size_t count, weft_hands_work work, void *context,
+                           weft_error *error) WEFT_CHECKED;
+
+#endif
