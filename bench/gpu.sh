@@ -84,17 +84,19 @@ refuses() {
     named=$1 text=$2
     shift 2
     cat >"$folder/refuses.sh" <<'END'
-text=$1 weft=$2 file=$3
-shift 3
+text=$1 weft=$2 file=$3 run=$4
+shift 4
 for word; do
     shift
     [ "$word" != -- ] || break
     export "$word"
 done
-"$weft" train "$file" run.folder=/nonexistent/weft "$@" 2>&1 | tee "$0.said"
-grep -q "$text" "$0.said"
+"$weft" train "$file" run.folder="$run" "$@" >"$0.said" 2>&1
+status=$?
+cat "$0.said"
+[ $status -eq 2 ] && grep -q "$text" "$0.said"
 END
-    phase "$named" 5 sh "$folder/refuses.sh" "$text" "$refusing" "$folder/first.yaml" "$@"
+    phase "$named" 5 sh "$folder/refuses.sh" "$text" "$refusing" "$folder/first.yaml" "$folder/refused-run" "$@"
 }
 
 correctness() {
