@@ -2,7 +2,7 @@
 # mutants.sh ROOT [PATTERN]: each barrier, __syncwarp, wait for copies, event wait, event record and wait of the host in
 # src/device/cuda (of the lines that match PATTERN, FILE:LINE:TEXT) is taken away in turn, in a copy of the sources. A
 # test of the device on the emulator must notice: first those of what uses the line, then all; or implied.txt says why
-# nothing is lost. About an hour of one core.
+# nothing is lost. About half an hour of one core.
 set -eu
 root=$1 pattern=${2:-.}
 implied=$root/tests/cuda/implied.txt
