@@ -21,21 +21,29 @@ build() {
     exit 1
 }
 
-# passes PROGRAM STREAMS THREADS SEED TESTS [OPERATION...]: how it ends is all that counts; what hangs is ended.
+# ends COMMAND...: how it ends is all that counts; what hangs is ended. What others end says nothing.
+ends() {
+    status=0
+    timeout 3600 "$@" >"$work/out" 2>&1 || status=$?
+    case $status in 130 | 137 | 143) echo "$how: was killed" && exit 1 ;; esac
+    return $status
+}
+
+# passes PROGRAM STREAMS THREADS SEED TESTS [OPERATION...]
 passes() {
     program=tests/cuda/test_cuda_$1 how="$*"
     build tests/cuda/libcublasLt.so.13 "$program"
-    streams=$2 threads=$3 seed=$4
+    order="WEFT_EMULATOR_STREAMS=$2 WEFT_EMULATOR_THREADS=$3 WEFT_EMULATOR_SEED=$4"
     shift 4
-    WEFT_EMULATOR_STREAMS=$streams WEFT_EMULATOR_THREADS=$threads WEFT_EMULATOR_SEED=$seed \
-        timeout 3600 "$work/build/$program" "$@" >"$work/out" 2>&1
+    # shellcheck disable=SC2086 # assignments
+    ends env $order "$work/build/$program" "$@"
 }
 
 # The program, in which an operation that fails is named where it was given.
 named() {
     how="faults.sh"
     build tests/cuda/weft-cuda-plain
-    timeout 3600 "$work/tests/cuda/faults.sh" "$work/build/tests/cuda/weft-cuda-plain" >"$work/out" 2>&1
+    ends "$work/tests/cuda/faults.sh" "$work/build/tests/cuda/weft-cuda-plain"
 }
 
 # The operations that a file's kernels are for.
@@ -117,10 +125,10 @@ mutant() {
     cp "$2" "$work/whole"
     without "$work/whole" "$3" >"$2"
     if cmp -s "$work/whole" "$2"; then echo "$2:$3: could not be taken away" && exit 1; fi
-    status=0
-    "$1" "$2" || status=1
+    noticed=0
+    "$1" "$2" || noticed=1
     cp "$work/whole" "$2"
-    return $status
+    return $noticed
 }
 
 cd "$work"
