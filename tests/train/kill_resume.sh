@@ -1,9 +1,9 @@
 #!/bin/sh
-# kill_resume.sh WEFT TRANSPORT KILLS SIGNALS [STEPS [KEY=VALUE...]]: a run of so many steps, 300 where nothing is said, with
-# these keys, that is broken off so many times at random moments, by SIGKILL and by what asks it to stop (timeout, SIGTERM,
-# SIGHUP, SIGUSR1), each time resumed in another layout. What asks loses nothing that was done, SIGKILL nothing but what came
-# after the last checkpoint; in the end checkpoint, losses and evaluations are those of a run that nothing happened to. A run
-# that is through begins anew. MPIRUN names another mpirun.
+# kill_resume.sh WEFT TRANSPORT KILLS SIGNALS [STEPS [KEY=VALUE...]]: a run of so many steps (300) with these keys that is
+# broken off so many times at random moments, by SIGKILL and by what asks it to stop (timeout, SIGTERM, SIGHUP, SIGUSR1),
+# each time resumed in another layout. What asks loses nothing that was done, SIGKILL nothing but what came after the last
+# checkpoint; in the end checkpoint, losses and evaluations are those of a run that nothing happened to. A run that is
+# through begins anew. MPIRUN names another mpirun.
 transport=$2 kills=$3 signals=$4 steps=${5:-300}
 . "$(dirname "$0")/common.sh"
 if [ $# -gt 5 ]; then shift 5; else shift $#; fi
