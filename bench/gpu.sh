@@ -20,7 +20,7 @@ mkdir -p "$3" || exit 2
 half=$1 build=$(cd "$2" && pwd) folder=$(cd "$3" && pwd)
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
 if [ -n "$emulated" ]; then
-    weft=$build/tests/cuda/weft-cuda-plain layouts=$build/tests/train/test_cuda_layouts
+    weft=$build/tests/cuda/weft-cuda-plain layouts=$build/tests/train/test_cuda_layouts_plain
     tests=$build/tests/cuda/test_cuda_ suffix=_plain stride=97 torch_on=cpu cases='test_values cuda fp32*'
 else
     weft=$build/weft layouts=$build/tests/train/test_gpu_layouts

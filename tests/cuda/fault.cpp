@@ -59,9 +59,10 @@ void misuse(const char *format, ...)
 }
 
 /* Not for a handler of signals in general; but the thread that faults is in a kernel or in the program under test, not
- * in the C library, and the process ends here. */
+ * in the C library, and goes on where it was or ends the process. */
 static void on_fault(int signal, siginfo_t *info, void *)
 {
+    if (signal == SIGSEGV && holds_lock() && open_touched(info->si_addr)) return;
     if ((signal == SIGILL || signal == SIGTRAP) && holds_lock() && running.in_thread)
         end(EMULATOR_FAULT, "the compiler's check of alignment, bounds or overflow (-fsanitize) struck");
     const std::string what = describe(info->si_addr);
@@ -75,12 +76,23 @@ static void on_fault(int signal, siginfo_t *info, void *)
     ::signal(signal, SIG_DFL); /* not ours: as if nobody had looked */
 }
 
-static void install(void)
+static void install(int signal)
 {
     struct sigaction action = {};
     action.sa_sigaction = on_fault;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-    for (int signal : {SIGSEGV, SIGBUS, SIGILL, SIGTRAP}) sigaction(signal, &action, nullptr);
+    sigaction(signal, &action, nullptr);
+}
+
+static bool install_all(void)
+{
+    for (int signal : {SIGSEGV, SIGBUS, SIGILL, SIGTRAP}) install(signal);
+    return true;
+}
+
+void catch_touches(void)
+{
+    install(SIGSEGV);
 }
 
 /* A fiber may have overrun its stack, so that handlers have one of their own, one a thread. */
@@ -89,7 +101,7 @@ class signal_stack
   public:
     signal_stack()
     {
-        static const bool installed = (install(), true);
+        static const bool installed = install_all();
         (void)installed;
         stack_t stack = {};
         stack.ss_sp = memory.data();

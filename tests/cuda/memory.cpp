@@ -16,7 +16,8 @@ enum { ALIGNMENT = 256 };
 /* By where they end. Freed ones keep their addresses, without memory: nothing comes to lie there. */
 typedef std::map<const char *, block> block_map;
 static block_map blocks, freed_blocks;
-static unsigned opened; /* a mask of GPUs */
+static unsigned opened; /* a mask of GPUs: what runs may touch their memory, */
+static block *touched;  /* and these blocks of it have rights already */
 static size_t used[MAX_GPUS];
 
 static size_t round_up(size_t bytes, size_t to)
@@ -41,26 +42,30 @@ static void protect(const block &of, int rights)
     if (mprotect(of.mapping + PAGE, of.mapped - 2 * PAGE, rights) != 0) misuse("mprotect failed: too many blocks?");
 }
 
-static void protect_all(unsigned gpus, int rights)
-{
-    for (const auto &entry : blocks) {
-        const block &of = entry.second;
-        if (of.kind == memory_kind::device && (gpus >> of.gpu & 1) != 0) protect(of, rights);
-    }
-}
-
 void open_memory(unsigned gpus)
 {
     if (opened == gpus) return;
     close_memory();
-    protect_all(gpus, PROT_READ | PROT_WRITE);
+    catch_touches();
     opened = gpus;
 }
 
 void close_memory(void)
 {
-    if (opened != 0) protect_all(opened, PROT_NONE);
+    for (; touched != nullptr; touched = touched->next_touched) protect(*touched, PROT_NONE);
     opened = 0;
+}
+
+bool open_touched(const void *memory)
+{
+    block *of = const_cast<block *>(find_in(blocks, memory));
+    if (of == nullptr || of->kind != memory_kind::device || (opened >> of->gpu & 1) == 0) return false;
+    const ptrdiff_t at = (const char *)memory - of->mapping;
+    if (at < PAGE || at >= (ptrdiff_t)of->mapped - PAGE) return false;
+    protect(*of, PROT_READ | PROT_WRITE);
+    of->next_touched = touched;
+    touched = of;
+    return true;
 }
 
 /* guard, slack, block, guard: what lies behind the block's last byte is less than ALIGNMENT. */
@@ -74,7 +79,7 @@ static cudaError_t take(void **out, size_t bytes, memory_kind kind)
     if (bytes > SIZE_MAX / 4 || (kind == memory_kind::device && rounded > setting().memory - used[gpu]))
         return cudaErrorMemoryAllocation;
     const size_t room = round_up(rounded, PAGE);
-    block made = {nullptr, nullptr, room + 2 * PAGE, bytes, kind, gpu, false};
+    block made = {nullptr, nullptr, room + 2 * PAGE, bytes, kind, gpu, false, nullptr};
     void *mapping = mmap(nullptr, made.mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapping == MAP_FAILED) return cudaErrorMemoryAllocation;
     made.mapping = (char *)mapping;
@@ -110,6 +115,7 @@ static cudaError_t give_back(void *memory, bool pinned, const char *caller)
     if (of->freed) misuse("%s: %s", caller, describe(memory).c_str());
     for (int gpu = 0; gpu < gpu_count(); gpu++)
         if (pinned || gpu == of->gpu) wait_for_gpu(gpu);
+    close_memory();
     if (!pinned && lost(of->gpu) != cudaSuccess) return lost(of->gpu);
     check_slack(*of);
     if (!pinned) used[of->gpu] -= round_up(of->bytes, ALIGNMENT);

@@ -52,6 +52,7 @@ extern current_operation running; /* of the thread that holds the lock */
 bool holds_lock(void);
 [[noreturn]] void misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void watch_for_faults(void); /* in every thread that may touch what it should not */
+void catch_touches(void);    /* libraries of tests put handlers of their own in place of ours */
 std::string kernel_name(const void *kernel);
 
 /* ---- the race detector; nothing where there is none ---- */
@@ -97,12 +98,14 @@ struct block {
     memory_kind kind;
     int gpu;
     bool freed;
+    block *next_touched;
 };
 const block *block_of(const void *memory); /* NULL: pageable */
 /* cudaSuccess where it is whole in one block or pageable. */
 cudaError_t classify(const void *memory, size_t bytes, memory_kind *out_kind, int *out_gpu);
 bool reaches(int gpu, const void *memory); /* whether kernels of the GPU may touch it */
-void open_memory(unsigned gpus);           /* of the GPUs of this mask and no others, until closed */
+void open_memory(unsigned gpus);           /* of the GPUs of this mask and no others, until closed: */
+bool open_touched(const void *memory);     /* each block once it is touched; whether it may be, and had no rights */
 void close_memory(void);
 void count_memory(emulator_counts *counts);
 /* What to call an address in a message; empty: no memory of the emulator. */

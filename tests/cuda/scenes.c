@@ -195,13 +195,16 @@ static void losses_play(bug wrong)
     if (wrong == BUG_host_reads) fold(*(volatile float *)m.losses);
     MUST(cudaMemcpyAsync(m.host_sum, m.sum, 4, cudaMemcpyDeviceToHost, copying));
     MUST(cudaMemcpyAsync(m.out, m.logits, ROWS * WIDTH * 2, cudaMemcpyDeviceToHost, copying));
-    MUST(cudaStreamSynchronize(wrong == BUG_wrong_stream ? computing : copying));
+    if (wrong == BUG_gone_stream)
+        MUST(cudaStreamDestroy(copying));
+    else
+        MUST(cudaStreamSynchronize(wrong == BUG_wrong_stream ? computing : copying));
     losses_compare(&m);
     MUST(cudaDeviceSynchronize());
     losses_give_back(&m);
     MUST(cudaEventDestroy(arrived));
     MUST(cudaEventDestroy(computed));
-    MUST(cudaStreamDestroy(copying));
+    if (wrong != BUG_gone_stream) MUST(cudaStreamDestroy(copying));
     MUST(cudaStreamDestroy(computing));
 }
 

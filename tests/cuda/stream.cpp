@@ -37,6 +37,7 @@ struct CUstream_st {
     uint64_t priority;
     uint64_t posted, finished;
     std::deque<operation> queue;
+    bool destroyed; /* what it was given goes on */
 };
 
 struct CUevent_st {
@@ -149,9 +150,22 @@ static void let_pass(void)
     run_some(1 + draw(4));
 }
 
+/* Nothing is left to do of streams that were destroyed. */
+static void forget_destroyed(void)
+{
+    for (size_t i = streams.size(); i-- > 0;) {
+        CUstream_st *stream = streams[i];
+        if (!stream->destroyed || stream->finished < stream->posted) continue;
+        streams.erase(streams.begin() + (ptrdiff_t)i);
+        logical_destroy(stream->logical);
+        delete stream;
+    }
+}
+
 static cudaStream_t make_stream(int gpu)
 {
-    cudaStream_t stream = new CUstream_st{gpu, logical_create(), new_token(), draw(UINT64_MAX), 0, 0, {}};
+    forget_destroyed();
+    cudaStream_t stream = new CUstream_st{gpu, logical_create(), new_token(), draw(UINT64_MAX), 0, 0, {}, false};
     streams.push_back(stream);
     return stream;
 }
@@ -165,7 +179,7 @@ cudaError_t check_stream(cudaStream_t *stream, int *out_gpu)
         if (own == nullptr) own = make_stream(current_gpu());
         *stream = own;
     }
-    if (std::find(streams.begin(), streams.end(), *stream) == streams.end())
+    if (std::find(streams.begin(), streams.end(), *stream) == streams.end() || (*stream)->destroyed)
         misuse("%p is no stream, or one that was destroyed", (void *)*stream);
     *out_gpu = (*stream)->gpu;
     return lost(*out_gpu);
@@ -203,7 +217,7 @@ void count_streams(emulator_counts *counts)
     counts->launches = launches;
     counts->copies = copies;
     counts->products = products;
-    counts->streams = (int64_t)streams.size();
+    for (const CUstream_st *stream : streams) counts->streams += !stream->destroyed;
     counts->events = (int64_t)events.size();
     for (cudaStream_t own : own_streams) counts->streams -= own != nullptr;
 }
@@ -224,16 +238,15 @@ extern "C" cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned int
     return cudaStreamCreateWithPriority(out, flags, 0);
 }
 
+/* Waits for nothing. */
 extern "C" cudaError_t cudaStreamDestroy(cudaStream_t stream)
 {
     const entry guard;
     int gpu = 0;
     if (stream == nullptr) return result(cudaErrorInvalidResourceHandle);
     const cudaError_t error = check_stream(&stream, &gpu);
-    run_until_finished(stream, stream->posted);
-    streams.erase(std::find(streams.begin(), streams.end(), stream));
-    logical_destroy(stream->logical);
-    delete stream;
+    stream->destroyed = true;
+    forget_destroyed();
     return result(error);
 }
 

@@ -24,6 +24,7 @@ static const char *const wide[] = {"model.layers=2",
 
 static void run_widths(test_suite *suite, int data, int tensor, const char *element)
 {
+    if (!test_suite_pipelines_come(suite, data, tensor, element)) return;
     test_run base = test_suite_baseline(suite, data, tensor, element, small);
     test_suite_check(suite, base.losses[2] < base.losses[1], base.folder, "the baseline does not learn");
     test_suite_pipelines(suite, &base, data, tensor, element, test_suite_compare_model);

@@ -70,7 +70,7 @@ enum case_use {
     DIFFERENCES = 2, /* compared with finite differences */
     BITS = 4,        /* same bits again and with another thread count */
     ALL = 7,
-    FAST_KINDS = 8, /* too long for the reference device */
+    CPU_SIZES = 8, /* for how the cpu device cuts its work; the others take long and do nothing else there */
 };
 
 typedef struct operation_case {

@@ -316,6 +316,38 @@ static void test_memory(void **state)
     operations->destroy(NULL);
 }
 
+/* write and read are done when they return, also with pinned memory, and come behind what every stream was given; a
+ * stream has done all when it is gone. */
+static void test_done_on_return(void **state)
+{
+    enum { BYTES = 1024 };
+    const test_subject *subject = *state;
+    weft_device *device = create(kind_or_skip(subject), subject->element);
+    const weft_device_operations *operations = device->operations;
+    weft_stream *stream = NULL;
+    unsigned char *memory = take(device, WEFT_MEMORY_DEVICE, BYTES), *pinned = take(device, WEFT_MEMORY_PINNED, BYTES);
+    unsigned char expected[BYTES], back[BYTES];
+    memset(expected, 7, BYTES);
+    memset(pinned, 7, BYTES);
+    assert_int_equal(operations->write(device, memory, pinned, BYTES, NULL), WEFT_OK);
+    memset(pinned, 1, BYTES);
+    assert_int_equal(operations->read(device, pinned, memory, BYTES, NULL), WEFT_OK);
+    assert_memory_equal(pinned, expected, BYTES);
+    assert_int_equal(operations->stream_create(device, WEFT_STREAM_TRANSFER, &stream, NULL), WEFT_OK);
+    memset(pinned, 8, BYTES);
+    memset(expected, 8, BYTES);
+    operations->copy_in(device, stream, memory, pinned, BYTES);
+    assert_int_equal(operations->read(device, back, memory, BYTES, NULL), WEFT_OK);
+    assert_memory_equal(back, expected, BYTES);
+    memset(pinned, 1, BYTES);
+    operations->copy_out(device, stream, pinned, memory, BYTES);
+    operations->stream_destroy(device, stream);
+    assert_memory_equal(pinned, expected, BYTES);
+    operations->release(device, memory);
+    operations->release(device, pinned);
+    operations->destroy(device);
+}
+
 static void test_events(void **state)
 {
     const test_subject *subject = *state;
@@ -589,6 +621,7 @@ int main(int argc, char **argv)
         ALL_SUBJECTS(test_adamw_first_step),
         ALL_KINDS(test_divide),
         ALL_SUBJECTS(test_memory),
+        ALL_KINDS(test_done_on_return),
         ALL_SUBJECTS(test_events),
         ALL_KINDS(test_order),
         ALL_SUBJECTS(test_between),

@@ -1,16 +1,18 @@
 #!/bin/sh
-# kill_resume.sh WEFT TRANSPORT KILLS SIGNALS [DEVICE]: a run that is broken off so many times at random moments, by SIGKILL and by
-# what asks it to stop (timeout, SIGTERM, SIGHUP, SIGUSR1), each time resumed in another layout. What asks loses nothing
-# that was done, SIGKILL nothing but what came after the last checkpoint; in the end checkpoint, losses and evaluations are
-# those of a run that nothing happened to. A run that is through begins anew. MPIRUN names another mpirun.
-transport=$2 kills=$3 signals=$4
+# kill_resume.sh WEFT TRANSPORT KILLS SIGNALS [STEPS [KEY=VALUE...]]: a run of so many steps (300) with these keys that is
+# broken off so many times at random moments, by SIGKILL and by what asks it to stop (timeout, SIGTERM, SIGHUP, SIGUSR1),
+# each time resumed in another layout. What asks loses nothing that was done, SIGKILL nothing but what came after the last
+# checkpoint; in the end checkpoint, losses and evaluations are those of a run that nothing happened to. A run that is
+# through begins anew. MPIRUN names another mpirun.
+transport=$2 kills=$3 signals=$4 steps=${5:-300}
 . "$(dirname "$0")/common.sh"
+if [ $# -gt 5 ]; then shift 5; else shift $#; fi
 mpirun=${MPIRUN:-mpirun} every=3
 [ "$transport" = local ] || command -v "$mpirun" > /dev/null 2>&1 || exit 77
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
 
-keys="run.evaluate_every=7 run.evaluate_batches=2 timeout=60${5:+ device=$5}"
+keys="run.steps=$steps run.evaluate_every=7 run.evaluate_batches=2 timeout=60 $*"
 # shellcheck disable=SC2086 # a list of words
 "$weft" train "$work/run.yaml" run.folder="$work/whole" $keys > "$work/whole.log" 2>&1 || die "the uninterrupted run"
 
@@ -111,7 +113,7 @@ while [ $((killed + signalled)) -lt $((kills + signals)) ]; do
         [ $kind = KILL ] || [ $got -eq 0 ] || [ "$(done_steps)" -le "$from" ] || die "SIG$kind: status $got"
     fi
     made=$(done_steps) saved=$(saved_step)
-    if [ "$saved" -eq 300 ] && [ "$status" != asked ]; then
+    if [ "$saved" -eq "$steps" ] && [ "$status" != asked ]; then
         [ "$status" = 0 ] || [ "$status" = late ] || die "round $round: status $status"
         check_end
         continue

@@ -115,6 +115,9 @@ void test_suite_compare_model(test_suite *suite, const test_layout *layout, cons
 void test_suite_pipelines(test_suite *suite, const test_run *base, int data, int tensor, const char *element,
                           test_suite_function *run);
 
+/* Whether the turn of any of these comes; where it does not, all have had none, and no baseline is needed. */
+bool test_suite_pipelines_come(test_suite *suite, int data, int tensor, const char *element);
+
 /* Calls the function for every kind of sharding, both reductions, and one and two buffers where these matter. */
 void test_suite_shards(test_suite *suite, const test_run *base, test_layout layout, test_suite_function *run);
 

@@ -37,6 +37,7 @@ static void run_orders(test_suite *suite, const test_layout *layout, const test_
 
 static void run_widths(test_suite *suite, int data, int tensor, const char *element)
 {
+    if (!test_suite_pipelines_come(suite, data, tensor, element)) return;
     test_run base = test_suite_baseline(suite, data, tensor, element, small);
     test_suite_pipelines(suite, &base, data, tensor, element, run_orders);
 }

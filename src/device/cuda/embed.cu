@@ -35,7 +35,8 @@ __device__ static __forceinline__ found_rows split_shared(unsigned char *shared)
 
 enum { SHARED = (TABLE_ROWS * THREADS + 2 * THREADS + WARPS) * 4 };
 
-/* Each thread looks at one row; those that the block wants come into the list in ascending order. Returns how many. */
+/* Each thread looks at one row; those that the block wants come into the list in ascending order. Returns how many.
+ * Between its barriers the list is nobody's: all have read the one before. */
 __device__ static __forceinline__ int collect(const embed_rows &of, int64_t row, int64_t begin, const found_rows &found)
 {
     const int lane = (int)threadIdx.x % WEFT_WARP, warp = (int)threadIdx.x / WEFT_WARP;
@@ -75,7 +76,6 @@ __global__ void __launch_bounds__(THREADS, 4)
         const int total = collect(of, turn + threadIdx.x, begin, found);
         for (int i = 0; i < total && there; i++)
             own[found.place[i] * THREADS] += weft_widen(dout[(turn + found.row[i]) * of.C + column]);
-        __syncthreads(); /* the list is read */
     }
     for (int i = 0; i < TABLE_ROWS; i++)
         if (there && begin + i < of.count) table[(begin + i) * of.C + column] = own[i * THREADS];

@@ -22,7 +22,7 @@ __device__ static __forceinline__ float weft_warp_largest(float value)
     return value;
 }
 
-/* All threads get the sum; shared: a value for each warp. Ends with a barrier, so that shared may be written again. */
+/* All threads get the sum; shared: a value for each warp, to be written again only behind a barrier. */
 template <class T> __device__ static __forceinline__ T weft_block_sum(T value, T *shared)
 {
     const int lane = (int)threadIdx.x % WEFT_WARP, warps = (int)blockDim.x / WEFT_WARP;
@@ -31,7 +31,6 @@ template <class T> __device__ static __forceinline__ T weft_block_sum(T value, T
     __syncthreads();
     T sum = shared[0];
     for (int warp = 1; warp < warps; warp++) sum += shared[warp];
-    __syncthreads();
     return sum;
 }
 
