@@ -203,7 +203,7 @@ speed() {
     for log in "$folder"/*M-*.log "$folder"/torch-*.log; do
         [ ! -f "$log" ] || printf '%-20s %s\n' "$(basename "$log" .log)" "$(grep -h 'tokens/s' "$log" | tail -n 1)"
     done
-    grep -h 'measured peak' "$folder/124M-32.log"
+    grep -hs 'measured peak' "$folder/124M-32.log"
 }
 
 case $half in
