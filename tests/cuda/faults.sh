@@ -88,7 +88,8 @@ train -- parallel.pipeline=2 parallel.data=2 batch.microbatches=1 run.folder="$w
 refuses 1 'an operation that it was given failed: .*WEFT_CUDA_SYNC=1 in the environment names it' \
     WEFT_EMULATOR_FAIL=operation:300 --
 for error in 214 220 700 702 714 715 716; do
-    refuses 1 'an operation that it was given failed: ' WEFT_EMULATOR_FAIL=operation:300:$error --
+    refuses 1 'an operation that it was given failed: ' WEFT_EMULATOR_STREAMS=eager \
+        WEFT_EMULATOR_FAIL=operation:180:$error --
 done
 for number in 1 2 3 4; do
     refuses 1 'device cuda:0: .*an illegal memory access' WEFT_EMULATOR_FAIL=allocation:$number:700 --
