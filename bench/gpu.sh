@@ -17,7 +17,8 @@ shift $((OPTIND - 1))
 [ $# -ge 3 ] || { echo "usage: gpu.sh [-e] [-p PYTHON] correctness|speed BUILD FOLDER [CORPUS]" >&2; exit 2; }
 here=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$3" || exit 2
-half=$1 build=$(cd "$2" && pwd) folder=$(cd "$3" && pwd)
+half=$1 folder=$(cd "$3" && pwd)
+build=$(cd "$2" && pwd) || exit 2
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
 if [ -n "$emulated" ]; then
     weft=$build/tests/cuda/weft-cuda-plain layouts=$build/tests/train/test_cuda_layouts_plain
@@ -32,17 +33,18 @@ corpus=${4:-$folder/corpus.txt}
     97 + rand() * 26, 97 + rand() * 26 }' >"$corpus"
 
 started=$(date +%s) failed=0
-# phase NAME SECONDS COMMAND...: one line. What the half has left is a limit, too.
+# phase NAME SECONDS COMMAND...: one line, and a log of its own. What the half has left is a limit, too.
 phase() {
     name=$1 limit=$(($2 * slowness))
     shift 2
-    begin=$(date +%s) word=ok
+    begin=$(date +%s) word=ok status=none
     left=$((started + half_seconds - begin - 2))
     [ "$limit" -le "$left" ] || limit=$left
-    status=124
+    rm -f "$folder/$name.log"
     [ "$limit" -lt 1 ] || { timeout -k 1 "$limit" "$@" >"$folder/$name.log" 2>&1; status=$?; }
     case $status in
     0) ;;
+    none) word="not begun: the time of this half is over" failed=1 ;;
     77) word="skipped: $(tail -n 1 "$folder/$name.log")" ;;
     124 | 137) word="longer than its ${limit} s" failed=1 ;;
     *) word="FAILED with status $status: $(tail -n 1 "$folder/$name.log" | cut -c 1-200)" failed=1 ;;
@@ -54,7 +56,12 @@ phase() {
 with() {
     program=$1
     shift
-    if command -v "$program" >/dev/null 2>&1; then phase "$@"; else printf '%-20s %4d s  skipped: no %s here\n' "$1" 0 "$program"; fi
+    if command -v "$program" >/dev/null 2>&1; then
+        phase "$@"
+    else
+        rm -f "$folder/$1.log"
+        printf '%-20s %4d s  skipped: no %s here\n' "$1" 0 "$program"
+    fi
 }
 
 run_yaml() { # NAME MODEL BATCH STEPS
@@ -91,6 +98,7 @@ for word; do
     [ "$word" != -- ] || break
     export "$word"
 done
+rm -rf "$run"
 "$weft" train "$file" run.folder="$run" "$@" >"$0.said" 2>&1
 status=$?
 cat "$0.said"
@@ -142,18 +150,19 @@ END
     phase kill-resume 25 sh "$folder/kill.sh" "$weft" "$folder/first.yaml" "$folder" "$([ -n "$emulated" ] && echo 6 || echo 100)"
 }
 
-# In a folder without the build's libraries, whose search path has a library that is none, then one without a function.
+# In a folder without the build's libraries, whose search path begins with a library that is none, then with one without a
+# function, for whichever CUDA weft was built with.
 missing_libraries() {
     mkdir -p "$folder/alone" "$folder/old"
     cp "$weft" "$folder/alone/weft"
     refusing=$folder/alone/weft
-    library=$(ldconfig -p 2>/dev/null | sed -n 's/.*\(libcublasLt\.so\.[0-9]*\) .*/\1/p' | sort -V | tail -n 1)
-    library=${library:-libcublasLt.so.13}
-    echo 'no library' >"$folder/old/$library"
-    refuses library-missing 'cannot be opened: ' "LD_LIBRARY_PATH=$folder/old" --
-    rm "$folder/old/$library"
-    if command -v cc >/dev/null 2>&1 && cc -shared -o "$folder/old/$library" -x c /dev/null; then
-        refuses library-old 'it is too old' "LD_LIBRARY_PATH=$folder/old" --
+    first="LD_LIBRARY_PATH=$folder/old${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+    for major in 11 12 13 14; do echo 'no library' >"$folder/old/libcublasLt.so.$major"; done
+    refuses library-missing 'cannot be opened: ' "$first" --
+    rm "$folder/old"/*
+    if command -v cc >/dev/null 2>&1 && cc -shared -o "$folder/old/none.so" -x c /dev/null; then
+        for major in 11 12 13 14; do cp "$folder/old/none.so" "$folder/old/libcublasLt.so.$major"; done
+        refuses library-old 'it is too old' "$first" --
     fi
 }
 
@@ -161,7 +170,7 @@ missing_libraries() {
 beside() {
     named=$1 most=$2
     shift 2
-    phase "$named" "$most" "$python" "$here/tools/torch_gpu.py" --device "$torch_on" "$@"
+    with "$python" "$named" "$most" "$python" "$here/tools/torch_gpu.py" --device "$torch_on" "$@"
 }
 
 # What it says of sizes is for GPT-2; emulated, all of them are one that is tiny.
@@ -188,12 +197,13 @@ speed() {
     beside torch-124M 55 $small_torch --sequences 32 --steps $steps
     # shellcheck disable=SC2086
     beside torch-1558M 35 $large_torch --sequences 8 --steps $few
+    rm -rf "$folder/ncu-run"
     with ncu ncu 20 ncu --clock-control none --launch-skip 200 --launch-count 20 "$weft" train "$folder/124M-32.yaml" \
         run.steps=1 "run.folder=$folder/ncu-run"
     for log in "$folder"/*M-*.log "$folder"/torch-*.log; do
         [ ! -f "$log" ] || printf '%-20s %s\n' "$(basename "$log" .log)" "$(grep -h 'tokens/s' "$log" | tail -n 1)"
     done
-    grep -h 'measured peak' "$folder/124M-32.log"
+    grep -hs 'measured peak' "$folder/124M-32.log"
 }
 
 case $half in

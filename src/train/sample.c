@@ -311,8 +311,8 @@ weft_status weft_sample(const char *path, const char *device, const weft_sample_
     if (status == WEFT_OK) {
         status = sample(&self, options, error);
         weft_steps_destroy(self.steps);
+        if (self.transport) self.transport->operations->destroy(self.transport); /* before the worker's device */
         weft_worker_destroy(self.worker);
-        if (self.transport) self.transport->operations->destroy(self.transport);
         weft_local_hub_destroy(self.hub);
         weft_job_destroy(self.job);
         weft_config_fini(&self.config);

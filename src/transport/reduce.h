@@ -8,8 +8,8 @@
  * Nothing else uses its group (transport.h).
  *
  * Nothing here waits. poll looks what has arrived, adds one chunk at most and posts what comes next; messages in
- * between are the transport's. Where workers share memory a member reads the others' values in place; else they come in
- * messages of one chunk, two ahead of the addition, into the workspace.
+ * between are the transport's. Where workers share memory of the host a member reads the others' values in place; else
+ * they come in messages of one chunk, two ahead of the addition, into the workspace.
  *
  * Additions are given to a stream, behind the values that its transfers bring. What they read is released, overwritten
  * or sent on only when the event behind them is reached; a sum that is done is done on the stream: what is given to it

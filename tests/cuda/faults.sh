@@ -87,6 +87,14 @@ train -- parallel.pipeline=2 parallel.data=2 batch.microbatches=1 run.folder="$w
 # as one that nothing happened to.
 refuses 1 'an operation that it was given failed: .*WEFT_CUDA_SYNC=1 in the environment names it' \
     WEFT_EMULATOR_FAIL=operation:300 --
+for error in 214 220 700 702 714 715 716; do
+    refuses 1 'an operation that it was given failed: ' WEFT_EMULATOR_STREAMS=eager \
+        WEFT_EMULATOR_FAIL=operation:180:$error --
+done
+for number in 1 2 3 4; do
+    refuses 1 'device cuda:0: .*an illegal memory access' WEFT_EMULATOR_FAIL=allocation:$number:700 --
+    ! grep -q 'out of .*memory' "$work/log" || die "a lost GPU is said to have no memory"
+done
 refuses 1 'cuda:0: [a-z_]*: ' WEFT_EMULATOR_FAIL=operation:300 WEFT_CUDA_SYNC=1 --
 
 # Between two GPUs, whichever of them is lost, and whatever the other copies out of it.

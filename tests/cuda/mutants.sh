@@ -1,8 +1,8 @@
 #!/bin/sh
 # mutants.sh ROOT [PATTERN]: each barrier, __syncwarp, wait for copies, event wait, event record and wait of the host in
-# src/device/cuda (of the lines that match PATTERN, FILE:LINE:TEXT) is taken away in turn, in a copy of the sources. A
-# test of the device on the emulator must notice: first those of what uses the line, then all; or implied.txt says why
-# nothing is lost. About half an hour of one core.
+# src/device/cuda, and each event of copies between GPUs in src/transport/local/peer.c (of the lines that match PATTERN,
+# FILE:LINE:TEXT), is taken away in turn, in a copy of the sources. A test on the emulator must notice: first those of
+# what uses the line, then all; or implied.txt says why nothing is lost. About half an hour of one core.
 set -eu
 root=$1 pattern=${2:-.}
 implied=$root/tests/cuda/implied.txt
@@ -31,9 +31,10 @@ ends() {
 
 # passes PROGRAM STREAMS THREADS SEED TESTS [OPERATION...]
 passes() {
-    program=tests/cuda/test_cuda_$1 how="$*"
+    program=tests/cuda/test_cuda_$1 gpus=1 how="$*"
+    case $1 in peers_*) program=tests/transport/test_cuda_$1 gpus=4 ;; esac
     build tests/cuda/libcublasLt.so.13 "$program"
-    order="WEFT_EMULATOR_STREAMS=$2 WEFT_EMULATOR_THREADS=$3 WEFT_EMULATOR_SEED=$4"
+    order="WEFT_EMULATOR_STREAMS=$2 WEFT_EMULATOR_THREADS=$3 WEFT_EMULATOR_SEED=$4 WEFT_EMULATOR_GPUS=$gpus"
     shift 4
     # shellcheck disable=SC2086 # assignments
     ends env $order "$work/build/$program" "$@"
@@ -62,6 +63,7 @@ operations_of() {
 # What finds most, most quickly: the race detector needs to see each kernel once.
 passes_first() {
     case $1 in
+    */peer.c) passes peers_races some up 1 cuda && passes peers_plain lazy random 1 cuda ;;
     *.c)
         for test in test_order test_events test_memory test_done_on_return; do
             passes device_races eager up 1 "$test cuda *" && passes device_plain lazy random 1 "$test cuda *" || return 1
@@ -78,6 +80,12 @@ passes_first() {
 
 # shellcheck disable=SC2317 # called by name
 passes_all() {
+    case $1 in
+    */peer.c)
+        passes peers_races lazy up 2 cuda && passes peers_plain some random 3 cuda
+        return
+        ;;
+    esac
     passes device_races eager up 1 '* cuda *' && passes loss_races eager up 1 '* cuda *' &&
         passes operations_races eager up 1 'test_values cuda *' || return 1
     for number in 1 2 3; do
@@ -110,7 +118,7 @@ without() {
         }
         FNR != line { print; next }
         {
-            if (match($0, /__syncthreads\(|__syncwarp\(|copy_async_wait<[0-9]+>\(|cuda(StreamWaitEvent|EventRecord|StreamSynchronize|EventSynchronize)\(/)) {
+            if (match($0, /__syncthreads\(|__syncwarp\(|copy_async_wait<[0-9]+>\(|cuda(StreamWaitEvent|EventRecord|StreamSynchronize|EventSynchronize)\(|[a-z>-]+->event_[a-z]+\(/)) {
                 begin = RSTART; end = skip($0, RSTART + RLENGTH - 1)
                 instead = substr($0, begin) ~ /^cuda/ ? "cudaSuccess" : "(void)0"
                 $0 = substr($0, 1, begin - 1) instead substr($0, end)
@@ -133,7 +141,10 @@ mutant() {
 
 cd "$work"
 tried='' caught=0 spared=0 survived=0
-grep -nE "$calls" src/device/cuda/*.cu src/device/cuda/*.cuh src/device/cuda/*.c | grep -e "$pattern" >"$work/places" || true
+{
+    grep -nE "$calls" src/device/cuda/*.cu src/device/cuda/*.cuh src/device/cuda/*.c
+    grep -nE 'event_(wait|record)\(' /dev/null src/transport/local/peer.c
+} | grep -e "$pattern" >"$work/places" || true
 while IFS=: read -r file line text; do
     if grep -qF "$(basename "$file"): $(printf '%s' "$text" | sed 's/^ *//')" "$implied"; then
         spared=$((spared + 1))

@@ -17,8 +17,9 @@ bool weft_cuda_begins(weft_device *device)
 
 bool weft_cuda_is_late(cudaError_t error)
 {
-    return error == cudaErrorECCUncorrectable || error == cudaErrorIllegalAddress ||
-           (error >= cudaErrorMisalignedAddress && error <= cudaErrorLaunchFailure);
+    return error == cudaErrorECCUncorrectable || error == cudaErrorNvlinkUncorrectable ||
+           error == cudaErrorIllegalAddress || error == cudaErrorLaunchTimeout ||
+           (error >= cudaErrorHardwareStackError && error <= cudaErrorLaunchFailure);
 }
 
 void weft_cuda_keep(weft_cuda *cuda, const char *what, cudaError_t error)

@@ -70,7 +70,7 @@ static weft_status fill(weft_cuda *cuda, weft_error *error)
 {
     weft_stream *own = NULL;
     TRY(weft_allocate((size_t)count_gpus(), sizeof *cuda->peers, &cuda->peers, error));
-    TRY(weft_cuda_products_create(cuda->base.element, &cuda->products, error));
+    TRY(weft_cuda_products_create(cuda->index, cuda->base.element, &cuda->products, error));
     TRY(weft_cuda_stream_create(&cuda->base, WEFT_STREAM_COMPUTE, &own, error));
     cudaError_t said = cudaEventCreateWithFlags(&cuda->origin, cudaEventDefault);
     if (said == cudaSuccess) said = weft_cuda_set_origin(cuda);

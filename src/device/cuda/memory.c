@@ -1,11 +1,21 @@
 /* Memory of the GPU and pinned memory of the host, and copies. */
 #include "device/cuda/cuda.h"
 
+/* A GPU that was lost says so to whoever asks next. */
+static weft_status check_lost(const weft_cuda *cuda, cudaError_t said, weft_error *error)
+{
+    if (!weft_cuda_is_late(said)) return WEFT_OK;
+    FAIL(error, WEFT_FAILED, "device cuda:%d: no memory: an operation that it was given failed: %s", (int)cuda->index,
+         cudaGetErrorString(said));
+}
+
 static weft_status take_pinned(weft_cuda *cuda, size_t bytes, void **out, weft_error *error)
 {
     TRY(weft_grow(&cuda->pinned, &cuda->pinned_capacity, cuda->pinned_count + 1, sizeof *cuda->pinned, error));
-    if (cudaHostAlloc(out, bytes, cudaHostAllocPortable) != cudaSuccess) {
+    const cudaError_t said = cudaHostAlloc(out, bytes, cudaHostAllocPortable);
+    if (said != cudaSuccess) {
         (void)cudaGetLastError();
+        TRY(check_lost(cuda, said, error));
         FAIL(error, WEFT_NO_MEMORY, "device cuda: out of pinned memory of the host: %.1f MiB asked for",
              (double)bytes / 1048576);
     }
@@ -21,9 +31,11 @@ weft_status weft_cuda_allocate(weft_device *device, weft_memory_kind kind, size_
     (void)cudaSetDevice(cuda->index);
     if (bytes == 0) bytes = 1;
     if (kind == WEFT_MEMORY_PINNED && bytes <= SIZE_MAX / 2) return take_pinned(cuda, bytes, out, error);
-    if (bytes <= SIZE_MAX / 2 && cudaMalloc(out, bytes) == cudaSuccess) return WEFT_OK;
+    const cudaError_t said = bytes <= SIZE_MAX / 2 ? cudaMalloc(out, bytes) : cudaErrorMemoryAllocation;
+    if (said == cudaSuccess) return WEFT_OK;
     (void)cudaGetLastError();
     *out = NULL;
+    TRY(check_lost(cuda, said, error));
     (void)cudaMemGetInfo(&left, &total);
     FAIL(error, WEFT_NO_MEMORY,
          "device cuda:%d: out of memory: %.1f MiB asked for, %.1f of %.1f MiB are free; --dry-run with "

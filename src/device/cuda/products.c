@@ -71,7 +71,7 @@ void weft_cuda_products_destroy(weft_cuda_products *products)
     weft_free(products);
 }
 
-weft_status weft_cuda_products_create(weft_element element, weft_cuda_products **out, weft_error *error)
+weft_status weft_cuda_products_create(int32_t index, weft_element element, weft_cuda_products **out, weft_error *error)
 {
     *out = NULL;
     weft_cuda_products *products = NULL;
@@ -83,7 +83,7 @@ weft_status weft_cuda_products_create(weft_element element, weft_cuda_products *
         if (said == CUBLAS_STATUS_SUCCESS)
             said = products->library.cublasLtMatmulPreferenceCreate(&products->preference);
         if (said != CUBLAS_STATUS_SUCCESS)
-            status = weft_fail(error, WEFT_FAILED, "device cuda: cuBLASLt does not start: %s",
+            status = weft_fail(error, WEFT_FAILED, "device cuda:%d: cuBLASLt does not start: %s", (int)index,
                                products->library.cublasLtGetStatusString(said));
     }
     if (status != WEFT_OK) {

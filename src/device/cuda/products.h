@@ -13,7 +13,8 @@
 
 #include "device/cuda/cuda.h"
 
-weft_status weft_cuda_products_create(weft_element element, weft_cuda_products **out, weft_error *error) WEFT_CHECKED;
+weft_status weft_cuda_products_create(int32_t index, weft_element element, weft_cuda_products **out,
+                                      weft_error *error) WEFT_CHECKED;
 void weft_cuda_products_destroy(weft_cuda_products *products); /* accepts NULL */
 
 size_t weft_cuda_linear_workspace(const weft_device_options *options, const weft_linear *linear);
