@@ -20,8 +20,8 @@ uint64_t weft_random_bits(weft_random_key key, uint64_t counter);
 double weft_random_uniform(weft_random_key key, uint64_t counter); /* in [0, 1), 53 bits */
 double weft_random_normal(weft_random_key key, uint64_t counter);  /* mean 0, deviation 1, by Box and Muller */
 
-/* out[i] = deviation x the normal number of counter + i, rounded to fp32: the same bits as one by one, a sixth to a
- * third of the time. */
+/* out[i] = deviation x the normal number of counter + i, rounded to fp32: the same bits as one by one, an eighth to
+ * a third of the time. */
 void weft_random_normals(weft_random_key key, uint64_t counter, double deviation, int64_t count, float *out);
 
 /* Bijection of 0 .. count-1 onto itself, keyed: the place that element index has in a shuffled order. count >= 1. */

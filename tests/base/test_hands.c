@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,19 +16,37 @@
 
 #include <cmocka.h>
 
-/* The linker puts this in front of pthread_create. */
+/* The linker puts this in front of pthread_create: threads that cannot be made, and how many have ended. */
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*main)(void *), void *argument);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*main)(void *), void *argument);
-static int threads_left = INT32_MAX;
 
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*main)(void *), void *argument)
+enum { PIECES = 1000, HANDS = 5 };
+
+typedef struct {
+    void *(*main)(void *);
+    void *argument;
+} thread_call;
+
+static int threads_left = INT32_MAX, made;
+static thread_call calls[HANDS]; /* no run makes more threads */
+static atomic_int ended;
+
+static void *run_thread(void *pointer)
+{
+    const thread_call *self = pointer;
+    void *result = self->main(self->argument);
+    atomic_fetch_add(&ended, 1);
+    return result;
+}
+
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*main)(void *), void *argument)
 {
     if (threads_left == 0) return EAGAIN;
     threads_left--;
-    return __real_pthread_create(thread, attributes, main, argument);
+    thread_call *next = &calls[made++ % HANDS];
+    *next = (thread_call){main, argument};
+    return __real_pthread_create(out, attributes, run_thread, next);
 }
-
-enum { PIECES = 1000, HANDS = 5 };
 
 typedef struct {
     atomic_int done[PIECES], busy[HANDS];
@@ -65,8 +84,8 @@ static weft_status meet(void *context, size_t hand, size_t index, weft_error *er
     (void)hand;
     sigset_t blocked;
     pthread_sigmask(SIG_SETMASK, NULL, &blocked);
-    if (hand > 0 && !sigismember(&blocked, SIGTERM)) FAIL(error, WEFT_FAILED, "piece %zu would take a signal", index);
     pthread_barrier_wait(context);
+    if (hand > 0 && !sigismember(&blocked, SIGTERM)) FAIL(error, WEFT_FAILED, "piece %zu would take a signal", index);
     return WEFT_OK;
 }
 
@@ -119,6 +138,26 @@ static void test_the_first_failure_is_told(void **state)
     }
 }
 
+/* The other hand goes on once the one that failed is gone. */
+static weft_status fail_alone(void *context, size_t hand, size_t index, weft_error *error)
+{
+    atomic_int *begun = context;
+    atomic_fetch_add(begun, 1);
+    if (hand > 0) FAIL(error, WEFT_FAILED, "piece %zu", index);
+    while (atomic_load(&ended) == 0) sched_yield();
+    return WEFT_OK;
+}
+
+static void test_the_others_stop(void **state)
+{
+    (void)state;
+    weft_error error;
+    atomic_int begun = 0;
+    atomic_store(&ended, 0);
+    assert_int_equal(weft_hands_run(2, PIECES, fail_alone, &begun, &error), WEFT_FAILED);
+    assert_in_range(atomic_load(&begun), 1, 2);
+}
+
 static weft_status run_some(void *context, weft_error *error)
 {
     (void)context;
@@ -138,6 +177,7 @@ int main(void)
         cmocka_unit_test(test_all_is_done_once),
         cmocka_unit_test(test_side_by_side),
         cmocka_unit_test(test_the_first_failure_is_told),
+        cmocka_unit_test(test_the_others_stop),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* The weights that a run begins with are those of each element by itself, whatever the run is divided into. */
+/* What a run begins with, whatever it is divided into: weights of each element by itself, or all of a checkpoint. */
 #include "base/random.h"
 #include "layouts.h"
 #include "place.h"
@@ -14,6 +14,18 @@
 #include <cmocka.h>
 
 enum { WORDS = 8 };
+
+/* Large tensors are made and loaded in several ranges, each by several threads. */
+static const char *const cases[][WORDS] = {
+    {"device=reference"},
+    {"threads=3", "element=bf16", "model.vocabulary=33000"},
+    {"threads=2", "parallel.pipeline=2", "parallel.loops=2", "parallel.data=2", "parallel.shard=weights",
+     "model.vocabulary=33001"},
+    {"threads=3", "parallel.tensor=2", "parallel.data=2", "parallel.shard=optimizer", "element=bf16",
+     "model.vocabulary=16385", "model.width=64"},
+    {"threads=2", "parallel.tensor=2", "parallel.shard=weights", "parallel.data=2", "model.architecture=llama",
+     "model.kv_heads=2", "model.tied=false"},
+};
 
 /* By definition. */
 static float initial(const weft_parameter *parameter, uint64_t seed, int64_t element)
@@ -51,22 +63,11 @@ static test_run train(const char *name, const char *const *words, int count, con
     return run;
 }
 
-/* A step that changes nothing, and what its checkpoint holds. Large tensors are made in several ranges, each by several
- * threads. */
+/* A step that changes nothing, and what its checkpoint holds. */
 static void test_elements(void **state)
 {
     (void)state;
     static const char *const nothing[] = {"optimizer.learning_rate=0", "run.steps=1", "batch.microbatches=2", NULL};
-    static const char *const cases[][WORDS] = {
-        {"device=reference"},
-        {"threads=3", "element=bf16", "model.vocabulary=33000"},
-        {"threads=2", "parallel.pipeline=2", "parallel.loops=2", "parallel.data=2", "parallel.shard=weights",
-         "model.vocabulary=33001"},
-        {"threads=3", "parallel.tensor=2", "parallel.data=2", "parallel.shard=optimizer", "element=bf16",
-         "model.vocabulary=16385", "model.width=64"},
-        {"threads=2", "parallel.tensor=2", "parallel.shard=weights", "parallel.data=2", "model.architecture=llama",
-         "model.kv_heads=2", "model.tied=false"},
-    };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char name[32];
         snprintf(name, sizeof name, "initial-%d", (int)i);
@@ -90,8 +91,32 @@ static void test_threads(void **state)
     if (!test_runs_agree(&one, &two, why, sizeof why)) fail_msg("%s", why);
 }
 
+/* A run that is broken off after its first step and resumed ends as one that is not: all was loaded. */
+static void test_loaded(void **state)
+{
+    (void)state;
+    static const char *const overrides[] = {"run.steps=2", "batch.microbatches=2", NULL};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char name[32], why[512];
+        weft_error error;
+        snprintf(name, sizeof name, "straight-%d", (int)i);
+        test_run straight = train(name, cases[i], WORDS, overrides);
+        const char *words[WORDS + 1] = {NULL};
+        test_run broken = {.model = words, .stop = 1};
+        memcpy(words, cases[i], sizeof cases[i]);
+        snprintf(broken.folder, sizeof broken.folder, "%s/broken-%d", test_folder, (int)i);
+        for (int64_t step = 1; step <= 2; step++) {
+            if (test_train(&broken, test_corpus, overrides, &error) != WEFT_OK) fail_msg("%s: %s", name, error.text);
+            assert_int_equal(broken.steps, step);
+            broken.resume = true;
+        }
+        if (!test_checkpoints_agree(straight.folder, broken.folder, why, sizeof why)) fail_msg("%s: %s", name, why);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_elements), cmocka_unit_test(test_threads)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_elements), cmocka_unit_test(test_threads),
+                                       cmocka_unit_test(test_loaded)};
     return cmocka_run_group_tests_name("initial", tests, test_place_set_up, test_place_tear_down);
 }
