@@ -27,7 +27,7 @@ launch() {
     name=$1 processes=$2 program=$3
     shift 3
     # shellcheck disable=SC2086 # options are several words
-    timeout -k 5 40 "$mpirun" $mpirun_options -n "$processes" "$program" train "$work/run.yaml" run.folder="$work/$name" \
+    timeout -k 5 100 "$mpirun" $mpirun_options -n "$processes" "$program" train "$work/run.yaml" run.folder="$work/$name" \
         transport=mpi checkpoint.every=0 "$@" > "$work/$name.log" 2>&1 &
     launcher=$!
 }

@@ -1,1 +1,1 @@
-weft train --dry-run train.yaml parallel.pipeline=2 model.layers=5 model.width=128 model.vocabulary=1024 batch.microbatches=4 parallel.loops=2 memory_limit=8MiB parallel.placement=auto | grep -e note -e predicted
+weft train --dry-run train.yaml parallel.pipeline=2 model.layers=5 model.width=128 model.vocabulary=1024 batch.microbatches=4 parallel.loops=2 memory_limit=6MiB parallel.placement=auto | grep -e note -e predicted
