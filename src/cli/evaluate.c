@@ -73,13 +73,14 @@ static weft_status load_config(const weft_arguments *arguments, const weft_weigh
     return status;
 }
 
-/* A list is for as many ranks as the run had: it does not outlive another pipeline on the command line. */
-static weft_status forget_list(weft_config *config, weft_error *error)
+/* A placement is of the run's schedule, and a list for as many ranks and stages as it had: neither outlives others on
+ * the command line. */
+static weft_status forget_placement(weft_config *config, weft_error *error)
 {
-    static const char *const keys[] = {"parallel.pipeline", "parallel.loops", "parallel.schedule"};
-    if (!weft_placement_is_list(config->parallel.placement)) return WEFT_OK;
+    static const char *const keys[] = {"parallel.schedule", "parallel.pipeline", "parallel.loops"};
+    size_t count = weft_placement_is_list(config->parallel.placement) ? sizeof keys / sizeof *keys : 1;
     if (weft_config_given_by(config, "parallel.placement") == WEFT_CONFIG_ON_COMMAND_LINE) return WEFT_OK;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+    for (size_t i = 0; i < count; i++)
         if (weft_config_given_by(config, keys[i]) == WEFT_CONFIG_ON_COMMAND_LINE)
             return weft_config_choose(config, "parallel.placement", "own", error);
     return WEFT_OK;
@@ -148,7 +149,7 @@ static weft_status run_weights(const weft_arguments *arguments, const weft_weigh
     int32_t rank = 0;
     TRY(load_config(arguments, weights, &config, error));
     weft_cli_settle(&config);
-    weft_status status = forget_list(&config, error);
+    weft_status status = forget_placement(&config, error);
     if (status == WEFT_OK) status = weft_cli_launch(&config, &rank, error);
     if (status == WEFT_OK)
         status = weft_cli_land(&config, "evaluate", rank, evaluate(arguments, &config, weights, rank, error), error);

@@ -51,8 +51,15 @@ run other 2 "$work/other.sh" parallel.pipeline=2
 [ $status -eq 2 ] && grep -q '^weft train: .*data.path: nothing' "$work/other.log" || die "a process that fails alone: $status"
 ok "a process that fails alone ends the others"
 
-run places 2 "$work/places.sh" parallel.pipeline=2 parallel.loops=1 timeout=5
+run places 2 "$work/places.sh" parallel.pipeline=2 parallel.loops=1
 refused "a process with other stages" 2 'rank 1 has other stages than rank 0'
+each 1 "\"$weft\" \"\$@\" parallel.placement=0,1,0,1" > "$work/stages.sh"
+each 1 "\"$weft\" \"\$@\" parallel.pipeline=1 parallel.data=2" > "$work/groups.sh"
+chmod +x "$work/stages.sh" "$work/groups.sh"
+run stages 2 "$work/stages.sh" parallel.pipeline=2 parallel.loops=1
+refused "a process with other stages, in the same groups" 2 'rank 1 has other stages than rank 0: '
+run groups 2 "$work/groups.sh" parallel.pipeline=2 parallel.loops=1
+refused "a process in other groups" 2 'rank 1 has other stages than rank 0, or other groups'
 run chosen 2 "$weft" run.steps=1 run.evaluate_batches=1 parallel.pipeline=2 parallel.placement=auto model.vocabulary=1024
 [ $status -eq 0 ] && [ "$(grep -c 'note: parallel.placement: auto takes' "$work/chosen.log")" -eq 1 ] ||
     die "processes that choose their stages: $status"

@@ -36,6 +36,15 @@ for layout in parallel.pipeline=2 parallel.pipeline=1 "parallel.schedule=1f1b pa
     "$weft" evaluate "$work/auto" $layout --json 2>> "$work/evaluate.log" | sed 's/"checkpoint": [^,]*,//' >> "$work/losses"
 done
 [ "$(wc -l < "$work/losses")" -eq 3 ] && [ "$(sort -u "$work/losses" | wc -l)" -eq 1 ] || die "evaluated otherwise"
+# What is kept is written out, too: it does not stand in the way of another schedule.
+# shellcheck disable=SC2086 # a list of words
+run kept $auto parallel.schedule=1f1b parallel.loops=1
+grep -q 'placement: "linear"' "$work/kept/step-00000006/checkpoint.yaml" || die "what was kept is not written"
+for layout in parallel.schedule=breadth-first parallel.schedule=zb-v; do
+    "$weft" evaluate "$work/kept" $layout parallel.loops=2 --json 2>> "$work/evaluate.log" |
+        sed 's/"checkpoint": [^,]*,//' >> "$work/losses"
+done
+[ "$(wc -l < "$work/losses")" -eq 5 ] && [ "$(sort -u "$work/losses" | wc -l)" -eq 1 ] || die "kept and evaluated otherwise"
 ok "the bits of one worker"
 
 # shellcheck disable=SC2086 # a list of words

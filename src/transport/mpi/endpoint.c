@@ -1,6 +1,7 @@
 #include "transport/mpi/endpoint.h"
 
 #include "base/clock.h"
+#include "base/random.h"
 
 #include <limits.h>
 #include <string.h>
@@ -118,6 +119,36 @@ static int make_communicator(MPI_Group world, weft_mpi_group *group, int tag)
     return code;
 }
 
+/* A number of who is in which group. */
+static uint64_t number_of_groups(const weft_mpi *mpi)
+{
+    uint64_t number = 0;
+    for (int32_t i = 0; i < mpi->group_count; i++) {
+        const weft_group *group = &mpi->groups[i].group;
+        number = weft_random_bits(weft_random_key_make(number, "group"), (uint64_t)group->count);
+        for (int32_t m = 0; m < group->count; m++)
+            number = weft_random_bits(weft_random_key_make(number, "member"), (uint64_t)group->members[m]);
+    }
+    return number;
+}
+
+/* Members of other groups would wait for each other for ever. Which these are depends on where the stages are, too. */
+static weft_status compare_groups(weft_mpi *mpi, weft_error *error)
+{
+    uint64_t own = number_of_groups(mpi), *all = NULL;
+    TRY(weft_allocate((size_t)mpi->base.size, sizeof *all, &all, error));
+    int code = MPI_Allgather(&own, 1, MPI_UINT64_T, all, 1, MPI_UINT64_T, mpi->messages);
+    int32_t other = 1;
+    while (code == MPI_SUCCESS && other < mpi->base.size && all[other] == all[0]) other++;
+    weft_free(all);
+    if (code != MPI_SUCCESS) return weft_mpi_fail(mpi, code, "comparing the groups", error);
+    if (other == mpi->base.size) return WEFT_OK;
+    FAIL(error, WEFT_INVALID,
+         "rank %d has other stages than rank 0, or other groups of workers: all processes need the same weft and "
+         "configuration",
+         (int)other);
+}
+
 /* Every worker goes through its groups in ascending order, so that the members of each meet. */
 static weft_status connect_groups(weft_mpi *mpi, weft_error *error)
 {
@@ -161,6 +192,7 @@ static weft_status connect_all(weft_mpi *mpi, weft_error *error)
     TRY(connect_world(mpi, error));
     TRY(weft_mpi_bells_init(mpi, error));
     TRY(weft_mpi_control_init(mpi, error));
+    TRY(compare_groups(mpi, error));
     TRY(connect_groups(mpi, error));
     return warm_up(mpi, error);
 }
