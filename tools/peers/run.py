@@ -228,14 +228,19 @@ run: {{folder: {self.run_folder}, timelines: 0}}
         sides, wanted = {}, self.options
         started = datetime.datetime.now().isoformat(timespec="seconds")
         try:
-            for name in [None, *rows]:
-                sides[name] = self.make_weft(rows[0]) if name is None else (
-                    self.make_weft(name, name.keys) if name.method == "weft" else self.make_peer(name))
-                sides[name].take(wanted.warm)
+            for row in rows:
+                sides[row] = self.make_weft(row, row.keys) if row.method == "weft" else self.make_peer(row)
+                sides[row].take(wanted.warm)
+                sides[row].pause()
+            sides[None] = self.make_weft(rows[0])
+            sides[None].take(wanted.warm)
+            if wanted.gate:
+                sides[None].pause()
             with self.hold_quiet([pid for side in sides.values() for pid in side.find_processes()]) as others:
                 for turn in range(wanted.turns):
-                    for side in list(sides.values())[::-1 if turn % 2 else 1]:
+                    for side in list(sides.values())[::1 if turn % 2 else -1]:
                         side.take(wanted.steps, counts=True)
+                        side.pause()
         finally:
             for side in sides.values():
                 side.end()
@@ -304,6 +309,9 @@ class Peer(Side):
         self.losses += next(one["losses"] for one in said if one["losses"][0] is not None)
         self.memory, self.name = sum(one["memory"] for one in said), "torch " + said[0]["torch"]
 
+    def pause(self):
+        """It waits for its next turn by itself."""
+
     def find_processes(self):
         return [process.pid for process in self.processes]
 
@@ -314,11 +322,11 @@ class Peer(Side):
 
 
 class Weft(Side):
-    """weft, which is stopped between its turns. The step that it is in then does not count."""
+    """weft, which is stopped between its turns. The step that it is stopped in does not count."""
 
     def __init__(self, command, folder, log):
         super().__init__()
-        self.folder, self.log, self.name = folder, log, "weft, too"
+        self.folder, self.log, self.name, self.paused = folder, log, "weft, too", False
         self.program = os.path.basename(next(word for word in command if word not in ("mpirun", "-n", "2")))[:15]
         remove(folder)
         environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
@@ -330,17 +338,22 @@ class Weft(Side):
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def take(self, steps, counts=False):
-        self.signal(signal.SIGCONT)
-        first = len(self.losses) + (1 if self.losses else 0)
+        first = len(self.losses) + (1 if self.paused else 0)
+        if self.paused:
+            self.signal(signal.SIGCONT)
+            self.paused = False
         while len(said := self.read_steps()) < first + steps:
             if self.process.poll() is not None:
                 raise Trouble(f"weft ended: see {self.log}")
             time.sleep(0.02)
-        self.signal(signal.SIGSTOP)
         if counts:
             self.seconds += [(step, said[step]["seconds"]) for step in range(first, first + steps)]
-        self.losses = [one["loss"] for one in self.read_steps()]
+        self.losses = [one["loss"] for one in said[:first + steps]]
         self.memory = sum(map(read_peak_memory, self.find_processes()))
+
+    def pause(self):
+        self.signal(signal.SIGSTOP)
+        self.losses, self.paused = [one["loss"] for one in self.read_steps()], True
 
     def find_processes(self):
         """Those of all below the process that was started which are weft, and not mpirun."""
