@@ -44,7 +44,7 @@ NOT_COMPILED = ("InterleavedZeroBubble", "ZBVZeroBubble")  # torch does not comp
 WEFT_KEYS = {"one": [f"threads={THREADS}"],
              "pipeline": ["parallel.pipeline=2", "parallel.loops=2", "parallel.schedule=breadth-first", "threads=1"],
              "data": ["parallel.data=2", f"batch.microbatches={MICROBATCHES // 2}", "threads=1"]}
-TOLERANCE = {"fp32": (1e-4, 1e-3), "bf16": (2e-2, 5e-2)}  # of the first loss, and of those after updates
+TOLERANCE = {"fp32": (1e-4, 1e-3), "bf16": (2e-2, 5e-2)}  # of the first loss, and of the two behind updates
 LEARNING_RATE, WEIGHT_DECAY, PATIENCE = 1e-4, 0.1, 3600
 # glibc keeps what torch frees, and large pages are asked for: without this an eager step faults all its memory in anew.
 MEMORY = {"THP_MEM_ALLOC_ENABLE": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
@@ -385,7 +385,7 @@ class Weft(Side):
 
 def compare_losses(row, weft, peer):
     """None, or how they differ."""
-    for step, (own, other) in enumerate(zip(weft.losses, peer.losses)):
+    for step, (own, other) in enumerate(zip(weft.losses[:3], peer.losses)):
         limit = TOLERANCE[row.element][step > 0]
         if not abs(own - other) <= limit:
             return f"the loss of {row.name}'s step {step + 1} is {other:.6f} where weft has {own:.6f}, more than {limit} apart"
