@@ -29,6 +29,7 @@ typedef struct rehearsal {
     double unit_seconds;
     weft_job *job;
     int64_t steps;
+    weft_text said; /* where stages were put; rank 0 tells */
     weft_arena arena;
 } rehearsal;
 
@@ -36,17 +37,6 @@ static bool names_configuration(const weft_arguments *arguments)
 {
     const char *dot = strrchr(arguments->operands[0], '.');
     return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
-}
-
-static weft_status place(weft_config *config, weft_error *error)
-{
-    weft_text said;
-    weft_text_init(&said);
-    weft_status status = weft_job_place(config, &said, error);
-    if (status == WEFT_OK) status = weft_text_check(&said, error);
-    if (status == WEFT_OK) weft_cli_auto_tell(weft_text_get(&said));
-    weft_text_fini(&said);
-    return status;
 }
 
 /* The file as training would read it says which schedule it is. */
@@ -61,7 +51,8 @@ static weft_status read_schedule(rehearsal *it, const weft_arguments *arguments,
     weft_config config;
     TRY(weft_start_load(&config, arguments->operands[0], arguments->operands + 1, arguments->operand_count - 1, error));
     it->data = config.parallel.data;
-    weft_status status = place(&config, error);
+    weft_status status = weft_job_place(&config, &it->said, error);
+    if (status == WEFT_OK) status = weft_text_check(&it->said, error);
     if (status == WEFT_OK) status = weft_job_schedule(&config, &it->schedule, error);
     weft_config_fini(&config);
     return status;
@@ -252,6 +243,7 @@ static weft_status rehearse(rehearsal *it, const weft_arguments *arguments, weft
     int32_t rank = 0;
     TRY(prepare(it, arguments, error));
     TRY(weft_cli_launch(&it->config, &rank, error));
+    if (rank == 0) weft_cli_auto_tell(weft_text_get(&it->said));
     return weft_cli_land(&it->config, "rehearse", rank, perform(it, arguments, rank, error), error);
 }
 
@@ -259,12 +251,14 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
 {
     (void)out_exit;
     rehearsal it = {0};
+    weft_text_init(&it.said);
     weft_arena_init(&it.arena);
     weft_status status = rehearse(&it, arguments, error);
     weft_job_destroy(it.job);
     if (it.has_config) weft_config_fini(&it.config);
     weft_cli_costs_fini(&it.costs);
     weft_schedule_destroy(it.schedule);
+    weft_text_fini(&it.said);
     weft_arena_fini(&it.arena);
     return status;
 }
