@@ -96,8 +96,7 @@ static bool is_for(const weft_config *config, const weft_plan_cluster *cluster)
 static weft_status check_named(const weft_config *config, weft_error *error)
 {
     if (weft_cli_output_check(config->parallel.cluster, error) == WEFT_OK) return WEFT_OK;
-    weft_error reason = *error;
-    return weft_config_complain(config, "parallel.cluster", error, "%s", reason.text);
+    return weft_config_relay(config, "parallel.cluster", error);
 }
 
 weft_status weft_cli_auto_machine(const weft_config *config, bool measures, weft_arena *arena, weft_plan_cluster *out,

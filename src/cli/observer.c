@@ -109,12 +109,8 @@ static weft_status on_started(void *context, const weft_run_start *start, weft_e
     const char *folder = self->job->config->run.folder;
     self->start = *start;
     TRY(weft_folder_create(folder, error));
-    if (weft_folder_lock(folder, &self->lock, error) != WEFT_OK) {
-        weft_error reason = *error;
-        return reason.status == WEFT_INVALID
-                   ? weft_config_complain(self->job->config, "run.folder", error, "%s", reason.text)
-                   : reason.status;
-    }
+    if (weft_folder_lock(folder, &self->lock, error) != WEFT_OK)
+        return weft_config_relay(self->job->config, "run.folder", error);
     snprintf(self->metrics_path, sizeof self->metrics_path, "%s/metrics.jsonl", folder);
     char kept[PATH_BYTES] = "";
     if (start->resumed_step == 0) TRY(keep_aside(self->metrics_path, kept, error));

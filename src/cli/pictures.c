@@ -75,10 +75,7 @@ weft_status weft_cli_outputs_check(const weft_arguments *arguments, const char *
 {
     for (int i = 0; i < count; i++) {
         const char *path = weft_arguments_get(arguments, options[i]);
-        if (path && weft_cli_output_check(path, error) != WEFT_OK) {
-            weft_error reason = *error;
-            FAIL(error, WEFT_INVALID, "--%s: %s", options[i], reason.text);
-        }
+        if (path && weft_cli_output_check(path, error) != WEFT_OK) return weft_error_context(error, "--%s", options[i]);
         for (int j = 0; path && j < i; j++) {
             const char *earlier = weft_arguments_get(arguments, options[j]);
             if (earlier && strcmp(earlier, path) == 0)
