@@ -10,6 +10,7 @@ static weft_status choose(weft_config *config, weft_error *error)
     weft_cli_auto how = {0};
     weft_text_init(&said);
     weft_status status = weft_cli_auto_choose(config, &how, &said, error);
+    if (status == WEFT_OK) status = weft_text_check(&said, error);
     if (status == WEFT_OK) weft_cli_auto_tell(weft_text_get(&said));
     weft_text_fini(&said);
     return status;
