@@ -6,51 +6,28 @@ AdamW. Prints one line: tokens a second (the median step), the most memory, and 
 
 Status 77 where torch, or a GPU for it, is missing."""
 import argparse
+import pathlib
 import statistics
 import sys
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peers"))
 try:
     import torch
     from torch import nn
-    from torch.nn import functional as F
 except ImportError:
     print("this Python has no torch")
     sys.exit(77)
+import gpt2
 
 
-class Block(nn.Module):
-    def __init__(self, width, heads):
-        super().__init__()
-        self.heads = heads
-        self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv, self.output = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-
-    def forward(self, x):
-        B, T, C = x.shape
-        q, k, v = (part.view(B, T, self.heads, C // self.heads).transpose(1, 2) for part in self.qkv(self.ln_1(x)).split(C, 2))
-        x = x + self.output(F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(B, T, C))
-        return x + self.down(F.gelu(self.up(self.ln_2(x)), approximate="tanh"))
-
-
-class Model(nn.Module):
-    """The loss of a batch; the head's weight is the embedding's."""
-
-    def __init__(self, layers, width, heads, vocabulary, context):
-        super().__init__()
-        self.tokens, self.positions = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
-        self.ln_f = nn.LayerNorm(width)
-        for embedding in (self.tokens, self.positions):
-            nn.init.normal_(embedding.weight, std=0.02)
-
-    def forward(self, batch):
-        x = self.tokens(batch[:, :-1]) + self.positions.weight[: batch.shape[1] - 1]
-        for block in self.blocks:
-            x = block(x)
-        logits = F.linear(self.ln_f(x), self.tokens.weight)
-        return F.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+def make_model(options):
+    """The whole of GPT-2, with weights such as it begins with."""
+    model = {name: getattr(options, name) for name in ("width", "heads", "vocabulary", "context")}
+    stage = gpt2.make_stages(model, [options.layers], [0])[0]
+    for embedding in (stage.tied, stage.position):
+        nn.init.normal_(embedding, std=0.02)
+    return stage.to(options.device)
 
 
 def train(options):
@@ -58,9 +35,13 @@ def train(options):
     torch.manual_seed(1)
     torch.set_float32_matmul_precision("high")
     cuda = options.device == "cuda"
-    model = Model(options.layers, options.width, options.heads, options.vocabulary, options.context).to(options.device)
+    model = make_model(options)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
-    run = model if options.eager else torch.compile(model)
+
+    def get_loss(batch):
+        return gpt2.get_loss(model(batch[:, :-1]), batch[:, 1:])
+
+    run = get_loss if options.eager else torch.compile(get_loss)
     batch = torch.randint(options.vocabulary, (options.sequences, options.context + 1), device=options.device)
     seconds = []
     for step in range(options.steps + 3):

@@ -87,7 +87,7 @@ train -- parallel.pipeline=2 parallel.data=2 batch.microbatches=1 run.folder="$w
 # as one that nothing happened to.
 refuses 1 'an operation that it was given failed: .*WEFT_CUDA_SYNC=1 in the environment names it' \
     WEFT_EMULATOR_FAIL=operation:300 --
-for error in 214 220 700 702 714 715 716; do
+for error in 214 220 226 700 702 710 714 715 716 717 718 719 721; do
     refuses 1 'an operation that it was given failed: ' WEFT_EMULATOR_STREAMS=eager \
         WEFT_EMULATOR_FAIL=operation:180:$error --
 done

@@ -17,9 +17,24 @@ bool weft_cuda_begins(weft_device *device)
 
 bool weft_cuda_is_late(cudaError_t error)
 {
-    return error == cudaErrorECCUncorrectable || error == cudaErrorNvlinkUncorrectable ||
-           error == cudaErrorIllegalAddress || error == cudaErrorLaunchTimeout ||
-           (error >= cudaErrorHardwareStackError && error <= cudaErrorLaunchFailure);
+    static const int late[] = {
+        cudaErrorECCUncorrectable,
+        cudaErrorNvlinkUncorrectable,
+        226, /* cudaErrorContained, of CUDA 12.8: memory of another GPU, or hardware */
+        cudaErrorIllegalAddress,
+        cudaErrorLaunchTimeout,
+        cudaErrorAssert,
+        cudaErrorHardwareStackError,
+        cudaErrorIllegalInstruction,
+        cudaErrorMisalignedAddress,
+        cudaErrorInvalidAddressSpace,
+        cudaErrorInvalidPc,
+        cudaErrorLaunchFailure,
+        721, /* cudaErrorTensorMemoryLeak, of CUDA 12.8 */
+    };
+    for (size_t i = 0; i < sizeof late / sizeof late[0]; i++)
+        if ((int)error == late[i]) return true;
+    return false;
 }
 
 void weft_cuda_keep(weft_cuda *cuda, const char *what, cudaError_t error)

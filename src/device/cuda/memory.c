@@ -107,15 +107,15 @@ void weft_cuda_copy_peer(weft_device *device, weft_stream *stream, void *to, con
 {
     weft_cuda *cuda = weft_cuda_of(device);
     const int there = ((const weft_cuda *)peer)->index;
-    cudaError_t error = cudaSuccess;
+    if (there == cuda->index) {
+        copy(device, stream, "copy_peer", to, from, bytes, cudaMemcpyDeviceToDevice);
+        return;
+    }
     if (!weft_cuda_begins(device)) return;
+    open_peer(cuda, there);
     const cudaStream_t on = weft_cuda_on(device, stream)->stream;
-    if (there != cuda->index) open_peer(cuda, there);
-    if (bytes > 0 && there == cuda->index)
-        error = cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, on);
-    else if (bytes > 0)
-        error = cudaMemcpyPeerAsync(to, cuda->index, from, there, bytes, on);
-    weft_cuda_ends(device, stream, "copy_peer", error);
+    weft_cuda_ends(device, stream, "copy_peer",
+                   bytes > 0 ? cudaMemcpyPeerAsync(to, cuda->index, from, there, bytes, on) : cudaSuccess);
 }
 
 void weft_cuda_zero(weft_device *device, weft_stream *stream, void *memory, size_t bytes)

@@ -198,11 +198,8 @@ static weft_status conclude(weft_local *local, weft_local_request *request, cons
                             weft_error *error)
 {
     if (found->copy) weft_local_follow(local, found);
-    if (found->lender && found->stream) {
-        request->lender = NULL;
-        weft_local_serve(local, request, found->lender);
-    }
-    if (found->borrows && found->lender) *found->where = found->source;
+    if (found->lender && found->stream) weft_local_serve(local, request, found->lender);
+    if (found->lender && found->borrows) *found->where = found->source;
     if (found->stream) TRY(weft_device_check(local->device, error));
     if (found->state != WEFT_LOCAL_MISMATCH) return WEFT_OK;
     char actual[32];

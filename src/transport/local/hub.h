@@ -36,7 +36,7 @@ typedef struct weft_local_request {
     bool sends, borrows; /* borrows: it gets the address of the bytes, which the owner copies or hands out */
     weft_device *device; /* of the owner; and the stream, where the bytes are in its memory, else NULL */
     weft_stream *stream;
-    weft_event *event; /* of a send: its bytes are ready; else: they are copied. Stays with the request */
+    weft_event event; /* of a send: its bytes are ready; else: they are copied. Stays with the request */
     const void *source;
     void *target;
     const void **where; /* of the caller's borrow: gets source from the test */
@@ -99,11 +99,6 @@ typedef struct weft_local {
 
 enum { WEFT_LOCAL_BLOCK = 64 };
 
-typedef struct weft_local_block {
-    weft_local_request requests[WEFT_LOCAL_BLOCK]; /* first: the address of the first is the block's */
-    weft_event events[WEFT_LOCAL_BLOCK];           /* made where there is a device */
-} weft_local_block;
-
 /* hub.c */
 weft_local_box *weft_local_box_get(const weft_local *local);
 /* Sleeps on a condition until deadline (seconds of weft_clock_seconds); false when it has passed. */
@@ -123,8 +118,8 @@ void weft_local_post(weft_local *local, weft_local_request *mine);
 void weft_local_complete(weft_local_hub *hub, weft_local_request *request, weft_local_state state);
 /* Goes on with what is ready of a gather: each worker copies its own parts, so that all copy at the same time. */
 void weft_local_copy_ready(weft_local *local, weft_local_request *whole);
-/* On a device: gives the receive's stream the copy and marks the lender done; until the sender has seen that, the
- * receive is WATCHED: its state is set before. */
+/* Marks the lender of a receive done; on a device gives the receive's stream the copy before. Until the sender has seen
+ * that, the receive is WATCHED: its state is set before. */
 void weft_local_serve(weft_local *local, weft_local_request *receive, weft_local_request *lender);
 /* Orders the send's stream behind its copy, whose request is free then. */
 void weft_local_follow(weft_local *local, const weft_local_request *send);
@@ -136,7 +131,9 @@ void weft_local_withdraw(weft_local *local);
 
 /* peer.c: device memory. Called by the owner's thread. */
 weft_status weft_local_attach(weft_transport *transport, struct weft_device *device, weft_error *error) WEFT_CHECKED;
-weft_status weft_local_make_events(const weft_local *local, weft_local_block *block, weft_error *error) WEFT_CHECKED;
+/* Where there is a device: those of the requests from `first` on; and of all, made or not. */
+weft_status weft_local_make_events(const weft_local *local, size_t first, weft_error *error) WEFT_CHECKED;
+void weft_local_destroy_events(const weft_local *local);
 /* The stream that a transfer is ordered on: NULL for host memory. */
 weft_stream *weft_local_stream(const weft_local *local, weft_stream *stream);
 /* Before a send is posted: its bytes are ready when its stream has come here. */

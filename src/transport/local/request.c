@@ -7,24 +7,19 @@
 static weft_status add_block(weft_local *local, weft_error *error)
 {
     TRY(weft_grow(&local->table, &local->capacity, local->count + WEFT_LOCAL_BLOCK, sizeof *local->table, error));
-    weft_local_block *block = NULL;
-    TRY(weft_allocate(1, sizeof *block, &block, error));
-    weft_status status = weft_local_make_events(local, block, error);
-    if (status != WEFT_OK) {
-        weft_free(block);
-        return status;
-    }
+    weft_local_request *block = NULL;
+    TRY(weft_allocate(WEFT_LOCAL_BLOCK, sizeof *block, &block, error));
     weft_local_box *box = weft_local_box_get(local);
-    weft_local_request *requests = block->requests;
     for (int32_t i = 0; i < WEFT_LOCAL_BLOCK; i++) {
-        requests[i].index = (int32_t)local->count;
-        requests[i].owner = local->base.rank;
-        local->table[local->count++] = &requests[i];
+        block[i].index = (int32_t)local->count;
+        block[i].owner = local->base.rank;
+        local->table[local->count++] = &block[i];
     }
+    TRY(weft_local_make_events(local, local->count - WEFT_LOCAL_BLOCK, error));
     pthread_mutex_lock(&box->mutex);
     for (int32_t i = WEFT_LOCAL_BLOCK - 1; i >= 0; i--) {
-        requests[i].next = box->spare;
-        box->spare = &requests[i];
+        block[i].next = box->spare;
+        box->spare = &block[i];
     }
     box->spare_count += WEFT_LOCAL_BLOCK;
     pthread_mutex_unlock(&box->mutex);
@@ -202,7 +197,7 @@ static weft_local_request *pop_ready(weft_local_box *box, weft_local_request *wh
 
 void weft_local_serve(weft_local *local, weft_local_request *receive, weft_local_request *lender)
 {
-    weft_local_copy_peer(receive, lender);
+    if (receive->stream) weft_local_copy_peer(receive, lender);
     weft_local_complete(local->hub, lender, WEFT_LOCAL_DONE);
 }
 
@@ -223,10 +218,7 @@ static void copy_part(weft_local *local, weft_local_request *part)
     if (!part->stream && part->count > 0) memcpy(part->target, part->source, part->count);
     part->lender = NULL;
     weft_local_complete(local->hub, part, WEFT_LOCAL_DONE);
-    if (part->stream)
-        weft_local_serve(local, part, lender);
-    else
-        weft_local_complete(local->hub, lender, WEFT_LOCAL_DONE);
+    weft_local_serve(local, part, lender);
 }
 
 static void follow_part(weft_local *local, weft_local_request *part)
@@ -305,9 +297,7 @@ static void withdraw_all(weft_local *local, bool lent)
         if (is_pending_message(box, request)) withdraw_one(local->hub, request);
         weft_local_request *lender = take_lender(box, request);
         if (lender) weft_local_complete(local->hub, lender, WEFT_LOCAL_DONE);
-        if (!is_copied(box, request)) continue;
-        weft_local_follow(local, request);
-        request->copy = NULL;
+        if (is_copied(box, request)) weft_local_follow(local, request);
     }
 }
 
@@ -331,10 +321,7 @@ void weft_local_withdraw(weft_local *local)
     box->spare = NULL;
     box->spare_count = 0;
     pthread_mutex_unlock(&box->mutex);
-    for (size_t i = 0; i < local->count; i += WEFT_LOCAL_BLOCK) {
-        weft_local_block *block = (weft_local_block *)local->table[i];
-        if (local->device) local->device->operations->events_destroy(local->device, WEFT_LOCAL_BLOCK, block->events);
-        weft_free(block);
-    }
+    weft_local_destroy_events(local);
+    for (size_t i = 0; i < local->count; i += WEFT_LOCAL_BLOCK) weft_free(local->table[i]);
     weft_free(local->table);
 }
