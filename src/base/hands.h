@@ -14,7 +14,8 @@
 
 #include <stddef.h>
 
-/* Does piece `index`. Pieces of one hand come one after the other; hands are counted from 0. */
+/* Does piece `index`. Pieces of one hand come one after the other; hands are counted from 0, which is the one that
+ * asks. */
 typedef weft_status (*weft_hands_work)(void *context, size_t hand, size_t index, weft_error *error);
 
 /* Pieces 0 .. count - 1, by so many hands at most: at least one, no more than pieces, and as many as threads start. */
