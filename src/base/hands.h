@@ -12,7 +12,12 @@
 
 #include "base/status.h"
 
+#include <pthread.h>
 #include <stddef.h>
+
+/* A thread that takes no signals: it begins with the mask of the one that makes it. Returns 0 or an errno, as
+ * pthread_create does; whoever asks joins it. */
+int weft_thread_start(pthread_t *out, void *(*run)(void *argument), void *argument);
 
 /* Does piece `index`. Pieces of one hand come one after the other; hands are counted from 0, which is the one that
  * asks. */
