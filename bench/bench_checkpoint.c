@@ -13,6 +13,7 @@
 #include "train/worker.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,25 +142,20 @@ static double time_copy(unsigned char *memory)
     return weft_clock_seconds() - begin;
 }
 
-static void keep_least(double *least, double seconds)
-{
-    if (*least == 0 || seconds < *least) *least = seconds;
-}
-
 /* In turn, so that each meets the same disk and the same neighbours. */
 static void measure(void)
 {
     weft_error error;
     unsigned char *memory = NULL;
-    double file = 0, saved = 0, copied = 0, opened = 0, loaded = 0;
+    double file = INFINITY, saved = file, copied = file, opened = file, loaded = file;
     check(weft_allocate(total, 1, &memory, &error), &error);
     for (int round = 1; round <= ROUNDS; round++) {
         weft_checkpoint *checkpoint = NULL;
-        keep_least(&file, time_file(memory));
-        keep_least(&saved, time_save(round));
-        keep_least(&copied, time_copy(memory));
-        keep_least(&opened, time_open(&checkpoint));
-        keep_least(&loaded, time_load(checkpoint));
+        file = fmin(file, time_file(memory));
+        saved = fmin(saved, time_save(round));
+        copied = fmin(copied, time_copy(memory));
+        opened = fmin(opened, time_open(&checkpoint));
+        loaded = fmin(loaded, time_load(checkpoint));
         weft_checkpoint_close(checkpoint);
         check(weft_folder_remove(folder, &error), &error);
     }

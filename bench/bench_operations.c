@@ -11,6 +11,7 @@
  * from run to run, those of the copy too, so that none of them lies in a core's own caches.
  */
 #include "base/clock.h"
+#include "base/median.h"
 #include "base/memory.h"
 #include "device/device.h"
 #include "pairs_loop.h"
@@ -303,12 +304,6 @@ static double time_operation(const bench *b, const operation *entry)
     return time_runs(b, entry, REPEATS, SECONDS);
 }
 
-static int compare(const void *a, const void *b)
-{
-    const double left = *(const double *)a, right = *(const double *)b;
-    return (left > right) - (left < right);
-}
-
 /* Of turns with what it is compared with, the median share; 0 where there is nothing. */
 static double share_of(const bench *b, const operation *entry, double done,
                        double (*rate_of_other)(const bench *, const operation *))
@@ -319,8 +314,7 @@ static double share_of(const bench *b, const operation *entry, double done,
         if (rate == 0.0) return 0.0;
         shares[i] = done / time_runs(b, entry, 1, TURN_SECONDS) / rate;
     }
-    qsort(shares, TURNS, sizeof *shares, compare);
-    return shares[TURNS / 2];
+    return weft_median(shares, TURNS);
 }
 
 static double loop_rate(const bench *b, const operation *entry)

@@ -2,9 +2,18 @@
 
 #include "base/memory.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+
+int weft_thread_start(pthread_t *out, void *(*run)(void *argument), void *argument)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int reason = pthread_create(out, NULL, run, argument);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return reason;
+}
 
 typedef struct course {
     weft_hands_work work;
@@ -48,11 +57,7 @@ static weft_status first_failure(const hand *all, size_t hands, weft_error *erro
 static void run_all(hand *all, size_t hands)
 {
     size_t started = 1;
-    sigset_t signals, before;
-    sigfillset(&signals);
-    pthread_sigmask(SIG_SETMASK, &signals, &before);
-    while (started < hands && pthread_create(&all[started].thread, NULL, work, &all[started]) == 0) started++;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    while (started < hands && weft_thread_start(&all[started].thread, work, &all[started]) == 0) started++;
     work(&all[0]);
     for (size_t i = 1; i < started; i++) pthread_join(all[i].thread, NULL);
 }

@@ -12,9 +12,15 @@
 
 #include "base/status.h"
 
+#include <pthread.h>
 #include <stddef.h>
 
-/* Does piece `index`. Pieces of one hand come one after the other; hands are counted from 0. */
+/* A thread that takes no signals: it begins with the mask of the one that makes it. Returns 0 or an errno, as
+ * pthread_create does; whoever asks joins it. */
+int weft_thread_start(pthread_t *out, void *(*run)(void *argument), void *argument);
+
+/* Does piece `index`. Pieces of one hand come one after the other; hands are counted from 0, which is the one that
+ * asks. */
 typedef weft_status (*weft_hands_work)(void *context, size_t hand, size_t index, weft_error *error);
 
 /* Pieces 0 .. count - 1, by so many hands at most: at least one, no more than pieces, and as many as threads start. */

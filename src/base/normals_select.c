@@ -18,18 +18,16 @@ static const weft_normals *const sets[WEFT_VECTOR_SETS] = {
 
 const weft_normals *weft_normals_get(weft_vectors set)
 {
-    return weft_vectors_run(set) ? sets[set] : NULL;
+    return set <= weft_vectors_widest() ? sets[set] : NULL;
 }
 
 void weft_random_normals(weft_random_key key, uint64_t counter, double deviation, int64_t count, float *out)
 {
     enum { BLOCK = WEFT_NORMALS_BLOCK };
-    weft_vectors set = WEFT_VECTOR_SETS - 1;
-    while (!weft_normals_get(set)) set--;
-    for (; count >= BLOCK; count -= BLOCK, counter += BLOCK, out += BLOCK)
-        sets[set]->block(key, counter, deviation, out);
+    const weft_normals *normals = sets[weft_vectors_widest()];
+    for (; count >= BLOCK; count -= BLOCK, counter += BLOCK, out += BLOCK) normals->block(key, counter, deviation, out);
     if (count <= 0) return;
     float last[BLOCK];
-    sets[set]->block(key, counter, deviation, last);
+    normals->block(key, counter, deviation, last);
     memcpy(out, last, (size_t)count * sizeof *out);
 }

@@ -7,12 +7,11 @@
 #ifndef WEFT_BASE_VECTORS_H
 #define WEFT_BASE_VECTORS_H
 
-#include <stdbool.h>
-
 /* Narrow ones first. AVX2 is with FMA, AVX-512 with F, BW, VL and DQ; processors of other families run the first alone.
  */
 typedef enum weft_vectors { WEFT_VECTORS_PLAIN, WEFT_VECTORS_AVX2, WEFT_VECTORS_AVX512, WEFT_VECTOR_SETS } weft_vectors;
 
-bool weft_vectors_run(weft_vectors set);
+/* The last set that the processor runs: it runs those before it, too. */
+weft_vectors weft_vectors_widest(void);
 
 #endif

@@ -61,18 +61,14 @@ typedef struct weft_checkpoint_piece {
 /* Empties and makes FOLDER/step-XXXXXXXX.tmp. One rank calls it, before the others write. */
 weft_status weft_checkpoint_begin(const char *folder, int64_t step, weft_error *error) WEFT_CHECKED;
 
-/* Writes this rank's pieces of one kind, in the order given, into the .tmp folder; ranks may write side by side. A part
- * without elements is left out; when nothing is left, no file is written and out's name is empty. WEFT_INVALID: a piece
- * that does not lie in its shape, a name that no tensor can have, two pieces of a tensor with the same first element.
- */
-weft_status weft_checkpoint_write(const char *folder, int64_t step, weft_checkpoint_kind kind, int32_t rank,
-                                  int32_t ranks, const weft_checkpoint_piece *pieces, size_t count,
-                                  weft_checkpoint_file *out, weft_error *error) WEFT_CHECKED;
-/* The same where the values come from a source; NULL: they are in memory of the host. */
-weft_status weft_checkpoint_write_from(const weft_tensor_source *source, const char *folder, int64_t step,
-                                       weft_checkpoint_kind kind, int32_t rank, int32_t ranks,
-                                       const weft_checkpoint_piece *pieces, size_t count, weft_checkpoint_file *out,
-                                       weft_error *error) WEFT_CHECKED;
+/* Writes this rank's pieces of one kind, in the order given, into the .tmp folder; ranks may write side by side. The
+ * values come from a source; NULL: they are in memory of the host. A part without elements is left out; when nothing is
+ * left, no file is written and out's name is empty. WEFT_INVALID: a piece that does not lie in its shape, a name that
+ * no tensor can have, two pieces of a tensor with the same first element. */
+weft_status weft_checkpoint_write(const weft_tensor_source *source, const char *folder, int64_t step,
+                                  weft_checkpoint_kind kind, int32_t rank, int32_t ranks,
+                                  const weft_checkpoint_piece *pieces, size_t count, weft_checkpoint_file *out,
+                                  weft_error *error) WEFT_CHECKED;
 
 /* Pieces of one kind; borrowed. */
 typedef struct weft_checkpoint_list {
@@ -80,9 +76,9 @@ typedef struct weft_checkpoint_list {
     size_t count;
 } weft_checkpoint_list;
 
-/* The files of all kinds of this rank, as weft_checkpoint_write_from writes each. Where the values are in memory of the
- * host the files are written and synced side by side; a source is asked for one after the other. Of several errors the
- * one of the first kind is told. */
+/* The files of all kinds of this rank, as weft_checkpoint_write writes each. Where the values are in memory of the host
+ * the files are written and synced side by side; a source is asked for one after the other. Of several errors the one
+ * of the first kind is told. */
 weft_status weft_checkpoint_write_kinds(const weft_tensor_source *source, const char *folder, int64_t step,
                                         int32_t rank, int32_t ranks,
                                         const weft_checkpoint_list lists[WEFT_CHECKPOINT_KINDS],

@@ -115,17 +115,10 @@ static weft_status make_entries(const weft_checkpoint_piece *pieces, size_t coun
     return WEFT_OK;
 }
 
-weft_status weft_checkpoint_write(const char *folder, int64_t step, weft_checkpoint_kind kind, int32_t rank,
-                                  int32_t ranks, const weft_checkpoint_piece *pieces, size_t count,
-                                  weft_checkpoint_file *out, weft_error *error)
-{
-    return weft_checkpoint_write_from(NULL, folder, step, kind, rank, ranks, pieces, count, out, error);
-}
-
-weft_status weft_checkpoint_write_from(const weft_tensor_source *source, const char *folder, int64_t step,
-                                       weft_checkpoint_kind kind, int32_t rank, int32_t ranks,
-                                       const weft_checkpoint_piece *pieces, size_t count, weft_checkpoint_file *out,
-                                       weft_error *error)
+weft_status weft_checkpoint_write(const weft_tensor_source *source, const char *folder, int64_t step,
+                                  weft_checkpoint_kind kind, int32_t rank, int32_t ranks,
+                                  const weft_checkpoint_piece *pieces, size_t count, weft_checkpoint_file *out,
+                                  weft_error *error)
 {
     *out = (weft_checkpoint_file){0};
     if (rank < 0 || rank >= ranks || ranks > WEFT_CHECKPOINT_RANKS)
@@ -159,8 +152,8 @@ static weft_status write_kind(void *context, size_t hand, size_t kind, weft_erro
 {
     (void)hand;
     const rank_files *it = context;
-    return weft_checkpoint_write_from(it->source, it->folder, it->step, (weft_checkpoint_kind)kind, it->rank, it->ranks,
-                                      it->lists[kind].pieces, it->lists[kind].count, &it->out[kind], error);
+    return weft_checkpoint_write(it->source, it->folder, it->step, (weft_checkpoint_kind)kind, it->rank, it->ranks,
+                                 it->lists[kind].pieces, it->lists[kind].count, &it->out[kind], error);
 }
 
 weft_status weft_checkpoint_write_kinds(const weft_tensor_source *source, const char *folder, int64_t step,

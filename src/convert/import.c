@@ -83,7 +83,7 @@ static weft_status write_weights(const source *from, const char *run, weft_check
     weft_status status = weft_model_parameters(from->model, 1, &arena, &it.parameters, &it.count, error);
     if (status == WEFT_OK) status = list_pieces(&it, &arena, &pieces, &count, error);
     if (status == WEFT_OK)
-        status = weft_checkpoint_write_from(&values, run, 0, WEFT_CHECKPOINT_WEIGHTS, 0, 1, pieces, count, out, error);
+        status = weft_checkpoint_write(&values, run, 0, WEFT_CHECKPOINT_WEIGHTS, 0, 1, pieces, count, out, error);
     weft_arena_fini(&arena);
     return status;
 }

@@ -1,6 +1,7 @@
 #include "data/audit.h"
 
-#include <signal.h>
+#include "base/hands.h"
+
 #include <string.h>
 #include <sys/resource.h>
 
@@ -44,15 +45,10 @@ static void *audit_main(void *pointer)
     return NULL;
 }
 
-/* The thread takes no signals: it begins with the mask of the one that makes it. */
 static weft_status make_thread(weft_audit *audit, weft_error *error)
 {
-    sigset_t all, before;
     TRY(prepare(audit, error));
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int reason = pthread_create(&audit->thread, NULL, audit_main, audit);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int reason = weft_thread_start(&audit->thread, audit_main, audit);
     if (reason) FAIL(error, WEFT_FAILED, "cannot start the thread that checks the data: %s", strerror(reason));
     audit->running = true;
     return WEFT_OK;

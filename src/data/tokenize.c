@@ -1,12 +1,12 @@
 #include "data/tokenize.h"
 
 #include "base/file.h"
+#include "base/hands.h"
 #include "data/pack.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -96,18 +96,13 @@ static void *encode_main(void *pointer)
     return NULL;
 }
 
-/* Encoders take no signals: those are for who waits for them. */
 static weft_status start_thread(course *self, weft_error *error)
 {
     encoding *it = NULL;
-    sigset_t all, before;
     TRY(weft_passage_encoder_create(&self->options->encode, &self->encoders[self->started], error));
     TRY(weft_allocate(1, sizeof *it, &it, error));
     *it = (encoding){self, self->encoders[self->started]};
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int reason = pthread_create(&self->threads[self->started], NULL, encode_main, it);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int reason = weft_thread_start(&self->threads[self->started], encode_main, it);
     if (reason == 0) {
         self->started++;
         return WEFT_OK;

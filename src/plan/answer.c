@@ -1,8 +1,8 @@
 #include "plan/answer.h"
 
+#include "base/hands.h"
 #include "plan/kept.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -41,33 +41,17 @@ typedef struct work {
     const weft_plan_how *how;
     weft_plan_row *rows;
     size_t count;
-    atomic_size_t next, done;
-    atomic_bool failed;
+    atomic_size_t done;
 } work;
 
-typedef struct hand {
-    work *work;
-    pthread_t thread;
-    bool leads, started;
-    weft_error error;
-} hand;
-
-static bool stops(const work *w)
+static weft_status replay_row(void *context, size_t hand, size_t i, weft_error *error)
 {
-    return atomic_load(&w->failed) || (w->how->stop && *w->how->stop);
-}
-
-static void *replay_all(void *argument)
-{
-    hand *own = argument;
-    work *w = own->work;
-    for (size_t i; !stops(w) && (i = atomic_fetch_add(&w->next, 1)) < w->count;) {
-        if (weft_plan_replay(w->question, &w->rows[i].layout, &w->rows[i].replayed, &own->error) != WEFT_OK)
-            atomic_store(&w->failed, true);
-        size_t done = atomic_fetch_add(&w->done, 1) + 1;
-        if (own->leads && w->how->progress) w->how->progress(w->how->context, done, w->count);
-    }
-    return NULL;
+    work *w = context;
+    if (w->how->stop && *w->how->stop) return WEFT_OK;
+    TRY(weft_plan_replay(w->question, &w->rows[i].layout, &w->rows[i].replayed, error));
+    size_t done = atomic_fetch_add(&w->done, 1) + 1;
+    if (hand == 0 && w->how->progress) w->how->progress(w->how->context, done, w->count);
+    return WEFT_OK;
 }
 
 /* Programs that are looked at side by side have to fit the memory of a laptop. */
@@ -81,30 +65,6 @@ static size_t count_threads(const work *w)
         if (actions > largest && actions <= WEFT_PLAN_REPLAY_ACTIONS) largest = actions;
     }
     return (double)threads * largest > most_actions ? (size_t)(most_actions / largest) : threads;
-}
-
-/* One hand is this thread. A thread that does not start leaves its share to the others. */
-static weft_status replay_rows(work *w, weft_error *error)
-{
-    size_t threads = count_threads(w);
-    hand *hands = NULL;
-    TRY(weft_allocate(threads, sizeof *hands, &hands, error));
-    for (size_t i = 0; i < threads; i++) {
-        hands[i] = (hand){.work = w, .leads = i == 0};
-        weft_error_clear(&hands[i].error);
-        if (i > 0) hands[i].started = pthread_create(&hands[i].thread, NULL, replay_all, &hands[i]) == 0;
-    }
-    replay_all(&hands[0]);
-    weft_status status = WEFT_OK;
-    for (size_t i = 0; i < threads; i++) {
-        if (hands[i].started) pthread_join(hands[i].thread, NULL);
-        if (status == WEFT_OK && hands[i].error.status != WEFT_OK) {
-            *error = hands[i].error;
-            status = error->status;
-        }
-    }
-    weft_free(hands);
-    return status;
 }
 
 static int compare_rows(const void *left, const void *right)
@@ -144,7 +104,7 @@ static weft_status fill(const weft_plan_question *question, const weft_plan_how 
     }
     out->stopped = how->stop && *how->stop;
     work w = {.question = question, .how = how, .rows = out->rows, .count = replays};
-    if (!how->screen_only) TRY(replay_rows(&w, error));
+    if (!how->screen_only) TRY(weft_hands_run(count_threads(&w), w.count, replay_row, &w, error));
     for (size_t i = 0; i < replays; i++) {
         weft_plan_row *row = &out->rows[i];
         bool replayed = row->replayed.time.part[WEFT_PLAN_COMPUTE] > 0;

@@ -1,10 +1,9 @@
 #include "tokenizer/parts.h"
 
+#include "base/hands.h"
 #include "base/utf8.h"
 #include "tokenizer/classes.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
 static bool is_letter(unsigned char c)
@@ -78,41 +77,22 @@ typedef struct parallel {
     unsigned flags;
     size_t *ends; /* (count) */
     weft_token_list *lists;
-    size_t count;
-    atomic_size_t next;
-    atomic_bool failed;
+    size_t count, hands;
+    weft_encoder **encoders; /* (hands): each thread's own, once it has a part */
 } parallel;
 
-typedef struct encoding_thread {
-    parallel *work;
-    pthread_t thread;
-    weft_status status;
-    weft_error error;
-} encoding_thread;
-
 /* Each thread counts in a list of its own: beside each other, theirs would pass one line of the cache to and fro. */
-static weft_status encode_parts(parallel *work, weft_error *error)
+static weft_status encode_part(void *context, size_t hand, size_t i, weft_error *error)
 {
-    weft_encoder *encoder = NULL;
-    weft_status status = weft_encoder_create(work->tokenizer, &encoder, error);
-    for (size_t i;
-         status == WEFT_OK && !atomic_load(&work->failed) && (i = atomic_fetch_add(&work->next, 1)) < work->count;) {
-        size_t begin = i ? work->ends[i - 1] : 0;
-        unsigned flags = (work->flags & ~(unsigned)WEFT_ENCODE_BEGIN) | (i ? WEFT_ENCODE_CONTINUES : 0);
-        weft_token_list own = {0};
-        status = weft_encoder_encode(encoder, work->text + begin, work->ends[i] - begin, flags, &own, error);
-        work->lists[i] = own;
-    }
-    weft_encoder_destroy(encoder);
-    if (status != WEFT_OK) atomic_store(&work->failed, true);
+    const parallel *work = context;
+    size_t begin = i ? work->ends[i - 1] : 0;
+    unsigned flags = (work->flags & ~(unsigned)WEFT_ENCODE_BEGIN) | (i ? WEFT_ENCODE_CONTINUES : 0);
+    weft_token_list own = {0};
+    if (!work->encoders[hand]) TRY(weft_encoder_create(work->tokenizer, &work->encoders[hand], error));
+    weft_status status =
+        weft_encoder_encode(work->encoders[hand], work->text + begin, work->ends[i] - begin, flags, &own, error);
+    work->lists[i] = own;
     return status;
-}
-
-static void *run_thread(void *context)
-{
-    encoding_thread *thread = context;
-    thread->status = encode_parts(thread->work, &thread->error);
-    return NULL;
 }
 
 /* Cuts the text; the last part ends where it does. */
@@ -130,27 +110,12 @@ static weft_status make_parts(parallel *work, size_t length, weft_error *error)
     return weft_allocate(work->count, sizeof *work->lists, &work->lists, error);
 }
 
-static weft_status run_threads(parallel *work, int threads, weft_error *error)
+static weft_status encode_parts(parallel *work, int threads, weft_error *error)
 {
-    encoding_thread *all = NULL;
-    int started = 0;
-    if (threads > MOST_THREADS) threads = MOST_THREADS;
-    if ((size_t)threads > work->count) threads = (int)work->count;
-    TRY(weft_allocate((size_t)threads, sizeof *all, &all, error));
-    for (; started < threads - 1; started++) {
-        all[started].work = work;
-        if (pthread_create(&all[started].thread, NULL, run_thread, &all[started]) != 0) break; /* fewer do it, too */
-    }
-    weft_status status = encode_parts(work, error);
-    for (int i = 0; i < started; i++) {
-        pthread_join(all[i].thread, NULL);
-        if (status == WEFT_OK && all[i].status != WEFT_OK) {
-            status = all[i].status;
-            if (error) *error = all[i].error;
-        }
-    }
-    weft_free(all);
-    return status;
+    size_t hands = threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : (size_t)threads;
+    work->hands = hands < work->count ? hands : work->count;
+    TRY(weft_allocate(work->hands, sizeof *work->encoders, &work->encoders, error));
+    return weft_hands_run(work->hands, work->count, encode_part, work, error);
 }
 
 /* The ids of all parts, with what the tokenizer puts round a text. */
@@ -171,8 +136,10 @@ weft_status weft_tokenizer_encode(const weft_tokenizer *tokenizer, const char *t
 {
     parallel work = {.tokenizer = tokenizer, .text = text, .flags = flags};
     weft_status status = make_parts(&work, length, error);
-    if (status == WEFT_OK) status = run_threads(&work, threads < 1 ? 1 : threads, error);
+    if (status == WEFT_OK) status = encode_parts(&work, threads, error);
     if (status == WEFT_OK) status = join_parts(&work, tokens, error);
+    for (size_t i = 0; work.encoders && i < work.hands; i++) weft_encoder_destroy(work.encoders[i]);
+    weft_free(work.encoders);
     for (size_t i = 0; work.lists && i < work.count; i++) weft_token_list_fini(&work.lists[i]);
     weft_free(work.lists);
     weft_free(work.ends);

@@ -51,12 +51,15 @@ int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void
 typedef struct {
     atomic_int done[PIECES], busy[HANDS];
     size_t hands;
+    pthread_t asks;
 } record;
 
 static weft_status note(void *context, size_t hand, size_t index, weft_error *error)
 {
     record *it = context;
     if (hand >= it->hands) FAIL(error, WEFT_FAILED, "there is no hand %zu", hand);
+    if ((hand == 0) != (pthread_equal(pthread_self(), it->asks) != 0))
+        FAIL(error, WEFT_FAILED, "hand %zu is another thread", hand);
     if (atomic_fetch_add(&it->busy[hand], 1) != 0) FAIL(error, WEFT_FAILED, "hand %zu does two pieces at once", hand);
     atomic_fetch_add(&it->done[index], 1);
     atomic_fetch_sub(&it->busy[hand], 1);
@@ -71,7 +74,7 @@ static void test_all_is_done_once(void **state)
     for (size_t hands = 0; hands <= HANDS; hands++)
         for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
             for (int threads = 0; threads <= HANDS; threads++) {
-                record it = {.hands = hands ? hands : 1};
+                record it = {.hands = hands ? hands : 1, .asks = pthread_self()};
                 threads_left = threads; /* fewer do it, too */
                 if (weft_hands_run(hands, counts[i], note, &it, &error) != WEFT_OK) fail_msg("%s", error.text);
                 for (size_t k = 0; k < PIECES; k++) assert_int_equal(atomic_load(&it.done[k]), k < counts[i]);
@@ -161,7 +164,7 @@ static void test_the_others_stop(void **state)
 static weft_status run_some(void *context, weft_error *error)
 {
     (void)context;
-    record it = {.hands = HANDS};
+    record it = {.hands = HANDS, .asks = pthread_self()};
     return weft_hands_run(HANDS, PIECES, note, &it, error);
 }
 

@@ -103,10 +103,16 @@ static weft_status write_all(fixture *self, const char *folder, int64_t step, in
                 fixture_pieces(self, (weft_checkpoint_kind)kind, pieces[kind]);
             lists[kind] = (weft_checkpoint_list){pieces[kind] + first, (size_t)(last - first)};
         }
-        TRY(weft_checkpoint_write_kinds(NULL, folder, step, rank, ranks, lists, files + rank * WEFT_CHECKPOINT_KINDS,
-                                        error));
+        TRY(weft_checkpoint_write_kinds(self->source, folder, step, rank, ranks, lists,
+                                        files + rank * WEFT_CHECKPOINT_KINDS, error));
     }
     return WEFT_OK;
+}
+
+static weft_checkpoint_state state_of(int64_t step)
+{
+    return (weft_checkpoint_state){
+        .step = step, .sequences = 3 * step, .data_fingerprint = UINT64_C(0xfedcba9876543210), .loss = 1.0 / 3};
 }
 
 weft_status fixture_save(fixture *self, const char *folder, int64_t step, int32_t ranks, int64_t keep,
@@ -115,8 +121,7 @@ weft_status fixture_save(fixture *self, const char *folder, int64_t step, int32_
     enum { MOST = 8 };
     assert_in_range(ranks, 1, MOST);
     weft_checkpoint_file files[MOST * WEFT_CHECKPOINT_KINDS];
-    weft_checkpoint_state state = {
-        .step = step, .sequences = 3 * step, .data_fingerprint = UINT64_C(0xfedcba9876543210), .loss = 1.0 / 3};
+    weft_checkpoint_state state = state_of(step);
     weft_error_clear(error);
     weft_status status = weft_checkpoint_begin(folder, step, error);
     if (status == WEFT_OK) status = write_all(self, folder, step, ranks, files, error);
@@ -129,8 +134,7 @@ weft_status fixture_save(fixture *self, const char *folder, int64_t step, int32_
 
 void fixture_list(const char *folder, int64_t step, const weft_checkpoint_file *files, size_t count)
 {
-    weft_checkpoint_state state = {
-        .step = step, .sequences = 3 * step, .data_fingerprint = UINT64_C(0xfedcba9876543210), .loss = 1.0 / 3};
+    weft_checkpoint_state state = state_of(step);
     weft_text text;
     weft_text_init(&text);
     weft_manifest_print(&state, fixture_config, files, count, &text);

@@ -20,6 +20,7 @@ typedef struct fixture {
     float packed[WEFT_CHECKPOINT_KINDS][FIXTURE_FLOATS]; /* of columns as fixture_parts handed them out */
     char run[64], folder[96];                            /* a fresh folder; the run folder in it */
     fixture_cut cut;
+    const weft_tensor_source *source; /* of the values when they are saved; NULL: they are in memory of the host */
 } fixture;
 
 void fixture_make(fixture *self); /* values are a function of their place */

@@ -385,7 +385,8 @@ static void save_some(const char *folder, size_t first, size_t count, bool flat)
     }
     assert_int_equal(weft_checkpoint_begin(folder, 5, &error), WEFT_OK);
     assert_int_equal(
-        weft_checkpoint_write(folder, 5, WEFT_CHECKPOINT_MOMENT1, 0, 1, pieces + first, count, &file, &error), WEFT_OK);
+        weft_checkpoint_write(NULL, folder, 5, WEFT_CHECKPOINT_MOMENT1, 0, 1, pieces + first, count, &file, &error),
+        WEFT_OK);
     assert_int_equal(weft_checkpoint_publish(folder, &state, "", &file, 1, 0, &error), WEFT_OK);
 }
 
@@ -422,9 +423,9 @@ static void test_kinds_need_not_hold_the_same(void **state)
             weft_checkpoint_piece pieces[FIXTURE_TENSORS];
             size_t count = kind == WEFT_CHECKPOINT_WEIGHTS ? 4 : kind == WEFT_CHECKPOINT_MOMENT1 ? 1 : k;
             fixture_pieces(&model, (weft_checkpoint_kind)kind, pieces);
-            assert_int_equal(
-                weft_checkpoint_write(folder, 1, (weft_checkpoint_kind)kind, 0, 1, pieces, count, &files[kind], &error),
-                WEFT_OK);
+            assert_int_equal(weft_checkpoint_write(NULL, folder, 1, (weft_checkpoint_kind)kind, 0, 1, pieces, count,
+                                                   &files[kind], &error),
+                             WEFT_OK);
         }
         assert_int_equal(weft_checkpoint_publish(folder, &wanted, "", files, WEFT_CHECKPOINT_KINDS, 0, &error),
                          WEFT_OK);

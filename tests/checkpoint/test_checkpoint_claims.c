@@ -95,8 +95,8 @@ static void forge(int64_t step, const char *const *changes, const fault *with)
         if (with->more)
             pieces[count++] = (weft_checkpoint_piece){
                 .name = with->more, .dimensions = 1, .shape = two, .rows = 1, .columns = 2, .values = zeros};
-        if (weft_checkpoint_write(run, step, (weft_checkpoint_kind)kind, 0, 1, pieces, count, &files[kind], &error) !=
-            WEFT_OK)
+        if (weft_checkpoint_write(NULL, run, step, (weft_checkpoint_kind)kind, 0, 1, pieces, count, &files[kind],
+                                  &error) != WEFT_OK)
             fail_msg("%s", error.text);
     }
     if (weft_checkpoint_publish(run, &state, weft_text_get(&dump), files, WEFT_CHECKPOINT_KINDS, 0, &error) != WEFT_OK)

@@ -155,7 +155,8 @@ static weft_status save(cut *self, const char *folder, int32_t ranks, weft_error
             own[held++] = own[at];
             own[at] = self->pieces[i];
         }
-        TRY(weft_checkpoint_write(folder, 1, self->of->kind, rank, ranks, own, (size_t)held, &files[rank], error));
+        TRY(weft_checkpoint_write(NULL, folder, 1, self->of->kind, rank, ranks, own, (size_t)held, &files[rank],
+                                  error));
     }
     return weft_checkpoint_publish(folder, &state, "", files, (size_t)ranks, 0, error);
 }
@@ -365,8 +366,8 @@ static void save_tall(const char *folder, const float *values, bool columns)
         for (int64_t row = 0; row < TALL; row++) packed[row] = values[columns ? row * WIDE + i : i * TALL + row];
         weft_checkpoint_piece column = {"w", 2, shape, i, TALL, 1, packed},
                               run = {"w", 2, shape, i * TALL, 1, TALL, packed};
-        assert_int_equal(weft_checkpoint_write(folder, 1, WEFT_CHECKPOINT_WEIGHTS, i, WIDE, columns ? &column : &run, 1,
-                                               &files[i], &error),
+        assert_int_equal(weft_checkpoint_write(NULL, folder, 1, WEFT_CHECKPOINT_WEIGHTS, i, WIDE,
+                                               columns ? &column : &run, 1, &files[i], &error),
                          WEFT_OK);
     }
     if (weft_checkpoint_publish(folder, &state, "", files, WIDE, 0, &error) != WEFT_OK) fail_msg("%s", error.text);

@@ -367,7 +367,8 @@ static void test_lost_file_of_a_rank(void **state)
     for (int lose = 0; lose < 2; lose++) {
         assert_int_equal(weft_checkpoint_begin(model.folder, 1, &error), WEFT_OK);
         assert_int_equal(
-            weft_checkpoint_write(model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, 0, 1, pieces, 4, &file, &error), WEFT_OK);
+            weft_checkpoint_write(NULL, model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, 0, 1, pieces, 4, &file, &error),
+            WEFT_OK);
         char path[256];
         snprintf(path, sizeof path, "%s/%s", fixture_path(model.folder, 1, ".tmp"), file.name);
         if (lose)

@@ -1,4 +1,5 @@
 /* The files of a checkpoint are written, synced and proved side by side, each byte once; and what fails then. */
+#include "checkpoint/manifest.h"
 #include "fixture.h"
 
 #include <errno.h>
@@ -29,13 +30,13 @@ static atomic_size_t bytes_read;     /* of tensors */
 /* -1: no file of tensors. */
 static int kind_of(int descriptor)
 {
-    static const char *const names[] = {"/weights-", "/moment1-", "/moment2-"};
+    weft_checkpoint_kind kind;
+    int32_t ranks;
     char link[64], path[4096] = "";
     snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
     if (readlink(link, path, sizeof path - 1) < 0) return -1;
-    for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS; kind++)
-        if (strstr(path, names[kind])) return kind;
-    return -1;
+    const char *name = strrchr(path, '/');
+    return name && weft_checkpoint_file_parse(name + 1, &kind, &ranks) ? (int)kind : -1;
 }
 
 int __wrap_fsync(int descriptor)
@@ -108,8 +109,7 @@ static void test_proved_side_by_side(void **state)
     assert_int_equal(fixture_save(&model, model.folder, 1, 1, 0, &error), WEFT_OK);
     for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS; kind++) {
         weft_map map;
-        static const char *const names[] = {"weights", "moment1", "moment2"};
-        snprintf(file.name, sizeof file.name, "%s-00001-of-00001.safetensors", names[kind]);
+        weft_checkpoint_file_name((weft_checkpoint_kind)kind, 0, 1, &file);
         assert_int_equal(weft_map_init(&map, fixture_path(model.folder, 1, file.name), &error), WEFT_OK);
         whole += map.size;
         weft_map_fini(&map);
@@ -125,17 +125,17 @@ static void test_proved_side_by_side(void **state)
 static void test_syncs_that_fail(void **state)
 {
     (void)state;
-    static const char *const names[] = {"weights-", "moment1-", "moment2-"};
     weft_error error;
     assert_int_equal(fixture_save(&model, model.folder, 1, 1, 0, &error), WEFT_OK);
     for (unsigned which = 1; which < 1 << WEFT_CHECKPOINT_KINDS; which++) {
-        int first = which & 1 ? 0 : which & 2 ? 1 : 2;
+        weft_checkpoint_file first;
+        weft_checkpoint_file_name(which & 1 ? 0 : which & 2 ? 1 : 2, 0, 1, &first);
         failing = which;
         meets = true;
         assert_int_equal(fixture_save(&model, model.folder, 2, 1, 0, &error), WEFT_FAILED);
         meets = false;
         failing = 0;
-        if (!strstr(error.text, names[first]) || !strstr(error.text, "cannot sync"))
+        if (!strstr(error.text, first.name) || !strstr(error.text, "cannot sync"))
             fail_msg("%u: %s", which, error.text);
         assert_false(weft_path_exists(fixture_path(model.folder, 2, ".tmp")));
         fixture_check(&model, model.folder, 1);
@@ -146,34 +146,32 @@ static void test_syncs_that_fail(void **state)
 static void test_first_damage_is_told(void **state)
 {
     (void)state;
-    static const char *const names[] = {"moment1-00001-of-00001.safetensors", "moment2-00001-of-00001.safetensors",
-                                        "weights-00001-of-00001.safetensors"};
+    static const weft_checkpoint_kind sorted[] = {WEFT_CHECKPOINT_MOMENT1, WEFT_CHECKPOINT_MOMENT2,
+                                                  WEFT_CHECKPOINT_WEIGHTS};
     weft_error error;
     assert_int_equal(fixture_save(&model, model.folder, 1, 1, 0, &error), WEFT_OK);
     for (int last = WEFT_CHECKPOINT_KINDS - 1; last >= 0; last--) {
-        FILE *file = fopen(fixture_path(model.folder, 1, names[last]), "r+b");
+        weft_checkpoint_file damaged;
+        weft_checkpoint_file_name(sorted[last], 0, 1, &damaged);
+        FILE *file = fopen(fixture_path(model.folder, 1, damaged.name), "r+b");
         assert_non_null(file);
         assert_int_equal(fputc(1, file), 1);
         assert_int_equal(fclose(file), 0);
         weft_checkpoint *checkpoint = NULL;
         assert_int_equal(weft_checkpoint_open(model.folder, &checkpoint, &error), WEFT_INVALID);
-        if (!strstr(error.text, names[last])) fail_msg("%s", error.text);
+        if (!strstr(error.text, damaged.name)) fail_msg("%s", error.text);
     }
 }
-
-typedef struct {
-    atomic_int readers;
-} counted;
 
 static weft_status read_alone(void *context, const void *data, size_t count, const void **out, size_t *out_count,
                               weft_error *error)
 {
-    counted *it = context;
-    int others = atomic_fetch_add(&it->readers, 1);
+    atomic_int *readers = context;
+    int others = atomic_fetch_add(readers, 1);
     *out = data;
     *out_count = count;
     usleep(1000); /* for another one to come, if there is one */
-    atomic_fetch_sub(&it->readers, 1);
+    atomic_fetch_sub(readers, 1);
     return others == 0 ? WEFT_OK : weft_fail(error, WEFT_FAILED, "a source is read twice at once");
 }
 
@@ -182,22 +180,10 @@ static void test_source(void **state)
 {
     (void)state;
     weft_error error;
-    counted reads = {0};
-    const weft_tensor_source source = {&reads, read_alone};
-    weft_checkpoint_piece pieces[WEFT_CHECKPOINT_KINDS][FIXTURE_TENSORS];
-    weft_checkpoint_list lists[WEFT_CHECKPOINT_KINDS];
-    weft_checkpoint_file files[WEFT_CHECKPOINT_KINDS];
-    const weft_checkpoint_state at = {
-        .step = 3, .sequences = 9, .data_fingerprint = UINT64_C(0xfedcba9876543210), .loss = 1.0 / 3};
-    for (int kind = 0; kind < WEFT_CHECKPOINT_KINDS; kind++) {
-        fixture_pieces(&model, (weft_checkpoint_kind)kind, pieces[kind]);
-        lists[kind] = (weft_checkpoint_list){pieces[kind], FIXTURE_TENSORS};
-    }
-    assert_int_equal(weft_checkpoint_begin(model.folder, 3, &error), WEFT_OK);
-    if (weft_checkpoint_write_kinds(&source, model.folder, 3, 0, 1, lists, files, &error) != WEFT_OK)
-        fail_msg("%s", error.text);
-    assert_int_equal(
-        weft_checkpoint_publish(model.folder, &at, fixture_config, files, WEFT_CHECKPOINT_KINDS, 0, &error), WEFT_OK);
+    static atomic_int readers;
+    static const weft_tensor_source source = {&readers, read_alone};
+    model.source = &source;
+    if (fixture_save(&model, model.folder, 3, 1, 0, &error) != WEFT_OK) fail_msg("%s", error.text);
     fixture_check(&model, model.folder, 3);
 }
 

@@ -253,23 +253,26 @@ static void test_pieces_that_cannot_be_written(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         weft_error_clear(&error);
         assert_int_equal(
-            weft_checkpoint_write(model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, 0, 1, &bad[i], 1, &file, &error),
+            weft_checkpoint_write(NULL, model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, 0, 1, &bad[i], 1, &file, &error),
             WEFT_INVALID);
         assert_non_null(strstr(error.text, "tensor"));
         assert_int_equal(file.name[0], '\0');
     }
     const weft_checkpoint_piece twice[] = {{"a", 2, small, 0, 1, 3, zeros}, {"a", 2, small, 0, 2, 2, zeros}};
-    assert_int_equal(weft_checkpoint_write(model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, 0, 1, twice, 2, &file, &error),
-                     WEFT_INVALID);
+    assert_int_equal(
+        weft_checkpoint_write(NULL, model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, 0, 1, twice, 2, &file, &error),
+        WEFT_INVALID);
     assert_non_null(strstr(error.text, "given twice"));
-    assert_int_equal(weft_checkpoint_write(model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, 2, 2, twice, 1, &file, &error),
-                     WEFT_INVALID);
+    assert_int_equal(
+        weft_checkpoint_write(NULL, model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, 2, 2, twice, 1, &file, &error),
+        WEFT_INVALID);
     const weft_checkpoint_piece nothing[] = {{"a", 2, small, 6, 1, 0, NULL},
                                              {"a", 2, small, 1, 2, 0, NULL},
                                              {"a", 2, small, 0, 0, 6, NULL},
                                              {"a", 2, small, 0, INT64_MAX, 0, NULL}};
-    assert_int_equal(weft_checkpoint_write(model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, 0, 1, nothing, 4, &file, &error),
-                     WEFT_OK);
+    assert_int_equal(
+        weft_checkpoint_write(NULL, model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, 0, 1, nothing, 4, &file, &error),
+        WEFT_OK);
     assert_int_equal(file.name[0], '\0');
     assert_int_equal(weft_checkpoint_begin(model.folder, -1, &error), WEFT_INVALID);
 }
@@ -290,8 +293,8 @@ static void test_one_form_of_each_piece(void **state)
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         weft_checkpoint_file files[2];
         for (int k = 0; k < 2; k++)
-            assert_int_equal(weft_checkpoint_write(model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, 0, 1, &pairs[i][k], 1,
-                                                   &files[k], &error),
+            assert_int_equal(weft_checkpoint_write(NULL, model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, 0, 1, &pairs[i][k],
+                                                   1, &files[k], &error),
                              WEFT_OK);
         assert_memory_equal(&files[0], &files[1], sizeof *files);
     }
@@ -321,7 +324,7 @@ static void test_ranks_that_do_not_agree(void **state)
             weft_checkpoint_piece parts[FIXTURE_TENSORS];
             model.cut = rows[row].cut;
             fixture_parts(&model, WEFT_CHECKPOINT_MOMENT1, rank, rows[row].ranks[rank], parts);
-            assert_int_equal(weft_checkpoint_write(model.folder, 2, WEFT_CHECKPOINT_MOMENT1, rank, 2, parts, 1,
+            assert_int_equal(weft_checkpoint_write(NULL, model.folder, 2, WEFT_CHECKPOINT_MOMENT1, rank, 2, parts, 1,
                                                    &files[rank], &error),
                              WEFT_OK);
         }

@@ -316,6 +316,37 @@ static void test_memory(void **state)
     operations->destroy(NULL);
 }
 
+/* What threads divide among them: all of it is zeroed and copied, and nothing beside it. */
+static void test_long_memory(void **state)
+{
+    enum { BYTES = (3 << 20) + 77, BESIDE = 5 };
+    static unsigned char host[BYTES], back[BYTES];
+    const test_subject *subject = *state;
+    const weft_device_kind *kind = kind_or_skip(subject);
+    for (int i = 0; i < BYTES; i++) host[i] = (unsigned char)(1 + i % 251);
+    for (int32_t threads = 1; threads <= 3; threads++) {
+        const weft_device_options options = {.element = subject->element, .threads = threads};
+        weft_device *device = NULL;
+        assert_int_equal(kind->create(&options, &device, NULL), WEFT_OK);
+        const weft_device_operations *operations = device->operations;
+        char *from = take(device, WEFT_MEMORY_DEVICE, BYTES), *to = take(device, WEFT_MEMORY_DEVICE, BYTES);
+        assert_int_equal(operations->write(device, from, host, BYTES, NULL), WEFT_OK);
+        assert_int_equal(operations->write(device, to, host, BYTES, NULL), WEFT_OK);
+        operations->zero(device, NULL, to + BESIDE, BYTES - 2 * BESIDE);
+        assert_int_equal(operations->read(device, back, to, BYTES, NULL), WEFT_OK);
+        for (int i = 0; i < BYTES; i++)
+            if (back[i] != (i < BESIDE || i >= BYTES - BESIDE ? host[i] : 0)) fail_msg("zeroed: byte %d", i);
+        operations->copy(device, NULL, to + 2 * BESIDE, from + BESIDE, BYTES - 3 * BESIDE);
+        assert_int_equal(operations->read(device, back, to, BYTES, NULL), WEFT_OK);
+        for (int i = BESIDE; i < BYTES - BESIDE; i++)
+            if (back[i] != (i < 2 * BESIDE ? 0 : host[i - BESIDE])) fail_msg("copied: byte %d", i);
+        assert_memory_equal(back + BYTES - BESIDE, host + BYTES - BESIDE, BESIDE);
+        operations->release(device, from);
+        operations->release(device, to);
+        operations->destroy(device);
+    }
+}
+
 /* write and read are done when they return, also with pinned memory, and come behind what every stream was given; a
  * stream has done all when it is gone. */
 static void test_done_on_return(void **state)
@@ -547,6 +578,7 @@ int main(int argc, char **argv)
         ALL_SUBJECTS(test_adamw_first_step),
         ALL_KINDS(test_divide),
         ALL_SUBJECTS(test_memory),
+        ALL_KINDS(test_long_memory),
         ALL_KINDS(test_done_on_return),
         ALL_SUBJECTS(test_events),
         ALL_KINDS(test_order),

@@ -281,7 +281,7 @@ static void write_again(const test_run *run, int64_t step, bool moments, const c
                                                       .columns = parameter->elements,
                                                       .values = values};
         }
-        assert_int_equal(weft_checkpoint_write(run->folder, step, (weft_checkpoint_kind)kind, 0, 1, pieces, count,
+        assert_int_equal(weft_checkpoint_write(NULL, run->folder, step, (weft_checkpoint_kind)kind, 0, 1, pieces, count,
                                                &files[kind], &error),
                          WEFT_OK);
         for (size_t i = 0; i < count; i++) free((void *)(uintptr_t)pieces[i].values);

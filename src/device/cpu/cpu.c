@@ -14,10 +14,9 @@
 static const size_t huge_page = (size_t)2 << 20;
 
 enum {
-    COPY_GRAIN = 4096,
-    COPY_SHARED = 1 << 20, /* bytes: smaller copies stay on one thread */
-    CLEARED_AT_ONCE = 1 << 28,
-    SMALL_PAGE = 4096, /* bytes: no page is smaller */
+    COPY_GRAIN = 1 << 18, /* bytes that are worth a thread */
+    PIECE = 1 << 28,      /* bytes, short enough for others to be heard in between */
+    SMALL_PAGE = 4096,    /* bytes: no page is smaller */
 };
 
 void weft_cpu_between(weft_device *device)
@@ -37,29 +36,6 @@ weft_cpu_span weft_cpu_part(int64_t total, int64_t grain)
     return (weft_cpu_span){begin < total ? begin : total, end < total ? end : total};
 }
 
-static int copy_team(const weft_device *device, size_t bytes)
-{
-    return bytes >= COPY_SHARED ? device->threads : 1;
-}
-
-static void clear_piece(const weft_device *device, void *memory, size_t bytes)
-{
-#pragma omp parallel num_threads(copy_team(device, bytes))
-    {
-        weft_cpu_span part = weft_cpu_part((int64_t)bytes, COPY_GRAIN);
-        if (part.begin < part.end) memset((char *)memory + part.begin, 0, (size_t)(part.end - part.begin));
-    }
-}
-
-/* In pieces that are short enough for others to be heard in between. */
-static void clear(weft_device *device, void *memory, size_t bytes)
-{
-    for (size_t at = 0; at < bytes; at += CLEARED_AT_ONCE) {
-        clear_piece(device, (char *)memory + at, bytes - at < CLEARED_AT_ONCE ? bytes - at : CLEARED_AT_ONCE);
-        weft_cpu_between(device);
-    }
-}
-
 static void divide(weft_device *device, int64_t count, int64_t grain, weft_device_work work, void *context)
 {
 #pragma omp parallel num_threads(weft_cpu_team(device, weft_cpu_divide_up(count, grain)))
@@ -70,20 +46,24 @@ static void divide(weft_device *device, int64_t count, int64_t grain, weft_devic
     weft_cpu_between(device);
 }
 
-static void touch_pages(void *memory, int64_t begin, int64_t end)
+static void divide_memory(weft_device *device, void *memory, size_t bytes, size_t grain, weft_device_work work)
 {
-    for (int64_t at = begin; at < end; at += SMALL_PAGE) ((volatile char *)memory)[at] = 0;
+    for (size_t at = 0; at < bytes; at += PIECE) {
+        const size_t left = bytes - at;
+        divide(device, (int64_t)(left < PIECE ? left : PIECE), (int64_t)grain, work, (char *)memory + at);
+    }
 }
 
 /* The system clears each page when it is touched first: a second for some gigabytes, and it is all that has to be done
  * to them. */
-static void touch(weft_device *device, char *memory, size_t bytes)
+static void touch(void *memory, int64_t begin, int64_t end)
 {
-    for (size_t at = 0; at < bytes; at += CLEARED_AT_ONCE) {
-        const size_t left = bytes - at;
-        divide(device, (int64_t)(left < CLEARED_AT_ONCE ? left : CLEARED_AT_ONCE), (int64_t)huge_page, touch_pages,
-               memory + at);
-    }
+    for (int64_t at = begin; at < end; at += SMALL_PAGE) ((volatile char *)memory)[at] = 0;
+}
+
+static void clear(void *memory, int64_t begin, int64_t end)
+{
+    memset((char *)memory + begin, 0, (size_t)(end - begin));
 }
 
 /* Matrix products walk through gigabytes with long strides: in small pages they spend a fifth of their time on address
@@ -97,7 +77,7 @@ static weft_status allocate(weft_device *device, weft_memory_kind kind, size_t b
 #ifdef MADV_HUGEPAGE
     (void)madvise(*out, bytes, MADV_HUGEPAGE); /* advice only */
 #endif
-    touch(device, *out, bytes);
+    divide_memory(device, *out, bytes, huge_page, touch);
     return WEFT_OK;
 }
 
@@ -107,24 +87,28 @@ static void release(weft_device *device, void *memory)
     weft_free(memory);
 }
 
+typedef struct copying {
+    char *to;
+    const char *from;
+} copying;
+
+static void copy_bytes(void *context, int64_t begin, int64_t end)
+{
+    const copying *it = context;
+    memcpy(it->to + begin, it->from + begin, (size_t)(end - begin));
+}
+
 static void copy(weft_device *device, weft_stream *stream, void *to, const void *from, size_t bytes)
 {
     (void)stream;
-    if (!weft_cpu_begins(device)) return;
-#pragma omp parallel num_threads(copy_team(device, bytes))
-    {
-        weft_cpu_span part = weft_cpu_part((int64_t)bytes, COPY_GRAIN);
-        if (part.begin < part.end)
-            memcpy((char *)to + part.begin, (const char *)from + part.begin, (size_t)(part.end - part.begin));
-    }
-    weft_cpu_between(device);
+    copying it = {to, from};
+    if (weft_cpu_begins(device)) divide(device, (int64_t)bytes, COPY_GRAIN, copy_bytes, &it);
 }
 
 static void zero(weft_device *device, weft_stream *stream, void *memory, size_t bytes)
 {
     (void)stream;
-    if (!weft_cpu_begins(device)) return;
-    clear(device, memory, bytes);
+    if (weft_cpu_begins(device)) divide_memory(device, memory, bytes, COPY_GRAIN, clear);
 }
 
 static void destroy(weft_device *device)

@@ -22,7 +22,7 @@ typedef struct weft_cpu {
     size_t element_bytes;
     weft_row_loss *losses; /* one a row of the loss */
     size_t losses_capacity;
-    float *rows; /* one row of logits for each thread */
+    float *rows; /* in bf16: one row of exponentials for each thread */
     size_t rows_capacity;
     bool in_between; /* the transport may use this device's operations meanwhile */
 } weft_cpu;

@@ -64,8 +64,8 @@ typedef struct weft_cpu_loops {
     void (*attend)(int64_t keys, int64_t D, int64_t stride, float scale, const void *query, const void *key,
                    const void *value, float *scores, void *out);
 
-    /* One row of logits, and what it comes to. row: (V) scratch where there is a gradient. The next row behind it is
-     * fetched meanwhile. */
+    /* One row of logits, and what it comes to. row: (V) scratch in bf16 where there is a gradient. The next row
+     * behind it is fetched meanwhile. */
     weft_row_loss (*cross_entropy)(const weft_loss *loss, void *logits, int32_t target, float scale, bool gradient,
                                    float *row);
     /* One row of a slice; target is below 0 or not below V where another slice has it. */

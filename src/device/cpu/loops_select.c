@@ -18,13 +18,11 @@ static const struct {
 
 const weft_cpu_loops *weft_cpu_loops_get(weft_vectors set, weft_element element)
 {
-    if (!weft_vectors_run(set)) return NULL;
+    if (set > weft_vectors_widest()) return NULL;
     return element == WEFT_BF16 ? sets[set].bf16 : sets[set].fp32;
 }
 
 const weft_cpu_loops *weft_cpu_loops_select(weft_element element)
 {
-    weft_vectors set = WEFT_VECTOR_SETS - 1;
-    while (weft_cpu_loops_get(set, element) == NULL) set--;
-    return weft_cpu_loops_get(set, element);
+    return weft_cpu_loops_get(weft_vectors_widest(), element);
 }

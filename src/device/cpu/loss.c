@@ -6,11 +6,12 @@
 #include <math.h>
 #include <omp.h>
 
-/* Room for the loss of each row and, where V > 0, for one row of exponentials a thread. */
+/* Room for the loss of each row and, where V > 0, for one row of exponentials a thread; in fp32 these take the place
+ * of their logits. */
 static bool reserve(weft_cpu *cpu, int64_t N, int64_t V)
 {
     weft_error *error = &cpu->base.error;
-    size_t rows = (size_t)(V * cpu->base.threads);
+    size_t rows = cpu->base.element == WEFT_FP32 ? 0 : (size_t)(V * cpu->base.threads);
     return weft_grow(&cpu->losses, &cpu->losses_capacity, (size_t)N, sizeof *cpu->losses, error) == WEFT_OK &&
            weft_grow(&cpu->rows, &cpu->rows_capacity, rows, sizeof *cpu->rows, error) == WEFT_OK;
 }
@@ -36,7 +37,7 @@ void weft_cpu_cross_entropy(weft_device *device, weft_stream *stream, const weft
 #pragma omp parallel for num_threads(device->threads) schedule(static)
     for (int64_t row = 0; row < loss->rows; row++) {
         void *line = weft_cpu_at_mutable(cpu, logits, row * V);
-        float *own = cpu->rows + V * omp_get_thread_num();
+        float *own = cpu->rows == NULL ? NULL : cpu->rows + V * omp_get_thread_num();
         if (targets[row] >= 0)
             cpu->losses[row] = cpu->loops->cross_entropy(loss, line, targets[row], scale, gradient, own);
         else if (gradient)

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "device/cpu/cpu.h"
 
 #include <oneapi/dnnl/dnnl.h>
 #include <math.h>
@@ -40,11 +41,6 @@ struct weft_onednn {
     int32_t threads;
     bool widen;
 };
-
-static size_t aligned(int64_t bytes)
-{
-    return weft_align((size_t)bytes, WEFT_ALIGNMENT);
-}
 
 static void describe_matrix(dnnl_memory_desc_t *out, int64_t rows, int64_t columns, bool transposed, int64_t stride,
                             dnnl_data_type_t type)
@@ -93,11 +89,11 @@ static void describe(const weft_product_shape *shape, weft_element element, bool
 
 static void place_scratch(const weft_product_shape *shape, bool widen, product_layout *out)
 {
-    out->a_offset = aligned((int64_t)out->own_scratch);
-    out->b_offset = out->a_offset + (widen ? aligned(shape->m * shape->k * 4) : 0);
-    out->c_offset = out->b_offset + (widen ? aligned(shape->k * shape->n * 4) : 0);
-    out->bias_offset = out->c_offset + (widen && !shape->c_fp32 ? aligned(shape->m * shape->n * 4) : 0);
-    out->total = out->bias_offset + (widen && shape->bias ? aligned(shape->n * 4) : 0);
+    out->a_offset = weft_cpu_aligned((int64_t)out->own_scratch);
+    out->b_offset = out->a_offset + (widen ? weft_cpu_aligned(shape->m * shape->k * 4) : 0);
+    out->c_offset = out->b_offset + (widen ? weft_cpu_aligned(shape->k * shape->n * 4) : 0);
+    out->bias_offset = out->c_offset + (widen && !shape->c_fp32 ? weft_cpu_aligned(shape->m * shape->n * 4) : 0);
+    out->total = out->bias_offset + (widen && shape->bias ? weft_cpu_aligned(shape->n * 4) : 0);
 }
 
 static bool attributes_create(bool accumulate, dnnl_primitive_attr_t *out)
