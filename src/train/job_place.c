@@ -51,6 +51,7 @@ static weft_status fits(void *context, const weft_tried *place, bool *out_fits, 
     return WEFT_OK;
 }
 
+/* Of a file, and of a kind that nobody knows, "own" is all that can be said. */
 static const char *own_name(const weft_config *config)
 {
     const char *name = weft_schedule_kind_placement(config->parallel.schedule);
@@ -88,10 +89,12 @@ static void say_choice(const placing *p, weft_text *out)
     if (p->chosen > 0) {
         weft_text_add(out, "%.3f for ", own->efficiency);
         name_place(p, own, out);
-    } else {
+    } else if (p->placed.count > 1) {
         weft_text_add(out, "and of ");
         weft_text_add_count(out, p->placed.count - 1, "other");
         weft_text_add(out, " none%s is better by %g %%", limited ? " that fits" : "", 100 * WEFT_PLACE_WORTH);
+    } else {
+        weft_text_add(out, "and there is no other to try");
     }
     weft_text_add(out, "\n");
 }
