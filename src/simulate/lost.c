@@ -108,14 +108,6 @@ static weft_status read_all(replay *it, weft_error *error)
     return status;
 }
 
-static double last_end(const weft_timeline *timeline)
-{
-    double end = 0;
-    for (uint32_t a = 0; a < timeline->program->action_count; a++)
-        if (timeline->end[a] > end) end = timeline->end[a];
-    return end;
-}
-
 /* What an action costs where all causes up to this one are there. */
 static double cost_of(const replay *it, uint32_t action, weft_lost_cause cause)
 {
@@ -144,9 +136,9 @@ static weft_status busy_with(replay *it, weft_lost_cause cause, double step, dou
     for (uint32_t a = 0; a < it->program->action_count; a++) it->costs[a] = cost_of(it, a, cause);
     if (cause < WEFT_LOST_WORKER) {
         TRY(weft_simulate(it->program, &(weft_costs){.actions = it->costs}, &it->again, error));
-        step = last_end(&it->again);
+        step = weft_timeline_end(&it->again);
     } else if (cause == WEFT_LOST_WORKER) {
-        step = last_end(it->timeline);
+        step = weft_timeline_end(it->timeline);
     }
     *out = busy_in(it, step);
     return WEFT_OK;
