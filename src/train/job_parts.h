@@ -29,6 +29,8 @@ void weft_job_arrange_data(weft_job *job);
 
 /* Whether the schedule is that of a file, and no kind. */
 bool weft_job_reads_schedule(const weft_config *config);
+/* Else what the kind is to be made with. */
+weft_schedule_options weft_job_schedule_options(const weft_config *config);
 
 /* What is to be split, of all of the above; its layers are in the job's arena. */
 weft_status weft_job_pose_split(weft_job *job, weft_split_problem *out, weft_error *error) WEFT_CHECKED;

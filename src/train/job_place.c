@@ -142,14 +142,9 @@ static weft_status choose(placing *p, weft_text *said, weft_error *error)
 /* Costs of layers and head as the job has them. */
 static weft_status pose(placing *p, weft_job *job, weft_error *error)
 {
-    const weft_config *config = p->config;
-    TRY(weft_job_pose(config, job, &p->problem.split, error));
+    TRY(weft_job_pose(p->config, job, &p->problem.split, error));
     p->problem.longest = WEFT_CONFIG_PLACEMENT;
-    p->problem.options = (weft_schedule_options){.kind = config->parallel.schedule,
-                                                 .ranks = (int32_t)config->parallel.pipeline,
-                                                 .loops = (int32_t)config->parallel.loops,
-                                                 .microbatches = (int32_t)config->batch.microbatches,
-                                                 .group = (int32_t)config->parallel.group};
+    p->problem.options = weft_job_schedule_options(p->config);
     return weft_placed_init(&p->placed, &p->problem, error);
 }
 
