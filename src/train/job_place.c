@@ -183,7 +183,7 @@ weft_status weft_job_place(weft_config *config, weft_text *said, weft_error *err
 {
     const char *no_list = weft_schedule_kind_no_list(config->parallel.schedule);
     if (strcmp(config->parallel.placement, "auto") != 0) return WEFT_OK;
-    if (weft_job_reads_schedule(config))
+    if (weft_schedule_is_file(config->parallel.schedule))
         return keep(config, "its rows say which rank holds each stage", NULL, said, error);
     if (config->parallel.pipeline == 1) return keep(config, "one rank holds all stages", NULL, said, error);
     if (config->parallel.stages.count > 0)

@@ -66,13 +66,6 @@ static const char *key_to_blame(const weft_schedule_options *options)
     return "parallel.schedule";
 }
 
-bool weft_job_reads_schedule(const weft_config *config)
-{
-    const char *name = config->parallel.schedule;
-    size_t length = strlen(name);
-    return length > 4 && strcmp(name + length - 4, ".csv") == 0;
-}
-
 weft_schedule_options weft_job_schedule_options(const weft_config *config)
 {
     const char *placement = config->parallel.placement;
@@ -89,7 +82,7 @@ weft_schedule_options weft_job_schedule_options(const weft_config *config)
 weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, weft_error *error)
 {
     *out = NULL;
-    if (weft_job_reads_schedule(config)) return read_schedule(config, out, error);
+    if (weft_schedule_is_file(config->parallel.schedule)) return read_schedule(config, out, error);
     if (config->parallel.dialect != WEFT_CONFIG_DIALECT_CURRENT)
         return weft_config_complain(config, "parallel.dialect", error,
                                     "only a schedule file has a dialect, and %s is a kind", config->parallel.schedule);
