@@ -155,6 +155,26 @@ static void test_gpt2(void **state)
     check_gpt2(512, false, 4);
 }
 
+/* A list of so many ranks is longer than its key may be, and a layer for each stage there is already. */
+static void test_no_other(void **state)
+{
+    (void)state;
+    words w = {.count = 0};
+    weft_config config;
+    weft_text said;
+    weft_text_init(&said);
+    words_add(&w, "model.layers=1");
+    words_add(&w, "batch.microbatches=1");
+    words_add(&w, "parallel.schedule=gpipe");
+    words_add(&w, "parallel.pipeline=%d", WEFT_CONFIG_PLACEMENT / 5);
+    load(&config, &w, "auto");
+    place(&config, &said);
+    assert_string_equal(config.parallel.placement, "linear");
+    assert_non_null(strstr(weft_text_get(&said), " predicted, and there is no other to try\n"));
+    weft_text_fini(&said);
+    weft_config_fini(&config);
+}
+
 static void draw_words(uint64_t *seed, words *w)
 {
     static const char *const schedules[] = {"gpipe", "breadth-first", "depth-first", "breadth-first-split", "1f1b"};
@@ -231,6 +251,7 @@ int main(void)
         cmocka_unit_test(test_52b),
         cmocka_unit_test(test_gpt2),
         cmocka_unit_test(test_random),
+        cmocka_unit_test(test_no_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
