@@ -71,7 +71,7 @@ static weft_status simulate(simulation *it, const weft_arguments *arguments, wef
     weft_schedule_destroy(it->schedule);
     it->schedule = NULL;
     /* What weft generates is proved by its tests; what others wrote is not. */
-    if (weft_cli_schedule_is_file(arguments)) TRY(weft_program_verify(it->program, error));
+    if (weft_schedule_is_file(arguments->operands[0])) TRY(weft_program_verify(it->program, error));
     TRY(weft_cli_pictures_check(arguments, it->program, error));
     TRY(weft_timeline_init(&it->timeline, it->program, error));
     TRY(find_times(it, error));

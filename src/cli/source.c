@@ -4,13 +4,6 @@
 
 #include <string.h>
 
-bool weft_cli_schedule_is_file(const weft_arguments *arguments)
-{
-    const char *name = arguments->operands[0];
-    size_t length = strlen(name);
-    return length > 4 && strcmp(name + length - 4, ".csv") == 0;
-}
-
 static weft_status required(const weft_arguments *arguments, const char *name, weft_error *error)
 {
     if (weft_arguments_has(arguments, name)) return WEFT_OK;
@@ -109,7 +102,7 @@ weft_status weft_cli_schedule(const weft_arguments *arguments, int64_t most_acti
                               weft_error *error)
 {
     *out = NULL;
-    if (weft_cli_schedule_is_file(arguments)) return import(arguments, out, error);
+    if (weft_schedule_is_file(arguments->operands[0])) return import(arguments, out, error);
     return generate(arguments, most_actions, out, error);
 }
 

@@ -20,9 +20,6 @@
 weft_status weft_cli_schedule(const weft_arguments *arguments, int64_t most_actions, weft_schedule **out,
                               weft_error *error) WEFT_CHECKED;
 
-/* Whether the first operand names a file. */
-bool weft_cli_schedule_is_file(const weft_arguments *arguments);
-
 /* Lists the kinds for --help. */
 void weft_cli_schedule_kinds(weft_text *out);
 

@@ -77,14 +77,6 @@ static weft_status add_exchanges(const weft_step_forecast *it, weft_timeline *ti
     return weft_timeline_add_exchanges(timeline, it->exchange_latency, it->exchange_rate, error);
 }
 
-static double last_end(const weft_timeline *timeline)
-{
-    double end = 0;
-    for (uint32_t a = 0; a < timeline->program->action_count; a++)
-        if (timeline->end[a] > end) end = timeline->end[a];
-    return end;
-}
-
 typedef struct drawn_step {
     double seconds;
     uint64_t number;
@@ -105,7 +97,7 @@ static weft_status predict(weft_step_forecast *it, weft_error *error)
     TRY(weft_arena_take(&it->arena, count + 1, sizeof *steps, &steps, error));
     for (uint64_t i = 0; i <= count; i++) {
         TRY(weft_draw_step(&it->draw, i, &it->drawn, error));
-        steps[i] = (drawn_step){last_end(&it->drawn), i};
+        steps[i] = (drawn_step){weft_timeline_end(&it->drawn), i};
     }
     qsort(steps, count + 1, sizeof *steps, by_seconds);
     TRY(weft_draw_step(&it->draw, steps[count / 2].number, &it->drawn, error));
@@ -152,7 +144,7 @@ static weft_status forecast(weft_step_forecast *it, weft_error *error)
     TRY(weft_arena_take(&it->arena, it->step_count, sizeof *step, &step, error));
     for (size_t i = 0; i < it->step_count; i++) {
         step[i] = it->records[i].end - it->records[i].begin;
-        outside[i] = step[i] - last_end(&it->timelines[i]);
+        outside[i] = step[i] - weft_timeline_end(&it->timelines[i]);
     }
     TRY(add_exchanges(it, &it->timelines[earlier], error));
     TRY(view(&it->timelines[earlier], &it->measured, error));
@@ -164,7 +156,7 @@ static weft_status forecast(weft_step_forecast *it, weft_error *error)
     TRY(weft_draw_init(&it->draw, it->timelines, (int32_t)earlier, error));
     TRY(weft_timeline_init(&it->drawn, it->job->train, error));
     TRY(weft_simulate(it->job->train, &it->fit.costs, &it->drawn, error));
-    it->steady = last_end(&it->drawn);
+    it->steady = weft_timeline_end(&it->drawn);
     TRY(predict(it, error));
     it->predicted.outside = weft_median(outside, earlier);
     it->predicted.step = it->predicted.program + it->predicted.outside;

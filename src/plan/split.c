@@ -118,11 +118,8 @@ static weft_status judge_time(judge *j, const int32_t *layers, double *out_step_
                         .update = j->costs + 3 * stages,
                         .message = j->problem->message};
     TRY(weft_simulate(j->program, &costs, &j->timeline, error));
-    double step = 0;
-    for (uint32_t a = 0; a < j->program->action_count; a++)
-        if (j->timeline.end[a] > step) step = j->timeline.end[a];
     j->work += j->program->action_count;
-    *out_step_time = step;
+    *out_step_time = weft_timeline_end(&j->timeline);
     return WEFT_OK;
 }
 

@@ -190,6 +190,8 @@ typedef struct weft_timeline {
 
 weft_status weft_timeline_init(weft_timeline *timeline, const weft_program *program, weft_error *error) WEFT_CHECKED;
 void weft_timeline_fini(weft_timeline *timeline);
+/* When the last action ends; 0 where there is none. */
+double weft_timeline_end(const weft_timeline *timeline);
 /* Fills exchanges by what the program tells of them: each takes a latency and the time of its bytes. Nothing where the
  * program tells of none. */
 weft_status weft_timeline_add_exchanges(weft_timeline *timeline, double latency, double bytes_a_second,

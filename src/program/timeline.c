@@ -31,6 +31,14 @@ weft_status weft_timeline_add_exchanges(weft_timeline *timeline, double latency,
     return WEFT_OK;
 }
 
+double weft_timeline_end(const weft_timeline *timeline)
+{
+    double end = 0;
+    for (uint32_t a = 0; a < timeline->program->action_count; a++)
+        if (timeline->end[a] > end) end = timeline->end[a];
+    return end;
+}
+
 static void begin_not_before(weft_timeline *timeline, uint32_t action, double time)
 {
     if (time > timeline->begin[action] && time < timeline->end[action]) timeline->begin[action] = time;

@@ -162,19 +162,14 @@ static double draw_panel(const weft_panel *panel, double span, weft_text *out)
     return bottom + 10;
 }
 
-static double last_end(const weft_timeline *timeline)
-{
-    double end = 0;
-    for (uint32_t a = 0; a < timeline->program->action_count; a++)
-        if (timeline->end[a] > end) end = timeline->end[a];
-    return end;
-}
-
 void weft_report_svg_stack(const weft_panel *panels, int count, weft_text *out)
 {
     weft_text body;
     double height = 0, span = 0;
-    for (int i = 0; i < count; i++) span = last_end(panels[i].timeline) > span ? last_end(panels[i].timeline) : span;
+    for (int i = 0; i < count; i++) {
+        double end = weft_timeline_end(panels[i].timeline);
+        if (end > span) span = end;
+    }
     weft_text_init(&body);
     for (int i = 0; i < count; i++) {
         if (i) weft_text_add(&body, "<g transform=\"translate(0 %.0f)\">\n", height);

@@ -190,6 +190,12 @@ static weft_status fill(const weft_csv_reader *reader, weft_schedule *schedule)
     return weft_schedule_note_order(schedule, reader->error);
 }
 
+bool weft_schedule_is_file(const char *name)
+{
+    size_t length = strlen(name);
+    return length > 4 && strcmp(name + length - 4, ".csv") == 0;
+}
+
 weft_status weft_schedule_read_csv(const char *text, size_t length, const char *source, weft_csv_dialect dialect,
                                    weft_schedule **out, weft_error *error)
 {

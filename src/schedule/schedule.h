@@ -193,6 +193,8 @@ typedef enum weft_csv_dialect {
     WEFT_CSV_CURRENT, /* what looks like the dialect of 2024 is refused */
     WEFT_CSV_2024,    /* B is the gradient of the input only, BW the full backward pass; there is no I */
 } weft_csv_dialect;
+/* Whether a name is that of a file, and of no kind. */
+bool weft_schedule_is_file(const char *name);
 /* source names the text in messages (file, row, column, token). The waits of a file with communication are proved, then
  * dropped; so are reductions, and their waits, of a file without messages. */
 weft_status weft_schedule_read_csv(const char *text, size_t length, const char *source, weft_csv_dialect dialect,

@@ -14,12 +14,13 @@ typedef struct replay {
     const weft_program *program;
     const weft_timeline *timeline; /* of the step that is looked at */
     weft_timeline again;
-    double *seconds; /* (actions) as measured: of a compute lane from begin to end, else by the rule of fit.h */
-    double *costs;   /* (actions) of the next simulation */
-    double *usual;   /* (kinds, S) of compute lanes: the median of all steps' means, and the mean of this one */
-    double *mean;
-    double *means;    /* (kinds, S, steps) */
-    uint32_t *counts; /* (kinds, S) */
+    double *seconds;    /* (actions) as measured: of a compute lane from begin to end, else by the rule of fit.h */
+    double *costs;      /* (actions) of the next simulation */
+    double *means;      /* (steps, kinds, S) of compute lanes, over the micro-batches */
+    double *usual;      /* (kinds, S) their medians over the steps */
+    double *values;     /* (steps) those of one kind and stage */
+    const double *mean; /* (kinds, S) those of the step that is looked at */
+    uint32_t *counts;   /* (kinds, S) */
 } replay;
 
 static weft_action_lane lane_of(const replay *it, uint32_t action)
@@ -45,7 +46,7 @@ static weft_status init(replay *it, const weft_program *program, size_t steps, w
     TRY(weft_allocate(actions, sizeof *it->seconds, &it->seconds, error));
     TRY(weft_allocate(actions, sizeof *it->costs, &it->costs, error));
     TRY(weft_allocate(places(program), sizeof *it->usual, &it->usual, error));
-    TRY(weft_allocate(places(program), sizeof *it->mean, &it->mean, error));
+    TRY(weft_allocate(steps, sizeof *it->values, &it->values, error));
     TRY(weft_allocate(places(program) * steps, sizeof *it->means, &it->means, error));
     return weft_allocate(places(program), sizeof *it->counts, &it->counts, error);
 }
@@ -56,35 +57,31 @@ static void fini(replay *it)
     weft_free(it->seconds);
     weft_free(it->costs);
     weft_free(it->usual);
-    weft_free(it->mean);
+    weft_free(it->values);
     weft_free(it->means);
     weft_free(it->counts);
 }
 
-/* Of the step that is looked at, over its micro-batches. */
-static void take_means(replay *it)
+static void take_means(replay *it, const weft_timeline *timeline, double *mean)
 {
-    for (size_t i = 0; i < places(it->program); i++) {
-        it->mean[i] = 0;
-        it->counts[i] = 0;
-    }
+    for (size_t i = 0; i < places(it->program); i++) it->counts[i] = 0;
     for (uint32_t a = 0; a < it->program->action_count; a++) {
         if (lane_of(it, a) != WEFT_LANE_COMPUTE) continue;
-        it->mean[place_of(it, a)] += it->timeline->end[a] - it->timeline->begin[a];
+        mean[place_of(it, a)] += timeline->end[a] - timeline->begin[a];
         it->counts[place_of(it, a)]++;
     }
     for (size_t i = 0; i < places(it->program); i++)
-        if (it->counts[i] > 0) it->mean[i] /= it->counts[i];
+        if (it->counts[i] > 0) mean[i] /= it->counts[i];
 }
 
 static void take_usual(replay *it, const weft_timeline *timelines, size_t count)
 {
-    for (size_t t = 0; t < count; t++) {
-        it->timeline = &timelines[t];
-        take_means(it);
-        for (size_t i = 0; i < places(it->program); i++) it->means[i * count + t] = it->mean[i];
+    size_t size = places(it->program);
+    for (size_t t = 0; t < count; t++) take_means(it, &timelines[t], it->means + t * size);
+    for (size_t i = 0; i < size; i++) {
+        for (size_t t = 0; t < count; t++) it->values[t] = it->means[t * size + i];
+        it->usual[i] = weft_median(it->values, count);
     }
-    for (size_t i = 0; i < places(it->program); i++) it->usual[i] = weft_median(it->means + i * count, count);
 }
 
 static void read_node(replay *it, const weft_walk *walk, uint32_t k)
@@ -106,14 +103,6 @@ static weft_status read_all(replay *it, weft_error *error)
     weft_status status = walk.remaining ? weft_walk_explain(&walk, error) : WEFT_OK;
     weft_walk_fini(&walk);
     return status;
-}
-
-static double last_end(const weft_timeline *timeline)
-{
-    double end = 0;
-    for (uint32_t a = 0; a < timeline->program->action_count; a++)
-        if (timeline->end[a] > end) end = timeline->end[a];
-    return end;
 }
 
 /* What an action costs where all causes up to this one are there. */
@@ -144,9 +133,9 @@ static weft_status busy_with(replay *it, weft_lost_cause cause, double step, dou
     for (uint32_t a = 0; a < it->program->action_count; a++) it->costs[a] = cost_of(it, a, cause);
     if (cause < WEFT_LOST_WORKER) {
         TRY(weft_simulate(it->program, &(weft_costs){.actions = it->costs}, &it->again, error));
-        step = last_end(&it->again);
+        step = weft_timeline_end(&it->again);
     } else if (cause == WEFT_LOST_WORKER) {
-        step = last_end(it->timeline);
+        step = weft_timeline_end(it->timeline);
     }
     *out = busy_in(it, step);
     return WEFT_OK;
@@ -155,7 +144,6 @@ static weft_status busy_with(replay *it, weft_lost_cause cause, double step, dou
 static weft_status measure(replay *it, double step, double expected, weft_lost *out, weft_error *error)
 {
     double busy = 0;
-    take_means(it);
     TRY(read_all(it, error));
     *out = (weft_lost){.busy = expected, .cause = {[WEFT_LOST_SCHEDULE] = 1 - expected}};
     for (int cause = WEFT_LOST_STAGES; cause < WEFT_LOST_CAUSES; cause++) {
@@ -174,6 +162,7 @@ weft_status weft_lost_measure(const weft_timeline *timelines, const double *seco
     if (status == WEFT_OK) take_usual(&it, timelines, count);
     for (size_t i = 0; i < count && status == WEFT_OK; i++) {
         it.timeline = &timelines[i];
+        it.mean = it.means + i * places(it.program);
         status = measure(&it, seconds[i], expected, &out[i], error);
     }
     fini(&it);

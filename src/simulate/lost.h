@@ -32,8 +32,8 @@ typedef struct weft_lost {
 } weft_lost;
 
 /* Of steps of one program. What a stage takes on average is the median of the steps: one that something else held up
- * does not count. expected: the share that was expected to be
- * busy. seconds: (count >= 1) of each whole step, at least those of its program. out: (count). */
+ * does not count. expected: the share that was expected to be busy. seconds: (count >= 1) of each whole step, at least
+ * those of its program. out: (count). */
 weft_status weft_lost_measure(const weft_timeline *timelines, const double *seconds, size_t count, double expected,
                               weft_lost *out, weft_error *error) WEFT_CHECKED;
 

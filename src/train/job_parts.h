@@ -27,8 +27,8 @@ weft_status weft_job_find_tied(weft_job *job, weft_error *error) WEFT_CHECKED;
 /* Fills data, workers, shard, weight_pages and gradient_pages. */
 void weft_job_arrange_data(weft_job *job);
 
-/* Whether the schedule is that of a file, and no kind. */
-bool weft_job_reads_schedule(const weft_config *config);
+/* What the schedule is to be made with where it is a kind, and no file. */
+weft_schedule_options weft_job_schedule_options(const weft_config *config);
 
 /* What is to be split, of all of the above; its layers are in the job's arena. */
 weft_status weft_job_pose_split(weft_job *job, weft_split_problem *out, weft_error *error) WEFT_CHECKED;

@@ -51,6 +51,7 @@ static weft_status fits(void *context, const weft_tried *place, bool *out_fits, 
     return WEFT_OK;
 }
 
+/* Of a file, and of a kind that nobody knows, "own" is all that can be said. */
 static const char *own_name(const weft_config *config)
 {
     const char *name = weft_schedule_kind_placement(config->parallel.schedule);
@@ -88,10 +89,12 @@ static void say_choice(const placing *p, weft_text *out)
     if (p->chosen > 0) {
         weft_text_add(out, "%.3f for ", own->efficiency);
         name_place(p, own, out);
-    } else {
+    } else if (p->placed.count > 1) {
         weft_text_add(out, "and of ");
         weft_text_add_count(out, p->placed.count - 1, "other");
         weft_text_add(out, " none%s is better by %g %%", limited ? " that fits" : "", 100 * WEFT_PLACE_WORTH);
+    } else {
+        weft_text_add(out, "and there is no other to try");
     }
     weft_text_add(out, "\n");
 }
@@ -139,14 +142,9 @@ static weft_status choose(placing *p, weft_text *said, weft_error *error)
 /* Costs of layers and head as the job has them. */
 static weft_status pose(placing *p, weft_job *job, weft_error *error)
 {
-    const weft_config *config = p->config;
-    TRY(weft_job_pose(config, job, &p->problem.split, error));
+    TRY(weft_job_pose(p->config, job, &p->problem.split, error));
     p->problem.longest = WEFT_CONFIG_PLACEMENT;
-    p->problem.options = (weft_schedule_options){.kind = config->parallel.schedule,
-                                                 .ranks = (int32_t)config->parallel.pipeline,
-                                                 .loops = (int32_t)config->parallel.loops,
-                                                 .microbatches = (int32_t)config->batch.microbatches,
-                                                 .group = (int32_t)config->parallel.group};
+    p->problem.options = weft_job_schedule_options(p->config);
     return weft_placed_init(&p->placed, &p->problem, error);
 }
 
@@ -185,7 +183,7 @@ weft_status weft_job_place(weft_config *config, weft_text *said, weft_error *err
 {
     const char *no_list = weft_schedule_kind_no_list(config->parallel.schedule);
     if (strcmp(config->parallel.placement, "auto") != 0) return WEFT_OK;
-    if (weft_job_reads_schedule(config))
+    if (weft_schedule_is_file(config->parallel.schedule))
         return keep(config, "its rows say which rank holds each stage", NULL, said, error);
     if (config->parallel.pipeline == 1) return keep(config, "one rank holds all stages", NULL, said, error);
     if (config->parallel.stages.count > 0)

@@ -66,29 +66,27 @@ static const char *key_to_blame(const weft_schedule_options *options)
     return "parallel.schedule";
 }
 
-bool weft_job_reads_schedule(const weft_config *config)
+weft_schedule_options weft_job_schedule_options(const weft_config *config)
 {
-    const char *name = config->parallel.schedule;
-    size_t length = strlen(name);
-    return length > 4 && strcmp(name + length - 4, ".csv") == 0;
+    const char *placement = config->parallel.placement;
+    /* One loop is what nobody asked for, and a list has as many as it has. */
+    bool counts = weft_placement_is_list(placement) && config->parallel.loops == 1;
+    return (weft_schedule_options){.kind = config->parallel.schedule,
+                                   .ranks = (int32_t)config->parallel.pipeline,
+                                   .loops = counts ? 0 : (int32_t)config->parallel.loops,
+                                   .microbatches = (int32_t)config->batch.microbatches,
+                                   .placement = is_own(placement) ? NULL : placement,
+                                   .group = (int32_t)config->parallel.group};
 }
 
 weft_status weft_job_schedule(const weft_config *config, weft_schedule **out, weft_error *error)
 {
-    const char *name = config->parallel.schedule, *placement = config->parallel.placement;
     *out = NULL;
-    if (weft_job_reads_schedule(config)) return read_schedule(config, out, error);
+    if (weft_schedule_is_file(config->parallel.schedule)) return read_schedule(config, out, error);
     if (config->parallel.dialect != WEFT_CONFIG_DIALECT_CURRENT)
         return weft_config_complain(config, "parallel.dialect", error,
-                                    "only a schedule file has a dialect, and %s is a kind", name);
-    /* One loop is what nobody asked for, and a list has as many as it has. */
-    bool counts = weft_placement_is_list(placement) && config->parallel.loops == 1;
-    weft_schedule_options options = {.kind = name,
-                                     .ranks = (int32_t)config->parallel.pipeline,
-                                     .loops = counts ? 0 : (int32_t)config->parallel.loops,
-                                     .microbatches = (int32_t)config->batch.microbatches,
-                                     .placement = is_own(placement) ? NULL : placement,
-                                     .group = (int32_t)config->parallel.group};
+                                    "only a schedule file has a dialect, and %s is a kind", config->parallel.schedule);
+    weft_schedule_options options = weft_job_schedule_options(config);
     if (weft_schedule_create(&options, out, error) == WEFT_OK) return WEFT_OK;
     return weft_config_relay(config, key_to_blame(&options), error);
 }

@@ -64,16 +64,11 @@ static int32_t count_groups(const weft_job *job, int purpose)
 
 int32_t weft_world_group(const weft_job *job, weft_world_purpose purpose, weft_coordinates at)
 {
-    int32_t first = WEFT_GROUP_ALL + 1;
+    int32_t first = WEFT_GROUP_ALL + 1, place = 0;
     for (int before = 0; before < (int)purpose; before++) first += count_groups(job, before);
-    switch (axes[purpose]) {
-    case PIPELINE:
-        return first + at.data * job->tensor + at.tensor;
-    case DATA:
-        return first + at.rank * job->tensor + at.tensor;
-    default:
-        return first + at.rank * job->data + at.data;
-    }
+    for (int axis = AXES - 1; axis >= 0; axis--)
+        if (axis != axes[purpose]) place = place * axis_size(job, axis) + *axis_of(&at, axis);
+    return first + place;
 }
 
 /* The coordinate of a member: of ranks that share a weight the lower one first. */

@@ -1,5 +1,6 @@
 /* parallel.auto on a machine that is written down: what it chooses can be trained within the memory, keeps the batch
  * and what the user has set, uses all workers, and is never slower than what it would choose with more decided. */
+#include "../config/words.h"
 #include "cli/auto.h"
 #include "plan/describe.h"
 #include "train/job.h"
@@ -14,7 +15,7 @@
 
 #include <cmocka.h>
 
-enum { SAMPLE = 100, WORDS = 12, WORD = 64 };
+enum { SAMPLE = 100 };
 
 static const char base[] = "model: {layers: 6, width: 32, heads: 4, feed_forward: 64, vocabulary: 300, context: 16}\n"
                            "device: reference\nthreads: 1\ndata: {path: none}\nrun: {folder: none}\n"
@@ -43,31 +44,6 @@ static void make_machine(uint64_t *seed, weft_plan_layer_time *times, weft_plan_
     out->measured_count = 4;
 }
 
-typedef struct words {
-    char text[WORDS][WORD];
-    const char *list[WORDS];
-    int count;
-} words;
-
-static void add(words *w, const char *format, ...) WEFT_PRINTF(2, 3);
-static void add(words *w, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(w->text[w->count], WORD, format, arguments);
-    va_end(arguments);
-    w->list[w->count] = w->text[w->count];
-    w->count++;
-}
-
-static void load(weft_config *config, const words *w)
-{
-    weft_error error;
-    weft_error_clear(&error);
-    if (weft_config_load_text(config, base, strlen(base), "test", w->list, w->count, &error) != WEFT_OK)
-        fail_msg("%s", error.text);
-}
-
 /* What a user may have said besides. */
 static void draw_words(uint64_t *seed, words *w)
 {
@@ -75,10 +51,10 @@ static void draw_words(uint64_t *seed, words *w)
                                       "recompute=full",      "parallel.schedule=1f1b", "batch.sequences=2",
                                       "parallel.loops=1",    "parallel.reduce=once",   "parallel.data=1"};
     static const char *const limits[] = {"1MiB", "1300KiB", "2MiB", "1GiB"};
-    add(w, "parallel.workers=%d", 1 << draw(seed, 3));
-    add(w, "batch.microbatches=%u", 4 + 4 * draw(seed, 3));
-    add(w, "memory_limit=%s", limits[draw(seed, 4)]);
-    for (uint32_t i = draw(seed, 3); i > 0; i--) add(w, "%s", own[draw(seed, sizeof own / sizeof *own)]);
+    words_add(w, "parallel.workers=%d", 1 << draw(seed, 3));
+    words_add(w, "batch.microbatches=%u", 4 + 4 * draw(seed, 3));
+    words_add(w, "memory_limit=%s", limits[draw(seed, 4)]);
+    for (uint32_t i = draw(seed, 3); i > 0; i--) words_add(w, "%s", own[draw(seed, sizeof own / sizeof *own)]);
 }
 
 /* The value of each word is in force. */
@@ -113,7 +89,7 @@ static weft_status choose(const words *w, const weft_plan_cluster *machine, weft
 {
     weft_error error;
     weft_error_clear(&error);
-    load(config, w);
+    words_load(w, base, config);
     weft_status status = weft_cli_auto_plan(config, machine, step, &error);
     if (status != WEFT_OK) assert_int_equal(status, WEFT_INVALID);
     if (status != WEFT_OK) assert_non_null(strstr(error.text, "parallel.workers"));
@@ -133,8 +109,8 @@ static void test_choices(void **state)
         double step = 0, same = 0, best = 0;
         make_machine(&seed, times, &machine);
         draw_words(&seed, &w);
-        for (int k = 0; k < 3; k++) add(&fewer, "%s", w.text[k]);
-        load(&again, &w);
+        for (int k = 0; k < 3; k++) words_add(&fewer, "%s", w.text[k]);
+        words_load(&w, base, &again);
         int64_t batch = weft_cli_auto_batch(&again);
         weft_config_fini(&again);
         if (choose(&w, &machine, &config, &step) != WEFT_OK) {
@@ -147,7 +123,7 @@ static void test_choices(void **state)
         check_choice(&config, batch);
         assert_int_equal(choose(&w, &machine, &again, &same), WEFT_OK);
         assert_true(same == step && again.batch.sequences == config.batch.sequences);
-        load(&less, &fewer);
+        words_load(&fewer, base, &less);
         bool comparable = weft_cli_auto_batch(&less) == batch;
         weft_config_fini(&less);
         if (comparable) {
@@ -203,9 +179,9 @@ static void test_again_takes_time(void **state)
     for (int i = 0; i < 2; i++) {
         weft_config config;
         words w = {.count = 0};
-        add(&w, "parallel.workers=1");
-        add(&w, "batch.sequences=1");
-        add(&w, "recompute=%s", recompute[i]);
+        words_add(&w, "parallel.workers=1");
+        words_add(&w, "batch.sequences=1");
+        words_add(&w, "recompute=%s", recompute[i]);
         assert_int_equal(choose(&w, &machine, &config, &step[i]), WEFT_OK);
         weft_config_fini(&config);
     }
@@ -226,11 +202,11 @@ static void test_alone_nothing_is_hidden(void **state)
     for (int i = 0; i < 2; i++) {
         weft_config config;
         words w = {.count = 0};
-        add(&w, "parallel.workers=2");
-        add(&w, "parallel.data=2");
-        add(&w, "batch.microbatches=4");
-        add(&w, "batch.sequences=1");
-        add(&w, "parallel.shard=%s", shards[i]);
+        words_add(&w, "parallel.workers=2");
+        words_add(&w, "parallel.data=2");
+        words_add(&w, "batch.microbatches=4");
+        words_add(&w, "batch.sequences=1");
+        words_add(&w, "parallel.shard=%s", shards[i]);
         assert_int_equal(choose(&w, &machine, &config, &step[i]), WEFT_OK);
         assert_int_equal(config.batch.microbatches, 4);
         weft_config_fini(&config);

@@ -25,19 +25,12 @@ typedef struct fixture {
     weft_lost lost[STEPS];
 } fixture;
 
-static double last_end(const weft_timeline *timeline)
-{
-    double end = 0;
-    for (uint32_t a = 0; a < timeline->program->action_count; a++) end = fmax(end, timeline->end[a]);
-    return end;
-}
-
 static void simulate(fixture *it)
 {
     weft_error error = {0};
     for (int i = 0; i < STEPS; i++) {
         if (weft_simulate(it->program, &it->costs[i], &it->steps[i], &error) != WEFT_OK) fail_msg("%s", error.text);
-        it->seconds[i] = last_end(&it->steps[i]);
+        it->seconds[i] = weft_timeline_end(&it->steps[i]);
     }
 }
 
@@ -233,7 +226,7 @@ static void test_adds_up(void **state)
         assert_int_equal(weft_allocate(program->action_count, sizeof *seconds, &seconds, &error), WEFT_OK);
         for (uint32_t a = 0; a < program->action_count; a++) seconds[a] = 0.001 * (1 + dice_roll(&d, 1000));
         assert_int_equal(weft_simulate(program, &(weft_costs){.actions = seconds}, &timeline, &error), WEFT_OK);
-        step = last_end(&timeline) + 0.001 * dice_roll(&d, 1000);
+        step = weft_timeline_end(&timeline) + 0.001 * dice_roll(&d, 1000);
         assert_int_equal(weft_lost_measure(&timeline, &step, 1, 0.9, &lost, &error), WEFT_OK);
         assert_true(fabs(sum(&lost) - 1) < 1e-9 && fabs(lost.busy - busy(&timeline, step)) < 1e-9);
         weft_free(seconds);

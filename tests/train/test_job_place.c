@@ -1,5 +1,6 @@
 /* parallel.placement: auto of whole configurations: what is predicted follows from closed forms, no choice is worse
  * than the schedule's own placement or needs more than memory_limit, and what is written says the same again. */
+#include "../config/words.h"
 #include "train/job.h"
 
 #include <math.h>
@@ -11,26 +12,7 @@
 
 #include <cmocka.h>
 
-enum { WORDS = 12, WORD = 80 };
-
 static const char base[] = "device: reference\nthreads: 1\ndata: {path: none}\nrun: {folder: none}\n";
-
-typedef struct words {
-    char text[WORDS][WORD];
-    const char *list[WORDS];
-    int count;
-} words;
-
-static void add(words *w, const char *format, ...) WEFT_PRINTF(2, 3);
-static void add(words *w, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(w->text[w->count], WORD, format, arguments);
-    va_end(arguments);
-    w->list[w->count] = w->text[w->count];
-    w->count++;
-}
 
 static uint32_t draw(uint64_t *seed, uint32_t below)
 {
@@ -40,14 +22,18 @@ static uint32_t draw(uint64_t *seed, uint32_t below)
 
 static void load(weft_config *config, const words *w, const char *placement)
 {
-    weft_error error;
-    char last[WORD];
-    const char *list[WORDS + 1];
-    memcpy(list, w->list, sizeof w->list);
-    snprintf(last, sizeof last, "parallel.placement=%s", placement);
-    list[w->count] = last;
-    if (weft_config_load_text(config, base, strlen(base), "test", list, w->count + 1, &error) != WEFT_OK)
-        fail_msg("%s", error.text);
+    words all = *w;
+    words_add(&all, "parallel.placement=%s", placement);
+    words_load(&all, base, config);
+}
+
+static void add_model(words *w, int layers, int width, int heads, int context)
+{
+    words_add(w, "model.layers=%d", layers);
+    words_add(w, "model.width=%d", width);
+    words_add(w, "model.heads=%d", heads);
+    words_add(w, "model.context=%d", context);
+    words_add(w, "model.vocabulary=50257");
 }
 
 static void place(weft_config *config, weft_text *said)
@@ -100,14 +86,10 @@ static void test_52b(void **state)
     weft_text said;
     size_t need = 0;
     weft_text_init(&said);
-    add(&w, "model.layers=64");
-    add(&w, "model.width=8192");
-    add(&w, "model.heads=64");
-    add(&w, "model.vocabulary=50257");
-    add(&w, "model.context=2048");
-    add(&w, "batch.microbatches=16");
-    add(&w, "parallel.pipeline=16");
-    add(&w, "parallel.loops=4");
+    add_model(&w, 64, 8192, 64, 2048);
+    words_add(&w, "batch.microbatches=16");
+    words_add(&w, "parallel.pipeline=16");
+    words_add(&w, "parallel.loops=4");
     load(&own, &w, "own");
     load(&chosen, &w, "auto");
     weigh(&own, &layer, &head);
@@ -142,14 +124,10 @@ static void check_gpt2(int tokens, bool apart, double layers_with_head)
     weft_text said;
     size_t need = 0;
     weft_text_init(&said);
-    add(&w, "model.layers=12");
-    add(&w, "model.width=768");
-    add(&w, "model.heads=12");
-    add(&w, "model.vocabulary=50257");
-    add(&w, "model.context=1024");
-    add(&w, "batch.tokens=%d", tokens);
-    add(&w, "parallel.pipeline=2");
-    add(&w, "parallel.loops=2");
+    add_model(&w, 12, 768, 12, 1024);
+    words_add(&w, "batch.tokens=%d", tokens);
+    words_add(&w, "parallel.pipeline=2");
+    words_add(&w, "parallel.loops=2");
     load(&own, &w, "own");
     load(&chosen, &w, "auto");
     weigh(&own, &layer, &head);
@@ -177,20 +155,40 @@ static void test_gpt2(void **state)
     check_gpt2(512, false, 4);
 }
 
+/* A list of so many ranks is longer than its key may be, and a layer for each stage there is already. */
+static void test_no_other(void **state)
+{
+    (void)state;
+    words w = {.count = 0};
+    weft_config config;
+    weft_text said;
+    weft_text_init(&said);
+    words_add(&w, "model.layers=1");
+    words_add(&w, "batch.microbatches=1");
+    words_add(&w, "parallel.schedule=gpipe");
+    words_add(&w, "parallel.pipeline=%d", WEFT_CONFIG_PLACEMENT / 5);
+    load(&config, &w, "auto");
+    place(&config, &said);
+    assert_string_equal(config.parallel.placement, "linear");
+    assert_non_null(strstr(weft_text_get(&said), " predicted, and there is no other to try\n"));
+    weft_text_fini(&said);
+    weft_config_fini(&config);
+}
+
 static void draw_words(uint64_t *seed, words *w)
 {
     static const char *const schedules[] = {"gpipe", "breadth-first", "depth-first", "breadth-first-split", "1f1b"};
-    add(w, "model.layers=%u", 1 + draw(seed, 9));
-    add(w, "model.width=%u", 8 << draw(seed, 2));
-    add(w, "model.heads=2");
-    add(w, "model.context=8");
-    add(w, "model.vocabulary=%u", 16 << draw(seed, 6));
-    add(w, "model.tied=%s", draw(seed, 2) ? "true" : "false");
-    add(w, "batch.microbatches=%u", 1 + draw(seed, 6));
-    add(w, "parallel.pipeline=%u", 1 + draw(seed, 3));
-    add(w, "parallel.schedule=%s", schedules[draw(seed, 5)]);
-    if (draw(seed, 3) == 0) add(w, "parallel.data=2");
-    if (draw(seed, 3) == 0) add(w, "recompute=full");
+    words_add(w, "model.layers=%u", 1 + draw(seed, 9));
+    words_add(w, "model.width=%u", 8 << draw(seed, 2));
+    words_add(w, "model.heads=2");
+    words_add(w, "model.context=8");
+    words_add(w, "model.vocabulary=%u", 16 << draw(seed, 6));
+    words_add(w, "model.tied=%s", draw(seed, 2) ? "true" : "false");
+    words_add(w, "batch.microbatches=%u", 1 + draw(seed, 6));
+    words_add(w, "parallel.pipeline=%u", 1 + draw(seed, 3));
+    words_add(w, "parallel.schedule=%s", schedules[draw(seed, 5)]);
+    if (draw(seed, 3) == 0) words_add(w, "parallel.data=2");
+    if (draw(seed, 3) == 0) words_add(w, "recompute=full");
 }
 
 /* The same configuration, as it is written, leads to the same job. */
@@ -253,6 +251,7 @@ int main(void)
         cmocka_unit_test(test_52b),
         cmocka_unit_test(test_gpt2),
         cmocka_unit_test(test_random),
+        cmocka_unit_test(test_no_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
