@@ -145,13 +145,21 @@ static int32_t fewest_stages(const choice *c, int32_t best)
     return i;
 }
 
-/* Its step may become shorter, which changes nothing of why it was taken. */
+static weft_status ask(const choice *c, const weft_tried *place, bool *out_fits, weft_error *error)
+{
+    *out_fits = true;
+    return c->fits ? c->fits(c->context, place, out_fits, error) : WEFT_OK;
+}
+
+/* Its step may become shorter, which changes nothing of why it was taken. What is refused anyway costs no search. */
 static weft_status examine(choice *c, int32_t i, bool *out_fits, weft_error *error)
 {
     weft_tried *place = &c->placed->items[i];
-    if (place->work < WEFT_SPLIT_WORK) TRY(divide(c->placed->placing, place, WEFT_SPLIT_WORK, error));
-    *out_fits = true;
-    if (c->fits) TRY(c->fits(c->context, place, out_fits, error));
+    TRY(ask(c, place, out_fits, error));
+    if (*out_fits && place->work < WEFT_SPLIT_WORK) {
+        TRY(divide(c->placed->placing, place, WEFT_SPLIT_WORK, error));
+        TRY(ask(c, place, out_fits, error));
+    }
     c->refused[i] = !*out_fits;
     return WEFT_OK;
 }

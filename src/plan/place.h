@@ -48,8 +48,9 @@ void weft_placed_fini(weft_placed *placed);
 typedef weft_status weft_tried_fits(void *context, const weft_tried *place, bool *out_fits, weft_error *error);
 
 /* The index of the place with the fewest stages, and the first of these, whose step is within WEFT_PLACE_WORTH of the
- * shortest, of all that fit (NULL: all do); -1: none does. Its split is then searched for with all the work that a
- * weft_split_layers would spend. A function of the placing and of what fits alone. */
+ * shortest, of all that fit (NULL: all do); -1: none does. A split that fits as it was found is then searched for with
+ * all the work that a weft_split_layers would spend, and has to fit again. A function of the placing and of what fits
+ * alone. */
 weft_status weft_placed_choose(weft_placed *placed, weft_tried_fits *fits, void *context, int32_t *out,
                                weft_error *error) WEFT_CHECKED;
 

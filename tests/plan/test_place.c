@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { LAYERS = 14, LIST = 400, TRIED = 64 };
+enum { LAYERS = 14, LARGE = 96, LIST = 400, TRIED = 64 };
 
 static const char *const kinds[] = {"sequential",    "gpipe",
                                     "breadth-first", "breadth-first-descending",
@@ -205,15 +205,21 @@ static void test_best_of_all(void **state)
     assert_true(heads > 0 && more > 0 && refused > 0);
 }
 
+/* layers: (LARGE) */
+static weft_placing make_large(weft_layer_cost *layers)
+{
+    for (int i = 0; i < LARGE; i++) layers[i] = (weft_layer_cost){1, 1, 1, 0};
+    return (weft_placing){.split = {.layers = layers, .layer_count = LARGE, .head = {2, 2, 2, 0}},
+                          .options = {.kind = "breadth-first", .ranks = 12, .loops = 1, .microbatches = 16},
+                          .longest = 65536};
+}
+
 /* Models too large to be searched through: still never worse than the kind's own, in few simulated actions. */
 static void test_large(void **state)
 {
     (void)state;
-    weft_layer_cost layers[96];
-    for (int i = 0; i < 96; i++) layers[i] = (weft_layer_cost){1, 1, 1, 0};
-    weft_placing placing = {.split = {.layers = layers, .layer_count = 96, .head = {2, 2, 2, 0}},
-                            .options = {.kind = "breadth-first", .ranks = 12, .loops = 1, .microbatches = 16},
-                            .longest = 65536};
+    weft_layer_cost layers[LARGE];
+    weft_placing placing = make_large(layers);
     weft_placed placed;
     weft_error error = {0};
     int32_t chosen = -1;
@@ -224,6 +230,24 @@ static void test_large(void **state)
     assert_true(chosen > 1 && placed.items[chosen].step < step);
     assert_true(placed.items[chosen].work == WEFT_SPLIT_WORK);
     for (int32_t i = 1; i < placed.count; i++) assert_true(placed.items[i].stages > placed.items[i - 1].stages);
+    weft_placed_fini(&placed);
+}
+
+/* What does not fit is not searched for again, however many places that are. */
+static void test_refused_is_cheap(void **state)
+{
+    (void)state;
+    weft_layer_cost layers[LARGE];
+    weft_placing placing = make_large(layers);
+    weft_placed placed;
+    weft_error error = {0};
+    int32_t chosen = 0;
+    uint32_t passes = 0;
+    assert_int_equal(weft_placed_init(&placed, &placing, &error), WEFT_OK);
+    assert_int_equal(weft_placed_choose(&placed, fits, &passes, &chosen, &error), WEFT_OK);
+    assert_int_equal(chosen, -1);
+    assert_true(placed.count > 4);
+    for (int32_t i = 2; i < placed.count; i++) assert_true(placed.items[i].work < WEFT_SPLIT_WORK);
     weft_placed_fini(&placed);
 }
 
@@ -250,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_best_of_all),
         cmocka_unit_test(test_large),
+        cmocka_unit_test(test_refused_is_cheap),
         cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
