@@ -108,6 +108,19 @@ void weft_text_add_count(weft_text *text, int64_t count, const char *noun)
     weft_text_add(text, "%lld %s%s", (long long)count, noun, count == 1 ? "" : hisses ? "es" : "s");
 }
 
+double weft_text_figure(double value, int decimals)
+{
+    char number[32]; /* the beginning of a long one, which is not 0, is enough */
+    snprintf(number, sizeof number, "%.*f", decimals, fabs(value));
+    return strspn(number, "0.") == strlen(number) ? 0 : value;
+}
+
+void weft_text_add_change(weft_text *text, int width, int decimals, double value)
+{
+    double shown = weft_text_figure(value, decimals);
+    weft_text_add(text, shown == 0 ? "%*.*f" : "%+*.*f", width, decimals, shown);
+}
+
 void weft_text_add_int(weft_text *text, int64_t value)
 {
     char digits[24], *at = digits + sizeof digits;

@@ -28,6 +28,11 @@ void weft_text_add_double(weft_text *text, double value);
 void weft_text_add_float(weft_text *text, float value);
 void weft_text_add_int(weft_text *text, int64_t value);
 void weft_text_add_count(weft_text *text, int64_t count, const char *noun); /* "1 rank", "2 batches" */
+/* A difference with so many decimals, at least so wide: "+1.25", "-1.25", and where nothing of it is left "0.00". */
+void weft_text_add_change(weft_text *text, int width, int decimals, double value);
+/* What is to be printed with so many decimals: the value, or 0 where they show nothing of it, so that none is "-0.00".
+ */
+double weft_text_figure(double value, int decimals);
 /* With quotes and escapes, as JSON and YAML take a text between double quotes; bytes that are not UTF-8 become U+FFFD.
  */
 void weft_text_add_json(weft_text *text, const char *string);

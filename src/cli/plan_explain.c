@@ -102,11 +102,13 @@ static weft_status add_neighbours(const weft_plan_case *which, const weft_plan_r
         width = (int)words.length;
         weft_text_fini(&words);
         if (width > 26) weft_text_add(out, "\n%-26s", "");
-        if (move->refusal[0])
+        if (move->refusal[0]) {
             weft_text_add(out, "  %s\n", move->refusal);
-        else
-            weft_text_add(out, "  %7.3f  %6.1f  (%+.1f %%)\n", move->step, move->memory / 1e9,
-                          100 * (move->step / row->replayed.time.step - 1));
+            continue;
+        }
+        weft_text_add(out, "  %7.3f  %6.1f  (", move->step, move->memory / 1e9);
+        weft_text_add_change(out, 0, 1, 100 * (move->step / row->replayed.time.step - 1));
+        weft_text_add(out, " %%)\n");
     }
     return WEFT_OK;
 }

@@ -171,10 +171,11 @@ void weft_plan_print_rivals(const weft_planning *p, weft_text *out)
         }
         for (int i = 1; i < p->rival_count; i++) {
             const weft_plan_row *row = &which->best[p->rivals[i]];
+            weft_text_add(out, "  ");
             if (row->replayed.time.step > 0 && own->replayed.time.step > 0)
-                weft_text_add(out, "  %+14.0f", 100 * (row->replayed.time.step / own->replayed.time.step - 1));
+                weft_text_add_change(out, 14, 0, 100 * (row->replayed.time.step / own->replayed.time.step - 1));
             else
-                weft_text_add(out, "  %14s", "");
+                weft_text_add(out, "%14s", "");
         }
         weft_text_add(out, "\n");
     }

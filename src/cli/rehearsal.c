@@ -120,7 +120,11 @@ void weft_cli_rehearsal_text(const weft_cli_rehearsal *it, weft_text *out)
     weft_text_add(out, "\n              simulated   rehearsed\nstep         %10.6g  %10.6g %s", simulated->time,
                   rehearsed->time, it->unit);
     weft_text_add(out, ", %.6g to %.6g", at_place(it, 0)->time, at_place(it, it->count - 1)->time);
-    if (simulated->time > 0) weft_text_add(out, ": %+.2f %%", difference(it));
+    if (simulated->time > 0) {
+        weft_text_add(out, ": ");
+        weft_text_add_change(out, 0, 2, difference(it));
+        weft_text_add(out, " %%");
+    }
     weft_text_add(out, "\nbubble       %8.2f %%  %8.2f %%\n", 100 * simulated->idle, 100 * rehearsed->idle);
     for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
         if (simulated->cause[cause] < 5e-5 && rehearsed->cause[cause] < 5e-5) continue;

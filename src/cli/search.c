@@ -126,8 +126,8 @@ static void write_text(const hunt *it, weft_text *out)
     for (int32_t i = 0; i < found->row_count; i++) {
         const weft_search_row *row = &found->rows[i];
         double time = of(it, row->step_time, row->own_step_time);
-        weft_text_add(out, "%-28s  %10.6g  %13.2f %%  %6lld\n", row->kind, time, above(time, found->bound),
-                      (long long)row->held);
+        weft_text_add(out, "%-28s  %10.6g  %13.2f %%  %6lld\n", row->kind, time,
+                      weft_text_figure(above(time, found->bound), 2), (long long)row->held);
     }
     weft_text_add(out, "\n");
     weft_schedule_write_text(found->schedule, out);

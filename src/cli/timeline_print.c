@@ -12,15 +12,18 @@ static double percent(double predicted, double measured)
 
 static void add_time(const char *name, double measured, double predicted, weft_text *out)
 {
-    weft_text_add(out, "%-22s %10.3f ms %10.3f ms %+9.2f %%\n", name, 1e3 * measured, 1e3 * predicted,
-                  percent(predicted, measured));
+    weft_text_add(out, "%-22s %10.3f ms %10.3f ms ", name, 1e3 * measured, 1e3 * predicted);
+    weft_text_add_change(out, 9, 2, percent(predicted, measured));
+    weft_text_add(out, " %%\n");
 }
 
 /* Shares: their difference is in points, not in parts of the share. */
 static void add_share(const char *name, double measured, double predicted, weft_text *out)
 {
-    weft_text_add(out, "%-22s %10.2f %%  %10.2f %%  %+9.2f\n", name, 100 * measured, 100 * predicted,
-                  100 * (predicted - measured));
+    weft_text_add(out, "%-22s %10.2f %%  %10.2f %%  ", name, weft_text_figure(100 * measured, 2),
+                  weft_text_figure(100 * predicted, 2));
+    weft_text_add_change(out, 9, 2, 100 * (predicted - measured));
+    weft_text_add(out, "\n");
 }
 
 static void add_comparison(const weft_step_forecast *it, weft_text *out)
@@ -32,8 +35,8 @@ static void add_comparison(const weft_step_forecast *it, weft_text *out)
     add_time(name, measured->step, predicted->step, out);
     add_time("  program", measured->program, predicted->program, out);
     weft_text_add(out, "%-22s %13s %10.3f ms\n", "    at steady costs", "", 1e3 * it->steady);
-    weft_text_add(out, "%-22s %10.3f ms %10.3f ms\n", "  outside the program", 1e3 * measured->outside,
-                  1e3 * predicted->outside);
+    weft_text_add(out, "%-22s %10.3f ms %10.3f ms\n", "  outside the program",
+                  weft_text_figure(1e3 * measured->outside, 3), weft_text_figure(1e3 * predicted->outside, 3));
     snprintf(name, sizeof name, "median of %zu steps", it->step_count);
     add_time(name, it->median, predicted->step, out);
     add_share("bubble", measured->bubble, predicted->bubble, out);
@@ -48,7 +51,8 @@ static void add_comparison(const weft_step_forecast *it, weft_text *out)
 
 static void add_lost_row(const char *name, double step, double usual, const char *what, weft_text *out)
 {
-    weft_text_add(out, "%-22s %10.2f %%  %10.2f %%    %s\n", name, 100 * step, 100 * usual, what);
+    weft_text_add(out, "%-22s %10.2f %%  %10.2f %%    %s\n", name, weft_text_figure(100 * step, 2),
+                  weft_text_figure(100 * usual, 2), what);
 }
 
 /* What compute lanes do with the whole step. */

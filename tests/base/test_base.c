@@ -95,6 +95,33 @@ static void test_text(void **state)
     weft_text_fini(&text);
 }
 
+/* Whatever is printed: its digits are those of the value, its sign is there only with a digit that is not 0. */
+static void test_figures(void **state)
+{
+    (void)state;
+    static const double values[] = {0,    1e-300, 0.00049, 0.0005, 0.00051, 0.004999, 0.005, 0.0051,
+                                    0.25, 0.5,    0.75,    1,      99.995,  1e22,     1e300};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        for (int sign = -1; sign <= 1; sign += 2)
+            for (int decimals = 0; decimals < 4; decimals++) {
+                char plain[400], figure[400];
+                weft_text change;
+                weft_text_init(&change);
+                snprintf(plain, sizeof plain, "%.*f", decimals, values[i]);
+                bool nothing = strspn(plain, "0.") == strlen(plain);
+                snprintf(figure, sizeof figure, "%.*f", decimals, weft_text_figure(sign * values[i], decimals));
+                weft_text_add_change(&change, 12, decimals, sign * values[i]);
+                const char *shown = weft_text_get(&change) + strspn(weft_text_get(&change), " ");
+                assert_true(change.length >= 12);
+                assert_string_equal(figure + (sign < 0 && !nothing), plain);
+                assert_string_equal(shown + !nothing, plain);
+                if (!nothing) assert_int_equal(*shown, sign < 0 ? '-' : '+');
+                weft_text_fini(&change);
+            }
+    assert_true(isnan(weft_text_figure(NAN, 2)));
+    assert_true(isinf(weft_text_figure(-INFINITY, 2)));
+}
+
 static void test_numbers_and_names(void **state)
 {
     (void)state;
@@ -483,15 +510,25 @@ static void test_lock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_error_record),   cmocka_unit_test(test_impossible_allocation),
-        cmocka_unit_test(test_sizes),          cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_text),           cmocka_unit_test(test_numbers_and_names),
-        cmocka_unit_test(test_misspelt_names), cmocka_unit_test(test_written_numbers),
-        cmocka_unit_test(test_fewest_digits),  cmocka_unit_test(test_encodings),
-        cmocka_unit_test(test_random),         cmocka_unit_test(test_permutation),
-        cmocka_unit_test(test_files),          cmocka_unit_test(test_no_regular_file),
-        cmocka_unit_test(test_links),          cmocka_unit_test(test_folders_are_synced),
-        cmocka_unit_test(test_taken_names),    cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_error_record),
+        cmocka_unit_test(test_impossible_allocation),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_figures),
+        cmocka_unit_test(test_numbers_and_names),
+        cmocka_unit_test(test_misspelt_names),
+        cmocka_unit_test(test_written_numbers),
+        cmocka_unit_test(test_fewest_digits),
+        cmocka_unit_test(test_encodings),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_permutation),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_no_regular_file),
+        cmocka_unit_test(test_links),
+        cmocka_unit_test(test_folders_are_synced),
+        cmocka_unit_test(test_taken_names),
+        cmocka_unit_test(test_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
