@@ -104,8 +104,15 @@ void weft_text_add_float(weft_text *text, float value)
 void weft_text_add_count(weft_text *text, int64_t count, const char *noun)
 {
     size_t length = strlen(noun);
-    bool hisses = length > 2 && strcmp(noun + length - 2, "ch") == 0;
-    weft_text_add(text, "%lld %s%s", (long long)count, noun, count == 1 ? "" : hisses ? "es" : "s");
+    const char *end = length > 2 ? noun + length - 2 : "";
+    bool hisses = strcmp(end, "ch") == 0 || strcmp(end, "ss") == 0;
+    weft_text_add(text, "%lld %s%s%s", (long long)count, noun, hisses && count != 1 ? "e" : "",
+                  weft_text_plural(count));
+}
+
+const char *weft_text_plural(int64_t count)
+{
+    return count == 1 ? "" : "s";
 }
 
 double weft_text_figure(double value, int decimals)

@@ -28,6 +28,7 @@ void weft_text_add_double(weft_text *text, double value);
 void weft_text_add_float(weft_text *text, float value);
 void weft_text_add_int(weft_text *text, int64_t value);
 void weft_text_add_count(weft_text *text, int64_t count, const char *noun); /* "1 rank", "2 batches" */
+const char *weft_text_plural(int64_t count); /* what most nouns of so many end in: "" or "s" */
 /* A difference with so many decimals, at least so wide: "+1.25", "-1.25", and where nothing of it is left "0.00". */
 void weft_text_add_change(weft_text *text, int width, int decimals, double value);
 /* What is to be printed with so many decimals: the value, or 0 where they show nothing of it, so that none is "-0.00".

@@ -235,9 +235,10 @@ static weft_status refuse(const choosing *c, weft_error *error)
     if (c->least > 0)
         return weft_config_complain(
             config, "parallel.workers", error,
-            "no layout of %lld workers fits: a worker has %.1f MiB (memory_limit, or its share of "
+            "no layout of %lld worker%s fits: a worker has %.1f MiB (memory_limit, or its share of "
             "this machine), the least that any needs is %.1f MiB",
-            (long long)config->parallel.workers, c->room / 1048576, c->least / 1048576);
+            (long long)config->parallel.workers, weft_text_plural(config->parallel.workers), c->room / 1048576,
+            c->least / 1048576);
     return weft_config_complain(config, "parallel.workers", error,
                                 "no layout uses %lld workers: tensor must divide %lld heads, the pipeline have no more "
                                 "stages than %lld layers, data divide a batch of %lld sequences, and all agree with "
@@ -329,8 +330,8 @@ static void say_cores(const weft_config *config, weft_text *out)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     if (config->parallel.workers <= cores || config->transport != WEFT_CONFIG_LOCAL) return;
-    weft_text_add(out, "parallel.workers: %lld workers share the %ld cores of this machine\n",
-                  (long long)config->parallel.workers, cores);
+    weft_text_add(out, "parallel.workers: %lld workers share the %ld core%s of this machine\n",
+                  (long long)config->parallel.workers, cores, weft_text_plural(cores));
 }
 
 /* Both choose how many loops there are and where the head is: one by times, the other by flops. */

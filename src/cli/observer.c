@@ -93,11 +93,11 @@ static void tell_start(const weft_run_observer *self, int64_t dropped)
     if (start->resumed_path)
         fprintf(self->progress, "resumed from %s, step %lld\n", start->resumed_path, (long long)start->resumed_step);
     if (dropped > 0)
-        fprintf(self->progress, "note: %lld kept timelines were measured with another configuration and are dropped\n",
-                (long long)dropped);
-    fprintf(self->progress, "training %lld parameters on %d worker%s, %lld blocks to learn, %lld held out",
-            (long long)self->job->elements, self->job->workers, self->job->workers == 1 ? "" : "s",
-            (long long)start->train_blocks, (long long)start->held_out_blocks);
+        fprintf(self->progress, "note: %lld kept timeline%s measured with another configuration and %s dropped\n",
+                (long long)dropped, dropped == 1 ? " was" : "s were", dropped == 1 ? "is" : "are");
+    fprintf(self->progress, "training %lld parameters on %d worker%s, %lld block%s to learn, %lld held out",
+            (long long)self->job->elements, self->job->workers, weft_text_plural(self->job->workers),
+            (long long)start->train_blocks, weft_text_plural(start->train_blocks), (long long)start->held_out_blocks);
     if (start->peak > 0) fprintf(self->progress, "; measured peak %.1f Gflop/s", start->peak * 1e-9);
     fprintf(self->progress, "\n");
     fflush(self->progress);
@@ -213,8 +213,8 @@ static weft_status draw(weft_run_observer *self, const weft_timeline_record *rec
 {
     char title[256], caption[64];
     const weft_schedule *schedule = self->job->schedule;
-    snprintf(title, sizeof title, "%s, P = %d, %d stages, M = %d", schedule->name, schedule->ranks, schedule->stages,
-             schedule->microbatches);
+    snprintf(title, sizeof title, "%s, P = %d, %d stage%s, M = %d", schedule->name, schedule->ranks, schedule->stages,
+             weft_text_plural(schedule->stages), schedule->microbatches);
     snprintf(caption, sizeof caption, "measured, step %lld", (long long)record->step);
     weft_picture picture = {
         .title = title, .caption = caption, .unit = "ms", .unit_scale = 1e3, .held = self->job->kept};

@@ -31,7 +31,7 @@ static void say_unusable(const weft_plan_runs *runs, void (*say_one)(size_t rows
 
 static void say_line(size_t rows, const char *reason, weft_text *out)
 {
-    weft_text_add(out, "  %zu rows cannot be used: %s\n", rows, reason);
+    weft_text_add(out, "  %zu row%s cannot be used: %s\n", rows, weft_text_plural((int64_t)rows), reason);
 }
 
 static void say_item(size_t rows, const char *reason, weft_text *out)
@@ -49,8 +49,8 @@ static weft_status check_any(const weft_plan_runs *runs, const char *path, weft_
     say_unusable(runs, say_item, &reasons);
     weft_status status = weft_text_check(&reasons, error);
     if (status == WEFT_OK)
-        status = weft_fail(error, WEFT_INVALID, "%s: none of %zu rows can be used: %s", path, runs->count,
-                           weft_text_get(&reasons));
+        status = weft_fail(error, WEFT_INVALID, "%s: none of %zu row%s can be used: %s", path, runs->count,
+                           weft_text_plural((int64_t)runs->count), weft_text_get(&reasons));
     weft_text_fini(&reasons);
     return status;
 }
@@ -65,16 +65,18 @@ static void say_constants(const weft_plan_constant *constants, int count, weft_t
 
 static void say(const weft_plan_runs *runs, const weft_plan_cluster *cluster, const weft_plan_fit *fit, weft_text *out)
 {
-    weft_text_add(out, "calibrated to %zu of %zu runs, which it now predicts to %.1f %%\n", fit->time.used, runs->count,
-                  100 * fit->time.error);
+    weft_text_add(out, "calibrated to %zu of %zu run%s, which it now predicts to %.1f %%\n", fit->time.used,
+                  runs->count, weft_text_plural((int64_t)runs->count), 100 * fit->time.error);
     say_unusable(runs, say_line, out);
     say_constants(fit->times, WEFT_PLAN_TIME_CONSTANTS, out);
-    weft_text_add(out, "  messages %s, reductions %s; %d shapes of layers have a factor of their own\n",
+    weft_text_add(out, "  messages %s, reductions %s; %d shape%s of layers %s a factor of %s own\n",
                   cluster->software.messages_overlap ? "overlapped" : "blocking",
-                  cluster->software.reduces_overlap ? "overlapped" : "after compute", fit->shape_count);
+                  cluster->software.reduces_overlap ? "overlapped" : "after compute", fit->shape_count,
+                  weft_text_plural(fit->shape_count), fit->shape_count == 1 ? "has" : "have",
+                  fit->shape_count == 1 ? "its" : "their");
     if (fit->memory.used > 0) {
-        weft_text_add(out, "peak memory of %zu runs, which it now predicts to %.1f %%\n", fit->memory.used,
-                      100 * fit->memory.error);
+        weft_text_add(out, "peak memory of %zu run%s, which it now predicts to %.1f %%\n", fit->memory.used,
+                      weft_text_plural((int64_t)fit->memory.used), 100 * fit->memory.error);
         say_constants(fit->memories, WEFT_PLAN_MEMORY_CONSTANTS, out);
     }
     weft_text_add(out, "\n");

@@ -74,8 +74,8 @@ weft_status weft_planning_solve(weft_planning *p, weft_error *error)
                                                .fix = p->fix,
                                                .top = (int32_t)(p->top < LEAST_KEPT ? LEAST_KEPT : p->top),
                                                .sizes = p->sizes.memory ? &p->sizes : NULL};
-        snprintf(at, sizeof at, "%lld GPUs, batch %lld", (long long)which->question.gpus,
-                 (long long)which->question.batch);
+        snprintf(at, sizeof at, "%lld GPU%s, batch %lld", (long long)which->question.gpus,
+                 weft_text_plural(which->question.gpus), (long long)which->question.batch);
         TRY(solve_one(p, which, error));
     }
     return check_any(p, error);

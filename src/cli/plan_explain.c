@@ -149,7 +149,8 @@ weft_status weft_plan_print_row(const weft_plan_case *which, size_t row, bool ex
     int64_t idle = which->question.gpus - weft_plan_layout_gpus(&of->layout);
     weft_text_add(out, "\nplan %zu: ", row + 1);
     weft_plan_layout_text(&of->layout, out);
-    if (idle > 0) weft_text_add(out, "; %lld GPUs idle and are paid for", (long long)idle);
+    if (idle > 0)
+        weft_text_add(out, "; %lld GPU%s paid for", (long long)idle, idle == 1 ? " idles and is" : "s idle and are");
     weft_text_add(out, "\n");
     add_time(of, out);
     add_memory(which, of, out);

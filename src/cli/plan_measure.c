@@ -49,8 +49,8 @@ static weft_status measure(const weft_arguments *arguments, const weft_config *c
         for (int32_t i = 0; i < cluster.measured_count; i++) timed += !cluster.measured[i].scaled;
         weft_text_add(&text, "%s: ", path);
         weft_text_add_count(&text, workers, "worker");
-        weft_text_add(&text, ", %.4g Gflop/s each; %d of %d sizes measured%s\n", cluster.gpu.peak * 1e-9, timed,
-                      cluster.measured_count,
+        weft_text_add(&text, ", %.4g Gflop/s each; %d of %d size%s measured%s\n", cluster.gpu.peak * 1e-9, timed,
+                      cluster.measured_count, weft_text_plural(cluster.measured_count),
                       timed < cluster.measured_count ? ", the others by tokens from these" : "");
         status = weft_cli_print(&text, error);
     }

@@ -32,9 +32,10 @@ static weft_status note(drawing *d, const weft_plan_case *which, const weft_plan
     weft_text text;
     double hours = weft_plan_case_hours(which, row), cost = weft_plan_case_cost(which, row);
     weft_text_init(&text);
-    weft_text_add(&text, "%s: %lld GPUs, batch %lld\n%.3f s a step, %.1f GB",
+    weft_text_add(&text, "%s: %lld GPU%s, batch %lld\n%.3f s a step, %.1f GB",
                   weft_plan_kind_name((weft_plan_kind)row->layout.kind), (long long)which->question.gpus,
-                  (long long)which->question.batch, row->replayed.time.step, row->replayed.memory.bytes / 1e9);
+                  weft_text_plural(which->question.gpus), (long long)which->question.batch, row->replayed.time.step,
+                  row->replayed.memory.bytes / 1e9);
     if (!isnan(hours)) weft_text_add(&text, "\n%.1f hours", hours);
     if (!isnan(cost)) weft_text_add(&text, ", cost %.0f", cost);
     weft_text_add(&text, "\n");
@@ -115,8 +116,8 @@ static weft_status add_bar(drawing *d, const weft_plan_case *which, const weft_p
     if (rank)
         weft_text_add(&text, "%d: %s", rank, kind);
     else
-        weft_text_add(&text, "%lld GPUs, batch %lld", (long long)which->question.gpus,
-                      (long long)which->question.batch);
+        weft_text_add(&text, "%lld GPU%s, batch %lld", (long long)which->question.gpus,
+                      weft_text_plural(which->question.gpus), (long long)which->question.batch);
     TRY(keep(d, &text, &bar->name));
     bar->parts = row->replayed.time.part;
     d->bar_count++;
@@ -168,7 +169,7 @@ static weft_status draw(drawing *d, const weft_arguments *arguments)
                   weft_plan_confidence_text(weft_plan_confidence_of(&p->model, &p->cluster, NULL)));
     TRY(keep(d, &text, &caption));
     weft_text_init(&text);
-    weft_text_add(&text, "sequences of a batch for each of %lld GPUs", (long long)gpus);
+    weft_text_add(&text, "sequences of a batch for each of %lld GPU%s", (long long)gpus, weft_text_plural(gpus));
     const char *per_gpu = NULL;
     TRY(keep(d, &text, &per_gpu));
     const weft_chart_plot plots[] = {

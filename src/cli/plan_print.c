@@ -297,8 +297,9 @@ static bool is_shown(size_t column, const weft_plan_case *which, bool idle)
 
 static void add_head(const weft_planning *p, weft_text *out)
 {
-    weft_text_add(out, "model     %s: %.3g parameters, %d layers of %lld\n", p->model.name,
-                  weft_plan_parameters(&p->model), p->model.layers, (long long)p->model.hidden);
+    weft_text_add(out, "model     %s: %.3g parameters, ", p->model.name, weft_plan_parameters(&p->model));
+    weft_text_add_count(out, p->model.layers, "layer");
+    weft_text_add(out, " of %lld\n", (long long)p->model.hidden);
     weft_text_add(out, "cluster   %s: %s, %d a node, software %s\n", p->cluster.name, p->cluster.gpu.name,
                   p->cluster.gpus_per_node, p->cluster.software.name);
 }
@@ -312,8 +313,10 @@ static void add_foot(const weft_planning *p, weft_text *out)
         replays += p->cases[i].answer.replays;
         stopped |= p->cases[i].answer.stopped;
     }
-    weft_text_add(out, "looked at %llu layouts, replayed %llu by their programs%s\n", (unsigned long long)looked,
-                  (unsigned long long)replays, stopped ? "; stopped before the rest" : "");
+    weft_text_add(out, "looked at ");
+    weft_text_add_count(out, (int64_t)looked, "layout");
+    weft_text_add(out, ", replayed %llu by their programs%s\n", (unsigned long long)replays,
+                  stopped ? "; stopped before the rest" : "");
     weft_plan_confidence trust = weft_plan_confidence_of(&p->model, &p->cluster, NULL);
     weft_text_add(out, "trust     %s\n\n", weft_plan_confidence_text(trust));
 }
@@ -344,8 +347,13 @@ void weft_plan_print_text(const weft_planning *p, weft_text *out)
     size_t count = shown(which, (size_t)p->top);
     bool idle = has_idle(which, count);
     add_head(p, out);
-    weft_text_add(out, "step      %lld sequences of %lld tokens on %lld GPUs\n", (long long)which->question.batch,
-                  (long long)p->model.sequence, (long long)which->question.gpus);
+    weft_text_add(out, "step      ");
+    weft_text_add_count(out, which->question.batch, "sequence");
+    weft_text_add(out, " of ");
+    weft_text_add_count(out, p->model.sequence, "token");
+    weft_text_add(out, " on ");
+    weft_text_add_count(out, which->question.gpus, "GPU");
+    weft_text_add(out, "\n");
     add_foot(p, out);
     weft_text_add(out, "    ");
     add_headings(which, idle, out);

@@ -119,7 +119,8 @@ static weft_status add_days(const weft_planning *p, weft_text *out, weft_error *
         hours = found;
         batch = with;
     }
-    weft_text_add(out, "\n%g days need %lld GPUs by closed forms: batch %lld, %.1f days", p->days, (long long)enough,
+    weft_text_add(out, "\n%g day%s need%s %lld GPU%s by closed forms: batch %lld, %.1f days", p->days,
+                  p->days == 1 ? "" : "s", p->days == 1 ? "s" : "", (long long)enough, weft_text_plural(enough),
                   (long long)batch, hours / 24);
     if (p->cluster.price > 0) weft_text_add(out, ", cost %.0f", hours * (double)enough * p->cluster.price);
     weft_text_add(out, "\n");

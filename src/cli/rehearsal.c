@@ -110,10 +110,14 @@ static void add_hidden(const char *name, const weft_hidden *simulated, const wef
 void weft_cli_rehearsal_text(const weft_cli_rehearsal *it, weft_text *out)
 {
     const weft_schedule *schedule = it->job->schedule;
-    weft_text_add(out, "schedule   %s, %d stages over %d ranks, %d micro-batches\n", schedule->name,
-                  (int)schedule->stages, (int)schedule->ranks, (int)schedule->microbatches);
-    weft_text_add(out, "rehearsed  %zu step%s, transport %s%s\n", it->count, it->count == 1 ? "" : "s",
-                  transport_name(it), (int64_t)it->count < it->asked ? "; stopped before all were done" : "");
+    weft_text_add(out, "schedule   %s, ", schedule->name);
+    weft_schedule_add_shape(schedule->stages, schedule->ranks, out);
+    weft_text_add(out, ", ");
+    weft_text_add_count(out, schedule->microbatches, "micro-batch");
+    weft_text_add(out, "\nrehearsed  ");
+    weft_text_add_count(out, (int64_t)it->count, "step");
+    weft_text_add(out, ", transport %s%s\n", transport_name(it),
+                  (int64_t)it->count < it->asked ? "; stopped before all were done" : "");
     const weft_cli_step *simulated = &it->simulated, *rehearsed = weft_cli_rehearsal_middle(it);
     if (it->count > 1)
         weft_text_add(out, "shown      step %lld, the one in the middle\n", (long long)rehearsed->number);

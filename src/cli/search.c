@@ -100,12 +100,15 @@ static double of(const hunt *it, double step_time, double own_step_time)
 static void write_end(const hunt *it, weft_text *out)
 {
     const weft_search_problem *problem = &it->problem;
-    if (it->result.stopped)
+    if (it->result.stopped) {
         weft_text_add(out, "found until it was stopped");
-    else if (problem->work && it->result.work >= problem->work)
-        weft_text_add(out, "found in %llu passes timed", (unsigned long long)problem->work);
-    else
-        weft_text_add(out, "found in %g seconds", problem->seconds);
+    } else if (problem->work && it->result.work >= problem->work) {
+        weft_text_add(out, "found in ");
+        weft_text_add_count(out, (int64_t)problem->work, "pass");
+        weft_text_add(out, " timed");
+    } else {
+        weft_text_add(out, "found in %g second%s", problem->seconds, problem->seconds == 1 ? "" : "s");
+    }
 }
 
 static void write_text(const hunt *it, weft_text *out)

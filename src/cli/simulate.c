@@ -95,9 +95,7 @@ static void write_text(const simulation *it, weft_text *out)
 {
     const weft_program *program = it->program;
     weft_text_add(out, "schedule  %s, ", it->name);
-    weft_text_add_count(out, program->stages, "stage");
-    weft_text_add(out, " over ");
-    weft_text_add_count(out, program->ranks, "rank");
+    weft_schedule_add_shape(program->stages, program->ranks, out);
     weft_text_add(out, ", ");
     weft_text_add_count(out, program->microbatches, "micro-batch");
     const weft_bubble *bubble = &it->bubble;
@@ -112,9 +110,15 @@ static void write_text(const simulation *it, weft_text *out)
     }
     weft_text_add(out, "\nown       %.6g %s from a rank's first pass to its last, bubble %.2f %% of that",
                   bubble->own_step_time, it->unit, 100 * bubble->own_fraction);
-    weft_text_add(out, "\nprogram   %u actions, %llu messages, %llu gathers, %llu reductions\n",
-                  (unsigned)program->action_count, (unsigned long long)it->messages,
-                  (unsigned long long)it->gathers.count, (unsigned long long)it->reductions.count);
+    weft_text_add(out, "\nprogram   ");
+    weft_text_add_count(out, program->action_count, "action");
+    weft_text_add(out, ", ");
+    weft_text_add_count(out, (int64_t)it->messages, "message");
+    weft_text_add(out, ", ");
+    weft_text_add_count(out, (int64_t)it->gathers.count, "gather");
+    weft_text_add(out, ", ");
+    weft_text_add_count(out, (int64_t)it->reductions.count, "reduction");
+    weft_text_add(out, "\n");
     write_hidden(it, out);
     weft_text_add(out, "\nrank        busy        idle       begin         end    held\n");
     for (int32_t rank = 0; rank < program->ranks; rank++) {

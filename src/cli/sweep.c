@@ -227,7 +227,7 @@ static weft_status check_sizes(const weft_cli_sizes *sizes, weft_error *error)
     for (int i = 0; i < sizes->count; i++)
         if (sizes->rows[i].outcome == WEFT_SWEEP_NOT_RUN) return WEFT_OK;
     FAIL(error, WEFT_INVALID, "no size fits: at %lld sequence%s a micro-batch %s", (long long)sizes->rows[0].microbatch,
-         sizes->rows[0].microbatch == 1 ? "" : "s", sizes->rows[0].reason);
+         weft_text_plural(sizes->rows[0].microbatch), sizes->rows[0].reason);
 }
 
 static weft_status prepare(sweeper *self, const weft_config *config, const char *list, weft_error *error)

@@ -75,10 +75,11 @@ static weft_status divide(weft_cli_sizes *sizes, const weft_config *config, weft
         weft_text_init(&divisors);
         name_divisors(batch, &divisors);
         weft_fail(error, WEFT_INVALID,
-                  "microbatch: %lld does not divide the batch of %lld sequences%s (batch.sequences %lld x "
+                  "microbatch: %lld does not divide the batch of %lld sequence%s%s (batch.sequences %lld x "
                   "batch.microbatches %lld); these do: %s",
-                  (long long)row->microbatch, (long long)batch, config->parallel.data > 1 ? " of each pipeline" : "",
-                  (long long)config->batch.sequences, (long long)config->batch.microbatches, weft_text_get(&divisors));
+                  (long long)row->microbatch, (long long)batch, weft_text_plural(batch),
+                  config->parallel.data > 1 ? " of each pipeline" : "", (long long)config->batch.sequences,
+                  (long long)config->batch.microbatches, weft_text_get(&divisors));
         weft_text_fini(&divisors);
         return error->status;
     }
@@ -96,7 +97,7 @@ static weft_status make_job(weft_cli_sizes *sizes, int i, const weft_config *con
     own->run.timelines = 0;
     if (weft_job_create(own, &sizes->jobs[i], error) == WEFT_OK) return WEFT_OK;
     return weft_error_context(error, "at %lld sequence%s a micro-batch", (long long)own->batch.sequences,
-                              own->batch.sequences == 1 ? "" : "s");
+                              weft_text_plural(own->batch.sequences));
 }
 
 /* Workers that are threads share this machine's memory. A system that promises more than it has would not refuse. */

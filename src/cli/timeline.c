@@ -22,9 +22,9 @@ static weft_status choose_step(weft_step_forecast *it, const weft_arguments *arg
     if (it->steps[at] != wanted) {
         size_t near = at > 0 && wanted - it->steps[at - 1] < llabs(it->steps[at] - wanted) ? at - 1 : at;
         FAIL(error, WEFT_INVALID,
-             "--step: step %lld was not timed; %zu steps from %lld to %lld were, the nearest is %lld",
-             (long long)wanted, count, (long long)it->steps[0], (long long)it->steps[count - 1],
-             (long long)it->steps[near]);
+             "--step: step %lld was not timed; %zu step%s from %lld to %lld %s, the nearest is %lld", (long long)wanted,
+             count, weft_text_plural((int64_t)count), (long long)it->steps[0], (long long)it->steps[count - 1],
+             count == 1 ? "was" : "were", (long long)it->steps[near]);
     }
     if (at == 0)
         FAIL(error, WEFT_INVALID, "%s: no step before step %lld was timed, there is nothing to predict it from",
@@ -168,8 +168,8 @@ static weft_status draw(const weft_step_forecast *it, const weft_arguments *argu
 {
     const weft_schedule *schedule = it->job->schedule;
     char title[256], measured[128], predicted[128];
-    snprintf(title, sizeof title, "%s, P = %d, %d stages, M = %d", schedule->name, schedule->ranks, schedule->stages,
-             schedule->microbatches);
+    snprintf(title, sizeof title, "%s, P = %d, %d stage%s, M = %d", schedule->name, schedule->ranks, schedule->stages,
+             weft_text_plural(schedule->stages), schedule->microbatches);
     snprintf(measured, sizeof measured, "measured, step %lld", (long long)it->steps[it->step_count - 1]);
     snprintf(predicted, sizeof predicted, "predicted from steps %lld to %lld", (long long)it->steps[0],
              (long long)it->steps[it->step_count - 2]);

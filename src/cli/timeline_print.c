@@ -37,7 +37,7 @@ static void add_comparison(const weft_step_forecast *it, weft_text *out)
     weft_text_add(out, "%-22s %13s %10.3f ms\n", "    at steady costs", "", 1e3 * it->steady);
     weft_text_add(out, "%-22s %10.3f ms %10.3f ms\n", "  outside the program",
                   weft_text_figure(1e3 * measured->outside, 3), weft_text_figure(1e3 * predicted->outside, 3));
-    snprintf(name, sizeof name, "median of %zu steps", it->step_count);
+    snprintf(name, sizeof name, "median of %zu step%s", it->step_count, weft_text_plural((int64_t)it->step_count));
     add_time(name, it->median, predicted->step, out);
     add_share("bubble", measured->bubble, predicted->bubble, out);
     for (int cause = 0; cause < WEFT_BUBBLE_CAUSES; cause++) {
@@ -153,10 +153,13 @@ static void add_costs(const weft_step_forecast *it, weft_text *out)
 void weft_step_forecast_print(const weft_step_forecast *it, weft_text *out)
 {
     const weft_schedule *schedule = it->job->schedule;
-    weft_text_add(out, "run       %s\nschedule  %s, %d stages over %d ranks, %d micro-batches\n", it->run,
-                  schedule->name, (int)schedule->stages, (int)schedule->ranks, (int)schedule->microbatches);
-    weft_text_add(out, "costs     of %zu earlier step%s, %lld to %lld\n\n", it->step_count - 1,
-                  it->step_count == 2 ? "" : "s", (long long)it->steps[0], (long long)it->steps[it->step_count - 2]);
+    weft_text_add(out, "run       %s\nschedule  %s, ", it->run, schedule->name);
+    weft_schedule_add_shape(schedule->stages, schedule->ranks, out);
+    weft_text_add(out, ", ");
+    weft_text_add_count(out, schedule->microbatches, "micro-batch");
+    weft_text_add(out, "\ncosts     of ");
+    weft_text_add_count(out, (int64_t)it->step_count - 1, "earlier step");
+    weft_text_add(out, ", %lld to %lld\n\n", (long long)it->steps[0], (long long)it->steps[it->step_count - 2]);
     add_comparison(it, out);
     add_lost(it, out);
     add_held(it->job, out);
@@ -277,9 +280,10 @@ void weft_step_forecast_print_costs(const weft_step_forecast *it, weft_text *out
 {
     const weft_costs *costs = &it->fit.costs;
     int32_t S = it->job->stage_count;
-    weft_text_add(out, "# Seconds, fitted by weft timeline from steps %lld to %lld: %s, %d stages over %d ranks.\n",
-                  (long long)it->steps[0], (long long)it->steps[it->step_count - 2], it->job->schedule->name, (int)S,
-                  (int)it->job->ranks);
+    weft_text_add(out, "# Seconds, fitted by weft timeline from steps %lld to %lld: %s, ", (long long)it->steps[0],
+                  (long long)it->steps[it->step_count - 2], it->job->schedule->name);
+    weft_schedule_add_shape(S, it->job->ranks, out);
+    weft_text_add(out, ".\n");
     if (!has(it->job->train, WEFT_I))
         weft_text_add(out, "# Backward passes were measured whole; their parts are by flops.\n");
     add_list("", "forward", costs->forward, S, out);

@@ -40,8 +40,8 @@ static weft_status cut_blocks(weft_source *source, const char *path, double held
     source->blocks = (tokens - 1) / source->tokens;
     source->held = held_before(source, source->blocks);
     if (source->blocks == 0)
-        FAIL(error, WEFT_INVALID, "%s: %" PRIu64 " tokens are too few: a block needs %" PRIu64, path, tokens,
-             source->tokens + 1);
+        FAIL(error, WEFT_INVALID, "%s: %" PRIu64 " token%s too few: a block needs %" PRIu64, path, tokens,
+             tokens == 1 ? " is" : "s are", source->tokens + 1);
     if (source->blocks == source->held || (held_out > 0 && source->held == 0))
         FAIL(error, WEFT_INVALID,
              "%s: %" PRIu64 " tokens make %" PRIu64 " blocks of %" PRIu64

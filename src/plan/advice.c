@@ -125,7 +125,7 @@ static weft_status add_change(const weft_plan_question *q, const weft_plan_candi
     more.gpus = gpus;
     if (gpus > 0) TRY(try_question(&more, &named, &found, &layout, error));
     if (gpus > 0 && found) {
-        weft_text_add(out, "; %lld GPUs hold it: ", (long long)gpus);
+        weft_text_add(out, "; %lld GPU%s it: ", (long long)gpus, gpus == 1 ? " holds" : "s hold");
         weft_plan_layout_text(&layout, out);
     } else if (miss)
         weft_text_add(out, "; no number of GPUs up to %d holds it, GPUs of %.1f GB do", MOST_GPUS, miss->memory / 1e9);
@@ -140,8 +140,8 @@ static weft_status add_reason(const weft_plan_question *q, const weft_plan_scree
     const weft_plan_candidate *miss = screened->miss_count ? &screened->misses[0] : NULL;
     bool found;
     if (screened->enumerated == 0 && screened->refused[WEFT_PLAN_REFUSED_MICRO_BATCH] == 0) {
-        weft_text_add(out, "no layout of %lld GPUs and batch %lld goes with the software and --fix", (long long)q->gpus,
-                      (long long)q->batch);
+        weft_text_add(out, "no layout of %lld GPU%s and batch %lld goes with the software and --fix",
+                      (long long)q->gpus, weft_text_plural(q->gpus), (long long)q->batch);
         return add_released(q, true, out, &found, error);
     }
     weft_text_add(out, "%s does not fit %lld x %s: ", q->model->name, (long long)q->gpus, q->cluster->gpu.name);

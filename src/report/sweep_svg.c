@@ -202,9 +202,10 @@ static void draw_head(const weft_sweep *sweep, weft_text *out)
     if (sweep->data > 1) weft_text_add(out, ", D = %d", (int)sweep->data);
     if (sweep->tensor > 1) weft_text_add(out, ", T = %d", (int)sweep->tensor);
     weft_text_add(out,
-                  ", P = %d, %d stages: micro-batch sizes</text>\n<text x=\"24\" y=\"62\" font-size=\"13\" "
-                  "fill=\"#55606e\">batch of %lld sequences of %lld tokens",
-                  (int)sweep->ranks, (int)sweep->stages, (long long)sweep->sequences, (long long)sweep->tokens);
+                  ", P = %d, %d stage%s: micro-batch sizes</text>\n<text x=\"24\" y=\"62\" font-size=\"13\" "
+                  "fill=\"#55606e\">batch of %lld sequence%s of %lld token%s",
+                  (int)sweep->ranks, (int)sweep->stages, weft_text_plural(sweep->stages), (long long)sweep->sequences,
+                  weft_text_plural(sweep->sequences), (long long)sweep->tokens, weft_text_plural(sweep->tokens));
     if (sweep->peak > 0) weft_text_add(out, " \xc2\xb7 measured peak %.1f Gflop/s", sweep->peak * 1e-9);
     if (best >= 0)
         weft_text_add(out, " \xc2\xb7 best: %lld, %.0f tokens/s", (long long)sweep->rows[best].microbatch,

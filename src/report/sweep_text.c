@@ -1,17 +1,24 @@
 #include "report/sweep.h"
 
+#include "schedule/schedule.h"
+
 #include <math.h>
 
 static const double mebibyte = 1048576;
 
 void weft_sweep_text_head(const weft_sweep *sweep, weft_text *out)
 {
-    weft_text_add(out, "%s, %d stages over %d ranks", sweep->schedule, (int)sweep->stages, (int)sweep->ranks);
+    weft_text_add(out, "%s, ", sweep->schedule);
+    weft_schedule_add_shape(sweep->stages, sweep->ranks, out);
     if (sweep->data > 1) weft_text_add(out, " in each of %d pipelines", (int)sweep->data);
     if (sweep->tensor > 1) weft_text_add(out, ", %d workers divide each layer", (int)sweep->tensor);
-    weft_text_add(out, "; a batch of %lld sequences of %lld tokens; %lld steps a size after %lld of warm-up\n",
-                  (long long)sweep->sequences, (long long)sweep->tokens, (long long)sweep->steps,
-                  (long long)sweep->warmup);
+    weft_text_add(out, "; a batch of ");
+    weft_text_add_count(out, sweep->sequences, "sequence");
+    weft_text_add(out, " of ");
+    weft_text_add_count(out, sweep->tokens, "token");
+    weft_text_add(out, "; ");
+    weft_text_add_count(out, sweep->steps, "step");
+    weft_text_add(out, " a size after %lld of warm-up\n", (long long)sweep->warmup);
     if (sweep->peak > 0) weft_text_add(out, "measured peak of all workers %.1f Gflop/s\n", sweep->peak * 1e-9);
     weft_text_add(out, "\n  micro-batch          tokens/s          bubble, %%     share of peak  share while busy  "
                        "largest worker\n");

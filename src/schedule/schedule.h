@@ -208,6 +208,9 @@ weft_status weft_schedule_read_csv(const char *text, size_t length, const char *
 weft_status weft_schedule_write_out_messages(const weft_schedule *schedule, bool waits, weft_schedule **out,
                                              weft_error *error) WEFT_CHECKED;
 
+/* "4 stages over 2 ranks" */
+void weft_schedule_add_shape(int32_t stages, int32_t ranks, weft_text *out);
+
 /* For people: a header line and one aligned row a rank. */
 void weft_schedule_write_text(const weft_schedule *schedule, weft_text *out);
 

@@ -28,6 +28,13 @@ void weft_cell_print(const weft_cells *cells, weft_text *out)
     (cells->is_wait ? weft_wait_print : weft_action_print)(cells->action, out);
 }
 
+void weft_schedule_add_shape(int32_t stages, int32_t ranks, weft_text *out)
+{
+    weft_text_add_count(out, stages, "stage");
+    weft_text_add(out, " over ");
+    weft_text_add_count(out, ranks, "rank");
+}
+
 static size_t widest_cell(const weft_schedule *schedule, weft_text *out)
 {
     size_t widest = 0;

@@ -130,7 +130,7 @@ weft_status weft_loop_check_skipped(const weft_loop *loop, const weft_step_scala
     weft_fail(error, WEFT_FAILED,
               "step %lld: %lld skipped step%s in a row, the last for a %s %s; the weights are those of step %lld; "
               "%s, with a lower optimizer.learning_rate%s",
-              step, row, row == 1 ? "" : "s", of_loss ? "loss" : "gradient norm", figure, step - row, saved,
+              step, row, weft_text_plural(row), of_loss ? "loss" : "gradient norm", figure, step - row, saved,
               isfinite(limit) ? higher : "");
     return weft_loop_known(loop, error);
 }

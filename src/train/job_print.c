@@ -68,20 +68,33 @@ static void print_notes(const char *notes, weft_text *out)
     }
 }
 
+static void print_sizes(const weft_job *job, weft_text *out)
+{
+    const weft_config *config = job->config;
+    weft_text_add(out, "model      ");
+    weft_text_add_count(out, job->elements, "parameter");
+    weft_text_add(out, ", ");
+    weft_text_add_count(out, config->model.layers, "layer");
+    weft_text_add(out, ", width %lld, vocabulary %lld\nbatch      ", (long long)config->model.width,
+                  (long long)config->model.vocabulary);
+    weft_text_add_count(out, config->batch.microbatches, "micro-batch");
+    weft_text_add(out, " of ");
+    weft_text_add_count(out, config->batch.sequences, "sequence");
+    weft_text_add(out, " of ");
+    weft_text_add_count(out, config->batch.tokens, "token");
+    weft_text_add(out, "\n");
+}
+
 void weft_job_print(const weft_job *job, const char *notes, weft_text *out)
 {
     const weft_config *config = job->config;
-    weft_text_add(out, "model      %lld parameters, %lld layers, width %lld, vocabulary %lld\n",
-                  (long long)job->elements, (long long)config->model.layers, (long long)config->model.width,
-                  (long long)config->model.vocabulary);
-    weft_text_add(out, "batch      %lld micro-batches of %lld sequences of %lld tokens\n",
-                  (long long)config->batch.microbatches, (long long)config->batch.sequences,
-                  (long long)config->batch.tokens);
+    print_sizes(job, out);
     weft_text_add(out, "workers    %d x %s, %s, %d thread%s each, over %s\n", job->workers, job->device->name,
-                  weft_element_name(job->options.element), job->options.threads, job->options.threads == 1 ? "" : "s",
+                  weft_element_name(job->options.element), job->options.threads, weft_text_plural(job->options.threads),
                   weft_transport_kind_get(config->transport)->name);
-    weft_text_add(out, "schedule   %s, %d stages over %d ranks, recomputation %s\n", job->schedule->name,
-                  job->stage_count, job->ranks, config->recompute == WEFT_CONFIG_RECOMPUTE_FULL ? "full" : "none");
+    weft_text_add(out, "schedule   %s, ", job->schedule->name);
+    weft_schedule_add_shape(job->stage_count, job->ranks, out);
+    weft_text_add(out, ", recomputation %s\n", config->recompute == WEFT_CONFIG_RECOMPUTE_FULL ? "full" : "none");
     if (job->data > 1)
         weft_text_add(out, "data       %d pipelines side by side, shard %s, %s\n", job->data,
                       weft_shard_names()[job->shard], job->gradient_pages ? "reduced early" : "reduced once a step");

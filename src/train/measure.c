@@ -344,10 +344,10 @@ static weft_status run_first_round(survey *s, weft_error *error)
         TRY(run_size(s, i, error));
         if (first && i < s->times && s->sizes[i].rounds == 0)
             FAIL(error, WEFT_INVALID,
-                 "%d workers with tensor width %d: %lld layer%s and one sequence alone do not fit the %.1f MiB of a "
+                 "%d worker%s with tensor width %d: %lld layer%s and one sequence alone do not fit the %.1f MiB of a "
                  "worker",
-                 m->workers, s->sizes[i].tensor, (long long)layers_of(m), layers_of(m) == 1 ? "" : "s",
-                 weft_measure_room(m->config, m->workers) / 1048576);
+                 m->workers, weft_text_plural(m->workers), s->sizes[i].tensor, (long long)layers_of(m),
+                 weft_text_plural(layers_of(m)), weft_measure_room(m->config, m->workers) / 1048576);
     }
     return WEFT_OK;
 }

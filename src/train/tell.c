@@ -27,8 +27,9 @@ static void tell_notes(const weft_loop *loop)
     for (const char *at = loop->notes; *at; at += strcspn(at, "\n") + 1) tell_note(loop, at, (int)strcspn(at, "\n"));
     if (loop->start < loop->steps) return;
     char done[128];
-    int length = snprintf(done, sizeof done, "%lld steps are done, run.steps is %lld: raise it to go on",
-                          (long long)loop->start, (long long)loop->job->config->run.steps);
+    int length =
+        snprintf(done, sizeof done, "%lld step%s done, run.steps is %lld: raise it to go on", (long long)loop->start,
+                 loop->start == 1 ? " is" : "s are", (long long)loop->job->config->run.steps);
     tell_note(loop, done, length);
 }
 

@@ -88,7 +88,9 @@ static void test_text(void **state)
     weft_text_add_count(&text, 1, "rank");
     weft_text_add_count(&text, 0, "stage");
     weft_text_add_count(&text, 2, "micro-batch");
-    assert_string_equal(weft_text_get(&text), "1 rank0 stages2 micro-batches");
+    weft_text_add_count(&text, 1, "pass");
+    weft_text_add_count(&text, 2, "pass");
+    assert_string_equal(weft_text_get(&text), "1 rank0 stages2 micro-batches1 pass2 passes");
     text.length = 0;
     weft_text_add_json(&text, "\xc3\xa9\xff\xe2\x82");
     assert_string_equal(weft_text_get(&text), "\"\xc3\xa9\\ufffd\\ufffd\\ufffd\"");

@@ -224,7 +224,7 @@ static void test_held_out_file(void **state)
     assert_int_not_equal(with, weft_data_fingerprint(data));
     weft_data_close(data);
     options.held_out_path = test_put("held-short.txt", "v", 1);
-    test_refuse(options, "held-short.txt: 1 tokens are too few: a block needs 3");
+    test_refuse(options, "held-short.txt: 1 token is too few: a block needs 3");
     options.held_out_path = put_numbers16("held.bin", 0, 20);
     test_refuse(options, "one is text");
     options.held_out_path = test_path("held-missing.txt");
