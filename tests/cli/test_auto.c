@@ -1,6 +1,7 @@
 /* parallel.auto on a machine that is written down: what it chooses can be trained within the memory, keeps the batch
  * and what the user has set, uses all workers, and is never slower than what it would choose with more decided. */
 #include "../config/words.h"
+#include "../draw.h"
 #include "cli/auto.h"
 #include "plan/describe.h"
 #include "train/job.h"
@@ -20,12 +21,6 @@ enum { SAMPLE = 100 };
 static const char base[] = "model: {layers: 6, width: 32, heads: 4, feed_forward: 64, vocabulary: 300, context: 16}\n"
                            "device: reference\nthreads: 1\ndata: {path: none}\nrun: {folder: none}\n"
                            "parallel: {auto: true}\n";
-
-static uint32_t draw(uint64_t *seed, uint32_t below)
-{
-    *seed = *seed * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(*seed >> 33) % below;
-}
 
 /* Of random speed: layers, head, links. Sizes that are not there are by closed forms. */
 static void make_machine(uint64_t *seed, weft_plan_layer_time *times, weft_plan_cluster *out)

@@ -1,5 +1,6 @@
 /* The memory of a planned layout is that of a dry run of it, to the byte, whatever is divided or computed again. How
  * far closed forms are from it is printed, over models of a usual size. */
+#include "../draw.h"
 #include "cli/plan_sizes.h"
 #include "config/document.h"
 #include "plan/describe.h"
@@ -24,12 +25,6 @@ static const char usual[] = "model: {layers: 24, width: 1024, heads: 16, vocabul
                             "device: reference\nthreads: 1\nelement: bf16\ndata: {path: none}\nrun: {folder: none}\n";
 static const char *const kinds_of_model[] = {"", "model.architecture=llama", "model.tied=false", "element=bf16",
                                              "optimizer.frozen=layer.1.*"};
-
-static uint32_t draw(uint64_t *seed, uint32_t below)
-{
-    *seed = *seed * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(*seed >> 33) % below;
-}
 
 static void draw_layout(uint64_t *seed, weft_plan_kind kind, weft_plan_layout *out)
 {

@@ -1,4 +1,5 @@
 /* Closed forms of a planner against the programs they stand for, and against themselves. */
+#include "../draw.h"
 #include "plan/answer.h"
 #include "plan/screen.h"
 
@@ -42,12 +43,6 @@ static weft_plan_cluster make_cluster(const char *gpu, const char *software)
     cluster.nic = 200e9;
     cluster.message_start = 30e-6;
     return cluster;
-}
-
-static uint32_t draw(uint64_t *seed, uint32_t below)
-{
-    *seed = *seed * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(*seed >> 33) % below;
 }
 
 /* A layout at random that a screen would price. */

@@ -1,6 +1,7 @@
 /* parallel.placement: auto of whole configurations: what is predicted follows from closed forms, no choice is worse
  * than the schedule's own placement or needs more than memory_limit, and what is written says the same again. */
 #include "../config/words.h"
+#include "../draw.h"
 #include "train/job.h"
 
 #include <math.h>
@@ -13,12 +14,6 @@
 #include <cmocka.h>
 
 static const char base[] = "device: reference\nthreads: 1\ndata: {path: none}\nrun: {folder: none}\n";
-
-static uint32_t draw(uint64_t *seed, uint32_t below)
-{
-    *seed = *seed * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(*seed >> 33) % below;
-}
 
 static void load(weft_config *config, const words *w, const char *placement)
 {
