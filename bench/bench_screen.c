@@ -8,10 +8,10 @@
  * configurations a second on one core (Isaev et al., SC 2023).
  */
 #include "base/clock.h"
+#include "base/hands.h"
 #include "plan/answer.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 static const double calculon = 196; /* a second, published */
 
@@ -58,8 +58,7 @@ static weft_status screen(const subject *what, weft_error *error)
 static weft_status plan(weft_error *error)
 {
     static const int64_t batches[] = {512, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384};
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    weft_plan_how how = {.threads = (int32_t)cores};
+    weft_plan_how how = {.threads = weft_cores()};
     uint64_t looked = 0, replays = 0;
     double begin = weft_clock_seconds();
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
@@ -73,8 +72,8 @@ static weft_status plan(weft_error *error)
         replays += answer.replays;
         weft_plan_answer_fini(&answer);
     }
-    printf("\n4096 GPUs, ten batches: %llu layouts, %llu replayed by their programs, in %.1f s on %ld cores\n",
-           (unsigned long long)looked, (unsigned long long)replays, weft_clock_seconds() - begin, cores);
+    printf("\n4096 GPUs, ten batches: %llu layouts, %llu replayed by their programs, in %.1f s on %d cores\n",
+           (unsigned long long)looked, (unsigned long long)replays, weft_clock_seconds() - begin, how.threads);
     return WEFT_OK;
 }
 

@@ -2,8 +2,10 @@
 
 #include "base/memory.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 int weft_thread_start(pthread_t *out, void *(*run)(void *argument), void *argument)
 {
@@ -13,6 +15,12 @@ int weft_thread_start(pthread_t *out, void *(*run)(void *argument), void *argume
     int reason = pthread_create(out, NULL, run, argument);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return reason;
+}
+
+int weft_cores(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores < INT_MAX ? (int)cores : INT_MAX;
 }
 
 typedef struct course {

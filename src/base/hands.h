@@ -19,6 +19,10 @@
  * pthread_create does; whoever asks joins it. */
 int weft_thread_start(pthread_t *out, void *(*run)(void *argument), void *argument);
 
+/* Cores of this machine that are online, at least one: the machine's, be this process bound to some of them (by a
+ * launcher, which gives each its own) or not. */
+int weft_cores(void);
+
 /* Does piece `index`. Pieces of one hand come one after the other; hands are counted from 0, which is the one that
  * asks. */
 typedef weft_status (*weft_hands_work)(void *context, size_t hand, size_t index, weft_error *error);

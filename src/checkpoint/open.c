@@ -68,7 +68,7 @@ static weft_status prove_bytes(void *context, size_t hand, size_t index, weft_er
  * or as a worker has files, since two cores are not idle while they share three. */
 static weft_status prove_files(weft_checkpoint *checkpoint, weft_error *error)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    long cores = weft_cores();
     size_t hands = cores < WEFT_CHECKPOINT_KINDS ? WEFT_CHECKPOINT_KINDS
                    : cores < MOST_HANDS          ? (size_t)cores
                                                  : MOST_HANDS;

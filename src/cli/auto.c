@@ -1,6 +1,7 @@
 /* parallel.auto: which keys the plan chooses, and what becomes of its answer. */
 #include "cli/auto.h"
 
+#include "base/hands.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/plan_sizes.h"
 #include "plan/answer.h"
@@ -12,7 +13,6 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { TOP = 200, ALL = 4000 }; /* layouts of each division of the workers that are replayed at least */
 
@@ -197,7 +197,7 @@ static weft_status try_division(choosing *c, int32_t tensor, int32_t pipeline, w
                                    .fix = c->fix,
                                    .top = c->top,
                                    .sizes = &c->sizes};
-    weft_plan_how how = {.threads = (int32_t)sysconf(_SC_NPROCESSORS_ONLN)};
+    weft_plan_how how = {.threads = weft_cores()};
     weft_plan_answer answer;
     weft_error reason;
     weft_error_clear(&reason);
@@ -328,9 +328,9 @@ void weft_cli_auto_tell(const char *said)
 
 static void say_cores(const weft_config *config, weft_text *out)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int cores = weft_cores();
     if (config->parallel.workers <= cores || config->transport != WEFT_CONFIG_LOCAL) return;
-    weft_text_add(out, "parallel.workers: %lld workers share the %ld core%s of this machine\n",
+    weft_text_add(out, "parallel.workers: %lld workers share the %d core%s of this machine\n",
                   (long long)config->parallel.workers, cores, weft_text_plural(cores));
 }
 

@@ -2,6 +2,7 @@
 #include "cli/auto.h"
 
 #include "base/file.h"
+#include "base/hands.h"
 #include "base/random.h"
 #include "cli/launch.h"
 #include "cli/pictures.h"
@@ -27,7 +28,7 @@ static void make_title(const weft_config *config, int32_t workers, int64_t batch
         weft_config_value(config, keys[i], &all);
         weft_text_add(&all, ";");
     }
-    weft_text_add(&all, "%d;%lld;%ld", workers, (long long)batch, sysconf(_SC_NPROCESSORS_ONLN));
+    weft_text_add(&all, "%d;%lld;%d", workers, (long long)batch, weft_cores());
     uint64_t number = weft_random_bits(weft_random_key_make(0, weft_text_get(&all)), 0);
     snprintf(out, room, "this machine, %d workers, batch %lld, %08lx", workers, (long long)batch,
              (unsigned long)(number & 0xffffffff));

@@ -1,5 +1,7 @@
 /* weft plan: which layout, on which cluster, how long and how much. */
 #include "base/file.h"
+#include "base/hands.h"
+#include "cli/auto.h"
 #include "cli/launch.h"
 #include "cli/pictures.h"
 #include "cli/plan_calibrate.h"
@@ -156,8 +158,7 @@ static weft_status prepare(weft_planning *p, const weft_arguments *arguments, pl
     TRY(weft_planning_fix(&p->fix, weft_arguments_get(arguments, "fix"), error));
     TRY(weft_planning_rivals(p, weft_arguments_get(arguments, "compare"), error));
     if (p->rival_count && p->fix.kinds) FAIL(error, WEFT_INVALID, "--fix: schedule contradicts --compare");
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    p->how = (weft_plan_how){.threads = cores > 1 ? (int32_t)cores : 1,
+    p->how = (weft_plan_how){.threads = weft_cores(),
                              .screen_only = weft_arguments_has(arguments, "screen-only"),
                              .progress = isatty(STDERR_FILENO) ? show_progress : NULL,
                              .context = p};

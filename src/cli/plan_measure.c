@@ -1,11 +1,11 @@
 #include "cli/plan_measure.h"
 
+#include "base/hands.h"
 #include "cli/auto.h"
 #include "cli/pictures.h"
 #include "convert/weights.h"
 
 #include <string.h>
-#include <unistd.h>
 
 static weft_status check_options(const weft_arguments *arguments, weft_error *error)
 {
@@ -26,9 +26,8 @@ static weft_status check_options(const weft_arguments *arguments, weft_error *er
 static int64_t count_workers(const weft_config *config)
 {
     int64_t workers = config->parallel.pipeline * config->parallel.data * config->parallel.tensor;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
     if (config->parallel.workers > 0) return config->parallel.workers;
-    return workers > 1 ? workers : cores > 1 ? cores : 1;
+    return workers > 1 ? workers : weft_cores();
 }
 
 static weft_status measure(const weft_arguments *arguments, const weft_config *config, weft_error *error)

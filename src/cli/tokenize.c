@@ -1,5 +1,6 @@
 /* weft tokenize: text, JSONL and chats to a Megatron data set. */
 #include "base/clock.h"
+#include "base/hands.h"
 #include "base/json.h"
 #include "cli/launch.h"
 #include "cli/verb.h"
@@ -124,9 +125,9 @@ static weft_status read_options(const weft_arguments *arguments, weft_tokenize_o
 {
     weft_encode_options *encode = &options->encode;
     const char *chat = weft_arguments_get(arguments, "chat"), *field = weft_arguments_get(arguments, "field");
-    int64_t threads = 0, cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t threads = 0;
     TRY(read_format(arguments, &options->pieces.format, error));
-    TRY(weft_arguments_int(arguments, "threads", cores, 1, MOST_THREADS, &threads, error));
+    TRY(weft_arguments_int(arguments, "threads", weft_cores(), 1, MOST_THREADS, &threads, error));
     TRY(weft_arguments_int(arguments, "pack", 0, 1, LONGEST_BLOCK, &options->pack, error));
     if (chat) TRY(weft_chat_template_find(chat, encode->tokenizer, &encode->chat, error));
     if (chat && options->pieces.format == WEFT_PASSAGES_TEXT)

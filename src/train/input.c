@@ -1,11 +1,11 @@
 #include "train/input.h"
 
+#include "base/hands.h"
 #include "data/cache.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 static void print_fingerprint(const weft_tokenizer *tokenizer, char out[24])
 {
@@ -129,14 +129,13 @@ static weft_status find_tokens(entry *self, const char *key, const char *path, c
     *out = path;
     if (!self->input->tokenizer || !*path) return WEFT_OK;
     self->made = (weft_tokenize_totals){0};
-    int64_t cores = sysconf(_SC_NPROCESSORS_ONLN);
     weft_cache_options cache = {.path = path,
                                 .format = (weft_config_format)self->config->data.format,
                                 .own = self->own,
                                 .own_count = self->own_count,
                                 .tokenizer = self->input->tokenizer,
                                 .folder = self->config->data.cache,
-                                .threads = cores > 1 ? (int)cores : 1,
+                                .threads = weft_cores(),
                                 .make = self->options != NULL,
                                 .stop = wants_stop,
                                 .tell = tell,

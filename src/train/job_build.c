@@ -1,10 +1,9 @@
 /* A job from its configuration, one step after the other. */
 #include "train/job_parts.h"
 
+#include "base/hands.h"
 #include "train/frozen.h"
 #include "train/memory_plan.h"
-
-#include <unistd.h>
 
 static weft_status choose_device(weft_job *job, weft_error *error)
 {
@@ -14,9 +13,9 @@ static weft_status choose_device(weft_job *job, weft_error *error)
     if (job->device->computes_nothing && !job->costs)
         return weft_config_complain(config, "device", error,
                                     "%s computes nothing and needs costs: 'weft rehearse' runs it", config->device);
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int64_t threads = config->threads;
-    if (threads == 0) threads = cores / (config->parallel.pipeline * config->parallel.data * config->parallel.tensor);
+    if (threads == 0)
+        threads = weft_cores() / (config->parallel.pipeline * config->parallel.data * config->parallel.tensor);
     job->options.element = (weft_element)config->element;
     job->options.threads = (int32_t)(threads < 1 ? 1 : threads);
     return WEFT_OK;

@@ -1,4 +1,5 @@
 /* Work by several hands: all of it is done once, and what fails is told as if one hand had done it in order. */
+#define _GNU_SOURCE /* sched_setaffinity */
 #include "base/hands.h"
 
 #include "failing.h"
@@ -174,6 +175,22 @@ static void test_no_memory(void **state)
     assert_int_equal(failing_each(run_some, NULL, FAILING_REPORTS), 1);
 }
 
+/* The machine's cores, not those that a launcher has left to this process. */
+static void test_cores(void **state)
+{
+    (void)state;
+    cpu_set_t own, one;
+    int cores = weft_cores(), first = 0;
+    assert_true(cores >= 1);
+    assert_int_equal(sched_getaffinity(0, sizeof own, &own), 0);
+    while (!CPU_ISSET(first, &own)) first++;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    assert_int_equal(weft_cores(), cores);
+    assert_int_equal(sched_setaffinity(0, sizeof own, &own), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +199,7 @@ int main(void)
         cmocka_unit_test(test_the_first_failure_is_told),
         cmocka_unit_test(test_the_others_stop),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_cores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
