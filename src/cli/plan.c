@@ -16,7 +16,7 @@
 
 typedef enum plan_form { FORM_TEXT, FORM_CSV, FORM_JSON } plan_form;
 
-static const int64_t default_batch = 1024; /* where --batch says none */
+static const int64_t usual_batch = 1024; /* where neither --batch nor a run says one */
 
 static bool starts_from_another(const weft_document *document)
 {
@@ -131,12 +131,22 @@ static weft_status ask_trainer(weft_planning *p, weft_error *error)
     return weft_known_create(&p->run.known, error);
 }
 
+/* Sequences of a step: of a run that says how large its batch is, what it trains with. */
+static int64_t default_batch(const weft_planning *p)
+{
+    static const char *const keys[] = {"batch.sequences", "batch.microbatches"};
+    for (int i = 0; p->has_run && i < 2; i++)
+        if (weft_config_given_by(&p->run.config, keys[i]) != WEFT_CONFIG_NOT_GIVEN)
+            return weft_cli_auto_batch(&p->run.config);
+    return usual_batch;
+}
+
 static weft_status read_sizes(weft_planning *p, const weft_arguments *arguments, weft_error *error)
 {
     TRY(weft_planning_list(arguments, "gpus", p->gpus, &p->gpu_count, error));
     TRY(weft_planning_list(arguments, "batch", p->batches, &p->batch_count, error));
     if (p->gpu_count == 0) p->gpus[p->gpu_count++] = (int64_t)p->cluster.nodes * p->cluster.gpus_per_node;
-    if (p->batch_count == 0) p->batches[p->batch_count++] = default_batch;
+    if (p->batch_count == 0) p->batches[p->batch_count++] = default_batch(p);
     TRY(weft_arguments_int(arguments, "top", 20, 1, 10000, &p->top, error));
     TRY(weft_arguments_double(arguments, "tokens", 0, 1, 1e18, &p->tokens, error));
     TRY(weft_arguments_double(arguments, "days", 0, 1e-6, 1e6, &p->days, error));
@@ -243,7 +253,8 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
 
 static const weft_option options[] = {
     {"gpus", "N,N,...", "how many GPUs, each a question of its own (default: those of the cluster)"},
-    {"batch", "B,B,...", "sequences of a step, each a question of its own (default 1024)"},
+    {"batch", "B,B,...",
+     "sequences of a step, each a question of its own (default: those of a run that says them, else 1024)"},
     {"tokens", "T", "tokens to train: gives hours and cost"},
     {"days", "N", "how many GPUs train the tokens in so many days"},
     {"top", "N", "plans to show (default 20)"},
