@@ -67,6 +67,10 @@ static void say(const weft_plan_runs *runs, const weft_plan_cluster *cluster, co
 {
     weft_text_add(out, "calibrated to %zu of %zu run%s, which it now predicts to %.1f %%\n", fit->time.used,
                   runs->count, weft_text_plural((int64_t)runs->count), 100 * fit->time.error);
+    if (fit->time.foreign > 0)
+        weft_text_add(out, "  %zu of these %s of another kind of GPU than %s, the cluster's%s\n", fit->time.foreign,
+                      fit->time.foreign == 1 ? "is" : "are", cluster->gpu.name,
+                      fit->time.foreign == fit->time.used ? ": none is a run of this cluster" : "");
     say_unusable(runs, say_line, out);
     say_constants(fit->times, WEFT_PLAN_TIME_CONSTANTS, out);
     weft_text_add(out, "  messages %s, reductions %s; %d shape%s of layers %s a factor of %s own\n",

@@ -65,12 +65,17 @@ static double measured(const fitting *f, size_t i)
     return *(const double *)(const void *)((const char *)&f->runs[i] + f->measured);
 }
 
+static bool is_foreign(const weft_plan_cluster *cluster, const weft_plan_run *run)
+{
+    return *run->gpu && strcmp(run->gpu, cluster->gpu.name) != 0;
+}
+
 /* As given, with the run's own kind of GPU and GPUs of a node. */
 static void cluster_of(const weft_plan_cluster *cluster, const weft_plan_run *run, weft_plan_cluster *out)
 {
     *out = *cluster;
     const weft_plan_gpu *gpu = weft_plan_gpu_find(run->gpu);
-    if (gpu && strcmp(gpu->name, cluster->gpu.name) != 0) out->gpu = *gpu;
+    if (gpu && is_foreign(cluster, run)) out->gpu = *gpu;
     out->gpus_per_node = run->gpus_per_node;
     out->nodes = (run->gpus + run->gpus_per_node - 1) / run->gpus_per_node;
 }
@@ -183,6 +188,7 @@ static void report(const fitting *f, const weft_plan_cluster *before, const weft
             continue;
         }
         out->used++;
+        out->foreign += is_foreign(before, &f->runs[i]);
         out->error += fabs(f->predict(found, &f->runs[i]) / measured(f, i) - 1);
     }
     if (out->used) out->error /= (double)out->used;
@@ -341,7 +347,7 @@ weft_status weft_plan_fit_runs(const weft_plan_run *runs, size_t count, weft_pla
                   found};
     if (count_rows(runs, count, f.has) > 0) fit_memories(&f, &found, out);
     *cluster = found;
-    cluster->software.origin = WEFT_PLAN_MEASURED;
+    if (out->time.foreign < out->time.used) cluster->software.origin = WEFT_PLAN_MEASURED;
     return WEFT_OK;
 }
 

@@ -21,6 +21,7 @@ typedef struct weft_plan_constant {
 /* What one of the two, step times or peaks of memory, was fitted to. */
 typedef struct weft_plan_fitted {
     size_t used, unusable; /* rows */
+    size_t foreign;        /* of those used, such as name another kind of GPU than the cluster's */
     double error;          /* mean absolute relative error over the rows used */
 } weft_plan_fitted;
 
@@ -34,7 +35,8 @@ typedef struct weft_plan_fit {
 /* Fits to the rows whose time can be predicted, by least squares of the logarithm of the step, each constant pulled to
  * what the cluster has; also tries whether messages and reductions overlap. What is left of the layers of each shape
  * becomes that shape's own factor. Then the same for the rows that say their memory. The kind
- * of GPU and the GPUs of a node are each row's own, where it names them. WEFT_INVALID when no row is usable. */
+ * of GPU and the GPUs of a node are each row's own, where it names them; the cluster counts as measured when one of its
+ * own kind is among them. WEFT_INVALID when no row is usable. */
 weft_status weft_plan_fit_runs(const weft_plan_run *runs, size_t count, weft_plan_cluster *cluster, weft_plan_fit *out,
                                weft_error *error) WEFT_CHECKED;
 void weft_plan_fit_fini(weft_plan_fit *fit);
