@@ -21,6 +21,7 @@ typedef struct following {
     weft_metrics_view view;
     weft_arena arena; /* names of sources */
     const weft_arguments *arguments;
+    int64_t from;
     weft_text text;
     int drawn; /* lines on the terminal that the next plot takes the place of */
 } following;
@@ -142,39 +143,66 @@ static weft_status draw_again(following *it, weft_error *error)
     return weft_cli_print(&it->text, error);
 }
 
-static weft_status follow(following *it, weft_error *error)
-{
-    const volatile sig_atomic_t *stop = weft_cli_catch_signals();
-    for (bool changed = true; !*stop; weft_clock_sleep(pause_seconds)) {
-        for (int i = 0; i < it->view.count; i++) TRY(weft_run_metrics_follow(&it->runs[i], &changed, error));
-        if (changed) TRY(draw_again(it, error));
-        changed = false;
-    }
-    return WEFT_OK;
-}
-
-static weft_status add_run(following *it, const char *operand, const char *source, int64_t from, weft_error *error)
+static weft_status add_run(following *it, const char *operand, const char *source, weft_error *error)
 {
     if (it->view.count == WEFT_METRICS_MOST_RUNS)
         FAIL(error, WEFT_INVALID, "more than %d curves are too many to tell apart", WEFT_METRICS_MOST_RUNS);
     weft_run_metrics *run = &it->runs[it->view.count++];
-    TRY(weft_run_metrics_open(run, operand, it->view.key, source, from, it->view.smooth, error));
+    TRY(weft_run_metrics_open(run, operand, it->view.key, source, it->from, it->view.smooth, error));
     if (!weft_arguments_has(it->arguments, "follow")) weft_run_metrics_end(run);
     return WEFT_OK;
 }
 
 /* A curve for each source that the run has so far; one of nothing where it has none. */
-static weft_status add_sources(following *it, const char *operand, int64_t from, weft_error *error)
+static weft_status add_sources(following *it, const char *operand, weft_error *error)
 {
     int first = it->view.count;
     char *names = NULL, *end = NULL;
-    TRY(add_run(it, operand, NULL, from, error));
+    TRY(add_run(it, operand, NULL, error));
     TRY(weft_arena_text(&it->arena, weft_text_get(&it->runs[first].names), (const char **)&names, error));
     if (!*names) return WEFT_OK;
     weft_run_metrics_close(&it->runs[--it->view.count]);
     for (; (end = strchr(names, '\n')) != NULL; names = end + 1) {
         *end = '\0';
-        TRY(add_run(it, operand, names, from, error));
+        TRY(add_run(it, operand, names, error));
+    }
+    return WEFT_OK;
+}
+
+static void close_runs(following *it)
+{
+    for (int i = 0; i < it->view.count; i++) weft_run_metrics_close(&it->runs[i]);
+    it->view.count = 0;
+}
+
+static weft_status add_runs(following *it, weft_error *error)
+{
+    const weft_arguments *arguments = it->arguments;
+    for (int i = 0; i < arguments->operand_count; i++)
+        TRY(it->view.key == WEFT_METRICS_LOSS_BY_SOURCE ? add_sources(it, arguments->operands[i], error)
+                                                        : add_run(it, arguments->operands[i], NULL, error));
+    return WEFT_OK;
+}
+
+/* Whether a run whose curve was one of nothing has sources by now. */
+static bool has_new_sources(const following *it)
+{
+    for (int i = 0; i < it->view.count; i++)
+        if (!it->runs[i].source && it->runs[i].source_count > 0) return true;
+    return false;
+}
+
+static weft_status follow(following *it, weft_error *error)
+{
+    const volatile sig_atomic_t *stop = weft_cli_catch_signals();
+    for (bool changed = true; !*stop; weft_clock_sleep(pause_seconds)) {
+        for (int i = 0; i < it->view.count; i++) TRY(weft_run_metrics_follow(&it->runs[i], &changed, error));
+        if (has_new_sources(it)) {
+            close_runs(it);
+            TRY(add_runs(it, error));
+        }
+        if (changed) TRY(draw_again(it, error));
+        changed = false;
     }
     return WEFT_OK;
 }
@@ -184,17 +212,14 @@ static weft_status show(following *it, weft_error *error)
     static const char *const files[] = {"svg"};
     const weft_arguments *arguments = it->arguments;
     bool follows = weft_arguments_has(arguments, "follow");
-    int64_t from = 1;
     TRY(read_key(arguments, &it->view.key, error));
     TRY(read_scale(arguments, &it->view.scale, error));
-    TRY(weft_arguments_int(arguments, "from", 1, 1, INT64_MAX, &from, error));
+    TRY(weft_arguments_int(arguments, "from", 1, 1, INT64_MAX, &it->from, error));
     TRY(weft_arguments_double(arguments, "smooth", 0, 0, 0.9999, &it->view.smooth, error));
     if (follows && weft_arguments_has(arguments, "json"))
         FAIL(error, WEFT_INVALID, "--follow and --json exclude each other");
     TRY(weft_cli_outputs_check(arguments, files, 1, error));
-    for (int i = 0; i < arguments->operand_count; i++)
-        TRY(it->view.key == WEFT_METRICS_LOSS_BY_SOURCE ? add_sources(it, arguments->operands[i], from, error)
-                                                        : add_run(it, arguments->operands[i], NULL, from, error));
+    TRY(add_runs(it, error));
     return follows ? follow(it, error) : draw_once(it, error);
 }
 
@@ -211,7 +236,7 @@ static weft_status run(const weft_arguments *arguments, int *out_exit, weft_erro
     weft_text_init(&it.text);
     weft_status status = show(&it, error);
     weft_text_fini(&it.text);
-    for (int i = 0; i < it.view.count; i++) weft_run_metrics_close(&it.runs[i]);
+    close_runs(&it);
     weft_free(it.runs);
     weft_arena_fini(&it.arena);
     return status;

@@ -67,6 +67,21 @@ for signal in TERM HUP; do
     ends 0
 done
 
+# Curves of sources take the place of the empty one when the first step comes, each run's in its place.
+mkdir early late
+: >late/metrics.jsonl
+printf '{"step":1,"loss":3,"loss_by_source":{"x":3.5}}\n' >early/metrics.jsonl
+follow late early --key loss_by_source
+shows '^. late  *0  *-'
+printf '{"step":1,"loss":3,"loss_by_source":{"a":2,"b":4}}\n' >>late/metrics.jsonl
+shows '^. late: b  *1  *4 '
+printf '{"step":2,"loss":3,"loss_by_source":{"a":1,"b":5}}\n' >>late/metrics.jsonl
+shows '^. late: b  *2  *5 '
+kill -TERM $follower
+ends 0
+names=$(tail -n 3 out | cut -c 3-10 | tr -d '\n')
+[ "$names" = "late: a late: b early: x" ] || die "curves of $names"
+
 follow run --svg loss.svg
 shows '^. run '
 printf '{"step":8,"loss":6}\n' >>run/metrics.jsonl
