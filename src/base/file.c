@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* sync_file_range */
+#define _GNU_SOURCE /* sync_file_range, O_PATH */
 #include "base/file.h"
 
 #include <dirent.h>
@@ -223,6 +223,11 @@ weft_status weft_folder_lock(const char *path, int *out_descriptor, weft_error *
     close(descriptor);
     if (held) FAIL(error, WEFT_INVALID, "%s: in use by another process", path);
     return WEFT_OK;
+}
+
+int weft_folder_enter(const char *path)
+{
+    return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 /* A file, or a link itself. */

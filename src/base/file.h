@@ -57,6 +57,10 @@ weft_status weft_file_write_all(int descriptor, const void *bytes, size_t count,
  * left to wait for. Only advice: what fails is told by the sync. */
 void weft_file_flush(int descriptor, uint64_t from, uint64_t bytes);
 
+/* A descriptor by which things in a folder are looked at by name; it need not be one that may be listed. The caller
+ * closes it. -1, with the reason in errno, where there is no such folder. */
+int weft_folder_enter(const char *path);
+
 /* With parents; existing is fine, by a link too. Each folder that is new is synced in its parent. */
 weft_status weft_folder_create(const char *path, weft_error *error) WEFT_CHECKED;
 weft_status weft_folder_sync(const char *path, weft_error *error) WEFT_CHECKED;

@@ -1,5 +1,6 @@
 #include "checkpoint/step.h"
 
+#include "base/file.h"
 #include "checkpoint/manifest.h"
 
 #include <dirent.h>
@@ -36,7 +37,7 @@ static bool has_manifest(int folder, const char *name)
 
 bool weft_step_is_complete(const char *path)
 {
-    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int folder = weft_folder_enter(path);
     if (folder < 0) return false;
     bool complete = has_manifest(folder, ".");
     close(folder);

@@ -23,7 +23,7 @@ weft_status weft_place_check(const char *path, weft_error *error)
 /* Without a path of the file: for want of memory it would seem not to be there. */
 bool weft_place_holds(const char *folder, const char *name)
 {
-    int place = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int place = weft_folder_enter(folder);
     if (place < 0) return false;
     bool there = faccessat(place, name, F_OK, 0) == 0;
     close(place);

@@ -2,13 +2,16 @@
  * Folders of every family into runs and out again: the same tensors, bit for bit, in one file and in parts, in every
  * element type; and what a model of it computes is in the right place.
  */
+#define _GNU_SOURCE /* setresuid */
 #include "base/random.h"
 #include "checkpoint/checkpoint.h"
+#include "convert/weights.h"
 #include "folders.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void import_folder(const made_folder *from, const char *run, int64_t context)
@@ -386,12 +389,42 @@ static void test_old_files(void **state)
     folder_free(&folder);
 }
 
+/* Folders that one may go into and not list are models and checkpoints like others. Root may list all: another user
+ * tries. */
+static void test_unlisted(void **state)
+{
+    (void)state;
+    enum { NOBODY = 65534 };
+    made_folder folder;
+    char run[160], step[200];
+    snprintf(run, sizeof run, "%s/unlisted", root);
+    snprintf(step, sizeof step, "%s/step-00000000", run);
+    folder_make(&folder, root, "llama");
+    folder_write(&folder);
+    import_folder(&folder, run, 0);
+    const char *const paths[] = {folder.path, step}, *const around[] = {root, run};
+    for (int i = 0; i < 2; i++) assert_int_equal(chmod(around[i], 0711), 0);
+    for (int i = 0; i < 2; i++) {
+        weft_error error;
+        weft_weights *weights = NULL;
+        bool is_root = geteuid() == 0;
+        assert_int_equal(chmod(paths[i], 0311), 0);
+        if (is_root) assert_int_equal(setresuid(NOBODY, NOBODY, 0), 0);
+        weft_status status = weft_weights_open(paths[i], 0, &weights, &error);
+        if (is_root) assert_int_equal(setresuid(0, 0, 0), 0);
+        assert_int_equal(chmod(paths[i], 0755), 0);
+        if (status != WEFT_OK) fail_msg("%s", error.text);
+        weft_weights_close(weights);
+    }
+    folder_free(&folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_parts),   cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_places),      cmocka_unit_test(test_context), cmocka_unit_test(test_family_by_model),
-        cmocka_unit_test(test_old_files),
+        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_parts),    cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_places),      cmocka_unit_test(test_context),  cmocka_unit_test(test_family_by_model),
+        cmocka_unit_test(test_old_files),   cmocka_unit_test(test_unlisted),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }
