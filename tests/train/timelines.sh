@@ -25,8 +25,10 @@ mv "$work/run" "$work/moved" # the folder alone is enough
 mv "$work/moved" "$work/run"
 ok "kept and told"
 
-# What a killed run had timed behind its last checkpoint is measured again.
+# What a killed run had timed behind its last checkpoint is measured again. Once the schedule's own placement was auto.
 rm -r "$work/run/step-00000040"
+sed -i 's/placement: "*own"*/placement: auto/' "$work/run/timelines/config.yaml"
+grep -q 'placement: auto' "$work/run/timelines/config.yaml" || die "no placement to change"
 train second run.steps=44 run.timelines=4 --resume || die "a resume"
 [ "$(steps)" = "5 10 15 20 22 33 44 " ] || die "after a resume: timelines of the steps $(steps)"
 ok "resumed"
