@@ -182,9 +182,8 @@ static weft_status encode_piece(weft_passage_encoder *encoder, const weft_passag
                                       : encode_text(encoder, piece, document, text, piece->length, out, error);
     if (status == WEFT_OK && piece->ends) status = end_document(&encoder->options, out, error);
     if (status == WEFT_OK || status == WEFT_NO_MEMORY) return status;
-    weft_error reason = *error;
-    if (piece->jsonl) FAIL(error, status, "%s:%" PRIu64 ": %s", piece->path, piece->line, reason.text);
-    FAIL(error, status, "%s: %s", piece->path, reason.text);
+    if (piece->jsonl) return weft_error_context(error, "%s:%" PRIu64, piece->path, piece->line);
+    return weft_error_context(error, "%s", piece->path);
 }
 
 weft_status weft_passage_encoder_run(weft_passage_encoder *encoder, const weft_passage_batch *batch, uint64_t documents,

@@ -288,8 +288,7 @@ static weft_status take_table(const weft_document *document, const weft_node *li
     if (status == WEFT_OK) status = weft_plan_rings_read(weft_text_get(&text), text.length, path, out, error);
     weft_text_fini(&text);
     if (status != WEFT_INVALID) return status;
-    weft_error reason = *error;
-    return weft_document_complain(document, node, error, "table: %s", reason.text);
+    return weft_error_context(error, "%s:%zu:%zu: table", document->name, node->line, node->column);
 }
 
 enum { LAYER_TIME = 5, LAYER_TIME_WITH_EDGES = 9, LAYER_TIME_WITH_SUM = 10 }; /* numbers of a row */

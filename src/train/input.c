@@ -208,9 +208,7 @@ static weft_status open_data(entry *self, weft_data_source *sources, weft_error 
                                  .own_count = self->own_count};
     TRY(find_all(self, sources, &options, error));
     if (self->lacks || weft_data_open(&options, &self->input->data, error) == WEFT_OK) return WEFT_OK;
-    weft_error reason = *error;
-    weft_status status = weft_config_complain(config, key_to_blame(options), error, "%s", reason.text);
-    return reason.status == WEFT_INVALID ? status : (error->status = reason.status);
+    return weft_config_relay(config, key_to_blame(options), error);
 }
 
 weft_status weft_input_open(weft_input *input, const weft_config *config, const weft_train_options *options,
