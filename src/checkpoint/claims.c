@@ -23,8 +23,8 @@ static weft_status check_numbers(const claims *it, weft_error *error)
              config->run.steps);
     if (it->manifest->ranks && it->manifest->ranks != workers)
         FAIL(error, WEFT_INVALID,
-             "%s: its files are those of %" PRId32 " ranks, its own configuration has %" PRId64 " workers", path,
-             it->manifest->ranks, workers);
+             "%s: its files are those of %" PRId32 " rank%s, its own configuration has %" PRId64 " worker%s", path,
+             it->manifest->ranks, weft_text_plural(it->manifest->ranks), workers, weft_text_plural(workers));
     return WEFT_OK;
 }
 

@@ -232,6 +232,7 @@ static weft_status try_divisions(choosing *c, double memory, int32_t top, weft_e
 static weft_status refuse(const choosing *c, weft_error *error)
 {
     const weft_config *config = c->config;
+    int64_t batch = weft_cli_auto_batch(config);
     if (c->least > 0)
         return weft_config_complain(
             config, "parallel.workers", error,
@@ -239,12 +240,14 @@ static weft_status refuse(const choosing *c, weft_error *error)
             "this machine), the least that any needs is %.1f MiB",
             (long long)config->parallel.workers, weft_text_plural(config->parallel.workers), c->room / 1048576,
             c->least / 1048576);
-    return weft_config_complain(config, "parallel.workers", error,
-                                "no layout uses %lld workers: tensor must divide %lld heads, the pipeline have no more "
-                                "stages than %lld layers, data divide a batch of %lld sequences, and all agree with "
-                                "what is set besides",
-                                (long long)config->parallel.workers, (long long)config->model.heads,
-                                (long long)config->model.layers, (long long)weft_cli_auto_batch(config));
+    return weft_config_complain(
+        config, "parallel.workers", error,
+        "no layout uses %lld worker%s: tensor must divide %lld head%s, the pipeline have no more "
+        "stages than %lld layer%s, data divide a batch of %lld sequence%s, and all agree with "
+        "what is set besides",
+        (long long)config->parallel.workers, weft_text_plural(config->parallel.workers), (long long)config->model.heads,
+        weft_text_plural(config->model.heads), (long long)config->model.layers, weft_text_plural(config->model.layers),
+        (long long)batch, weft_text_plural(batch));
 }
 
 static weft_status choose(choosing *c, weft_error *error)

@@ -118,8 +118,8 @@ static weft_status spread(const given *row, int32_t count, double *out, weft_err
         found++;
     }
     if (found != count && found != 1)
-        FAIL(error, WEFT_INVALID, "%s: expects one number, or one for each of the %d stages, not %d", row->place,
-             (int)count, (int)found);
+        FAIL(error, WEFT_INVALID, "%s: expects one number, or one for each of the %d stage%s, not %d", row->place,
+             (int)count, weft_text_plural(count), (int)found);
     for (int32_t i = found; i < count; i++) out[i] = out[0];
     return WEFT_OK;
 }

@@ -164,15 +164,15 @@ static weft_status check_stages(const weft_config *config, weft_error *error)
     if (list->count == 0) return WEFT_OK;
     if (!knows_stages(config) && list->count != stages)
         return weft_config_complain(config, "parallel.stages", error,
-                                    "lists %lld stages; pipeline %lld x loops %lld makes %lld", (long long)list->count,
-                                    (long long)config->parallel.pipeline, (long long)config->parallel.loops,
-                                    (long long)stages);
+                                    "lists %lld stage%s; pipeline %lld x loops %lld makes %lld", (long long)list->count,
+                                    weft_text_plural(list->count), (long long)config->parallel.pipeline,
+                                    (long long)config->parallel.loops, (long long)stages);
     int64_t layers = 0;
     for (int64_t i = 0; i < list->count; i++) layers += list->values[i];
     if (layers != config->model.layers)
         return weft_config_complain(config, "parallel.stages", error,
-                                    "the stages hold %lld layers; model.layers is %lld", (long long)layers,
-                                    (long long)config->model.layers);
+                                    "the stages hold %lld layer%s; model.layers is %lld", (long long)layers,
+                                    weft_text_plural(layers), (long long)config->model.layers);
     return WEFT_OK;
 }
 

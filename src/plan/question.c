@@ -32,25 +32,26 @@ static weft_status check_sizes_of_fix(const weft_plan_question *q, weft_error *e
     const weft_plan_model *model = q->model;
     int64_t stages = given(fix->pipeline) * given(fix->loops), layers = model->layers, tensor = given(fix->tensor);
     if (stages > layers)
-        FAIL(error, WEFT_INVALID, "fix: pipeline x loops are %lld stages, the model has %lld layers", (long long)stages,
-             (long long)layers);
+        FAIL(error, WEFT_INVALID, "fix: pipeline x loops are %lld stages, the model has %lld layer%s",
+             (long long)stages, (long long)layers, weft_text_plural(layers));
     if (fix->pipeline == 1 && fix->loops > 1)
         FAIL(error, WEFT_INVALID, "fix: loops %d need a pipeline of 2 or more, not 1", fix->loops);
     if (fix->pipeline == 0 && layers % given(fix->loops) != 0)
         FAIL(error, WEFT_INVALID,
-             "fix: loops: %d do not divide %lld layers; fix pipeline too for stages of unlike size", fix->loops,
-             (long long)layers);
+             "fix: loops: %d do not divide %lld layer%s; fix pipeline too for stages of unlike size", fix->loops,
+             (long long)layers, weft_text_plural(layers));
     if (model->heads % tensor || model->kv_heads % tensor || model->ffn % tensor)
-        FAIL(error, WEFT_INVALID, "fix: tensor: %lld does not divide %lld heads, %lld kv_heads and ffn %lld alike",
-             (long long)tensor, (long long)model->heads, (long long)model->kv_heads, (long long)model->ffn);
+        FAIL(error, WEFT_INVALID, "fix: tensor: %lld does not divide %lld head%s, %lld kv_head%s and ffn %lld alike",
+             (long long)tensor, (long long)model->heads, weft_text_plural(model->heads), (long long)model->kv_heads,
+             weft_text_plural(model->kv_heads), (long long)model->ffn);
     if (model->sequence % given(fix->context))
         FAIL(error, WEFT_INVALID, "fix: context: %d does not divide a sequence of %lld", fix->context,
              (long long)model->sequence);
     double workers =
         (double)given(fix->data) * (double)tensor * (double)given(fix->pipeline) * (double)given(fix->context);
     if (workers > (double)q->gpus)
-        FAIL(error, WEFT_INVALID, "fix: data x tensor x pipeline x context are %.0f workers, there are %lld GPUs",
-             workers, (long long)q->gpus);
+        FAIL(error, WEFT_INVALID, "fix: data x tensor x pipeline x context are %.0f workers, there %s %lld GPU%s",
+             workers, q->gpus == 1 ? "is" : "are", (long long)q->gpus, weft_text_plural(q->gpus));
     return WEFT_OK;
 }
 
@@ -94,7 +95,8 @@ static weft_status check_together(const weft_plan_question *q, weft_error *error
     if (fix->pipeline == 1 && fix->kinds && !(fix->kinds & one))
         FAIL(error, WEFT_INVALID, "fix: a pipeline of 1 has no schedule but none");
     if (fix->kinds && fix->loops > 0 && !have_loops(fix->kinds, fix->loops))
-        FAIL(error, WEFT_INVALID, "fix: loops: no schedule that is fixed has %d stages a rank", fix->loops);
+        FAIL(error, WEFT_INVALID, "fix: loops: no schedule that is fixed has %d stage%s a rank", fix->loops,
+             weft_text_plural(fix->loops));
     if (fix->rounds > 1 && fix->kinds && !(fix->kinds & hybrid))
         FAIL(error, WEFT_INVALID, "fix: rounds: only schedule hybrid has them");
     if (fix->data == 1 && fix->shards && !(fix->shards & 1u << WEFT_SHARD_NONE))

@@ -302,7 +302,8 @@ static weft_status read_row(reader *from, const int *column_of, int count, weft_
     }
     if (i == 1 && count > 1) return WEFT_OK; /* an empty line */
     if (i < count)
-        FAIL(from->error, WEFT_INVALID, "%s: row %zu has %d cells, the header %d", from->source, from->row, i, count);
+        FAIL(from->error, WEFT_INVALID, "%s: row %zu has %d cell%s, the header %d", from->source, from->row, i,
+             weft_text_plural(i), count);
     fill_numbers(&run, numbers);
     judge(&run, numbers);
     TRY(weft_grow(&runs->rows, &runs->capacity, runs->count + 1, sizeof *runs->rows, from->error));

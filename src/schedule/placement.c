@@ -47,8 +47,8 @@ weft_status weft_placement_stages(const weft_schedule_options *options, int32_t 
         stages = 1;
         for (const char *c = options->placement; *c; c++) stages += *c == ',';
         if (options->loops && stages != (int64_t)options->ranks * options->loops)
-            FAIL(error, WEFT_INVALID, "placement: the list has %lld stages; %d ranks with %d each have %lld",
-                 (long long)stages, (int)options->ranks, (int)options->loops,
+            FAIL(error, WEFT_INVALID, "placement: the list has %lld stage%s; %d ranks with %d each have %lld",
+                 (long long)stages, weft_text_plural(stages), (int)options->ranks, (int)options->loops,
                  (long long)options->ranks * options->loops);
     }
     if (stages > WEFT_STAGES_LIMIT)
@@ -126,8 +126,8 @@ static weft_status check_kind(const weft_schedule_options *options, const weft_s
         FAIL(error, WEFT_INVALID, "%s does not go with this list, which is placement %s: %s", kind->name,
              names[placement], kind->refuse[placement]);
     if (list) FAIL(error, WEFT_INVALID, "%s does not go with this list: %s", kind->name, kind->refuse[placement]);
-    FAIL(error, WEFT_INVALID, "%s with %d stages a rank does not go with placement %s: %s", kind->name,
-         (int)options->loops, names[placement], kind->refuse[placement]);
+    FAIL(error, WEFT_INVALID, "%s with %d stage%s a rank does not go with placement %s: %s", kind->name,
+         (int)options->loops, weft_text_plural(options->loops), names[placement], kind->refuse[placement]);
 }
 
 static int32_t count_rounds(int32_t stages, const int32_t *stage_rank, const int32_t *number)

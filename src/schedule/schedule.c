@@ -138,13 +138,14 @@ static weft_status choose_group(const weft_schedule_options *options, const weft
     if (group == options->ranks || (group > options->ranks && group <= options->microbatches)) return WEFT_OK;
     if (options->microbatches <= options->ranks)
         FAIL(error, WEFT_INVALID,
-             "groups of %d micro-batches make no sense: %d micro-batches over %d ranks are one group; leave the size "
+             "groups of %d micro-batch%s make no sense: %d micro-batch%s over %d rank%s are one group; leave the size "
              "out",
-             (int)group, (int)options->microbatches, (int)options->ranks);
+             (int)group, group == 1 ? "" : "es", (int)options->microbatches, options->microbatches == 1 ? "" : "es",
+             (int)options->ranks, weft_text_plural(options->ranks));
     FAIL(error, WEFT_INVALID,
-         "groups of %d micro-batches make no sense: from %d (the pipeline length, depth-first) to %d (all "
+         "groups of %d micro-batch%s make no sense: from %d (the pipeline length, depth-first) to %d (all "
          "micro-batches, breadth-first)",
-         (int)group, (int)options->ranks, (int)options->microbatches);
+         (int)group, group == 1 ? "" : "es", (int)options->ranks, (int)options->microbatches);
 }
 
 static weft_status allocate_arrays(weft_schedule *schedule, size_t actions, weft_error *error)

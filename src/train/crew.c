@@ -100,9 +100,10 @@ static weft_status start_process(const crew_home *home, int32_t *out_rank, weft_
     TRY(processes->start(out_rank, &size, error));
     if (size == job->workers) return WEFT_OK;
     return weft_config_complain(job->config, widest(job), error,
-                                "%d workers, but the launcher started %d processes: run %s %d, or change "
+                                "%d worker%s, but the launcher started %d process%s: run %s %d, or change "
                                 "parallel.data x parallel.pipeline x parallel.tensor",
-                                job->workers, size, processes->launcher, job->workers);
+                                job->workers, weft_text_plural(job->workers), size, size == 1 ? "" : "es",
+                                processes->launcher, job->workers);
 }
 
 static weft_status run_process(const crew_home *home, weft_error *error)

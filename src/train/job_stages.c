@@ -42,8 +42,8 @@ static weft_status choose_layers(weft_job *job, const weft_split_problem *proble
     const weft_config_list *listed = &job->config->parallel.stages;
     if (listed->count == 0) return weft_split_layers(problem, layers, NULL, NULL, error);
     if (listed->count != job->stage_count)
-        return weft_config_complain(job->config, "parallel.stages", error, "lists %lld stages; the schedule has %d",
-                                    (long long)listed->count, job->stage_count);
+        return weft_config_complain(job->config, "parallel.stages", error, "lists %lld stage%s; the schedule has %d",
+                                    (long long)listed->count, weft_text_plural(listed->count), job->stage_count);
     for (int32_t s = 0; s < job->stage_count; s++) layers[s] = (int32_t)listed->values[s];
     return WEFT_OK;
 }

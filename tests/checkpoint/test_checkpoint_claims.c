@@ -194,7 +194,7 @@ static void test_sizes(void **state)
         {{"model.tied=false"}, "no tensor \"head.weight\" among its weights"},
         {{"model.bias=false"}, ".bias\", which the model of its own configuration does not have"},
         {{"run.steps=2"}, "says step 3, its own configuration run.steps 2"},
-        {{"parallel.data=2"}, "files are those of 1 ranks, its own configuration has 2 workers"},
+        {{"parallel.data=2"}, "files are those of 1 rank, its own configuration has 2 workers"},
         {{"parallel.tensor=2", "parallel.pipeline=2"}, "its own configuration has 4 workers"},
     };
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {

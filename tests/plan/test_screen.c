@@ -312,7 +312,7 @@ static void test_refusals(void **state)
         {{.pipeline = 1, .kinds = 1u << WEFT_PLAN_1F1B}, "fix: a pipeline of 1 has no schedule but none"},
         {{.loops = 2, .kinds = 1u << WEFT_PLAN_1F1B}, "fix: loops: no schedule that is fixed has 2 stages a rank"},
         {{.loops = 1, .kinds = 1u << WEFT_PLAN_BREADTH_FIRST},
-         "fix: loops: no schedule that is fixed has 1 stages a rank"},
+         "fix: loops: no schedule that is fixed has 1 stage a rank"},
         {{.rounds = 2, .kinds = 1u << WEFT_PLAN_1F1B}, "fix: rounds: only schedule hybrid has them"},
         {{.data = 1, .shards = 1u << WEFT_SHARD_WEIGHTS}, "fix: with data 1 there is nobody to shard with"},
         {{.tensor = 1, .sequence_parallel = 1}, "fix: sequence_parallel needs tensor 2 or more, not 1"},
