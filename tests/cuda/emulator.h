@@ -49,6 +49,9 @@ typedef struct emulator_counts {
 
 void emulator_count(emulator_counts *out);
 
+/* Between a call with 1 and one with -1, of any threads, nothing counts for WEFT_EMULATOR_FAIL. */
+void emulator_spare(int more);
+
 #ifdef __cplusplus
 }
 #endif

@@ -83,6 +83,16 @@ train -- parallel.pipeline=2 parallel.data=2 batch.microbatches=1 run.folder="$w
 "$weft" compare "$work/shared/step-00000012" "$work/one/step-00000012" >"$work/log" 2>&1 ||
     die "other bits between two GPUs than on one"
 
+# Which operation fails depends on the run, not on how many products were timed at its start: a run that has done its
+# steps begins with the same ones each time, and none of them is a product.
+cp -r "$work/whole" "$work/done"
+number=40
+until train WEFT_CUDA_SYNC=1 WEFT_EMULATOR_FAIL=operation:$number -- run.folder="$work/done" --resume; do
+    ! grep -q 'linear_forward' "$work/log" || die "operation $number is one that measures the peak"
+    number=$((number + 4))
+    [ $number -lt 200 ] || die "no run that has nothing to do ends"
+done
+
 # A GPU that is lost in the middle: the last checkpoint is whole, and a run that goes on from it in another layout ends
 # as one that nothing happened to.
 refuses 1 'an operation that it was given failed: .*WEFT_CUDA_SYNC=1 in the environment names it' \
