@@ -45,8 +45,8 @@ static bool is_kept(const hashing *it, unsigned char *pages)
            mincore(pages + SPAN - PAGE, PAGE, &last) == 0 && (last & 1);
 }
 
-/* Hashes the next span in place, which takes two thirds of the time of a copy to here. Pages that are gone or cannot be
- * read would be a signal when they are touched: the file is held, and all are there before. Else it returns false. */
+/* Hashes the next span in place, which is faster than a copy to here. Pages that are gone or cannot be read would be a
+ * signal when they are touched: the file is held, and all are there before. Else it returns false. */
 static bool hash_span(hashing *it)
 {
     if (!hold(it->descriptor)) return false;
