@@ -36,32 +36,32 @@ weft_status weft_file_open(const char *path, int *out_descriptor, weft_error *er
     return open_regular(path, out_descriptor, &info, error);
 }
 
+/* NEIGHBOURHOOD: what is touched brings its neighbours; Linux maps aligned pieces of this size, where it has them.
+ * MOST_KEPT: numbers of descriptors from here on are left to others; a process has 1024 by default. LEAST_READ: bytes
+ * that are worth a call of the system. */
+enum { NEIGHBOURHOOD = 1 << 16, MOST_KEPT = 512, LEAST_READ = 1 << 11 };
+
 weft_status weft_map_init(weft_map *map, const char *path, weft_error *error)
 {
     *map = (weft_map){0};
     int descriptor;
     struct stat info;
     TRY(open_regular(path, &descriptor, &info, error));
-    weft_status status = WEFT_OK;
-    if (info.st_size > 0) {
-        void *pages = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
-        if (pages == MAP_FAILED)
-            status = weft_fail(error, WEFT_FAILED, "%s: cannot map: %s", path, strerror(errno));
-        else
-            *map = (weft_map){.bytes = pages, .size = (size_t)info.st_size};
-    }
-    close(descriptor);
-    return status;
+    void *pages = info.st_size > 0 ? mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, descriptor, 0) : NULL;
+    int reason = errno;
+    bool mapped = pages && pages != MAP_FAILED, keeps = mapped && descriptor < MOST_KEPT;
+    if (!keeps) close(descriptor);
+    if (pages == MAP_FAILED) FAIL(error, WEFT_FAILED, "%s: cannot map: %s", path, strerror(reason));
+    if (mapped) *map = (weft_map){.bytes = pages, .size = (size_t)info.st_size, .descriptor = keeps ? descriptor : -1};
+    return WEFT_OK;
 }
 
 void weft_map_fini(weft_map *map)
 {
     if (map->bytes) munmap((void *)(uintptr_t)map->bytes, map->size);
+    if (map->bytes && map->descriptor >= 0) close(map->descriptor);
     *map = (weft_map){0};
 }
-
-/* What is touched brings its neighbours: Linux maps aligned pieces of this size, where it has them. */
-enum { NEIGHBOURHOOD = 1 << 16 };
 
 void weft_map_release(const weft_map *map, const unsigned char *bytes, size_t count)
 {
@@ -70,6 +70,25 @@ void weft_map_release(const weft_map *map, const unsigned char *bytes, size_t co
     if (begin < start) begin = start; /* of a page, as maps are */
     if (end > start + map->size) end = start + map->size;
     if (count > 0) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+weft_status weft_map_copy(const weft_map *map, const unsigned char *bytes, size_t count, void *out, const char *path,
+                          weft_error *error)
+{
+    size_t at = (size_t)(bytes - map->bytes), end = at + count;
+    if (map->descriptor < 0 || count < LEAST_READ) {
+        memcpy(out, bytes, count);
+        return WEFT_OK;
+    }
+    for (char *to = out; at < end;) {
+        ssize_t got = pread(map->descriptor, to, end - at, (off_t)at);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) FAIL(error, WEFT_FAILED, "%s: cannot read at byte %zu: %s", path, at, strerror(errno));
+        if (got == 0) FAIL(error, WEFT_INVALID, "%s: truncated at byte %zu while it was read", path, at);
+        to += got;
+        at += (size_t)got;
+    }
+    return WEFT_OK;
 }
 
 weft_status weft_file_read(const char *path, weft_text *out, weft_error *error)

@@ -14,6 +14,7 @@
 typedef struct weft_map {
     const unsigned char *bytes; /* NULL when size is 0 */
     size_t size;
+    int descriptor; /* of the file, with bytes; -1 where many files are open, whose descriptors are too dear */
 } weft_map;
 
 /* WEFT_INVALID when the file is missing or unreadable. */
@@ -23,6 +24,11 @@ void weft_map_fini(weft_map *map);
 /* So many bytes in a map were read and are not wanted soon: their pages, and those that the system mapped with them,
  * are no memory of this process any more. Whoever reads them again gets the same. */
 void weft_map_release(const weft_map *map, const unsigned char *bytes, size_t count);
+
+/* Copies so many bytes in a map. Many are read from the file to where they are wanted, faster than by way of pages that
+ * are mapped and released. WEFT_INVALID when the file has become shorter; path is for the message. */
+weft_status weft_map_copy(const weft_map *map, const unsigned char *bytes, size_t count, void *out, const char *path,
+                          weft_error *error) WEFT_CHECKED;
 
 /* Open for reading; the caller closes it. WEFT_INVALID when the file is missing, unreadable or not a regular one. */
 weft_status weft_file_open(const char *path, int *out_descriptor, weft_error *error) WEFT_CHECKED;

@@ -50,10 +50,10 @@ static int64_t first_behind(const weft_extent *extent, int64_t element)
     return beyond < 0 ? 0 : beyond / extent->stride + 1;
 }
 
-weft_extent_bytes weft_extent_copy(const weft_extent *source, const unsigned char *values, const weft_extent *wanted,
-                                   float *out)
+weft_status weft_extent_copy(const weft_extent *source, const weft_safetensors *file, const unsigned char *values,
+                             const weft_extent *wanted, float *out, weft_error *error)
 {
-    weft_extent_bytes read = {0, 0};
+    size_t first = 0, last = 0;
     int64_t i = first_behind(source, wanted->from), j = first_behind(wanted, source->from);
     while (i < source->rows && j < wanted->rows) {
         int64_t mine = weft_extent_line(source, i), other = weft_extent_line(wanted, j);
@@ -62,12 +62,13 @@ weft_extent_bytes weft_extent_copy(const weft_extent *source, const unsigned cha
         if (begin < end) {
             size_t at = (size_t)(i * source->columns + begin - mine) * sizeof *out;
             size_t bytes = (size_t)(end - begin) * sizeof *out;
-            memcpy(out + (j * wanted->columns + begin - other), values + at, bytes);
-            if (read.end == 0) read.begin = at;
-            read.end = at + bytes;
+            TRY(weft_safetensors_copy(file, values + at, bytes, out + (j * wanted->columns + begin - other), error));
+            if (last == 0) first = at;
+            last = at + bytes;
         }
         i += ends[0] <= ends[1];
         j += ends[1] <= ends[0];
     }
-    return read;
+    weft_safetensors_release(file, values + first, last - first);
+    return WEFT_OK;
 }

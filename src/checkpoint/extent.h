@@ -7,10 +7,7 @@
 #ifndef WEFT_CHECKPOINT_EXTENT_H
 #define WEFT_CHECKPOINT_EXTENT_H
 
-#include "base/status.h"
-
-#include <stddef.h>
-#include <stdint.h>
+#include "tensor/safetensors.h"
 
 typedef struct weft_extent {
     int64_t from, rows, columns; /* `rows` lines of `columns` elements each, the first line from element `from` */
@@ -29,15 +26,10 @@ weft_status weft_extent_make(int64_t elements, int64_t width, int64_t from, int6
 /* The first element of a line. */
 int64_t weft_extent_line(const weft_extent *extent, int64_t row);
 
-/* Bytes of values. */
-typedef struct weft_extent_bytes {
-    size_t begin, end;
-} weft_extent_bytes;
-
-/* Copies the elements that both hold. values and out are packed, rows x columns of their extent; values are fp32 and
- * may lie unaligned. Takes time for the lines between the first and the last that meet, and for the copy. Returns from
- * where to where it read. */
-weft_extent_bytes weft_extent_copy(const weft_extent *source, const unsigned char *values, const weft_extent *wanted,
-                                   float *out);
+/* Copies the elements that both hold from values in this file, of which nothing stays in memory. values and out are
+ * packed, rows x columns of their extent; values are fp32 and may lie unaligned. Takes time for the lines between the
+ * first and the last that meet, and for the copy. WEFT_INVALID as weft_safetensors_copy. */
+weft_status weft_extent_copy(const weft_extent *source, const weft_safetensors *file, const unsigned char *values,
+                             const weft_extent *wanted, float *out, weft_error *error) WEFT_CHECKED;
 
 #endif

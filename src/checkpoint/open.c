@@ -299,8 +299,7 @@ weft_status weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpo
     }
     for (size_t i = 0; i < tensor->count && columns > 0; i++) {
         const weft_stored_piece *piece = &tensor->pieces[i];
-        weft_extent_bytes read = weft_extent_copy(&piece->extent, piece->values, &wanted, out);
-        weft_safetensors_release(piece->holder, piece->values + read.begin, read.end - read.begin);
+        TRY(weft_extent_copy(&piece->extent, piece->holder, piece->values, &wanted, out, error));
     }
     return WEFT_OK;
 }

@@ -166,3 +166,9 @@ void weft_safetensors_release(const weft_safetensors *file, const void *data, si
 {
     weft_map_release(&file->map, data, bytes);
 }
+
+weft_status weft_safetensors_copy(const weft_safetensors *file, const void *data, size_t bytes, void *out,
+                                  weft_error *error)
+{
+    return weft_map_copy(&file->map, data, bytes, out, file->path, error);
+}

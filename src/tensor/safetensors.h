@@ -40,6 +40,9 @@ const weft_tensor_entry *weft_safetensors_get(const weft_safetensors *file, size
 const weft_tensor_entry *weft_safetensors_find(const weft_safetensors *file, const char *name); /* or NULL */
 /* So many bytes at data, which lie in this file, are not wanted soon: weft_map_release. */
 void weft_safetensors_release(const weft_safetensors *file, const void *data, size_t bytes);
+/* Copies so many bytes at data, which lie in this file: weft_map_copy. */
+weft_status weft_safetensors_copy(const weft_safetensors *file, const void *data, size_t bytes, void *out,
+                                  weft_error *error) WEFT_CHECKED;
 
 /* Writes the entries in the order given, synced, to exactly this path (whoever calls renames). data starts 64-byte
  * aligned. out_checksum: XXH3-64 of the whole file, taken while writing; out_bytes: its size. Either may be NULL. */

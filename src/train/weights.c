@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-static const char loading[] = "the loading of a checkpoint";
-
 /* RANGE: elements that are made or read at once, by all hands together. GRAIN: of which a thread of the device makes a
  * part. */
 enum { RANGE = 1 << 20, GRAIN = 1 << 13, MOST_HANDS = 16 };
@@ -31,6 +29,12 @@ typedef struct {
     range *ranges;     /* (count) all that is to be filled */
     size_t count, capacity;
 } source;
+
+/* What others hear that this worker does. */
+static const char *loading(const source *from)
+{
+    return from->start ? "the loading of weights" : "the loading of a checkpoint";
+}
 
 /* Under which name a checkpoint has it. */
 static const weft_parameter *stored(const weft_job *job, int32_t p)
@@ -86,8 +90,7 @@ static weft_status make_values(filling *it, weft_error *error)
     const source *from = it->from;
     weft_worker *worker = from->worker;
     if (from->side_by_side) return read_pieces(it, error);
-    if (from->checkpoint || from->start)
-        return weft_waiting_work(worker, from->start ? "the loading of weights" : loading, read_pieces, it, error);
+    if (from->checkpoint || from->start) return weft_waiting_work(worker, loading(from), read_pieces, it, error);
     weft_device_divide(worker->device, it->what.end - it->what.begin, GRAIN, make_part, it);
     return WEFT_OK;
 }
@@ -238,15 +241,16 @@ static weft_status fill(source *from, weft_error *error)
     TRY(weft_allocate(from->hands * most, sizeof *from->values, &from->values, error));
     TRY(weft_allocate(from->hands * most, sizeof *from->rounded, &from->rounded, error));
     TRY(list_all(from, error));
-    TRY(from->side_by_side ? weft_waiting_work(worker, loading, fill_ranges, from, error) : fill_ranges(from, error));
+    TRY(from->side_by_side ? weft_waiting_work(worker, loading(from), fill_ranges, from, error)
+                           : fill_ranges(from, error));
     return worker->device->operations->stream_wait(worker->device, NULL, error); /* programs run on others */
 }
 
-/* A checkpoint may be read by several threads, other weights by one. */
+/* What is in files is read by all threads, where they reach the device's memory. */
 static weft_status fill_from(source from, weft_error *error)
 {
     const weft_job *job = from.worker->job;
-    from.side_by_side = from.checkpoint && job->device->host_reaches;
+    from.side_by_side = (from.checkpoint || from.start) && job->device->host_reaches;
     from.hands = from.side_by_side && job->options.threads > 1 ? (size_t)job->options.threads : 1;
     if (from.hands > MOST_HANDS) from.hands = MOST_HANDS;
     from.most = RANGE / (int64_t)from.hands;

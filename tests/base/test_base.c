@@ -319,6 +319,54 @@ static void test_files(void **state)
     assert_false(weft_path_exists(folder));
 }
 
+static void check_copies(const char *path, const unsigned char *bytes, size_t count, bool kept)
+{
+    static unsigned char out[(1 << 17) + 2];
+    weft_random_key key = weft_random_key_make(3, "copies");
+    weft_error error;
+    weft_map map;
+    assert_int_equal(weft_map_init(&map, path, &error), WEFT_OK);
+    assert_int_equal(map.descriptor >= 0, kept);
+    for (uint64_t i = 0; i < 100; i++) {
+        size_t from = weft_random_bits(key, 2 * i) % count, size = weft_random_bits(key, 2 * i + 1) % (count - from);
+        out[0] = out[size + 1] = 77;
+        assert_int_equal(weft_map_copy(&map, map.bytes + from, size, out + 1, path, &error), WEFT_OK);
+        assert_memory_equal(out + 1, bytes + from, size);
+        assert_true(out[0] == 77 && out[size + 1] == 77);
+    }
+    weft_map_fini(&map);
+}
+
+/* The same bytes, be they few or many, and also where there are too many files to keep one more open. */
+static void test_copies_of_a_map(void **state)
+{
+    (void)state;
+    enum { COUNT = 1 << 17, FILES = 600, CUT = 50000 };
+    static unsigned char bytes[COUNT], out[COUNT];
+    int files[FILES];
+    char path[] = "/tmp/weft-test-XXXXXX";
+    weft_error error;
+    weft_map map;
+    int descriptor = mkstemp(path);
+    assert_true(descriptor >= 0);
+    for (int i = 0; i < COUNT; i++) bytes[i] = (unsigned char)(i * 7 + i / 256);
+    assert_int_equal(weft_file_write_all(descriptor, bytes, COUNT, path, &error), WEFT_OK);
+    check_copies(path, bytes, COUNT, true);
+    for (int i = 0; i < FILES; i++) assert_true((files[i] = dup(descriptor)) >= 0);
+    check_copies(path, bytes, COUNT, false);
+    for (int i = 0; i < FILES; i++) close(files[i]);
+    assert_int_equal(weft_map_init(&map, path, &error), WEFT_OK);
+    assert_int_equal(ftruncate(descriptor, CUT), 0);
+    assert_int_equal(weft_map_copy(&map, map.bytes, COUNT, out, path, &error), WEFT_INVALID);
+    assert_non_null(strstr(error.text, ": truncated at byte 50000 while it was read"));
+    weft_map_fini(&map);
+    int next = dup(descriptor);
+    assert_int_equal(next, descriptor + 1); /* no descriptor is left */
+    close(next);
+    close(descriptor);
+    unlink(path);
+}
+
 /* Only regular files are read: a pipe would be waited for, a device could be endless. */
 static void test_no_regular_file(void **state)
 {
@@ -526,6 +574,7 @@ int main(void)
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_permutation),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_copies_of_a_map),
         cmocka_unit_test(test_no_regular_file),
         cmocka_unit_test(test_links),
         cmocka_unit_test(test_folders_are_synced),

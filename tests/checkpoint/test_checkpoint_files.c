@@ -187,6 +187,34 @@ static void test_source(void **state)
     fixture_check(&model, model.folder, 3);
 }
 
+/* What shrinks after it was proved is an error of whoever reads it, and no signal. */
+static void test_cut_while_open(void **state)
+{
+    (void)state;
+    enum { FLOATS = 1 << 16, CUT = 100000 };
+    static float values[FLOATS], out[FLOATS];
+    static const int64_t shape[] = {FLOATS};
+    weft_checkpoint_piece piece = {"w", 1, shape, 0, 1, FLOATS, values};
+    weft_checkpoint_state nothing = {.step = 1, .sequences = 3};
+    weft_checkpoint_file file;
+    weft_error error;
+    for (int i = 0; i < FLOATS; i++) values[i] = (float)i;
+    assert_int_equal(weft_checkpoint_begin(model.folder, 1, &error), WEFT_OK);
+    assert_int_equal(
+        weft_checkpoint_write(NULL, model.folder, 1, WEFT_CHECKPOINT_WEIGHTS, 0, 1, &piece, 1, &file, &error), WEFT_OK);
+    assert_int_equal(weft_checkpoint_publish(model.folder, &nothing, "", &file, 1, 0, &error), WEFT_OK);
+    weft_checkpoint *checkpoint = fixture_open(model.folder);
+    assert_int_equal(
+        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_WEIGHTS, "w", 1, shape, 0, 1, FLOATS, out, &error), WEFT_OK);
+    assert_memory_equal(out, values, sizeof out);
+    assert_int_equal(truncate(fixture_path(model.folder, 1, file.name), CUT), 0);
+    assert_int_equal(
+        weft_checkpoint_read(checkpoint, WEFT_CHECKPOINT_WEIGHTS, "w", 1, shape, 0, 1, FLOATS, out, &error),
+        WEFT_INVALID);
+    if (!strstr(error.text, "safetensors: truncated at byte 100000 while it was read")) fail_msg("%s", error.text);
+    weft_checkpoint_close(checkpoint);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +223,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_syncs_that_fail, setup, teardown),
         cmocka_unit_test_setup_teardown(test_first_damage_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_source, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cut_while_open, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

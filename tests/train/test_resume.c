@@ -7,6 +7,7 @@
 #include "train/rate.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -26,6 +27,25 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
     atomic_fetch_add(&taken, size);
     return __real_aligned_alloc(alignment, size);
+}
+
+static pthread_barrier_t meeting;
+static atomic_int readers = 2; /* of values; 0 and 1 wait for each other */
+
+weft_status __real_weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name,
+                                        int32_t dimensions, const int64_t *shape, int64_t from, int64_t rows,
+                                        int64_t columns, float *out, weft_error *error);
+weft_status __wrap_weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name,
+                                        int32_t dimensions, const int64_t *shape, int64_t from, int64_t rows,
+                                        int64_t columns, float *out, weft_error *error);
+
+weft_status __wrap_weft_checkpoint_read(const weft_checkpoint *checkpoint, weft_checkpoint_kind kind, const char *name,
+                                        int32_t dimensions, const int64_t *shape, int64_t from, int64_t rows,
+                                        int64_t columns, float *out, weft_error *error)
+{
+    int reader = columns > 0 ? atomic_fetch_add(&readers, 1) : -1;
+    if (reader == 0 || reader == 1) pthread_barrier_wait(&meeting);
+    return __real_weft_checkpoint_read(checkpoint, kind, name, dimensions, shape, from, rows, columns, out, error);
 }
 
 enum { MOST_KEYS = 12 };
@@ -364,6 +384,24 @@ static void test_lies_are_cheap(void **state)
     assert_int_equal(weft_sample(run.folder, NULL, &options, &error), WEFT_OK);
 }
 
+/* By the threads of a worker, to go on and to generate: a single one would wait here for ever. */
+static void test_read_side_by_side(void **state)
+{
+    (void)state;
+    test_run run = {0};
+    weft_error error;
+    trains(&run, "hands", "run.steps=1 threads=2");
+    run.resume = true;
+    pthread_barrier_init(&meeting, NULL, 2);
+    atomic_store(&readers, 0);
+    trains(&run, "hands", "run.steps=2 threads=2");
+    assert_true(atomic_exchange(&readers, 0) > 2);
+    weft_sample_options options = {.prompt = "a", .tokens = 1, .token = no_token};
+    assert_int_equal(weft_sample(run.folder, NULL, &options, &error), WEFT_OK);
+    assert_true(atomic_load(&readers) > 2);
+    pthread_barrier_destroy(&meeting);
+}
+
 /* Damaged or not where it should be, a checkpoint is not taken for none. */
 static void test_run_folders(void **state)
 {
@@ -392,7 +430,8 @@ int main(void)
         cmocka_unit_test(test_rates_that_change), cmocka_unit_test(test_decay_that_changes),
         cmocka_unit_test(test_another_order),     cmocka_unit_test(test_same_held_out),
         cmocka_unit_test(test_nothing_to_resume), cmocka_unit_test(test_lost_moments),
-        cmocka_unit_test(test_lies_are_cheap),    cmocka_unit_test(test_run_folders),
+        cmocka_unit_test(test_lies_are_cheap),    cmocka_unit_test(test_read_side_by_side),
+        cmocka_unit_test(test_run_folders),
     };
     return cmocka_run_group_tests(tests, test_place_set_up, test_place_tear_down);
 }
