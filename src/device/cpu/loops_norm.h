@@ -45,16 +45,20 @@ typedef struct norm_line {
     int64_t ahead;
 } norm_line;
 
+/* A compiler vectorises these only where it sees what is constant to the caller. */
+#define INLINE static inline __attribute__((always_inline))
+
 enum norm_source { NORM_PLAIN, NORM_KEEPS, NORM_KEPT }; /* elements from x, from x and then kept, from what is kept */
 
-static inline pair norm_pair(const norm_line *row, enum norm_source source, int64_t pairs, int64_t half, int64_t j)
+static inline pair norm_pair(enum norm_source source, const storage *x, const float *kept, int64_t pairs, int64_t half,
+                             int64_t j)
 {
-    return source == NORM_KEPT ? (pair){row->kept[j], row->kept[half + j]} : load_pair(row->x, pairs, j);
+    return source == NORM_KEPT ? (pair){kept[j], kept[half + j]} : load_pair(x, pairs, j);
 }
 
 /* The mean of a row, or of the squares of how far its elements are from the centre, which is then what is kept. Four
  * sums, so that no addition waits for the one before. */
-static inline float row_average(int64_t width, const norm_line *row, enum norm_source source, bool squares)
+INLINE float row_average(int64_t width, const norm_line *row, enum norm_source source, bool squares)
 {
     const int64_t quarter = width / 4, pairs = 2 * quarter, half = width / 2;
     const float centre = squares ? row->centre : 0.0f;
@@ -63,7 +67,8 @@ static inline float row_average(int64_t width, const norm_line *row, enum norm_s
 #define TERM(value) (squares ? ((value)-centre) * ((value)-centre) : (value))
 #pragma omp simd reduction(+ : a, b, c, d)
     for (int64_t j = 0; j < quarter; j++) {
-        const pair v = norm_pair(row, source, pairs, half, j), w = norm_pair(row, source, pairs, half, quarter + j);
+        const pair v = norm_pair(source, x, kept, pairs, half, j);
+        const pair w = norm_pair(source, x, kept, pairs, half, quarter + j);
         a += TERM(v.a);
         b += TERM(v.b);
         c += TERM(w.a);
@@ -84,8 +89,8 @@ static inline float row_average(int64_t width, const norm_line *row, enum norm_s
 
 /* Two rows, which may be one: their weights are read once. What is not there is read from another array and left out,
  * so that no load hangs on a condition. */
-static inline void norm_rows(int64_t width, bool keeps, const norm_line *row, const norm_line *other,
-                             const storage *weight, const storage *bias)
+INLINE void norm_rows(int64_t width, bool keeps, const norm_line *row, const norm_line *other, const storage *weight,
+                      const storage *bias)
 {
     const int64_t pairs = width / 2, last = width - 1;
     const enum norm_source source = keeps ? NORM_KEPT : NORM_PLAIN;
@@ -96,7 +101,8 @@ static inline void norm_rows(int64_t width, bool keeps, const norm_line *row, co
 #define NORMAL(line, distance, scale, add) ((distance) * (line).inverse * (scale) + (add))
 #pragma omp simd
     for (int64_t j = 0; j < pairs; j++) {
-        const pair v = norm_pair(&p, source, pairs, pairs, j), u = norm_pair(&q, source, pairs, pairs, j);
+        const pair v = norm_pair(source, p.x, p.kept, pairs, pairs, j);
+        const pair u = norm_pair(source, q.x, q.kept, pairs, pairs, j);
         const pair w = load_pair(weight, pairs, j), read = load_pair(more, pairs, j);
         const pair add = {adds ? read.a : 0.0f, adds ? read.b : 0.0f};
         store_pair(p.out, pairs, j, NORMAL(p, v.a - near, w.a, add.a), NORMAL(p, v.b - near, w.b, add.b));
@@ -111,8 +117,8 @@ static inline void norm_rows(int64_t width, bool keeps, const norm_line *row, co
 
 /* Each step for all of a few rows: while one waits for its sums another one is added up. Rows to come are fetched in
  * parts, since a row's own elements would wait behind many lines. */
-static inline void norm_group(const weft_norm *norm, int64_t count, bool keeps, norm_line *lines, const storage *weight,
-                              const storage *bias)
+INLINE void norm_group(const weft_norm *norm, int64_t count, bool keeps, norm_line *lines, const storage *weight,
+                       const storage *bias)
 {
     const int64_t width = norm->width, part = width / 4;
     const bool centred = norm->kind == WEFT_LAYERNORM;
@@ -151,6 +157,8 @@ static void norm_forward(const weft_norm *norm, int64_t begin, int64_t end, cons
         }
     }
 }
+
+#undef INLINE
 
 /* The sums over a row of dy weight, and of that times x normalised. */
 static inline pair norm_sums(int64_t width, const storage *dy, const storage *x, const storage *weight, float mean,
