@@ -249,6 +249,70 @@ static void norms(const subject *s, desk *d)
     }
 }
 
+/* Rows have the bits that they have alone, however many are done at once: narrow and wide, an odd number of them too.
+ */
+static void norm_cuts(const subject *s, weft_norm_kind kind, int64_t width, desk *d)
+{
+    const int64_t rows = ROOM / width < 5 ? ROOM / width : 5;
+    const weft_norm norm = {.kind = kind, .rows = rows, .width = width, .epsilon = 1e-5f};
+    float mean[2][5] = {{0.0f}}, rstd[2][5];
+    s->loops->norm_forward(&norm, 0, rows, d->x, d->weight, d->bias, d->out, mean[0], rstd[0]);
+    for (int64_t row = 0; row < rows; row++)
+        s->loops->norm_forward(&norm, row, row + 1, d->x, d->weight, d->bias, d->single, mean[1], rstd[1]);
+    assert_memory_equal(d->out, d->single, (size_t)(rows * width) * weft_element_bytes(s->element));
+    assert_memory_equal(mean[0], mean[1], sizeof mean[0]);
+    assert_memory_equal(rstd[0], rstd[1], (size_t)rows * sizeof(float));
+}
+
+static void norm_widths(const subject *s, desk *d)
+{
+    static const int64_t long_ones[] = {1021, 1022, 1023, 1024, 1025, 1026, 1027, 2048, MOST};
+    fill(s, d->x, "x", ROOM);
+    fill(s, d->y, "y", ROOM);
+    fill(s, d->weight, "weight", ROOM);
+    fill(s, d->bias, "bias", ROOM);
+    for (int64_t width = 1; width <= 2 * SHORT; width++) {
+        norm_cuts(s, WEFT_LAYERNORM, width, d);
+        norm_cuts(s, WEFT_RMSNORM, width, d);
+    }
+    for (size_t i = 0; i < sizeof long_ones / sizeof *long_ones; i++) {
+        norm_cuts(s, WEFT_LAYERNORM, long_ones[i], d);
+        norm_cuts(s, WEFT_RMSNORM, long_ones[i], d);
+        put(s, d->out, long_ones[i], 7.0f);
+        put(s, d->single, long_ones[i], 7.0f);
+        norm_row(s, WEFT_LAYERNORM, long_ones[i], d);
+    }
+}
+
+/* The largest logit of a row at every length and place: of numbers of both signs, of negative ones, with a NaN, which
+ * is passed over and makes the sum NaN, and of nothing but one number. */
+static void largest_of(const subject *s, int kind, int64_t first, int64_t V, desk *d)
+{
+    static const float alone[] = {-INFINITY, INFINITY, 0.0f, -0.0f, -3e38f, -1e-40f};
+    const weft_loss loss = {.rows = 1, .width = V, .vocabulary = V, .parts = 1};
+    const bool broken = kind == 2 || kind == 3;
+    float stats[4], largest = -INFINITY;
+    for (int64_t i = 0; i < V; i++) {
+        const float value = (float)get(s, d->y, first + i);
+        put(s, d->x, first + i, kind == 0 ? value : kind < 4 ? -fabsf(value) : alone[kind - 4]);
+    }
+    if (broken) put(s, d->x, first + V / 2, kind == 2 ? NAN : -NAN);
+    for (int64_t i = 0; i < V; i++) largest = fmaxf(largest, (float)get(s, d->x, first + i));
+    s->loops->loss_part(&loss, at(s, d->x, first), 0, stats);
+    assert_true(stats[0] == largest);
+    assert_int_equal(isnan(stats[1]), broken || largest == INFINITY);
+}
+
+static void largest(const subject *s, desk *d)
+{
+    fill(s, d->y, "y", ROOM);
+    for (int kind = 0; kind < 10; kind++) {
+        for (int64_t V = 1; V <= 2 * SHORT; V += V < SHORT ? 1 : 7) {
+            for (int64_t first = 0; first < 33; first += 3) largest_of(s, kind, first, V, d);
+        }
+    }
+}
+
 /* A row of logits, whole and as a slice: the sums and every element of the gradient. Some logits are so far below the
  * largest that nothing is left of them. */
 static void loss_row(const subject *s, int64_t V, int32_t target, desk *d)
@@ -331,6 +395,18 @@ static void test_norms(void **state)
     for_all_sets(norms);
 }
 
+static void test_norm_widths(void **state)
+{
+    (void)state;
+    for_all_sets(norm_widths);
+}
+
+static void test_largest(void **state)
+{
+    (void)state;
+    for_all_sets(largest);
+}
+
 static void test_losses(void **state)
 {
     (void)state;
@@ -340,6 +416,7 @@ static void test_losses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_lengths), cmocka_unit_test(test_extremes),
-                                       cmocka_unit_test(test_norms), cmocka_unit_test(test_losses)};
+                                       cmocka_unit_test(test_norms),   cmocka_unit_test(test_norm_widths),
+                                       cmocka_unit_test(test_largest), cmocka_unit_test(test_losses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

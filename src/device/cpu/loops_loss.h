@@ -9,7 +9,9 @@
 #include "device/cpu/loops_math.h"
 #include "device/row_loss.h"
 
-enum { LANES = 16, MAXIMUM_LANES = 64, LOSS_BLOCK = 1024 };
+enum { LANES = 16, MAXIMUM_LANES = 64, LOSS_BLOCK = 1024, EIGHTHS = 8 };
+/* Eighths of the next row that are fetched while exponentials are made, the rest with the gradient. */
+enum { MEANWHILE = sizeof(storage) == sizeof(float) ? 3 : 5 };
 
 static inline float larger(float value, float maximum)
 {
@@ -42,21 +44,36 @@ static float row_maximum_fp32(int64_t count, const float *x)
 }
 
 #if WEFT_LOOPS_BF16
+/* The largest bits of elements as numbers with a sign, and the least of them as numbers without. */
+typedef struct extremes {
+    int16_t most;
+    uint16_t least;
+} extremes;
+
+static inline extremes extremes_add(extremes so_far, int64_t count, const storage *x)
+{
+    int16_t most = so_far.most;
+    uint16_t least = so_far.least;
+#pragma omp simd reduction(max : most) reduction(min : least)
+    for (int64_t i = 0; i < count; i++) {
+        most = (int16_t)x[i] > most ? (int16_t)x[i] : most;
+        least = x[i] < least ? x[i] : least;
+    }
+    return (extremes){most, least};
+}
+
+/* Numbers that are not negative are in the order of their bits, negative ones in the opposite one, NaNs lie beyond
+ * both. Vectors begin where lines of memory do. */
 static float row_maximum(int64_t count, const storage *x)
 {
-    enum { PAIRS = MAXIMUM_LANES / 2 };
-    float lanes[MAXIMUM_LANES];
-    int64_t i = 0;
-    for (int lane = 0; lane < MAXIMUM_LANES; lane++) lanes[lane] = -INFINITY;
-    for (; i + MAXIMUM_LANES <= count; i += MAXIMUM_LANES) {
-        for (int lane = 0; lane < PAIRS; lane++) {
-            const pair v = load_pair(x + i, PAIRS, lane);
-            lanes[lane] = larger(v.a, lanes[lane]);
-            lanes[PAIRS + lane] = larger(v.b, lanes[PAIRS + lane]);
-        }
-    }
-    for (; i < count; i++) lanes[0] = larger(load(x[i]), lanes[0]);
-    return lanes_maximum(lanes);
+    const int64_t to_line = (int64_t)(-(uintptr_t)x % LINE_BYTES / sizeof *x);
+    const int64_t head = to_line < count ? to_line : count;
+    extremes bits = extremes_add((extremes){INT16_MIN, UINT16_MAX}, head, x);
+    bits = extremes_add(bits, count - head, x + head);
+    float largest = -INFINITY;
+    if (bits.most <= 0x7f80) return larger(load(bits.most < 0 ? bits.least : (storage)bits.most), largest);
+    for (int64_t i = 0; i < count; i++) largest = larger(load(x[i]), largest);
+    return largest;
 }
 #else
 #define row_maximum row_maximum_fp32
@@ -71,7 +88,7 @@ static inline float exponential_block(int64_t count, const storage *x, float max
 #pragma omp simd reduction(+ : a, b)
     for (int64_t j = 0; j < pairs; j++) {
         const pair v = load_pair(x, pairs, j);
-        const float first = exponential_below(v.a - maximum), second = exponential_below(v.b - maximum);
+        const float first = exponential_difference(v.a, maximum), second = exponential_difference(v.b, maximum);
         a += first;
         b += second;
         if (keep) {
@@ -80,11 +97,17 @@ static inline float exponential_block(int64_t count, const storage *x, float max
         }
     }
     if (count % 2) {
-        const float last = exponential_below(load(x[count - 1]) - maximum);
+        const float last = exponential_difference(load(x[count - 1]), maximum);
         a += last;
         if (keep) kept[count - 1] = last;
     }
     return a + b;
+}
+
+/* Of the row behind one of `count`, while the block at `at` is worked on: the share of eighths from `first` on. */
+static inline void fetch_next(const storage *x, int64_t count, int64_t at, int first, int share)
+{
+    fetch_far(x, count + count * first / EIGHTHS + at * share / EIGHTHS, LOSS_BLOCK * share / EIGHTHS);
 }
 
 /* Blocks are summed in fp32 and added in double, so that a long row loses nothing. kept: NULL, or one for each x. This
@@ -94,7 +117,10 @@ static double exponential_sum(int64_t count, const storage *x, float maximum, fl
     double total = 0.0;
     for (int64_t at = 0; at < count; at += LOSS_BLOCK) {
         const int64_t length = count - at < LOSS_BLOCK ? count - at : LOSS_BLOCK;
-        fetch(x + at, count, length);
+        if (kept == NULL)
+            fetch_next(x, count, at, 0, EIGHTHS);
+        else
+            fetch_next(x, count, at, 0, MEANWHILE);
         total += (double)(kept == NULL ? exponential_block(length, x + at, maximum, false, NULL)
                                        : exponential_block(length, x + at, maximum, true, kept + at));
     }
@@ -128,10 +154,10 @@ static inline void slice_block(int64_t count, float largest, const weft_loss_slo
 #pragma omp simd
     for (int64_t j = 0; j < pairs; j++) {
         const pair v = load_pair(logits, pairs, j);
-        store_pair(logits, pairs, j, exponential_below(v.a - largest) * factor - even,
-                   exponential_below(v.b - largest) * factor - even);
+        store_pair(logits, pairs, j, exponential_difference(v.a, largest) * factor - even,
+                   exponential_difference(v.b, largest) * factor - even);
     }
-    if (count % 2) logits[count - 1] = store(exponential_below(load(logits[count - 1]) - largest) * factor - even);
+    if (count % 2) logits[count - 1] = store(exponential_difference(load(logits[count - 1]), largest) * factor - even);
 }
 
 /* At the target; e: its e^(logit - largest). */
@@ -155,9 +181,10 @@ static weft_row_loss cross_entropy(const weft_loss *loss, void *logits_, int32_t
     if (!gradient) return of;
     const weft_loss_slope slope = weft_loss_slope_make(loss, logsumexp, sum, scale);
     for (int64_t at = 0; at < V; at += LOSS_BLOCK) {
+        fetch_next(logits, V, at, MEANWHILE, EIGHTHS - MEANWHILE);
         gradient_block(V - at < LOSS_BLOCK ? V - at : LOSS_BLOCK, kept + at, &slope, logits + at);
     }
-    logits[target] = gradient_there(exponential_below(own - maximum), &slope);
+    logits[target] = gradient_there(exponential_difference(own, maximum), &slope);
     return of;
 }
 
@@ -179,7 +206,7 @@ static void loss_gradient(const weft_loss *loss, void *logits_, int64_t target, 
     storage *logits = logits_;
     const weft_loss_slope slope = weft_loss_slope_make(loss, log(sum) + (double)largest, sum, scale);
     const bool here = target >= 0 && target < V;
-    const float own = here ? exponential_below(load(logits[target]) - largest) : 0.0f;
+    const float own = here ? exponential_difference(load(logits[target]), largest) : 0.0f;
     for (int64_t at = 0; at < V; at += LOSS_BLOCK) {
         fetch(logits + at, LOSS_BLOCK, LOSS_BLOCK);
         slice_block(V - at < LOSS_BLOCK ? V - at : LOSS_BLOCK, largest, &slope, logits + at);

@@ -12,7 +12,7 @@
 #include <math.h>
 
 /* Where columns are summed a processor fetches a row's lines ahead, but not those of the row so many further on. */
-enum { COLUMNS = 1024, ROWS_AHEAD = 4 };
+enum { COLUMNS = 1024, ROWS_AHEAD = 4, GROUP = 2 };
 
 static void sums_finish(int64_t count, const float *from, bool accumulate, float *sum)
 {
@@ -36,61 +36,129 @@ static void column_sums(int64_t rows, int64_t stride, int64_t begin, int64_t end
     }
 }
 
-/* The mean of a row, or of the squares of how far its elements are from centre. Four sums, so that no addition waits
- * for the one before. */
-static inline float row_average(int64_t width, const storage *x, float centre, bool squares)
+/* A row of a norm, its mean and 1 / deviation. kept: room for a row in fp32, in the order of pairs of bf16, which saves
+ * the next step from taking words apart again. ahead: how far on the row lies that is fetched meanwhile. */
+typedef struct norm_line {
+    const storage *x;
+    storage *out;
+    float *kept, centre, inverse;
+    int64_t ahead;
+} norm_line;
+
+/* A compiler vectorises these only where it sees what is constant to the caller. */
+#define INLINE static inline __attribute__((always_inline))
+
+enum norm_source { NORM_PLAIN, NORM_KEEPS, NORM_KEPT }; /* elements from x, from x and then kept, from what is kept */
+
+static inline pair norm_pair(enum norm_source source, const storage *x, const float *kept, int64_t pairs, int64_t half,
+                             int64_t j)
 {
-    const int64_t quarter = width / 4, pairs = 2 * quarter;
-    float a = 0.0f, b = 0.0f, c = 0.0f, d = 0.0f;
+    return source == NORM_KEPT ? (pair){kept[j], kept[half + j]} : load_pair(x, pairs, j);
+}
+
+/* The mean of a row, or of the squares of how far its elements are from the centre, which is then what is kept. Four
+ * sums, so that no addition waits for the one before. */
+INLINE float row_average(int64_t width, const norm_line *row, enum norm_source source, bool squares)
+{
+    const int64_t quarter = width / 4, pairs = 2 * quarter, half = width / 2;
+    const float centre = squares ? row->centre : 0.0f;
+    const storage *x = row->x;
+    float *kept = row->kept, a = 0.0f, b = 0.0f, c = 0.0f, d = 0.0f;
 #define TERM(value) (squares ? ((value)-centre) * ((value)-centre) : (value))
 #pragma omp simd reduction(+ : a, b, c, d)
     for (int64_t j = 0; j < quarter; j++) {
-        const pair v = load_pair(x, pairs, j), w = load_pair(x, pairs, quarter + j);
+        const pair v = norm_pair(source, x, kept, pairs, half, j);
+        const pair w = norm_pair(source, x, kept, pairs, half, quarter + j);
         a += TERM(v.a);
         b += TERM(v.b);
         c += TERM(w.a);
         d += TERM(w.b);
+        if (source == NORM_PLAIN) continue;
+        kept[j] = v.a - centre;
+        kept[half + j] = v.b - centre;
+        kept[quarter + j] = w.a - centre;
+        kept[half + quarter + j] = w.b - centre;
     }
-    for (int64_t i = 4 * quarter; i < width; i++) a += TERM(load(x[i]));
+    for (int64_t i = 4 * quarter; i < width; i++) {
+        a += TERM(load(x[i]));
+        if (source != NORM_PLAIN && i < 2 * half) kept[i / 2 + i % 2 * half] = load(x[i]) - centre;
+    }
 #undef TERM
     return ((a + b) + (c + d)) / (float)width;
 }
 
-/* What is not there is read from another array and left out, so that no load hangs on a condition. */
-static void norm_row(int64_t width, const storage *x, const storage *weight, const storage *bias, float centre,
-                     float inverse, storage *out)
+/* Two rows, which may be one: their weights are read once. What is not there is read from another array and left out,
+ * so that no load hangs on a condition. */
+INLINE void norm_rows(int64_t width, bool keeps, const norm_line *row, const norm_line *other, const storage *weight,
+                      const storage *bias)
 {
-    const int64_t pairs = width / 2;
+    const int64_t pairs = width / 2, last = width - 1;
+    const enum norm_source source = keeps ? NORM_KEPT : NORM_PLAIN;
+    const norm_line p = *row, q = *other;
+    const float near = keeps ? 0.0f : p.centre, other_near = keeps ? 0.0f : q.centre;
     const bool adds = bias != NULL;
     const storage *more = adds ? bias : weight;
-#define NORMAL(value, scale) (((value)-centre) * inverse * (scale))
+#define NORMAL(line, distance, scale, add) ((distance) * (line).inverse * (scale) + (add))
 #pragma omp simd
     for (int64_t j = 0; j < pairs; j++) {
-        const pair v = load_pair(x, pairs, j), w = load_pair(weight, pairs, j);
-        const pair add = load_pair(more, pairs, j);
-        store_pair(out, pairs, j, NORMAL(v.a, w.a) + (adds ? add.a : 0.0f), NORMAL(v.b, w.b) + (adds ? add.b : 0.0f));
+        const pair v = norm_pair(source, p.x, p.kept, pairs, pairs, j);
+        const pair u = norm_pair(source, q.x, q.kept, pairs, pairs, j);
+        const pair w = load_pair(weight, pairs, j), read = load_pair(more, pairs, j);
+        const pair add = {adds ? read.a : 0.0f, adds ? read.b : 0.0f};
+        store_pair(p.out, pairs, j, NORMAL(p, v.a - near, w.a, add.a), NORMAL(p, v.b - near, w.b, add.b));
+        store_pair(q.out, pairs, j, NORMAL(q, u.a - other_near, w.a, add.a), NORMAL(q, u.b - other_near, w.b, add.b));
     }
     if (width % 2 == 0) return;
-    const int64_t i = width - 1;
-    out[i] = store(NORMAL(load(x[i]), load(weight[i])) + (adds ? load(more[i]) : 0.0f));
+    const float scale = load(weight[last]), add = adds ? load(bias[last]) : 0.0f;
+    p.out[last] = store(NORMAL(p, load(p.x[last]) - p.centre, scale, add));
+    q.out[last] = store(NORMAL(q, load(q.x[last]) - q.centre, scale, add));
 #undef NORMAL
+}
+
+/* Each step for all of a few rows: while one waits for its sums another one is added up. Rows to come are fetched in
+ * parts, since a row's own elements would wait behind many lines. */
+INLINE void norm_group(const weft_norm *norm, int64_t count, bool keeps, norm_line *lines, const storage *weight,
+                       const storage *bias)
+{
+    const int64_t width = norm->width, part = width / 4;
+    const bool centred = norm->kind == WEFT_LAYERNORM;
+    for (int64_t r = 0; r < count; r++) {
+        fetch(lines[r].x, lines[r].ahead, part);
+        lines[r].centre = centred ? row_average(width, &lines[r], keeps ? NORM_KEEPS : NORM_PLAIN, false) : 0.0f;
+    }
+    for (int64_t r = 0; r < count; r++) {
+        fetch(lines[r].x + part, lines[r].ahead, part);
+        const float square = keeps && centred ? row_average(width, &lines[r], NORM_KEPT, true)
+                                              : row_average(width, &lines[r], keeps ? NORM_KEEPS : NORM_PLAIN, true);
+        lines[r].inverse = 1.0f / sqrtf(square + norm->epsilon);
+    }
+    for (int64_t r = 0; r < count; r++) fetch(lines[r].x + 2 * part, lines[r].ahead, width - 2 * part);
+    norm_rows(width, keeps, &lines[0], &lines[count - 1], weight, bias);
 }
 
 static void norm_forward(const weft_norm *norm, int64_t begin, int64_t end, const void *x_, const void *weight,
                          const void *bias, void *out_, float *mean, float *rstd)
 {
-    const int64_t width = norm->width;
-    for (int64_t row = begin; row < end; row++) {
-        const storage *x = (const storage *)x_ + weft_norm_at(norm, row);
-        storage *out = (storage *)out_ + weft_norm_at(norm, row);
-        fetch(x, weft_norm_at(norm, row + ROWS_AHEAD) - weft_norm_at(norm, row), width);
-        float centre = norm->kind == WEFT_LAYERNORM ? row_average(width, x, 0.0f, false) : 0.0f;
-        float inverse = 1.0f / sqrtf(row_average(width, x, centre, true) + norm->epsilon);
-        norm_row(width, x, weight, bias, centre, inverse, out);
-        if (norm->kind == WEFT_LAYERNORM) mean[row] = centre;
-        rstd[row] = inverse;
+    float kept[GROUP][COLUMNS];
+    norm_line lines[GROUP];
+    for (int64_t row = begin; row < end; row += GROUP) {
+        const int64_t count = end - row < GROUP ? end - row : GROUP;
+        for (int64_t r = 0; r < count; r++) {
+            const int64_t at = weft_norm_at(norm, row + r), ahead = weft_norm_at(norm, row + r + ROWS_AHEAD) - at;
+            lines[r] = (norm_line){(const storage *)x_ + at, (storage *)out_ + at, kept[r], 0.0f, 0.0f, ahead};
+        }
+        if (sizeof(storage) < sizeof(float) && norm->width <= COLUMNS)
+            norm_group(norm, count, true, lines, weight, bias);
+        else
+            norm_group(norm, count, false, lines, weight, bias);
+        for (int64_t r = 0; r < count; r++) {
+            if (norm->kind == WEFT_LAYERNORM) mean[row + r] = lines[r].centre;
+            rstd[row + r] = lines[r].inverse;
+        }
     }
 }
+
+#undef INLINE
 
 /* The sums over a row of dy weight, and of that times x normalised. */
 static inline pair norm_sums(int64_t width, const storage *dy, const storage *x, const storage *weight, float mean,
