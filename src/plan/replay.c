@@ -8,8 +8,8 @@
 
 enum { COSTS = 8 };
 
-/* Simulated actions after which the search for the layers of one layout ends: about a hundredth of a second. */
-static const double division_work = 1e6;
+/* Simulated actions after which the search for the layers of one layout ends: about a thousandth of a second. */
+static const double division_work = 1e5;
 
 typedef struct replay {
     const weft_plan_question *question;
