@@ -48,48 +48,57 @@ fi
 layout="parallel.pipeline=2 parallel.loops=2 parallel.schedule=breadth-first threads=1 run.steps=4"
 echo
 echo "two workers, one thread each, breadth-first, two loops, M = 8, against one worker with two threads; efficiency is the busy"
-echo "share of the compute lanes, simulated by flops, and with what passes take on average"
-echo "element  transport  efficiency  by flops  ratio  by passes  ratio  throughput of one worker"
-lost="$work/lost" # of each row what its steps lose, by cause (docs/timeline.md)
+echo "share of the compute lanes, simulated by flops, and with what passes take on average; once with the layers divided by"
+echo "flops, and once as weft timeline then says, if it does (docs/timeline.md)"
+echo "element  transport  layers         efficiency  by flops  ratio  by passes  ratio  throughput of one worker"
+lost="$work/lost" # of each row what its steps lose, by cause
 lost() { # CAUSE: of the run's steps, from what weft timeline says
     sed -n "s/.*\"usually_lost\": {.*\"$1\": \([-0-9.e+]*\).*/\1/p" "$work/timeline.json"
 }
+pair() { # LAYERS [ARGUMENTS]: a row of the table, and one of what is lost
+    layers=$1
+    shift
+    # shellcheck disable=SC2086 # launcher and layout are several words
+    train two $launcher "$weft" train "$work/gpt2.yaml" batch.microbatches=8 $layout \
+        element="$element" transport=$transport "$@"
+    "$weft" timeline "$work/run" --json > "$work/timeline.json"
+    printf '%-7s  %-9s  %-13s' "$element" $transport "$layers" | tee -a "$lost"
+    awk -v e="$(lost busy)" -v s="$(lost schedule)" -v p="$(lost stages)" \
+        -v two="$(value tokens_per_second "$work/two.json")" -v one="$one" \
+        'BEGIN { f = 1 - s; p = f - p; printf "  %10.3f  %8.3f  %5.3f  %9.3f  %5.3f  %.3f\n", e, f, e / f, p, e / p, two / one }'
+    for cause in stages step variation messages together worker outside; do
+        awk -v c=$cause -v x="$(lost $cause)" 'BEGIN { printf "%*.2f", 2 + length(c), 100 * x }' >> "$lost"
+    done
+    echo >> "$lost"
+}
 : > "$lost"
 for element in ${WEFT_BENCH_ELEMENTS:-fp32 bf16}; do
-    train one "$weft" train "$work/gpt2.yaml" batch.microbatches=8 threads=2 element=$element
+    train one "$weft" train "$work/gpt2.yaml" batch.microbatches=8 threads=2 element="$element"
     one=$(value tokens_per_second "$work/one.json")
-    # shellcheck disable=SC2086 # the layout is several words
     for transport in local mpi; do
-        if [ $transport = local ]; then
-            train two "$weft" train "$work/gpt2.yaml" batch.microbatches=8 element=$element $layout
-        else
+        launcher=
+        if [ $transport = mpi ]; then
             command -v mpirun > /dev/null 2>&1 || continue
-            train two mpirun -n 2 "$weft" train "$work/gpt2.yaml" batch.microbatches=8 element=$element $layout transport=mpi
+            launcher='mpirun -n 2'
         fi
-        "$weft" timeline "$work/run" --json > "$work/timeline.json"
-        awk -v n=$element -v t=$transport -v e="$(lost busy)" -v s="$(lost schedule)" -v p="$(lost stages)" \
-            -v two="$(value tokens_per_second "$work/two.json")" -v one="$one" \
-            'BEGIN { f = 1 - s; p = f - p; printf "%-7s  %-9s  %10.3f  %8.3f  %5.3f  %9.3f  %5.3f  %.3f\n", n, t, e, f, e / f, p, e / p, two / one }'
-        printf '%-7s  %-9s' $element $transport >> "$lost"
-        for cause in stages step variation messages together worker outside; do
-            awk -v c=$cause -v x="$(lost $cause)" 'BEGIN { printf "%*.2f", 2 + length(c), 100 * x }' >> "$lost"
-        done
-        echo >> "$lost"
+        pair 'by flops'
+        named=$(sed -n 's/.*"split": {"stages": \[\([0-9, ]*\)\].*/\1/p' "$work/timeline.json" | tr -d ' ')
+        [ -z "$named" ] || pair "[$named]" "parallel.stages=[$named]"
     done
 done
 echo "points of efficiency between the one by flops and the measured one (docs/timeline.md)"
-echo "element  transport  stages  step  variation  messages  together  worker  outside"
+echo "element  transport  layers         stages  step  variation  messages  together  worker  outside"
 cat "$lost"
 
 echo
 echo "two data-parallel workers, one thread each, M = 4 each, against one worker with two threads, M = 4"
 echo "element  shard    throughput of one worker"
 for element in ${WEFT_BENCH_ELEMENTS:-fp32 bf16}; do
-    train one "$weft" train "$work/gpt2.yaml" batch.microbatches=4 threads=2 element=$element
+    train one "$weft" train "$work/gpt2.yaml" batch.microbatches=4 threads=2 element="$element"
     one=$(value tokens_per_second "$work/one.json")
     for shard in none weights; do
-        train two "$weft" train "$work/gpt2.yaml" batch.microbatches=4 element=$element parallel.data=2 parallel.shard=$shard threads=1
-        awk -v n=$element -v s=$shard -v two="$(value tokens_per_second "$work/two.json")" -v one="$one" \
+        train two "$weft" train "$work/gpt2.yaml" batch.microbatches=4 element="$element" parallel.data=2 parallel.shard=$shard threads=1
+        awk -v n="$element" -v s=$shard -v two="$(value tokens_per_second "$work/two.json")" -v one="$one" \
             'BEGIN { printf "%-7s  %-7s  %.3f\n", n, s, two / one }'
     done
 done
@@ -98,16 +107,16 @@ echo
 echo "two tensor-parallel workers, one thread each, against one worker with two threads, M = 4"
 echo "element  transport  throughput of one worker"
 for element in ${WEFT_BENCH_ELEMENTS:-fp32 bf16}; do
-    train one "$weft" train "$work/gpt2.yaml" batch.microbatches=4 threads=2 element=$element
+    train one "$weft" train "$work/gpt2.yaml" batch.microbatches=4 threads=2 element="$element"
     one=$(value tokens_per_second "$work/one.json")
     for transport in local mpi; do
-        set -- "$weft" train "$work/gpt2.yaml" batch.microbatches=4 element=$element parallel.tensor=2 threads=1 transport=$transport
+        set -- "$weft" train "$work/gpt2.yaml" batch.microbatches=4 element="$element" parallel.tensor=2 threads=1 transport=$transport
         if [ $transport = mpi ]; then
             command -v mpirun > /dev/null 2>&1 || continue
             set -- mpirun -n 2 "$@"
         fi
         train two "$@"
-        awk -v n=$element -v t=$transport -v two="$(value tokens_per_second "$work/two.json")" -v one="$one" \
+        awk -v n="$element" -v t=$transport -v two="$(value tokens_per_second "$work/two.json")" -v one="$one" \
             'BEGIN { printf "%-7s  %-9s  %.3f\n", n, t, two / one }'
     done
 done

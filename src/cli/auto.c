@@ -135,16 +135,18 @@ static weft_status read_model(const weft_config *config, weft_plan_model *out, w
 }
 
 /* The configuration of a row, as it would be trained; *out_does where it can be, within the memory. */
-static weft_status try_row(choosing *c, const weft_plan_layout *layout, weft_config *out, bool *out_does,
-                           weft_error *error)
+static weft_status try_row(choosing *c, const weft_plan_question *question, const weft_plan_row *row, weft_config *out,
+                           bool *out_does, weft_error *error)
 {
-    int32_t count = layout->pipeline * layout->loops, layers[WEFT_CLI_AUTO_STAGES], rank = 0;
+    const weft_plan_layout *layout = &row->layout;
+    int32_t layers[WEFT_CLI_AUTO_STAGES], rank = 0;
     weft_job_memory memory;
     weft_error reason;
     weft_error_clear(&reason);
     *out_does = false;
-    if (count > WEFT_CLI_AUTO_STAGES) return WEFT_OK;
-    for (int32_t s = 0; s < count; s++) layers[s] = c->model.layers / count + (s < c->model.layers % count);
+    if (layout->pipeline * layout->loops > WEFT_CLI_AUTO_STAGES) return WEFT_OK;
+    weft_plan_divide_evenly(&c->model, layout, layers);
+    if (row->replayed.divided) TRY(weft_plan_divide(question, layout, layers, error));
     weft_cli_plan_configure(c->config, layout, layers, c->trial_stages, out);
     keep(c->config, out);
     if (out->parallel.pipeline * out->parallel.data * out->parallel.tensor != c->config->parallel.workers)
@@ -162,14 +164,15 @@ static weft_status try_row(choosing *c, const weft_plan_layout *layout, weft_con
 }
 
 /* Rows are by time: the first that can be trained is the best of them. */
-static weft_status take_best(choosing *c, const weft_plan_answer *answer, weft_error *error)
+static weft_status take_best(choosing *c, const weft_plan_question *question, const weft_plan_answer *answer,
+                             weft_error *error)
 {
     for (size_t i = 0; i < answer->count; i++) {
         const weft_plan_row *row = &answer->rows[i];
         weft_config trial;
         bool does = false;
         if (c->step > 0 && row->replayed.time.step >= c->step) return WEFT_OK;
-        TRY(try_row(c, &row->layout, &trial, &does, error));
+        TRY(try_row(c, question, row, &trial, &does, error));
         if (!does) continue;
         int64_t *stages = c->trial_stages;
         c->trial_stages = c->stages;
@@ -196,7 +199,8 @@ static weft_status try_division(choosing *c, int32_t tensor, int32_t pipeline, w
                                    .batch = weft_cli_auto_batch(c->config),
                                    .fix = c->fix,
                                    .top = c->top,
-                                   .sizes = &c->sizes};
+                                   .sizes = &c->sizes,
+                                   .room = c->room};
     weft_plan_how how = {.threads = weft_cores()};
     weft_plan_answer answer;
     weft_error reason;
@@ -213,7 +217,7 @@ static weft_status try_division(choosing *c, int32_t tensor, int32_t pipeline, w
         *error = reason;
         return status;
     }
-    status = take_best(c, &answer, error);
+    status = take_best(c, &question, &answer, error);
     weft_plan_answer_fini(&answer);
     return status;
 }

@@ -1,11 +1,15 @@
 #include "plan/replay.h"
 
+#include "plan/split.h"
 #include "plan/view.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { COSTS = 8 };
+
+/* Simulated actions after which the search for the layers of one layout ends: about a thousandth of a second. */
+static const double division_work = 1e5;
 
 typedef struct replay {
     const weft_plan_question *question;
@@ -23,6 +27,36 @@ typedef struct replay {
     double collectives[WEFT_ACTION_KINDS];
 } replay;
 
+static int32_t count_stages(const weft_plan_layout *layout)
+{
+    return layout->pipeline * layout->loops;
+}
+
+static void look(replay *r)
+{
+    const weft_plan_question *q = r->question;
+    weft_plan_cell_make(q->model, q->cluster, r->layout->tensor, r->layout->context, r->layout->micro_batch,
+                        (weft_plan_recompute)r->layout->recompute, r->layout->sequence_parallel, &r->cell);
+    weft_plan_view_make(q->model, q->cluster, &r->cell, r->layout, &r->view);
+}
+
+static weft_status take_room(replay *r, weft_error *error)
+{
+    size_t stages = (size_t)count_stages(r->layout);
+    TRY(weft_allocate(stages, sizeof *r->layers, &r->layers, error));
+    TRY(weft_allocate(COSTS * stages, sizeof *r->costs, &r->costs, error));
+    double *at = r->costs;
+    r->stage = (weft_plan_stage_costs){.forward = at,
+                                       .backward_input = at + stages,
+                                       .backward_weight = at + 2 * stages,
+                                       .update = at + 3 * stages,
+                                       .gathers = at + 4 * stages,
+                                       .reductions = at + 5 * stages,
+                                       .sums = at + 6 * stages,
+                                       .messages = at + 7 * stages};
+    return WEFT_OK;
+}
+
 static void replay_fini(replay *r)
 {
     weft_bubble_fini(&r->bubble);
@@ -34,17 +68,13 @@ static void replay_fini(replay *r)
     weft_free(r->held);
 }
 
-/* The first stages get what is left over, but for runs whose edges have a layer less. */
-static weft_status split_layers(replay *r, weft_error *error)
+void weft_plan_divide_evenly(const weft_plan_model *model, const weft_plan_layout *layout, int32_t *out_layers)
 {
-    int32_t stages = r->layout->pipeline * r->layout->loops, edges = r->layout->edge_layers_less ? 2 : 0;
-    int32_t all = r->question->model->layers + edges;
-    TRY(weft_allocate((size_t)stages, sizeof *r->layers, &r->layers, error));
-    for (int32_t s = 0; s < stages; s++) r->layers[s] = all / stages + (s < all % stages);
-    if (!edges || stages < 2) return WEFT_OK;
-    r->layers[0]--;
-    r->layers[stages - 1]--;
-    return WEFT_OK;
+    int32_t stages = count_stages(layout), edges = layout->edge_layers_less ? 2 : 0, all = model->layers + edges;
+    for (int32_t s = 0; s < stages; s++) out_layers[s] = all / stages + (s < all % stages);
+    if (!edges || stages < 2) return;
+    out_layers[0]--;
+    out_layers[stages - 1]--;
 }
 
 /* What the trainer says of its memory, where it can be asked; a layout that it cannot do stays with the closed form. */
@@ -73,7 +103,7 @@ static bool overlaps(const replay *r)
     return r->question->cluster->software.reduces_overlap;
 }
 
-static weft_status lower(replay *r, weft_error *error)
+static weft_status make_schedule(replay *r, weft_error *error)
 {
     const weft_plan_layout *layout = r->layout;
     bool alone = layout->kind == WEFT_PLAN_NONE;
@@ -82,38 +112,104 @@ static weft_status lower(replay *r, weft_error *error)
                                      .loops = layout->loops,
                                      .microbatches = layout->micro_batches};
     if (layout->kind == WEFT_PLAN_HYBRID) options.group = layout->micro_batches / layout->rounds;
-    TRY(weft_schedule_create(&options, &r->schedule, error));
+    return r->schedule ? WEFT_OK : weft_schedule_create(&options, &r->schedule, error);
+}
+
+static weft_lower_options lowering(const replay *r)
+{
+    const weft_plan_layout *layout = r->layout;
     int32_t members = layout->data * layout->context; /* all of these have the same weights */
     bool pages = layout->shard == WEFT_SHARD_WEIGHTS && members > 1;
-    int32_t stages = layout->pipeline * layout->loops,
-            buffers = stages < WEFT_PLAN_BUFFERS ? stages : WEFT_PLAN_BUFFERS;
-    weft_lower_options lowering = {.update = true,
-                                   .norm = true,
-                                   .clip = true,
-                                   .tied = overlaps(r) && r->view.tied > 0,
-                                   .data = members,
-                                   .tensor = overlaps(r) && r->view.sums > 0 ? layout->tensor : 1,
-                                   .shard = members > 1 ? (weft_shard)layout->shard : WEFT_SHARD_NONE,
-                                   .weight_buffers = pages ? buffers : 0,
-                                   .gradient_buffers = pages ? buffers : 0};
-    TRY(weft_program_create(r->schedule, &lowering, &r->program, error));
+    int32_t stages = count_stages(layout), buffers = stages < WEFT_PLAN_BUFFERS ? stages : WEFT_PLAN_BUFFERS;
+    return (weft_lower_options){.update = true,
+                                .norm = true,
+                                .clip = true,
+                                .tied = overlaps(r) && r->view.tied > 0,
+                                .data = members,
+                                .tensor = overlaps(r) && r->view.sums > 0 ? layout->tensor : 1,
+                                .shard = members > 1 ? (weft_shard)layout->shard : WEFT_SHARD_NONE,
+                                .weight_buffers = pages ? buffers : 0,
+                                .gradient_buffers = pages ? buffers : 0};
+}
+
+static weft_layer_cost cost_of(const weft_plan_stage_costs *costs, int32_t s)
+{
+    return (weft_layer_cost){costs->forward[s], costs->backward_input[s], costs->backward_weight[s], costs->update[s]};
+}
+
+static weft_layer_cost less(weft_layer_cost all, const weft_layer_cost *part)
+{
+    return (weft_layer_cost){all.forward - part->forward, all.backward_input - part->backward_input,
+                             all.backward_weight - part->backward_weight, all.update - part->update};
+}
+
+static void price_stages(replay *r, int32_t layers)
+{
+    for (int32_t s = 0; s < r->schedule->stages; s++) r->layers[s] = layers;
+    weft_plan_stages(&r->view, r->layout, r->schedule->stage_rank, r->layers, &r->stage);
+}
+
+/* Stages without a layer say what embedding and head cost, those with one what a layer does. */
+static weft_status divide(replay *r, weft_error *error)
+{
+    int32_t count = r->question->model->layers;
+    weft_layer_cost *layers = NULL;
+    TRY(make_schedule(r, error));
+    TRY(weft_allocate((size_t)count, sizeof *layers, &layers, error));
+    price_stages(r, 0);
+    weft_split_problem problem = {.schedule = r->schedule,
+                                  .layers = layers,
+                                  .layer_count = count,
+                                  .embedding = cost_of(&r->stage, 0),
+                                  .head = cost_of(&r->stage, r->schedule->stages - 1),
+                                  .message = r->view.edge,
+                                  .lower = lowering(r),
+                                  .work = division_work};
+    price_stages(r, 1);
+    for (int32_t i = 0; i < count; i++) layers[i] = less(cost_of(&r->stage, 0), &problem.embedding);
+    weft_status status = weft_split_layers(&problem, r->layers, NULL, NULL, error);
+    weft_free(layers);
+    return status;
+}
+
+weft_status weft_plan_divide(const weft_plan_question *question, const weft_plan_layout *layout, int32_t *out_layers,
+                             weft_error *error)
+{
+    replay r = {.question = question, .layout = layout};
+    look(&r);
+    weft_status status = take_room(&r, error);
+    if (status == WEFT_OK) status = divide(&r, error);
+    if (status == WEFT_OK) memcpy(out_layers, r.layers, (size_t)count_stages(layout) * sizeof *out_layers);
+    replay_fini(&r);
+    return status;
+}
+
+/* The memory, where the trainer counts it, decides. */
+static weft_status choose_layers(replay *r, weft_plan_replayed *out, weft_plan_memory *memory, weft_error *error)
+{
+    double room = r->question->room;
+    out->divided = room > 0 && count_stages(r->layout) > 1;
+    if (out->divided) {
+        TRY(divide(r, error));
+        TRY(count_memory(r, memory, &out->counted, error));
+        if (!out->counted || memory->bytes <= room) return WEFT_OK;
+        out->divided = false;
+    }
+    weft_plan_divide_evenly(r->question->model, r->layout, r->layers);
+    return count_memory(r, memory, &out->counted, error);
+}
+
+static weft_status lower(replay *r, weft_error *error)
+{
+    weft_lower_options options = lowering(r);
+    TRY(make_schedule(r, error));
+    TRY(weft_program_create(r->schedule, &options, &r->program, error));
     return weft_program_verify(r->program, error);
 }
 
 static weft_status make_costs(replay *r, weft_costs *out, weft_error *error)
 {
-    size_t stages = (size_t)r->program->stages;
-    TRY(weft_allocate(COSTS * stages, sizeof *r->costs, &r->costs, error));
     TRY(weft_allocate((size_t)r->program->ranks, sizeof *r->held, &r->held, error));
-    double *at = r->costs;
-    r->stage = (weft_plan_stage_costs){.forward = at,
-                                       .backward_input = at + stages,
-                                       .backward_weight = at + 2 * stages,
-                                       .update = at + 3 * stages,
-                                       .gathers = at + 4 * stages,
-                                       .reductions = at + 5 * stages,
-                                       .sums = at + 6 * stages,
-                                       .messages = at + 7 * stages};
     weft_plan_stages(&r->view, r->layout, r->program->stage_rank, r->layers, &r->stage);
     if (overlaps(r)) r->collectives[WEFT_REDUCE_TIED] = weft_plan_view_tied(&r->view, (weft_shard)r->layout->shard);
     *out = (weft_costs){.forward = r->stage.forward,
@@ -209,24 +305,20 @@ weft_status weft_plan_replay(const weft_plan_question *question, const weft_plan
                              weft_plan_replayed *out, weft_error *error)
 {
     replay r = {.question = question, .layout = layout};
-    int32_t even = question->model->layers / (layout->pipeline * layout->loops);
-    weft_plan_cell_make(question->model, question->cluster, layout->tensor, layout->context, layout->micro_batch,
-                        (weft_plan_recompute)layout->recompute, layout->sequence_parallel, &r.cell);
-    weft_plan_view_make(question->model, question->cluster, &r.cell, layout, &r.view);
+    int32_t even = question->model->layers / count_stages(layout);
+    look(&r);
     *out = (weft_plan_replayed){.hidden = NAN, .first_layers = even, .last_layers = even};
     weft_plan_step(question->model, question->cluster, &r.cell, layout, &out->time);
     out->bubble = out->time.part[WEFT_PLAN_BUBBLE] / out->time.step;
     weft_plan_memory_of(question->model, question->cluster, &r.cell, layout, NULL, NULL, &out->memory);
     if (weft_plan_replay_actions(layout) > WEFT_PLAN_REPLAY_ACTIONS) return WEFT_OK;
     weft_plan_memory memory = {0};
-    bool counted = false;
-    weft_status status = split_layers(&r, error);
-    if (status == WEFT_OK) status = count_memory(&r, &memory, &counted, error);
+    weft_status status = take_room(&r, error);
+    if (status == WEFT_OK) status = choose_layers(&r, out, &memory, error);
     /* Programs that have no pipeline differ in what they gather and reduce beside compute: weft's is known. */
-    bool has_program = layout->kind != WEFT_PLAN_NONE || counted;
+    bool has_program = layout->kind != WEFT_PLAN_NONE || out->counted;
     if (status == WEFT_OK && has_program) status = run(&r, out, error);
-    if (counted) out->memory = memory;
-    out->counted = counted;
+    if (out->counted) out->memory = memory;
     replay_fini(&r);
     return status;
 }

@@ -28,6 +28,7 @@ typedef struct weft_plan_question {
     weft_plan_fix fix;
     int32_t top;                  /* how many of the fastest to keep */
     const weft_plan_sizes *sizes; /* borrowed; NULL: memory by closed forms alone */
+    double room; /* replays divide layers by what they cost where that takes no more bytes of a worker; 0: evenly */
 } weft_plan_question;
 
 typedef enum weft_plan_reason {

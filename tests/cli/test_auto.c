@@ -4,6 +4,7 @@
 #include "../draw.h"
 #include "cli/auto.h"
 #include "plan/describe.h"
+#include "plan/split.h"
 #include "train/job.h"
 
 #include <math.h>
@@ -212,10 +213,122 @@ static void test_alone_nothing_is_hidden(void **state)
     assert_true(fabs(step[1] - step[0]) < 0.5 * moved); /* one gather and half a sum, not one a micro-batch */
 }
 
+/* A pipeline of two that is decided but for its layers, on a machine whose links take no time. */
+static void choose_layers(weft_plan_layer_time *time, const char *limit, weft_config *out, double *out_step)
+{
+    uint64_t seed = 1;
+    weft_plan_layer_time unused[4];
+    weft_plan_cluster machine;
+    words w = {.count = 0};
+    make_machine(&seed, unused, &machine);
+    machine.gpu.link = 1e12;
+    machine.near_message_start = 0;
+    machine.measured = time;
+    machine.measured_count = 1;
+    words_add(&w, "parallel.workers=2");
+    words_add(&w, "parallel.pipeline=2");
+    words_add(&w, "parallel.loops=2");
+    words_add(&w, "parallel.schedule=breadth-first");
+    words_add(&w, "batch.sequences=1");
+    words_add(&w, "batch.microbatches=4");
+    words_add(&w, "recompute=none");
+    words_add(&w, "memory_limit=%s", limit);
+    assert_int_equal(choose(&w, &machine, out, out_step), WEFT_OK);
+    assert_int_equal(out->parallel.stages.count, 4);
+}
+
+static double simulate(const weft_split_problem *problem, const int32_t *layers)
+{
+    double step = 0;
+    weft_error error;
+    weft_error_clear(&error);
+    assert_int_equal(weft_split_evaluate(problem, layers, &step, NULL, &error), WEFT_OK);
+    return step;
+}
+
+/* Of all ways to divide six layers over four stages. */
+static double shortest(const weft_split_problem *problem)
+{
+    double best = INFINITY;
+    for (int32_t a = 0; a <= 6; a++)
+        for (int32_t b = 0; a + b <= 6; b++)
+            for (int32_t c = 0; a + b + c <= 6; c++)
+                best = fmin(best, simulate(problem, (const int32_t[]){a, b, c, 6 - a - b - c}));
+    return best;
+}
+
+/* What layers, embedding and head were measured to take decides how the layers are divided, and no other division is
+ * better by half a layer. */
+static void test_layers_go_by_what_they_take(void **state)
+{
+    (void)state;
+    static const double layer = 1e-3, edges[][2] = {{0.01, 0.01}, {0.01, 1.5}, {0.01, 3.5}, {0.01, 8}, {3.5, 0.01}};
+    weft_schedule_options options = {.kind = "breadth-first", .ranks = 2, .loops = 2, .microbatches = 4};
+    weft_error error;
+    weft_schedule *schedule = NULL;
+    weft_error_clear(&error);
+    assert_int_equal(weft_schedule_create(&options, &schedule, &error), WEFT_OK);
+    int64_t last_before = INT64_MAX, first = 0;
+    for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
+        double embedding = edges[i][0] * layer, head = edges[i][1] * layer, step = 0;
+        weft_plan_layer_time time = {32, 1, 1, layer, 2 * layer, embedding, 2 * embedding, head, 2 * head, 0, false};
+        weft_layer_cost layers[6];
+        for (int l = 0; l < 6; l++) layers[l] = (weft_layer_cost){layer, 2 * layer, 0, 0};
+        weft_split_problem problem = {.schedule = schedule,
+                                      .layers = layers,
+                                      .layer_count = 6,
+                                      .embedding = {embedding, 2 * embedding, 0, 0},
+                                      .head = {head, 2 * head, 0, 0}};
+        weft_config config;
+        int32_t chosen[4];
+        choose_layers(&time, "1GiB", &config, &step);
+        for (int s = 0; s < 4; s++) chosen[s] = (int32_t)config.parallel.stages.values[s];
+        assert_true(simulate(&problem, chosen) < shortest(&problem) + layer / 2);
+        if (i < 4) assert_true(chosen[3] <= last_before);
+        last_before = chosen[3];
+        if (i == 0) first = chosen[0];
+        if (i == 2) assert_true(chosen[3] < 1);
+        if (i == 4) assert_true(chosen[0] < first);
+        weft_config_fini(&config);
+    }
+    weft_schedule_destroy(schedule);
+}
+
+/* Where only evenly divided layers fit, they are that. */
+static void test_layers_go_evenly_for_memory(void **state)
+{
+    (void)state;
+    static const double layer = 1e-3;
+    static const int64_t evenly[] = {2, 2, 1, 1};
+    weft_plan_layer_time time = {32, 1, 1, layer, 2 * layer, 0, 0, 8 * layer, 16 * layer, 0, false};
+    weft_config config;
+    weft_error error;
+    weft_job *job = NULL;
+    size_t most = 0;
+    double divided = 0, even = 0;
+    char limit[32];
+    weft_error_clear(&error);
+    choose_layers(&time, "1GiB", &config, &divided);
+    assert_int_equal(weft_job_create(&config, &job, &error), WEFT_OK);
+    for (int32_t r = 0; r < job->ranks; r++)
+        if (job->memory[r].total > most) most = job->memory[r].total;
+    weft_job_destroy(job);
+    weft_config_fini(&config);
+    snprintf(limit, sizeof limit, "%zu", most - 1);
+    choose_layers(&time, limit, &config, &even);
+    assert_memory_equal(config.parallel.stages.values, evenly, sizeof evenly);
+    assert_true(even > divided);
+    check_choice(&config, 4);
+    weft_config_fini(&config);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_choices), cmocka_unit_test(test_who_wins),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_choices),
+                                       cmocka_unit_test(test_who_wins),
                                        cmocka_unit_test(test_again_takes_time),
-                                       cmocka_unit_test(test_alone_nothing_is_hidden)};
+                                       cmocka_unit_test(test_alone_nothing_is_hidden),
+                                       cmocka_unit_test(test_layers_go_by_what_they_take),
+                                       cmocka_unit_test(test_layers_go_evenly_for_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,7 @@ static weft_status plan(weft_plan_cluster *cluster, weft_error *error)
 {
     weft_plan_model model = {.layers = 8, .hidden = 1024, .heads = 16, .vocabulary = 1000, .sequence = 512};
     TRY(weft_plan_model_complete(&model, error));
-    weft_plan_question question = {.model = &model, .cluster = cluster, .gpus = 4, .batch = 4, .top = 3};
+    weft_plan_question question = {.model = &model, .cluster = cluster, .gpus = 4, .batch = 4, .top = 3, .room = 1e12};
     question.fix.kinds = 1u << WEFT_PLAN_1F1B | 1u << WEFT_PLAN_BREADTH_FIRST;
     weft_plan_how how = {.threads = 1};
     weft_plan_answer answer;
