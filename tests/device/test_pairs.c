@@ -1,7 +1,8 @@
 /*
- * Own products of pairs (device/cpu/pairs.h), on a processor that has the instruction: exact sums at every edge,
- * nothing touched that is not an operand's, the same bits for any number of threads and any cut. Run with
- * ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16, so that a processor with tiles does as one without.
+ * Own products of pairs (device/cpu/pairs.h), on a processor that has the instructions: exact sums at every edge,
+ * nothing touched that is not an operand's, the same bits for any number of threads and any cut, and by tiles those of
+ * oneDNN. Run as it is, and with ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16, so that a processor with tiles does as one
+ * without.
  */
 #include "base/random.h"
 #include "device/cpu/pairs.h"
@@ -98,7 +99,7 @@ static void multiply(const weft_product_shape *shape, int32_t threads, const wef
     const weft_device_options options = {.element = WEFT_BF16, .threads = threads};
     weft_device *device = NULL;
     assert_int_equal(weft_device_cpu.create(&options, &device, NULL), WEFT_OK);
-    const fenced workspace = fence(weft_pairs_workspace(shape, threads));
+    const fenced workspace = fence(weft_pairs_workspace(weft_cpu_of(device)->pairs, shape, threads));
     weft_pairs_multiply(weft_cpu_of(device), shape, all, workspace.at);
     open_fence(&workspace);
     device->operations->destroy(device);
@@ -164,6 +165,8 @@ static void test_any_number_of_threads(void **state)
     static const int32_t teams[] = {2, 3, 5, 16};
     (void)state;
     for (int kind = 0; kind < KINDS; kind++) {
+        if (weft_pairs_find(WEFT_BF16)->tiles && kind == WEIGHT_ADDED)
+            continue; /* as oneDNN does, by the thread count */
         product one = product_make((product_kind)kind, 301, 203, 2047, false);
         product_run(&one, 1);
         for (size_t i = 0; i < sizeof teams / sizeof *teams; i++) {
@@ -215,10 +218,12 @@ static void test_any_cut(void **state)
 static void test_what_fits(void **state)
 {
     (void)state;
+    const weft_pairs_code *code = weft_pairs_find(WEFT_BF16);
+    if (code->tiles) return;
     weft_product_shape shape = shape_of(FORWARD, 1024, 50257, 768);
-    assert_true(weft_pairs_fits(&shape));
+    assert_true(weft_pairs_fits(code, &shape, 2));
     shape.bias = 1;
-    assert_false(weft_pairs_fits(&shape));
+    assert_false(weft_pairs_fits(code, &shape, 2));
     static const struct {
         product_kind kind;
         int64_t m, n, k;
@@ -228,19 +233,76 @@ static void test_what_fits(void **state)
                 {WEIGHT_ADDED, 1, 1, 1, true}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         shape = shape_of(rows[i].kind, rows[i].m, rows[i].n, rows[i].k);
-        assert_int_equal(weft_pairs_fits(&shape), rows[i].fits);
+        assert_int_equal(weft_pairs_fits(code, &shape, 2), rows[i].fits);
     }
+}
+
+/* A product by oneDNN, and where it fits by tiles: the same bits. True where it fits. */
+static bool compare_with_onednn(product_kind kind, int64_t m, int64_t n, int64_t k, int32_t threads)
+{
+    const weft_linear linear = {.rows = kind >= WEIGHT ? k : m,
+                                .in = kind == FORWARD ? k : n,
+                                .out = kind == FORWARD ? n
+                                       : kind == INPUT ? k
+                                                       : m};
+    const weft_device_options options = {.element = WEFT_BF16, .threads = threads};
+    weft_device *device = NULL;
+    assert_int_equal(weft_device_cpu.create(&options, &device, NULL), WEFT_OK);
+    weft_cpu *cpu = weft_cpu_of(device);
+    const weft_product_shape shape = shape_of(kind, m, n, k);
+    const bool fits = weft_pairs_fits(cpu->pairs, &shape, threads);
+    const size_t bytes = 2 * weft_cpu_linear_workspace(&options, &linear) + ((size_t)64 << 20);
+    const fenced workspace = fence(bytes);
+    product made[2];
+    for (int i = 0; fits && i < 2; i++) {
+        if (i == 1) cpu->pairs = NULL;
+        made[i] = product_make(kind, m, n, k, false);
+        const product *p = &made[i];
+        if (kind == FORWARD)
+            weft_cpu_linear_forward(device, NULL, &linear, p->a.at, p->b.at, NULL, p->c.at, workspace.at);
+        else if (kind == INPUT)
+            weft_cpu_linear_backward_input(device, NULL, &linear, p->a.at, p->b.at, p->c.at, workspace.at);
+        else
+            weft_cpu_linear_backward_weight(device, NULL, &linear, p->a.at, p->b.at, kind == WEIGHT_ADDED, p->c.at,
+                                            NULL, workspace.at);
+        assert_int_equal(device->error.status, WEFT_OK);
+    }
+    if (fits) assert_memory_equal(made[0].c.at, made[1].c.at, made[0].c_bytes);
+    for (int i = 0; fits && i < 2; i++) product_end(&made[i]);
+    open_fence(&workspace);
+    device->operations->destroy(device);
+    return fits;
+}
+
+/* Layers of models, and sizes at the edges of what fits. */
+static void test_bits_of_onednn(void **state)
+{
+    static const int64_t sizes[][3] = {{512, 768, 768},  {1024, 384, 1152}, {1024, 768, 3072}, {1024, 3072, 768},
+                                       {130, 65, 1025},  {128, 64, 32},     {257, 200, 1024},  {8250, 96, 512},
+                                       {300, 3100, 352}, {1024, 777, 2047}, {200, 48, 640}};
+    (void)state;
+    if (!weft_pairs_find(WEFT_BF16)->tiles) return;
+    int fitting[KINDS] = {0};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        for (int kind = 0; kind < KINDS; kind++) {
+            for (int32_t threads = 1; threads < 4; threads++)
+                fitting[kind] +=
+                    compare_with_onednn((product_kind)kind, sizes[i][0], sizes[i][1], sizes[i][2], threads);
+        }
+    }
+    for (int kind = 0; kind < KINDS; kind++) assert_true(fitting[kind] > 0);
 }
 
 /* A worker's workspace is made for the most rows that a pass has. */
 static void test_fewer_rows_need_no_more(void **state)
 {
+    const weft_pairs_code *code = weft_pairs_find(WEFT_BF16);
     (void)state;
     for (int kind = 0; kind < KINDS; kind++) {
         for (int64_t m = 2; m < 800; m++) {
             const weft_product_shape fewer = shape_of((product_kind)kind, m - 1, 100, 1100);
             const weft_product_shape more = shape_of((product_kind)kind, m, 100, 1100);
-            assert_true(weft_pairs_workspace(&fewer, 3) <= weft_pairs_workspace(&more, 3));
+            assert_true(weft_pairs_workspace(code, &fewer, 3) <= weft_pairs_workspace(code, &more, 3));
         }
     }
 }
@@ -261,11 +323,9 @@ static void test_devices_use_them(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_fits),
-        cmocka_unit_test(test_devices_use_them),
-        cmocka_unit_test(test_fewer_rows_need_no_more),
-        cmocka_unit_test(test_exact_sums),
-        cmocka_unit_test(test_any_number_of_threads),
+        cmocka_unit_test(test_what_fits),        cmocka_unit_test(test_bits_of_onednn),
+        cmocka_unit_test(test_devices_use_them), cmocka_unit_test(test_fewer_rows_need_no_more),
+        cmocka_unit_test(test_exact_sums),       cmocka_unit_test(test_any_number_of_threads),
         cmocka_unit_test(test_any_cut),
     };
     if (!weft_pairs_find(WEFT_BF16)) {
