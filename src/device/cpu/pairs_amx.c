@@ -233,14 +233,14 @@ INLINE void store_whole(const weft_pairs_tile *to, const float *sums)
     }
     for (int64_t r = 0; r < ROWS; r++, sums += COLUMNS) {
         __m512 first = _mm512_load_ps(sums), second = _mm512_load_ps(sums + LANES);
-        float *c = to->sums + r * to->sums_stride;
         if (to->add) {
+            const float *c = to->sums + r * to->sums_stride;
             first = _mm512_add_ps(first, _mm512_loadu_ps(c));
             second = _mm512_add_ps(second, _mm512_loadu_ps(c + LANES));
         }
         if (to->rounded == NULL) {
-            _mm512_storeu_ps(c, first);
-            _mm512_storeu_ps(c + LANES, second);
+            _mm512_storeu_ps(to->sums + r * to->sums_stride, first);
+            _mm512_storeu_ps(to->sums + r * to->sums_stride + LANES, second);
             continue;
         }
         if (to->bias != NULL) {
