@@ -74,7 +74,7 @@ static weft_status prepare(weft_cpu *cpu, const weft_product_shape *shape, const
 static void multiply(weft_cpu *cpu, const weft_product_shape *shape, const weft_operands *all, void *workspace)
 {
     weft_device *device = &cpu->base;
-    if (cpu->pairs && weft_pairs_fits(cpu->pairs, shape, device->threads)) {
+    if (cpu->pairs && weft_pairs_fits(cpu->pairs, shape)) {
         weft_pairs_multiply(cpu, shape, all, workspace);
         return;
     }
@@ -152,7 +152,7 @@ size_t weft_cpu_linear_workspace(const weft_device_options *options, const weft_
     const bool widens = weft_onednn_widens(options->element), packs = weft_onednn_packs(options->element);
     const weft_pairs_code *pairs = weft_pairs_find(options->element);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        const bool paired = pairs && weft_pairs_fits(pairs, &shapes[i], options->threads);
+        const bool paired = pairs && weft_pairs_fits(pairs, &shapes[i]);
         if (paired) packed = largest_of(packed, weft_pairs_workspace(pairs, &shapes[i], options->threads));
         if (paired && !pairs->tiles) continue; /* by tiles fewer rows may go to oneDNN */
         if (packs && weft_packed_fits(&shapes[i], options->threads)) {

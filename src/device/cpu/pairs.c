@@ -4,7 +4,6 @@
 
 enum {
     CHUNK_DEPTH = 1024, /* of k, about: longer, and a panel of b leaves the caches; shorter, and c is touched more */
-    LONG_DEPTH = 512,   /* of k, by tiles, where a result that is rounded has more than one chunk */
     DEPTH_GRAIN = 32,
     BLOCK_ROWS = 192,  /* of c, what one thread makes at a time: its part of a stays in a core's second cache */
     TILES_BLOCK = 512, /* by tiles, for which what comes from further away is too slow */
@@ -23,7 +22,7 @@ typedef struct pairs_plan {
     weft_pairs_operand a, b;
     int64_t m, n, k;
     int64_t rows, blocks, depth, chunks, width, groups;
-    bool c_fp32, accumulate, starts;
+    bool c_fp32, accumulate;
     size_t b_bytes, sum_bytes, a_bytes, carry_bytes;
 } pairs_plan;
 
@@ -49,32 +48,21 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Those whose sums oneDNN adds in the order of the tiles' kernel, so that the bits stay its own: all of k at once, or
- * in the chunks of packed.c. */
-static bool tiles_fit(const weft_product_shape *shape, int32_t threads)
-{
-    if (shape->m < TILES_ROWS) return false;
-    const bool packed = weft_packed_fits(shape, threads);
-    if (shape->k > CHUNK_DEPTH) return packed && !shape->c_fp32 && !shape->transpose_b;
-    return shape->k % DEPTH_GRAIN == 0 && (!shape->c_fp32 || shape->accumulate || !packed);
-}
-
-bool weft_pairs_fits(const weft_pairs_code *code, const weft_product_shape *shape, int32_t threads)
+bool weft_pairs_fits(const weft_pairs_code *code, const weft_product_shape *shape)
 {
     if (shape->c_stride != shape->n) return false;
-    if (code->tiles) return tiles_fit(shape, threads);
+    if (shape->c_fp32) return true; /* the gradient of a weight */
+    if (code->tiles) return shape->m >= TILES_ROWS;
     if (shape->bias) return false;
-    if (shape->c_fp32) return true;                      /* the gradient of a weight */
     if (!shape->transpose_b) return shape->k > shape->n; /* of an input, over more outputs than inputs */
     return shape->m >= LEAST_ROWS && shape->n > HEAD_OUTPUTS * shape->k;
 }
 
-static int64_t chunk_depth(const weft_pairs_code *code, const weft_product_shape *shape)
+/* Follows from k alone. */
+static int64_t chunk_depth(int64_t k)
 {
-    const int64_t k = shape->k, near = (k + CHUNK_DEPTH / 2) / CHUNK_DEPTH;
-    int64_t chunks = near > 1 ? near : 1;
-    if (code->tiles) chunks = k <= CHUNK_DEPTH ? 1 : weft_cpu_divide_up(k, LONG_DEPTH);
-    return weft_cpu_whole(weft_cpu_divide_up(k, chunks), DEPTH_GRAIN);
+    const int64_t chunks = (k + CHUNK_DEPTH / 2) / CHUNK_DEPTH;
+    return weft_cpu_whole(weft_cpu_divide_up(k, chunks > 1 ? chunks : 1), DEPTH_GRAIN);
 }
 
 static pairs_plan plan_make(const weft_pairs_code *code, const weft_product_shape *shape, int32_t threads)
@@ -83,10 +71,9 @@ static pairs_plan plan_make(const weft_pairs_code *code, const weft_product_shap
                       .m = shape->m,
                       .n = shape->n,
                       .k = shape->k,
-                      .depth = chunk_depth(code, shape),
+                      .depth = chunk_depth(shape->k),
                       .c_fp32 = shape->c_fp32,
-                      .accumulate = shape->accumulate,
-                      .starts = code->tiles && shape->accumulate && !weft_packed_fits(shape, threads)};
+                      .accumulate = shape->accumulate};
     cut.chunks = weft_cpu_divide_up(cut.k, cut.depth);
     const int64_t block = code->tiles ? TILES_BLOCK : BLOCK_ROWS;
     const int64_t wanted = weft_cpu_whole(weft_cpu_divide_up(cut.m, block), threads);
@@ -166,8 +153,7 @@ static weft_pairs_tile tile_get(const pairs_plan *cut, const pairs_step *now, fl
     const int64_t at = row * cut->n + now->column + column;
     weft_pairs_tile out = {.rows = least(high, cut->m - row),
                            .columns = least(wide, now->width - column),
-                           .add = !cut->starts && (cut->accumulate || now->k > 0),
-                           .starts = cut->starts,
+                           .add = cut->accumulate || now->k > 0,
                            .sums_stride = cut->n,
                            .rounded_stride = cut->n};
     if (cut->c_fp32) {

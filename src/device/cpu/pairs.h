@@ -1,8 +1,7 @@
 /*
  * bf16 products on own micro-kernels, for processors that multiply pairs (vdpbf16ps) and for those that have tiles
- * (AMX). By pairs, where oneDNN is behind: weight gradients, which go straight into the fp32 gradients here, input
- * gradients over many outputs, and the head. By tiles, where the sums are added in the same order as by oneDNN, so that
- * the bits are its own: input gradients, forward products over at most a chunk of k, weight gradients that are added.
+ * (AMX), where oneDNN is behind. By pairs: weight gradients, which go straight into the fp32 gradients here, input
+ * gradients over many outputs, and the head. By tiles: all but forward products and input gradients of few rows.
  * Everything else stays with oneDNN.
  *
  * Operands are copied into panels of pairs along k: for each pair the columns of the panel, two numbers each, filled up
@@ -32,7 +31,6 @@ typedef struct weft_pairs_tile {
     int64_t sums_stride, rounded_stride;
     int64_t rows, columns; /* of the result, at most a kernel's */
     bool add;
-    bool starts; /* by tiles alone: the kernel begins with the sums that are there */
     /* By tiles alone: the kernel begins with these sums, or leaves them here instead of a result; of a whole kernel,
      * dense. NULL: neither. */
     const float *carried;
@@ -70,9 +68,8 @@ static inline int64_t weft_pairs_words(int64_t pairs, int64_t width)
  * environment variable may hold to less, would use it and nothing better; else NULL. pairs_find.c */
 const weft_pairs_code *weft_pairs_find(weft_element element);
 
-/* True for the products that gain and, by tiles, have oneDNN's bits. Depends on the shape, and by tiles on the thread
- * count as packed.h does. */
-bool weft_pairs_fits(const weft_pairs_code *code, const weft_product_shape *shape, int32_t threads);
+/* True for the products that gain. Depends on the shape alone. */
+bool weft_pairs_fits(const weft_pairs_code *code, const weft_product_shape *shape);
 
 /* Bytes of workspace that a product needs, 64-byte aligned. */
 size_t weft_pairs_workspace(const weft_pairs_code *code, const weft_product_shape *shape, int32_t threads);

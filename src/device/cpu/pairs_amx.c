@@ -195,24 +195,6 @@ INLINE void store_tiles(float *to)
     _tile_stored(3, to + SIDE * COLUMNS + SIDE, COLUMNS * 4);
 }
 
-/* Sums that are there already; what lies past the edges is not touched. */
-static void load_sums(const weft_pairs_tile *to)
-{
-    if (to->rows == ROWS && to->columns == COLUMNS) {
-        load_tiles(to->sums, to->sums_stride);
-        return;
-    }
-    float sums[ROWS * COLUMNS] __attribute__((aligned(64)));
-    for (int64_t r = 0; r < ROWS; r++) {
-        for (int64_t c = 0; c < COLUMNS; c += LANES) {
-            const __mmask16 in = r < to->rows ? first_lanes(to->columns - c) : 0;
-            _mm512_store_ps(sums + r * COLUMNS + c, _mm512_maskz_loadu_ps(in, to->sums + r * to->sums_stride + c));
-        }
-    }
-    __asm__ volatile("" ::: "memory"); /* gcc does not know that tiles are read from memory */
-    load_tiles(sums, COLUMNS);
-}
-
 static void fetch_result(const weft_pairs_tile *to)
 {
     for (int64_t r = 0; r < to->rows; r++) {
@@ -257,15 +239,13 @@ static void multiply(int64_t pairs, const uint32_t *a, const uint32_t *b, const 
     const char *next = to->next;
     if (to->carried != NULL) {
         load_tiles(to->carried, COLUMNS);
-    } else if (to->starts) {
-        load_sums(to);
     } else {
         _tile_zero(0);
         _tile_zero(1);
         _tile_zero(2);
         _tile_zero(3);
     }
-    if (to->carry == NULL && !to->starts) fetch_result(to);
+    if (to->carry == NULL) fetch_result(to);
     for (int64_t p = 0; p < pairs; p += SIDE, a += STEP, b += STEP) {
         _tile_loadd(4, a, 4 * SIDE);
         _tile_loadd(6, b, 4 * COLUMNS);
