@@ -1,6 +1,6 @@
 /*
- * Own products of pairs (device/cpu/pairs.h), on a processor that has the instruction: exact sums at every edge,
- * nothing touched that is not an operand's, the same bits for any number of threads and any cut. Run with
+ * Own products of pairs (device/cpu/pairs.h), on a processor that has the instructions: exact sums at every edge,
+ * nothing touched that is not an operand's, the same bits for any number of threads and any cut. Run as it is, and with
  * ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16, so that a processor with tiles does as one without.
  */
 #include "base/random.h"
@@ -15,20 +15,21 @@
 
 #include <cmocka.h>
 
-enum { SKIPPED = 77, KINDS = 4 };
-typedef enum product_kind { FORWARD, INPUT, WEIGHT, WEIGHT_ADDED } product_kind;
+enum { SKIPPED = 77, KINDS = 5 };
+typedef enum product_kind { BIASED, FORWARD, INPUT, WEIGHT, WEIGHT_ADDED } product_kind;
 
 static weft_product_shape shape_of(product_kind kind, int64_t m, int64_t n, int64_t k)
 {
-    const bool weight = kind >= WEIGHT;
+    const bool weight = kind >= WEIGHT, forward = kind <= FORWARD;
     return (weft_product_shape){.m = m,
                                 .n = n,
                                 .k = k,
                                 .a_stride = weight ? m : k,
-                                .b_stride = kind == FORWARD ? k : n,
+                                .b_stride = forward ? k : n,
                                 .c_stride = n,
                                 .transpose_a = weight,
-                                .transpose_b = kind == FORWARD,
+                                .transpose_b = forward,
+                                .bias = kind == BIASED,
                                 .c_fp32 = weight,
                                 .accumulate = kind == WEIGHT_ADDED};
 }
@@ -59,7 +60,7 @@ static void open_fence(const fenced *memory)
 /* A product with operands of its own. */
 typedef struct product {
     weft_product_shape shape;
-    fenced a, b, c;
+    fenced a, b, bias, c;
     size_t c_bytes;
 } product;
 
@@ -78,7 +79,9 @@ static product product_make(product_kind kind, int64_t m, int64_t n, int64_t k, 
     product out = {.shape = shape_of(kind, m, n, k), .c_bytes = (size_t)(m * n) * (kind >= WEIGHT ? 4 : 2)};
     out.a = fence((size_t)(m * k) * 2);
     out.b = fence((size_t)(k * n) * 2);
+    out.bias = fence((size_t)n * 2);
     out.c = fence(out.c_bytes);
+    fill("bias", n, whole_numbers, out.bias.at);
     fill("a", m * k, whole_numbers, out.a.at);
     fill("b", k * n, whole_numbers, out.b.at);
     for (int64_t i = 0; kind == WEIGHT_ADDED && i < m * n; i++) ((float *)out.c.at)[i] = (float)(i % 13);
@@ -90,6 +93,7 @@ static void product_end(const product *self)
 {
     open_fence(&self->a);
     open_fence(&self->b);
+    open_fence(&self->bias);
     open_fence(&self->c);
 }
 
@@ -98,7 +102,7 @@ static void multiply(const weft_product_shape *shape, int32_t threads, const wef
     const weft_device_options options = {.element = WEFT_BF16, .threads = threads};
     weft_device *device = NULL;
     assert_int_equal(weft_device_cpu.create(&options, &device, NULL), WEFT_OK);
-    const fenced workspace = fence(weft_pairs_workspace(shape, threads));
+    const fenced workspace = fence(weft_pairs_workspace(weft_cpu_of(device)->pairs, shape, threads));
     weft_pairs_multiply(weft_cpu_of(device), shape, all, workspace.at);
     open_fence(&workspace);
     device->operations->destroy(device);
@@ -106,7 +110,9 @@ static void multiply(const weft_product_shape *shape, int32_t threads, const wef
 
 static void product_run(const product *self, int32_t threads)
 {
-    multiply(&self->shape, threads, &(weft_operands){.a = self->a.at, .b = self->b.at, .c = self->c.at});
+    const weft_operands all = {
+        .a = self->a.at, .b = self->b.at, .bias = self->shape.bias ? self->bias.at : NULL, .c = self->c.at};
+    multiply(&self->shape, threads, &all);
 }
 
 static float a_of(const product *self, int64_t row, int64_t k)
@@ -129,6 +135,7 @@ static int64_t count_wrong(const product *self)
     for (int64_t i = 0; i < s->m; i++) {
         for (int64_t j = 0; j < s->n; j++) {
             float sum = s->accumulate ? (float)((i * s->n + j) % 13) : 0.0f;
+            if (s->bias) sum = weft_bf16_to_float(((uint16_t *)self->bias.at)[j]);
             for (int64_t k = 0; k < s->k; k++) sum += a_of(self, i, k) * b_of(self, k, j);
             const int64_t at = i * s->n + j;
             wrong += s->c_fp32 ? !(((float *)self->c.at)[at] == sum)
@@ -189,6 +196,7 @@ static void compare_part(const product *whole, int64_t row, int64_t rows, int64_
     multiply(&part, 2,
              &(weft_operands){.a = a + (part.transpose_a ? row : row * part.a_stride),
                               .b = b + (part.transpose_b ? column * part.b_stride : column),
+                              .bias = part.bias ? (uint16_t *)whole->bias.at + column : NULL,
                               .c = c.at});
     for (int64_t r = 0; r < rows; r++) {
         const char *of_whole = (const char *)whole->c.at + (size_t)((row + r) * whole->shape.n + column) * size;
@@ -214,33 +222,33 @@ static void test_any_cut(void **state)
 
 static void test_what_fits(void **state)
 {
-    (void)state;
-    weft_product_shape shape = shape_of(FORWARD, 1024, 50257, 768);
-    assert_true(weft_pairs_fits(&shape));
-    shape.bias = 1;
-    assert_false(weft_pairs_fits(&shape));
     static const struct {
         product_kind kind;
         int64_t m, n, k;
-        bool fits;
-    } rows[] = {{FORWARD, 1024, 3072, 768, false}, {FORWARD, 1, 50257, 768, false}, {INPUT, 1024, 768, 3072, true},
-                {INPUT, 1024, 768, 768, false},    {INPUT, 1024, 3072, 768, false}, {WEIGHT, 768, 768, 1024, true},
-                {WEIGHT_ADDED, 1, 1, 1, true}};
+        bool by_pairs, by_tiles;
+    } rows[] = {{FORWARD, 1024, 50257, 768, true, true}, {BIASED, 1024, 50257, 768, false, true},
+                {FORWARD, 1024, 3072, 768, false, true}, {FORWARD, 1, 50257, 768, false, false},
+                {INPUT, 1024, 768, 3072, true, true},    {INPUT, 1024, 768, 768, false, true},
+                {INPUT, 1024, 3072, 768, false, true},   {WEIGHT, 768, 768, 1024, true, true},
+                {WEIGHT_ADDED, 1, 1, 1, true, true}};
+    (void)state;
+    const weft_pairs_code *code = weft_pairs_find(WEFT_BF16);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        shape = shape_of(rows[i].kind, rows[i].m, rows[i].n, rows[i].k);
-        assert_int_equal(weft_pairs_fits(&shape), rows[i].fits);
+        const weft_product_shape shape = shape_of(rows[i].kind, rows[i].m, rows[i].n, rows[i].k);
+        assert_int_equal(weft_pairs_fits(code, &shape), code->tiles ? rows[i].by_tiles : rows[i].by_pairs);
     }
 }
 
 /* A worker's workspace is made for the most rows that a pass has. */
 static void test_fewer_rows_need_no_more(void **state)
 {
+    const weft_pairs_code *code = weft_pairs_find(WEFT_BF16);
     (void)state;
     for (int kind = 0; kind < KINDS; kind++) {
         for (int64_t m = 2; m < 800; m++) {
             const weft_product_shape fewer = shape_of((product_kind)kind, m - 1, 100, 1100);
             const weft_product_shape more = shape_of((product_kind)kind, m, 100, 1100);
-            assert_true(weft_pairs_workspace(&fewer, 3) <= weft_pairs_workspace(&more, 3));
+            assert_true(weft_pairs_workspace(code, &fewer, 3) <= weft_pairs_workspace(code, &more, 3));
         }
     }
 }

@@ -74,7 +74,7 @@ static weft_status prepare(weft_cpu *cpu, const weft_product_shape *shape, const
 static void multiply(weft_cpu *cpu, const weft_product_shape *shape, const weft_operands *all, void *workspace)
 {
     weft_device *device = &cpu->base;
-    if (cpu->pairs && weft_pairs_fits(shape)) {
+    if (cpu->pairs && weft_pairs_fits(cpu->pairs, shape)) {
         weft_pairs_multiply(cpu, shape, all, workspace);
         return;
     }
@@ -139,31 +139,34 @@ static weft_product_shape weight_shape(const weft_linear *linear, bool accumulat
                                 .accumulate = accumulate};
 }
 
+static size_t largest_of(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 size_t weft_cpu_linear_workspace(const weft_device_options *options, const weft_linear *linear)
 {
     const weft_product_shape shapes[] = {forward_shape(linear, false), forward_shape(linear, true), input_shape(linear),
                                          weight_shape(linear, false), weight_shape(linear, true)};
     size_t largest = 0, packed = 0;
     const bool widens = weft_onednn_widens(options->element), packs = weft_onednn_packs(options->element);
-    const bool pairs = weft_pairs_find(options->element) != NULL;
+    const weft_pairs_code *pairs = weft_pairs_find(options->element);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        const bool paired = pairs && weft_pairs_fits(&shapes[i]);
-        if (paired || (packs && weft_packed_fits(&shapes[i], options->threads))) {
-            size_t bytes = paired ? weft_pairs_workspace(&shapes[i], options->threads)
-                                  : weft_packed_workspace(options, &shapes[i]);
-            if (bytes > packed) packed = bytes;
+        const bool paired = pairs && weft_pairs_fits(pairs, &shapes[i]);
+        if (paired) packed = largest_of(packed, weft_pairs_workspace(pairs, &shapes[i], options->threads));
+        if (paired && !pairs->tiles) continue; /* by tiles fewer rows may go to oneDNN */
+        if (packs && weft_packed_fits(&shapes[i], options->threads)) {
+            packed = largest_of(packed, weft_packed_workspace(options, &shapes[i]));
             continue;
         }
         pieces parts = cut_shape(&shapes[i], options->element, widens, options->threads);
         for (int corner = 0; corner < 4; corner++) {
             weft_product_shape piece = piece_shape(&shapes[i], &parts, corner & 1 ? parts.row_pieces - 1 : 0,
                                                    corner & 2 ? parts.column_pieces - 1 : 0);
-            size_t scratch = weft_onednn_scratch(options->element, &piece);
-            if (scratch > largest) largest = scratch;
+            largest = largest_of(largest, weft_onednn_scratch(options->element, &piece));
         }
     }
-    largest *= (size_t)options->threads;
-    return largest > packed ? largest : packed;
+    return largest_of(largest * (size_t)options->threads, packed);
 }
 
 void weft_cpu_linear_forward(weft_device *device, weft_stream *stream, const weft_linear *linear, const void *x,

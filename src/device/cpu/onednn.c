@@ -207,9 +207,16 @@ bool weft_onednn_packs(weft_element element)
     return packs;
 }
 
-bool weft_onednn_multiplies_pairs(void)
+weft_bf16_code weft_onednn_bf16(void)
 {
-    return dnnl_get_effective_cpu_isa() == dnnl_cpu_isa_avx512_core_bf16;
+    switch (dnnl_get_effective_cpu_isa()) {
+    case dnnl_cpu_isa_avx512_core_bf16:
+        return WEFT_BF16_PAIRS;
+    case dnnl_cpu_isa_avx512_core_amx:
+        return WEFT_BF16_TILES;
+    default:
+        return WEFT_BF16_OTHER;
+    }
 }
 
 weft_status weft_onednn_create(weft_element element, int32_t threads, weft_onednn **out, weft_error *error)

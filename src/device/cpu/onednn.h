@@ -42,9 +42,9 @@ typedef struct weft_product weft_product;
 bool weft_onednn_widens(weft_element element);
 /* True when oneDNN has fast kernels that read a packed b on this machine. */
 bool weft_onednn_packs(weft_element element);
-/* True when the best that oneDNN uses for bf16 is the product of pairs, not tiles: by the processor, or because the
- * environment holds it to that. */
-bool weft_onednn_multiplies_pairs(void);
+/* The best that oneDNN uses for products of bf16: by the processor, or because the environment holds it to that. */
+typedef enum weft_bf16_code { WEFT_BF16_OTHER, WEFT_BF16_PAIRS, WEFT_BF16_TILES, WEFT_BF16_CODES } weft_bf16_code;
+weft_bf16_code weft_onednn_bf16(void);
 
 weft_status weft_onednn_create(weft_element element, int32_t threads, weft_onednn **out,
                                weft_error *error) WEFT_CHECKED;

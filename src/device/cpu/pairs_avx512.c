@@ -5,22 +5,12 @@
  * The kernel's sums, 8 rows of 3 vectors, stay in registers from the first pair to the last: loops over them must be
  * unrolled whole (tests/device/spills.sh reads the assembly).
  */
-#include "device/cpu/pairs.h"
-
-#include <immintrin.h>
-
-#ifdef __clang__
-#define UNROLLED _Pragma("unroll")
-#else
-#define UNROLLED _Pragma("GCC unroll 16")
-#endif
-
-#define INLINE static inline __attribute__((always_inline))
+#include "device/cpu/pairs_vectors.h"
 
 enum {
-    LANES = 16, /* pairs or sums of a vector */
-    ROWS = WEFT_PAIRS_ROWS,
-    VECTORS = WEFT_PAIRS_COLUMNS / LANES,
+    ROWS = 8,
+    COLUMNS = 48,
+    VECTORS = COLUMNS / LANES,
     AHEAD = 16,       /* pairs of b that are fetched ahead of their use */
     DOWN_AHEAD = 16,  /* rows of a source whose k goes down */
     ALONG_AHEAD = 256 /* elements of a source whose k goes along */
@@ -31,39 +21,6 @@ static bool runs(void)
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-}
-
-static __mmask16 first_lanes(int64_t count)
-{
-    return count >= LANES ? 0xffff : count <= 0 ? 0 : (__mmask16)((1u << count) - 1);
-}
-
-/* The first 32 numbers of two rows, each one's beside the other's. Those so many elements ahead are fetched. */
-INLINE void interleave(const uint16_t *even, const uint16_t *odd, int64_t ahead, __m512i *first, __m512i *second)
-{
-    _mm_prefetch((const char *)(even + ahead), _MM_HINT_T0);
-    _mm_prefetch((const char *)(odd + ahead), _MM_HINT_T0);
-    const __m512i front = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11),
-                  back = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
-    __m512i x = _mm512_loadu_si512(even), y = _mm512_loadu_si512(odd);
-    __m512i low = _mm512_unpacklo_epi16(x, y), high = _mm512_unpackhi_epi16(x, y);
-    *first = _mm512_permutex2var_epi64(low, front, high);
-    *second = _mm512_permutex2var_epi64(low, back, high);
-}
-
-/* One pair of rows of k, columns begin .. end - 1, where begin is a panel's first; odd may be NULL. */
-static void pack_edge(const uint16_t *even, const uint16_t *odd, int64_t begin, int64_t end, int64_t width,
-                      int64_t words, uint32_t *to)
-{
-    for (int64_t c = begin; c < end; c += width) {
-        for (int64_t v = 0; v < width; v += LANES) {
-            __mmask16 room = first_lanes(width - v), in = room & first_lanes(end - c - v);
-            __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(in, even + c + v)), high = {0};
-            if (odd != NULL) high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(in, odd + c + v));
-            _mm512_mask_storeu_epi32(to + c / width * words + v, room,
-                                     _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
-        }
-    }
 }
 
 /* One pair of rows, four panels of 8 columns at a time. */
@@ -93,8 +50,8 @@ INLINE void pack_wide(const uint16_t *even, const uint16_t *odd, int64_t ahead, 
 static void pack_down(const uint16_t *at, int64_t stride, int64_t k, int64_t columns, int64_t width, uint32_t *to)
 {
     const int64_t pairs = (k + 1) / 2, words = weft_pairs_words(pairs, width);
-    const bool narrow = width == WEFT_PAIRS_ROWS;
-    const int64_t grain = narrow ? 4 * WEFT_PAIRS_ROWS : 2 * WEFT_PAIRS_COLUMNS;
+    const bool narrow = width == ROWS;
+    const int64_t grain = narrow ? 4 * ROWS : 2 * COLUMNS;
     for (int64_t p = 0; p < pairs; p++, to += width) {
         const uint16_t *even = at + 2 * p * stride, *odd = 2 * p + 1 < k ? even + stride : NULL;
         const int64_t fast = odd != NULL ? columns / grain * grain : 0;
@@ -176,25 +133,22 @@ static void pack_along(const uint16_t *at, int64_t stride, int64_t k, int64_t co
 static void pack(const weft_pairs_operand *from, int64_t first, int64_t count, int64_t k, int64_t depth, int64_t width,
                  uint32_t *to)
 {
-    if (from->down) {
+    if (from->down)
         pack_down(from->at + k * from->stride + first, from->stride, depth, count, width, to);
-    } else {
+    else
         pack_along(from->at + first * from->stride + k, from->stride, depth, count, width, to);
-    }
 }
 
-/* One vector of finished sums. */
-INLINE void store(const weft_pairs_tile *to, int64_t row, int64_t column, __m512 value)
+static void pack_rows(const weft_pairs_operand *from, int64_t first, int64_t count, int64_t k, int64_t depth,
+                      uint32_t *to)
 {
-    const __mmask16 mask = first_lanes(to->columns - column);
-    float *sums = to->sums + row * to->sums_stride + column;
-    if (to->add) value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(mask, sums));
-    if (to->rounded != NULL) {
-        _mm256_mask_storeu_epi16(to->rounded + row * to->rounded_stride + column, mask,
-                                 (__m256i)_mm512_cvtneps_pbh(value));
-    } else {
-        _mm512_mask_storeu_ps(sums, mask, value);
-    }
+    pack(from, first, count, k, depth, ROWS, to);
+}
+
+static void pack_columns(const weft_pairs_operand *from, int64_t first, int64_t count, int64_t k, int64_t depth,
+                         uint32_t *to)
+{
+    pack(from, first, count, k, depth, COLUMNS, to);
 }
 
 static void multiply(int64_t pairs, const uint32_t *a, const uint32_t *b, const weft_pairs_tile *to)
@@ -235,4 +189,10 @@ static void multiply(int64_t pairs, const uint32_t *a, const uint32_t *b, const 
     }
 }
 
-const weft_pairs_code weft_pairs_avx512 = {.runs = runs, .pack = pack, .multiply = multiply};
+const weft_pairs_code weft_pairs_avx512 = {.rows = ROWS,
+                                           .columns = COLUMNS,
+                                           .pairs = 1,
+                                           .runs = runs,
+                                           .pack_rows = pack_rows,
+                                           .pack_columns = pack_columns,
+                                           .multiply = multiply};
