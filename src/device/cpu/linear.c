@@ -152,9 +152,10 @@ size_t weft_cpu_linear_workspace(const weft_device_options *options, const weft_
     const bool widens = weft_onednn_widens(options->element), packs = weft_onednn_packs(options->element);
     const weft_pairs_code *pairs = weft_pairs_find(options->element);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        const bool paired = pairs && weft_pairs_fits(pairs, &shapes[i]);
-        if (paired) packed = largest_of(packed, weft_pairs_workspace(pairs, &shapes[i], options->threads));
-        if (paired && !pairs->tiles) continue; /* by tiles fewer rows may go to oneDNN */
+        if (pairs && weft_pairs_fits(pairs, &shapes[i])) {
+            packed = largest_of(packed, weft_pairs_workspace(pairs, &shapes[i], options->threads));
+            continue;
+        }
         if (packs && weft_packed_fits(&shapes[i], options->threads)) {
             packed = largest_of(packed, weft_packed_workspace(options, &shapes[i]));
             continue;
