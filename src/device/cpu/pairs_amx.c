@@ -237,6 +237,7 @@ static void multiply(int64_t pairs, const uint32_t *a, const uint32_t *b, const 
 {
     float sums[ROWS * COLUMNS] __attribute__((aligned(64)));
     const char *next = to->next;
+    __asm__ volatile("" ::: "memory"); /* gcc is not told that a tile's load reads what was stored before */
     if (to->carried != NULL) {
         load_tiles(to->carried, COLUMNS);
     } else {
