@@ -1,7 +1,7 @@
 /*
- * Own products of pairs (device/cpu/pairs.h), on a processor that has the instructions: exact sums at every edge,
- * nothing touched that is not an operand's, the same bits for any number of threads and any cut. Run as it is, and with
- * ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16, so that a processor with tiles does as one without.
+ * Own products of pairs and tiles (device/cpu/pairs.h), on a processor that has the instructions: exact sums at every
+ * edge, nothing touched that is not an operand's, the same bits for any number of threads and any cut. Run as it is,
+ * and with ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16, so that a processor with tiles does as one without.
  */
 #include "base/random.h"
 #include "device/cpu/pairs.h"
@@ -145,12 +145,13 @@ static int64_t count_wrong(const product *self)
     return wrong;
 }
 
-/* Sizes around those of a kernel, a vector, a panel and a chunk. */
+/* Sizes around those of a kernel, a vector, a panel, a chunk and a block. */
 static void test_exact_sums(void **state)
 {
-    static const int64_t sizes[][3] = {{1, 1, 1},      {1, 50, 2},     {7, 15, 3},     {8, 48, 32},   {9, 49, 31},
-                                       {17, 96, 33},   {40, 97, 64},   {33, 143, 127}, {64, 192, 65}, {200, 30, 17},
-                                       {23, 17, 1535}, {11, 51, 1537}, {3, 100, 2049}, {2, 3100, 5},  {3, 3080, 1600}};
+    static const int64_t sizes[][3] = {{1, 1, 1},      {1, 50, 2},    {7, 15, 3},      {8, 48, 32},
+                                       {9, 49, 31},    {17, 96, 33},  {40, 97, 64},    {33, 143, 127},
+                                       {64, 192, 65},  {200, 30, 17}, {23, 17, 1535},  {11, 51, 1537},
+                                       {3, 100, 2049}, {2, 3100, 5},  {3, 3080, 1600}, {520, 17, 1030}};
     (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         for (int kind = 0; kind < KINDS; kind++) {

@@ -10,8 +10,8 @@ enum {
     TILES_BLOCK = 512, /* by tiles, for which what comes from further away is too slow */
     MOST_WIDTH = 3072, /* columns of c made together: packed b stays in the third */
     LEAST_ROWS = 32,   /* of a forward product: with fewer the copy of b takes longer than the product */
+    TILES_ROWS = 128,  /* by tiles, and of an input gradient, too */
     HEAD_OUTPUTS = 4,  /* for each input: where forward products gain */
-    TILES_ROWS = 128,  /* by tiles, for the same reason */
     SHARED = 1 << 15,  /* multiplications that are worth a thread */
     LINE = 64,
     BUFFERS = 2, /* of packed b: one is filled while slower members still read the other */

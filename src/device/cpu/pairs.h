@@ -6,8 +6,8 @@
  *
  * Operands are copied into panels of pairs along k: for each pair the columns of the panel, two numbers each, filled up
  * with zeros to whole columns and pairs. An element of the result is one accumulator's sum over a chunk of k, pair by
- * pair, or by tiles 16 pairs by 16 pairs, and chunks are added in order. Chunks follow from k alone, so no cut of the
- * rows and columns, over threads or over workers, changes a bit.
+ * pair, or by tiles 16 pairs by 16 pairs, and chunks are added in order. Chunks follow from k and the type of c, so
+ * no cut of the rows and columns, over threads or over workers, changes a bit.
  *
  * Threads: the instance's own.
  */
@@ -68,7 +68,7 @@ static inline int64_t weft_pairs_words(int64_t pairs, int64_t width)
  * environment variable may hold to less, would use it and nothing better; else NULL. pairs_find.c */
 const weft_pairs_code *weft_pairs_find(weft_element element);
 
-/* True for the products that gain. Depends on the shape alone. */
+/* True for the products that gain. Depends on the code and the shape, not on threads. */
 bool weft_pairs_fits(const weft_pairs_code *code, const weft_product_shape *shape);
 
 /* Bytes of workspace that a product needs, 64-byte aligned. */
