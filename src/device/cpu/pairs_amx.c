@@ -195,16 +195,6 @@ INLINE void store_tiles(float *to)
     _tile_stored(3, to + SIDE * COLUMNS + SIDE, COLUMNS * 4);
 }
 
-static void fetch_result(const weft_pairs_tile *to)
-{
-    for (int64_t r = 0; r < to->rows; r++) {
-        if (to->rounded != NULL) __builtin_prefetch(to->rounded + r * to->rounded_stride, 1);
-        if (to->sums == NULL) continue;
-        __builtin_prefetch(to->sums + r * to->sums_stride, 1);
-        __builtin_prefetch(to->sums + r * to->sums_stride + LANES, 1);
-    }
-}
-
 /* A whole result. */
 INLINE void store_whole(const weft_pairs_tile *to, const float *sums)
 {
@@ -246,7 +236,6 @@ static void multiply(int64_t pairs, const uint32_t *a, const uint32_t *b, const 
         _tile_zero(2);
         _tile_zero(3);
     }
-    if (to->carry == NULL) fetch_result(to);
     for (int64_t p = 0; p < pairs; p += SIDE, a += STEP, b += STEP) {
         _tile_loadd(4, a, 4 * SIDE);
         _tile_loadd(6, b, 4 * COLUMNS);
