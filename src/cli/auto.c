@@ -119,7 +119,7 @@ static weft_status take_fix(const weft_config *config, weft_plan_fix *out, weft_
     return is_kept(config, "parallel.schedule") ? take_kinds(config, &out->kinds, error) : WEFT_OK;
 }
 
-/* Layers that the user has divided, as a decision too; those that are not the model's are refused later. */
+/* Layers that the user has divided, as a decision too. */
 static weft_status take_stages(choosing *c, weft_error *error)
 {
     const weft_config_list *list = &c->config->parallel.stages;
@@ -128,7 +128,10 @@ static weft_status take_stages(choosing *c, weft_error *error)
         return WEFT_OK;
     TRY(weft_allocate((size_t)list->count, sizeof *c->layers, &c->layers, error));
     for (int64_t s = 0; s < list->count; s++) all += c->layers[s] = (int32_t)list->values[s];
-    if (all != c->config->model.layers) return WEFT_OK;
+    if (all != c->config->model.layers)
+        return weft_config_complain(c->config, "parallel.stages", error,
+                                    "the stages hold %lld layer%s; model.layers is %lld", (long long)all,
+                                    weft_text_plural(all), (long long)c->config->model.layers);
     c->fix.layers = c->layers;
     c->fix.stages = (int32_t)list->count;
     return WEFT_OK;
