@@ -4,6 +4,7 @@
 
 enum {
     CHUNK_DEPTH = 1024, /* of k, about: longer, and a panel of b leaves the caches; shorter, and c is touched more */
+    TILES_DEPTH = 512,  /* the same by tiles, of results that are rounded: a's rows leave the caches sooner */
     DEPTH_GRAIN = 32,
     BLOCK_ROWS = 192,  /* of c, what one thread makes at a time: its part of a stays in a core's second cache */
     TILES_BLOCK = 512, /* by tiles, for which what comes from further away is too slow */
@@ -58,11 +59,13 @@ bool weft_pairs_fits(const weft_pairs_code *code, const weft_product_shape *shap
     return shape->m >= LEAST_ROWS && shape->n > HEAD_OUTPUTS * shape->k;
 }
 
-/* Follows from k alone. */
-static int64_t chunk_depth(int64_t k)
+/* Follows from k and what is made, not from the rows and columns that there are. */
+static int64_t chunk_depth(const weft_pairs_code *code, const weft_product_shape *shape)
 {
-    const int64_t chunks = (k + CHUNK_DEPTH / 2) / CHUNK_DEPTH;
-    return weft_cpu_whole(weft_cpu_divide_up(k, chunks > 1 ? chunks : 1), DEPTH_GRAIN);
+    const int64_t k = shape->k, near = (k + CHUNK_DEPTH / 2) / CHUNK_DEPTH;
+    int64_t chunks = near > 1 ? near : 1;
+    if (code->tiles && !shape->c_fp32 && k > CHUNK_DEPTH) chunks = weft_cpu_divide_up(k, TILES_DEPTH);
+    return weft_cpu_whole(weft_cpu_divide_up(k, chunks), DEPTH_GRAIN);
 }
 
 static pairs_plan plan_make(const weft_pairs_code *code, const weft_product_shape *shape, int32_t threads)
@@ -71,7 +74,7 @@ static pairs_plan plan_make(const weft_pairs_code *code, const weft_product_shap
                       .m = shape->m,
                       .n = shape->n,
                       .k = shape->k,
-                      .depth = chunk_depth(shape->k),
+                      .depth = chunk_depth(code, shape),
                       .c_fp32 = shape->c_fp32,
                       .accumulate = shape->accumulate};
     cut.chunks = weft_cpu_divide_up(cut.k, cut.depth);
