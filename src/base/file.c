@@ -37,9 +37,14 @@ weft_status weft_file_open(const char *path, int *out_descriptor, weft_error *er
 }
 
 /* NEIGHBOURHOOD: what is touched brings its neighbours; Linux maps aligned pieces of this size, where it has them.
- * MOST_KEPT: numbers of descriptors from here on are left to others; a process has 1024 by default. LEAST_READ: bytes
- * that are worth a call of the system. */
-enum { NEIGHBOURHOOD = 1 << 16, MOST_KEPT = 512, LEAST_READ = 1 << 11 };
+ * LEAST_READ: bytes that are worth a call of the system. */
+enum { NEIGHBOURHOOD = 1 << 16, LEAST_READ = 1 << 11 };
+
+/* Half of the descriptors that a process may have are left to others. */
+static bool is_kept(int descriptor)
+{
+    return descriptor < sysconf(_SC_OPEN_MAX) / 2;
+}
 
 weft_status weft_map_init(weft_map *map, const char *path, weft_error *error)
 {
@@ -49,7 +54,7 @@ weft_status weft_map_init(weft_map *map, const char *path, weft_error *error)
     TRY(open_regular(path, &descriptor, &info, error));
     void *pages = info.st_size > 0 ? mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, descriptor, 0) : NULL;
     int reason = errno;
-    bool mapped = pages && pages != MAP_FAILED, keeps = mapped && descriptor < MOST_KEPT;
+    bool mapped = pages && pages != MAP_FAILED, keeps = mapped && is_kept(descriptor);
     if (!keeps) close(descriptor);
     if (pages == MAP_FAILED) FAIL(error, WEFT_FAILED, "%s: cannot map: %s", path, strerror(reason));
     if (mapped) *map = (weft_map){.bytes = pages, .size = (size_t)info.st_size, .descriptor = keeps ? descriptor : -1};

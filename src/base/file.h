@@ -3,8 +3,8 @@
  *
  * Messages name the path and the system's reason; a full disk is called that. Only regular files are read, so that a
  * named pipe or a device is refused and not waited for. Every file that weft writes is made by weft_file_create or
- * weft_file_append, which never write to what another name stands for. Owns: a map owns its pages until weft_map_fini.
- * Threads: any.
+ * weft_file_append, which never write to what another name stands for. Owns: a map owns its pages and its descriptor
+ * until weft_map_fini. Threads: any.
  */
 #ifndef WEFT_BASE_FILE_H
 #define WEFT_BASE_FILE_H

@@ -84,7 +84,8 @@ typedef struct choosing {
     weft_plan_model model;
     weft_plan_cluster cluster;
     weft_plan_fix fix;
-    double room; /* bytes of a worker */
+    int32_t *layers; /* of fix */
+    double room;     /* bytes of a worker */
     int32_t top;
     weft_config chosen; /* with stages; valid where step > 0 */
     int64_t *stages, *trial_stages;
@@ -116,6 +117,24 @@ static weft_status take_fix(const weft_config *config, weft_plan_fix *out, weft_
         out->recomputes = config->recompute == WEFT_CONFIG_RECOMPUTE_FULL ? 1u << WEFT_PLAN_RECOMPUTE_FULL
                                                                           : 1u << WEFT_PLAN_RECOMPUTE_NONE;
     return is_kept(config, "parallel.schedule") ? take_kinds(config, &out->kinds, error) : WEFT_OK;
+}
+
+/* Layers that the user has divided, as a decision too. */
+static weft_status take_stages(choosing *c, weft_error *error)
+{
+    const weft_config_list *list = &c->config->parallel.stages;
+    int64_t all = 0;
+    if (list->count == 0 || list->count > WEFT_CLI_AUTO_STAGES || !is_kept(c->config, "parallel.stages"))
+        return WEFT_OK;
+    TRY(weft_allocate((size_t)list->count, sizeof *c->layers, &c->layers, error));
+    for (int64_t s = 0; s < list->count; s++) all += c->layers[s] = (int32_t)list->values[s];
+    if (all != c->config->model.layers)
+        return weft_config_complain(c->config, "parallel.stages", error,
+                                    "the stages hold %lld layer%s; model.layers is %lld", (long long)all,
+                                    weft_text_plural(all), (long long)c->config->model.layers);
+    c->fix.layers = c->layers;
+    c->fix.stages = (int32_t)list->count;
+    return WEFT_OK;
 }
 
 static weft_status read_model(const weft_config *config, weft_plan_model *out, weft_error *error)
@@ -210,6 +229,7 @@ static weft_status try_division(choosing *c, int32_t tensor, int32_t pipeline, w
     question.fix.tensor = tensor;
     question.fix.pipeline = pipeline;
     question.fix.data = (int32_t)data;
+    if (c->fix.stages % pipeline == 0 && c->fix.loops == 0) question.fix.loops = c->fix.stages / pipeline;
     if (pipeline == 1) question.fix.kinds = question.fix.kinds ? 1u << WEFT_PLAN_NONE : 0;
     weft_status status = weft_plan_find(&question, &how, &answer, &reason);
     if (status == WEFT_INVALID) return WEFT_OK;
@@ -259,6 +279,7 @@ static weft_status choose(choosing *c, weft_error *error)
     TRY(weft_allocate(WEFT_CLI_AUTO_STAGES, sizeof *c->stages, &c->stages, error));
     TRY(weft_allocate(WEFT_CLI_AUTO_STAGES, sizeof *c->trial_stages, &c->trial_stages, error));
     TRY(take_fix(c->config, &c->fix, error));
+    TRY(take_stages(c, error));
     TRY(read_model(c->config, &c->model, error));
     TRY(weft_known_create(&c->run.known, error));
     TRY(try_divisions(c, lenience * c->room, TOP, error));
@@ -284,6 +305,7 @@ weft_status weft_cli_auto_plan(weft_config *config, const weft_plan_cluster *clu
     weft_known_destroy(c.run.known);
     weft_free(c.stages);
     weft_free(c.trial_stages);
+    weft_free(c.layers);
     return status;
 }
 

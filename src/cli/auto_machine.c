@@ -30,8 +30,8 @@ static void make_title(const weft_config *config, int32_t workers, int64_t batch
     }
     weft_text_add(&all, "%d;%lld;%d", workers, (long long)batch, weft_cores());
     uint64_t number = weft_random_bits(weft_random_key_make(0, weft_text_get(&all)), 0);
-    snprintf(out, room, "this machine, %d workers, batch %lld, %08lx", workers, (long long)batch,
-             (unsigned long)(number & 0xffffffff));
+    snprintf(out, room, "this machine, %d worker%s, batch %lld, %08lx", workers, weft_text_plural(workers),
+             (long long)batch, (unsigned long)(number & 0xffffffff));
     weft_text_fini(&all);
 }
 

@@ -44,10 +44,10 @@ static weft_status cut_blocks(weft_source *source, const char *path, double held
              tokens == 1 ? " is" : "s are", source->tokens + 1);
     if (source->blocks == source->held || (held_out > 0 && source->held == 0))
         FAIL(error, WEFT_INVALID,
-             "%s: %" PRIu64 " tokens make %" PRIu64 " blocks of %" PRIu64
+             "%s: %" PRIu64 " tokens make %" PRIu64 " block%s of %" PRIu64
              ", too few to train and to hold out a share of %g:"
              " use more text, shorter blocks or another data.held_out",
-             path, tokens, source->blocks, source->tokens, held_out);
+             path, tokens, source->blocks, weft_text_plural((int64_t)source->blocks), source->tokens, held_out);
     return WEFT_OK;
 }
 

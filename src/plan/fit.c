@@ -334,7 +334,8 @@ weft_status weft_plan_fit_runs(const weft_plan_run *runs, size_t count, weft_pla
                  *cluster};
     *out = (weft_plan_fit){0};
     if (count_rows(runs, count, f.has) == 0)
-        FAIL(error, WEFT_INVALID, "none of %zu runs can be used to calibrate", count);
+        FAIL(error, WEFT_INVALID, "none of %zu run%s can be used to calibrate", count,
+             weft_text_plural((int64_t)count));
     weft_plan_cluster found = *cluster;
     TRY(fit_times(&f, &found, out, error));
     f = (fitting){runs,

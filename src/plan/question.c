@@ -21,9 +21,9 @@ static weft_status check_batch(const weft_plan_question *q, weft_error *error)
     const weft_plan_fix *fix = &q->fix;
     int64_t sequences = given(fix->data) * given(fix->micro_batch), below = q->batch / sequences * sequences;
     if (q->batch % sequences == 0) return WEFT_OK;
-    FAIL(error, WEFT_INVALID, "batch: %lld sequences are no multiple of data x micro_batch, %lld; take %lld%s%lld",
-         (long long)q->batch, (long long)sequences, (long long)(below > 0 ? below : sequences),
-         below > 0 ? " or " : ", ", (long long)(below + (below > 0 ? 1 : 2) * sequences));
+    FAIL(error, WEFT_INVALID, "batch: %lld sequence%s no multiple of data x micro_batch, %lld; take %lld or %lld",
+         (long long)q->batch, q->batch == 1 ? " is" : "s are", (long long)sequences,
+         (long long)(below > 0 ? below : sequences), (long long)(below + (below > 0 ? 1 : 2) * sequences));
 }
 
 static weft_status check_sizes_of_fix(const weft_plan_question *q, weft_error *error)

@@ -184,11 +184,17 @@ weft_status weft_plan_divide(const weft_plan_question *question, const weft_plan
     return status;
 }
 
-/* The memory, where the trainer counts it, decides. */
+/* Those that are decided; else the memory, where the trainer counts it, decides. */
 static weft_status choose_layers(replay *r, weft_plan_replayed *out, weft_plan_memory *memory, weft_error *error)
 {
+    const weft_plan_fix *fix = &r->question->fix;
+    int32_t stages = count_stages(r->layout);
     double room = r->question->room;
-    out->divided = room > 0 && count_stages(r->layout) > 1;
+    if (fix->layers && fix->stages == stages) {
+        memcpy(r->layers, fix->layers, (size_t)stages * sizeof *r->layers);
+        return count_memory(r, memory, &out->counted, error);
+    }
+    out->divided = room > 0 && stages > 1;
     if (out->divided) {
         TRY(divide(r, error));
         TRY(count_memory(r, memory, &out->counted, error));

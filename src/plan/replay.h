@@ -25,7 +25,7 @@ typedef struct weft_plan_replayed {
     double cause[WEFT_BUBBLE_CAUSES];  /* shares of the step; zeros where it is not exact */
     double hidden;                     /* share of gathers and reductions that is hidden; NAN where there are none */
     int32_t first_layers, last_layers; /* of the first and the last stage */
-    bool divided;                      /* layers by weft_plan_divide; else evenly */
+    bool divided;                      /* layers by weft_plan_divide; else evenly, or as decided */
     uint32_t actions;
 } weft_plan_replayed;
 

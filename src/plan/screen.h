@@ -18,6 +18,8 @@ typedef struct weft_plan_fix {
     int32_t data, tensor, pipeline, loops, context, micro_batch, rounds;
     uint32_t kinds, shards, recomputes;
     int8_t sequence_parallel; /* 0: open; 1: yes; -1: no */
+    const int32_t *layers;    /* (stages) borrowed; of each stage, for replays of layouts of so many; NULL: open */
+    int32_t stages;
 } weft_plan_fix;
 
 typedef struct weft_plan_question {

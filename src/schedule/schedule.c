@@ -118,11 +118,13 @@ static weft_status check_sizes(const weft_schedule_options *options, const weft_
         FAIL(error, WEFT_INVALID, "%lld stages x %d micro-batches need more than %lld actions; take fewer of either",
              (long long)*out_stages, (int)options->microbatches, (long long)WEFT_PASSES_LIMIT);
     if (kind->loops && *out_stages != options->ranks * kind->loops)
-        FAIL(error, WEFT_INVALID, "%s has %d stages on each rank; %d ranks have %lld, not %d", kind->name,
-             (int)kind->loops, (int)options->ranks, (long long)kind->loops * options->ranks, (int)*out_stages);
+        FAIL(error, WEFT_INVALID, "%s has %d stage%s on each rank; %d rank%s %lld, not %d", kind->name,
+             (int)kind->loops, weft_text_plural(kind->loops), (int)options->ranks,
+             options->ranks == 1 ? " has" : "s have", (long long)kind->loops * options->ranks, (int)*out_stages);
     if (kind->least && options->microbatches / kind->least < options->ranks)
-        FAIL(error, WEFT_INVALID, "%s needs %d micro-batches for each of %d ranks, not %d in all; take more, or zb-v",
-             kind->name, (int)kind->least, (int)options->ranks, (int)options->microbatches);
+        FAIL(error, WEFT_INVALID, "%s needs %d micro-batches for each of %d rank%s, not %d in all; take more, or zb-v",
+             kind->name, (int)kind->least, (int)options->ranks, weft_text_plural(options->ranks),
+             (int)options->microbatches);
     return WEFT_OK;
 }
 

@@ -4,7 +4,7 @@
  * disjoint and have size = shape x dtype; memory is taken in proportion to the header, once all of it is proved.
  * Messages name the file and the byte offset.
  *
- * Owns: a reader owns its map.  Threads: one owner.
+ * Owns: a reader owns its map.  Threads: one owner; many may read.
  */
 #ifndef WEFT_TENSOR_SAFETENSORS_H
 #define WEFT_TENSOR_SAFETENSORS_H

@@ -19,8 +19,9 @@ static weft_status check_file(const weft_config *config, const weft_schedule *sc
                                     config->parallel.schedule);
     if (schedule->ranks != config->parallel.pipeline || schedule->microbatches != config->batch.microbatches)
         return weft_config_complain(config, "parallel.schedule", error,
-                                    "%s has %d ranks and %d micro-batches, not %lld and %lld",
-                                    config->parallel.schedule, schedule->ranks, schedule->microbatches,
+                                    "%s has %d rank%s and %d micro-batch%s, not %lld and %lld",
+                                    config->parallel.schedule, schedule->ranks, weft_text_plural(schedule->ranks),
+                                    schedule->microbatches, schedule->microbatches == 1 ? "" : "es",
                                     (long long)config->parallel.pipeline, (long long)config->batch.microbatches);
     return WEFT_OK;
 }

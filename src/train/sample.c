@@ -119,8 +119,9 @@ static weft_status next_token(sampler *self, const weft_sample_options *options,
     for (int64_t v = 0; v < V; v++) {
         float logit = fp32 ? ((const float *)logits)[v] : weft_bf16_to_float(((const uint16_t *)logits)[v]);
         if (!isfinite(logit))
-            FAIL(error, WEFT_FAILED, "%s: the model gives no finite probability to token %lld after %lld tokens",
-                 weft_weights_path(self->weights), (long long)v, (long long)self->length);
+            FAIL(error, WEFT_FAILED, "%s: the model gives no finite probability to token %lld after %lld token%s",
+                 weft_weights_path(self->weights), (long long)v, (long long)self->length,
+                 weft_text_plural(self->length));
         self->candidates[v] = (weft_candidate){logit, (int32_t)v};
     }
     *out = weft_draw(self->candidates, V, options, draw);

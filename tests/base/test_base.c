@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -337,24 +338,29 @@ static void check_copies(const char *path, const unsigned char *bytes, size_t co
     weft_map_fini(&map);
 }
 
-/* The same bytes, be they few or many, and also where there are too many files to keep one more open. */
+/* The same bytes, be they few or many, and also where more files are open than a process may have descriptors. */
 static void test_copies_of_a_map(void **state)
 {
     (void)state;
-    enum { COUNT = 1 << 17, FILES = 600, CUT = 50000 };
+    enum { COUNT = 1 << 17, FILES = 200, LIMIT = 128, CUT = 50000 };
     static unsigned char bytes[COUNT], out[COUNT];
-    int files[FILES];
+    static weft_map files[FILES];
     char path[] = "/tmp/weft-test-XXXXXX";
     weft_error error;
     weft_map map;
+    struct rlimit before, fewer;
     int descriptor = mkstemp(path);
     assert_true(descriptor >= 0);
     for (int i = 0; i < COUNT; i++) bytes[i] = (unsigned char)(i * 7 + i / 256);
     assert_int_equal(weft_file_write_all(descriptor, bytes, COUNT, path, &error), WEFT_OK);
     check_copies(path, bytes, COUNT, true);
-    for (int i = 0; i < FILES; i++) assert_true((files[i] = dup(descriptor)) >= 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    fewer = (struct rlimit){LIMIT, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &fewer), 0);
+    for (int i = 0; i < FILES; i++) assert_int_equal(weft_map_init(&files[i], path, &error), WEFT_OK);
     check_copies(path, bytes, COUNT, false);
-    for (int i = 0; i < FILES; i++) close(files[i]);
+    for (int i = 0; i < FILES; i++) weft_map_fini(&files[i]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_int_equal(weft_map_init(&map, path, &error), WEFT_OK);
     assert_int_equal(ftruncate(descriptor, CUT), 0);
     assert_int_equal(weft_map_copy(&map, map.bytes, COUNT, out, path, &error), WEFT_INVALID);

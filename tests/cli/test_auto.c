@@ -213,8 +213,10 @@ static void test_alone_nothing_is_hidden(void **state)
     assert_true(fabs(step[1] - step[0]) < 0.5 * moved); /* one gather and half a sum, not one a micro-batch */
 }
 
-/* A pipeline of two that is decided but for its layers, on a machine whose links take no time. */
-static void choose_layers(weft_plan_layer_time *time, const char *limit, weft_config *out, double *out_step)
+/* A pipeline of two that is decided but for its layers, on a machine whose links take no time. With stages these, too.
+ */
+static void choose_layers(weft_plan_layer_time *time, const char *limit, const char *stages, weft_config *out,
+                          double *out_step)
 {
     uint64_t seed = 1;
     weft_plan_layer_time unused[4];
@@ -227,7 +229,7 @@ static void choose_layers(weft_plan_layer_time *time, const char *limit, weft_co
     machine.measured_count = 1;
     words_add(&w, "parallel.workers=2");
     words_add(&w, "parallel.pipeline=2");
-    words_add(&w, "parallel.loops=2");
+    words_add(&w, "%s", stages ? stages : "parallel.loops=2");
     words_add(&w, "parallel.schedule=breadth-first");
     words_add(&w, "batch.sequences=1");
     words_add(&w, "batch.microbatches=4");
@@ -281,7 +283,7 @@ static void test_layers_go_by_what_they_take(void **state)
                                       .head = {head, 2 * head, 0, 0}};
         weft_config config;
         int32_t chosen[4];
-        choose_layers(&time, "1GiB", &config, &step);
+        choose_layers(&time, "1GiB", NULL, &config, &step);
         for (int s = 0; s < 4; s++) chosen[s] = (int32_t)config.parallel.stages.values[s];
         assert_true(simulate(&problem, chosen) < shortest(&problem) + layer / 2);
         if (i < 4) assert_true(chosen[3] <= last_before);
@@ -308,18 +310,45 @@ static void test_layers_go_evenly_for_memory(void **state)
     double divided = 0, even = 0;
     char limit[32];
     weft_error_clear(&error);
-    choose_layers(&time, "1GiB", &config, &divided);
+    choose_layers(&time, "1GiB", NULL, &config, &divided);
     assert_int_equal(weft_job_create(&config, &job, &error), WEFT_OK);
     for (int32_t r = 0; r < job->ranks; r++)
         if (job->memory[r].total > most) most = job->memory[r].total;
     weft_job_destroy(job);
     weft_config_fini(&config);
     snprintf(limit, sizeof limit, "%zu", most - 1);
-    choose_layers(&time, limit, &config, &even);
+    choose_layers(&time, limit, NULL, &config, &even);
     assert_memory_equal(config.parallel.stages.values, evenly, sizeof evenly);
     assert_true(even > divided);
     check_choice(&config, 4);
     weft_config_fini(&config);
+}
+
+/* Layers that the user has divided are predicted as they are divided: what is chosen as it was chosen, every other way
+ * by what it is longer. */
+static void test_layers_of_the_user(void **state)
+{
+    (void)state;
+    static const double layer = 1e-3;
+    static const char *const others[] = {"parallel.stages=[0,0,0,6]", "parallel.stages=[2,2,1,1]"};
+    weft_plan_layer_time time = {32, 1, 1, layer, 2 * layer, 0, 0, 3 * layer, 6 * layer, 0, false};
+    weft_config config;
+    weft_text same;
+    double chosen = 0, again = 0, step[2];
+    choose_layers(&time, "1GiB", NULL, &config, &chosen);
+    weft_text_init(&same);
+    weft_text_add(&same, "parallel.stages=");
+    weft_config_value(&config, "parallel.stages", &same);
+    weft_config_fini(&config);
+    choose_layers(&time, "1GiB", weft_text_get(&same), &config, &again);
+    weft_text_fini(&same);
+    weft_config_fini(&config);
+    assert_true(fabs(again / chosen - 1) < 1e-9);
+    for (int i = 0; i < 2; i++) {
+        choose_layers(&time, "1GiB", others[i], &config, &step[i]);
+        weft_config_fini(&config);
+    }
+    assert_true(step[1] > chosen + layer && step[0] > 4 * (6 + 3) * 3 * layer);
 }
 
 int main(void)
@@ -329,6 +358,7 @@ int main(void)
                                        cmocka_unit_test(test_again_takes_time),
                                        cmocka_unit_test(test_alone_nothing_is_hidden),
                                        cmocka_unit_test(test_layers_go_by_what_they_take),
-                                       cmocka_unit_test(test_layers_go_evenly_for_memory)};
+                                       cmocka_unit_test(test_layers_go_evenly_for_memory),
+                                       cmocka_unit_test(test_layers_of_the_user)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,12 @@
     weft plan one.yaml V100-SXM2-16GB --gpus 1 --batch 1 --explain 1
     weft plan plan/model.yaml plan/cluster.yaml --gpus 1 --batch 1 --screen-only
     weft plan plan/model.yaml V100-SXM2-16GB --gpus 9 --batch 1 --top 1 --explain 1
+    weft plan plan/model.yaml plan/cluster.yaml --gpus 4 --batch 1 --fix data=2
+    weft train train.yaml model.context=1439 batch.tokens=1439 run.folder=new
+    printf '0F0,0B0\n' >one.csv
+    weft train train.yaml parallel.schedule=one.csv
+    weft simulate dualpipe-v --pipeline 1 --microbatches 1
+    weft simulate zb-v --pipeline 1 --loops 1 --microbatches 1
     grep '<text' ./*.svg
 } >all 2>&1
 grep -Eo '(^|[ >])1 (stage|rank|micro-batch|sequence|token|layer|thread|worker|step|GPU)( |,|$|:)' all | tr -d ' >,:1' | sort -u

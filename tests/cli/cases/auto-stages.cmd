@@ -1,0 +1,1 @@
+weft train auto.yaml --dry-run parallel.stages=[2,3]
