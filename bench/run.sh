@@ -1,6 +1,6 @@
 #!/bin/sh
 # Measures training steps of a model of GPT-2 124M's shape. Every figure is a ratio taken in one run: the peak is the best
-# oneDNN product of the same element type on the same threads, measured when the run starts.
+# product of the same element type on the same threads, measured when the run starts.
 # Usage: bench/run.sh WEFT [BENCH_OPERATIONS]
 set -eu
 weft=$1

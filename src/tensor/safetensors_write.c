@@ -231,3 +231,35 @@ weft_status weft_safetensors_write_from(const weft_tensor_source *source, const 
     weft_text_fini(&header);
     return status;
 }
+
+static weft_status hash_pieces(int descriptor, const char *path, XXH3_state_t *hash, char *piece, uint64_t *out_bytes,
+                               weft_error *error)
+{
+    for (;;) {
+        ssize_t got = read(descriptor, piece, PIECE);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0)
+            FAIL(error, WEFT_FAILED, "%s: cannot read at byte %" PRIu64 ": %s", path, *out_bytes, strerror(errno));
+        if (got == 0) return WEFT_OK;
+        XXH3_64bits_update(hash, piece, (size_t)got);
+        *out_bytes += (uint64_t)got;
+    }
+}
+
+weft_status weft_file_checksum(const char *path, uint64_t *out, uint64_t *out_bytes, weft_error *error)
+{
+    int descriptor;
+    uint64_t bytes = 0;
+    char *piece = NULL;
+    XXH3_state_t *hash = NULL;
+    TRY(weft_file_open(path, &descriptor, error));
+    weft_status status = make_hash(&hash, error);
+    if (status == WEFT_OK) status = weft_allocate(PIECE, 1, &piece, error);
+    if (status == WEFT_OK) status = hash_pieces(descriptor, path, hash, piece, &bytes, error);
+    if (status == WEFT_OK) *out = XXH3_64bits_digest(hash);
+    if (status == WEFT_OK && out_bytes) *out_bytes = bytes;
+    weft_free(piece);
+    XXH3_freeState(hash);
+    close(descriptor);
+    return status;
+}

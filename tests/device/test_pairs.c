@@ -240,7 +240,7 @@ static void test_what_fits(void **state)
     }
 }
 
-/* A worker's workspace is made for the most rows that a pass has. */
+/* The same product of fewer rows fits in what was made for more. */
 static void test_fewer_rows_need_no_more(void **state)
 {
     const weft_pairs_code *code = weft_pairs_find(WEFT_BF16);

@@ -231,17 +231,17 @@ void weft_pairs_multiply(weft_cpu *cpu, const weft_product_shape *shape, const w
     {
         const int member = omp_get_thread_num(), team = omp_get_num_threads();
         const pairs_places own = place(&cut, workspace, member);
-        if (code->begin != NULL) code->begin();
         for (int64_t i = 0; i < cut.groups * cut.chunks; i++) {
             const pairs_step now = step_get(&cut, i);
             uint32_t *b = own.b[i % BUFFERS];
             pack_columns(&cut, &now, b);
 #pragma omp barrier
             for (int64_t block = member; block < cut.blocks; block += team) {
+                if (code->begin != NULL) code->begin();
                 make_block(&cut, i, &own, b, all, block);
+                if (code->end != NULL) code->end();
                 if (member == 0) weft_cpu_between(device);
             }
         }
-        if (code->end != NULL) code->end();
     }
 }

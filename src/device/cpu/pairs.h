@@ -46,7 +46,8 @@ typedef struct weft_pairs_code {
     bool tiles;            /* AMX */
     int64_t near;          /* pairs of a panel of b that stay in the nearest cache; 0: all at once */
     bool (*runs)(void);    /* on this processor */
-    /* Around a thread's use of multiply; NULL: nothing is to be done. */
+    /* Around a thread's block of calls of multiply: oneDNN, which has tiles of its own, may run before and after. NULL:
+     * nothing is to be done. */
     void (*begin)(void);
     void (*end)(void);
     /* The panels of a, or of b, for count of its rows or columns from first on, k .. k + depth - 1. */
